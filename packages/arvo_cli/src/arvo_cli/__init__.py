@@ -1,0 +1,3 @@
+"""The arvo command."""
+
+__all__: list[str] = []

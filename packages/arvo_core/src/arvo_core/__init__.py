@@ -1,0 +1,3 @@
+"""Events, contracts and orchestration subjects of Arvo."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Event handlers, resumable workflows and machine memories of Arvo."""
+
+__all__: list[str] = []
