@@ -1,14 +1,19 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("arvo_event_handler.testing")
 
-settings.register_profile("quick", max_examples=100, deadline=None, derandomize="CI" in os.environ)
+# A slow machine is not a failure, so neither deadlines nor the health check of data generation.
 settings.register_profile(
-    "full", max_examples=2_000, deadline=None, derandomize="CI" in os.environ
+    "quick",
+    max_examples=100,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("full", settings.get_profile("quick"), max_examples=2_000)
 settings.load_profile("full" if os.environ.get("ARVO_FULL") == "1" else "quick")
 
 
