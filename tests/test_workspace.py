@@ -36,7 +36,7 @@ def layers() -> list[str]:
     [
         pytest.param([name.replace("-", "_") for name in TOOL["uv"]["sources"]], id="uv-sources"),
         pytest.param(
-            [path.split("/")[1] for path in TOOL["mypy"]["mypy_path"].split(":")], id="mypy-path"
+            re.findall(r"packages/(\w+)/src\b", TOOL["mypy"]["mypy_path"]), id="mypy-path"
         ),
         pytest.param(TOOL["coverage"]["run"]["source_pkgs"], id="coverage"),
         pytest.param(TOOL["importlinter"]["root_packages"], id="importlinter-roots"),

@@ -1,0 +1,32 @@
+"""Every example in a docstring runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+
+
+def examples(package: str) -> Iterator[doctest.DocTest]:
+    root = importlib.import_module(package)
+    below = pkgutil.walk_packages(root.__path__, f"{package}.")
+    for name in (package, *(module.name for module in below)):
+        for found in doctest.DocTestFinder().find(importlib.import_module(name)):
+            if found.examples:
+                yield found
+
+
+@pytest.mark.parametrize(
+    "example",
+    [example for package in PACKAGES for example in examples(package)],
+    ids=lambda example: example.name,
+)
+def test_example_prints_what_it_says(example: doctest.DocTest) -> None:
+    report: list[str] = []
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    assert result.failed == 0, "".join(report)
