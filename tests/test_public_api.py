@@ -184,8 +184,8 @@ def count_positional(function: typing.Callable[..., object]) -> int:
 
 
 def constructor_is_ours(cls: type) -> bool:
-    """Enums and protocols are not constructed; a bare exception class takes what Python says."""
-    if issubclass(cls, Enum) or getattr(cls, "_is_protocol", False):
+    """Enums and protocols are not constructed; typed dicts and bare exceptions do as Python says."""
+    if issubclass(cls, Enum) or typing.is_typeddict(cls) or getattr(cls, "_is_protocol", False):
         return False
     return not issubclass(cls, BaseException) or "__init__" in vars_of(cls)
 
