@@ -13,10 +13,13 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.t
 
 
 def examples(package: str) -> Iterator[doctest.DocTest]:
+    """Yield the examples; they see their module and the public names of their package."""
     root = importlib.import_module(package)
+    public = {name: getattr(root, name) for name in root.__all__}
     below = pkgutil.walk_packages(root.__path__, f"{package}.")
     for name in (package, *(module.name for module in below)):
-        for found in doctest.DocTestFinder().find(importlib.import_module(name)):
+        module = importlib.import_module(name)
+        for found in doctest.DocTestFinder().find(module, extraglobs=public):
             if found.examples:
                 yield found
 

@@ -34,7 +34,10 @@ EXPORTS = [
     for name in module.__all__
 ]
 
-POSITIONAL_CONSTRUCTORS = {"Emit"}  # Emit("evt.order.placed", OrderPlaced(...)): in every handler
+POSITIONAL_CONSTRUCTORS = {
+    "Emit",  # Emit("evt.order.placed", OrderPlaced(...)) stands in every handler
+    "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
+}
 POSITIONAL_METHODS = {"write", "commit"}  # what a machine memory implements
 
 
