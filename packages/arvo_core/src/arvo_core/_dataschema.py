@@ -1,0 +1,36 @@
+"""The `dataschema` attribute: which contract, in which version, describes an event's data."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from typing_extensions import override
+
+from ._version import is_semantic_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSchema:
+    """A contract's URI and a version, written `<uri>/<version>`.
+
+    Example:
+        >>> str(DataSchema(uri="#/org/calculator/add", version="1.0.0"))
+        '#/org/calculator/add/1.0.0'
+        >>> DataSchema.parse("#/org/calculator/add/1.0.0").version
+        '1.0.0'
+    """
+
+    uri: str
+    """The contract's URI. Empty when the text had none."""
+    version: str
+    """A semantic version as written; 0.0.0 stands for any."""
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def parse(text: str) -> "DataSchema | None":
+        """Split at the last slash; None when no semantic version follows it."""
+        uri, _, version = text.rpartition("/")
+        return DataSchema(uri=uri, version=version) if is_semantic_version(version) else None
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.uri}/{self.version}"

@@ -1,0 +1,379 @@
+"""The event: a CloudEvent with Arvo's attributes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import from_json, to_json
+from typing_extensions import override
+
+from ._errors import FieldProblem, InvalidEventError
+from ._event_id import EventId, new_id
+from ._event_rules import (
+    ARVO_CONTENT_TYPE,
+    ATTRIBUTES,
+    ContentType,
+    Domain,
+    EventType,
+    ExtensionValue,
+    Number,
+    SpecVersion,
+    Text,
+    Time,
+    Uri,
+    attribute_problems,
+    is_extension_name,
+    with_encoded_uris,
+)
+from ._json import JsonObject, plain_dict
+
+# Longer values, subjects mostly, are cut in `repr`.
+_REPR_WIDTH = 40
+
+_OTEL_NAMES = {
+    "id": "cloudevents.event_id",
+    "source": "cloudevents.event_source",
+    "specversion": "cloudevents.event_spec_version",
+    "subject": "cloudevents.event_subject",
+    "type": "cloudevents.event_type",
+    "time": "cloudevents.event_time",
+    "datacontenttype": "cloudevents.event_datacontenttype",
+    "dataschema": "cloudevents.event_dataschema",
+    "redirectto": "cloudevents.arvo.event_redirectto",
+    "to": "cloudevents.arvo.event_to",
+    "executionunits": "cloudevents.arvo.event_executionunits",
+    "parentid": "cloudevents.arvo.event_parentid",
+    "domain": "cloudevents.arvo.event_domain",
+}
+_CONTEXT = (
+    "id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "time"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudEventView:
+    """An event as the CloudEvents specification divides it."""
+
+    attributes: dict[str, Any]
+    """The attributes that CloudEvents 1.0.2 defines, by name."""
+    data: dict[str, Any]
+    """The payload."""
+    extensions: dict[str, str | bool | int | float | None]
+    """Everything else: Arvo's attributes, the tracing ones and the custom extensions."""
+
+
+class ArvoEvent(BaseModel):
+    """A CloudEvent (specification 1.0.2) with the attributes by which Arvo routes and correlates.
+
+    The constructor is strict: every value must already be right as it stands on the wire. To make
+    an event use `ArvoEvent.create` or an `ArvoEventFactory`, which fill in what is missing.
+    Further keyword arguments are custom extensions. The event is frozen; its data is a copy.
+    Two events are equal when source and id are, CloudEvents' identity.
+
+    TypeScript: `ArvoEvent`, `createArvoEvent`.
+
+    Raises:
+        InvalidEventError: An attribute, the data or an extension breaks a rule.
+
+    Example:
+        >>> event = ArvoEvent.create(
+        ...     source="com.app.main", type="com.user.create", subject="user/7", data={"age": 3}
+        ... )
+        >>> ArvoEvent.from_json(event.to_json()) == event
+        True
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+    __pydantic_extra__: dict[str, ExtensionValue]
+
+    id: Text
+    """Unique among the events of `source`. Never percent-encoded."""
+    source: Uri
+    """Who made the event: a handler's type, or any URI."""
+    specversion: SpecVersion
+    """The CloudEvents version."""
+    type: EventType
+    """What happened or is asked for: three or more segments joined by dots."""
+    subject: Uri
+    """What the event is about. For workflows an `ArvoOrchestrationSubject`."""
+    datacontenttype: ContentType
+    """JSON, and normally `ARVO_CONTENT_TYPE`."""
+    dataschema: Uri | None = None
+    """Contract URI and version of the data; None when no contract describes it."""
+    data: JsonObject
+    """The payload, a JSON object."""
+    time: Time
+    """When it happened, RFC 3339 with an offset."""
+    to: Uri | None = None
+    """Whom it is for; a broker's topic. None only without Arvo's `datacontenttype`."""
+    accesscontrol: Text | None = None
+    """Opaque data for the application's own checks. Never shown by `repr` or in telemetry."""
+    redirectto: Uri | None = None
+    """Where the answer should go instead of to `source`; None for `source`."""
+    executionunits: Number | None = None
+    """What producing the event cost, unitless; None when not accounted."""
+    traceparent: Text | None = None
+    """W3C trace context of the maker; None when it was not traced."""
+    tracestate: Text | None = None
+    """W3C trace state; None when there is none."""
+    parentid: Text | None = None
+    """The id of the event that caused this one; None at the root."""
+    domain: Domain | None = None
+    """Where outside the system the event goes; None stays inside."""
+
+    if not TYPE_CHECKING:  # type checkers derive the constructor from the fields
+
+        def __init__(self, /, **attributes: Any) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(attributes, self_instance=self)
+            except ValidationError as error:
+                _refuse(attributes, error)
+
+        # Without this mark pydantic would call the constructor again for every validated dict.
+        __init__.__pydantic_base_init__ = True
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.__pydantic_extra__ and not all(map(is_extension_name, self.__pydantic_extra__)):
+            raise ValueError("an extension's name is made of a-z and 0-9")
+        if self.to is None and self.datacontenttype == ARVO_CONTENT_TYPE:
+            raise ValueError("to is required with Arvo's datacontenttype")
+        return self
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        source: str,
+        type: str,
+        subject: str,
+        data: Mapping[str, Any],
+        id: str | EventId | None = None,
+        specversion: SpecVersion | None = None,
+        datacontenttype: str | None = None,
+        dataschema: str | None = None,
+        time: str | datetime | None = None,
+        to: str | None = None,
+        accesscontrol: str | None = None,
+        redirectto: str | None = None,
+        executionunits: float | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
+        parentid: str | None = None,
+        domain: str | None = None,
+        extensions: Mapping[str, str | bool | int | float | None] | None = None,
+    ) -> Self:
+        """Make an event, filling in what is missing.
+
+        URI attributes that are not yet valid URIs are percent-encoded; `id` and `parentid` never.
+
+        Args:
+            source: Who makes the event.
+            type: Three or more segments of a-z and 0-9 joined by dots.
+            subject: What it is about.
+            data: A JSON object; copied.
+            id: The id itself, or a policy. None gives a random UUID.
+            specversion: None gives "1.0", the only one.
+            datacontenttype: None gives `ARVO_CONTENT_TYPE`.
+            dataschema: None or "" for none.
+            time: RFC 3339 text or an aware datetime. None gives now, in UTC with milliseconds.
+            to: None or "" gives `type`.
+            accesscontrol: None for none.
+            redirectto: None or "" for none.
+            executionunits: None for not accounted.
+            traceparent: None for none.
+            tracestate: None for none.
+            parentid: None or "" for none.
+            domain: None for none.
+            extensions: Custom extensions by name; none may be named like an attribute.
+
+        Raises:
+            InvalidEventError: A value breaks a rule; `problems` lists those of the first stage.
+            InvalidUriError: A URI attribute holds a lone surrogate.
+        """
+        values: dict[str, Any] = {
+            "id": new_id() if id is None else _id_text(id),
+            "source": source,
+            "specversion": specversion or "1.0",
+            "type": type,
+            "subject": subject,
+            "datacontenttype": ARVO_CONTENT_TYPE if datacontenttype is None else datacontenttype,
+            "dataschema": dataschema or None,
+            "data": plain_dict(data),
+            "time": _time_text(time),
+            "to": to or type,
+            "accesscontrol": accesscontrol,
+            "redirectto": redirectto or None,
+            "executionunits": executionunits,
+            "traceparent": traceparent,
+            "tracestate": tracestate,
+            "parentid": parentid or None,
+            "domain": domain,
+        }
+        shadowing: list[str] = []
+        if extensions:
+            shadowing = [name for name in extensions if name in ATTRIBUTES]
+            values = {**extensions, **values}
+        try:
+            event = cls.__pydantic_validator__.validate_python(values)
+        except ValidationError as error:
+            encoded = with_encoded_uris(values)
+            if encoded is None:
+                _refuse(values, error, shadowing)
+            try:
+                event = cls.__pydantic_validator__.validate_python(encoded)
+            except ValidationError as second_error:
+                _refuse(encoded, second_error, shadowing)
+        if shadowing:
+            _refuse(values, None, shadowing)
+        return event  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read an event in CloudEvents' JSON format, strictly.
+
+        Unknown members are custom extensions. A name that occurs twice counts once, the last.
+
+        Raises:
+            InvalidEventError: Not JSON, not an object, or a value breaks a rule.
+        """
+        try:
+            return cls.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+                raise InvalidEventError.from_pydantic("not an event", error) from None
+            _refuse(from_json(text), error)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Write the event in CloudEvents' JSON format, members in Arvo's order.
+
+        Args:
+            indent: Spaces per level; None writes one line without spaces.
+        """
+        if self.__pydantic_extra__:
+            return to_json(self.to_dict(), indent=indent).decode("utf-8")
+        return self.__pydantic_serializer__.to_json(self, indent=indent).decode("utf-8")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read an event from the members of its JSON object, strictly.
+
+        Raises:
+            InvalidEventError: A value breaks a rule.
+        """
+        try:
+            return cls.__pydantic_validator__.validate_python(plain_dict(values))  # type: ignore[no-any-return]
+        except ValidationError as error:
+            _refuse(values, error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members of the event's JSON object in Arvo's order, as a copy."""
+        values: dict[str, Any] = self.__pydantic_serializer__.to_python(self)
+        if not self.__pydantic_extra__:
+            return values
+        names = list(self.__pydantic_fields__)
+        until_time = names.index("time") + 1
+        return {
+            **{name: values[name] for name in names[:until_time]},
+            **self.__pydantic_extra__,
+            **{name: values[name] for name in names[until_time:]},
+        }
+
+    @property
+    def extensions(self) -> dict[str, str | bool | int | float | None]:
+        """The custom extensions by name, as a copy; empty when there are none."""
+        return dict(self.__pydantic_extra__)
+
+    @property
+    def cloudevent(self) -> CloudEventView:
+        """The event divided as CloudEvents does: attributes, data, extensions."""
+        values = self.to_dict()
+        data = values.pop("data")
+        attributes = {name: values.pop(name) for name in _CONTEXT}
+        return CloudEventView(attributes=attributes, data=data, extensions=values)
+
+    @property
+    def otel_attributes(self) -> dict[str, str | int | float]:
+        """The event as span attributes, named as Arvo does everywhere; "N/A" stands for None.
+
+        Data and access control are left out on purpose.
+        """
+        attributes = self.__dict__
+        return {
+            otel_name: "N/A" if (value := attributes[name]) is None else value
+            for name, otel_name in _OTEL_NAMES.items()
+        }
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ArvoEvent):
+            return NotImplemented
+        return self.id == other.id and self.source == other.source
+
+    @override
+    def __hash__(self) -> int:
+        return hash((self.source, self.id))
+
+    @override
+    def __repr__(self) -> str:
+        shown = {
+            name: _shorten(value)
+            for name, value in self.__dict__.items()
+            if value is not None and name not in {"data", "accesscontrol"}
+        }
+        if self.__pydantic_extra__:
+            shown["extensions"] = repr(sorted(self.__pydantic_extra__))
+        return f"ArvoEvent({', '.join(f'{name}={text}' for name, text in shown.items())})"
+
+    __str__ = __repr__
+
+
+def _id_text(wish: str | EventId) -> str:
+    policy = EventId.developer_managed(wish) if isinstance(wish, str) else wish
+    try:
+        return policy.text()
+    except ValueError:
+        raise InvalidEventError(
+            "cannot make an event id",
+            problems=[FieldProblem(path=("id",), message="the text holds a lone surrogate")],
+        ) from None
+
+
+def _time_text(time: str | datetime | None) -> str:
+    if isinstance(time, str):
+        return time
+    if time is not None and time.tzinfo is None:
+        raise InvalidEventError(
+            "cannot make an event",
+            problems=[
+                FieldProblem(
+                    path=("time",), message="the datetime is naive; give it a tzinfo, such as UTC"
+                )
+            ],
+        )
+    return (time or datetime.now(UTC)).isoformat(timespec="milliseconds")
+
+
+def _refuse(
+    values: object, error: ValidationError | None, shadowing: list[str] | None = None
+) -> NoReturn:
+    """Raise the error that names every problem of the first failing stage."""
+    if not isinstance(values, Mapping):
+        raise InvalidEventError(
+            f"not an event: expected a JSON object, got {type(values).__name__}"
+        ) from None
+    failed = {item["loc"][0] for item in error.errors() if item["loc"]} if error else ()
+    names = f"id={_shorten(values.get('id'))}, type={_shorten(values.get('type'))}"
+    raise InvalidEventError(
+        f"invalid event ({names})",
+        problems=attribute_problems(values, failed, shadowing or ()),
+    ) from None
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _REPR_WIDTH else f"{text[: _REPR_WIDTH - 4]}...{text[-1]}"

@@ -1,0 +1,167 @@
+"""What each attribute of an event must look like, and how to say which one does not.
+
+The rules are regular expressions and bounds that pydantic's core checks without calling Python.
+Only a value that failed is looked at here again, to name every problem of the first failing stage.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import AllowInfNan, Field, Strict
+
+from ._errors import FieldProblem
+from ._json import json_problems
+from ._uri import URI_PATTERN, ensure_uri
+
+ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"
+"""The `datacontenttype` of every event that Arvo makes."""
+
+TYPE_PATTERN = r"^[a-z0-9]+(?:\.[a-z0-9]+){2,}$"
+"""Reverse-DNS names: at least three segments of a-z and 0-9."""
+DOMAIN_PATTERN = r"^[a-z0-9.]+$"
+EXTENSION_NAME_PATTERN = r"^[a-z0-9]+$"
+_CONTENT_TYPE_PATTERN = r"application/(?:cloudevents\+)?json"
+
+# RFC 3339 with upper-case T and Z, optional seconds, and days that exist in the calendar.
+_LEAP_YEAR = (
+    "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"  # 0000 is one
+)
+_DAY = (
+    "(?:[0-9]{4}-(?:"
+    "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|1[0-9]|2[0-8])"
+    f")|{_LEAP_YEAR}-02-29)"
+)
+_HOUR_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_OFFSET = "(?:[01][0-9]|2[0-3]):?[0-5][0-9]"
+_TIME_PATTERN = rf"^{_DAY}T{_HOUR_MINUTE}(?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-]{_OFFSET})$"
+
+Text = Annotated[str, Strict(), Field(min_length=1)]
+Uri = Annotated[str, Strict(), Field(pattern=URI_PATTERN)]
+SpecVersion = Literal["1.0"]
+EventType = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
+ContentType = Annotated[str, Strict(), Field(pattern=_CONTENT_TYPE_PATTERN)]
+Time = Annotated[str, Strict(), Field(pattern=_TIME_PATTERN)]
+Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
+Number = Annotated[int, Strict()] | Annotated[float, Strict(), AllowInfNan(allow_inf_nan=False)]
+ExtensionValue = (
+    Annotated[str, Strict(), Field(min_length=0)] | Annotated[bool, Strict()] | Number | None
+)
+
+URI_ATTRIBUTES = ("source", "subject", "dataschema", "to", "redirectto")
+
+# Problems are reported stage by stage, in this order: those of the first stage that has any.
+_STAGES: tuple[frozenset[str], ...] = (
+    frozenset(
+        ("id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "time")
+    ),
+    frozenset(("data",)),
+    frozenset(("to", "accesscontrol", "redirectto", "executionunits", "parentid", "domain")),
+    frozenset(("traceparent", "tracestate")),
+)
+ATTRIBUTES = frozenset[str]().union(*_STAGES)
+
+_URI_RULE = "must be a non-empty, percent-encoded URI or URI reference"
+_TEXT_RULE = "must be non-empty text"
+_RULES: dict[str, str] = {
+    "id": _TEXT_RULE,
+    "source": _URI_RULE,
+    "specversion": 'must be "1.0"',
+    "type": "must be three or more segments of a-z and 0-9 joined by dots, as in com.example.thing",
+    "subject": _URI_RULE,
+    "datacontenttype": "must contain application/cloudevents+json or application/json",
+    "dataschema": _URI_RULE,
+    "time": "must be an RFC 3339 time with an offset, as in 2026-01-31T09:30:00.000+00:00",
+    "to": _URI_RULE,
+    "accesscontrol": _TEXT_RULE,
+    "redirectto": _URI_RULE,
+    "executionunits": "must be a finite number",
+    "parentid": _TEXT_RULE,
+    "domain": "must consist of a-z, 0-9 and dots",
+    "traceparent": _TEXT_RULE,
+    "tracestate": _TEXT_RULE,
+}
+
+
+def attribute_problems(
+    values: Mapping[object, object],
+    failed: Iterable[object],
+    shadowing: Iterable[str] = (),
+) -> list[FieldProblem]:
+    """Say what is wrong with an event's raw values, stopping after the first failing stage.
+
+    Args:
+        values: Attributes and extensions by name, as given.
+        failed: Names that validation complained about.
+        shadowing: Extensions named like an attribute, which therefore are not in `values`.
+    """
+    names = set(failed)
+    for stage in _STAGES:
+        problems = [
+            problem
+            for name in sorted(stage & names)
+            for problem in _attribute_problems(name, values)
+        ]
+        if problems:
+            return problems
+    problems = [
+        FieldProblem(path=(name,), message="an extension may not be named like an attribute")
+        for name in shadowing
+    ]
+    for name, value in values.items():
+        if name not in ATTRIBUTES:
+            problems += _extension_problems(name, value)
+    if not problems:
+        # Every value is right by itself, so it is the one rule that ties two of them.
+        problems = [FieldProblem(path=("to",), message="is required with Arvo's datacontenttype")]
+    return problems
+
+
+def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
+    """Percent-encode the URI attributes that need it; None when none does.
+
+    Raises:
+        InvalidUriError: One holds a lone surrogate.
+    """
+    encoded = {
+        name: ensure_uri(value)
+        for name in URI_ATTRIBUTES
+        if isinstance(value := values[name], str) and value
+    }
+    changed = {**values, **encoded}
+    return None if changed == values else changed
+
+
+def is_extension_name(name: object) -> bool:
+    """Tell whether `name` is non-empty and made of a-z and 0-9 (CloudEvents 1.0.2, 3.1)."""
+    return isinstance(name, str) and name.isascii() and name.isalnum() and name == name.lower()
+
+
+def _attribute_problems(name: str, values: Mapping[object, object]) -> list[FieldProblem]:
+    if name not in values:
+        return [FieldProblem(path=(name,), message="is required")]
+    if name == "data":
+        return json_problems(values["data"], ("data",))
+    return [FieldProblem(path=(name,), message=_RULES[name])]
+
+
+def _extension_problems(name: object, value: object) -> list[FieldProblem]:
+    path = (str(name),)
+    problems = []
+    if not is_extension_name(name):
+        problems.append(
+            FieldProblem(path=path, message="an extension's name is made of a-z and 0-9")
+        )
+    is_scalar = value is None or isinstance(value, str | bool | int | float)
+    if not is_scalar or (isinstance(value, float) and not math.isfinite(value)):
+        problems.append(
+            FieldProblem(path=path, message="must be text, a finite number, a boolean or null")
+        )
+    elif isinstance(value, str) and not value.isascii():
+        problems += [
+            FieldProblem(path=path, message=problem.message)
+            for problem in json_problems({"": value})
+        ]
+    return problems

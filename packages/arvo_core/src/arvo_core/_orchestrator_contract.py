@@ -1,0 +1,215 @@
+"""Contracts of workflows: what starts one and what it completes with."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import TypeAdapter
+from typing_extensions import override
+
+from ._contract import ORCHESTRATOR_PREFIX, ArvoContract
+from ._contract_version import A, VersionDefinition
+from ._errors import FieldProblem, InvalidContractError, InvalidDataError
+from ._payload import Payload
+
+C = TypeVar("C")
+
+PARENT_SUBJECT = "parentSubject$$"
+"""The member of an init event's data that names the workflow that asks; null at the root."""
+
+_NAME = re.compile(r"[a-z0-9.]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorEventTypes:
+    """The event types of a workflow.
+
+    Example:
+        >>> OrchestratorEventTypes.of("order").complete
+        'arvo.orc.order.done'
+    """
+
+    init: str
+    """Starts it; also the workflow's `source` and topic."""
+    complete: str
+    """Reports its result."""
+    system_error: str
+    """Reports its failure."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Derive the types from the workflow's name, unchecked."""
+        init = f"{ORCHESTRATOR_PREFIX}{name}"
+        return cls(init=init, complete=f"{init}.done", system_error=f"sys.{init}.error")
+
+
+class InitPayload(Payload[A]):
+    """The payload of an init event: the user's type and, beside it, the parent's subject."""
+
+    __slots__ = ()
+
+    @override
+    def parse(self, data: object) -> A:
+        if not isinstance(data, Mapping):
+            return super().parse(data)
+        problems = _parent_problems(data)
+        rest = {name: value for name, value in data.items() if name != PARENT_SUBJECT}
+        try:
+            parsed = super().parse(rest)
+        except InvalidDataError as error:
+            if problems:
+                raise InvalidDataError(
+                    f"data does not match {self.name}", problems=[*problems, *error.problems]
+                ) from None
+            raise
+        if problems:
+            raise InvalidDataError(f"data does not match {self.name}", problems=problems)
+        return parsed
+
+    @override
+    def to_wire(self, data: object, *, parent_subject: str | None = None) -> dict[str, Any]:
+        """Validate and dump, with the parent's subject as the first member.
+
+        Args:
+            data: The user's model; or a mapping, which may bring its own `parentSubject$$`.
+            parent_subject: The parent for data that brings none; None starts a root workflow.
+
+        Raises:
+            InvalidDataError: The data does not match, or cannot be written as a JSON object.
+        """
+        parent: object = parent_subject
+        if isinstance(data, Mapping):
+            parent = data.get(PARENT_SUBJECT, parent_subject)
+            data = {**data, PARENT_SUBJECT: parent}
+        return {PARENT_SUBJECT: parent, **self.dump(self.parse(data))}
+
+    @override
+    def json_schema(self) -> dict[str, Any]:
+        schema = super().json_schema()
+        parent = {
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
+            "description": "The subject of the workflow that asks; null at the root.",
+        }
+        return {
+            **schema,
+            "properties": {PARENT_SUBJECT: parent, **schema.get("properties", {})},
+            "required": [PARENT_SUBJECT, *schema.get("required", [])],
+        }
+
+
+class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
+    """One version of an `ArvoOrchestratorContract`.
+
+    Args:
+        version: Three numbers, such as "1.0.0"; not 0.0.0.
+        init: What starts the workflow: a pydantic model or a `TypeAdapter` that yields a JSON
+            object. It must not define `parentSubject$$`, which the contract adds.
+        complete: The same for the result.
+
+    Raises:
+        InvalidContractError: `init` defines `parentSubject$$`, or pydantic cannot build a schema.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        *,
+        init: type[A] | TypeAdapter[A],
+        complete: type[C] | TypeAdapter[C],
+    ) -> None:
+        super().__init__(version, InitPayload(init))
+        _refuse_parent_subject(version, init)
+        self._complete: Payload[C] = Payload(complete)
+
+    @override
+    def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
+        return MappingProxyType({f"{contract_type}.done": self._complete})
+
+
+class ArvoOrchestratorContract(ArvoContract):
+    """A contract of a workflow, run by an orchestrator or a resumable.
+
+    For `name="order"` the workflow is started by `arvo.orc.order` and completes with
+    `arvo.orc.order.done`. TypeScript: `createArvoOrchestratorContract`.
+
+    Args:
+        uri: The contract's identity; a valid, non-empty URI or URI reference.
+        name: Segments of a-z and 0-9 joined by dots.
+        versions: At least one; no two equal in number, none 0.0.0.
+        domain: Where its events go when asked for the contract's domain; None for none.
+        description: For people; None for none.
+        metadata: Free JSON for tools; the contract sets `contractType`, `rootType`,
+            `completeEventType` and `initEventType`.
+
+    Raises:
+        InvalidContractError: A rule is broken; the first one found is told.
+
+    Example:
+        >>> class Order(BaseModel):
+        ...     item: str
+        >>> class Ordered(BaseModel):
+        ...     tracking: str
+        >>> V1 = OrchestratorVersion("1.0.0", init=Order, complete=Ordered)
+        >>> order = ArvoOrchestratorContract(uri="#/org/order", name="order", versions=[V1])
+        >>> order.type
+        'arvo.orc.order'
+    """
+
+    _definition: ClassVar[type[VersionDefinition[Any]]] = OrchestratorVersion
+    _reserved: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        uri: str,
+        name: str,
+        versions: Iterable[OrchestratorVersion[Any, Any]],
+        domain: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise InvalidContractError(
+                f"contract {uri!r}: the name {name!r} must consist of a-z, 0-9 and dots"
+            )
+        types = OrchestratorEventTypes.of(name)
+        super().__init__(
+            uri=uri,
+            type=types.init,
+            versions=versions,
+            domain=domain,
+            description=description,
+            metadata={
+                **(metadata or {}),
+                "contractType": "ArvoOrchestratorContract",
+                "rootType": name,
+                "completeEventType": types.complete,
+                "initEventType": types.init,
+            },
+        )
+        self.complete_type = types.complete
+        """The type of the completion event."""
+
+
+def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
+    if PARENT_SUBJECT not in data:
+        return [FieldProblem(path=(PARENT_SUBJECT,), message="is required; null at the root")]
+    parent = data[PARENT_SUBJECT]
+    if parent is None or (isinstance(parent, str) and parent):
+        return []
+    return [FieldProblem(path=(PARENT_SUBJECT,), message="must be non-empty text or null")]
+
+
+def _refuse_parent_subject(version: str, kind: object) -> None:
+    fields = getattr(kind, "model_fields", {})
+    taken = any(
+        PARENT_SUBJECT in {name, field.alias, field.serialization_alias}
+        for name, field in fields.items()
+    )
+    if taken:
+        raise InvalidContractError(
+            f"version {version}: {getattr(kind, '__name__', kind)} defines {PARENT_SUBJECT!r}, "
+            "which the contract adds by itself; remove the field"
+        )

@@ -1,0 +1,202 @@
+"""Orchestration subjects: the address of one run of one workflow, carried by its events."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationError,
+)
+from pydantic_core import to_json
+
+from ._deflated_json import pack, unpack
+from ._errors import InvalidSubjectError
+from ._event_id import new_id
+from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
+from ._version import WILDCARD_VERSION
+
+_Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
+_Version = Annotated[str, Strict(), Field(pattern=r"^[0-9]{1,100}\.[0-9]{1,100}\.[0-9]{1,100}$")]
+_ExecutionId = Annotated[str, Strict(), Field(pattern=r"^[^;]+$")]
+_Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
+# Parsed subjects are shared through a cache, so nobody may change one.
+_Meta = Annotated[
+    Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict[str, str])
+]
+
+
+class _Part(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class SubjectOrchestrator(_Part):
+    """Which workflow a subject belongs to."""
+
+    name: _Name
+    """The orchestrator contract's type, or a service's for a request outside any workflow."""
+    version: _Version
+    """The contract's version; 0.0.0 when none was given."""
+
+
+class SubjectExecution(_Part):
+    """Which run of the workflow a subject names."""
+
+    id: _ExecutionId
+    """Unique per run; never holds a semicolon."""
+    initiator: _Name
+    """The source of the event that started the run."""
+    domain: _Domain | None
+    """The domain the run belongs to; None for none."""
+
+
+class SubjectContent(_Part):
+    """What an orchestration subject says. Unknown members are kept in `model_extra`."""
+
+    orchestrator: SubjectOrchestrator
+    execution: SubjectExecution
+    meta: _Meta
+    """Free text by name; `redirectto` is where the workflow's completion goes."""
+
+
+class ArvoOrchestrationSubject:
+    """Makes and reads orchestration subjects: JSON, deflated, in base64.
+
+    TypeScript: `ArvoOrchestrationSubject`.
+
+    Example:
+        >>> subject = ArvoOrchestrationSubject.new(
+        ...     orchestrator="arvo.orc.order", version="1.0.0", initiator="com.app.main"
+        ... )
+        >>> ArvoOrchestrationSubject.parse(subject).execution.initiator
+        'com.app.main'
+    """
+
+    @staticmethod
+    def new(
+        *,
+        orchestrator: str,
+        version: str | None,
+        initiator: str,
+        domain: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        execution_id: str | None = None,
+    ) -> str:
+        """Make the subject of a new root workflow.
+
+        Args:
+            orchestrator: The type of the workflow's contract.
+            version: The contract's version; None gives 0.0.0.
+            initiator: The source of the event that starts the workflow; reverse-DNS.
+            domain: None for none.
+            meta: Free text by name.
+            execution_id: None gives a random UUID.
+
+        Raises:
+            InvalidSubjectError: A value breaks a rule.
+        """
+        return ArvoOrchestrationSubject.create(
+            {
+                "orchestrator": {
+                    "name": orchestrator,
+                    "version": WILDCARD_VERSION if version is None else version,
+                },
+                "execution": {
+                    "id": new_id() if execution_id is None else execution_id,
+                    "initiator": initiator,
+                    "domain": domain,
+                },
+                "meta": dict(meta or {}),
+            }
+        )
+
+    @staticmethod
+    def from_parent(
+        *,
+        orchestrator: str,
+        version: str | None,
+        subject: str,
+        domain: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        execution_id: str | None = None,
+    ) -> str:
+        """Make the subject of a workflow started by another one. TypeScript: `from`.
+
+        Args:
+            orchestrator: The type of the new workflow's contract.
+            version: The contract's version; None gives 0.0.0.
+            subject: The parent's subject. Its orchestrator becomes the initiator.
+            domain: None takes the parent's.
+            meta: Laid over the parent's.
+            execution_id: None gives a random UUID.
+
+        Raises:
+            InvalidSubjectError: `subject` is none, or a value breaks a rule.
+        """
+        parent = ArvoOrchestrationSubject.parse(subject)
+        return ArvoOrchestrationSubject.new(
+            orchestrator=orchestrator,
+            version=version,
+            initiator=parent.orchestrator.name,
+            domain=parent.execution.domain if domain is None else domain,
+            meta={**parent.meta, **(meta or {})},
+            execution_id=execution_id,
+        )
+
+    @staticmethod
+    def create(content: Mapping[str, Any] | SubjectContent) -> str:
+        """Encode `content`, given in full. Unknown members are kept.
+
+        Raises:
+            InvalidSubjectError: A member is missing or breaks a rule.
+        """
+        plain = content.model_dump() if isinstance(content, SubjectContent) else content
+        try:
+            SubjectContent.__pydantic_validator__.validate_python(plain)
+        except ValidationError as error:
+            raise InvalidSubjectError.from_pydantic("cannot make a subject", error) from None
+        return pack(to_json(plain).decode("utf-8"))
+
+    @staticmethod
+    def parse(text: str) -> SubjectContent:
+        """Decode a subject. The result is shared by equal texts and immutable.
+
+        Raises:
+            InvalidSubjectError: Not a subject, or it inflates to more than 64 KiB.
+        """
+        return _parse(text)
+
+    @staticmethod
+    def is_valid(text: str) -> bool:
+        """Tell whether `parse` accepts `text`."""
+        try:
+            _parse(text)
+        except InvalidSubjectError:
+            return False
+        return True
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> SubjectContent:
+    try:
+        return SubjectContent.__pydantic_validator__.validate_json(unpack(text))  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise InvalidSubjectError.from_pydantic(
+            f"not an orchestration subject: {_shorten(text)}", error
+        ) from None
+    except ValueError as error:
+        raise InvalidSubjectError(
+            f"not an orchestration subject: {_shorten(text)}: {error}"
+        ) from None
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

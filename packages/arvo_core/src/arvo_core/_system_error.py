@@ -1,0 +1,44 @@
+"""The payload of system error events: an exception as data."""
+
+import traceback
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SystemErrorData(BaseModel):
+    """What went wrong in a service, as its system error event tells it.
+
+    TypeScript: `ArvoErrorSchema`, `createArvoError`.
+
+    Example:
+        >>> SystemErrorData.from_exception(ValueError("no such order")).error_message
+        'no such order'
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, populate_by_name=True)
+
+    error_name: str = Field(alias="errorName", description="The name of the error.")
+    """The exception's class name."""
+    error_message: str = Field(alias="errorMessage", description="The error in words.")
+    """The exception's text; may be empty."""
+    error_stack: str | None = Field(
+        alias="errorStack", description="The stack trace, null when there is none."
+    )
+    """The traceback as text; None when there is none."""
+
+    @classmethod
+    def from_exception(cls, error: BaseException) -> Self:
+        """Describe `error`; its traceback is included when it has been raised."""
+        raised = error.__traceback__ is not None
+        stack = "".join(traceback.format_exception(error)) if raised else None
+        return cls(
+            error_name=_clean(type(error).__name__),
+            error_message=_clean(str(error)),
+            error_stack=None if stack is None else _clean(stack),
+        )
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which file names decoded by Python may carry and JSON may not."""
+    return text.encode("utf-8", "replace").decode("utf-8")

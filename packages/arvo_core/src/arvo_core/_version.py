@@ -1,0 +1,66 @@
+"""Semantic versions of contracts: three numbers, and the wildcard 0.0.0."""
+
+import re
+from typing import NamedTuple, Self
+
+from typing_extensions import override
+
+from ._errors import InvalidVersionError
+
+WILDCARD_VERSION = "0.0.0"
+"""The version that stands for "any"; reserved, so no contract version may use it."""
+
+# Bounded, because Python refuses to read numbers of thousands of digits.
+_PATTERN = re.compile(r"([0-9]{1,100})\.([0-9]{1,100})\.([0-9]{1,100})")
+
+
+class SemanticVersion(NamedTuple):
+    """A version as three numbers; compares as such.
+
+    Example:
+        >>> SemanticVersion.parse("1.10.0") > SemanticVersion.parse("1.9.0")
+        True
+    """
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `major.minor.patch`, ASCII digits only. Leading zeros are allowed and ignored.
+
+        Raises:
+            InvalidVersionError: Anything else.
+        """
+        match = _PATTERN.fullmatch(text)
+        if match is None:
+            raise InvalidVersionError(
+                f"{text!r} is not a semantic version; write three numbers, such as '1.0.0'"
+            )
+        major, minor, patch = match.groups()
+        return cls(int(major), int(minor), int(patch))
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+def is_semantic_version(text: str) -> bool:
+    """Tell whether `SemanticVersion.parse` would accept `text`.
+
+    Example:
+        >>> is_semantic_version("1.0.0"), is_semantic_version("v1.0.0")
+        (True, False)
+    """
+    return _PATTERN.fullmatch(text) is not None
+
+
+def is_wildcard_version(text: str) -> bool:
+    """Tell whether `text` is a version equal to 0.0.0, however it is written.
+
+    Example:
+        >>> is_wildcard_version("00.0.0"), is_wildcard_version("1.0.0")
+        (True, False)
+    """
+    return is_semantic_version(text) and not any(SemanticVersion.parse(text))
