@@ -1,0 +1,143 @@
+"""Every exception arvo_event_handler raises. The roots are arvo_core's.
+
+* ArvoError
+  x ViolationError              needs handling outside the event flow; never becomes an event
+    + ContractViolation         data does not match the contract; retrying cannot help
+    + ConfigViolation           the wiring is wrong; retrying cannot help
+    + ExecutionViolation        raised by user code that wants out of the event flow
+    + TransactionViolation      machine memory failed or refused; retrying may help
+  x MachineMemoryError          what a machine memory raises when its backend fails
+  x UnroutableError             no handler listens where an event wants to go
+  x ResolveError                a request's causal tree failed before an answer came
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Literal
+
+from arvo_core import ArvoError, ArvoEvent, ViolationError
+
+
+class ContractViolation(ViolationError):
+    """Data or an event does not match the contract that describes it."""
+
+
+class ConfigViolation(ViolationError):
+    """A contract, handler, service or event was wired up wrongly."""
+
+
+class ExecutionViolation(ViolationError):
+    """Execution cannot go on for a reason outside the contracts.
+
+    Also for user code that wants out of the event flow: raise it, with `retryable` as it is.
+    """
+
+
+class TransactionViolationCause(StrEnum):
+    """Why a workflow's state could not be had or stored."""
+
+    READ_FAILURE = "READ_MACHINE_MEMORY_FAILURE"
+    """The memory could not answer a read."""
+    LOCK_FAILURE = "LOCK_MACHINE_MEMORY_FAILURE"
+    """The memory could not be asked for the lock."""
+    WRITE_FAILURE = "WRITE_MACHINE_MEMORY_FAILURE"
+    """A write failed, or its fate is unknown."""
+    LOCK_UNACQUIRED = "LOCK_UNACQUIRED"
+    """Somebody else holds the workflow."""
+    INVALID_SUBJECT = "INVALID_SUBJECT"
+    """The memory cannot store anything under this subject."""
+    LEASE_LOST = "LEASE_LOST"
+    """The lease expired and somebody else took it."""
+    VERSION_MOVED = "VERSION_MOVED"
+    """Somebody else wrote since the record was read."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether delivering the event again may succeed."""
+        return self is not TransactionViolationCause.INVALID_SUBJECT
+
+    @property
+    def is_contention(self) -> bool:
+        """Whether somebody else was merely faster: no failure, and outside any retry budget."""
+        return self in _CONTENTION
+
+
+_CONTENTION = frozenset(
+    (
+        TransactionViolationCause.LOCK_UNACQUIRED,
+        TransactionViolationCause.LEASE_LOST,
+        TransactionViolationCause.VERSION_MOVED,
+    )
+)
+
+
+class TransactionViolation(ViolationError):
+    """A workflow's state could not be had or stored; nothing was published.
+
+    Attributes:
+        cause: What went wrong; decides `retryable`.
+        subject: The workflow.
+    """
+
+    def __init__(self, message: str, *, cause: TransactionViolationCause, subject: str) -> None:
+        super().__init__(
+            f"[{cause}] {message}",
+            retryable=cause.retryable,
+            metadata={"cause": str(cause), "subject": subject},
+        )
+        self.cause = cause
+        self.subject = subject
+
+
+class MachineMemoryError(ArvoError):
+    """The backend of a machine memory failed. Raise it `from` the driver's exception.
+
+    Attributes:
+        retryable: Whether the same call may succeed later. False for a record that can never be
+            written, such as one over the backend's size limit.
+        outcome: "failed" when nothing was changed, "unknown" when the change may have happened.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool, outcome: Literal["failed", "unknown"]
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.outcome = outcome
+
+
+class UnroutableError(ArvoError):
+    """No handler listens where an event wants to go.
+
+    Attributes:
+        event: The event.
+    """
+
+    def __init__(self, event: ArvoEvent) -> None:
+        super().__init__(
+            f"no handler for {event.to!r}, where event {event.id!r} of type {event.type!r} goes; "
+            "register one, or give the event a domain when it is for the outside"
+        )
+        self.event = event
+
+
+class ResolveError(ArvoError):
+    """A request's causal tree failed before an answer came.
+
+    Attributes:
+        event: The request.
+        failures: What failed, in order, with the event that was being handled.
+    """
+
+    def __init__(
+        self, event: ArvoEvent, *, failures: Iterable[tuple[ArvoEvent, Exception]]
+    ) -> None:
+        self.event = event
+        self.failures = tuple(failures)
+        lines = [
+            f"  event {failed.id!r} of type {failed.type!r}: {type(error).__name__}: {error}"
+            for failed, error in self.failures
+        ]
+        super().__init__(
+            "\n".join([f"no answer to event {event.id!r} of type {event.type!r}", *lines])
+        )

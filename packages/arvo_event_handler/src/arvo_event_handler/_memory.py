@@ -1,0 +1,160 @@
+"""The protocols that machine memories implement, and what passes through them."""
+
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pydantic import JsonValue
+
+Record: TypeAlias = dict[str, JsonValue]
+"""A workflow's stored state: a JSON object. What is inside is Arvo's business."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockPolicy:
+    """How long to hold and how hard to try for a workflow's lock.
+
+    Raises:
+        TypeError: A value is not a timedelta.
+        ValueError: A value is negative, `ttl` is zero, or `max_hold` is below `ttl`.
+    """
+
+    ttl: timedelta = timedelta(seconds=30)
+    """The lock frees itself after this, even if its holder died. A running holder renews it."""
+    max_wait: timedelta = timedelta(seconds=2)
+    """How long `lock` and `acquire` wait for another holder before saying no. Zero: one try."""
+    initial_delay: timedelta = timedelta(milliseconds=5)
+    """The first pause between two tries, before jitter, where a backend cannot notify."""
+    max_delay: timedelta = timedelta(milliseconds=250)
+    """The longest pause between two tries, before jitter."""
+    max_hold: timedelta = timedelta(minutes=10)
+    """How long a holder keeps renewing. After that the lock frees itself within `ttl`."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not isinstance(value, timedelta):
+                raise TypeError(f"{item.name} must be a timedelta, got {value!r}")
+            if value < timedelta(0):
+                raise ValueError(f"{item.name} must not be negative, got {value}")
+        if not self.ttl:
+            raise ValueError("ttl must be longer than zero")
+        if self.max_hold < self.ttl:
+            raise ValueError(f"max_hold ({self.max_hold}) must be at least ttl ({self.ttl})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLease:
+    """The right to write one workflow's next record, and the record as it stood when granted."""
+
+    machine_id: str
+    """The workflow's subject."""
+    owner: str = field(repr=False)
+    """Random, 128 bits, new for every acquisition: whoever shows it is the holder."""
+    version: int
+    """How often the record was written; 0 when it never was."""
+    record: Record | None
+    """The latest record, the holder's own copy; None when none was ever written."""
+
+
+class IMachineMemory(Protocol):
+    """Where an orchestrator or resumable keeps its state between events.
+
+    One record and one lock per machine id, which is the event's `subject`. Implementations are
+    used by many tasks at once. Verify yours with `arvo_event_handler.testing.MachineMemorySuite`.
+    A memory that ignores `previous` has no protection beyond its lock.
+    """
+
+    async def read(self, machine_id: str) -> Record | None:
+        """Return the latest record as a fresh object, or None if none was ever written.
+
+        None means "this workflow has never run", so a backend that cannot answer must raise
+        instead, after two or three quick tries of its own: None would start the workflow again.
+
+        Raises:
+            Exception: The backend could not answer. The caller turns this into a
+                `TransactionViolation` with cause `READ_FAILURE`.
+        """
+        ...
+
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        """Replace `previous` by `record`, or raise and change nothing. Do not retry.
+
+        Args:
+            machine_id: The event's `subject`; non-empty.
+            record: The new state. Copy it if you keep it: the caller may change it afterwards.
+            previous: What `read` returned in this transaction, for compare-and-set.
+
+        Raises:
+            TransactionViolation: `previous` is not what is stored; cause `VERSION_MOVED`.
+            Exception: The backend failed; the caller turns this into cause `WRITE_FAILURE`.
+        """
+        ...
+
+    async def lock(self, machine_id: str) -> bool:
+        """Take the lock; False when somebody else still holds it after a bounded wait.
+
+        Raises:
+            Exception: The backend could not be asked; the caller turns this into cause
+                `LOCK_FAILURE`.
+        """
+        ...
+
+    async def unlock(self, machine_id: str) -> bool:
+        """Give the lock back; True when it was released or there was nothing of ours to release.
+
+        Raises:
+            Exception: The backend could not be asked. The caller logs it and goes on.
+        """
+        ...
+
+
+@runtime_checkable
+class ILeasedMachineMemory(IMachineMemory, Protocol):
+    """A machine memory that grants leases and checks them inside the write.
+
+    Two trips a step instead of four, and no lost update: `commit` refuses a holder whose lease
+    was taken over or whose record moved. Arvo uses these calls whenever a memory has them.
+    """
+
+    @property
+    def policy(self) -> LockPolicy:
+        """How leases are granted; a holder renews at a third of `ttl`."""
+        ...
+
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        """Lock and read in one trip; None when not got within `policy.max_wait`.
+
+        Raises:
+            Exception: The backend could not be asked; the caller turns this into cause
+                `LOCK_FAILURE`.
+        """
+        ...
+
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        """Write `record` and drop the lease, checking owner and version inside the write.
+
+        An expired lease that nobody took still commits. The same commit again is no error.
+
+        Args:
+            lease: From `acquire`, not yet committed or released.
+            record: The new state.
+            expires_in: Forget the record after this; None keeps it.
+
+        Raises:
+            TransactionViolation: Somebody else holds the lease (`LEASE_LOST`) or wrote
+                (`VERSION_MOVED`); nothing was changed.
+            MachineMemoryError: The backend failed; `outcome` says whether the write may have
+                happened.
+        """
+        ...
+
+    async def release(self, lease: MachineLease) -> None:
+        """Give the lease up without writing. Harmless when it was lost or dropped already."""
+        ...
+
+    async def renew(self, lease: MachineLease) -> bool:
+        """Extend the lease by `policy.ttl` from now; False when it was lost."""
+        ...

@@ -1,0 +1,64 @@
+"""The plain machine memory: a dict in the process."""
+
+from pydantic_core import from_json, to_json
+from typing_extensions import override
+
+from ._errors import TransactionViolation, TransactionViolationCause
+from ._memory import IMachineMemory, Record
+
+
+class SimpleMachineMemory(IMachineMemory):
+    """Keeps records in a dict, with locks that never expire. For tests, demos and short runs.
+
+    The four calls of `IMachineMemory` and no more: `lock` does not wait, and a holder that never
+    unlocks keeps its workflow for ever. Everything is gone when the process ends.
+
+    Example:
+        >>> memory = SimpleMachineMemory()
+        >>> asyncio.run(memory.write("order-7", {"status": "active"}, None))
+        >>> asyncio.run(memory.read("order-7"))
+        {'status': 'active'}
+    """
+
+    def __init__(self) -> None:
+        # Bytes, so that no caller shares an object with the memory.
+        self._records: dict[str, bytes] = {}
+        self._locked: set[str] = set()
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        stored = self._records.get(_checked(machine_id))
+        return None if stored is None else from_json(stored)  # type: ignore[no-any-return]
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        expected = None if previous is None else to_json(previous)
+        if self._records.get(_checked(machine_id)) != expected:
+            raise TransactionViolation(
+                "the record was written by somebody else since it was read; deliver again",
+                cause=TransactionViolationCause.VERSION_MOVED,
+                subject=machine_id,
+            )
+        self._records[machine_id] = to_json(record, inf_nan_mode="constants")
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        if _checked(machine_id) in self._locked:
+            return False
+        self._locked.add(machine_id)
+        return True
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        self._locked.discard(_checked(machine_id))
+        return True
+
+
+def _checked(machine_id: str) -> str:
+    if not machine_id:
+        raise TransactionViolation(
+            "a machine id must not be empty",
+            cause=TransactionViolationCause.INVALID_SUBJECT,
+            subject=machine_id,
+        )
+    return machine_id
