@@ -230,9 +230,9 @@ def test_members_come_in_the_order_of_declaration() -> None:
     assert list(wire({"obj": {"b": "number", "a": "number"}}, {"a": 1, "b": 2})) == ["b", "a"]
 
 
-def test_what_is_no_object_is_refused_at_the_root() -> None:
-    for value in (None, [], "x", 1):
-        assert paths({"obj": {}}, value) == {()}
+@pytest.mark.parametrize("value", [None, [], "x", 1], ids=repr)
+def test_what_is_no_object_is_refused_at_the_root(value: object) -> None:
+    assert paths({"obj": {}}, value) == {()}
 
 
 def test_paths_of_lists_and_records() -> None:

@@ -51,5 +51,5 @@ def error(description: Mapping[str, Any]) -> Exception:
     kind = type(description.get("name", "Error"), (Exception,), {})
     try:
         raise kind(description["message"])
-    except Exception as raised:  # noqa: BLE001 - it is what was asked for
+    except Exception as raised:
         return raised

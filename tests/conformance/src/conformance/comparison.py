@@ -42,7 +42,7 @@ class Comparison:
             Difference: They differ; the message names the place.
         """
         match expected:
-            case {"$managedId": Mapping() as content} if len(expected) == 1:
+            case {"$managedId": content, **rest} if not rest:
                 self._same_managed_id(content, actual, place)
             case Mapping():
                 members = _object(actual, place, expected)
@@ -196,10 +196,11 @@ def same_order(expected: object, actual: object, place: str) -> None:
 
 def same_indentation(expected: str, actual: str) -> None:
     """Compare how two JSON texts of the same value are laid out."""
-    depths: Callable[[str], list[int]] = lambda text: [
-        len(line) - len(line.lstrip(" ")) for line in text.split("\n")
-    ]
-    _expect(depths(expected) == depths(actual), "indentation", expected, actual)
+    _expect(_depths(expected) == _depths(actual), "indentation", expected, actual)
+
+
+def _depths(text: str) -> list[int]:
+    return [len(line) - len(line.lstrip(" ")) for line in text.split("\n")]
 
 
 def _object(actual: object, place: str, expected: object) -> Mapping[str, Any]:
@@ -212,7 +213,7 @@ def _same_scalar(expected: object, actual: object) -> bool:
     if is_number(expected) and is_number(actual):
         # JavaScript has no integers: what it printed is the nearest double.
         theirs, ours = float(str(expected)), float(str(actual))
-        return theirs == ours or (theirs != theirs and ours != ours)  # noqa: PLR0124 - NaN
+        return theirs == ours or (theirs != theirs and ours != ours)
     return type(expected) is type(actual) and expected == actual
 
 

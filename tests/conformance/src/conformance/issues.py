@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import LiteralString, NoReturn, cast
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -52,15 +51,13 @@ def issues_of(error: ValidationError) -> list[Issue]:
     ]
 
 
-def refuse(value: object, issues: Iterable[Issue]) -> NoReturn:
-    """Raise `issues` from inside a validator; pydantic puts the place of the value before them."""
-    raise ValidationError.from_exception_data(
+def refusal(value: object, issues: Iterable[Issue]) -> ValidationError:
+    """Make what a validator raises; pydantic puts the place of the value before the paths."""
+    return ValidationError.from_exception_data(
         "payload",
         [
             InitErrorDetails(
-                type=PydanticCustomError(
-                    cast("LiteralString", issue.kind), "{reason}", {"reason": issue.message}
-                ),
+                type=PydanticCustomError(issue.kind, "{reason}", {"reason": issue.message}),
                 loc=issue.path,
                 input=value,
             )
@@ -76,6 +73,6 @@ def rewriting(rewrite: Rewrite) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError as error:
-            refuse(value, rewrite(value, issues_of(error)))
+            raise refusal(value, rewrite(value, issues_of(error))) from None
 
     return WrapValidator(validate)

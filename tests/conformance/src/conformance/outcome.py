@@ -26,7 +26,7 @@ def returned(
         return call()
     try:
         value = call()
-    except Exception as raised:  # noqa: BLE001 - whatever comes is compared
+    except Exception as raised:
         same_refusal(expected["error"], raised, may_miss_arguments=may_miss_arguments, path=path)
         return REFUSED
     raise Difference(f"expected {expected['error']}, got {value!r}")

@@ -1,6 +1,6 @@
 """The schema language: every form becomes a type that contracts take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Union
 
 from pydantic import (
@@ -12,7 +12,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from .issues import Issue, issues_of, refuse, rewriting
+from .issues import Issue, issues_of, refusal, rewriting
 from .schema_objects import Absence, Default, Member, Presence, object_model
 from .schema_scalars import (
     BOOLEAN,
@@ -51,14 +51,14 @@ def annotation(schema: Schema) -> Annotation:
     if isinstance(schema, str):
         return _NAMED[schema]
     match dict(schema):
-        case {"obj": members, **options}:
-            mode = options.pop("mode", "strip")
-            _expect_no_more(options)
+        case {"obj": members, **rest}:
+            mode = rest.pop("mode", "strip")
+            _expect_no_more(rest)
             return object_model({key: _member(inner) for key, inner in members.items()}, mode)
         case {"opt": inner, **rest} if not rest:
             return annotation(inner)
         case {"nullable": inner, **rest} if not rest:
-            return Union[annotation(inner), None]  # noqa: UP007 - `Any | None` is not a type
+            return _any_of([annotation(inner), None])
         case {"default": [inner, _], **rest} if not rest:
             return annotation(inner)
         case {"arr": inner, **bounds}:
@@ -118,6 +118,10 @@ def _member(schema: Schema) -> Member:
 def _expect_no_more(options: Mapping[str, Any]) -> None:
     if options:
         raise ValueError(f"unknown options of a schema: {sorted(options)}")
+
+
+def _any_of(types: Iterable[Annotation]) -> Annotation:
+    return Union[tuple(types)]  # noqa: UP007 - how many there are shows at run time
 
 
 def _array(item: Annotation, bounds: Mapping[str, Any]) -> Annotation:
@@ -182,10 +186,10 @@ def _union(options: list[Annotation]) -> Annotation:
                 refusals.append(issues_of(error))
         for issues in refusals:
             if all(issue.is_refinement for issue in issues):
-                refuse(value, issues)
-        refuse(value, [Issue(kind="union", path=(), message="matches no option")])
+                raise refusal(value, issues)
+        raise refusal(value, [Issue(kind="union", path=(), message="matches no option")])
 
-    return Annotated[Union[tuple(options)], WrapValidator(first_match)]
+    return Annotated[_any_of(options), WrapValidator(first_match)]
 
 
 def _discriminated(key: str, options: list[Mapping[str, Any]]) -> Annotation:
@@ -195,13 +199,13 @@ def _discriminated(key: str, options: list[Mapping[str, Any]]) -> Annotation:
 
     def by_tag(value: object, _handler: ValidatorFunctionWrapHandler) -> object:
         if not isinstance(value, dict):
-            refuse(value, [Issue(kind="discriminated", path=(), message="is not an object")])
+            raise refusal(value, [Issue(kind="discriminated", path=(), message="is not an object")])
         for adapter, allowed in zip(adapters, tags, strict=True):
             if key in value and any(identical(value[key], tag) for tag in allowed):
                 return adapter.validate_python(value)
-        refuse(value, [Issue(kind="discriminated", path=(key,), message="names no option")])
+        raise refusal(value, [Issue(kind="discriminated", path=(key,), message="names no option")])
 
-    return Annotated[Union[tuple(types)], WrapValidator(by_tag)]
+    return Annotated[_any_of(types), WrapValidator(by_tag)]
 
 
 def _tags(schema: Mapping[str, Any]) -> list[Any]:

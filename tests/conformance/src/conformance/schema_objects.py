@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from .issues import Issue, issues_of, refuse
+from .issues import Issue, issues_of, refusal
 from .schema_scalars import Annotation
 
 
@@ -47,7 +47,11 @@ class Member:
     absence: Absence
 
 
-_UNKNOWN_KEYS: Final = {"strip": "ignore", "strict": "forbid", "passthrough": "allow"}
+_UNKNOWN_KEYS: Mapping[str, Literal["ignore", "forbid", "allow"]] = {
+    "strip": "ignore",
+    "strict": "forbid",
+    "passthrough": "allow",
+}
 
 
 def object_model(members: Mapping[str, Member], mode: str) -> type[BaseModel]:
@@ -60,14 +64,9 @@ def object_model(members: Mapping[str, Member], mode: str) -> type[BaseModel]:
         for position, (key, member) in enumerate(members.items())
     }
     optional = [key for key, member in members.items() if member.absence is Presence.OPTIONAL]
-    config: dict[str, Any] = {
-        "extra": _UNKNOWN_KEYS[mode],
-        "json_schema_extra": _hiding_defaults(optional),
-    }
-    validators: dict[str, Any] = {"refuse_unknown_keys": _strict} if mode == "strict" else {}
-    return create_model(
-        "Payload", __config__=ConfigDict(**config), __validators__=validators, **fields
-    )
+    config = ConfigDict(extra=_UNKNOWN_KEYS[mode], json_schema_extra=_hiding_defaults(optional))
+    validators: dict[str, Any] = {"refuse_unknown_keys": _REFUSING} if mode == "strict" else {}
+    return create_model("Payload", __config__=config, __validators__=validators, **fields)
 
 
 def _field(key: str, absence: Absence) -> FieldInfo:
@@ -104,15 +103,17 @@ def _hiding_defaults(keys: list[str]) -> Callable[[dict[str, Any]], None]:
     return hide
 
 
-@model_validator(mode="wrap")
-@classmethod
-def _strict(
+def _refusing_unknown_keys(
     cls: type[BaseModel], value: Any, handler: ModelWrapValidatorHandler[BaseModel]
 ) -> BaseModel:
     try:
         return handler(value)
     except ValidationError as error:
-        refuse(value, map(_at_object, issues_of(error)))
+        raise refusal(value, map(_at_object, issues_of(error))) from None
+
+
+_ON_CLASS: Any = classmethod(_refusing_unknown_keys)
+_REFUSING = model_validator(mode="wrap")(_ON_CLASS)
 
 
 def _at_object(issue: Issue) -> Issue:

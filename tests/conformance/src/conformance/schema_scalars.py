@@ -63,7 +63,7 @@ def number_with(options: Mapping[str, Any]) -> Annotation:
     """Build the type of a number with bounds; `int` also takes 5.0."""
     rules = dict(options)
     is_integer = rules.pop("int", False)
-    bounds = {
+    bounds: dict[str, Any] = {
         ours: int(rules.pop(theirs)) if is_integer else rules.pop(theirs)
         for theirs, ours in (
             ("min", "ge"),

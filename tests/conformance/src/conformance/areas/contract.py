@@ -16,14 +16,12 @@ from arvo_core import (
     is_semantic_version,
     is_wildcard_version,
 )
-
 from conformance import arguments
 from conformance.cases import Case
 from conformance.comparison import Comparison, same_order
 from conformance.contracts import contract
 from conformance.json_schema import normalised
 from conformance.outcome import REFUSED, returned
-from conformance.refusals import Path
 from conformance.schema import payload_type
 
 

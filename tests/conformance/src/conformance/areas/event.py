@@ -3,7 +3,6 @@
 from functools import partial
 
 from arvo_core import ArvoEvent
-
 from conformance.arguments import accepted, event_members, misses
 from conformance.cases import Case
 from conformance.comparison import Comparison, same_indentation, same_order

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from arvo_core import ArvoEvent, parse_event_id
-
 from conformance.arguments import event_id
 from conformance.cases import Case
 from conformance.comparison import Comparison

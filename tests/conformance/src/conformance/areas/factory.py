@@ -1,15 +1,13 @@
 """Factories: events that keep a contract."""
 
-from functools import partial
-
 from arvo_core import ArvoEventFactory, ArvoOrchestratorEventFactory
-
 from conformance import arguments
 from conformance.cases import Case
 from conformance.comparison import Comparison
 from conformance.contracts import contract
 from conformance.outcome import REFUSED, returned
 from conformance.values import with_subjects
+
 from .event import path_of_the_original
 
 _METHODS = {

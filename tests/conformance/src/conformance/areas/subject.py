@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from arvo_core import ArvoOrchestrationSubject
-
 from conformance.arguments import misses
 from conformance.cases import Case
 from conformance.comparison import Comparison

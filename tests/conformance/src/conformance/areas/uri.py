@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from arvo_core import decode_uri, encode_uri, is_valid_uri
-
 from conformance.cases import Case
 from conformance.comparison import Comparison
 from conformance.outcome import REFUSED, returned
