@@ -232,7 +232,12 @@ class ArvoContract:
             "description": self.description,
             "metadata": dict(self.metadata),
             "versions": [
-                {"domain": self.domain, "version": item.version, **_payload_schemas(item)}
+                {
+                    "domain": self.domain,
+                    "version": item.version,
+                    "metadata": dict(self.metadata),
+                    **_payload_schemas(item),
+                }
                 for item in self._declared
             ],
         }

@@ -8,7 +8,7 @@
     + InvalidContractError      a contract whose definition is wrong
     + InvalidEventError         an event whose attributes or extensions break a rule
     + InvalidDataError          a payload that does not match its contract
-  x UnknownVersionError         a contract has no such version; also a `LookupError`
+    + UnknownVersionError       a contract has no such version
   x ViolationError              needs handling outside the event flow; never becomes an event
 """
 
@@ -94,7 +94,7 @@ class InvalidDataError(InvalidValueError):
     """A payload does not match the type its contract declares."""
 
 
-class UnknownVersionError(ArvoError, LookupError):
+class UnknownVersionError(InvalidValueError):
     """A contract has no such version.
 
     Attributes:

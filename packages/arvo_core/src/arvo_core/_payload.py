@@ -25,7 +25,7 @@ class Payload(Generic[T]):
         InvalidContractError: pydantic cannot build a schema for `kind`.
     """
 
-    __slots__ = ("_adapter", "_validate", "name")
+    __slots__ = ("_adapter", "_validate", "kind", "name")
 
     def __init__(self, kind: type[T] | TypeAdapter[T]) -> None:
         try:
@@ -37,6 +37,8 @@ class Payload(Generic[T]):
                 f"{kind!r} cannot describe a payload; use a pydantic model or a TypeAdapter"
             ) from error
         self._validate = self._adapter.validator.validate_python
+        self.kind = kind
+        """The model or adapter the payload was made of."""
         self.name = getattr(kind, "__name__", None) or str(kind)
         """How messages call the type."""
 
