@@ -5,35 +5,65 @@ code. A workflow's state lives in an `IMachineMemory`; a broker carries the even
 """
 
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
+from ._domain import (
+    ArvoDomain,
+    DomainChoice,
+    DomainContext,
+    EmissionDomains,
+    resolve_event_domain,
+)
+from ._emit import Complete, Emit, Outputs
 from ._errors import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,
+    InvalidHandlerError,
     MachineMemoryError,
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
     UnroutableError,
 )
+from ._handler import (
+    ArvoEventHandler,
+    ArvoEventHandlerFunction,
+    HandlerDomain,
+    HandlerInput,
+    IArvoEventHandler,
+)
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
 from ._simple_memory import SimpleMachineMemory
 
 __all__ = [
     "SYSTEM_CLOCK",
+    "ArvoDomain",
+    "ArvoEventHandler",
+    "ArvoEventHandlerFunction",
     "Clock",
     "ClockTimer",
+    "Complete",
     "ConfigViolation",
     "ContractViolation",
+    "DomainChoice",
+    "DomainContext",
+    "EmissionDomains",
+    "Emit",
     "ExecutionViolation",
+    "HandlerDomain",
+    "HandlerInput",
+    "IArvoEventHandler",
     "ILeasedMachineMemory",
     "IMachineMemory",
+    "InvalidHandlerError",
     "LockPolicy",
     "MachineLease",
     "MachineMemoryError",
+    "Outputs",
     "Record",
     "ResolveError",
     "SimpleMachineMemory",
     "TransactionViolation",
     "TransactionViolationCause",
     "UnroutableError",
+    "resolve_event_domain",
 ]

@@ -6,16 +6,18 @@
     + ConfigViolation           the wiring is wrong; retrying cannot help
     + ExecutionViolation        raised by user code that wants out of the event flow
     + TransactionViolation      machine memory failed or refused; retrying may help
+  x InvalidValueError
+    + InvalidHandlerError       a handler's definition does not fit its contract
   x MachineMemoryError          what a machine memory raises when its backend fails
   x UnroutableError             no handler listens where an event wants to go
   x ResolveError                a request's causal tree failed before an answer came
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Literal
 
-from arvo_core import ArvoError, ArvoEvent, ViolationError
+from arvo_core import ArvoError, ArvoEvent, InvalidValueError, ViolationError
 
 
 class ContractViolation(ViolationError):
@@ -89,6 +91,10 @@ class TransactionViolation(ViolationError):
         self.subject = subject
 
 
+class InvalidHandlerError(InvalidValueError):
+    """A handler's definition does not fit its contract."""
+
+
 class MachineMemoryError(ArvoError):
     """The backend of a machine memory failed. Raise it `from` the driver's exception.
 
@@ -141,3 +147,30 @@ class ResolveError(ArvoError):
         super().__init__(
             "\n".join([f"no answer to event {event.id!r} of type {event.type!r}", *lines])
         )
+
+
+def as_violation(error: Exception) -> ViolationError | None:
+    """Return the violation an exception of user code amounts to; None when it is an ordinary one.
+
+    A group that holds nothing but violations counts as one, retryable when all of them are.
+    """
+    if isinstance(error, ViolationError):
+        return error
+    if not isinstance(error, ExceptionGroup):
+        return None
+    violations, rest = error.split(ViolationError)
+    if violations is None or rest is not None:
+        return None
+    leaves = list(_leaves(violations))
+    return ExecutionViolation(
+        f"{error.message}: {'; '.join(map(str, leaves))}",
+        retryable=all(leaf.retryable for leaf in leaves),
+    )
+
+
+def _leaves(group: ExceptionGroup[ViolationError]) -> Iterator[ViolationError]:
+    for item in group.exceptions:
+        if isinstance(item, ExceptionGroup):
+            yield from _leaves(item)
+        else:
+            yield item

@@ -28,7 +28,7 @@ class SimpleMachineMemory(IMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         stored = self._records.get(_checked(machine_id))
-        return None if stored is None else from_json(stored)  # type: ignore[no-any-return]
+        return None if stored is None else from_json(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:

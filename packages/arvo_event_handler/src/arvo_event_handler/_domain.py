@@ -1,0 +1,112 @@
+"""Event domains: which of several places outside the system an event goes to, if any."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
+
+DomainChoice: TypeAlias = str | Sequence[str | None] | None
+"""One domain, several (the event is copied to each), or None for the default."""
+
+
+class ArvoDomain:
+    """Domains that are resolved when an event is emitted. Any other text is a literal domain.
+
+    TypeScript: `ArvoDomain`.
+    """
+
+    LOCAL: Final = None
+    """Inside the system: no domain."""
+    FROM_SELF_CONTRACT: Final = "domain.contract.self.inherit"
+    """The domain of the emitting handler's contract."""
+    FROM_EVENT_CONTRACT: Final = "domain.contract.inherit"
+    """The domain of the contract that describes the emitted event."""
+    FROM_TRIGGERING_EVENT: Final = "domain.event.inherit"
+    """The domain of the event being handled."""
+    FROM_CURRENT_SUBJECT: Final = "domain.event.current.subject"
+    """The domain in the subject of the event being handled."""
+    FROM_PARENT_SUBJECT: Final = "domain.parent.subject"
+    """The domain in the parent workflow's subject."""
+    ORCHESTRATION_CONTEXT: Final = "domain.orchestration.context"
+    """Wherever the one who asked is, seen from here; None when in the same place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainContext:
+    """What a symbolic domain is resolved against; None wherever there is none."""
+
+    subject: str
+    """The subject of the event being handled."""
+    parent_subject: str | None
+    """The parent workflow's subject."""
+    triggering_domain: str | None
+    """The domain of the event being handled."""
+    self_domain: str | None
+    """The domain of the emitting handler's contract."""
+    event_domain: str | None
+    """The domain of the contract that describes the emitted event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmissionDomains:
+    """Where events go when an output names no domain. TypeScript: `defaultEventEmissionDomains`."""
+
+    outputs: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
+    """What a stateless handler emits."""
+    services: tuple[str | None, ...] = (ArvoDomain.LOCAL,)
+    """What a workflow asks of its services."""
+    complete: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
+    """A workflow's completion."""
+    system_error: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
+    """A handler's failure."""
+
+
+def resolve_event_domain(domain: str | None, *, context: DomainContext) -> str | None:
+    """Turn a symbolic domain into a real one. TypeScript: `resolveEventDomain`.
+
+    A subject that cannot be parsed counts as one without a domain.
+
+    Args:
+        domain: A constant of `ArvoDomain`, a literal domain, or None or "" for none.
+        context: What constants refer to.
+
+    Returns:
+        The literal domain; None to stay inside.
+    """
+    match domain:
+        case None | "":
+            return None
+        case ArvoDomain.FROM_SELF_CONTRACT:
+            return context.self_domain
+        case ArvoDomain.FROM_EVENT_CONTRACT:
+            return context.event_domain
+        case ArvoDomain.FROM_TRIGGERING_EVENT:
+            return context.triggering_domain
+        case ArvoDomain.FROM_CURRENT_SUBJECT:
+            return _subject_domain(context.subject)
+        case ArvoDomain.FROM_PARENT_SUBJECT:
+            return _subject_domain(context.parent_subject)
+        case ArvoDomain.ORCHESTRATION_CONTEXT:
+            return _asker_domain(context)
+        case _:
+            return domain
+
+
+def _asker_domain(context: DomainContext) -> str | None:
+    if context.parent_subject is not None:
+        parent = _subject_domain(context.parent_subject)
+        return None if parent == _subject_domain(context.subject) else parent
+    if context.triggering_domain is None:
+        return None
+    current = _subject_domain(context.subject)
+    return None if current == context.triggering_domain else current
+
+
+def _subject_domain(subject: str | None) -> str | None:
+    if subject is None:
+        return None
+    try:
+        return ArvoOrchestrationSubject.parse(subject).execution.domain
+    except InvalidSubjectError:
+        return None

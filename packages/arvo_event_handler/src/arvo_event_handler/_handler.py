@@ -1,0 +1,263 @@
+"""Stateless handlers: one event in, any number out."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span
+from typing_extensions import override
+
+from arvo_core import (
+    WILDCARD_VERSION,
+    ArvoContract,
+    ArvoEvent,
+    ArvoSpanKind,
+    DataSchema,
+    InvalidDataError,
+    UnknownVersionError,
+    VersionedArvoContract,
+    is_wildcard_version,
+)
+
+from ._domain import EmissionDomains
+from ._emission import Emission, as_emits
+from ._emit import Outputs
+from ._errors import ConfigViolation, ContractViolation, as_violation
+from ._handler_functions import check_functions
+from ._telemetry import ExecutionTrace, execution_span, observed, record_failure, untraced
+
+A_co = TypeVar("A_co", covariant=True)
+
+
+class IArvoEventHandler(Protocol):
+    """Whatever handles events: what brokers carry events to."""
+
+    @property
+    def source(self) -> str:
+        """The topic it listens to, and the `source` of what it emits."""
+        ...
+
+    @property
+    def stateful(self) -> bool:
+        """Whether events of one subject must be handled one after another."""
+        ...
+
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        """Handle one event and return the events to publish, in order.
+
+        Args:
+            event: The event.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Raises:
+            ViolationError: The event cannot be handled; nothing may be published.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerDomain:
+    """Domains a handler function may care about; None for none."""
+
+    self: str | None
+    """The handler's contract's."""
+    event: str | None
+    """The event's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerInput(Generic[A_co]):
+    """What a handler function receives."""
+
+    event: ArvoEvent
+    """The event as it came."""
+    data: A_co
+    """Its data, parsed by the contract: defaults filled in, values converted."""
+    contract: VersionedArvoContract[Any]
+    """The contract version that applies."""
+    source: str
+    """The handler's own address."""
+    domain: HandlerDomain
+    """The domains in play."""
+    span: Span
+    """The execution's span; non-recording when nothing is traced."""
+
+
+ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
+"""An async function of one `HandlerInput` that returns what to emit."""
+
+
+class ArvoEventHandler(IArvoEventHandler):
+    """A stateless service bound to a contract.
+
+    An exception of the function becomes a system error event addressed to the asker. A
+    `ViolationError` escapes `execute` instead, and nothing is emitted.
+
+    TypeScript: `createArvoEventHandler`.
+
+    Args:
+        contract: What the service accepts and emits.
+        handler: One async function per version of the contract; kept in a variable it needs the
+            annotation `dict[str, ArvoEventHandlerFunction]`.
+        executionunits: The cost of an output that names none, unitless.
+        domains: Where outputs and system errors go that name no domain.
+
+    Raises:
+        InvalidHandlerError: A version has no function, a function no version, it is not async, or
+            its annotation is not what the version accepts.
+
+    Example:
+        >>> class Add(BaseModel):
+        ...     numbers: list[float]
+        >>> class Added(BaseModel):
+        ...     result: float
+        >>> V1 = SimpleVersion("1.0.0", accepts=Add, emits=Added)
+        >>> contract = SimpleArvoContract(uri="#/org/math/add", type="math.add", versions=[V1])
+        >>> async def add_v1(call: HandlerInput[Add]) -> Emit:
+        ...     return Emit("evt.math.add.success", Added(result=sum(call.data.numbers)))
+        >>> add = ArvoEventHandler(contract=contract, handler={"1.0.0": add_v1})
+        >>> factory = ArvoEventFactory(contract.version(V1))
+        >>> event = factory.accepts(source="com.app.main", data=Add(numbers=[1, 2]))
+        >>> [answer] = asyncio.run(add.execute(event))
+        >>> answer.type, answer.data
+        ('evt.math.add.success', {'result': 3.0})
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: ArvoContract,
+        handler: Mapping[str, ArvoEventHandlerFunction],
+        executionunits: float = 0,
+        domains: EmissionDomains | None = None,
+    ) -> None:
+        check_functions(contract, handler, wrapper=HandlerInput)
+        self.contract: ArvoContract = contract
+        """What the service accepts and emits."""
+        self.executionunits: float = executionunits
+        """The cost of an output that names none."""
+        self._functions = dict(handler)
+        self._domains = domains or EmissionDomains()
+
+    @property
+    @override
+    def source(self) -> str:
+        return self.contract.type
+
+    @property
+    @override
+    def stateful(self) -> bool:
+        return False
+
+    @property
+    def domain(self) -> str | None:
+        """The contract's domain; None for none."""
+        return self.contract.domain
+
+    @override
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        """Run the function for one event and return the events to publish, in order.
+
+        Args:
+            event: Its `type` must be the contract's.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Returns:
+            Events that carry `event.id` as `parentid` and `event.subject` as `subject`.
+
+        Raises:
+            ConfigViolation: The event is of another type, its version is not in the contract, or
+                an output is wired up wrongly.
+            ContractViolation: The data, the data schema or an output does not match the contract.
+            ViolationError: The function raised one.
+        """
+        if not observed():
+            return await self._execute(event, untraced(event))
+        with execution_span(
+            event,
+            name=f"Handler<{self.contract.uri}>@<{event.type}>",
+            source=self.source,
+            contract_uri=self.contract.uri,
+            kind=ArvoSpanKind.EVENT_HANDLER,
+            parent=parent,
+        ) as trace:
+            events = await self._execute(event, trace)
+            trace.emitted(events)
+            return events
+
+    async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
+        contract = self._contract_of(event, trace)
+        data = _parsed(event, contract)
+        emission = Emission(
+            source=self.source,
+            contract=contract,
+            executionunits=self.executionunits,
+            event=event,
+            headers=trace.headers,
+        )
+        call = HandlerInput(
+            event=event,
+            data=data,
+            contract=contract,
+            source=self.source,
+            domain=HandlerDomain(self=self.contract.domain, event=event.domain),
+            span=trace.span,
+        )
+        try:
+            returned = await self._functions[contract.version](call)
+        except Exception as error:
+            violation = as_violation(error)
+            if violation is not None:
+                raise violation from error.__cause__
+            record_failure(trace.span, error)
+            return emission.system_error(
+                error, to=event.source, parentid=event.id, domains=self._domains.system_error
+            )
+        return [
+            made
+            for item in as_emits(returned, where=f"{self.source} {contract.version}")
+            for made in emission.answer(item, domains=self._domains.outputs)
+        ]
+
+    def _contract_of(self, event: ArvoEvent, trace: ExecutionTrace) -> VersionedArvoContract[Any]:
+        """Choose the contract version that the event is written in."""
+        contract = self.contract
+        if event.type != contract.type:
+            raise ConfigViolation(
+                f"{contract.type} cannot handle event {event.id!r} of type {event.type!r}; "
+                "route events by `to`"
+            )
+        schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+        if schema is None:
+            trace.warn(
+                f"event {event.id!r} has no readable dataschema; taken as the latest version"
+            )
+            return contract.version("latest")
+        if schema.uri != contract.uri:
+            raise ContractViolation(
+                f"event {event.id!r} of type {event.type!r} is described by "
+                f"{event.dataschema!r}, which is not contract {contract.uri!r}"
+            )
+        if schema.version == WILDCARD_VERSION or is_wildcard_version(schema.version):
+            return contract.version("latest")
+        try:
+            return contract.version(schema.version)
+        except UnknownVersionError as error:
+            raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
+
+    @override
+    def __repr__(self) -> str:
+        return f"ArvoEventHandler({self.contract!r})"
+
+
+def _parsed(event: ArvoEvent, contract: VersionedArvoContract[Any]) -> Any:
+    try:
+        return contract.accepts.parse(event.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"event {event.id!r} of type {event.type!r} does not match "
+            f"{contract.dataschema!r}: {error}"
+        ) from error
