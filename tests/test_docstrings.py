@@ -1,5 +1,6 @@
 """Every example in a docstring runs and prints what it says."""
 
+import asyncio
 import doctest
 import importlib
 import pkgutil
@@ -7,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 
+GIVEN: dict[str, object] = {"BaseModel": BaseModel, "asyncio": asyncio}
+
 
 def examples(package: str) -> Iterator[doctest.DocTest]:
-    """Yield the examples; they see their module and the public names of their package."""
+    """Yield the examples; they see their module, their package's public names and `GIVEN`."""
     root = importlib.import_module(package)
-    public = {name: getattr(root, name) for name in root.__all__}
+    public = GIVEN | {name: getattr(root, name) for name in root.__all__}
     below = pkgutil.walk_packages(root.__path__, f"{package}.")
     for name in (package, *(module.name for module in below)):
         module = importlib.import_module(name)

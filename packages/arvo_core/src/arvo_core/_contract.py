@@ -291,12 +291,12 @@ def _check_versions(
         raise InvalidContractError(f"{where}: at least one version is needed")
     seen: dict[SemanticVersion, str] = {}
     for definition in definitions:
-        text = definition.version
         if not isinstance(definition, expected):
             raise InvalidContractError(
-                f"{where}: version {text!r} is a {type(definition).__name__}; "
+                f"{where}: {definition!r} is not a version of this kind of contract; "
                 f"use {expected.__name__}"
             )
+        text = definition.version
         if not is_semantic_version(text):
             raise InvalidContractError(
                 f"{where}: version {text!r} must be three numbers, such as '1.0.0'"

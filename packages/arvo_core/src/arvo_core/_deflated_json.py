@@ -7,7 +7,7 @@ from binascii import Error as Base64Error, a2b_base64, b2a_base64
 from pydantic_core import from_json
 
 MAX_INFLATED_BYTES = 64 * 1024
-"""How much text may unfold to. Beyond it lies a decompression bomb, not a subject."""
+"""How much JSON text may unfold to. Beyond it lies a decompression bomb, not a subject."""
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/]+")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -17,10 +17,16 @@ _WINDOW_BITS = 10
 _MEMORY_LEVEL = 4
 
 
-def pack(json_text: str) -> str:
-    """Deflate JSON text into base64 (zlib format, standard alphabet, padded)."""
+def pack(json: bytes) -> str:
+    """Deflate JSON into base64 (zlib format, standard alphabet, padded).
+
+    Raises:
+        ValueError: There is so much of it that `unpack` would refuse it.
+    """
+    if len(json) > MAX_INFLATED_BYTES:
+        raise ValueError(f"it takes more than {MAX_INFLATED_BYTES} bytes")
     deflater = zlib.compressobj(6, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
-    packed = deflater.compress(json_text.encode("utf-8")) + deflater.flush()
+    packed = deflater.compress(json) + deflater.flush()
     return b2a_base64(packed, newline=False).decode("ascii")
 
 
@@ -36,12 +42,12 @@ def unpack(text: str) -> bytes:
     """
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
-        inflated = inflater.decompress(_decode_base64(text), MAX_INFLATED_BYTES)
+        inflated = inflater.decompress(_decode_base64(text), MAX_INFLATED_BYTES + 1)
     except zlib.error as error:
         raise ValueError("it is not deflated data") from error
+    if len(inflated) > MAX_INFLATED_BYTES:
+        raise ValueError(f"it inflates to more than {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof:
-        if inflater.unconsumed_tail or len(inflated) == MAX_INFLATED_BYTES:
-            raise ValueError(f"it inflates to more than {MAX_INFLATED_BYTES} bytes")
         raise ValueError("the deflated data is truncated")
     if inflater.unused_data:
         raise ValueError("other bytes follow the deflated data")

@@ -62,7 +62,9 @@ class InvalidValueError(ArvoError, ValueError):
 
     def __init__(self, message: str, *, problems: Iterable[FieldProblem] = ()) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join([message, *(f"  {problem}" for problem in self.problems)]))
+        text = "\n".join([message, *(f"  {problem}" for problem in self.problems)])
+        # A path may name a member whose name no output stream can write.
+        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     @classmethod
     def from_pydantic(cls, message: str, error: ValidationError) -> Self:

@@ -57,13 +57,17 @@ class EventId:
         return cls(value=value, policy=EventIdPolicy.ARVO_MANAGED)
 
     def text(self) -> str:
-        """Return the id to put on the wire; an Arvo-managed one is new at every call."""
+        """Return the id to put on the wire; an Arvo-managed one is new at every call.
+
+        Raises:
+            ValueError: An Arvo-managed value holds a lone surrogate or is longer than 64 KiB.
+        """
         value = self.value.strip(_TRIMMED)
         if not value:
             return new_id()
         if self.policy is EventIdPolicy.DEVELOPER_MANAGED:
             return value
-        return pack(to_json({"uuid": new_id(), "value": value}).decode("utf-8"))
+        return pack(to_json({"uuid": new_id(), "value": value}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,9 @@ def derive_id(*parts: str | int | None) -> str:
 
     Handlers name their events this way, so that running the same event again yields the same ids
     and every consumer can drop duplicates. The name is the compact JSON list of `parts`.
+
+    Raises:
+        ValueError: A part holds a lone surrogate.
 
     Example:
         >>> derive_id("com.app.main", "evt-1", 0) == derive_id("com.app.main", "evt-1", 0)

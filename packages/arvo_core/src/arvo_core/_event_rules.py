@@ -4,14 +4,20 @@ The rules are regular expressions and bounds that pydantic's core checks without
 Only a value that failed is looked at here again, to name every problem of the first failing stage.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AllowInfNan, Field, Strict
+from pydantic import Field, Strict
 
-from ._errors import FieldProblem
-from ._json import json_problems
+from ._errors import FieldProblem, InvalidUriError
+from ._json import (
+    LONE_SURROGATE,
+    JsonFloat,
+    JsonInteger,
+    JsonText,
+    has_lone_surrogate,
+    json_problems,
+)
 from ._uri import URI_PATTERN, ensure_uri
 
 ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"
@@ -45,10 +51,11 @@ EventType = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
 ContentType = Annotated[str, Strict(), Field(pattern=_CONTENT_TYPE_PATTERN)]
 Time = Annotated[str, Strict(), Field(pattern=_TIME_PATTERN)]
 Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
-Number = Annotated[int, Strict()] | Annotated[float, Strict(), AllowInfNan(allow_inf_nan=False)]
-ExtensionValue = (
-    Annotated[str, Strict(), Field(min_length=0)] | Annotated[bool, Strict()] | Number | None
-)
+Number = JsonInteger | JsonFloat
+ExtensionValue = JsonText | Annotated[bool, Strict()] | Number | None
+
+# Longer values are cut in messages and `repr`.
+_REPR_WIDTH = 40
 
 URI_ATTRIBUTES = ("source", "subject", "dataschema", "to", "redirectto")
 
@@ -77,7 +84,7 @@ _RULES: dict[str, str] = {
     "to": _URI_RULE,
     "accesscontrol": _TEXT_RULE,
     "redirectto": _URI_RULE,
-    "executionunits": "must be a finite number",
+    "executionunits": "must be a number, finite and at most 1.8e308",
     "parentid": _TEXT_RULE,
     "domain": "must consist of a-z, 0-9 and dots",
     "traceparent": _TEXT_RULE,
@@ -125,13 +132,31 @@ def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
     Raises:
         InvalidUriError: One holds a lone surrogate.
     """
-    encoded = {
-        name: ensure_uri(value)
-        for name in URI_ATTRIBUTES
-        if isinstance(value := values[name], str) and value
-    }
-    changed = {**values, **encoded}
-    return None if changed == values else changed
+    given = {name: value for name in URI_ATTRIBUTES if isinstance(value := values[name], str)}
+    broken = [name for name, text in given.items() if has_lone_surrogate(text)]
+    if broken:
+        raise InvalidUriError(
+            f"cannot encode the URIs of {event_name(values)}",
+            problems=[FieldProblem(path=(name,), message=LONE_SURROGATE) for name in broken],
+        )
+    encoded = {name: ensure_uri(text) for name, text in given.items()}
+    return None if encoded == given else {**values, **encoded}
+
+
+def event_name(values: Mapping[Any, object]) -> str:
+    """Say which event `values` are meant for, however wrong they are."""
+    told = (
+        f"{name}={shorten(value) if isinstance(value, str | None) else type(value).__name__}"
+        for name in ("id", "type")
+        for value in (values.get(name),)
+    )
+    return f"event ({', '.join(told)})"
+
+
+def shorten(value: object) -> str:
+    """Return `repr(value)`, cut in the middle when it is long, as subjects are."""
+    text = repr(value)
+    return text if len(text) <= _REPR_WIDTH else f"{text[: _REPR_WIDTH - 4]}...{text[-1]}"
 
 
 def is_extension_name(name: object) -> bool:
@@ -142,9 +167,11 @@ def is_extension_name(name: object) -> bool:
 def _attribute_problems(name: str, values: Mapping[object, object]) -> list[FieldProblem]:
     if name not in values:
         return [FieldProblem(path=(name,), message="is required")]
+    value = values[name]
     if name == "data":
-        return json_problems(values["data"], ("data",))
-    return [FieldProblem(path=(name,), message=_RULES[name])]
+        return json_problems(value, ("data",))
+    broken = isinstance(value, str) and has_lone_surrogate(value)
+    return [FieldProblem(path=(name,), message=LONE_SURROGATE if broken else _RULES[name])]
 
 
 def _extension_problems(name: object, value: object) -> list[FieldProblem]:
@@ -154,14 +181,13 @@ def _extension_problems(name: object, value: object) -> list[FieldProblem]:
         problems.append(
             FieldProblem(path=path, message="an extension's name is made of a-z and 0-9")
         )
-    is_scalar = value is None or isinstance(value, str | bool | int | float)
-    if not is_scalar or (isinstance(value, float) and not math.isfinite(value)):
-        problems.append(
-            FieldProblem(path=path, message="must be text, a finite number, a boolean or null")
-        )
-    elif isinstance(value, str) and not value.isascii():
+    if value is None or isinstance(value, str | int | float):
         problems += [
             FieldProblem(path=path, message=problem.message)
             for problem in json_problems({"": value})
         ]
+    else:
+        problems.append(
+            FieldProblem(path=path, message="must be text, a number, true, false or null")
+        )
     return problems

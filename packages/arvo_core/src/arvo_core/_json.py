@@ -1,31 +1,55 @@
 """What counts as JSON: values that every language reads back as they were written (RFC 8259)."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import AllowInfNan, Field, GetCoreSchemaHandler, Strict
+from pydantic import Field, GetCoreSchemaHandler, Strict
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from ._errors import FieldProblem
 
+_MAX_DEPTH = 255  # as far below the root as pydantic's core goes
+_MAX_INTEGER = int(sys.float_info.max)
+LONE_SURROGATE = "the text holds a lone surrogate; remove it"
+"""What is wrong with text that `has_lone_surrogate`."""
+
+
+class _FloatSchema:
+    """Validates finite floats only; pydantic's strict mode takes all that has `__float__`."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        number = core_schema.float_schema(strict=True, allow_inf_nan=False)
+        return core_schema.json_or_python_schema(
+            json_schema=number,
+            python_schema=core_schema.chain_schema([core_schema.is_instance_schema(float), number]),
+        )
+
+
 # A length bound makes pydantic look at the characters, and so refuse lone surrogates.
-_Text = Annotated[str, Strict(), Field(min_length=0)]
+JsonText: TypeAlias = Annotated[str, Strict(), Field(min_length=0)]
+# Beyond the range of a double other languages read infinity.
+JsonInteger: TypeAlias = Annotated[int, Strict(), Field(ge=-_MAX_INTEGER, le=_MAX_INTEGER)]
+JsonFloat: TypeAlias = Annotated[float, _FloatSchema()]
 
 if TYPE_CHECKING:
-    _Value: TypeAlias = Any
+    JsonValue: TypeAlias = Any
 else:
-    # pydantic's own JsonValue lets NaN, Infinity and lone surrogates through.
-    _Value = TypeAliasType(
-        "_Value",
+    # pydantic's own JsonValue lets NaN, Infinity and lone surrogates through. Every member that
+    # does not fit costs an error object, so those that stand in most payloads come first.
+    JsonValue = TypeAliasType(
+        "JsonValue",
         Annotated[
-            _Text
-            | Annotated[int, Strict()]
-            | Annotated[float, Strict(), AllowInfNan(allow_inf_nan=False)]
+            JsonText
+            | Annotated[dict[JsonText, "JsonValue"], Strict()]
+            | Annotated[list["JsonValue"], Strict()]
+            | JsonInteger
+            | JsonFloat
             | Annotated[bool, Strict()]
-            | Annotated[list["_Value"], Strict()]
-            | Annotated[dict[_Text, "_Value"], Strict()]
             | None,
             Field(union_mode="left_to_right"),
         ],
@@ -38,7 +62,7 @@ class _JsonObjectSchema:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema = handler.generate_schema(Annotated[dict[_Text, _Value], Strict()])
+        schema = handler.generate_schema(Annotated[dict[JsonText, JsonValue], Strict()])
         # Once validated nothing needs checking on the way out: "any" writes at full speed.
         schema["serialization"] = core_schema.simple_ser_schema("any")  # type: ignore[index]
         return schema
@@ -64,11 +88,16 @@ def _walk(
     value: object, path: tuple[str | int, ...], parents: frozenset[int]
 ) -> Iterator[FieldProblem]:
     match value:
-        case None | bool() | int():
+        case _ if len(parents) > _MAX_DEPTH:
+            yield _problem(path, f"nested more than {_MAX_DEPTH} levels deep; flatten the data")
+        case None | bool():
             return
+        case int():
+            if abs(value) > _MAX_INTEGER:
+                yield _problem(path, "the integer is beyond 1.8e308, a double; use text")
         case str():
-            if _has_lone_surrogate(value):
-                yield _problem(path, "the text holds a lone surrogate; remove it")
+            if has_lone_surrogate(value):
+                yield _problem(path, LONE_SURROGATE)
         case float():
             if not math.isfinite(value):
                 yield _problem(path, f"{value} is not a JSON number; use null or leave it out")
@@ -79,8 +108,8 @@ def _walk(
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(value, dict) and not isinstance(key, str):
                     name = type(key).__name__
-                    yield _problem(path, f"key {key!r} is a {name}; JSON object keys are text")
-                elif isinstance(key, str) and _has_lone_surrogate(key):
+                    yield _problem(path, f"a key is of type {name}; JSON object keys are text")
+                elif isinstance(key, str) and has_lone_surrogate(key):
                     yield _problem(path, "a key holds a lone surrogate; remove it")
                 else:
                     yield from _walk(item, (*path, key), inside)
@@ -92,7 +121,8 @@ def _walk(
             )
 
 
-def _has_lone_surrogate(text: str) -> bool:
+def has_lone_surrogate(text: str) -> bool:
+    """Tell whether `text` holds half of a pair, which UTF-8 and so JSON cannot express."""
     return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

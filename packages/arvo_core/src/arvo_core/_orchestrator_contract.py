@@ -83,7 +83,13 @@ class InitPayload(Payload[A]):
         if isinstance(data, Mapping):
             parent = data.get(PARENT_SUBJECT, parent_subject)
             data = {**data, PARENT_SUBJECT: parent}
-        return {PARENT_SUBJECT: parent, **self.dump(self.parse(data))}
+        elif problems := _parent_problems({PARENT_SUBJECT: parent}):
+            raise InvalidDataError(f"data does not match {self.name}", problems=problems)
+        wire = self.dump(self.parse(data))
+        if PARENT_SUBJECT in wire:
+            taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
+            raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
+        return {PARENT_SUBJECT: parent, **wire}
 
     @override
     def json_schema(self) -> dict[str, Any]:
@@ -119,8 +125,13 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
         init: type[A] | TypeAdapter[A],
         complete: type[C] | TypeAdapter[C],
     ) -> None:
-        super().__init__(version, InitPayload(init))
-        _refuse_parent_subject(version, init)
+        payload = InitPayload(init)
+        if PARENT_SUBJECT in payload.member_names():
+            raise InvalidContractError(
+                f"version {version}: {payload.name} defines {PARENT_SUBJECT!r}, "
+                "which the contract adds by itself; remove the field"
+            )
+        super().__init__(version, payload)
         self._complete: Payload[C] = Payload(complete)
 
     @override
@@ -200,16 +211,3 @@ def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
     if parent is None or (isinstance(parent, str) and parent):
         return []
     return [FieldProblem(path=(PARENT_SUBJECT,), message="must be non-empty text or null")]
-
-
-def _refuse_parent_subject(version: str, kind: object) -> None:
-    fields = getattr(kind, "model_fields", {})
-    taken = any(
-        PARENT_SUBJECT in {name, field.alias, field.serialization_alias}
-        for name, field in fields.items()
-    )
-    if taken:
-        raise InvalidContractError(
-            f"version {version}: {getattr(kind, '__name__', kind)} defines {PARENT_SUBJECT!r}, "
-            "which the contract adds by itself; remove the field"
-        )

@@ -1,14 +1,16 @@
 """One payload of a contract: parsing wire data into a Python type, and dumping it again."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from ._errors import InvalidContractError, InvalidDataError, field_problems
+from ._json import json_problems
 
 T = TypeVar("T")
 
@@ -58,14 +60,18 @@ class Payload(Generic[T]):
         try:
             return self._validate(data)  # type: ignore[no-any-return]
         except ValidationError as error:
-            if isinstance(data, Mapping):
-                try:
-                    return self._adapter.validate_json(to_json(data))
-                except (ValidationError, PydanticSerializationError):
-                    pass
-            raise InvalidDataError(
-                f"data does not match {self.name}", problems=field_problems(error)
-            ) from None
+            failure = error
+        if isinstance(data, Mapping):
+            try:
+                return self._adapter.validate_json(to_json(data))
+            except ValidationError as error:
+                # Each reading may stumble over what the other one takes, such as a strict date.
+                failure = min(error, failure, key=ValidationError.error_count)
+            except ValueError:
+                pass  # not JSON, so only the first reading has something to tell
+        raise InvalidDataError(
+            f"data does not match {self.name}", problems=field_problems(failure)
+        ) from None
 
     def dump(self, value: T) -> dict[str, Any]:
         """Write a parsed value as a JSON object.
@@ -78,13 +84,16 @@ class Payload(Generic[T]):
         """
         try:
             dumped = self._adapter.dump_python(value, mode="json", by_alias=True)
-        except PydanticSerializationError as error:
+        except ValueError as error:
             raise InvalidDataError(f"{self.name} cannot be written as JSON: {error}") from error
         if not isinstance(dumped, dict):
             raise InvalidDataError(
                 f"{self.name} is written as {type(dumped).__name__}, not as a JSON object"
             )
-        _drop_unset(value, dumped)
+        if _restore(value, dumped):
+            raise InvalidDataError(
+                f"{self.name} cannot be written as JSON", problems=json_problems(dumped)
+            )
         return dumped
 
     def to_wire(self, data: object) -> dict[str, Any]:
@@ -94,6 +103,10 @@ class Payload(Generic[T]):
             InvalidDataError: It does not match, or cannot be written as a JSON object.
         """
         return self.dump(self.parse(data))
+
+    def member_names(self) -> frozenset[str]:
+        """Return the members of the JSON object that the type names, read or written."""
+        return frozenset(_member_names(self._adapter.core_schema, {}))
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of what `parse` accepts.
@@ -108,34 +121,47 @@ class Payload(Generic[T]):
         return {"$schema": JSON_SCHEMA_DIALECT, **schema}
 
 
-def _drop_unset(value: object, dumped: object) -> None:
-    """Remove from `dumped` what `value` never set and would default to None."""
+def _restore(value: object, dumped: object) -> bool:
+    """Make `dumped` say what `value` says, where pydantic would write null.
+
+    What was never set and would default to None is removed; NaN and infinities are put back.
+
+    Returns:
+        Whether there are any of the latter.
+    """
     match value:
         case RootModel():
-            _drop_unset(value.root, dumped)
+            return _restore(value.root, dumped)
         case BaseModel() if isinstance(dumped, dict):
             values = value.__dict__
-            unset_none = _none_by_default(type(value))
-            for name, key in unset_none.items():
+            for name, key in _none_by_default(type(value)).items():
                 if values.get(name) is None and name not in value.model_fields_set:
                     dumped.pop(key, None)
-            for name, key in _keys(type(value)).items():
-                item = values.get(name)
-                if isinstance(item, _CONTAINERS) and key in dumped:
-                    _drop_unset(item, dumped[key])
+            members = ((key, values.get(name)) for name, key in _keys(type(value)).items())
+            lost = _restore_members(members, dumped)
+            return _restore_members((value.__pydantic_extra__ or {}).items(), dumped) or lost
         case Mapping() if isinstance(dumped, dict):
-            for item, item_dumped in zip(value.values(), dumped.values(), strict=False):
-                if isinstance(item, _CONTAINERS):
-                    _drop_unset(item, item_dumped)
+            return _restore_members(zip(dumped, value.values(), strict=False), dumped)
         case list() | tuple() | set() | frozenset() if isinstance(dumped, list):
-            for item, item_dumped in zip(value, dumped, strict=False):
-                if isinstance(item, _CONTAINERS):
-                    _drop_unset(item, item_dumped)
+            return _restore_members(zip(range(len(dumped)), value, strict=False), dumped)
         case _:
-            pass
+            return False
 
 
-_CONTAINERS = (BaseModel, Mapping, list, tuple, set, frozenset)
+def _restore_members(members: Iterable[tuple[Any, object]], dumped: Any) -> bool:
+    lost = False
+    for key, item in members:
+        if not isinstance(item, _WATCHED) or (isinstance(dumped, dict) and key not in dumped):
+            continue
+        if not isinstance(item, float):
+            lost = _restore(item, dumped[key]) or lost
+        elif not math.isfinite(item) and isinstance(dumped[key], float | None):
+            dumped[key] = item
+            lost = True
+    return lost
+
+
+_WATCHED = (float, BaseModel, Mapping, list, tuple, set, frozenset)
 
 
 @lru_cache(maxsize=1024)
@@ -152,3 +178,33 @@ def _keys(model: type[BaseModel]) -> dict[str, str]:
 
 def _key(name: str, field: FieldInfo) -> str:
     return field.serialization_alias or field.alias or name
+
+
+def _member_names(schema: Any, definitions: dict[str, Any]) -> Iterator[str]:
+    """Find the names in the core schema of a model, a typed dict or a dataclass."""
+    match schema:
+        case {"type": "model-fields" | "typed-dict" | "dataclass-args", "fields": fields}:
+            if isinstance(fields, list):
+                fields = {field["name"]: field for field in fields}
+            for name, field in fields.items():
+                yield name
+                yield from _aliases(field)
+            for field in schema.get("computed_fields", ()):
+                yield from _aliases(field)
+        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
+            yield from _member_names(inner, {item["ref"]: item for item in defined})
+        case {"type": "definition-ref", "schema_ref": reference}:
+            yield from _member_names(definitions[reference], definitions)
+        case {"schema": inner}:
+            yield from _member_names(inner, definitions)
+        case _:
+            pass
+
+
+def _aliases(field: Mapping[str, Any]) -> Iterator[str]:
+    read = field.get("validation_alias")
+    paths = read if isinstance(read, list) else [read]
+    written = field.get("serialization_alias") or field.get("alias")
+    for alias in (written, *(path[0] if isinstance(path, list) else path for path in paths)):
+        if isinstance(alias, str):
+            yield alias

@@ -17,9 +17,10 @@ from pydantic import (
 from pydantic_core import to_json
 
 from ._deflated_json import pack, unpack
-from ._errors import InvalidSubjectError
+from ._errors import InvalidSubjectError, field_problems
 from ._event_id import new_id
-from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
+from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN, shorten
+from ._json import JsonText, JsonValue, json_problems, plain_dict
 from ._version import WILDCARD_VERSION
 
 _Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
@@ -28,7 +29,7 @@ _ExecutionId = Annotated[str, Strict(), Field(pattern=r"^[^;]+$")]
 _Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
 # Parsed subjects are shared through a cache, so nobody may change one.
 _Meta = Annotated[
-    Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict[str, str])
+    Mapping[JsonText, JsonText], AfterValidator(MappingProxyType), PlainSerializer(dict[str, str])
 ]
 
 
@@ -36,6 +37,7 @@ class _Part(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+    __pydantic_extra__: dict[str, JsonValue]
 
 
 class SubjectOrchestrator(_Part):
@@ -156,14 +158,19 @@ class ArvoOrchestrationSubject:
         """Encode `content`, given in full. Unknown members are kept.
 
         Raises:
-            InvalidSubjectError: A member is missing or breaks a rule.
+            InvalidSubjectError: A member is missing or breaks a rule, or the whole takes more
+                than 64 KiB, which `parse` would refuse.
         """
-        plain = content.model_dump() if isinstance(content, SubjectContent) else content
+        plain = content.model_dump() if isinstance(content, SubjectContent) else plain_dict(content)
         try:
             SubjectContent.__pydantic_validator__.validate_python(plain)
+            # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.
+            return pack(to_json(plain, fallback=dict))
         except ValidationError as error:
-            raise InvalidSubjectError.from_pydantic("cannot make a subject", error) from None
-        return pack(to_json(plain).decode("utf-8"))
+            problems = json_problems(plain) or field_problems(error)
+            raise InvalidSubjectError("cannot make a subject", problems=problems) from None
+        except ValueError as error:
+            raise InvalidSubjectError(f"cannot make a subject: {error}") from None
 
     @staticmethod
     def parse(text: str) -> SubjectContent:
@@ -190,13 +197,9 @@ def _parse(text: str) -> SubjectContent:
         return SubjectContent.__pydantic_validator__.validate_json(unpack(text))  # type: ignore[no-any-return]
     except ValidationError as error:
         raise InvalidSubjectError.from_pydantic(
-            f"not an orchestration subject: {_shorten(text)}", error
+            f"not an orchestration subject: {shorten(text)}", error
         ) from None
     except ValueError as error:
         raise InvalidSubjectError(
-            f"not an orchestration subject: {_shorten(text)}: {error}"
+            f"not an orchestration subject: {shorten(text)}: {error}"
         ) from None
-
-
-def _shorten(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
