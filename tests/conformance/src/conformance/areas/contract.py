@@ -84,11 +84,17 @@ def _described_version(version: VersionedArvoContract[Any]) -> dict[str, Any]:
 
 
 def _same_payload(case: Case) -> None:
-    payload = ContractVersion("1.0.0", accepts=payload_type(case.input["schema"]), emits={}).accepts
-    data = returned(case.expected, partial(payload.to_wire, case.input.get("data")))
+    # Payloads are objects; any other value is looked at as the member of one.
+    schema = {"obj": {"value": case.input["schema"]}}
+    payload = ContractVersion("1.0.0", accepts=payload_type(schema), emits={}).accepts
+    data = returned(
+        case.expected,
+        partial(payload.to_wire, {"value": case.input["data"]}),
+        path=lambda path: path[1:],
+    )
     if data is not REFUSED:
-        Comparison().same(case.expected["ok"], data)
-        same_order(case.expected["ok"], data, "data")
+        Comparison().same(case.expected["ok"], data["value"])
+        same_order(case.expected["ok"], data["value"], "data")
 
 
 def _version(given: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,176 @@
+"""Two machine memories whose calls can be watched and made to fail: a plain and a leased one."""
+
+import secrets
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import timedelta
+from typing import Protocol
+
+from typing_extensions import override
+
+from arvo_event_handler import (
+    IMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+Faults = Mapping[str, str]
+"""What is to go wrong by call: `lock`, `read`, `write`, `unlock`."""
+
+
+class WatchedMemory(IMachineMemory, Protocol):
+    """A memory that a scenario runs on."""
+
+    records: dict[str, Record]
+    """What is stored now, by subject."""
+    calls: list[str] | None
+    """What was asked for since the last `begin_step`; None when the original has no such calls."""
+
+    @property
+    def locked(self) -> list[str]:
+        """The subjects that somebody holds."""
+        ...
+
+    def begin_step(self, faults: Faults) -> None:
+        """Forget the calls of the step before, and let these faults happen."""
+        ...
+
+
+class PlainMemory(WatchedMemory):
+    """The four calls of `IMachineMemory`, over a dict."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.calls: list[str] | None = []
+        self._held: set[str] = set()
+        self._faults = dict[str, str]()
+
+    @property
+    @override
+    def locked(self) -> list[str]:
+        return sorted(self._held)
+
+    @override
+    def begin_step(self, faults: Faults) -> None:
+        self.calls = []
+        self._faults = dict(faults)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        self._fail("lock", machine_id)
+        got = self._faults.get("lock") != "deny" and machine_id not in self._held
+        self._note(f"lock {machine_id} -> {str(got).lower()}")
+        if got:
+            self._held.add(machine_id)
+        return got
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        self._fail("read", machine_id)
+        record = deepcopy(self.records.get(machine_id))
+        self._note(f"read {machine_id} -> {'null' if record is None else 'record'}")
+        return record
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        self._fail("write", machine_id)
+        if previous != self.records.get(machine_id):
+            raise AssertionError("`previous` is not what was read")
+        self._note(f"write {machine_id}")
+        self.records[machine_id] = deepcopy(record)
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        self._fail("unlock", machine_id)
+        self._held.discard(machine_id)
+        self._note(f"unlock {machine_id} -> true")
+        return True
+
+    def _fail(self, call: str, machine_id: str) -> None:
+        fault = self._faults.get(call)
+        if fault == "error-once":
+            del self._faults[call]
+        if fault in ("error", "error-once"):
+            self._note(f"{call} {machine_id} -> throws")
+            raise ConnectionError(f"injected {call} failure")
+
+    def _note(self, call: str) -> None:
+        if self.calls is not None:
+            self.calls.append(call)
+
+
+class LeasedMemory(PlainMemory):
+    """Leases over a dict; owner and version are checked inside the write.
+
+    Args:
+        locking: Whether the original would lock. Where it does not, a fault of its lock has
+            nothing to strike here either, although a lease is always taken.
+    """
+
+    def __init__(self, *, locking: bool) -> None:
+        super().__init__()
+        self.calls = None
+        self.policy = LockPolicy()
+        self._locking = locking
+        self._versions: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
+
+    @property
+    @override
+    def locked(self) -> list[str]:
+        return sorted(self._owners)
+
+    @override
+    def begin_step(self, faults: Faults) -> None:
+        self._faults = {
+            call: fault
+            for call, fault in faults.items()
+            if self._locking or call not in ("lock", "unlock")
+        }
+
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        """Grant a lease and read; None when somebody has one."""
+        self._fail("lock", machine_id)
+        if self._faults.get("lock") == "deny" or machine_id in self._owners:
+            return None
+        self._fail("read", machine_id)
+        self._owners[machine_id] = secrets.token_hex(16)
+        return MachineLease(
+            machine_id=machine_id,
+            owner=self._owners[machine_id],
+            version=self._versions.get(machine_id, 0),
+            record=deepcopy(self.records.get(machine_id)),
+        )
+
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        """Write, and drop the lease unless a fault keeps it."""
+        self._fail("write", lease.machine_id)
+        self._check(lease)
+        self.records[lease.machine_id] = deepcopy(record)
+        self._versions[lease.machine_id] = lease.version + 1
+        if "unlock" not in self._faults:
+            del self._owners[lease.machine_id]
+
+    async def release(self, lease: MachineLease) -> None:
+        """Drop the lease without writing."""
+        self._fail("unlock", lease.machine_id)
+        if self._owners.get(lease.machine_id) == lease.owner:
+            del self._owners[lease.machine_id]
+
+    async def renew(self, lease: MachineLease) -> bool:
+        """Leases last for ever here."""
+        return self._owners.get(lease.machine_id) == lease.owner
+
+    def _check(self, lease: MachineLease) -> None:
+        if self._owners.get(lease.machine_id) != lease.owner:
+            self._refuse(lease, TransactionViolationCause.LEASE_LOST)
+        if self._versions.get(lease.machine_id, 0) != lease.version:
+            self._refuse(lease, TransactionViolationCause.VERSION_MOVED)
+
+    def _refuse(self, lease: MachineLease, cause: TransactionViolationCause) -> None:
+        raise TransactionViolation("not yours", cause=cause, subject=lease.machine_id)
