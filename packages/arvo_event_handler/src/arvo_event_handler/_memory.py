@@ -63,6 +63,8 @@ class IMachineMemory(Protocol):
     One record and one lock per machine id, which is the event's `subject`. Implementations are
     used by many tasks at once. Verify yours with `arvo_event_handler.testing.MachineMemorySuite`.
     A memory that ignores `previous` has no protection beyond its lock.
+
+    Every call refuses an empty id with a `TransactionViolation` of cause `INVALID_SUBJECT`.
     """
 
     async def read(self, machine_id: str) -> Record | None:
