@@ -34,9 +34,11 @@ EXPORTS = [
     for name in module.__all__
 ]
 
-POSITIONAL_CONSTRUCTORS = {
+POSITIONAL_CALLS = {
     "Emit",  # Emit("evt.order.placed", OrderPlaced(...)) stands in every handler
     "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
+    "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
+    "derive_id",  # derive_id(source, id, index): equal parts of one name
 }
 POSITIONAL_METHODS = {"write", "commit"}  # what a machine memory implements
 
@@ -96,7 +98,7 @@ def test_every_positional_call_on_purpose_exists() -> None:
         if count > 1
     }
     found = {called.rpartition(".")[2] for called in positional_on_purpose(crowded)}
-    assert found == POSITIONAL_CONSTRUCTORS | POSITIONAL_METHODS
+    assert found == POSITIONAL_CALLS | POSITIONAL_METHODS
 
 
 # --- words, read from the source: at run time a dataclass always has some docstring -------------
@@ -211,7 +213,7 @@ def positional_on_purpose(called: set[str]) -> set[str]:
     return {
         name
         for name in called
-        if name in POSITIONAL_CONSTRUCTORS
+        if name in POSITIONAL_CALLS
         or ("." in name and name.rpartition(".")[2] in POSITIONAL_METHODS)
     }
 

@@ -20,7 +20,7 @@ class VersionDefinition(ABC, Generic[A]):
     Users write `ContractVersion`, `SimpleVersion` or `OrchestratorVersion`.
     """
 
-    def __init__(self, version: str, accepts: Payload[A]) -> None:
+    def __init__(self, version: str, *, accepts: Payload[A]) -> None:
         self.version = version
         """The semantic version as written."""
         self.accepts = accepts
@@ -54,7 +54,7 @@ class ContractVersion(VersionDefinition[A]):
         accepts: type[A] | TypeAdapter[A],
         emits: Mapping[str, type[Any] | TypeAdapter[Any]],
     ) -> None:
-        super().__init__(version, Payload(accepts))
+        super().__init__(version, accepts=Payload(accepts))
         self._emits = MappingProxyType(
             {event_type: Payload[Any](kind) for event_type, kind in emits.items()}
         )
@@ -83,7 +83,7 @@ class SimpleVersion(VersionDefinition[A], Generic[A, E]):
         accepts: type[A] | TypeAdapter[A],
         emits: type[E] | TypeAdapter[E],
     ) -> None:
-        super().__init__(version, Payload(accepts))
+        super().__init__(version, accepts=Payload(accepts))
         self._emits: Payload[E] = Payload(emits)
 
     @override

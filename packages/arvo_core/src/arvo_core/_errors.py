@@ -14,7 +14,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from pydantic import ValidationError
 from typing_extensions import override
@@ -65,11 +64,6 @@ class InvalidValueError(ArvoError, ValueError):
         text = "\n".join([message, *(f"  {problem}" for problem in self.problems)])
         # A path may name a member whose name no output stream can write.
         super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-    @classmethod
-    def from_pydantic(cls, message: str, error: ValidationError) -> Self:
-        """Translate a pydantic error, keeping each path and dropping the offending input."""
-        return cls(message, problems=field_problems(error))
 
 
 class InvalidUriError(InvalidValueError):

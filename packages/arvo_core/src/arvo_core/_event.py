@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import to_json
 from typing_extensions import override
 
-from ._errors import FieldProblem, InvalidEventError
+from ._errors import FieldProblem, InvalidEventError, field_problems
 from ._event_id import EventId, new_id
 from ._event_rules import (
     ARVO_CONTENT_TYPE,
@@ -249,7 +249,7 @@ class ArvoEvent(BaseModel):
             try:
                 values = json.loads(text if isinstance(text, str) else str(text, "utf-8"))
             except (ValueError, RecursionError):
-                raise InvalidEventError.from_pydantic("not an event", error) from None
+                raise InvalidEventError("not an event", problems=field_problems(error)) from None
         return cls.from_dict(values)
 
     def to_json(self, *, indent: int | None = None) -> str:

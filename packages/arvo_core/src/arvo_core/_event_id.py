@@ -44,7 +44,9 @@ class EventId:
     """
 
     value: str
+    """The id itself, or what an Arvo-managed one carries; trimmed when used."""
     policy: EventIdPolicy
+    """Who makes sure that the id is unique."""
 
     @classmethod
     def developer_managed(cls, value: str) -> Self:

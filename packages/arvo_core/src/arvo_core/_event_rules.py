@@ -169,7 +169,7 @@ def _attribute_problems(name: str, values: Mapping[object, object]) -> list[Fiel
         return [FieldProblem(path=(name,), message="is required")]
     value = values[name]
     if name == "data":
-        return json_problems(value, ("data",))
+        return json_problems(value, path=("data",))
     broken = isinstance(value, str) and has_lone_surrogate(value)
     return [FieldProblem(path=(name,), message=LONE_SURROGATE if broken else _RULES[name])]
 

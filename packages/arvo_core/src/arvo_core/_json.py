@@ -72,7 +72,7 @@ JsonObject: TypeAlias = Annotated[dict[str, Any], _JsonObjectSchema()]
 """A field type: a JSON object, copied when validated and so never aliased to the caller's."""
 
 
-def json_problems(value: object, path: tuple[str | int, ...] = ()) -> list[FieldProblem]:
+def json_problems(value: object, *, path: tuple[str | int, ...] = ()) -> list[FieldProblem]:
     """List every place where `value` is not a JSON object; empty when it is one.
 
     Args:

@@ -131,7 +131,7 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
                 f"version {version}: {payload.name} defines {PARENT_SUBJECT!r}, "
                 "which the contract adds by itself; remove the field"
             )
-        super().__init__(version, payload)
+        super().__init__(version, accepts=payload)
         self._complete: Payload[C] = Payload(complete)
 
     @override

@@ -64,7 +64,9 @@ class SubjectContent(_Part):
     """What an orchestration subject says. Unknown members are kept in `model_extra`."""
 
     orchestrator: SubjectOrchestrator
+    """Which workflow the subject belongs to."""
     execution: SubjectExecution
+    """Which run of it."""
     meta: _Meta
     """Free text by name; `redirectto` is where the workflow's completion goes."""
 
@@ -196,8 +198,8 @@ def _parse(text: str) -> SubjectContent:
     try:
         return SubjectContent.__pydantic_validator__.validate_json(unpack(text))  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise InvalidSubjectError.from_pydantic(
-            f"not an orchestration subject: {shorten(text)}", error
+        raise InvalidSubjectError(
+            f"not an orchestration subject: {shorten(text)}", problems=field_problems(error)
         ) from None
     except ValueError as error:
         raise InvalidSubjectError(

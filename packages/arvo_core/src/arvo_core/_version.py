@@ -23,8 +23,11 @@ class SemanticVersion(NamedTuple):
     """
 
     major: int
+    """Raised by a change that breaks somebody."""
     minor: int
+    """Raised by an addition."""
     patch: int
+    """Raised by a correction."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
