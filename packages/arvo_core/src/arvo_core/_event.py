@@ -198,7 +198,7 @@ class ArvoEvent(BaseModel):
         values: dict[str, Any] = {
             "id": new_id() if id is None else _id_text(id),
             "source": source,
-            "specversion": specversion or "1.0",
+            "specversion": "1.0" if specversion is None else specversion,
             "type": type,
             "subject": subject,
             "datacontenttype": ARVO_CONTENT_TYPE if datacontenttype is None else datacontenttype,

@@ -73,7 +73,7 @@ class InitPayload(Payload[A]):
         """Validate and dump, with the parent's subject as the first member.
 
         Args:
-            data: The user's model; or a mapping, which may bring its own `parentSubject$$`.
+            data: The user's model; or a mapping, which brings `parentSubject$$` itself.
             parent_subject: The parent for data that brings none; None starts a root workflow.
 
         Raises:
@@ -81,8 +81,9 @@ class InitPayload(Payload[A]):
         """
         parent: object = parent_subject
         if isinstance(data, Mapping):
-            parent = data.get(PARENT_SUBJECT, parent_subject)
-            data = {**data, PARENT_SUBJECT: parent}
+            if parent_subject is not None:
+                data = {PARENT_SUBJECT: parent_subject, **data}
+            parent = data.get(PARENT_SUBJECT)
         elif problems := _parent_problems({PARENT_SUBJECT: parent}):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
         wire = self.dump(self.parse(data))

@@ -177,7 +177,8 @@ def _keys(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _key(name: str, field: FieldInfo) -> str:
-    return field.serialization_alias or field.alias or name
+    aliases = (field.serialization_alias, field.alias)
+    return next((alias for alias in aliases if alias is not None), name)
 
 
 def _member_names(schema: Any, definitions: dict[str, Any]) -> Iterator[str]:

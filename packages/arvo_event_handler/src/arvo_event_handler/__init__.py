@@ -24,6 +24,7 @@ from ._errors import (
     TransactionViolationCause,
     UnroutableError,
 )
+from ._execution import ExecutionPolicy
 from ._handler import (
     ArvoEventHandler,
     ArvoEventHandlerFunction,
@@ -32,6 +33,8 @@ from ._handler import (
     IArvoEventHandler,
 )
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._resumable import ArvoResumable, ArvoResumableFunction
+from ._resumable_call import Reply, Start, Step
 from ._simple_memory import SimpleMachineMemory
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "ArvoDomain",
     "ArvoEventHandler",
     "ArvoEventHandlerFunction",
+    "ArvoResumable",
+    "ArvoResumableFunction",
     "Clock",
     "ClockTimer",
     "Complete",
@@ -48,6 +53,7 @@ __all__ = [
     "DomainContext",
     "EmissionDomains",
     "Emit",
+    "ExecutionPolicy",
     "ExecutionViolation",
     "HandlerDomain",
     "HandlerInput",
@@ -60,8 +66,11 @@ __all__ = [
     "MachineMemoryError",
     "Outputs",
     "Record",
+    "Reply",
     "ResolveError",
     "SimpleMachineMemory",
+    "Start",
+    "Step",
     "TransactionViolation",
     "TransactionViolationCause",
     "UnroutableError",

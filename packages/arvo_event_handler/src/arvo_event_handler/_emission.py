@@ -1,7 +1,7 @@
 """Turns what user code returned into events: the one place where outgoing events are made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -23,6 +23,7 @@ from ._domain import DomainContext, resolve_event_domain
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation, ContractViolation, ExecutionViolation
 
+_T = TypeVar("_T")
 _SubjectFor = Callable[[str, str | None], str]
 
 
@@ -140,7 +141,7 @@ class Emission:
             known=list(services.values()),
             domains=domains,
             to=item.to or item.type,
-            redirectto=item.redirectto or self._source,
+            redirectto=_else(item.redirectto, self._source),
             parentid=self._event.id,
             subject=self._event.subject,
         )
@@ -214,9 +215,11 @@ class Emission:
         domains: Sequence[str | None],
     ) -> list[ArvoEvent]:
         """Make the event that starts a child workflow; it gets a subject of its own."""
-        redirectto = item.redirectto or self._source
+        redirectto = _else(item.redirectto, self._source)
         try:
-            data = payload.to_wire(item.data, parent_subject=self._event.subject)
+            # A mapping says itself whose child it starts; a model cannot.
+            own = None if isinstance(item.data, Mapping) else self._event.subject
+            data = payload.to_wire(item.data, parent_subject=own)
         except InvalidValueError as error:
             raise self._refusal(item, contract, error) from error
         parent = data[PARENT_SUBJECT]
@@ -328,13 +331,9 @@ class Emission:
                         dataschema=dataschema,
                         time=item.time,
                         to=to,
-                        accesscontrol=item.accesscontrol or self._event.accesscontrol,
+                        accesscontrol=_else(item.accesscontrol, self._event.accesscontrol),
                         redirectto=redirectto,
-                        executionunits=(
-                            self._executionunits
-                            if item.executionunits is None
-                            else item.executionunits
-                        ),
+                        executionunits=_else(item.executionunits, self._executionunits),
                         traceparent=self._headers.traceparent,
                         tracestate=self._headers.tracestate,
                         parentid=parentid,
@@ -396,6 +395,10 @@ class Emission:
             f"{self._source} cannot emit {item.type} ({schema}) "
             f"while handling event {self._event.id!r} of type {self._event.type!r}: {error}"
         )
+
+
+def _else(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
 
 
 def _own_id(item: Emit) -> str | None:

@@ -1,0 +1,378 @@
+"""The life of one event in a stateful handler: subject, lease, state, step, commit, failure.
+
+Orchestrators and resumables both go through here; nothing else touches stored state. Nothing is
+published before the commit, a failure before the commit changes nothing, and what was committed
+but not published stays in the record's `redelivery`. The promise: a workflow's state and
+completion happen once; a service runs at least once and must be idempotent by (source, id).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from time import perf_counter
+from typing import Any
+
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoError,
+    ArvoEvent,
+    ArvoOrchestrationSubject,
+    InvalidSubjectError,
+    SubjectContent,
+    SystemErrorData,
+    VersionedArvoContract,
+)
+
+from ._clock import SYSTEM_CLOCK, Clock
+from ._emission import Emission
+from ._errors import (
+    ExecutionViolation,
+    MachineMemoryError,
+    TransactionViolation,
+    TransactionViolationCause,
+    as_violation,
+)
+from ._four_call_memory import FourCallMemory
+from ._lease_keeper import LeaseKeeper
+from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
+from ._redelivery import MEMBER, Redelivery
+from ._telemetry import ExecutionTrace, record_failure, record_lock_wait
+from ._workflow import StepInput, StepOutcome, Workflow
+from ._workflow_input import own_contract, read_input
+
+_logger = logging.getLogger("arvo_event_handler")
+
+# Keeps running releases from being collected when their task was cancelled.
+_releases: set[asyncio.Future[None]] = set()
+
+# What a finished workflow must still know: enough to recognise late events and repeat its end.
+_TOMBSTONE = (
+    "executionStatus", "error", "status", "initEventId", "parentSubject", "subject", MEMBER
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPolicy:
+    """How a stateful handler treats its stored state."""
+
+    redelivery_window: int = 64
+    """How many steps' unanswered outputs a record keeps at most; at least 1."""
+    finished_expiry: timedelta | None = timedelta(hours=24)
+    """How long a leased memory remembers that a workflow has ended. Must outlive the longest
+    redelivery delay of the transport. None keeps the full record for ever."""
+    clock: Clock = SYSTEM_CLOCK
+    """For renewing leases."""
+
+    def __post_init__(self) -> None:
+        if self.redelivery_window < 1:
+            raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One event on its way through one workflow, with what is known before user code runs."""
+
+    event: ArvoEvent
+    content: SubjectContent
+    contract: VersionedArvoContract[Any]
+    record: Record | None
+    init_event_id: str
+    parent_subject: str | None
+    emission: Emission
+    trace: ExecutionTrace
+
+
+class WorkflowExecution:
+    """Runs events through one workflow over one machine memory.
+
+    Args:
+        workflow: The workflow.
+        memory: Where its state lives.
+        locking: Whether to lock a memory that offers only the four calls.
+        policy: Further choices.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        memory: IMachineMemory,
+        locking: bool,
+        policy: ExecutionPolicy,
+    ) -> None:
+        self._workflow = workflow
+        self._leased = isinstance(memory, ILeasedMachineMemory)
+        self._memory: ILeasedMachineMemory = (
+            memory
+            if isinstance(memory, ILeasedMachineMemory)
+            else FourCallMemory(memory, locking=locking)
+        )
+        self._policy = policy
+
+    async def run(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
+        """Handle one event and return the events to publish.
+
+        Raises:
+            ExecutionViolation: The subject is not an orchestration subject, or a parent's is not.
+            ContractViolation: The event or an output does not match its contract.
+            ConfigViolation: The event's version or type is unknown to the workflow, or an output
+                is wired up wrongly.
+            TransactionViolation: The state could not be had or stored; its cause says why.
+            ViolationError: User code raised one.
+        """
+        content = _read_subject(event)
+        if content.orchestrator.name != self._workflow.contract.type:
+            return []
+        lease = await self._acquire(event.subject)
+        keeper = (
+            LeaseKeeper(self._memory, lease, clock=self._policy.clock) if self._leased else None
+        )
+        committed = False
+        try:
+            repeated = self._answer_without_step(event, lease.record)
+            if repeated is not None:
+                return repeated
+            step = self._prepare(event, content, lease.record, trace)
+            events, record = await self._react(step)
+            if keeper is not None and keeper.lost:
+                raise _contention(event.subject, TransactionViolationCause.LEASE_LOST)
+            events = await self._store(lease, step, events, record)
+            committed = True
+            return events
+        finally:
+            if keeper is not None:
+                keeper.stop()
+            if not committed:
+                await self._release(lease)
+
+    async def _acquire(self, subject: str) -> MachineLease:
+        started = perf_counter()
+        try:
+            lease = await self._memory.acquire(subject)
+        except TransactionViolation:
+            raise
+        except Exception as error:
+            raise TransactionViolation(
+                f"the machine memory could not be asked for the workflow: {error}",
+                cause=TransactionViolationCause.LOCK_FAILURE,
+                subject=subject,
+            ) from error
+        record_lock_wait(perf_counter() - started, source=self._workflow.contract.type)
+        if lease is None:
+            raise _contention(subject, TransactionViolationCause.LOCK_UNACQUIRED)
+        return lease
+
+    async def _release(self, lease: MachineLease) -> None:
+        """Give a lease back, even while the task is being cancelled."""
+        release = asyncio.ensure_future(self._memory.release(lease))
+        _releases.add(release)
+        release.add_done_callback(_releases.discard)
+        try:
+            await asyncio.shield(release)
+        except Exception:
+            # Whatever went wrong before matters more; the lease runs out by itself.
+            _logger.warning("could not release %s", lease.machine_id, exc_info=True)
+
+    def _answer_without_step(
+        self, event: ArvoEvent, record: Record | None
+    ) -> list[ArvoEvent] | None:
+        """Return what to publish when the event changes nothing; None when it must be handled."""
+        is_init = event.type == self._workflow.contract.type
+        if record is None:
+            return None if is_init else []
+        redelivery = _read_redelivery(record, event.subject)
+        if redelivery.has_seen(event, is_init=is_init):
+            return redelivery.unanswered(event, is_init=is_init)
+        if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
+            return []
+        return None
+
+    def _prepare(
+        self,
+        event: ArvoEvent,
+        content: SubjectContent,
+        record: Record | None,
+        trace: ExecutionTrace,
+    ) -> _Step:
+        contract = own_contract(event, content, self._workflow.contract)
+        parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
+        parent_subject = parent if isinstance(parent, str) else None
+        return _Step(
+            event=event,
+            content=content,
+            contract=contract,
+            record=record,
+            init_event_id=event.id if record is None else str(record["initEventId"]),
+            parent_subject=parent_subject,
+            emission=Emission(
+                source=contract.type,
+                contract=contract,
+                executionunits=self._workflow.executionunits,
+                event=event,
+                headers=trace.headers,
+                parent_subject=parent_subject,
+                awaited=_awaited(record),
+            ),
+            trace=trace,
+        )
+
+    async def _react(self, step: _Step) -> tuple[list[ArvoEvent], Record]:
+        """Run the workflow's own code and compose the record it leads to."""
+        given = read_input(step.event, contract=step.contract, services=self._workflow.services)
+        if step.record is None:
+            _check_parent(step.event, step.parent_subject)
+        try:
+            outcome = await self._workflow.step(
+                StepInput(
+                    event=step.event,
+                    content=step.content,
+                    contract=step.contract,
+                    service=given.service,
+                    data=given.data,
+                    record=step.record,
+                    init_event_id=step.init_event_id,
+                    parent_subject=step.parent_subject,
+                    emission=step.emission,
+                    trace=step.trace,
+                )
+            )
+        except Exception as error:
+            violation = as_violation(error)
+            if violation is not None:
+                raise violation from error.__cause__
+            return self._fail(step, error)
+        return list(outcome.events), self._record(step, outcome)
+
+    def _record(self, step: _Step, outcome: StepOutcome) -> Record:
+        outputs = [event.to_dict() for event in outcome.events]
+        record: Record = {
+            "executionStatus": "normal",
+            "status": "done" if outcome.done else "active",
+            "initEventId": step.init_event_id,
+            "parentSubject": step.parent_subject,
+            "subject": step.event.subject,
+            **outcome.members,
+        }
+        events = record.get("events")
+        record["events"] = {
+            **(events if isinstance(events, dict) else {}),
+            "consumed": step.event.to_dict(),
+            "produced": list(outputs),
+        }
+        record[MEMBER] = self._redelivery_after(step, outputs)
+        return record
+
+    def _fail(self, step: _Step, error: Exception) -> tuple[list[ArvoEvent], Record]:
+        """Turn an exception of user code into system errors and a failure record."""
+        record_failure(step.trace.span, error)
+        events = step.emission.system_error(
+            error,
+            to=step.content.execution.initiator,
+            parentid=step.init_event_id,
+            domains=self._workflow.domains.system_error,
+        )
+        described = SystemErrorData.from_exception(error)
+        status = "active" if step.record is None else step.record.get("status", "active")
+        return events, {
+            "executionStatus": "failure",
+            "status": status,
+            "initEventId": step.init_event_id,
+            "parentSubject": step.parent_subject,
+            "subject": step.event.subject,
+            "error": {
+                "name": described.error_name,
+                "message": described.error_message,
+                "stack": described.error_stack,
+            },
+            MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
+        }
+
+    def _redelivery_after(self, step: _Step, outputs: list[dict[str, Any]]) -> Any:
+        # Read anew: a step that cannot be stored is followed by one for its failure.
+        redelivery = Redelivery.of(step.record)
+        dropped = redelivery.advance(step.event, outputs, window=self._policy.redelivery_window)
+        if dropped:
+            step.trace.warn(
+                "outputs that may not have arrived were dropped from the record; "
+                "raise redelivery_window if events of this workflow get lost"
+            )
+        return redelivery.member()
+
+    async def _store(
+        self, lease: MachineLease, step: _Step, events: list[ArvoEvent], record: Record
+    ) -> list[ArvoEvent]:
+        """Commit, and return what may be published now."""
+        try:
+            await self._commit(lease, record)
+        except MachineMemoryError as error:
+            if error.retryable or error.outcome == "unknown":
+                raise _write_failure(step.event.subject, error) from error
+            events, failure = self._fail(step, error)
+            try:
+                await self._commit(lease, failure)
+            except MachineMemoryError as second:
+                raise _write_failure(step.event.subject, second) from second
+        return events
+
+    async def _commit(self, lease: MachineLease, record: Record) -> None:
+        finished = record["executionStatus"] == "failure" or record["status"] == "done"
+        expires_in = self._policy.finished_expiry if finished and self._leased else None
+        if expires_in is not None:
+            record = {name: record[name] for name in _TOMBSTONE if name in record}
+        try:
+            await self._memory.commit(lease, record, expires_in=expires_in)
+        except (TransactionViolation, MachineMemoryError):
+            raise
+        except Exception as error:
+            raise _write_failure(lease.machine_id, error) from error
+
+
+def _read_subject(event: ArvoEvent) -> SubjectContent:
+    try:
+        return ArvoOrchestrationSubject.parse(event.subject)
+    except InvalidSubjectError as error:
+        raise ExecutionViolation(
+            f"event {event.id!r} of type {event.type!r} has no orchestration subject: {error}"
+        ) from error
+
+
+def _read_redelivery(record: Record, subject: str) -> Redelivery:
+    try:
+        return Redelivery.of(record)
+    except (ArvoError, LookupError, TypeError, ValueError) as error:
+        raise TransactionViolation(
+            f"what the machine memory holds is not a workflow's record: {error!r}",
+            cause=TransactionViolationCause.READ_FAILURE,
+            subject=subject,
+        ) from error
+
+
+def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
+    if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
+        raise ExecutionViolation(
+            f"event {event.id!r} of type {event.type!r}: {PARENT_SUBJECT} is not an "
+            "orchestration subject; pass the asking workflow's subject or null"
+        )
+
+
+def _awaited(record: Record | None) -> list[str]:
+    events = None if record is None else record.get("events")
+    expected = events.get("expected") if isinstance(events, dict) else None
+    return list(expected) if isinstance(expected, dict) else []
+
+
+def _contention(subject: str, cause: TransactionViolationCause) -> TransactionViolation:
+    return TransactionViolation(
+        "another event of this workflow is being handled; deliver this one again",
+        cause=cause,
+        subject=subject,
+    )
+
+
+def _write_failure(subject: str, error: Exception) -> TransactionViolation:
+    return TransactionViolation(
+        f"the machine memory could not store the workflow's record: {error}",
+        cause=TransactionViolationCause.WRITE_FAILURE,
+        subject=subject,
+    )

@@ -1,0 +1,120 @@
+"""What a resumable's function receives and returns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, overload
+
+from opentelemetry.trace import Span
+from pydantic import JsonValue
+
+from arvo_core import (
+    ArvoEvent,
+    ContractVersion,
+    OrchestratorVersion,
+    SimpleVersion,
+    SystemErrorData,
+    VersionDefinition,
+    VersionedArvoContract,
+)
+
+from ._emit import Complete, Emit
+from ._errors import ConfigViolation
+from ._handler import HandlerDomain
+
+A_co = TypeVar("A_co", covariant=True)
+C_co = TypeVar("C_co", covariant=True)
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Generic[A_co]):
+    """The workflow begins."""
+
+    event: ArvoEvent
+    """The init event as it came."""
+    data: A_co
+    """Its data, parsed by the contract."""
+    contract: VersionedArvoContract[Any]
+    """The workflow's contract in the version that applies."""
+    source: str
+    """The workflow's own address."""
+    domain: HandlerDomain
+    """The domains in play."""
+    span: Span
+    """The execution's span; non-recording when nothing is traced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Generic[C_co]):
+    """A service answered."""
+
+    context: C_co
+    """What the last `Step` that gave a context gave; the function's own copy."""
+    event: ArvoEvent
+    """The answer as it came."""
+    data: Any
+    """Its data, parsed by the contract."""
+    error: SystemErrorData | None
+    """The data when the answer is a service's system error; None when the service succeeded."""
+    collected: Mapping[str, Sequence[ArvoEvent]]
+    """Answers to the latest requests by event type, in the order of the requests; this one too."""
+    metadata: Mapping[str, JsonValue]
+    """The workflow's record before this event, without the context."""
+    contract: VersionedArvoContract[Any]
+    """The workflow's contract in the version that applies."""
+    source: str
+    """The workflow's own address."""
+    domain: HandlerDomain
+    """The domains in play."""
+    span: Span
+    """The execution's span; non-recording when nothing is traced."""
+    services: Mapping[str, VersionedArvoContract[Any]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    """The workflow's services, by the event type they accept."""
+
+    @overload
+    def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
+    @overload
+    def replies(self, version: OrchestratorVersion[Any, E]) -> list[E]: ...
+    @overload
+    def replies(self, version: ContractVersion[Any], *, type: str) -> list[Any]: ...
+    def replies(self, version: VersionDefinition[Any], *, type: str | None = None) -> list[Any]:
+        """Return the parsed successes of one service among the collected answers.
+
+        Args:
+            version: The version object of the service's contract.
+            type: Which of its events; needed only when the version emits several kinds.
+
+        Returns:
+            One item per answer; empty while none has come. System errors are not among them.
+
+        Raises:
+            ConfigViolation: The workflow has no such service, or the service no such event.
+        """
+        service = next(
+            (item for item in self.services.values() if item.definition is version), None
+        )
+        if service is None:
+            raise ConfigViolation(
+                f"{self.source} has no service of {version!r}; list its contract in `services`"
+            )
+        types = list(service.emits) if type is None else [type]
+        if len(types) != 1 or types[0] not in service.emits:
+            known = ", ".join(service.emits) or "nothing"
+            raise ConfigViolation(f"{service.dataschema}: name one of the types it emits: {known}")
+        payload = service.emits[types[0]]
+        return [payload.parse(event.data) for event in self.collected.get(types[0], ())]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Generic[C_co]):
+    """What happens next. `Step()` waits for more answers."""
+
+    context: C_co | None = None
+    """What to remember: a pydantic model or a mapping of JSON. None keeps what there is."""
+    services: Sequence[Emit] = ()
+    """Requests to services and child workflows. Any request resets what is collected."""
+    output: Complete | None = None
+    """The result, which ends the workflow; None goes on."""

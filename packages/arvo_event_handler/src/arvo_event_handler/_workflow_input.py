@@ -1,0 +1,149 @@
+"""Decides which contract describes an event sent to a workflow, and parses its data by it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arvo_core import (
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    DataSchema,
+    InvalidDataError,
+    Payload,
+    SemanticVersion,
+    SubjectContent,
+    UnknownVersionError,
+    VersionedArvoContract,
+    is_wildcard_version,
+)
+
+from ._errors import ConfigViolation, ContractViolation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowInput:
+    """An event's data and the contract that describes it."""
+
+    service: VersionedArvoContract[Any] | None
+    """The service that replied; None for the init event."""
+    data: Any
+    """The parsed data."""
+
+
+def services_by_type(
+    contract: ArvoOrchestratorContract, services: Iterable[VersionedArvoContract[Any]]
+) -> dict[str, VersionedArvoContract[Any]]:
+    """Index services by the event type they accept.
+
+    Raises:
+        ConfigViolation: Two services share a URI or a type, or the workflow is its own service.
+    """
+    by_type: dict[str, VersionedArvoContract[Any]] = {}
+    uris: set[str] = set()
+    for service in services:
+        if service.uri == contract.uri:
+            raise ConfigViolation(f"{contract.type}: a workflow cannot be its own service")
+        if service.uri in uris:
+            raise ConfigViolation(
+                f"{contract.type}: service {service.uri!r} is listed twice; keep one version"
+            )
+        if service.type in by_type:
+            raise ConfigViolation(
+                f"{contract.type}: services {by_type[service.type].uri!r} and {service.uri!r} "
+                f"both accept {service.type!r}; a request could not be told apart"
+            )
+        uris.add(service.uri)
+        by_type[service.type] = service
+    return by_type
+
+
+def own_contract(
+    event: ArvoEvent, content: SubjectContent, contract: ArvoOrchestratorContract
+) -> VersionedArvoContract[Any]:
+    """Return the workflow's contract in the subject's version.
+
+    Raises:
+        ConfigViolation: The contract has no such version.
+    """
+    try:
+        return contract.version(content.orchestrator.version)
+    except UnknownVersionError as error:
+        raise ConfigViolation(
+            f"event {event.id!r} of type {event.type!r}: its subject asks for a version the "
+            f"workflow does not have: {error}"
+        ) from error
+
+
+def read_input(
+    event: ArvoEvent,
+    *,
+    contract: VersionedArvoContract[Any],
+    services: Mapping[str, VersionedArvoContract[Any]],
+) -> WorkflowInput:
+    """Validate an event for a workflow and parse its data.
+
+    Args:
+        event: An init event or a reply.
+        contract: The workflow's own contract in the subject's version.
+        services: The services it may ask.
+
+    Raises:
+        ConfigViolation: No service emits such an event.
+        ContractViolation: The data schema is missing, unreadable or of another contract or
+            version, or the data does not match.
+    """
+    if event.type == contract.type:
+        _check_schema(event, [contract])
+        return WorkflowInput(service=None, data=_parse(event, contract, contract.accepts))
+    emitters = [
+        service
+        for service in services.values()
+        if event.type in service.emits or event.type == service.system_error_type
+    ]
+    if not emitters:
+        known = ", ".join(service.dataschema for service in services.values()) or "none"
+        raise ConfigViolation(
+            f"{contract.type} cannot take event {event.id!r} of type {event.type!r}: "
+            f"none of its services emits it ({known})"
+        )
+    service = _check_schema(event, emitters)
+    payload = service.emits.get(event.type, service.system_error)
+    return WorkflowInput(service=service, data=_parse(event, service, payload))
+
+
+def _check_schema(
+    event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
+) -> VersionedArvoContract[Any]:
+    """Return the contract that the event's data schema names."""
+    where = f"event {event.id!r} of type {event.type!r}"
+    schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+    if schema is None:
+        raise ContractViolation(
+            f"{where} has no readable dataschema ({event.dataschema!r}); "
+            f"expected {contracts[0].dataschema!r}"
+        )
+    contract = next((item for item in contracts if item.uri == schema.uri), None)
+    if contract is None:
+        raise ContractViolation(
+            f"{where} is described by {event.dataschema!r}; "
+            f"expected a version of {contracts[0].uri!r}"
+        )
+    if not is_wildcard_version(schema.version) and not _same(schema.version, contract.version):
+        raise ContractViolation(
+            f"{where} is described by {event.dataschema!r}; expected {contract.dataschema!r}"
+        )
+    return contract
+
+
+def _same(left: str, right: str) -> bool:
+    return left == right or SemanticVersion.parse(left) == SemanticVersion.parse(right)
+
+
+def _parse(event: ArvoEvent, contract: VersionedArvoContract[Any], payload: Payload[Any]) -> Any:
+    try:
+        return payload.parse(event.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"event {event.id!r} of type {event.type!r} does not match "
+            f"{contract.dataschema!r}: {error}"
+        ) from error
