@@ -221,5 +221,5 @@ async def test_a_leased_memory_grants_one_lease_and_fails_as_told() -> None:
 async def test_a_unit_that_takes_no_lock_is_not_struck_by_its_faults() -> None:
     memory = LeasedMemory(locking=False)
     memory.begin_step({"lock": "error", "read": "error"})
-    with pytest.raises(ConnectionError, match="read"):
+    with pytest.raises(TransactionViolation, match="READ_MACHINE_MEMORY_FAILURE"):
         await memory.acquire("m")

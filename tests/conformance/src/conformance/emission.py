@@ -6,7 +6,7 @@ from typing import Any
 from arvo_event_handler import EmissionDomains
 
 _NAMES = {
-    "handler": "outputs",
+    "emits": "outputs",
     "services": "services",
     "complete": "complete",
     "systemError": "system_error",

@@ -136,7 +136,7 @@ class LeasedMemory(PlainMemory):
         self._fail("lock", machine_id)
         if self._faults.get("lock") == "deny" or machine_id in self._owners:
             return None
-        self._fail("read", machine_id)
+        self._fail_to_read(machine_id)
         self._owners[machine_id] = secrets.token_hex(16)
         return MachineLease(
             machine_id=machine_id,
@@ -165,6 +165,14 @@ class LeasedMemory(PlainMemory):
     async def renew(self, lease: MachineLease) -> bool:
         """Leases last for ever here."""
         return self._owners.get(lease.machine_id) == lease.owner
+
+    def _fail_to_read(self, machine_id: str) -> None:
+        try:
+            self._fail("read", machine_id)
+        except ConnectionError as error:
+            raise TransactionViolation(
+                str(error), cause=TransactionViolationCause.READ_FAILURE, subject=machine_id
+            ) from error
 
     def _check(self, lease: MachineLease) -> None:
         if self._owners.get(lease.machine_id) != lease.owner:

@@ -1,10 +1,14 @@
 """Stateless handlers."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from arvo_event_handler import ArvoEventHandler, HandlerInput, IArvoEventHandler
+from arvo_event_handler import (
+    ArvoEventHandler,
+    ArvoEventHandlerFunction,
+    HandlerInput,
+    IArvoEventHandler,
+)
 from conformance import rules
 from conformance.cases import Case
 from conformance.emission import emission_domains
@@ -27,7 +31,7 @@ def _build(
     return ArvoEventHandler(
         contract=contracts[description["contract"]],
         handler={
-            version: partial(_call, version_rules)
+            version: _function(version_rules)
             for version, version_rules in description["versions"].items()
         },
         **options,
@@ -35,18 +39,21 @@ def _build(
     )
 
 
-async def _call(version_rules: Sequence[rules.Rule], call: HandlerInput[Any]) -> Any:
-    environment = {
-        "event": call.event.to_dict(),
-        "source": call.source,
-        "domain": {"self": call.domain.self, "event": call.domain.event},
-        "contract": {
-            "version": call.contract.version,
-            "uri": call.contract.uri,
-            "domain": call.contract.domain,
-        },
-    }
-    return rules.outputs(rules.apply(version_rules, environment))
+def _function(version_rules: Sequence[rules.Rule]) -> ArvoEventHandlerFunction:
+    async def function(call: HandlerInput[Any]) -> Any:
+        environment = {
+            "event": call.event.to_dict(),
+            "source": call.source,
+            "domain": {"self": call.domain.self, "event": call.domain.event},
+            "contract": {
+                "version": call.contract.version,
+                "uri": call.contract.uri,
+                "domain": call.contract.domain,
+            },
+        }
+        return rules.outputs(rules.apply(version_rules, environment))
+
+    return function
 
 
 def _described(handler: ArvoEventHandler) -> dict[str, Any]:
