@@ -35,6 +35,12 @@ from ._handler import (
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
 from ._resumable import ArvoResumable, ArvoResumableFunction
 from ._resumable_call import Reply, Start, Step
+from ._simple_broker import (
+    BrokerErrorListener,
+    DomainedEventListener,
+    Publish,
+    SimpleEventBroker,
+)
 from ._simple_memory import SimpleMachineMemory
 
 __all__ = [
@@ -44,6 +50,7 @@ __all__ = [
     "ArvoEventHandlerFunction",
     "ArvoResumable",
     "ArvoResumableFunction",
+    "BrokerErrorListener",
     "Clock",
     "ClockTimer",
     "Complete",
@@ -51,6 +58,7 @@ __all__ = [
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
+    "DomainedEventListener",
     "EmissionDomains",
     "Emit",
     "ExecutionPolicy",
@@ -65,9 +73,11 @@ __all__ = [
     "MachineLease",
     "MachineMemoryError",
     "Outputs",
+    "Publish",
     "Record",
     "Reply",
     "ResolveError",
+    "SimpleEventBroker",
     "SimpleMachineMemory",
     "Start",
     "Step",

@@ -1,0 +1,214 @@
+"""The plain broker: carries events between handlers in the process, first in, first out."""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from arvo_core import ArvoEvent
+
+from ._clock import SYSTEM_CLOCK, Clock
+from ._errors import ConfigViolation, ResolveError, TransactionViolation, UnroutableError
+from ._handler import IArvoEventHandler
+from ._memory import LockPolicy
+
+_logger = logging.getLogger("arvo_event_handler")
+
+Publish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
+"""Hands an event to a broker."""
+DomainedEventListener: TypeAlias = Callable[[ArvoEvent, Publish], Awaitable[None]]
+"""Receives an event for the outside, and the means to publish what comes back."""
+BrokerErrorListener: TypeAlias = Callable[[ArvoEvent, Exception], Awaitable[None]]
+"""Receives an event that could not be handled, and why."""
+
+CONTENTION_TIMEOUT: Final = 4 * LockPolicy().ttl
+"""How long an event waits for a workflow that somebody else holds, before it counts as failed.
+
+After a worker was killed its lease lives on for up to its ttl, so this must be longer.
+"""
+_FIRST_PAUSE = timedelta(milliseconds=2)
+_LONGEST_PAUSE = timedelta(milliseconds=250)
+
+
+class _CausalTree:
+    """An event, all that came of it, and what of that is still to be handled."""
+
+    def __init__(self, root: ArvoEvent, answer_to: str | None) -> None:
+        self.queue: deque[ArvoEvent] = deque([root])
+        self.ids: set[str] = {root.id}
+        self.answer_to = answer_to
+        self.answer: ArvoEvent | None = None
+        self.failures: list[tuple[ArvoEvent, Exception]] = []
+
+    def add(self, event: ArvoEvent) -> None:
+        self.ids.add(event.id)
+        self.queue.append(event)
+
+
+class SimpleEventBroker:
+    """Carries events to handlers by `to`, without a server, a worker or a delay.
+
+    Each `publish` and each `resolve` works off its own causal tree, the event and all that comes
+    of it, in the task that called it: first in, first out within a tree, any number of trees at
+    once. An event whose workflow is being handled in another tree waits for it.
+
+    An event with a domain is for the outside: it goes to `on_domained_event`. One nobody listens
+    for is an `UnroutableError`. Neither stops the rest of the tree.
+
+    TypeScript: `createSimpleEventBroker`.
+
+    Args:
+        handlers: Who listens; each `source` once.
+        on_domained_event: Awaited for each event with a domain, within the tree. What it
+            publishes in return belongs to the tree when its `parentid` does. None: such events
+            are logged and dropped.
+        on_error: Awaited for each event that could not be handled. None: `publish` logs it;
+            `resolve` raises it when no answer came.
+        contention_timeout: How long an event waits for a workflow that somebody else holds.
+        clock: For that wait.
+
+    Raises:
+        ConfigViolation: Two handlers have one source.
+
+    Example:
+        >>> class Ping(BaseModel):
+        ...     text: str
+        >>> V1 = SimpleVersion("1.0.0", accepts=Ping, emits=Ping)
+        >>> contract = SimpleArvoContract(uri="#/org/echo", type="net.echo", versions=[V1])
+        >>> async def echo_v1(call: HandlerInput[Ping]) -> Emit:
+        ...     return Emit("evt.net.echo.success", call.data)
+        >>> echo = ArvoEventHandler(contract=contract, handler={"1.0.0": echo_v1})
+        >>> request = ArvoEventFactory(contract.version(V1)).accepts(
+        ...     source="com.app.main", data=Ping(text="hello")
+        ... )
+        >>> answer = asyncio.run(SimpleEventBroker([echo]).resolve(request))
+        >>> answer.data
+        {'text': 'hello'}
+    """
+
+    def __init__(
+        self,
+        handlers: Iterable[IArvoEventHandler],
+        *,
+        on_domained_event: DomainedEventListener | None = None,
+        on_error: BrokerErrorListener | None = None,
+        contention_timeout: timedelta = CONTENTION_TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._handlers: dict[str, IArvoEventHandler] = {}
+        for handler in handlers:
+            if handler.source in self._handlers:
+                raise ConfigViolation(
+                    f"two handlers listen to {handler.source!r}; a topic has one handler"
+                )
+            self._handlers[handler.source] = handler
+        self._on_domained_event = on_domained_event
+        self._on_error = on_error
+        self._contention_timeout = contention_timeout
+        self._clock = clock
+        self._trees: list[_CausalTree] = []
+
+    async def publish(self, event: ArvoEvent) -> None:
+        """Handle an event and all that comes of it.
+
+        An event caused by one of a tree being worked off joins that tree and returns at once.
+        """
+        for tree in self._trees:
+            if event.parentid in tree.ids:
+                tree.add(event)
+                return
+        await self._work_off(_CausalTree(event, answer_to=None))
+
+    async def resolve(self, event: ArvoEvent, *, answer_to: str | None = None) -> ArvoEvent | None:
+        """Handle an event and all that comes of it, and return the answer.
+
+        Args:
+            event: The request.
+            answer_to: Whom the answer is addressed to; None for the event's `source`.
+
+        Returns:
+            The first event of the tree addressed to `answer_to`, once the whole tree has ended;
+            None when it ended without one and without a failure.
+
+        Raises:
+            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
+            ResolveError: The tree ended without an answer because something failed.
+        """
+        address = answer_to or event.source
+        if address in self._handlers:
+            raise ConfigViolation(
+                f"answers to {address!r} go to the handler of that name; "
+                "choose a source or answer_to that no handler listens to"
+            )
+        tree = _CausalTree(event, answer_to=address)
+        await self._work_off(tree)
+        if tree.answer is None and tree.failures:
+            raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
+        return tree.answer
+
+    async def _work_off(self, tree: _CausalTree) -> None:
+        self._trees.append(tree)
+        try:
+            while tree.queue:
+                await self._carry(tree.queue.popleft(), tree)
+        finally:
+            self._trees.remove(tree)
+
+    async def _carry(self, event: ArvoEvent, tree: _CausalTree) -> None:
+        """Bring one event where it wants to go."""
+        if event.to == tree.answer_to and event.domain is None:
+            tree.answer = tree.answer or event
+            return
+        handler = self._handlers.get(event.to or event.type)
+        try:
+            if handler is None:
+                raise UnroutableError(event)
+            outcomes = await self._execute(handler, event)
+        except Exception as error:
+            await self._fail(event, error, tree)
+            return
+        tree.ids.update(outcome.id for outcome in outcomes)
+        tree.queue.extend(outcome for outcome in outcomes if outcome.domain is None)
+        for outcome in outcomes:
+            if outcome.domain is not None:
+                await self._send_outside(outcome, tree)
+
+    async def _execute(self, handler: IArvoEventHandler, event: ArvoEvent) -> list[ArvoEvent]:
+        """Run a handler; contention is no failure, so it is tried again for a while."""
+        deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await handler.execute(event)
+            except TransactionViolation as error:
+                if not error.cause.is_contention or self._clock.monotonic() >= deadline:
+                    raise
+            await self._clock.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
+        if self._on_domained_event is None:
+            _logger.warning(
+                "event %s of type %s is for domain %s, but the broker has no on_domained_event",
+                event.id,
+                event.type,
+                event.domain,
+            )
+            return
+        try:
+            await self._on_domained_event(event, self.publish)
+        except Exception as error:
+            await self._fail(event, error, tree)
+
+    async def _fail(self, event: ArvoEvent, error: Exception, tree: _CausalTree) -> None:
+        tree.failures.append((event, error))
+        if self._on_error is None:
+            if tree.answer_to is None:
+                _logger.error("event %s of type %s failed", event.id, event.type, exc_info=error)
+            return
+        try:
+            await self._on_error(event, error)
+        except Exception:
+            _logger.exception("on_error itself failed for event %s", event.id)
