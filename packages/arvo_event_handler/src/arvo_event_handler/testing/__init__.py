@@ -1,14 +1,41 @@
 """Test kit for what you build on Arvo. Never imported in production.
 
 `HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite` tests a machine
-memory of your own. `FakeClock` moves the time by hand. `SpanRecorder` shows what was traced.
+memory of your own. `FakeClock` moves the time by hand. `SpanRecorder` and `MetricRecorder` show
+what was reported to OpenTelemetry; they need the extra `arvo-event-handler[testing]`.
 """
 
+from ._expectation import ExpectedError, ExpectedEvent
 from ._fake_clock import FakeClock
+from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, StepInput
 from ._machine_memory_suite import (
     ConnectMachineMemory,
     MachineMemorySuite,
     SharedMachineMemorySuite,
 )
+from ._metric_recorder import MetricRecorder, RecordedMetric
+from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
+from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 
-__all__ = ["ConnectMachineMemory", "FakeClock", "MachineMemorySuite", "SharedMachineMemorySuite"]
+__all__ = [
+    "CaseReport",
+    "ConnectMachineMemory",
+    "ExpectedError",
+    "ExpectedEvent",
+    "FakeClock",
+    "HandlerCase",
+    "HandlerStep",
+    "HandlerSuite",
+    "MachineMemorySuite",
+    "MetricRecorder",
+    "RecordedMetric",
+    "RecordedSpan",
+    "RecordedSpanEvent",
+    "Repeat",
+    "RunReport",
+    "SharedMachineMemorySuite",
+    "SpanRecorder",
+    "StepFailure",
+    "StepInput",
+    "SuiteReport",
+]

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from heapq import heappop, heappush
 from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
@@ -89,8 +90,8 @@ class FakeClock(Clock):
         if delay <= _ZERO:
             await asyncio.sleep(0)
             return
-        woken = asyncio.get_running_loop().create_future()
-        timer = self.call_later(delay, lambda: woken.done() or woken.set_result(None))
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.call_later(delay, partial(_wake, woken))
         try:
             await woken
         finally:
@@ -218,9 +219,10 @@ class FakeClock(Clock):
             raise RuntimeError("another task already lets the others run; one can at a time")
         self._settling.add(loop)
         try:
-            await asyncio.sleep(0)
-            while ready:
+            while True:
                 await asyncio.sleep(0)
+                if not ready:
+                    return
         finally:
             self._settling.discard(loop)
 
@@ -240,3 +242,8 @@ class FakeClock(Clock):
         while self._next_due() == due:
             timer = heappop(self._timers)
             timer.context.run(timer.callback)
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)

@@ -1,0 +1,177 @@
+"""Tests of handlers and workflows, written as cases of steps."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from typing_extensions import override
+
+from arvo_core import ArvoEvent
+from arvo_event_handler._handler import IArvoEventHandler
+
+from ._expectation import ExpectedError, ExpectedEvent
+from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
+
+StepInput: TypeAlias = ArvoEvent | Callable[[Sequence[Sequence[ArvoEvent]]], ArvoEvent]
+"""An event, or a function that makes it from what each step before this one emitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerStep:
+    """One event handed to the handler, and what must come of it."""
+
+    input: StepInput
+    """The event; or a function that is given one list of emitted events for each step before."""
+    expects: Sequence[ExpectedEvent] | ExpectedError
+    """The events that must be emitted, all of them and in order; or the error that must be
+    raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """How often to run a case that may fail now and then, for handlers that ask a model.
+
+    Raises:
+        ValueError: `times` is below 1, or `min_success` not above 0 and at most 1.
+    """
+
+    times: int
+    """How many runs, each with a handler of its own."""
+    min_success: float = 1.0
+    """The share of runs that must pass, above 0 and at most 1."""
+
+    def __post_init__(self) -> None:
+        if self.times < 1:
+            raise ValueError(f"times must be at least 1, got {self.times}")
+        if not 0 < self.min_success <= 1:
+            raise ValueError(f"min_success must be above 0 and at most 1, got {self.min_success}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerCase:
+    """Steps that belong together, such as a workflow's start and its replies.
+
+    Raises:
+        ValueError: There are no steps.
+    """
+
+    name: str
+    """What the case proves."""
+    steps: Sequence[HandlerStep]
+    """In the order in which they happen; the first that fails ends the run."""
+    repeat: Repeat | None = None
+    """None: once, and it must pass."""
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError(f"case {self.name!r} has no steps, so it would prove nothing")
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerSuite:
+    """Cases for one handler, stateless or stateful.
+
+    With pytest, run each case as a test of its own:
+
+    ```python
+    @pytest.mark.parametrize("case", SUITE.cases, ids=str)
+    async def test_add(case: HandlerCase) -> None:
+        await SUITE.check(case)
+    ```
+
+    Without it, `run` gives a report to print. TypeScript: `runArvoTestSuites`.
+
+    Raises:
+        ValueError: Two cases have one name.
+    """
+
+    make_handler: Callable[[], IArvoEventHandler]
+    """Called for each run of a case, so that no run sees what another stored: make the memory of a
+    workflow in here too."""
+    cases: Sequence[HandlerCase]
+    """Each is independent of the others."""
+
+    def __post_init__(self) -> None:
+        twice = [name for name, count in Counter(map(str, self.cases)).items() if count > 1]
+        if twice:
+            raise ValueError(f"several cases are named {', '.join(map(repr, twice))}")
+
+    async def run(self) -> SuiteReport:
+        """Run all cases, one after another; failures are in the report, never raised."""
+        return SuiteReport(cases=tuple([await self.run_case(case) for case in self.cases]))
+
+    async def run_case(self, case: HandlerCase) -> CaseReport:
+        """Run one case as often as it says; failures are in the report, never raised."""
+        repeat = case.repeat or Repeat(times=1)
+        runs = tuple([await self._run_once(case) for _ in range(repeat.times)])
+        return CaseReport(name=case.name, runs=runs, min_success=repeat.min_success)
+
+    async def check(self, case: HandlerCase) -> None:
+        """Run one case and fail the test around it when the case fails.
+
+        Raises:
+            AssertionError: The case failed; the message says at which step and how.
+        """
+        __tracebackhide__ = True
+        report = await self.run_case(case)
+        if not report.passed:
+            causes = [run.failure.error for run in report.runs if run.failure is not None]
+            raise AssertionError(str(report)) from next(filter(None, causes), None)
+
+    async def _run_once(self, case: HandlerCase) -> RunReport:
+        handler = self.make_handler()
+        emitted: list[list[ArvoEvent]] = []
+        for number, step in enumerate(case.steps, start=1):
+            outcome = await _run_step(handler, step, number=number, before=emitted)
+            if isinstance(outcome, StepFailure):
+                return RunReport(failure=outcome)
+            emitted.append(outcome)
+        return RunReport(failure=None)
+
+
+async def _run_step(
+    handler: IArvoEventHandler,
+    step: HandlerStep,
+    *,
+    number: int,
+    before: Sequence[Sequence[ArvoEvent]],
+) -> list[ArvoEvent] | StepFailure:
+    """Return what a step emitted, nothing when it failed as expected; or how it went wrong."""
+    event: ArvoEvent | None = None
+    try:
+        event = step.input(before) if callable(step.input) else step.input
+        emitted = await handler.execute(event)
+    except Exception as error:
+        if event is None:
+            differences = [f"the input could not be made: {type(error).__name__}: {error}"]
+        elif isinstance(step.expects, ExpectedError):
+            differences = step.expects.differences(error)
+        else:
+            differences = [f"expected events, but it raised {type(error).__name__}: {error}"]
+        if not differences:
+            return []
+        return StepFailure(step=number, event=event, differences=tuple(differences), error=error)
+    if isinstance(step.expects, ExpectedError):
+        differences = [f"expected {step.expects.type.__name__}, but it raised nothing"]
+    else:
+        differences = _event_differences(step.expects, emitted)
+    if not differences:
+        return emitted
+    return StepFailure(
+        step=number, event=event, differences=tuple(differences), emitted=tuple(emitted)
+    )
+
+
+def _event_differences(expected: Sequence[ExpectedEvent], emitted: list[ArvoEvent]) -> list[str]:
+    if len(expected) != len(emitted):
+        return [f"expected {len(expected)} events, got {len(emitted)}"]
+    return [
+        f"emitted event {number}, {line}"
+        for number, (wanted, event) in enumerate(zip(expected, emitted, strict=True), start=1)
+        for line in wanted.differences(event)
+    ]

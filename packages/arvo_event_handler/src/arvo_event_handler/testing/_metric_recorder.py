@@ -1,0 +1,163 @@
+"""Metrics, kept in memory while a block runs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ._open_telemetry import recording_metrics
+from ._selection import select, select_one
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedMetric:
+    """What one instrument measured within the block, for one set of attributes."""
+
+    name: str
+    """The instrument's."""
+    unit: str
+    """Empty for none."""
+    attributes: Mapping[str, object]
+    """What the measurements were labelled with."""
+    value: float
+    """A counter's increase, a histogram's sum, or a gauge's new value."""
+    count: int | None
+    """How many measurements a histogram got; None for the others."""
+
+
+class MetricRecorder:
+    """Records metrics for the length of a block, on the real OpenTelemetry SDK.
+
+    The global meter provider is replaced within the block and put back after it. What was recorded
+    stays readable. Blocks may be nested, not run in several threads at once.
+
+    Raises:
+        ModuleNotFoundError: At the start of the block: the SDK is not installed; the message has
+            the command.
+
+    Example:
+        >>> from opentelemetry import metrics
+        >>> orders = metrics.get_meter("shop").create_counter("orders")
+        >>> with MetricRecorder() as recorder:
+        ...     orders.add(2, {"country": "is"})
+        >>> recorder.find(name="orders").value
+        2
+    """
+
+    def __init__(self) -> None:
+        self._block = ExitStack()
+        self._reader: InMemoryMetricReader | None = None
+        self._before: dict[object, _Reading] = {}
+        self._metrics: tuple[RecordedMetric, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._reader = self._block.enter_context(recording_metrics())
+        self._before = {reading.identity: reading for reading in _read(self._reader)}
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._metrics = self.metrics
+        self._reader = None
+        self._block.close()
+
+    @property
+    def metrics(self) -> tuple[RecordedMetric, ...]:
+        """What changed so far within the block."""
+        if self._reader is None:
+            return self._metrics
+        return tuple(
+            metric for metric in map(self._since_start, _read(self._reader)) if metric is not None
+        )
+
+    def find_all(
+        self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
+    ) -> list[RecordedMetric]:
+        """Return the metrics of that name that have these attributes among others.
+
+        Args:
+            name: None: any name.
+            attributes: Those that must be there and equal. None: any.
+        """
+        return select(self.metrics, name=name, attributes=attributes)
+
+    def find(
+        self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
+    ) -> RecordedMetric:
+        """Return the only metric of that name that has these attributes among others.
+
+        Args:
+            name: None: any name.
+            attributes: Those that must be there and equal. None: any.
+
+        Raises:
+            LookupError: There is no such metric, or there are several; the message shows all.
+        """
+        return select_one(
+            self.metrics,
+            name=name,
+            attributes=attributes,
+            show=lambda: "\n".join(map(repr, self.metrics)),
+        )
+
+    def _since_start(self, reading: "_Reading") -> RecordedMetric | None:
+        """Return what was measured since the block began; None when that is nothing."""
+        metric = reading.metric
+        before = self._before.get(reading.identity)
+        if before is None:
+            return metric
+        if metric == before.metric:
+            return None
+        if reading.is_gauge:
+            return metric
+        return replace(
+            metric,
+            value=metric.value - before.metric.value,
+            count=None if metric.count is None else metric.count - (before.metric.count or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """Where an instrument stands, counted from the first block of the process."""
+
+    metric: RecordedMetric
+    is_gauge: bool
+
+    @property
+    def identity(self) -> object:
+        return self.metric.name, frozenset(self.metric.attributes.items())
+
+
+def _read(reader: "InMemoryMetricReader") -> Iterator[_Reading]:
+    from opentelemetry.sdk.metrics.export import Gauge, HistogramDataPoint, NumberDataPoint
+
+    data = reader.get_metrics_data()
+    for resource in data.resource_metrics if data else ():
+        for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+            for point in metric.data.data_points:
+                match point:
+                    case NumberDataPoint():
+                        value, count = point.value, None
+                    case HistogramDataPoint():
+                        value, count = point.sum, point.count
+                    case _:
+                        continue
+                yield _Reading(
+                    metric=RecordedMetric(
+                        name=metric.name,
+                        unit=metric.unit or "",
+                        attributes=dict(point.attributes or {}),
+                        value=value,
+                        count=count,
+                    ),
+                    is_gauge=isinstance(metric.data, Gauge),
+                )
