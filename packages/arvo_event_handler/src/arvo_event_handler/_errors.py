@@ -149,23 +149,26 @@ class ResolveError(ArvoError):
         )
 
 
-def as_violation(error: Exception) -> ViolationError | None:
-    """Return the violation an exception of user code amounts to; None when it is an ordinary one.
+def raise_violation(error: Exception) -> None:
+    """Raise the violation that an exception of user code amounts to; return for ordinary ones.
 
     A group that holds nothing but violations counts as one, retryable when all of them are.
+
+    Raises:
+        ViolationError: `error` itself, or one that stands for the group.
     """
     if isinstance(error, ViolationError):
-        return error
+        raise error
     if not isinstance(error, ExceptionGroup):
-        return None
+        return
     violations, rest = error.split(ViolationError)
     if violations is None or rest is not None:
-        return None
+        return
     leaves = list(_leaves(violations))
-    return ExecutionViolation(
+    raise ExecutionViolation(
         f"{error.message}: {'; '.join(map(str, leaves))}",
         retryable=all(leaf.retryable for leaf in leaves),
-    )
+    ) from error
 
 
 def _leaves(group: ExceptionGroup[ViolationError]) -> Iterator[ViolationError]:

@@ -31,7 +31,7 @@ from ._errors import (
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
-    as_violation,
+    raise_violation,
 )
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
@@ -125,15 +125,15 @@ class WorkflowExecution:
         if content.orchestrator.name != self._workflow.contract.type:
             return []
         lease = await self._acquire(event.subject)
-        keeper = (
-            LeaseKeeper(self._memory, lease, clock=self._policy.clock) if self._leased else None
-        )
+        keeper: LeaseKeeper | None = None
         committed = False
         try:
             repeated = self._answer_without_step(event, lease.record)
             if repeated is not None:
                 return repeated
             step = self._prepare(event, content, lease.record, trace)
+            if self._leased:
+                keeper = LeaseKeeper(self._memory, lease, clock=self._policy.clock)
             events, record = await self._react(step)
             if keeper is not None and keeper.lost:
                 raise _contention(event.subject, TransactionViolationCause.LEASE_LOST)
@@ -238,9 +238,7 @@ class WorkflowExecution:
                 )
             )
         except Exception as error:
-            violation = as_violation(error)
-            if violation is not None:
-                raise violation from error.__cause__
+            raise_violation(error)
             return self._fail(step, error)
         return list(outcome.events), self._record(step, outcome)
 

@@ -23,7 +23,7 @@ from arvo_core import (
 from ._domain import EmissionDomains
 from ._emission import Emission, as_emits
 from ._emit import Outputs
-from ._errors import ConfigViolation, ContractViolation, as_violation
+from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._handler_functions import check_functions
 from ._telemetry import ExecutionTrace, execution_span, observed, record_failure, untraced
 
@@ -209,9 +209,7 @@ class ArvoEventHandler(IArvoEventHandler):
         try:
             returned = await self._functions[contract.version](call)
         except Exception as error:
-            violation = as_violation(error)
-            if violation is not None:
-                raise violation from error.__cause__
+            raise_violation(error)
             record_failure(trace.span, error)
             return emission.system_error(
                 error, to=event.source, parentid=event.id, domains=self._domains.system_error
