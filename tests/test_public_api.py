@@ -40,7 +40,10 @@ POSITIONAL_CALLS = {
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
     "derive_id",  # derive_id(source, id, index): equal parts of one name
 }
-POSITIONAL_METHODS = {"write", "commit"}  # what a machine memory implements
+POSITIONAL_METHODS = {
+    *("write", "commit"),  # what a machine memory implements
+    "call_later",  # delay and callback, as on an event loop
+}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
