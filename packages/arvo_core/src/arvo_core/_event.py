@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import override
 
 from ._errors import FieldProblem, InvalidEventError, field_problems
@@ -175,7 +175,7 @@ class ArvoEvent(BaseModel):
             source: Who makes the event.
             type: Three or more segments of a-z and 0-9 joined by dots.
             subject: What it is about.
-            data: A JSON object; copied.
+            data: A JSON object, at most 255 levels deep; copied.
             id: The id itself, or a policy. None gives a random UUID.
             specversion: None gives "1.0", the only one.
             datacontenttype: None gives `ARVO_CONTENT_TYPE`.
@@ -244,8 +244,8 @@ class ArvoEvent(BaseModel):
         try:
             return cls.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
         except ValidationError as error:
-            # Python's parser also reads what only pydantic's refuses to read: lone surrogates,
-            # which have a place to tell, and events as deeply nested as `create` makes them.
+            # Python's parser also reads what pydantic's refuses: lone surrogates, whose place
+            # can then be told, and data as deeply nested as `create` takes it.
             try:
                 values = json.loads(text if isinstance(text, str) else str(text, "utf-8"))
             except (ValueError, RecursionError):
@@ -258,9 +258,16 @@ class ArvoEvent(BaseModel):
         Args:
             indent: Spaces per level; None writes one line without spaces.
         """
-        if self.__pydantic_extra__:
-            return to_json(self.to_dict(), indent=indent).decode("utf-8")
-        return self.__pydantic_serializer__.to_json(self, indent=indent).decode("utf-8")
+        try:
+            if self.__pydantic_extra__:
+                return to_json(self.to_dict(), indent=indent).decode("utf-8")
+            return self.__pydantic_serializer__.to_json(self, indent=indent).decode("utf-8")
+        except PydanticSerializationError:
+            # pydantic writes data one or two levels less deep than it accepts.
+            separators = (",", ":") if indent is None else None
+            return json.dumps(
+                self.to_dict(), ensure_ascii=False, separators=separators, indent=indent
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
