@@ -33,8 +33,9 @@ from ._handler import (
     IArvoEventHandler,
 )
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
-from ._resumable import ArvoResumable, ArvoResumableFunction
+from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
+from ._resumable_workflow import ArvoResumableFunction, ContextType
 from ._simple_broker import (
     BrokerErrorListener,
     DomainedEventListener,
@@ -55,6 +56,7 @@ __all__ = [
     "ClockTimer",
     "Complete",
     "ConfigViolation",
+    "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
