@@ -404,18 +404,17 @@ class TestData:
         assert json_problems(deepest.data) == []
         too_deep = nested(256, leaf)
         assert len(json_problems(too_deep)) == 1
-        for make in (
-            lambda: create(data=too_deep),
-            *(lambda read=read: read(WIRE | {"data": too_deep}) for read in READERS.values()),
-        ):
+        with pytest.raises(InvalidEventError, match="nested more than 255 levels deep"):
+            create(data=too_deep)
+        for read in READERS.values():
             with pytest.raises(InvalidEventError, match="nested more than 255 levels deep"):
-                make()
+                read(WIRE | {"data": too_deep})
 
-    @pytest.mark.parametrize("opening", ["[", '{"a":'])
-    def test_absurd_nesting_is_refused(self, opening: str) -> None:
-        text = create().to_json().replace('{"item":"tea"}', opening * 100_000)
-        with pytest.raises(InvalidEventError):
-            ArvoEvent.from_json(text)
+    @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+    def test_absurd_nesting_is_refused(self, opening: str, closing: str) -> None:
+        absurd = f"{opening * 100_000}1{closing * 100_000}"
+        with pytest.raises(InvalidEventError, match="recursion limit"):
+            ArvoEvent.from_json(create().to_json().replace('"tea"', absurd))
         with pytest.raises(InvalidEventError, match="nested more than"):
             create(data=nested(5_000, 1))
 
@@ -460,7 +459,11 @@ class TestExtensions:
     def test_names_are_lower_case_letters_and_digits(
         self, read: Callable[[dict[str, Any]], ArvoEvent], name: str
     ) -> None:
-        for make in (lambda: create(extensions={name: 1}), lambda: read(WIRE | {name: 1})):
+        makers: list[Callable[[], ArvoEvent]] = [
+            lambda: create(extensions={name: 1}),
+            lambda: read(WIRE | {name: 1}),
+        ]
+        for make in makers:
             with pytest.raises(InvalidEventError, match="made of a-z and 0-9") as caught:
                 make()
             assert list(problems(caught.value)) == [(name,)]
@@ -468,13 +471,17 @@ class TestExtensions:
 
     def test_names_are_text(self) -> None:
         with pytest.raises(InvalidEventError, match="7: an extension's name"):
-            ArvoEvent.from_dict(WIRE | {7: 1})  # type: ignore[dict-item]
+            ArvoEvent.from_dict(WIRE | {7: 1})  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("value", [*NOT_JSON.values(), [], {}], ids=[*NOT_JSON, "list", "dict"])
     def test_values_are_json_scalars(
         self, read: Callable[[dict[str, Any]], ArvoEvent], value: object
     ) -> None:
-        for make in (lambda: create(extensions={"x": value}), lambda: read(WIRE | {"x": value})):
+        makers: list[Callable[[], ArvoEvent]] = [
+            lambda: create(extensions={"x": value}),
+            lambda: read(WIRE | {"x": value}),
+        ]
+        for make in makers:
             with pytest.raises(InvalidEventError) as caught:
                 make()
             assert list(problems(caught.value)) == [("x",)]
@@ -570,13 +577,14 @@ class TestModel:
             "data": {"pin": b"hunter2", "token": "hunter2\ud800"},
             "accesscontrol": ["hunter2"],
         }
-        for make in (
+        makers: list[Callable[[], ArvoEvent]] = [
             lambda: create(**secrets),
             lambda: create(accesscontrol=["hunter2"]),
             lambda: ArvoEvent.from_dict(WIRE | secrets),
             lambda: ArvoEvent(**(WIRE | {"accesscontrol": ["hunter2"]})),
             lambda: ArvoEvent.from_json('{"data": {"pin": "hunter2"}'),
-        ):
+        ]
+        for make in makers:
             with pytest.raises(InvalidEventError) as caught:
                 make()
             assert "hunter2" not in str(caught.value) + repr(caught.value)
@@ -634,12 +642,12 @@ some_text = st.text(min_size=1)
 
 events = st.builds(
     ArvoEvent.create,
-    id=st.none() | some_text,
+    id=some_text.map("evt-{}".format),
     source=some_text,
     type=event_types,
     subject=some_text,
     data=json_objects,
-    time=st.none() | st.datetimes(timezones=st.just(UTC)),
+    time=st.datetimes(timezones=st.just(UTC)),
     to=st.none() | st.text(),
     dataschema=st.none() | st.text(),
     accesscontrol=st.none() | some_text,
