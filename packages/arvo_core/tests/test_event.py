@@ -175,6 +175,11 @@ class TestCreate:
             create(type="order", time="now", data={"at": object()}, domain="A B")
         assert set(problems(caught.value)) == {("type",), ("time",)}
 
+    def test_what_encoding_repairs_is_no_problem(self) -> None:
+        with pytest.raises(InvalidEventError) as caught:
+            create(subject="my order", time="now")
+        assert list(problems(caught.value)) == [("time",)]
+
     def test_the_stages_follow_each_other(self) -> None:
         wrong: dict[str, Any] = {
             "time": "now",

@@ -117,7 +117,7 @@ class TestDump:
         assert ORDER.to_wire(data) == data
 
     def test_null_that_was_given_stays(self) -> None:
-        data = {"customerName": "Ann", "coupon": None, "lines": [], "by_day": {}, "priority": 1}
+        data: dict[str, Any] = {"customerName": "Ann", "coupon": None, "lines": [], "by_day": {}, "priority": 1}
         assert ORDER.to_wire(data) == data
 
     def test_models_inside_other_types_are_followed(self) -> None:
