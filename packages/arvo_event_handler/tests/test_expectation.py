@@ -13,7 +13,12 @@ EVENT = ArvoEvent.create(
     parentid="request-1",
     dataschema="#/org/math/add/1.0.0",
     executionunits=2,
-    data={"result": 3.0, "history": [{"number": 1.0}, {"number": 2.0}], "exact": True},
+    data={
+        "result": 3.0,
+        "history": [{"number": 1.0}, {"number": 2.0}],
+        "exact": True,
+        "note": None,
+    },
 )
 
 
@@ -43,7 +48,7 @@ class TestExpectedEvents:
             ExpectedEvent(parentid="request-1", dataschema="#/org/math/add/1.0.0"),
             ExpectedEvent(domain=None, redirectto=None, accesscontrol=None, executionunits=2),
             ExpectedEvent(data={}),
-            ExpectedEvent(data={"result": 3, "exact": True}),
+            ExpectedEvent(data={"result": 3, "exact": True, "note": None}),
             ExpectedEvent(data={"history": [{"number": 1}, {}]}),
             ExpectedEvent(data={"result": ..., "history": ...}),
             ExpectedEvent(data={"result": float, "history": list, "exact": bool}),

@@ -194,6 +194,16 @@ class TestSleep:
         assert ticking.done()
         assert clock.monotonic() == 10
 
+    async def test_all_that_is_due_at_one_moment_comes_before_the_tasks_it_wakes(
+        self, clock: FakeClock, diary: Diary
+    ) -> None:
+        sleeper = asyncio.create_task(diary.note_after(SECOND, "woken"))
+        await clock.settle()
+        clock.call_later(SECOND, diary.note("call"))
+        await clock.run_for(SECOND)
+        assert diary.entries == [(1, "call"), (1, "woken")]
+        await sleeper
+
     async def test_no_delay_lets_others_run_once(self, clock: FakeClock) -> None:
         order: list[str] = []
 
