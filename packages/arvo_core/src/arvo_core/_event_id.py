@@ -65,10 +65,8 @@ class EventId:
             ValueError: An Arvo-managed value holds a lone surrogate or is longer than 64 KiB.
         """
         value = self.value.strip(_TRIMMED)
-        if not value:
-            return new_id()
-        if self.policy is EventIdPolicy.DEVELOPER_MANAGED:
-            return value
+        if not value or self.policy is EventIdPolicy.DEVELOPER_MANAGED:
+            return developer_id(value)
         return pack(to_json({"uuid": new_id(), "value": value}))
 
 
@@ -98,6 +96,11 @@ def parse_event_id(text: str) -> ManagedEventId | None:
             return ManagedEventId(uuid=uuid, value=value)
         case _:
             return None
+
+
+def developer_id(value: str) -> str:
+    """Return `EventId.developer_managed(value).text()`, at a fifth of the cost."""
+    return value.strip(_TRIMMED) or new_id()
 
 
 def new_id() -> str:
