@@ -117,7 +117,13 @@ class TestDump:
         assert ORDER.to_wire(data) == data
 
     def test_null_that_was_given_stays(self) -> None:
-        data: dict[str, Any] = {"customerName": "Ann", "coupon": None, "lines": [], "by_day": {}, "priority": 1}
+        data: dict[str, Any] = {
+            "customerName": "Ann",
+            "coupon": None,
+            "lines": [],
+            "by_day": {},
+            "priority": 1,
+        }
         assert ORDER.to_wire(data) == data
 
     def test_models_inside_other_types_are_followed(self) -> None:
@@ -149,6 +155,18 @@ class TestDump:
 
         assert Payload(Filled).to_wire({}) == {"note": "none given"}
 
+    @pytest.mark.parametrize("gift", [None, "tea"])
+    def test_what_a_serializer_writes_for_none_is_written(self, gift: str | None) -> None:
+        class Parcel(BaseModel):
+            gift: str | None
+            note: str | None = None
+
+            @field_serializer("note")
+            def _in_words(self, note: str | None) -> str:
+                return note or "no note"
+
+        assert Payload(Parcel).dump(Parcel(gift=gift)) == {"gift": gift, "note": "no note"}
+
     def test_excluded_fields_are_not_written(self) -> None:
         class Secretive(BaseModel):
             name: str
@@ -174,6 +192,8 @@ class TestDump:
         )  # fmt: skip
         with pytest.raises(InvalidDataError, match="not a JSON number") as caught:
             Payload(Measured).dump(measured)
+        with pytest.raises(InvalidDataError):
+            Payload(Measured).dump(Measured(value=number, series=[1.0], inner=Measured()))
         assert {problem.path for problem in caught.value.problems} == {
             ("value",), ("series", 1), ("by_name", "x"), ("inner", "value"), ("more",)
         }  # fmt: skip
