@@ -75,6 +75,25 @@ def test_invalid(text: str) -> None:
     assert not is_valid_uri(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%80", "%C1%BF", "%C3", "%E0%9F%BF", "%ED%A0%80", "%EF%BF", "%F0%8F%BF%BF", "%F4%90%80%80",
+        "%F5%80%80%80",
+    ],
+)  # fmt: skip
+def test_escapes_that_are_no_utf8_are_invalid(text: str) -> None:
+    assert not is_valid_uri(text)
+    assert ensure_uri(text) == text.replace("%", "%25")
+
+
+@pytest.mark.parametrize(
+    "text", ["%C2%80", "%E0%A0%80", "%ED%9F%BF", "%EE%80%80", "%F0%90%80%80", "%F4%8F%BF%BF"]
+)
+def test_the_first_and_last_of_each_length_are_valid(text: str) -> None:
+    assert is_valid_uri(text)
+
+
 def test_encoding_twice_is_encoding_once() -> None:
     """A subject that passes through several makers of events stays the same subject."""
     assert ensure_uri("my order") == "my%20order"
