@@ -178,9 +178,9 @@ def _load(line: Line) -> Any:
     try:
         return json.loads(str(line.content, "utf-8"))
     except json.JSONDecodeError as error:
-        raise RejectedLineError(f"not JSON: {error.msg} at column {error.colno}") from error
+        raise RejectedLineError(f"not JSON at column {error.colno}: {error.msg}") from error
     except UnicodeDecodeError as error:
-        raise RejectedLineError(f"not JSON: not UTF-8 at byte {error.start + 1}") from error
+        raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
     except (ValueError, RecursionError) as error:
         raise RejectedLineError(f"not JSON: {one_line(error)}") from error
 

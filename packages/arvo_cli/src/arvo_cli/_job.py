@@ -104,5 +104,6 @@ class Job:
             console.print(f"not started: {report.not_started} lines behind line {taken}")
         if not complete:
             console.print(f"the input was not read to its end; it may go on behind line {taken}")
-        if self.rejects is not None and (report.rejected or report.failed):
-            console.print(f"lines without a result, and why: {self.rejects}", soft_wrap=True)
+        if report.rejected or report.failed:
+            told = f"are in {self.rejects}" if self.rejects else "are above; --rejects keeps them"
+            console.print(f"lines without a final event, and why, {told}", soft_wrap=True)

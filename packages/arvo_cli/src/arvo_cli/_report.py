@@ -85,6 +85,7 @@ class Report:
         table.add_column("count", justify="right")
         for type, count in sorted(self.types.items(), key=lambda item: (-item[1], item[0])):
             table.add_row(type, str(count))
+        table.add_section()
         for name, count in (
             ("rejected, not run", self.rejected),
             ("failed, no final event", self.failed),
