@@ -2,15 +2,27 @@ import copy
 import json
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import arvo_event_handler
-from arvo_core import ArvoError, ArvoEvent, FieldProblem, ViolationError
+from arvo_core import (
+    ArvoError,
+    ArvoEvent,
+    ArvoEventFactory,
+    FieldProblem,
+    SimpleArvoContract,
+    SimpleVersion,
+    ViolationError,
+)
 from arvo_event_handler import (
+    ArvoEventHandler,
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,
+    HandlerInput,
     InvalidHandlerError,
     MachineMemoryError,
     ResolveError,
@@ -104,6 +116,51 @@ class TestViolations:
             "ExecutionViolation",
             "TransactionViolation",
         }
+
+
+class TestGroups:
+    """Exceptions of a task group, as a handler function lets them out."""
+
+    @staticmethod
+    async def handle(error: Exception) -> list[ArvoEvent]:
+        class Nothing(BaseModel):
+            pass
+
+        version = SimpleVersion("1.0.0", accepts=Nothing, emits=Nothing)
+        contract = SimpleArvoContract(uri="#/order/place", type="order.place", versions=[version])
+
+        async def place(call: HandlerInput[Any]) -> None:
+            raise error
+
+        handler = ArvoEventHandler(contract=contract, handler={"1.0.0": place})
+        factory = ArvoEventFactory(contract.version(version))
+        return await handler.execute(factory.accepts(source="com.shop.web", data=Nothing()))
+
+    @pytest.mark.parametrize(
+        ("retryable", "together"), [([True, True], True), ([True, False], False)]
+    )
+    async def test_of_violations_only_count_as_one(
+        self, retryable: list[bool], together: bool
+    ) -> None:
+        violations = [ExecutionViolation(f"no {each}", retryable=each) for each in retryable]
+        group = ExceptionGroup("outer", [ExceptionGroup("inner", violations[:1]), violations[1]])
+        with pytest.raises(ExecutionViolation) as raised:
+            await self.handle(group)
+        assert raised.value.retryable is together
+        assert str(raised.value).startswith("outer: no True; no ")
+        assert raised.value.__cause__ is group
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ExceptionGroup("mixed", [ExecutionViolation("no"), LookupError("lost")]),
+            ExceptionGroup("ordinary", [LookupError("lost")]),
+        ],
+        ids=str,
+    )
+    async def test_with_anything_else_are_ordinary_errors(self, error: Exception) -> None:
+        [event] = await self.handle(error)
+        assert event.type == "sys.com.order.place.error"
 
 
 class TestTransactionViolation:

@@ -150,9 +150,7 @@ class SpanRecorder:
 
 
 def _recorded(span: "ReadableSpan") -> RecordedSpan:
-    context = span.get_span_context()
-    if context is None:
-        raise AssertionError(f"span {span.name!r} ended without a context")
+    context = span.context
     trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
     return RecordedSpan(
         name=span.name,
