@@ -34,19 +34,21 @@ class VersionedArvoContract(Generic[A]):
     )
 
     def __init__(self, *, contract: "ArvoContract", definition: VersionDefinition[A]) -> None:
-        self.contract = contract
+        self.contract: ArvoContract = contract
         """The contract with all its versions."""
-        self.definition = definition
+        self.definition: VersionDefinition[A] = definition
         """The version object given when the contract was made."""
-        self.version = definition.version
+        self.version: str = definition.version
         """The semantic version as written."""
-        self.accepts = definition.accepts
+        self.accepts: Payload[A] = definition.accepts
         """The payload of the event that `type` names."""
-        self.emits = definition.emitted(contract.type)
+        self.emits: Mapping[str, Payload[Any]] = definition.emitted(contract.type)
         """Payloads by the type of event the service may emit, system errors apart."""
-        self.dataschema = str(DataSchema(uri=contract.uri, version=definition.version))
+        self.dataschema: str = str(DataSchema(uri=contract.uri, version=definition.version))
         """What `dataschema` says on events of this version."""
-        self.system_error_dataschema = str(DataSchema(uri=contract.uri, version=WILDCARD_VERSION))
+        self.system_error_dataschema: str = str(
+            DataSchema(uri=contract.uri, version=WILDCARD_VERSION)
+        )
         """What `dataschema` says on system errors, which all versions share."""
 
     @property
@@ -153,7 +155,7 @@ class ArvoContract:
         self.domain = domain
         self.description = description
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata or {}))
-        self.system_error_type = f"sys.{type}.error"
+        self.system_error_type: str = f"sys.{type}.error"
         """The type of the event that reports a failure of the service."""
         self._declared = tuple(
             VersionedArvoContract(contract=self, definition=item) for item in definitions

@@ -202,7 +202,7 @@ class ArvoOrchestratorContract(ArvoContract):
                 "initEventType": types.init,
             },
         )
-        self.complete_type = types.complete
+        self.complete_type: str = types.complete
         """The type of the completion event."""
 
 

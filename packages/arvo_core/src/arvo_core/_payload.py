@@ -40,9 +40,9 @@ class Payload(Generic[T]):
             ) from error
         self._validate = self._adapter.validator.validate_python
         self._serialize = self._adapter.serializer.to_python
-        self.kind = kind
+        self.kind: type[T] | TypeAdapter[T] = kind
         """The model or adapter the payload was made of."""
-        self.name = getattr(kind, "__name__", None) or str(kind)
+        self.name: str = getattr(kind, "__name__", None) or str(kind)
         """How messages call the type."""
 
     @property
