@@ -21,7 +21,6 @@ from arvo_core import (
     InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
-    VersionedArvoContract,
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
@@ -37,7 +36,7 @@ from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
-from ._telemetry import ExecutionTrace, record_failure, record_lock_wait
+from ._telemetry import ExecutionTrace, record_failure
 from ._workflow import StepInput, StepOutcome, Workflow
 from ._workflow_input import own_contract, read_input
 
@@ -67,20 +66,6 @@ class ExecutionPolicy:
     def __post_init__(self) -> None:
         if self.redelivery_window < 1:
             raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """One event on its way through one workflow, with what is known before user code runs."""
-
-    event: ArvoEvent
-    content: SubjectContent
-    contract: VersionedArvoContract[Any]
-    record: Record | None
-    init_event_id: str
-    parent_subject: str | None
-    emission: Emission
-    trace: ExecutionTrace
 
 
 class WorkflowExecution:
@@ -124,7 +109,7 @@ class WorkflowExecution:
         content = _read_subject(event)
         if content.orchestrator.name != self._workflow.contract.type:
             return []
-        lease = await self._acquire(event.subject)
+        lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
         committed = False
         try:
@@ -146,7 +131,7 @@ class WorkflowExecution:
             if not committed:
                 await self._release(lease)
 
-    async def _acquire(self, subject: str) -> MachineLease:
+    async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
         started = perf_counter()
         try:
             lease = await self._memory.acquire(subject)
@@ -158,7 +143,7 @@ class WorkflowExecution:
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
             ) from error
-        record_lock_wait(perf_counter() - started, source=self._workflow.contract.type)
+        trace.lock_acquired(perf_counter() - started, source=self._workflow.contract.type)
         if lease is None:
             raise _contention(subject, TransactionViolationCause.LOCK_UNACQUIRED)
         return lease
@@ -194,14 +179,19 @@ class WorkflowExecution:
         content: SubjectContent,
         record: Record | None,
         trace: ExecutionTrace,
-    ) -> _Step:
+    ) -> StepInput:
         contract = own_contract(event, content, self._workflow.contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
-        return _Step(
+        service, data = read_input(event, contract=contract, services=self._workflow.services)
+        if record is None:
+            _check_parent(event, parent_subject)
+        return StepInput(
             event=event,
             content=content,
             contract=contract,
+            service=service,
+            data=data,
             record=record,
             init_event_id=event.id if record is None else str(record["initEventId"]),
             parent_subject=parent_subject,
@@ -217,32 +207,16 @@ class WorkflowExecution:
             trace=trace,
         )
 
-    async def _react(self, step: _Step) -> tuple[list[ArvoEvent], Record]:
+    async def _react(self, step: StepInput) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
-        given = read_input(step.event, contract=step.contract, services=self._workflow.services)
-        if step.record is None:
-            _check_parent(step.event, step.parent_subject)
         try:
-            outcome = await self._workflow.step(
-                StepInput(
-                    event=step.event,
-                    content=step.content,
-                    contract=step.contract,
-                    service=given.service,
-                    data=given.data,
-                    record=step.record,
-                    init_event_id=step.init_event_id,
-                    parent_subject=step.parent_subject,
-                    emission=step.emission,
-                    trace=step.trace,
-                )
-            )
+            outcome = await self._workflow.step(step)
         except Exception as error:
             raise_violation(error)
             return self._fail(step, error)
         return list(outcome.events), self._record(step, outcome)
 
-    def _record(self, step: _Step, outcome: StepOutcome) -> Record:
+    def _record(self, step: StepInput, outcome: StepOutcome) -> Record:
         outputs = [event.to_dict() for event in outcome.events]
         record: Record = {
             "executionStatus": "normal",
@@ -261,7 +235,7 @@ class WorkflowExecution:
         record[MEMBER] = self._redelivery_after(step, outputs)
         return record
 
-    def _fail(self, step: _Step, error: Exception) -> tuple[list[ArvoEvent], Record]:
+    def _fail(self, step: StepInput, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
         record_failure(step.trace.span, error)
         events = step.emission.system_error(
@@ -286,7 +260,7 @@ class WorkflowExecution:
             MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
         }
 
-    def _redelivery_after(self, step: _Step, outputs: list[dict[str, Any]]) -> Any:
+    def _redelivery_after(self, step: StepInput, outputs: list[dict[str, Any]]) -> Any:
         # Read anew: a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
         dropped = redelivery.advance(step.event, outputs, window=self._policy.redelivery_window)
@@ -298,7 +272,7 @@ class WorkflowExecution:
         return redelivery.member()
 
     async def _store(
-        self, lease: MachineLease, step: _Step, events: list[ArvoEvent], record: Record
+        self, lease: MachineLease, step: StepInput, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now."""
         try:

@@ -9,7 +9,6 @@ from opentelemetry.trace import Span
 from typing_extensions import override
 
 from arvo_core import (
-    WILDCARD_VERSION,
     ArvoContract,
     ArvoEvent,
     ArvoSpanKind,
@@ -239,7 +238,7 @@ class ArvoEventHandler(IArvoEventHandler):
                 f"event {event.id!r} of type {event.type!r} is described by "
                 f"{event.dataschema!r}, which is not contract {contract.uri!r}"
             )
-        if schema.version == WILDCARD_VERSION or is_wildcard_version(schema.version):
+        if is_wildcard_version(schema.version):
             return contract.version("latest")
         try:
             return contract.version(schema.version)

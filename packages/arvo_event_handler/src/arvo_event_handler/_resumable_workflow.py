@@ -134,7 +134,7 @@ class ResumableWorkflow(Workflow):
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=_by_type(expected),
+            collected=_by_type(expected, current=step.event),
             metadata=without_redelivery(step.record),
             contract=step.contract,
             source=self._contract.type,
@@ -206,10 +206,13 @@ def _collect(step: StepInput) -> dict[str, list[Any]] | None:
     return expected
 
 
-def _by_type(expected: Mapping[str, list[Any]] | None) -> dict[str, list[ArvoEvent]]:
+def _by_type(
+    expected: Mapping[str, list[Any]] | None, *, current: ArvoEvent
+) -> dict[str, list[ArvoEvent]]:
     collected: dict[str, list[ArvoEvent]] = {}
     for answers in (expected or {}).values():
         for answer in answers:
-            event = ArvoEvent.from_dict(answer)
+            is_current = answer["id"] == current.id and answer["source"] == current.source
+            event = current if is_current else ArvoEvent.from_dict(answer)
             collected.setdefault(event.type, []).append(event)
     return collected

@@ -41,7 +41,8 @@ _lock_wait = _meter.create_histogram(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would triple the cost of making one for every event.
+@dataclass(slots=True, kw_only=True)
 class ExecutionTrace:
     """The telemetry of one execution."""
 
@@ -49,6 +50,8 @@ class ExecutionTrace:
     """Non-recording when nothing is traced."""
     headers: TraceHeaders
     """What outgoing events carry on."""
+    observed: bool
+    """Whether anybody watches; see `observed`."""
 
     def warn(self, message: str) -> None:
         """Leave a warning on the span."""
@@ -61,11 +64,18 @@ class ExecutionTrace:
             for index, event in enumerate(events):
                 self.span.set_attributes(_prefixed(f"emittables.{index}", event))
 
+    def lock_acquired(self, seconds: float, *, source: str) -> None:
+        """Measure how long acquiring a workflow took."""
+        if self.observed:
+            _lock_wait.record(seconds * 1000, {"arvo.source": source})
+
 
 def untraced(event: ArvoEvent) -> ExecutionTrace:
     """Return the telemetry of an execution nobody watches."""
     return ExecutionTrace(
-        span=INVALID_SPAN, headers=TraceHeaders(event.traceparent, event.tracestate)
+        span=INVALID_SPAN,
+        headers=TraceHeaders(event.traceparent, event.tracestate),
+        observed=False,
     )
 
 
@@ -116,7 +126,9 @@ def execution_span(
             )
         own = current_trace_headers()
         try:
-            yield ExecutionTrace(span=span, headers=own if own.traceparent else headers)
+            yield ExecutionTrace(
+                span=span, headers=own if own.traceparent else headers, observed=True
+            )
         except BaseException as error:
             outcome = "violation" if isinstance(error, ViolationError) else "error"
             raise
@@ -131,12 +143,6 @@ def record_failure(span: Span, error: BaseException) -> None:
     if span.is_recording():
         span.record_exception(error)
         span.set_status(Status(StatusCode.ERROR, str(error)))
-
-
-def record_lock_wait(seconds: float, *, source: str) -> None:
-    """Measure how long acquiring a workflow took."""
-    if _measuring():
-        _lock_wait.record(seconds * 1000, {"arvo.source": source})
 
 
 def _measuring() -> bool:

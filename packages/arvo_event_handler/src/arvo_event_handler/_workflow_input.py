@@ -1,8 +1,7 @@
 """Decides which contract describes an event sent to a workflow, and parses its data by it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from arvo_core import (
     ArvoEvent,
@@ -20,8 +19,7 @@ from arvo_core import (
 from ._errors import ConfigViolation, ContractViolation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowInput:
+class WorkflowInput(NamedTuple):
     """An event's data and the contract that describes it."""
 
     service: VersionedArvoContract[Any] | None
@@ -115,6 +113,16 @@ def _check_schema(
     event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
 ) -> VersionedArvoContract[Any]:
     """Return the contract that the event's data schema names."""
+    for contract in contracts:
+        if event.dataschema == contract.dataschema:
+            return contract
+    return _check_other_schema(event, contracts)
+
+
+def _check_other_schema(
+    event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
+) -> VersionedArvoContract[Any]:
+    """Accept the wildcard version and other spellings of a version."""
     where = f"event {event.id!r} of type {event.type!r}"
     schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
     if schema is None:
