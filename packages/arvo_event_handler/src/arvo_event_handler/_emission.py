@@ -10,12 +10,12 @@ from arvo_core import (
     EventId,
     InitPayload,
     InvalidSubjectError,
-    InvalidValueError,
     Payload,
     SubjectContent,
     SystemErrorData,
     TraceHeaders,
     VersionedArvoContract,
+    ViolationError,
     derive_id,
 )
 
@@ -220,7 +220,7 @@ class Emission:
             # A mapping says itself whose child it starts; a model cannot.
             own = None if isinstance(item.data, Mapping) else self._event.subject
             data = payload.to_wire(item.data, parent_subject=own)
-        except InvalidValueError as error:
+        except Exception as error:
             raise self._refusal(item, contract, error) from error
         parent = data[PARENT_SUBJECT]
 
@@ -282,7 +282,8 @@ class Emission:
         else:
             try:
                 data = payload.to_wire(item.data)
-            except InvalidValueError as error:
+            except Exception as error:
+                # A validator of the user's may raise anything.
                 raise self._refusal(item, contract, error) from error
             dataschema = contract.dataschema
         return self._copies(
@@ -341,7 +342,10 @@ class Emission:
                         extensions=item.extensions,
                     )
                 )
-        except InvalidValueError as error:
+        except ViolationError:
+            raise
+        except Exception as error:
+            # Whatever an attribute was given that is not of its type ends here as well.
             raise self._refusal(item, contract, error) from error
         return events
 
@@ -388,7 +392,7 @@ class Emission:
         self,
         item: Emit,
         contract: VersionedArvoContract[Any] | None,
-        error: InvalidValueError,
+        error: Exception,
     ) -> ContractViolation:
         schema = "no contract" if contract is None else contract.dataschema
         return ContractViolation(
