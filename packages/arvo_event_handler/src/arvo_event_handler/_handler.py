@@ -13,7 +13,6 @@ from arvo_core import (
     ArvoEvent,
     ArvoSpanKind,
     DataSchema,
-    InvalidDataError,
     UnknownVersionError,
     VersionedArvoContract,
     is_wildcard_version,
@@ -23,6 +22,7 @@ from ._domain import EmissionDomains
 from ._emission import Emission, as_emits
 from ._emit import Outputs
 from ._errors import ConfigViolation, ContractViolation, raise_violation
+from ._event_data import parse_data
 from ._handler_functions import check_functions
 from ._telemetry import ExecutionTrace, execution_span, observed, record_failure, untraced
 
@@ -189,7 +189,7 @@ class ArvoEventHandler(IArvoEventHandler):
 
     async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         contract = self._contract_of(event, trace)
-        data = _parsed(event, contract)
+        data = parse_data(event, contract, contract.accepts)
         emission = Emission(
             source=self.source,
             contract=contract,
@@ -248,13 +248,3 @@ class ArvoEventHandler(IArvoEventHandler):
     @override
     def __repr__(self) -> str:
         return f"ArvoEventHandler({self.contract!r})"
-
-
-def _parsed(event: ArvoEvent, contract: VersionedArvoContract[Any]) -> Any:
-    try:
-        return contract.accepts.parse(event.data)
-    except InvalidDataError as error:
-        raise ContractViolation(
-            f"event {event.id!r} of type {event.type!r} does not match "
-            f"{contract.dataschema!r}: {error}"
-        ) from error

@@ -7,8 +7,6 @@ from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
     DataSchema,
-    InvalidDataError,
-    Payload,
     SemanticVersion,
     SubjectContent,
     UnknownVersionError,
@@ -17,6 +15,7 @@ from arvo_core import (
 )
 
 from ._errors import ConfigViolation, ContractViolation
+from ._event_data import parse_data
 
 
 class WorkflowInput(NamedTuple):
@@ -92,7 +91,7 @@ def read_input(
     """
     if event.type == contract.type:
         _check_schema(event, [contract])
-        return WorkflowInput(service=None, data=_parse(event, contract, contract.accepts))
+        return WorkflowInput(service=None, data=parse_data(event, contract, contract.accepts))
     emitters = [
         service
         for service in services.values()
@@ -106,7 +105,7 @@ def read_input(
         )
     service = _check_schema(event, emitters)
     payload = service.emits.get(event.type, service.system_error)
-    return WorkflowInput(service=service, data=_parse(event, service, payload))
+    return WorkflowInput(service=service, data=parse_data(event, service, payload))
 
 
 def _check_schema(
@@ -145,13 +144,3 @@ def _check_other_schema(
 
 def _same(left: str, right: str) -> bool:
     return left == right or SemanticVersion.parse(left) == SemanticVersion.parse(right)
-
-
-def _parse(event: ArvoEvent, contract: VersionedArvoContract[Any], payload: Payload[Any]) -> Any:
-    try:
-        return payload.parse(event.data)
-    except InvalidDataError as error:
-        raise ContractViolation(
-            f"event {event.id!r} of type {event.type!r} does not match "
-            f"{contract.dataschema!r}: {error}"
-        ) from error
