@@ -33,6 +33,7 @@ from ._handler import (
     IArvoEventHandler,
 )
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
@@ -86,5 +87,7 @@ __all__ = [
     "TransactionViolation",
     "TransactionViolationCause",
     "UnroutableError",
+    "decode_record",
+    "encode_record",
     "resolve_event_domain",
 ]
