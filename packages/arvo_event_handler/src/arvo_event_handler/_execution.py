@@ -15,7 +15,6 @@ from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
-    ArvoError,
     ArvoEvent,
     ArvoOrchestrationSubject,
     InvalidSubjectError,
@@ -193,7 +192,7 @@ class WorkflowExecution:
             service=service,
             data=data,
             record=record,
-            init_event_id=event.id if record is None else str(record["initEventId"]),
+            init_event_id=_init_event_id(event, record),
             parent_subject=parent_subject,
             emission=Emission(
                 source=contract.type,
@@ -263,11 +262,11 @@ class WorkflowExecution:
     def _redelivery_after(self, step: StepInput, outputs: list[dict[str, Any]]) -> Any:
         # Read anew: a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
-        dropped = redelivery.advance(step.event, outputs, window=self._policy.redelivery_window)
-        if dropped:
+        window = self._policy.redelivery_window
+        if redelivery.advance(step.event, outputs, window=window):
             step.trace.warn(
-                "outputs that may not have arrived were dropped from the record; "
-                "raise redelivery_window if events of this workflow get lost"
+                "outputs that may not have arrived were dropped from the record, which keeps those "
+                f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
         return redelivery.member()
 
@@ -312,12 +311,25 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
 def _read_redelivery(record: Record, subject: str) -> Redelivery:
     try:
         return Redelivery.of(record)
-    except (ArvoError, LookupError, TypeError, ValueError) as error:
-        raise TransactionViolation(
-            f"what the machine memory holds is not a workflow's record: {error!r}",
-            cause=TransactionViolationCause.READ_FAILURE,
-            subject=subject,
-        ) from error
+    except Exception as error:
+        raise _unreadable(subject, repr(error)) from error
+
+
+def _init_event_id(event: ArvoEvent, record: Record | None) -> str:
+    if record is None:
+        return event.id
+    init_event_id = record.get("initEventId")
+    if not isinstance(init_event_id, str):
+        raise _unreadable(event.subject, "its initEventId is no text")
+    return init_event_id
+
+
+def _unreadable(subject: str, why: str) -> TransactionViolation:
+    return TransactionViolation(
+        f"what the machine memory holds is not a workflow's record: {why}",
+        cause=TransactionViolationCause.READ_FAILURE,
+        subject=subject,
+    )
 
 
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
