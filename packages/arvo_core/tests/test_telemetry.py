@@ -1,5 +1,6 @@
 """Trace context, with real spans. No test installs a provider for the whole process."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,3 +142,13 @@ print(tracing_enabled())
 def test_kinds_are_their_wire_names() -> None:
     assert f"{ArvoSpanKind.EVENT_HANDLER}" == "handler.simple"
     assert f"{OpenInferenceSpanKind.AGENT}" == "AGENT"
+
+
+def test_a_provider_that_the_environment_names_is_used() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import arvo_core; print(arvo_core.tracing_enabled())"],
+        env={**os.environ, "OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.split() == [b"True"]

@@ -29,6 +29,7 @@ from arvo_core import (
 
 _SCOPE = "arvo_event_handler"
 
+_metrics_state = getattr(metrics, "_internal", None)
 _meter = metrics.get_meter(_SCOPE)
 _executions = _meter.create_counter(
     "arvo.executions", description="Events handled, by source and outcome."
@@ -146,6 +147,10 @@ def record_failure(span: Span, error: BaseException) -> None:
 
 
 def _measuring() -> bool:
+    # As `tracing_enabled` does, and for the same reason. A provider that the environment names
+    # was installed when `_meter` was made.
+    if getattr(_metrics_state, "_METER_PROVIDER", ...) is None:
+        return False
     # The API has no public test for "no SDK"; its own stand-ins all live below this name.
     return not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
 
