@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from arvo_core import (
     ArvoEvent,
     ContractVersion,
+    DataSchema,
     OrchestratorVersion,
     SimpleVersion,
     SystemErrorData,
@@ -105,7 +106,11 @@ class Reply(Generic[C_co]):
             known = ", ".join(service.emits) or "nothing"
             raise ConfigViolation(f"{service.dataschema}: name one of the types it emits: {known}")
         payload = service.emits[types[0]]
-        return [payload.parse(event.data) for event in self.collected.get(types[0], ())]
+        return [
+            payload.parse(event.data)
+            for event in self.collected.get(types[0], ())
+            if _describes(service, event)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +123,9 @@ class Step(Generic[C_co]):
     """Requests to services and child workflows. Any request resets what is collected."""
     output: Complete | None = None
     """The result, which ends the workflow; None goes on."""
+
+
+def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:
+    """Tell whose event it is, as two services may emit one type."""
+    schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+    return schema is not None and schema.uri == service.uri
