@@ -1,8 +1,6 @@
 """The command line: options, help and exit statuses."""
 
-import asyncio
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -42,17 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _app(args=None if arguments is None else list(arguments), prog_name="arvo")
+        return 0
     except CommandError as error:
         if os.environ.get("ARVO_DEBUG"):
             traceback.print_exc()
-        sys.stderr.write(f"arvo: {error}\n")
+        typer.echo(f"arvo: {error}", err=True)
         return error.status
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else 0
-    except KeyboardInterrupt:
-        sys.stderr.write("arvo: interrupted\n")
-        return INTERRUPTED
-    return 0
 
 
 def _show_version(wanted: bool) -> None:
@@ -153,4 +148,9 @@ def _run(
         concurrency=concurrency,
         memory=memory,
     )
-    raise typer.Exit(asyncio.run(job.run()))
+    try:
+        status = job.run()
+    except KeyboardInterrupt:
+        typer.echo("arvo: interrupted", err=True)
+        status = INTERRUPTED
+    raise typer.Exit(status)

@@ -71,7 +71,8 @@ class EventDecoder:
             event = ArvoEvent.from_json(line.content)
         except InvalidValueError as error:
             _load(line)
-            raise RejectedLineError(f"not a CloudEvent: {one_line(error)}") from error
+            reason = one_line(error).removeprefix("not an event: ")
+            raise RejectedLineError(f"not a CloudEvent: {reason}") from error
         handler = self._handlers.get(event.to or event.type)
         if handler is None:
             known = ", ".join(sorted(self._handlers))

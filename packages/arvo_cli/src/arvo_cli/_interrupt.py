@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,11 +30,22 @@ def interrupts(*responses: Callable[[], None]) -> Iterator[None]:
 
     def restore() -> None:
         for number, handler in before.items():
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
     for number in SIGNALS:
+        # The loop's own handler would wait for code that blocks the loop. But with it comes the
+        # pipe without which a signal just before the loop falls asleep goes unnoticed; Windows
+        # always has that.
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, _nothing)
         signal.signal(number, respond)
     try:
         yield
     finally:
         restore()
+
+
+def _nothing() -> None:
+    pass

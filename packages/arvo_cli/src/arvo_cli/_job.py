@@ -1,7 +1,7 @@
 """One `arvo run`: what was asked for, and how its parts are put together."""
 
+import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -14,11 +14,11 @@ from ._display import Display
 from ._input import decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
-from ._memory_url import opened
+from ._memory_url import open_memory
 from ._output import STDOUT, LineWriter, Rejects, check_names
 from ._report import Report
 from ._run import Run
-from ._target import load_target
+from ._target import Target, load_target
 
 CLEAN: Final = 0
 """Every line has its result."""
@@ -47,56 +47,57 @@ class Job:
     memory: str
     """The machine memory's URL."""
 
-    async def run(self) -> int:
+    def run(self) -> int:
         """Do it and return the exit status.
 
         Raises:
             CommandError: It cannot begin or go on.
         """
         check_names(events=self.events, out=self.out, rejects=self.rejects)
-        with ExitStack() as open_files:
+        with ExitStack() as opened:
             lines = LineReader(self.events)
-            open_files.callback(lines.close)
+            opened.callback(lines.close)
+            # Outside the event loop, where Ctrl-C interrupts an import that does not end.
             target = load_target(self.target)
-            async with opened(self.memory) as memory:
-                handlers = target.create_handlers(memory)
-                decoder = decoder_for(handlers, self.contract)
-                # What an earlier run wrote is given up only now that nothing can be misspelt.
-                results = open_files.enter_context(LineWriter(self.out))
-                rejects = self.rejects and open_files.enter_context(LineWriter(self.rejects))
-                display = Display(total=lines.size)
-                run = Run(
-                    handlers=handlers,
-                    listener=target.listener,
-                    decoder=decoder,
-                    write=self._shown(results, display),
-                    rejects=Rejects(rejects or None, say=display.say),
-                    report=Report(),
-                    display=display,
-                    concurrency=self.concurrency,
-                    clock=SYSTEM_CLOCK,
-                )
-                return await self._carry_out(run, lines, display)
+            return asyncio.run(self._run(lines, target, opened))
 
-    async def _carry_out(self, run: Run, lines: LineReader, display: Display) -> int:
-        try:
-            with display, interrupts(run.stop, run.cancel):
-                await run.over(lines)
-        finally:
-            taken = lines.number
-            run.report.not_started, complete = await lines.skip_rest()
-            self._conclude(run.report, taken=taken, complete=complete)
-        if run.interrupted:
-            return INTERRUPTED
-        return CLEAN if run.report.is_clean else INCOMPLETE
+    async def _run(self, lines: LineReader, target: Target, opened: ExitStack) -> int:
+        async with open_memory(self.memory) as memory:
+            handlers = target.create_handlers(memory)
+            decoder = decoder_for(handlers, self.contract)
+            # What an earlier run wrote is given up only now that nothing can be misspelt.
+            results = opened.enter_context(LineWriter(self.out))
+            rejected = opened.enter_context(LineWriter(self.rejects)) if self.rejects else None
+            display = Display(total=lines.size)
+            # Where results and the progress bar share a terminal they take turns.
+            together = self.out == STDOUT and display.shows_standard_output
+            rejects = Rejects(rejected, say=display.say, held=together)
+            run = Run(
+                handlers=handlers,
+                listener=target.listener,
+                decoder=decoder,
+                write=display.say if together else results.write,
+                rejects=rejects,
+                report=Report(),
+                display=display,
+                concurrency=self.concurrency,
+                clock=SYSTEM_CLOCK,
+            )
+            try:
+                with display, interrupts(run.stop, run.cancel):
+                    await run.over(lines)
+            finally:
+                rejects.tell_held()
+                await self._conclude(run.report, lines)
+            if run.interrupted:
+                return INTERRUPTED
+            return CLEAN if run.report.is_clean else INCOMPLETE
 
-    def _shown(self, results: LineWriter, display: Display) -> Callable[[str], None]:
-        """Let results and the progress bar take turns where they share a terminal."""
-        together = self.out == STDOUT and display.shows_standard_output
-        return display.say if together else results.write
-
-    def _conclude(self, report: Report, *, taken: int, complete: bool) -> None:
+    async def _conclude(self, report: Report, lines: LineReader) -> None:
         """Tell what became of every line."""
+        taken = lines.number
+        report.not_started, complete = await lines.skip_rest()
+        report.blank = lines.blank
         # Standard output is for results alone, unless they are in a file.
         console = Console(file=sys.stderr if self.out == STDOUT else sys.stdout, highlight=False)
         console.print(report)

@@ -51,7 +51,7 @@ class LineReader:
     def __init__(self, name: str) -> None:
         self._title = "standard input" if name == STDIN else name
         try:
-            self._descriptor = sys.stdin.fileno() if name == STDIN else _open(name)
+            self._descriptor = _stdin() if name == STDIN else _open(name)
             status = os.fstat(self._descriptor)
         except OSError as error:
             raise CommandError(f"cannot read {self._title}: {error.strerror or error}") from error
@@ -174,6 +174,12 @@ def _settle(future: asyncio.Future[bytes], piece: bytes | OSError) -> None:
         future.set_exception(piece)
     else:
         future.set_result(piece)
+
+
+def _stdin() -> int:
+    if sys.stdin is None:
+        raise OSError(0, "it is closed")
+    return sys.stdin.fileno()
 
 
 def _open(name: str) -> int:

@@ -41,7 +41,7 @@ def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[IMachineMemory]:
+async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
     """Open a machine memory for as long as the block lasts.
 
     Raises:

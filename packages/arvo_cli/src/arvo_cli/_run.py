@@ -12,7 +12,6 @@ from arvo_event_handler import (
     DomainedEventListener,
     IArvoEventHandler,
     Publish,
-    ResolveError,
     SimpleEventBroker,
 )
 
@@ -101,9 +100,8 @@ class Run:
             raise group.exceptions[0] from None
         finally:
             for line in list(self._open.values()):
-                self._fail(line, ["cancelled before it began"])
+                self._fail(line, ["the run was broken off"])
             self.report.elapsed = self._clock.monotonic() - started
-            self.report.blank = lines.blank
 
     def stop(self) -> None:
         """Take no more lines; what runs is finished."""
@@ -147,10 +145,8 @@ class Run:
         except asyncio.CancelledError:
             self._fail(line, [*trouble.failures, "cancelled"])
             raise
-        except ResolveError:
-            self._fail(line, trouble.failures)  # `_note` has heard of each
-        except Exception as error:
-            self._fail(line, [f"{type(error).__name__}: {one_line(error)}"])
+        except ArvoError as error:
+            self._fail(line, trouble.failures or [one_line(error)])
         else:
             if answer is None:
                 self._fail(line, ["ended without a final event; it may be waiting for something"])
