@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
 from typing_extensions import override
 
 from arvo_core import (
@@ -17,7 +18,6 @@ from arvo_core import (
 
 from ._domain import EmissionDomains
 from ._errors import ContractViolation, InvalidHandlerError
-from ._handler import HandlerDomain
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._redelivery import without_redelivery
@@ -119,14 +119,11 @@ class ResumableWorkflow(Workflow):
     def _call(
         self, step: StepInput, expected: Mapping[str, list[Any]] | None
     ) -> Start[Any] | Reply[Any]:
-        domain = HandlerDomain(self=self._contract.domain, event=step.event.domain)
         if step.record is None:
             return Start(
                 event=step.event,
                 data=step.data,
                 contract=step.contract,
-                source=self._contract.type,
-                domain=domain,
                 span=step.trace.span,
             )
         return Reply(
@@ -135,10 +132,8 @@ class ResumableWorkflow(Workflow):
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
             collected=_by_type(expected, current=step.event),
-            metadata=without_redelivery(step.record),
+            metadata=_copied(without_redelivery(step.record)),
             contract=step.contract,
-            source=self._contract.type,
-            domain=domain,
             span=step.trace.span,
             services=self._services,
         )
@@ -162,7 +157,7 @@ class ResumableWorkflow(Workflow):
 
     def _load_context(self, version: str, record: Record) -> Any:
         stored = record.get(_CONTEXT)
-        return None if stored is None else self._contexts[version].parse(stored)
+        return None if stored is None else self._contexts[version].parse(_copied(stored))
 
     def _dump_context(self, version: str, context: object, record: Record | None) -> Any:
         if context is None:
@@ -216,3 +211,8 @@ def _by_type(
             event = current if is_current else ArvoEvent.from_dict(answer)
             collected.setdefault(event.type, []).append(event)
     return collected
+
+
+def _copied(value: Any) -> Any:
+    """Copy JSON, so that what users change is never what is compared or written."""
+    return from_json(to_json(value))
