@@ -66,8 +66,27 @@ class HandlerDomain:
     """The event's."""
 
 
+class Addressed:
+    """What every input of a user's function tells of the handler it runs in."""
+
+    __slots__ = ()
+
+    event: ArvoEvent
+    contract: VersionedArvoContract[Any]
+
+    @property
+    def source(self) -> str:
+        """The handler's own address."""
+        return self.contract.type
+
+    @property
+    def domain(self) -> HandlerDomain:
+        """The domains in play."""
+        return HandlerDomain(self=self.contract.domain, event=self.event.domain)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerInput(Generic[A_co]):
+class HandlerInput(Addressed, Generic[A_co]):
     """What a handler function receives."""
 
     event: ArvoEvent
@@ -76,10 +95,6 @@ class HandlerInput(Generic[A_co]):
     """Its data, parsed by the contract: defaults filled in, values converted."""
     contract: VersionedArvoContract[Any]
     """The contract version that applies."""
-    source: str
-    """The handler's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
 
@@ -201,8 +216,6 @@ class ArvoEventHandler(IArvoEventHandler):
             event=event,
             data=data,
             contract=contract,
-            source=self.source,
-            domain=HandlerDomain(self=self.contract.domain, event=event.domain),
             span=trace.span,
         )
         try:

@@ -21,7 +21,7 @@ from arvo_core import (
 
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation
-from ._handler import HandlerDomain
+from ._handler import Addressed
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -29,7 +29,7 @@ E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Generic[A_co]):
+class Start(Addressed, Generic[A_co]):
     """The workflow begins."""
 
     event: ArvoEvent
@@ -38,16 +38,12 @@ class Start(Generic[A_co]):
     """Its data, parsed by the contract."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    source: str
-    """The workflow's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply(Generic[C_co]):
+class Reply(Addressed, Generic[C_co]):
     """A service answered."""
 
     context: C_co
@@ -64,10 +60,6 @@ class Reply(Generic[C_co]):
     """The workflow's record before this event, without the context."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    source: str
-    """The workflow's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
     services: Mapping[str, VersionedArvoContract[Any]] = field(
