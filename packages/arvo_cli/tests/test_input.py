@@ -47,6 +47,10 @@ BAD_EVENTS = {
     "data": (greeting(data={"name": 7}), "data does not match Greet: name: Input should be a"),
     "workflow data": (tallying(data={"word": "tea"}), "parentSubject$$: is required"),
     "subject": (tallying(subject="tea/7"), "not an orchestration subject: 'tea/7'"),
+    "answer's subject": (
+        greeting(to="arvo.orc.tally", type="evt.word.ask.success", subject="tea/7"),
+        "not an orchestration subject: 'tea/7'",
+    ),
     "stranger's subject": (
         tallying(subject=greeting()["subject"]),
         "the subject belongs to 'com.greet.name', not to 'arvo.orc.tally'",

@@ -18,7 +18,7 @@ def test_stops_taking_input_and_finishes_what_runs(greet: Any, name: str) -> Non
     done = greet("ada", name, "ben", "cara", options=["--concurrency", 1])
     assert done.status == 130
     assert [item["text"] for item in done.data] == ["hello ada", f"hello {name}"]
-    assert "interrupted: no more input is taken, 1 running events are finished" in done.err
+    assert "interrupted: no more input is taken, what runs (1) is finished" in done.err
     assert "2 results + 0 rejected + 0 failed + 2 not started = 4 lines read" in done.err
     assert "not started: 2 lines behind line 2" in done.err
 

@@ -1,7 +1,7 @@
 """Machine memories by URL; packages register their schemes as entry points."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 from urllib.parse import urlsplit
@@ -47,15 +47,15 @@ async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
     Raises:
         CommandError: As `memory_of`, or the backend cannot be reached.
     """
-    manager = memory_of(url)
-    try:
-        memory = await manager.__aenter__()
-    except Exception as error:
-        raise CommandError(f"cannot open the {_scheme(url)} memory: {one_line(error)}") from error
-    try:
+    async with AsyncExitStack() as stack:
+        manager = memory_of(url)
+        try:
+            memory = await stack.enter_async_context(manager)
+        except Exception as error:
+            raise CommandError(
+                f"cannot open the {_scheme(url)} memory: {one_line(error)}"
+            ) from error
         yield memory
-    finally:
-        await manager.__aexit__(None, None, None)
 
 
 @asynccontextmanager

@@ -109,8 +109,8 @@ class Run:
         if self._intake is not None:
             self._intake.cancel()
         self._display.say(
-            f"interrupted: no more input is taken, {len(self._running)} running events are "
-            "finished; interrupt again to cancel them"
+            f"interrupted: no more input is taken, what runs ({len(self._open)}) is finished; "
+            "interrupt again to cancel it"
         )
 
     def cancel(self) -> None:
