@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from arvo_core import ArvoEvent
 
 from ._memory import Record
+from ._record_codec import decode_record, encode_record
 
 MEMBER = "redelivery"
 """The record's member this lives in."""
@@ -163,5 +164,6 @@ def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
 
 
 def without_redelivery(record: Record) -> Record:
-    """Return the record as users may see it: without their state and without this member."""
-    return {name: value for name, value in record.items() if name not in {MEMBER, "state$$"}}
+    """Copy a record as users may see it: without their state and without this member."""
+    seen = {name: value for name, value in record.items() if name not in {MEMBER, "state$$"}}
+    return decode_record(encode_record(seen))

@@ -22,6 +22,8 @@ from arvo_core import (
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation
 from ._handler import Addressed
+from ._memory import Record
+from ._redelivery import without_redelivery
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -56,8 +58,6 @@ class Reply(Addressed, Generic[C_co]):
     """The data when the answer is a service's system error; None when the service succeeded."""
     collected: Mapping[str, Sequence[ArvoEvent]]
     """Answers to the latest requests by event type, in the order of the requests; this one too."""
-    metadata: Mapping[str, JsonValue]
-    """The workflow's record before this event, without the context."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
     span: Span
@@ -66,6 +66,12 @@ class Reply(Addressed, Generic[C_co]):
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     """The workflow's services, by the event type they accept."""
+    _record: Record = field(default_factory=dict, repr=False)
+
+    @property
+    def metadata(self) -> Mapping[str, JsonValue]:
+        """The workflow's record before this event, without the context; a copy, made when read."""
+        return without_redelivery(self._record)
 
     @overload
     def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...

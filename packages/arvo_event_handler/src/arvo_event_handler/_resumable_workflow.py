@@ -20,7 +20,6 @@ from ._domain import EmissionDomains
 from ._errors import ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
-from ._redelivery import without_redelivery
 from ._resumable_call import Reply, Start, Step
 from ._workflow import StepInput, StepOutcome, Workflow
 
@@ -132,10 +131,10 @@ class ResumableWorkflow(Workflow):
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
             collected=_by_type(expected, current=step.event),
-            metadata=_copied(without_redelivery(step.record)),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
+            _record=step.record,
         )
 
     def _emit(self, step: StepInput, returned: Step[Any]) -> list[ArvoEvent]:
