@@ -6,7 +6,6 @@ but not published stays in the record's `redelivery`. The promise: a workflow's 
 completion happen once; a service runs at least once and must be idempotent by (source, id).
 """
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,14 +34,12 @@ from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
+from ._shield import shielded
 from ._telemetry import ExecutionTrace, record_failure
 from ._workflow import StepInput, StepOutcome, Workflow
 from ._workflow_input import own_contract, read_input
 
 _logger = logging.getLogger("arvo_event_handler")
-
-# Keeps running releases from being collected when their task was cancelled.
-_releases: set[asyncio.Future[None]] = set()
 
 # What a finished workflow must still know: enough to recognise late events and repeat its end.
 _TOMBSTONE = (
@@ -149,11 +146,8 @@ class WorkflowExecution:
 
     async def _release(self, lease: MachineLease) -> None:
         """Give a lease back, even while the task is being cancelled."""
-        release = asyncio.ensure_future(self._memory.release(lease))
-        _releases.add(release)
-        release.add_done_callback(_releases.discard)
         try:
-            await asyncio.shield(release)
+            await shielded(self._memory.release(lease))
         except Exception:
             # Whatever went wrong before matters more; the lease runs out by itself.
             _logger.warning("could not release %s", lease.machine_id, exc_info=True)
