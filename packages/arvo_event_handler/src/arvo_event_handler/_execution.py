@@ -83,6 +83,7 @@ class WorkflowExecution:
         policy: ExecutionPolicy,
     ) -> None:
         self._workflow = workflow
+        self._type = workflow.contract.type
         self._leased = isinstance(memory, ILeasedMachineMemory)
         self._memory: ILeasedMachineMemory = (
             memory
@@ -103,7 +104,7 @@ class WorkflowExecution:
             ViolationError: User code raised one.
         """
         content = _read_subject(event)
-        if content.orchestrator.name != self._workflow.contract.type:
+        if content.orchestrator.name != self._type:
             return []
         lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
@@ -139,7 +140,7 @@ class WorkflowExecution:
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
             ) from error
-        trace.lock_acquired(perf_counter() - started, source=self._workflow.contract.type)
+        trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise _contention(subject, TransactionViolationCause.LOCK_UNACQUIRED)
         return lease
@@ -156,7 +157,7 @@ class WorkflowExecution:
         self, event: ArvoEvent, record: Record | None
     ) -> list[ArvoEvent] | None:
         """Return what to publish when the event changes nothing; None when it must be handled."""
-        is_init = event.type == self._workflow.contract.type
+        is_init = event.type == self._type
         if record is None:
             return None if is_init else []
         redelivery = _read_redelivery(record, event.subject)
