@@ -336,6 +336,18 @@ class TestOtherAttributes:
         [said] = await answer(Emit(SAID, Said(text="a")))
         assert said.executionunits == 0
 
+    async def test_a_completion_says_its_own(self) -> None:
+        [default] = await complete(Complete(Ordered(total=1)), executionunits=7)
+        [said] = await complete(Complete(Ordered(total=1), executionunits=2), executionunits=7)
+        assert (default.executionunits, said.executionunits) == (7, 2)
+        assert default.data == {"total": 1}
+
+    async def test_a_completion_and_a_request_take_accesscontrol_on(self) -> None:
+        event = start(accesscontrol="role:clerk")
+        [done] = await complete(Complete(Ordered(total=1)), event)
+        [asked] = await request([Emit(RESERVE, Reserve(item="tea"))], event)
+        assert (done.accesscontrol, asked.accesscontrol) == ("role:clerk", "role:clerk")
+
     async def test_time_and_extensions_are_taken_over(self) -> None:
         moment = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
         [said] = await answer(

@@ -160,6 +160,23 @@ class TestContext:
         [done] = await handler.execute(reserved(request))
         assert done.type == ORDERED
 
+    async def test_a_deep_one_comes_back(self) -> None:
+        depths: list[int] = []
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                context: dict[str, Any] = {}
+                for _ in range(240):
+                    context = {"a": context}
+                return Step(context=context, services=[Emit(RESERVE, {"item": "a"})])
+            depths.append(str(call.context).count("a"))
+            return Step()
+
+        handler = order(flow)
+        [request] = await handler.execute(start())
+        await handler.execute(reserved(request))
+        assert depths == [240]
+
     @pytest.mark.parametrize(
         "context",
         [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, [1], "text"],
