@@ -78,7 +78,7 @@ class TestSpan:
                 service(),
                 request(accesscontrol="role:clerk"),
                 "Handler<#/shop/stock/reserve>@<com.stock.reserve>",
-                ("handler.simple", "TOOL"),
+                ("handler.simple", "CHAIN"),
                 "#/shop/stock/reserve",
             ),
             (

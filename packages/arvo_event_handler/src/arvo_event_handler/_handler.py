@@ -24,7 +24,7 @@ from ._emit import Outputs
 from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._event_data import parse_data
 from ._handler_functions import check_functions
-from ._telemetry import ExecutionTrace, execution_span, observed, record_failure, untraced
+from ._telemetry import ExecutionTelemetry, ExecutionTrace, record_failure
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -154,6 +154,9 @@ class ArvoEventHandler(IArvoEventHandler):
         """The cost of an output that names none."""
         self._functions = dict(handler)
         self._domains = domains or EmissionDomains()
+        self._telemetry = ExecutionTelemetry(
+            label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
+        )
 
     @property
     @override
@@ -188,19 +191,7 @@ class ArvoEventHandler(IArvoEventHandler):
             ContractViolation: The data, the data schema or an output does not match the contract.
             ViolationError: The function raised one.
         """
-        if not observed():
-            return await self._execute(event, untraced(event))
-        with execution_span(
-            event,
-            name=f"Handler<{self.contract.uri}>@<{event.type}>",
-            source=self.source,
-            contract_uri=self.contract.uri,
-            kind=ArvoSpanKind.EVENT_HANDLER,
-            parent=parent,
-        ) as trace:
-            events = await self._execute(event, trace)
-            trace.emitted(events)
-            return events
+        return await self._telemetry.watch(event, self._execute, parent=parent)
 
     async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         contract = self._contract_of(event, trace)

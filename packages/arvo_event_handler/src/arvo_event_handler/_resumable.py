@@ -15,7 +15,7 @@ from ._handler_functions import check_functions
 from ._memory import IMachineMemory
 from ._resumable_call import Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
-from ._telemetry import execution_span, observed, untraced
+from ._telemetry import ExecutionTelemetry
 from ._workflow_input import services_by_type
 
 
@@ -100,6 +100,9 @@ class ArvoResumable(IArvoEventHandler):
             else requires_resource_locking
         )
         """Whether a memory that offers only the four calls is locked."""
+        self._telemetry = ExecutionTelemetry(
+            label="Resumable", contract=contract, kind=ArvoSpanKind.RESUMABLE
+        )
         workflow = ResumableWorkflow(
             contract=contract,
             services=self.services,
@@ -150,19 +153,7 @@ class ArvoResumable(IArvoEventHandler):
             TransactionViolation: The state could not be had or stored; its cause says why.
             ViolationError: The function raised one.
         """
-        if not observed():
-            return await self._execution.run(event, untraced(event))
-        with execution_span(
-            event,
-            name=f"Resumable<{self.contract.uri}>@<{event.type}>",
-            source=self.source,
-            contract_uri=self.contract.uri,
-            kind=ArvoSpanKind.RESUMABLE,
-            parent=parent,
-        ) as trace:
-            events = await self._execution.run(event, trace)
-            trace.emitted(events)
-            return events
+        return await self._telemetry.watch(event, self._execution.run, parent=parent)
 
     @override
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 With no SDK installed nothing is made at all; the incoming trace context is only carried on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,6 +17,7 @@ from arvo_core import (
     ARVO_CONTRACT_URI,
     ARVO_SPAN_KIND,
     OPENINFERENCE_SPAN_KIND,
+    ArvoContract,
     ArvoEvent,
     ArvoSpanKind,
     OpenInferenceSpanKind,
@@ -52,7 +53,7 @@ class ExecutionTrace:
     headers: TraceHeaders
     """What outgoing events carry on."""
     observed: bool
-    """Whether anybody watches; see `observed`."""
+    """Whether an SDK is installed, so that telemetry goes somewhere."""
 
     def warn(self, message: str) -> None:
         """Leave a warning on the span."""
@@ -71,72 +72,72 @@ class ExecutionTrace:
             _lock_wait.record(seconds * 1000, {"arvo.source": source})
 
 
-def untraced(event: ArvoEvent) -> ExecutionTrace:
-    """Return the telemetry of an execution nobody watches."""
-    return ExecutionTrace(
-        span=INVALID_SPAN,
-        headers=TraceHeaders(event.traceparent, event.tracestate),
-        observed=False,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionTelemetry:
+    """Watches the executions of one handler."""
 
+    label: str
+    """What spans call the handler."""
+    contract: ArvoContract
+    """The handler's contract."""
+    kind: ArvoSpanKind
+    """Which part of Arvo executes."""
 
-def observed() -> bool:
-    """Tell whether an SDK is installed, so that telemetry would go somewhere."""
-    return tracing_enabled() or _measuring()
+    async def watch(
+        self,
+        event: ArvoEvent,
+        execute: Callable[[ArvoEvent, ExecutionTrace], Awaitable[list[ArvoEvent]]],
+        *,
+        parent: Context | None,
+    ) -> list[ArvoEvent]:
+        """Execute an event within one current span and count it; just execute without an SDK.
 
+        Args:
+            event: The event being handled.
+            execute: Handles it and returns the outgoing events.
+            parent: The context to attach to. None: the event's trace, else the current span.
+        """
+        headers = TraceHeaders(event.traceparent, event.tracestate)
+        if not (tracing_enabled() or _measuring()):
+            unwatched = ExecutionTrace(span=INVALID_SPAN, headers=headers, observed=False)
+            return await execute(event, unwatched)
+        with self._span(event, headers, parent) as watched:
+            events = await execute(event, watched)
+            watched.emitted(events)
+            return events
 
-@contextmanager
-def execution_span(
-    event: ArvoEvent,
-    *,
-    name: str,
-    source: str,
-    contract_uri: str,
-    kind: ArvoSpanKind,
-    parent: Context | None,
-) -> Iterator[ExecutionTrace]:
-    """Make one current span around an execution and count it.
-
-    Args:
-        event: The event being handled.
-        name: The span's name.
-        source: The handler.
-        contract_uri: The handler's contract.
-        kind: Which part of Arvo executes.
-        parent: The context to attach to. None: the event's trace, else the current span.
-    """
-    headers = TraceHeaders(event.traceparent, event.tracestate)
-    context = trace_context(headers) if parent is None else parent
-    openinference = (
-        OpenInferenceSpanKind.TOOL
-        if kind is ArvoSpanKind.EVENT_HANDLER
-        else OpenInferenceSpanKind.CHAIN
-    )
-    started = perf_counter()
-    outcome = "ok"
-    tracer = trace.get_tracer(_SCOPE)
-    with tracer.start_as_current_span(name, context=context, kind=SpanKind.PRODUCER) as span:
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    ARVO_SPAN_KIND: str(kind),
-                    OPENINFERENCE_SPAN_KIND: str(openinference),
-                    ARVO_CONTRACT_URI: contract_uri,
-                    **_prefixed("to_process.0", event),
-                }
-            )
-        own = current_trace_headers()
-        try:
-            yield ExecutionTrace(
-                span=span, headers=own if own.traceparent else headers, observed=True
-            )
-        except BaseException as error:
-            outcome = "violation" if isinstance(error, ViolationError) else "error"
-            raise
-        finally:
-            labels = {"arvo.source": source, "arvo.outcome": outcome}
-            _executions.add(1, labels)
-            _duration.record((perf_counter() - started) * 1000, labels)
+    @contextmanager
+    def _span(
+        self, event: ArvoEvent, headers: TraceHeaders, parent: Context | None
+    ) -> Iterator[ExecutionTrace]:
+        started = perf_counter()
+        outcome = "ok"
+        with trace.get_tracer(_SCOPE).start_as_current_span(
+            f"{self.label}<{self.contract.uri}>@<{event.type}>",
+            context=trace_context(headers) if parent is None else parent,
+            kind=SpanKind.PRODUCER,
+        ) as span:
+            if span.is_recording():
+                span.set_attributes(
+                    {
+                        ARVO_SPAN_KIND: str(self.kind),
+                        OPENINFERENCE_SPAN_KIND: str(OpenInferenceSpanKind.CHAIN),
+                        ARVO_CONTRACT_URI: self.contract.uri,
+                        **_prefixed("to_process.0", event),
+                    }
+                )
+            own = current_trace_headers()
+            try:
+                yield ExecutionTrace(
+                    span=span, headers=own if own.traceparent else headers, observed=True
+                )
+            except BaseException as error:
+                outcome = "violation" if isinstance(error, ViolationError) else "error"
+                raise
+            finally:
+                labels = {"arvo.source": self.contract.type, "arvo.outcome": outcome}
+                _executions.add(1, labels)
+                _duration.record((perf_counter() - started) * 1000, labels)
 
 
 def record_failure(span: Span, error: BaseException) -> None:
