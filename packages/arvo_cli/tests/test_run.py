@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ class TestPlainPayloads:
         assert done.data == [{"letters": 3}]
         content = ArvoOrchestrationSubject.parse(done.answers[0].subject)
         assert content.orchestrator.name == "arvo.orc.tally"
+
+    def test_may_name_the_workflow_that_asks(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+        path = jsonl([{"word": "tea", "parentSubject$$": "nobody"}])
+        done = arvo("run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0")
+        assert "parentSubject$$ is not an orchestration subject" in done.err
 
     def test_a_service_failure_is_a_final_event(self, greet: Any) -> None:
         done = greet("broken")
@@ -223,6 +229,12 @@ def test_help_tells_the_options_and_the_statuses(arvo: Any) -> None:
     told = arvo("run", "--help").out
     for word in ("--events", "--contract", "--rejects", "--memory", "130", "Ctrl-C"):
         assert word in told
+
+
+def test_version(arvo: Any) -> None:
+    done = arvo("--version")
+    assert done.out == f"arvo {version('arvo-cli')}\n"
+    assert done.status == 0
 
 
 def test_usage_errors_have_status_2(arvo: Any, targets: Path) -> None:

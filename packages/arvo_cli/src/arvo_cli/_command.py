@@ -38,16 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arvo ...
         0
     """
+    status = 0
     try:
         _app(args=None if arguments is None else list(arguments), prog_name="arvo")
-        return 0
     except CommandError as error:
         if os.environ.get("ARVO_DEBUG"):
             traceback.print_exc()
         typer.echo(f"arvo: {error}", err=True)
-        return error.status
+        status = error.status
     except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else 0
+        status = ending.code if isinstance(ending.code, int) else 0
+    return status
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
 from pydantic import BaseModel
 
@@ -51,6 +52,12 @@ async def greet_v1(call: HandlerInput[Greet]) -> list[Emit]:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             await asyncio.Event().wait()
+        case "immovable":
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            signal.raise_signal(signal.SIGINT)
         case _:
             pass
     return [answer]

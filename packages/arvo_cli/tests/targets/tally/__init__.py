@@ -1,5 +1,7 @@
 """A workflow that counts letters, asking a human outside when there are many."""
 
+import asyncio
+
 from pydantic import BaseModel
 
 from arvo_core import (
@@ -69,6 +71,7 @@ async def on_domained_event(event: ArvoEvent, publish: Publish) -> None:
         return
     if word == "unanswerable":
         raise ConnectionError("the line is dead")
+    await asyncio.sleep(0)  # gives way, so that others run meanwhile
     await publish(
         ArvoEventFactory(ask.version(ASK_V1)).emits(
             type="evt.word.ask.success",
