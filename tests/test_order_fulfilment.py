@@ -11,9 +11,15 @@ import pytest
 
 from arvo_cli import main
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject
-from arvo_event_handler import IArvoEventHandler, SimpleEventBroker, SimpleMachineMemory
+from arvo_event_handler import (
+    Emit,
+    IArvoEventHandler,
+    ResolveError,
+    SimpleEventBroker,
+    SimpleMachineMemory,
+)
 from order_fulfilment import on_domained_event
-from order_fulfilment.ledger import CATALOGUE, Ledger
+from order_fulfilment.ledger import CATALOGUE, Books, Ledger
 from order_fulfilment.make_orders import order_lines
 from order_fulfilment.services import create_services
 from order_fulfilment.workflow_resumable import create_workflow
@@ -198,6 +204,35 @@ async def test_services_that_run_twice_book_once(shop: Shop) -> None:
     answers = await run_all(Shop(ledger=shop.ledger, handlers=handlers))
     assert {order_id: ending(answer) for order_id, answer in answers.items()} == EXPECTED
     check_books(shop.ledger)
+
+
+@pytest.mark.parametrize("missing", ["com.payment.refund", "com.stock.release"])
+async def test_an_order_is_closed_only_when_all_is_undone(shop: Shop, missing: str) -> None:
+    [event, *_] = [event for event in EVENTS if EXPECTED[event.id] == "undeliverable"]
+    handlers = [handler for handler in shop.handlers if handler.source != missing]
+    with pytest.raises(ResolveError, match=missing):
+        await Shop(ledger=shop.ledger, handlers=handlers).broker().resolve(event)
+    answer = await shop.broker().resolve(event)
+    assert answer is not None
+    assert ending(answer) == "undeliverable"
+
+
+def test_what_breaks_off_is_not_booked_and_may_be_tried_again(shop: Shop) -> None:
+    def break_off(books: Books) -> Emit:
+        books.move_stock("samovar", -1)
+        books.post_payment("order-x", 499_00)
+        raise ConnectionError
+
+    def work(books: Books) -> Emit:
+        books.post_payment("order-x", 499_00)
+        return Emit("evt.payment.charge.success", {"amount": 499_00})
+
+    with pytest.raises(ConnectionError):
+        shop.ledger.answer_once(EVENTS[0], break_off)
+    assert shop.ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
+    assert shop.ledger.payments() == []
+    assert shop.ledger.answer_once(EVENTS[0], work).data == {"amount": 499_00}
+    assert shop.ledger.payments() == [("order-x", 499_00)]
 
 
 class TestCommand:
