@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ViolationError
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ViolationError, derive_id
 from arvo_event_handler import (
     ArvoResumable,
     Complete,
@@ -172,7 +172,7 @@ class TestExceptions:
         assert (error.parentid, error.subject) == (event.id, parent)
         assert error.to == ORDER
         record = await store.read(event)
-        assert record["executionStatus"] == "failure"
+        assert (record["executionStatus"], record["status"]) == ("failure", "active")
         assert (record["initEventId"], record["parentSubject"]) == (event.id, parent)
 
     async def test_outputs_made_before_it_are_lost(self, store: Store) -> None:
@@ -182,6 +182,7 @@ class TestExceptions:
         event = start()
         [error] = await store.order(flow).execute(event)
         assert error.type == f"sys.{ORDER}.error"
+        assert error.id == derive_id(event.source, event.id, event.subject, ORDER, 0, None)
         assert (await store.read(event))["executionStatus"] == "failure"
 
     async def test_a_group_with_an_ordinary_exception_is_one(self, store: Store) -> None:
@@ -272,7 +273,7 @@ class TestMemoryFailures:
         self, store: Store, call: str, cause: TransactionViolationCause, error: Exception
     ) -> None:
         event = start()
-        memory = store.memory(before=fail(store.name(call), error))
+        memory = store.memory(before=fail(store.name(call), error, times=1))
         with pytest.raises(TransactionViolation, match="gone") as caught:
             await store.order(memory=memory).execute(event)
         assert caught.value.cause is cause

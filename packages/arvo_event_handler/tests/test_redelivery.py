@@ -273,8 +273,9 @@ class TestBounds:
             await watched.note(event)
         seen = (await stored(watched.memory, event))["redelivery"]["seen"]
         assert len(seen) == 1024
+        newest = await watched.ask_again(event)
         runs = watched.runs
-        await watched.execute(event)
+        assert ids(await watched.execute(event)) == [newest.id]
         assert watched.runs == runs
         await watched.execute(first)
         assert watched.runs == runs + 1
@@ -317,6 +318,11 @@ class TestRecordsOfTheTypeScriptVersion:
         elsewhere = event.model_copy(update={"source": "com.app.other"})
         assert ids(await watched.execute(elsewhere)) == ids(requests)
         assert watched.runs == 0
+
+    async def test_an_answer_that_has_the_starts_id_is_another_event(self) -> None:
+        watched, event, requests = await self.hand_over()
+        await watched.execute(reserved(requests[0], price=0, id=event.id))
+        assert watched.runs == 1
 
     async def test_another_start_changes_nothing(self) -> None:
         watched, event, _ = await self.hand_over()

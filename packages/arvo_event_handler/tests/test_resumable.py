@@ -191,6 +191,7 @@ class TestContext:
         event = start()
         [error] = await order(flow, memory=memory).execute(event)
         assert error.type == f"sys.{ORDER}.error"
+        assert error.data["errorName"] == "InvalidDataError", "it got as far as the memory"
         assert (await stored(memory, event))["executionStatus"] == "failure"
 
 

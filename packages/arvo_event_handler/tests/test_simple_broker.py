@@ -33,7 +33,6 @@ from arvo_event_handler.testing import FakeClock
 
 from .shop import (
     APP,
-    ORDER,
     ORDERED,
     RESERVE,
     RESERVE_V1,
@@ -308,6 +307,18 @@ class TestDomains:
         # The completion is for the application, which waits no longer.
         assert [type(error) for _, error in errors.told] == [UnroutableError]
 
+    async def test_an_answer_may_be_brought_back_inside(self) -> None:
+        async def reported(call: AnyCall) -> Step[Any]:
+            return Step(output=Complete(Ordered(total=1), domain="reporting"))
+
+        async def bring_back(event: ArvoEvent, publish: Publish) -> None:
+            await publish(event)
+
+        broker = SimpleEventBroker([order(reported)], on_domained_event=bring_back)
+        answer = await broker.resolve(start())
+        assert answer is not None
+        assert (answer.type, answer.domain) == (ORDERED, "reporting")
+
     async def test_without_a_listener_it_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         assert await SimpleEventBroker([order(approved)]).resolve(start()) is None
         [record] = caplog.records
@@ -416,9 +427,13 @@ class TestContention:
         assert record["status"] == "done"
 
 
-async def test_the_address_of_a_workflow_is_its_type() -> None:
-    assert order().source == ORDER
-    answer = await SimpleEventBroker([order(), stock()]).resolve(
-        start("tea").model_copy(update={"to": None})
-    )
-    assert answer is not None
+async def test_an_event_without_address_goes_to_its_type() -> None:
+    handled: list[str] = []
+
+    async def note(call: HandlerInput[Reserve]) -> None:
+        handled.append(call.data.item)
+
+    broker = SimpleEventBroker([stock(note)])
+    await broker.publish(ask("published").model_copy(update={"to": None}))
+    await broker.resolve(ask("resolved").model_copy(update={"to": None}))
+    assert handled == ["published", "resolved"]

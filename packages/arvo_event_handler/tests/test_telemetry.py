@@ -218,6 +218,12 @@ class TestWithoutAnSdk:
         [output] = await handler.execute(again(event, "carried"))
         assert (output.traceparent, output.tracestate) == (TRACEPARENT, "a=b")
 
+    async def test_what_is_no_trace_is_carried_on_too(self) -> None:
+        with MetricRecorder():
+            [measured] = await service().execute(request(traceparent="theirs"))
+        [output] = await service().execute(request(traceparent="theirs"))
+        assert (measured.traceparent, output.traceparent) == ("theirs", "theirs")
+
     async def test_nothing_is_said_when_nothing_came(self) -> None:
         [output] = await service().execute(request())
         assert (output.traceparent, output.tracestate) == (None, None)

@@ -158,7 +158,7 @@ def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
     if consumed is None:
         return Redelivery(seen, [])
     own = event_hash(consumed["source"], consumed["id"])
-    outputs = [output for output in events.get("produced") or [] if not expected.get(output["id"])]
+    outputs = list(events.get("produced") or [])
     steps = [_Step(own, outputs, answered=False)] if outputs else []
     return Redelivery([*seen, own], steps)
 

@@ -158,10 +158,11 @@ class SimpleEventBroker:
 
     async def _carry(self, event: ArvoEvent, tree: _CausalTree) -> None:
         """Bring one event where it wants to go."""
-        if event.to == tree.answer_to and event.domain is None:
+        address = event.to or event.type
+        if address == tree.answer_to:
             tree.answer = tree.answer or event
             return
-        handler = self._handlers.get(event.to or event.type)
+        handler = self._handlers.get(address)
         try:
             if handler is None:
                 raise UnroutableError(event)
