@@ -28,7 +28,6 @@ class Display:
             TextColumn("{task.fields[counts]}"),
             TimeElapsedColumn(),
             console=self._console,
-            disable=not self._is_terminal,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -37,7 +36,8 @@ class Display:
         self._bar = self._progress.add_task("", total=total, counts="")
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._is_terminal:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -46,7 +46,8 @@ class Display:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._is_terminal:
+            self._progress.stop()
 
     @property
     def shows_standard_output(self) -> bool:
