@@ -307,6 +307,19 @@ class TestDomains:
         # The completion is for the application, which waits no longer.
         assert [type(error) for _, error in errors.told] == [UnroutableError]
 
+    async def test_equal_requests_at_once_each_get_their_answer(self) -> None:
+        both_asked = asyncio.Barrier(2)
+        outside = Outside()
+
+        async def ask_both(event: ArvoEvent, publish: Publish) -> None:
+            await both_asked.wait()
+            await outside(event, publish)
+
+        broker = SimpleEventBroker([order(approved)], on_domained_event=ask_both)
+        event = start()
+        answers = await asyncio.gather(broker.resolve(event), broker.resolve(event))
+        assert [answer and answer.data for answer in answers] == [{"total": 42}] * 2
+
     async def test_an_answer_may_be_brought_back_inside(self) -> None:
         async def reported(call: AnyCall) -> Step[Any]:
             return Step(output=Complete(Ordered(total=1), domain="reporting"))
