@@ -33,6 +33,7 @@ from arvo_event_handler import (
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
+    LockPolicy,
     MachineMemoryError,
     Reply,
     SimpleMachineMemory,
@@ -129,6 +130,7 @@ class Chaos:
         self.answers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         """What the application received: by the init event's id, then by the answer's id."""
         self.faults = self.chance.randrange(5, 60)
+        self.pauses = self.chance.randrange(10, 80)
         self.likelihood = self.chance.choice([0.02, 0.1, 0.3])
         self.restarts_from_init = self.chance.random() < 0.5
         self.queue: list[ArvoEvent] = []
@@ -261,10 +263,14 @@ class Chaos:
 
     async def _others(self) -> None:
         """Let other tasks run for a while, and time pass."""
-        for _ in range(self.chance.randrange(3)):
+        turns = self.chance.randrange(3)
+        if self.pauses and self.chance.random() < 0.1:
+            # So long that a lease runs out and somebody else may take it and finish.
+            self.pauses -= 1
+            self.clock.advance(LockPolicy().ttl)
+            turns = self.chance.randrange(40)
+        for _ in range(turns):
             await asyncio.sleep(0)
-        if self._strikes(self.likelihood / 4):
-            self.clock.advance(LeasedMemory(clock=self.clock).policy.ttl)
 
     def _maybe_fail(self, process: Process, call: str) -> None:
         if not self._strikes(self.likelihood):

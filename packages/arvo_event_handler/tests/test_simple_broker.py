@@ -268,6 +268,7 @@ class Outside:
     def answer(self, event: ArvoEvent) -> ArvoEvent:
         return ArvoEventFactory(reserve_contract.version(RESERVE_V1)).emits(
             type=RESERVED,
+            id=f"answer-to-{event.id}",  # whoever is asked twice gives one answer
             source="com.human.approval",
             subject=event.subject,
             data=Reserved(price=42),
