@@ -155,7 +155,7 @@ class Chaos:
     async def play(self) -> None:
         """Deliver until every basket is answered and nothing is left to deliver."""
         self._publish(self.inits)
-        width = self.chance.randrange(1, 5)
+        width = self.chance.randrange(1, 9)
         running: set[asyncio.Task[None]] = set()
         for _ in range(5_000):
             while self.queue and len(running) < width:
@@ -264,7 +264,7 @@ class Chaos:
     async def _others(self) -> None:
         """Let other tasks run for a while, and time pass."""
         turns = self.chance.randrange(3)
-        if self.pauses and self.chance.random() < 0.1:
+        if self.pauses and self.chance.random() < 0.2:
             # So long that a lease runs out and somebody else may take it and finish.
             self.pauses -= 1
             self.clock.advance(LockPolicy().ttl)
