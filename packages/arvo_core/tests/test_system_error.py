@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from typing_extensions import override
 
 from arvo_core import SystemErrorData
 
@@ -54,3 +55,14 @@ def test_the_wire_names_are_those_of_arvo() -> None:
     assert SystemErrorData.model_validate(wire).model_dump(by_alias=True) == wire
     with pytest.raises(ValidationError, match="errorStack"):
         SystemErrorData.model_validate({"errorName": "E", "errorMessage": "m"})
+
+
+def test_an_error_that_cannot_say_why_is_still_told() -> None:
+    class Mute(Exception):
+        @override
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    described = SystemErrorData.from_exception(Mute())
+    assert described.error_name == "Mute"
+    assert "cannot be read" in described.error_message

@@ -34,9 +34,17 @@ class SystemErrorData(BaseModel):
         stack = "".join(traceback.format_exception(error)) if raised else None
         return cls(
             error_name=_clean(type(error).__name__),
-            error_message=_clean(str(error)),
+            error_message=_clean(_message(error)),
             error_stack=None if stack is None else _clean(stack),
         )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        # What failed matters more than that it cannot say why.
+        return "<the error's text cannot be read>"
 
 
 def _clean(text: str) -> str:

@@ -21,6 +21,7 @@ from arvo_core import (
     ArvoEvent,
     ArvoSpanKind,
     OpenInferenceSpanKind,
+    SystemErrorData,
     TraceHeaders,
     ViolationError,
     current_trace_headers,
@@ -142,9 +143,18 @@ class ExecutionTelemetry:
 
 def record_failure(span: Span, error: BaseException) -> None:
     """Mark the span as failed by an error that became data."""
-    if span.is_recording():
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, str(error)))
+    if not span.is_recording():
+        return
+    described = SystemErrorData.from_exception(error)
+    span.add_event(
+        "exception",
+        {
+            "exception.type": described.error_name,
+            "exception.message": described.error_message,
+            "exception.stacktrace": described.error_stack or "",
+        },
+    )
+    span.set_status(Status(StatusCode.ERROR, described.error_message))
 
 
 def _measuring() -> bool:
