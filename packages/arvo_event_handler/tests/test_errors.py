@@ -28,6 +28,7 @@ from arvo_event_handler import (
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
+    UndeliveredError,
     UnroutableError,
 )
 
@@ -50,6 +51,7 @@ EXAMPLES: list[ArvoError] = [
     TransactionViolation("gone", cause=TransactionViolationCause.LEASE_LOST, subject="order-7"),
     MachineMemoryError("server away", retryable=True, outcome="unknown"),
     UnroutableError(EVENT),
+    UndeliveredError(EVENT),
     ResolveError(EVENT, failures=[(EVENT, ExecutionViolation("not now", retryable=True))]),
 ]
 

@@ -13,6 +13,7 @@ from arvo_event_handler import (
     IArvoEventHandler,
     Publish,
     SimpleEventBroker,
+    UndeliveredError,
 )
 
 from ._display import Display
@@ -186,7 +187,8 @@ class Run:
         failure = f"{type(error).__name__} at {event.type} {event.id}: {one_line(error)}"
         trouble = _trouble.get()
         if trouble is not None and trouble.line.number in self._open:
-            trouble.failures.append(failure)
+            if not isinstance(error, UndeliveredError):  # the line itself will say "cancelled"
+                trouble.failures.append(failure)
         else:
             self._display.say(f"outside any line: {failure}")
 

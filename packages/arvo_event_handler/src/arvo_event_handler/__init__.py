@@ -22,6 +22,7 @@ from ._errors import (
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
+    UndeliveredError,
     UnroutableError,
 )
 from ._execution import ExecutionPolicy
@@ -86,6 +87,7 @@ __all__ = [
     "Step",
     "TransactionViolation",
     "TransactionViolationCause",
+    "UndeliveredError",
     "UnroutableError",
     "decode_record",
     "encode_record",
