@@ -183,6 +183,16 @@ class TestTransactionViolation:
         violation = TransactionViolation("it broke", cause=cause, subject="order-7")
         assert violation.retryable is (cause.value != "INVALID_SUBJECT")
 
+    @pytest.mark.parametrize("retryable", [True, False])
+    def test_one_may_know_better_than_its_cause(self, retryable: bool) -> None:
+        violation = TransactionViolation(
+            "m",
+            cause=TransactionViolationCause.READ_FAILURE,
+            subject="s",
+            retryable=retryable,
+        )
+        assert violation.retryable is retryable
+
     def test_contention_is_told_from_failure(self) -> None:
         assert {cause.value for cause in TransactionViolationCause if cause.is_contention} == {
             "LOCK_UNACQUIRED",

@@ -29,6 +29,7 @@ from ._errors import (
     TransactionViolation,
     TransactionViolationCause,
     raise_violation,
+    retryable_of,
 )
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
@@ -36,8 +37,9 @@ from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
 from ._telemetry import ExecutionTrace, record_failure
-from ._workflow import StepInput, StepOutcome, Workflow
+from ._workflow import StepOutcome, Workflow, WorkflowStep
 from ._workflow_input import own_contract, read_input
+from ._workflow_memory import WorkflowMemory
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -84,11 +86,9 @@ class WorkflowExecution:
     ) -> None:
         self._workflow = workflow
         self._type = workflow.contract.type
-        self._leased = isinstance(memory, ILeasedMachineMemory)
-        self._memory: ILeasedMachineMemory = (
-            memory
-            if isinstance(memory, ILeasedMachineMemory)
-            else FourCallMemory(memory, locking=locking)
+        self._leased = memory if isinstance(memory, ILeasedMachineMemory) else None
+        self._memory: WorkflowMemory = (
+            FourCallMemory(memory, locking=locking) if self._leased is None else self._leased
         )
         self._policy = policy
 
@@ -114,8 +114,8 @@ class WorkflowExecution:
             if repeated is not None:
                 return repeated
             step = self._prepare(event, content, lease.record, trace)
-            if self._leased:
-                keeper = LeaseKeeper(self._memory, lease, clock=self._policy.clock)
+            if self._leased is not None:
+                keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             events, record = await self._react(step)
             if keeper is not None and keeper.lost:
                 raise _contention(event.subject, TransactionViolationCause.LEASE_LOST)
@@ -139,6 +139,7 @@ class WorkflowExecution:
                 f"the machine memory could not be asked for the workflow: {error}",
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
+                retryable=retryable_of(error),
             ) from error
         trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
@@ -173,14 +174,14 @@ class WorkflowExecution:
         content: SubjectContent,
         record: Record | None,
         trace: ExecutionTrace,
-    ) -> StepInput:
+    ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
         service, data = read_input(event, contract=contract, services=self._workflow.services)
         if record is None:
             _check_parent(event, parent_subject)
-        return StepInput(
+        return WorkflowStep(
             event=event,
             content=content,
             contract=contract,
@@ -201,7 +202,7 @@ class WorkflowExecution:
             trace=trace,
         )
 
-    async def _react(self, step: StepInput) -> tuple[list[ArvoEvent], Record]:
+    async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
         try:
             outcome = await self._workflow.step(step)
@@ -210,7 +211,7 @@ class WorkflowExecution:
             return self._fail(step, error)
         return list(outcome.events), self._record(step, outcome)
 
-    def _record(self, step: StepInput, outcome: StepOutcome) -> Record:
+    def _record(self, step: WorkflowStep, outcome: StepOutcome) -> Record:
         outputs = [event.to_dict() for event in outcome.events]
         record: Record = {
             "executionStatus": "normal",
@@ -229,7 +230,7 @@ class WorkflowExecution:
         record[MEMBER] = self._redelivery_after(step, outputs)
         return record
 
-    def _fail(self, step: StepInput, error: Exception) -> tuple[list[ArvoEvent], Record]:
+    def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
         record_failure(step.trace.span, error)
         events = step.emission.system_error(
@@ -254,7 +255,7 @@ class WorkflowExecution:
             MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
         }
 
-    def _redelivery_after(self, step: StepInput, outputs: list[dict[str, Any]]) -> Any:
+    def _redelivery_after(self, step: WorkflowStep, outputs: list[dict[str, Any]]) -> Any:
         # Read anew: a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
         window = self._policy.redelivery_window
@@ -266,7 +267,7 @@ class WorkflowExecution:
         return redelivery.member()
 
     async def _store(
-        self, lease: MachineLease, step: StepInput, events: list[ArvoEvent], record: Record
+        self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now."""
         try:
@@ -283,7 +284,7 @@ class WorkflowExecution:
 
     async def _commit(self, lease: MachineLease, record: Record) -> None:
         finished = record["executionStatus"] == "failure" or record["status"] == "done"
-        expires_in = self._policy.finished_expiry if finished and self._leased else None
+        expires_in = self._policy.finished_expiry if finished and self._leased is not None else None
         if expires_in is not None:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
         try:
@@ -324,6 +325,7 @@ def _unreadable(subject: str, why: str) -> TransactionViolation:
         f"what the machine memory holds is not a workflow's record: {why}",
         cause=TransactionViolationCause.READ_FAILURE,
         subject=subject,
+        retryable=False,
     )
 
 
@@ -354,4 +356,5 @@ def _write_failure(subject: str, error: Exception) -> TransactionViolation:
         f"the machine memory could not store the workflow's record: {error}",
         cause=TransactionViolationCause.WRITE_FAILURE,
         subject=subject,
+        retryable=retryable_of(error),
     )

@@ -20,7 +20,7 @@ from ._errors import ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._workflow import StepInput, StepOutcome, Workflow
+from ._workflow import StepOutcome, Workflow, WorkflowStep
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
 """An async function of one `Start[...] | Reply[...]` that returns what happens next."""
@@ -89,7 +89,7 @@ class ResumableWorkflow(Workflow):
         return self._domains
 
     @override
-    async def step(self, step: StepInput) -> StepOutcome:
+    async def step(self, step: WorkflowStep) -> StepOutcome:
         version = step.contract.version
         expected = _collect(step)
         returned = await self._functions[version](self._call(step, expected))
@@ -115,7 +115,7 @@ class ResumableWorkflow(Workflow):
         )
 
     def _call(
-        self, step: StepInput, expected: Mapping[str, list[Any]] | None
+        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None
     ) -> Start[Any] | Reply[Any]:
         if step.record is None:
             return Start(
@@ -136,7 +136,7 @@ class ResumableWorkflow(Workflow):
             _record=step.record,
         )
 
-    def _emit(self, step: StepInput, returned: Step[Any]) -> list[ArvoEvent]:
+    def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:
         events = [
             event
             for item in returned.services
@@ -187,7 +187,7 @@ def _context_payload(
     return Payload(kinds[0]) if kinds else _JSON_OBJECT
 
 
-def _collect(step: StepInput) -> dict[str, list[Any]] | None:
+def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
     """Return requests and their answers, with this event among them when it answers one."""
     events = None if step.record is None else step.record.get("events")
     stored = events.get("expected") if isinstance(events, dict) else None

@@ -14,7 +14,7 @@ from ._telemetry import ExecutionTrace
 
 # Not frozen, here and below, which would triple the cost of making one for every event.
 @dataclass(slots=True, kw_only=True)
-class StepInput:
+class WorkflowStep:
     """One event that a workflow must react to, already known to be new and addressed to it."""
 
     event: ArvoEvent
@@ -74,6 +74,6 @@ class Workflow(Protocol):
         """Where outputs go that name no domain."""
         ...
 
-    async def step(self, step: StepInput) -> StepOutcome:
+    async def step(self, step: WorkflowStep) -> StepOutcome:
         """React to one event. Ordinary exceptions fail the workflow; violations escape."""
         ...
