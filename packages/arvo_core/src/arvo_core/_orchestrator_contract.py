@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import TypeAdapter
@@ -13,6 +12,7 @@ from ._contract import ArvoContract
 from ._contract_rules import ORCHESTRATOR_PREFIX
 from ._contract_version import A, VersionDefinition
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
+from ._frozen_mapping import FrozenMapping
 from ._payload import Payload
 
 C = TypeVar("C")
@@ -74,8 +74,10 @@ class InitPayload(Payload[A]):
         """Validate and dump, with the parent's subject as the first member.
 
         Args:
-            data: The user's model; or a mapping, which brings `parentSubject$$` itself.
-            parent_subject: The parent for data that brings none; None starts a root workflow.
+            data: The user's model; or a mapping, which must bring `parentSubject$$` itself unless
+                `parent_subject` is text.
+            parent_subject: The parent for data that brings none. With None a model starts a root
+                workflow.
 
         Raises:
             InvalidDataError: The data does not match, or cannot be written as a JSON object.
@@ -138,7 +140,7 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
 
     @override
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
-        return MappingProxyType({f"{contract_type}.done": self._complete})
+        return FrozenMapping({f"{contract_type}.done": self._complete})
 
 
 class ArvoOrchestratorContract(ArvoContract):
