@@ -6,6 +6,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
+from ._errors import ConfigViolation
+
 Record: TypeAlias = dict[str, JsonValue]
 """A workflow's stored state: a JSON object. What is inside is Arvo's business."""
 
@@ -160,3 +162,26 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
     async def renew(self, lease: MachineLease) -> bool:
         """Extend the lease by `policy.ttl` from now; False when it was lost."""
         ...
+
+
+def check_memory(memory: object, *, where: str) -> None:
+    """Make sure that an object has the four calls of a machine memory.
+
+    Raises:
+        ConfigViolation: It lacks some, or is a class instead of an object.
+    """
+    lacking = [
+        name
+        for name in ("read", "write", "lock", "unlock")
+        if not callable(getattr(memory, name, None))
+    ]
+    if isinstance(memory, type):
+        raise ConfigViolation(
+            f"{where}: memory must be an object, got the class {memory.__name__}; "
+            f"did you mean {memory.__name__}(...)?"
+        )
+    if lacking:
+        raise ConfigViolation(
+            f"{where}: {memory!r} is no machine memory, as it has no {', no '.join(lacking)}; "
+            "for one process, SimpleMachineMemory() will do"
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import JsonValue
 
 from arvo_core import (
@@ -19,9 +19,9 @@ from arvo_core import (
     VersionedArvoContract,
 )
 
+from ._call import Addressed
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation
-from ._handler import Addressed
 from ._memory import Record
 from ._redelivery import without_redelivery
 
@@ -40,8 +40,8 @@ class Start(Addressed, Generic[A_co]):
     """Its data, parsed by the contract."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    span: Span
-    """The execution's span; non-recording when nothing is traced."""
+    span: Span = INVALID_SPAN
+    """The execution's span; non-recording when nothing is traced, as in a unit test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +54,16 @@ class Reply(Addressed, Generic[C_co]):
     """The answer as it came."""
     data: Any
     """Its data, parsed by the contract."""
-    error: SystemErrorData | None
+    error: SystemErrorData | None = None
     """The data when the answer is a service's system error; None when the service succeeded."""
-    collected: Mapping[str, Sequence[ArvoEvent]]
+    collected: Mapping[str, Sequence[ArvoEvent]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     """Answers to the latest requests by event type, in the order of the requests; this one too."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    span: Span
-    """The execution's span; non-recording when nothing is traced."""
+    span: Span = INVALID_SPAN
+    """The execution's span; non-recording when nothing is traced, as in a unit test."""
     services: Mapping[str, VersionedArvoContract[Any]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )

@@ -178,7 +178,7 @@ def _context_payload(
         return Payload(given[version])
     try:
         annotated = argument_annotations(function, Reply)
-    except NameError as error:
+    except Exception as error:
         raise InvalidHandlerError(
             f"handler of {contract.uri!r}, version {version}: its annotation cannot be resolved "
             f"({error}); move the classes to module level or pass contexts={{{version!r}: ...}}"

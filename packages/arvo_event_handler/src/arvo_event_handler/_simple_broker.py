@@ -17,7 +17,7 @@ from ._errors import (
     UndeliveredError,
     UnroutableError,
 )
-from ._handler import IArvoEventHandler
+from ._handler_protocol import IArvoEventHandler
 from ._memory import LockPolicy
 
 _logger = logging.getLogger("arvo_event_handler")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
-from arvo_event_handler._handler import IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler
 
 from ._expectation import ExpectedError, ExpectedEvent
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
