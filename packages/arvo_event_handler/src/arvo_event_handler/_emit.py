@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from arvo_core import EventId
 
 from ._domain import DomainChoice
+from ._errors import ContractViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,13 @@ class Emit:
     extensions: Mapping[str, str | bool | int | float | None] | None = None
     """Custom extensions by name; None for none."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.type, str):
+            raise ContractViolation(
+                f"Emit takes the event type, then the data; the type is {_kind(self.type)}"
+            )
+        _check_data(self.data, f"of {self.type}")
+
 
 @dataclass(frozen=True, slots=True)
 class Complete:
@@ -66,6 +74,20 @@ class Complete:
     executionunits: float | None = None
     """Unitless cost. None: the workflow's default."""
 
+    def __post_init__(self) -> None:
+        _check_data(self.data, "of the completion")
+
 
 Outputs: TypeAlias = Emit | list[Emit] | tuple[Emit, ...] | None
 """What a handler function returns. None and an empty list emit nothing."""
+
+
+def _check_data(data: object, whose: str) -> None:
+    if not isinstance(data, BaseModel | Mapping):
+        raise ContractViolation(
+            f"the data {whose} is {_kind(data)}; give a pydantic model or a mapping"
+        )
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

@@ -28,7 +28,6 @@ from ._errors import (
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
-    raise_violation,
     retryable_of,
 )
 from ._four_call_memory import FourCallMemory
@@ -36,8 +35,9 @@ from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
+from ._stored_record import answers_by_request, init_event_id, read_redelivery
 from ._telemetry import ExecutionTrace, record_failure
-from ._workflow import StepOutcome, Workflow, WorkflowStep
+from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
 from ._workflow_memory import WorkflowMemory
 
@@ -161,7 +161,7 @@ class WorkflowExecution:
         is_init = event.type == self._type
         if record is None:
             return None if is_init else []
-        redelivery = _read_redelivery(record, event.subject)
+        redelivery = read_redelivery(record, event.subject)
         if redelivery.has_seen(event, is_init=is_init):
             return redelivery.unanswered(event, is_init=is_init)
         if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
@@ -188,7 +188,7 @@ class WorkflowExecution:
             service=service,
             data=data,
             record=record,
-            init_event_id=_init_event_id(event, record),
+            init_event_id=init_event_id(event, record),
             parent_subject=parent_subject,
             emission=Emission(
                 source=contract.type,
@@ -197,18 +197,18 @@ class WorkflowExecution:
                 event=event,
                 headers=trace.headers,
                 parent_subject=parent_subject,
-                awaited=_awaited(record),
+                awaited=_awaited(record, event.subject),
             ),
             trace=trace,
+            consumed=event.to_dict(),
         )
 
     async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
         try:
             outcome = await self._workflow.step(step)
-        except Exception as error:
-            raise_violation(error)
-            return self._fail(step, error)
+        except WorkflowFailure as failure:
+            return self._fail(step, failure.error)
         return list(outcome.events), self._record(step, outcome)
 
     def _record(self, step: WorkflowStep, outcome: StepOutcome) -> Record:
@@ -224,7 +224,7 @@ class WorkflowExecution:
         events = record.get("events")
         record["events"] = {
             **(events if isinstance(events, dict) else {}),
-            "consumed": step.event.to_dict(),
+            "consumed": step.consumed,
             "produced": list(outputs),
         }
         record[MEMBER] = self._redelivery_after(step, outputs)
@@ -304,31 +304,6 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
         ) from error
 
 
-def _read_redelivery(record: Record, subject: str) -> Redelivery:
-    try:
-        return Redelivery.of(record)
-    except Exception as error:
-        raise _unreadable(subject, repr(error)) from error
-
-
-def _init_event_id(event: ArvoEvent, record: Record | None) -> str:
-    if record is None:
-        return event.id
-    init_event_id = record.get("initEventId")
-    if not isinstance(init_event_id, str):
-        raise _unreadable(event.subject, "its initEventId is no text")
-    return init_event_id
-
-
-def _unreadable(subject: str, why: str) -> TransactionViolation:
-    return TransactionViolation(
-        f"what the machine memory holds is not a workflow's record: {why}",
-        cause=TransactionViolationCause.READ_FAILURE,
-        subject=subject,
-        retryable=False,
-    )
-
-
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
     if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
         raise ExecutionViolation(
@@ -337,10 +312,10 @@ def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
         )
 
 
-def _awaited(record: Record | None) -> list[str]:
-    events = None if record is None else record.get("events")
-    expected = events.get("expected") if isinstance(events, dict) else None
-    return list(expected) if isinstance(expected, dict) else []
+def _awaited(record: Record | None, subject: str) -> list[str]:
+    """Return the ids of requests that no answer has come to."""
+    answers = answers_by_request(record, subject) or {}
+    return [request for request, collected in answers.items() if not collected]
 
 
 def _contention(subject: str, cause: TransactionViolationCause) -> TransactionViolation:

@@ -21,9 +21,9 @@ from arvo_core import (
 
 from ._call import Addressed
 from ._emit import Complete, Emit
-from ._errors import ConfigViolation
+from ._errors import ConfigViolation, ContractViolation
 from ._memory import Record
-from ._redelivery import without_redelivery
+from ._stored_record import visible
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -73,7 +73,7 @@ class Reply(Addressed, Generic[C_co]):
     @property
     def metadata(self) -> Mapping[str, JsonValue]:
         """The workflow's record before this event, without the context; a copy, made when read."""
-        return without_redelivery(self._record)
+        return visible(self._record)
 
     @overload
     def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
@@ -123,6 +123,22 @@ class Step(Generic[C_co]):
     """Requests to services and child workflows. Any request resets what is collected."""
     output: Complete | None = None
     """The result, which ends the workflow; None goes on."""
+
+    def __post_init__(self) -> None:
+        services: object = self.services
+        if not isinstance(services, list | tuple):
+            raise ContractViolation(
+                f"services is {type(services).__name__}; write services=[Emit(...), ...]"
+            )
+        for item in services:
+            if not isinstance(item, Emit):
+                raise ContractViolation(
+                    f"services holds {type(item).__name__}; each request is Emit(type, data)"
+                )
+        output: object = self.output
+        if not isinstance(output, Complete | None):
+            name = type(output).__name__
+            raise ContractViolation(f"output is {name}; write output=Complete({name}(...))")
 
 
 def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:

@@ -1,5 +1,6 @@
 """The plain broker: carries events between handlers in the process, first in, first out."""
 
+import asyncio
 import logging
 import random
 from collections import deque
@@ -36,6 +37,7 @@ After a worker was killed its lease lives on for up to its ttl, so this must be 
 """
 _FIRST_PAUSE = timedelta(milliseconds=2)
 _LONGEST_PAUSE = timedelta(milliseconds=250)
+_SUSPICIOUS_SIZE = 10_000
 
 
 class _Delivery(NamedTuple):
@@ -60,6 +62,16 @@ class _CausalTree:
 
     def add(self, event: ArvoEvent, *, emitted: bool) -> None:
         self._ids.add(event.id)
+        if len(self._ids) % _SUSPICIOUS_SIZE == 0:
+            _logger.warning(
+                "event %s of type %s has led to %d events so far; is a workflow asking again at "
+                "every answer? The latest is of type %s, for %s",
+                self.root.id,
+                self.root.type,
+                len(self._ids),
+                event.type,
+                event.to,
+            )
         self._subjects.add(event.subject)
         self.queue.append(_Delivery(event, emitted))
 
@@ -186,6 +198,8 @@ class SimpleEventBroker:
             while tree.queue:
                 await self._carry(tree.queue[0], tree)
                 tree.queue.popleft()
+                # Handlers may never wait, and timers and signals must come through all the same.
+                await asyncio.sleep(0)
         finally:
             self._trees.remove(tree)
             # Left only when this task was cancelled; others may have counted on these events.
