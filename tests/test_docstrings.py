@@ -13,13 +13,20 @@ from pydantic import BaseModel
 ROOT = Path(__file__).parent.parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 
-GIVEN: dict[str, object] = {"BaseModel": BaseModel, "asyncio": asyncio}
+
+def public_names(package: str) -> dict[str, object]:
+    root = importlib.import_module(package)
+    return {name: getattr(root, name) for name in root.__all__}
+
+
+# Every package speaks in events and contracts, and so do its examples.
+GIVEN = {"BaseModel": BaseModel, "asyncio": asyncio} | public_names("arvo_core")
 
 
 def examples(package: str) -> Iterator[doctest.DocTest]:
     """Yield the examples; they see their module, their package's public names and `GIVEN`."""
     root = importlib.import_module(package)
-    public = GIVEN | {name: getattr(root, name) for name in root.__all__}
+    public = GIVEN | public_names(package)
     below = pkgutil.walk_packages(root.__path__, f"{package}.")
     for name in (package, *(module.name for module in below)):
         module = importlib.import_module(name)

@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from conformance.areas import event
 from conformance.cases import Case, load_cases
 from conformance.comparison import Difference
 from conformance.deviations import LIMIT, deviations
@@ -12,6 +13,7 @@ from conformance.refusals import same_refusal
 
 from arvo_core import (
     ArvoEvent,
+    EventId,
     FieldProblem,
     InvalidEventError,
     InvalidUriError,
@@ -19,12 +21,16 @@ from arvo_core import (
     decode_uri,
 )
 from arvo_event_handler import (
+    Complete,
     ConfigViolation,
     ContractViolation,
+    Emit,
     ILeasedMachineMemory,
+    Step,
     TransactionViolation,
     TransactionViolationCause,
 )
+from conformance import rules, steps
 
 
 def write_area(folder: Path, area: str, *cases: dict[str, object]) -> None:
@@ -145,8 +151,6 @@ def test_a_call_that_should_be_refused_and_is_not_is_a_difference() -> None:
 
 
 async def test_a_vector_that_shows_something_else_fails() -> None:
-    from conformance.areas import event
-
     made = ArvoEvent.create(
         id="1", source="a.b", type="a.b.c", subject="s", data={}, time="2024-01-01T00:00:00Z"
     )
@@ -223,3 +227,73 @@ async def test_a_unit_that_takes_no_lock_is_not_struck_by_its_faults() -> None:
     memory.begin_step({"lock": "error", "read": "error"})
     with pytest.raises(TransactionViolation, match="READ_MACHINE_MEMORY_FAILURE"):
         await memory.acquire("m")
+
+
+@pytest.mark.parametrize("falsy", [None, False, 0, ""], ids=repr)
+def test_what_is_falsy_there_is_nothing_here(falsy: object) -> None:
+    assert rules.outputs(falsy) is None
+    assert steps.step(falsy) is None
+    assert steps.step({"output": falsy}) == Step()
+
+
+def test_the_first_rule_that_applies_counts() -> None:
+    listed: list[rules.Rule] = [
+        {"when": {"$get": "no"}, "return": 1},
+        {"return": {"$get": "n"}},
+        {"return": 3},
+    ]
+    assert rules.apply(listed, {"n": 2}) == 2
+    assert rules.apply(listed[:1], {}) is None
+    assert rules.apply([{}], {}) is None
+    assert rules.apply([{"return": {"$get": "missing"}}], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "raised"),
+    [
+        ("ContractViolation", None, "ContractViolation"),
+        ("ViolationError", None, "ViolationError"),
+        ("TypeError", None, "TypeError"),
+        ("Error", "Custom", "Custom"),
+    ],
+)
+def test_rules_raise(kind: str, name: str | None, raised: str) -> None:
+    thrown = {"kind": kind, "message": {"$concat": ["n is ", 1]}} | ({"name": name} if name else {})
+    with pytest.raises(Exception, match="n is 1") as error:
+        rules.apply([{"throw": thrown}], {})
+    assert type(error.value).__name__ == raised
+
+
+def test_outputs_say_what_an_emit_can_say() -> None:
+    item = {
+        "type": "a.b.c", "data": {"x": 1}, "domain": ["d", None], "executionunits": 0,
+        "id": {"deduplication": "ARVO_MANAGED", "value": "v"}, "__extensions": {"e": 1},
+        "subject": "evil", "parentid": "evil",
+    }  # fmt: skip
+    assert rules.outputs([item]) == [
+        Emit(
+            "a.b.c",
+            {"x": 1},
+            domain=["d", None],
+            executionunits=0,
+            id=EventId.arvo_managed("v"),
+            extensions={"e": 1},
+        )
+    ]
+    assert rules.outputs({"data": {}}) == {"data": {}}
+
+
+def test_steps_say_what_a_step_can_say() -> None:
+    returned = {
+        "context": {"n": 1},
+        "services": [{"type": "a.b.c", "data": {}, "time": "2020-01-01T00:00:00Z"}],
+        "output": {"total": 1, "__domain": ["d"], "__id": "x", "__executionunits": 2},
+    }
+    assert steps.step(returned) == Step(
+        context={"n": 1},
+        services=[Emit("a.b.c", {})],
+        output=Complete(
+            {"total": 1}, id=EventId.developer_managed("x"), domain=["d"], executionunits=2
+        ),
+    )
+    assert steps.step({"context": None, "services": []}) == Step()

@@ -4,7 +4,8 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 `ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
 """
 
-from ._contract import ArvoContract, VersionedArvoContract, is_orchestrator_event_type
+from ._contract import ArvoContract, VersionedArvoContract
+from ._contract_rules import is_orchestrator_event_type
 from ._contract_version import ContractVersion, SimpleVersion, VersionDefinition
 from ._dataschema import DataSchema
 from ._errors import (

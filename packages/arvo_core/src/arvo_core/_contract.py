@@ -1,42 +1,20 @@
 """Contracts: what a service accepts and emits, version by version."""
 
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, overload
 
 from typing_extensions import override
 
+from ._contract_rules import check_emitted, check_head, check_versions
 from ._contract_version import A, ContractVersion, VersionDefinition
 from ._dataschema import DataSchema
-from ._errors import InvalidContractError, UnknownVersionError
-from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
+from ._errors import UnknownVersionError
 from ._payload import Payload
 from ._system_error import SystemErrorData
-from ._uri import is_valid_uri
-from ._version import (
-    WILDCARD_VERSION,
-    SemanticVersion,
-    is_semantic_version,
-    is_wildcard_version,
-)
+from ._version import WILDCARD_VERSION, SemanticVersion
 
-ORCHESTRATOR_PREFIX = "arvo.orc."
-"""Event types that begin so belong to orchestrator contracts."""
-
-_TYPE = re.compile(TYPE_PATTERN, re.ASCII)
-_DOMAIN = re.compile(DOMAIN_PATTERN, re.ASCII)
 _SYSTEM_ERROR = Payload(SystemErrorData)
-
-
-def is_orchestrator_event_type(type: str) -> bool:
-    """Tell whether an event type is reserved for orchestrator contracts.
-
-    Example:
-        >>> is_orchestrator_event_type("arvo.orc.order"), is_orchestrator_event_type("com.a.b")
-        (True, False)
-    """
-    return type.startswith(ORCHESTRATOR_PREFIX)
 
 
 class VersionedArvoContract(Generic[A]):
@@ -56,19 +34,21 @@ class VersionedArvoContract(Generic[A]):
     )
 
     def __init__(self, *, contract: "ArvoContract", definition: VersionDefinition[A]) -> None:
-        self.contract = contract
+        self.contract: ArvoContract = contract
         """The contract with all its versions."""
-        self.definition = definition
+        self.definition: VersionDefinition[A] = definition
         """The version object given when the contract was made."""
-        self.version = definition.version
+        self.version: str = definition.version
         """The semantic version as written."""
-        self.accepts = definition.accepts
+        self.accepts: Payload[A] = definition.accepts
         """The payload of the event that `type` names."""
-        self.emits = definition.emitted(contract.type)
+        self.emits: Mapping[str, Payload[Any]] = definition.emitted(contract.type)
         """Payloads by the type of event the service may emit, system errors apart."""
-        self.dataschema = str(DataSchema(uri=contract.uri, version=definition.version))
+        self.dataschema: str = str(DataSchema(uri=contract.uri, version=definition.version))
         """What `dataschema` says on events of this version."""
-        self.system_error_dataschema = str(DataSchema(uri=contract.uri, version=WILDCARD_VERSION))
+        self.system_error_dataschema: str = str(
+            DataSchema(uri=contract.uri, version=WILDCARD_VERSION)
+        )
         """What `dataschema` says on system errors, which all versions share."""
 
     @property
@@ -168,20 +148,20 @@ class ArvoContract:
     ) -> None:
         definitions = list(versions)
         where = f"contract {uri!r} of type {type!r}"
-        _check_head(where, uri, type, domain, reserved=self._reserved)
-        _check_versions(where, definitions, self._definition)
+        check_head(where, uri=uri, type=type, domain=domain, reserved=self._reserved)
+        check_versions(where, definitions, kind=self._definition)
         self.uri = uri
         self.type = type
         self.domain = domain
         self.description = description
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata or {}))
-        self.system_error_type = f"sys.{type}.error"
+        self.system_error_type: str = f"sys.{type}.error"
         """The type of the event that reports a failure of the service."""
         self._declared = tuple(
             VersionedArvoContract(contract=self, definition=item) for item in definitions
         )
         for item in self._declared:
-            _check_emitted(where, item, reserved=self._reserved)
+            check_emitted(f"{where}, version {item.version}", item.emits, reserved=self._reserved)
         self._sorted = tuple(
             sorted(self._declared, key=lambda item: SemanticVersion.parse(item.version))
         )
@@ -260,67 +240,3 @@ def _payload_schemas(contract: VersionedArvoContract[Any]) -> dict[str, Any]:
             for event_type, payload in contract.emits.items()
         ],
     }
-
-
-def _check_head(where: str, uri: str, type: str, domain: str | None, *, reserved: bool) -> None:
-    if reserved and is_orchestrator_event_type(type):
-        raise InvalidContractError(
-            f"{where}: types that begin with {ORCHESTRATOR_PREFIX!r} are reserved; "
-            "use ArvoOrchestratorContract"
-        )
-    if not uri or not is_valid_uri(uri):
-        raise InvalidContractError(
-            f"{where}: the uri must be non-empty and percent-encoded; see encode_uri"
-        )
-    if not _TYPE.fullmatch(type):
-        raise InvalidContractError(
-            f"{where}: the type must be three or more segments of a-z and 0-9 joined by dots"
-        )
-    if domain is not None and not _DOMAIN.fullmatch(domain):
-        raise InvalidContractError(
-            f"{where}: the domain {domain!r} must consist of a-z, 0-9 and dots, or be None"
-        )
-
-
-def _check_versions(
-    where: str,
-    definitions: list[VersionDefinition[Any]],
-    expected: type[VersionDefinition[Any]],
-) -> None:
-    if not definitions:
-        raise InvalidContractError(f"{where}: at least one version is needed")
-    seen: dict[SemanticVersion, str] = {}
-    for definition in definitions:
-        if not isinstance(definition, expected):
-            raise InvalidContractError(
-                f"{where}: {definition!r} is not a version of this kind of contract; "
-                f"use {expected.__name__}"
-            )
-        text = definition.version
-        if not is_semantic_version(text):
-            raise InvalidContractError(
-                f"{where}: version {text!r} must be three numbers, such as '1.0.0'"
-            )
-        if is_wildcard_version(text):
-            raise InvalidContractError(
-                f"{where}: version {text!r} is reserved for 'any version'; begin with '1.0.0'"
-            )
-        number = SemanticVersion.parse(text)
-        if number in seen:
-            raise InvalidContractError(
-                f"{where}: versions {seen[number]!r} and {text!r} are the same; keep one"
-            )
-        seen[number] = text
-
-
-def _check_emitted(where: str, contract: VersionedArvoContract[Any], *, reserved: bool) -> None:
-    for event_type in contract.emits:
-        emitted = f"{where}, version {contract.version}: emitted type {event_type!r}"
-        if reserved and is_orchestrator_event_type(event_type):
-            raise InvalidContractError(
-                f"{emitted} begins with {ORCHESTRATOR_PREFIX!r}, reserved for orchestrators"
-            )
-        if not _TYPE.fullmatch(event_type):
-            raise InvalidContractError(
-                f"{emitted} must be three or more segments of a-z and 0-9 joined by dots"
-            )

@@ -60,7 +60,7 @@ class InvalidValueError(ArvoError, ValueError):
     """
 
     def __init__(self, message: str, *, problems: Iterable[FieldProblem] = ()) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[FieldProblem, ...] = tuple(problems)
         text = "\n".join([message, *(f"  {problem}" for problem in self.problems)])
         # A path may name a member whose name no output stream can write.
         super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -102,7 +102,7 @@ class UnknownVersionError(InvalidValueError):
     def __init__(self, *, contract_uri: str, version: str, versions: Iterable[str]) -> None:
         self.contract_uri = contract_uri
         self.version = version
-        self.versions = tuple(versions)
+        self.versions: tuple[str, ...] = tuple(versions)
         super().__init__(
             f"contract {contract_uri!r} has no version {version!r}; "
             f"it has {', '.join(self.versions)}"

@@ -132,4 +132,4 @@ def _problem(path: tuple[str | int, ...], message: str) -> FieldProblem:
 
 def plain_dict(value: object) -> object:
     """Turn any mapping into a dict; leave everything else to validation."""
-    return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
+    return dict(value) if not isinstance(value, dict) and isinstance(value, Mapping) else value

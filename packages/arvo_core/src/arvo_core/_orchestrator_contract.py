@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from pydantic import TypeAdapter
 from typing_extensions import override
 
-from ._contract import ORCHESTRATOR_PREFIX, ArvoContract
+from ._contract import ArvoContract
+from ._contract_rules import ORCHESTRATOR_PREFIX
 from ._contract_version import A, VersionDefinition
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
 from ._payload import Payload
@@ -201,7 +202,7 @@ class ArvoOrchestratorContract(ArvoContract):
                 "initEventType": types.init,
             },
         )
-        self.complete_type = types.complete
+        self.complete_type: str = types.complete
         """The type of the completion event."""
 
 

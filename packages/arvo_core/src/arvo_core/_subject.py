@@ -163,7 +163,9 @@ class ArvoOrchestrationSubject:
             InvalidSubjectError: A member is missing or breaks a rule, or the whole takes more
                 than 64 KiB, which `parse` would refuse.
         """
-        plain = content.model_dump() if isinstance(content, SubjectContent) else plain_dict(content)
+        plain = plain_dict(content)
+        if isinstance(plain, SubjectContent):
+            plain = plain.model_dump()
         try:
             SubjectContent.__pydantic_validator__.validate_python(plain)
             # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.

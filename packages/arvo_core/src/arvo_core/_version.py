@@ -12,6 +12,7 @@ WILDCARD_VERSION = "0.0.0"
 
 # Bounded, because Python refuses to read numbers of thousands of digits.
 _PATTERN = re.compile(r"([0-9]{1,100})\.([0-9]{1,100})\.([0-9]{1,100})")
+_WILDCARD = re.compile(r"0{1,100}\.0{1,100}\.0{1,100}")
 
 
 class SemanticVersion(NamedTuple):
@@ -66,4 +67,4 @@ def is_wildcard_version(text: str) -> bool:
         >>> is_wildcard_version("00.0.0"), is_wildcard_version("1.0.0")
         (True, False)
     """
-    return is_semantic_version(text) and not any(SemanticVersion.parse(text))
+    return _WILDCARD.fullmatch(text) is not None

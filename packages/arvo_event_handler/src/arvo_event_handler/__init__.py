@@ -33,8 +33,10 @@ from ._handler import (
     IArvoEventHandler,
 )
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
-from ._resumable import ArvoResumable, ArvoResumableFunction
+from ._record_codec import decode_record, encode_record
+from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
+from ._resumable_workflow import ArvoResumableFunction, ContextType
 from ._simple_broker import (
     BrokerErrorListener,
     DomainedEventListener,
@@ -55,6 +57,7 @@ __all__ = [
     "ClockTimer",
     "Complete",
     "ConfigViolation",
+    "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
@@ -84,5 +87,7 @@ __all__ = [
     "TransactionViolation",
     "TransactionViolationCause",
     "UnroutableError",
+    "decode_record",
+    "encode_record",
     "resolve_event_domain",
 ]

@@ -1,30 +1,42 @@
 """Turns what user code returned into events: the one place where outgoing events are made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
-    ArvoOrchestrationSubject,
     EventId,
     InitPayload,
-    InvalidSubjectError,
-    InvalidValueError,
     Payload,
     SubjectContent,
     SystemErrorData,
     TraceHeaders,
     VersionedArvoContract,
+    ViolationError,
     derive_id,
 )
 
+from ._child_subject import child_subject
 from ._domain import DomainContext, resolve_event_domain
 from ._emit import Complete, Emit
-from ._errors import ConfigViolation, ContractViolation, ExecutionViolation
+from ._errors import ConfigViolation, ContractViolation
 
 _T = TypeVar("_T")
-_SubjectFor = Callable[[str, str | None], str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Envelope:
+    """How the events of one output are addressed."""
+
+    contract: VersionedArvoContract[Any] | None  # that describes the data; None when none does
+    domains: Sequence[str | None]  # where to when the output itself does not say
+    to: str
+    redirectto: str | None
+    parentid: str
+    subject: str | Callable[[str, str | None], str]  # or made from an event's id and domain
 
 
 def as_emits(returned: object, *, where: str) -> list[Emit]:
@@ -101,17 +113,15 @@ class Emission:
         """
         event = self._event
         payload = self._contract.emits.get(item.type)
-        return self._build(
-            item,
-            payload=payload,
+        envelope = _Envelope(
             contract=None if payload is None else self._contract,
-            known=[self._contract],
             domains=domains,
             to=item.to or event.redirectto or event.source,
             redirectto=item.redirectto,
             parentid=event.id,
             subject=event.subject,
         )
+        return self._build(item, payload, envelope, known=(self._contract,))
 
     def request(
         self,
@@ -132,19 +142,18 @@ class Emission:
                 f"{item.type} completes {self._source}; return it as output=Complete(...)"
             )
         contract = services.get(item.type)
-        if contract is not None and isinstance(contract.accepts, InitPayload):
-            return self._request_child(item, contract, contract.accepts, domains)
-        return self._build(
-            item,
-            payload=None if contract is None else contract.accepts,
+        envelope = _Envelope(
             contract=contract,
-            known=list(services.values()),
             domains=domains,
             to=item.to or item.type,
             redirectto=_else(item.redirectto, self._source),
             parentid=self._event.id,
             subject=self._event.subject,
         )
+        if contract is not None and isinstance(contract.accepts, InitPayload):
+            return self._request_child(item, contract, contract.accepts, envelope)
+        payload = None if contract is None else contract.accepts
+        return self._build(item, payload, envelope, known=tuple(services.values()))
 
     def completion(
         self,
@@ -161,23 +170,22 @@ class Emission:
             ConfigViolation: No domain is left, two outputs have one id, or it is awaited already.
         """
         ((event_type, payload),) = self._contract.emits.items()
-        return self._build(
-            Emit(
-                event_type,
-                result.data,
-                id=result.id,
-                domain=result.domain,
-                executionunits=result.executionunits,
-            ),
-            payload=payload,
+        item = Emit(
+            event_type,
+            result.data,
+            id=result.id,
+            domain=result.domain,
+            executionunits=result.executionunits,
+        )
+        envelope = _Envelope(
             contract=self._contract,
-            known=[self._contract],
             domains=domains,
             to=content.meta.get("redirectto") or content.execution.initiator,
             redirectto=self._source,
             parentid=init_event_id,
             subject=self._parent_subject or self._event.subject,
         )
+        return self._build(item, payload, envelope, known=(self._contract,))
 
     def system_error(
         self,
@@ -195,10 +203,7 @@ class Emission:
         contract = self._contract
         self._index = 0
         self._ids.clear()
-        return self._copies(
-            Emit(contract.system_error_type, {}),
-            data=contract.system_error.dump(SystemErrorData.from_exception(error)),
-            dataschema=contract.system_error_dataschema,
+        envelope = _Envelope(
             contract=contract,
             domains=domains,
             to=to,
@@ -206,116 +211,62 @@ class Emission:
             parentid=parentid,
             subject=self._parent_subject or self._event.subject,
         )
+        data = contract.system_error.dump(SystemErrorData.from_exception(error))
+        item = Emit(contract.system_error_type, data)
+        return self._copies(item, data, contract.system_error_dataschema, envelope)
 
     def _request_child(
         self,
         item: Emit,
         contract: VersionedArvoContract[Any],
         payload: InitPayload[Any],
-        domains: Sequence[str | None],
+        envelope: _Envelope,
     ) -> list[ArvoEvent]:
         """Make the event that starts a child workflow; it gets a subject of its own."""
-        redirectto = _else(item.redirectto, self._source)
         try:
             # A mapping says itself whose child it starts; a model cannot.
             own = None if isinstance(item.data, Mapping) else self._event.subject
             data = payload.to_wire(item.data, parent_subject=own)
-        except InvalidValueError as error:
+        except Exception as error:
             raise self._refusal(item, contract, error) from error
-        parent = data[PARENT_SUBJECT]
-
-        def child_subject(event_id: str, domain: str | None) -> str:
-            # Derived, so that a repeated run starts the same child.
-            execution_id = derive_id(event_id, "execution")
-            meta = {"redirectto": redirectto}
-            try:
-                if parent is None:
-                    return ArvoOrchestrationSubject.new(
-                        orchestrator=contract.type,
-                        version=contract.version,
-                        initiator=self._source,
-                        domain=domain,
-                        meta=meta,
-                        execution_id=execution_id,
-                    )
-                return ArvoOrchestrationSubject.from_parent(
-                    orchestrator=contract.type,
-                    version=contract.version,
-                    subject=parent,
-                    domain=domain,
-                    meta=meta,
-                    execution_id=execution_id,
-                )
-            except InvalidSubjectError as error:
-                raise ExecutionViolation(
-                    f"{item.type}: cannot make the child's subject from {PARENT_SUBJECT}; "
-                    f"pass this workflow's own subject or None. {error}"
-                ) from error
-
-        return self._copies(
-            item,
-            data=data,
-            dataschema=contract.dataschema,
-            contract=contract,
-            domains=domains,
-            to=item.to or item.type,
-            redirectto=redirectto,
-            parentid=self._event.id,
-            subject=child_subject,
+        envelope.subject = partial(
+            child_subject,
+            contract,
+            parent=data[PARENT_SUBJECT],
+            initiator=self._source,
+            redirectto=envelope.redirectto,
         )
+        return self._copies(item, data, contract.dataschema, envelope)
 
     def _build(
         self,
         item: Emit,
-        *,
         payload: Payload[Any] | None,
-        contract: VersionedArvoContract[Any] | None,
+        envelope: _Envelope,
+        *,
         known: Sequence[VersionedArvoContract[Any]],
-        domains: Sequence[str | None],
-        to: str,
-        redirectto: str | None,
-        parentid: str,
-        subject: str,
     ) -> list[ArvoEvent]:
+        """Make events of data that `payload` describes, or that the user answers for."""
+        contract = envelope.contract
         if payload is None or contract is None:
-            data, dataschema = _unvalidated(item, known)
-        else:
-            try:
-                data = payload.to_wire(item.data)
-            except InvalidValueError as error:
-                raise self._refusal(item, contract, error) from error
-            dataschema = contract.dataschema
-        return self._copies(
-            item,
-            data=data,
-            dataschema=dataschema,
-            contract=contract,
-            domains=domains,
-            to=to,
-            redirectto=redirectto,
-            parentid=parentid,
-            subject=subject,
-        )
+            return self._copies(item, *_unvalidated(item, known), envelope)
+        try:
+            data = payload.to_wire(item.data)
+        except Exception as error:
+            # A validator of the user's may raise anything.
+            raise self._refusal(item, contract, error) from error
+        return self._copies(item, data, contract.dataschema, envelope)
 
     def _copies(
-        self,
-        item: Emit,
-        *,
-        data: dict[str, Any],
-        dataschema: str,
-        contract: VersionedArvoContract[Any] | None,
-        domains: Sequence[str | None],
-        to: str,
-        redirectto: str | None,
-        parentid: str,
-        subject: str | _SubjectFor,
+        self, item: Emit, data: dict[str, Any], dataschema: str, envelope: _Envelope
     ) -> list[ArvoEvent]:
         """Make one event per resolved domain."""
         index, self._index = self._index, self._index + 1
+        subject = envelope.subject
         events: list[ArvoEvent] = []
         try:
             own_id = _own_id(item)
-            for domain in self._resolved(item, contract, domains):
+            for domain in self._resolved(item, envelope):
                 if own_id is None:
                     event_id = self._derived_id(index, domain)
                 else:
@@ -326,32 +277,32 @@ class Emission:
                         id=event_id,
                         source=self._source,
                         type=item.type,
-                        subject=subject if isinstance(subject, str) else subject(event_id, domain),
+                        subject=(
+                            subject if isinstance(subject, str) else subject(event_id, domain)
+                        ),
                         data=data,
                         dataschema=dataschema,
                         time=item.time,
-                        to=to,
+                        to=envelope.to,
                         accesscontrol=_else(item.accesscontrol, self._event.accesscontrol),
-                        redirectto=redirectto,
+                        redirectto=envelope.redirectto,
                         executionunits=_else(item.executionunits, self._executionunits),
                         traceparent=self._headers.traceparent,
                         tracestate=self._headers.tracestate,
-                        parentid=parentid,
+                        parentid=envelope.parentid,
                         domain=domain,
                         extensions=item.extensions,
                     )
                 )
-        except InvalidValueError as error:
-            raise self._refusal(item, contract, error) from error
+        except ViolationError:
+            raise
+        except Exception as error:
+            # Whatever an attribute was given that is not of its type ends here as well.
+            raise self._refusal(item, envelope.contract, error) from error
         return events
 
-    def _resolved(
-        self,
-        item: Emit,
-        contract: VersionedArvoContract[Any] | None,
-        defaults: Sequence[str | None],
-    ) -> Sequence[str | None]:
-        chosen = defaults if item.domain is None else item.domain
+    def _resolved(self, item: Emit, envelope: _Envelope) -> Sequence[str | None]:
+        chosen = envelope.domains if item.domain is None else item.domain
         if isinstance(chosen, str):
             chosen = (chosen,)
         if not chosen:
@@ -366,11 +317,10 @@ class Emission:
             parent_subject=self._parent_subject,
             triggering_domain=self._event.domain,
             self_domain=self._contract.domain,
-            event_domain=None if contract is None else contract.domain,
+            event_domain=None if envelope.contract is None else envelope.contract.domain,
         )
-        return list(
-            dict.fromkeys(resolve_event_domain(domain, context=context) for domain in chosen)
-        )
+        resolved = [resolve_event_domain(domain, context=context) for domain in chosen]
+        return list(dict.fromkeys(resolved)) if len(resolved) > 1 else resolved
 
     def _derived_id(self, index: int, domain: str | None) -> str:
         event = self._event
@@ -388,7 +338,7 @@ class Emission:
         self,
         item: Emit,
         contract: VersionedArvoContract[Any] | None,
-        error: InvalidValueError,
+        error: Exception,
     ) -> ContractViolation:
         schema = "no contract" if contract is None else contract.dataschema
         return ContractViolation(

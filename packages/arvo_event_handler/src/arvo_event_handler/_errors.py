@@ -139,7 +139,7 @@ class ResolveError(ArvoError):
         self, event: ArvoEvent, *, failures: Iterable[tuple[ArvoEvent, Exception]]
     ) -> None:
         self.event = event
-        self.failures = tuple(failures)
+        self.failures: tuple[tuple[ArvoEvent, Exception], ...] = tuple(failures)
         lines = [
             f"  event {failed.id!r} of type {failed.type!r}: {type(error).__name__}: {error}"
             for failed, error in self.failures

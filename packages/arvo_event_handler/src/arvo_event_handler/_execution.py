@@ -6,7 +6,6 @@ but not published stays in the record's `redelivery`. The promise: a workflow's 
 completion happen once; a service runs at least once and must be idempotent by (source, id).
 """
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,13 +14,11 @@ from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
-    ArvoError,
     ArvoEvent,
     ArvoOrchestrationSubject,
     InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
-    VersionedArvoContract,
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
@@ -37,14 +34,12 @@ from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
-from ._telemetry import ExecutionTrace, record_failure, record_lock_wait
+from ._shield import shielded
+from ._telemetry import ExecutionTrace, record_failure
 from ._workflow import StepInput, StepOutcome, Workflow
 from ._workflow_input import own_contract, read_input
 
 _logger = logging.getLogger("arvo_event_handler")
-
-# Keeps running releases from being collected when their task was cancelled.
-_releases: set[asyncio.Future[None]] = set()
 
 # What a finished workflow must still know: enough to recognise late events and repeat its end.
 _TOMBSTONE = (
@@ -69,20 +64,6 @@ class ExecutionPolicy:
             raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """One event on its way through one workflow, with what is known before user code runs."""
-
-    event: ArvoEvent
-    content: SubjectContent
-    contract: VersionedArvoContract[Any]
-    record: Record | None
-    init_event_id: str
-    parent_subject: str | None
-    emission: Emission
-    trace: ExecutionTrace
-
-
 class WorkflowExecution:
     """Runs events through one workflow over one machine memory.
 
@@ -102,6 +83,7 @@ class WorkflowExecution:
         policy: ExecutionPolicy,
     ) -> None:
         self._workflow = workflow
+        self._type = workflow.contract.type
         self._leased = isinstance(memory, ILeasedMachineMemory)
         self._memory: ILeasedMachineMemory = (
             memory
@@ -122,9 +104,9 @@ class WorkflowExecution:
             ViolationError: User code raised one.
         """
         content = _read_subject(event)
-        if content.orchestrator.name != self._workflow.contract.type:
+        if content.orchestrator.name != self._type:
             return []
-        lease = await self._acquire(event.subject)
+        lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
         committed = False
         try:
@@ -146,7 +128,7 @@ class WorkflowExecution:
             if not committed:
                 await self._release(lease)
 
-    async def _acquire(self, subject: str) -> MachineLease:
+    async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
         started = perf_counter()
         try:
             lease = await self._memory.acquire(subject)
@@ -158,18 +140,15 @@ class WorkflowExecution:
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
             ) from error
-        record_lock_wait(perf_counter() - started, source=self._workflow.contract.type)
+        trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise _contention(subject, TransactionViolationCause.LOCK_UNACQUIRED)
         return lease
 
     async def _release(self, lease: MachineLease) -> None:
         """Give a lease back, even while the task is being cancelled."""
-        release = asyncio.ensure_future(self._memory.release(lease))
-        _releases.add(release)
-        release.add_done_callback(_releases.discard)
         try:
-            await asyncio.shield(release)
+            await shielded(self._memory.release(lease))
         except Exception:
             # Whatever went wrong before matters more; the lease runs out by itself.
             _logger.warning("could not release %s", lease.machine_id, exc_info=True)
@@ -178,7 +157,7 @@ class WorkflowExecution:
         self, event: ArvoEvent, record: Record | None
     ) -> list[ArvoEvent] | None:
         """Return what to publish when the event changes nothing; None when it must be handled."""
-        is_init = event.type == self._workflow.contract.type
+        is_init = event.type == self._type
         if record is None:
             return None if is_init else []
         redelivery = _read_redelivery(record, event.subject)
@@ -194,16 +173,21 @@ class WorkflowExecution:
         content: SubjectContent,
         record: Record | None,
         trace: ExecutionTrace,
-    ) -> _Step:
+    ) -> StepInput:
         contract = own_contract(event, content, self._workflow.contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
-        return _Step(
+        service, data = read_input(event, contract=contract, services=self._workflow.services)
+        if record is None:
+            _check_parent(event, parent_subject)
+        return StepInput(
             event=event,
             content=content,
             contract=contract,
+            service=service,
+            data=data,
             record=record,
-            init_event_id=event.id if record is None else str(record["initEventId"]),
+            init_event_id=_init_event_id(event, record),
             parent_subject=parent_subject,
             emission=Emission(
                 source=contract.type,
@@ -217,32 +201,16 @@ class WorkflowExecution:
             trace=trace,
         )
 
-    async def _react(self, step: _Step) -> tuple[list[ArvoEvent], Record]:
+    async def _react(self, step: StepInput) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
-        given = read_input(step.event, contract=step.contract, services=self._workflow.services)
-        if step.record is None:
-            _check_parent(step.event, step.parent_subject)
         try:
-            outcome = await self._workflow.step(
-                StepInput(
-                    event=step.event,
-                    content=step.content,
-                    contract=step.contract,
-                    service=given.service,
-                    data=given.data,
-                    record=step.record,
-                    init_event_id=step.init_event_id,
-                    parent_subject=step.parent_subject,
-                    emission=step.emission,
-                    trace=step.trace,
-                )
-            )
+            outcome = await self._workflow.step(step)
         except Exception as error:
             raise_violation(error)
             return self._fail(step, error)
         return list(outcome.events), self._record(step, outcome)
 
-    def _record(self, step: _Step, outcome: StepOutcome) -> Record:
+    def _record(self, step: StepInput, outcome: StepOutcome) -> Record:
         outputs = [event.to_dict() for event in outcome.events]
         record: Record = {
             "executionStatus": "normal",
@@ -261,7 +229,7 @@ class WorkflowExecution:
         record[MEMBER] = self._redelivery_after(step, outputs)
         return record
 
-    def _fail(self, step: _Step, error: Exception) -> tuple[list[ArvoEvent], Record]:
+    def _fail(self, step: StepInput, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
         record_failure(step.trace.span, error)
         events = step.emission.system_error(
@@ -286,19 +254,19 @@ class WorkflowExecution:
             MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
         }
 
-    def _redelivery_after(self, step: _Step, outputs: list[dict[str, Any]]) -> Any:
+    def _redelivery_after(self, step: StepInput, outputs: list[dict[str, Any]]) -> Any:
         # Read anew: a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
-        dropped = redelivery.advance(step.event, outputs, window=self._policy.redelivery_window)
-        if dropped:
+        window = self._policy.redelivery_window
+        if redelivery.advance(step.event, outputs, window=window):
             step.trace.warn(
-                "outputs that may not have arrived were dropped from the record; "
-                "raise redelivery_window if events of this workflow get lost"
+                "outputs that may not have arrived were dropped from the record, which keeps those "
+                f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
         return redelivery.member()
 
     async def _store(
-        self, lease: MachineLease, step: _Step, events: list[ArvoEvent], record: Record
+        self, lease: MachineLease, step: StepInput, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now."""
         try:
@@ -338,12 +306,25 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
 def _read_redelivery(record: Record, subject: str) -> Redelivery:
     try:
         return Redelivery.of(record)
-    except (ArvoError, LookupError, TypeError, ValueError) as error:
-        raise TransactionViolation(
-            f"what the machine memory holds is not a workflow's record: {error!r}",
-            cause=TransactionViolationCause.READ_FAILURE,
-            subject=subject,
-        ) from error
+    except Exception as error:
+        raise _unreadable(subject, repr(error)) from error
+
+
+def _init_event_id(event: ArvoEvent, record: Record | None) -> str:
+    if record is None:
+        return event.id
+    init_event_id = record.get("initEventId")
+    if not isinstance(init_event_id, str):
+        raise _unreadable(event.subject, "its initEventId is no text")
+    return init_event_id
+
+
+def _unreadable(subject: str, why: str) -> TransactionViolation:
+    return TransactionViolation(
+        f"what the machine memory holds is not a workflow's record: {why}",
+        cause=TransactionViolationCause.READ_FAILURE,
+        subject=subject,
+    )
 
 
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:

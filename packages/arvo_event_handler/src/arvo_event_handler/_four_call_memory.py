@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from ._errors import TransactionViolation, TransactionViolationCause
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._shield import shielded
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -37,7 +38,7 @@ class FourCallMemory(ILeasedMachineMemory):
         try:
             record = await self._memory.read(machine_id)
         except BaseException as error:
-            await self._unlock(machine_id)
+            await shielded(self._unlock(machine_id))
             if not isinstance(error, Exception) or isinstance(error, TransactionViolation):
                 raise
             raise TransactionViolation(

@@ -9,12 +9,10 @@ from opentelemetry.trace import Span
 from typing_extensions import override
 
 from arvo_core import (
-    WILDCARD_VERSION,
     ArvoContract,
     ArvoEvent,
     ArvoSpanKind,
     DataSchema,
-    InvalidDataError,
     UnknownVersionError,
     VersionedArvoContract,
     is_wildcard_version,
@@ -24,8 +22,9 @@ from ._domain import EmissionDomains
 from ._emission import Emission, as_emits
 from ._emit import Outputs
 from ._errors import ConfigViolation, ContractViolation, raise_violation
+from ._event_data import parse_data
 from ._handler_functions import check_functions
-from ._telemetry import ExecutionTrace, execution_span, observed, record_failure, untraced
+from ._telemetry import ExecutionTelemetry, ExecutionTrace, record_failure
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -67,8 +66,27 @@ class HandlerDomain:
     """The event's."""
 
 
+class Addressed:
+    """What every input of a user's function tells of the handler it runs in."""
+
+    __slots__ = ()
+
+    event: ArvoEvent
+    contract: VersionedArvoContract[Any]
+
+    @property
+    def source(self) -> str:
+        """The handler's own address."""
+        return self.contract.type
+
+    @property
+    def domain(self) -> HandlerDomain:
+        """The domains in play."""
+        return HandlerDomain(self=self.contract.domain, event=self.event.domain)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerInput(Generic[A_co]):
+class HandlerInput(Addressed, Generic[A_co]):
     """What a handler function receives."""
 
     event: ArvoEvent
@@ -77,10 +95,6 @@ class HandlerInput(Generic[A_co]):
     """Its data, parsed by the contract: defaults filled in, values converted."""
     contract: VersionedArvoContract[Any]
     """The contract version that applies."""
-    source: str
-    """The handler's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
 
@@ -140,6 +154,9 @@ class ArvoEventHandler(IArvoEventHandler):
         """The cost of an output that names none."""
         self._functions = dict(handler)
         self._domains = domains or EmissionDomains()
+        self._telemetry = ExecutionTelemetry(
+            label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
+        )
 
     @property
     @override
@@ -174,23 +191,11 @@ class ArvoEventHandler(IArvoEventHandler):
             ContractViolation: The data, the data schema or an output does not match the contract.
             ViolationError: The function raised one.
         """
-        if not observed():
-            return await self._execute(event, untraced(event))
-        with execution_span(
-            event,
-            name=f"Handler<{self.contract.uri}>@<{event.type}>",
-            source=self.source,
-            contract_uri=self.contract.uri,
-            kind=ArvoSpanKind.EVENT_HANDLER,
-            parent=parent,
-        ) as trace:
-            events = await self._execute(event, trace)
-            trace.emitted(events)
-            return events
+        return await self._telemetry.watch(event, self._execute, parent=parent)
 
     async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         contract = self._contract_of(event, trace)
-        data = _parsed(event, contract)
+        data = parse_data(event, contract, contract.accepts)
         emission = Emission(
             source=self.source,
             contract=contract,
@@ -202,8 +207,6 @@ class ArvoEventHandler(IArvoEventHandler):
             event=event,
             data=data,
             contract=contract,
-            source=self.source,
-            domain=HandlerDomain(self=self.contract.domain, event=event.domain),
             span=trace.span,
         )
         try:
@@ -239,7 +242,7 @@ class ArvoEventHandler(IArvoEventHandler):
                 f"event {event.id!r} of type {event.type!r} is described by "
                 f"{event.dataschema!r}, which is not contract {contract.uri!r}"
             )
-        if schema.version == WILDCARD_VERSION or is_wildcard_version(schema.version):
+        if is_wildcard_version(schema.version):
             return contract.version("latest")
         try:
             return contract.version(schema.version)
@@ -249,13 +252,3 @@ class ArvoEventHandler(IArvoEventHandler):
     @override
     def __repr__(self) -> str:
         return f"ArvoEventHandler({self.contract!r})"
-
-
-def _parsed(event: ArvoEvent, contract: VersionedArvoContract[Any]) -> Any:
-    try:
-        return contract.accepts.parse(event.data)
-    except InvalidDataError as error:
-        raise ContractViolation(
-            f"event {event.id!r} of type {event.type!r} does not match "
-            f"{contract.dataschema!r}: {error}"
-        ) from error

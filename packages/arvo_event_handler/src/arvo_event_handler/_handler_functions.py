@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
+from typing_extensions import TypeIs
+
 from arvo_core import ArvoContract, SemanticVersion
 
 from ._errors import InvalidHandlerError
@@ -69,12 +71,16 @@ def _check_annotation(
     except NameError:
         return
     for kind in annotated:
-        comparable = isinstance(kind, type) and isinstance(payload.kind, type)
-        if comparable and kind is not payload.kind:
+        if _is_class(kind) and _is_class(payload.kind) and not issubclass(payload.kind, kind):
             raise InvalidHandlerError(
                 f"{where}: {getattr(function, '__name__', function)} is annotated "
                 f"{wrapper.__name__}[{kind.__name__}], but the contract accepts {payload.name}"
             )
+
+
+def _is_class(kind: object) -> TypeIs[type]:
+    # `Any` and `list[int]` are no classes to compare, though the former is an instance of `type`.
+    return isinstance(kind, type) and kind is not Any and not get_args(kind)
 
 
 def _is_async(function: object) -> bool:

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from arvo_core import ArvoEvent
 
 from ._memory import Record
+from ._record_codec import decode_record, encode_record
 
 MEMBER = "redelivery"
 """The record's member this lives in."""
@@ -157,11 +158,12 @@ def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
     if consumed is None:
         return Redelivery(seen, [])
     own = event_hash(consumed["source"], consumed["id"])
-    outputs = [output for output in events.get("produced") or [] if not expected.get(output["id"])]
+    outputs = list(events.get("produced") or [])
     steps = [_Step(own, outputs, answered=False)] if outputs else []
     return Redelivery([*seen, own], steps)
 
 
 def without_redelivery(record: Record) -> Record:
-    """Return the record as users may see it: without their state and without this member."""
-    return {name: value for name, value in record.items() if name not in {MEMBER, "state$$"}}
+    """Copy a record as users may see it: without their state and without this member."""
+    seen = {name: value for name, value in record.items() if name not in {MEMBER, "state$$"}}
+    return decode_record(encode_record(seen))

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from arvo_core import (
     ArvoEvent,
     ContractVersion,
+    DataSchema,
     OrchestratorVersion,
     SimpleVersion,
     SystemErrorData,
@@ -20,7 +21,9 @@ from arvo_core import (
 
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation
-from ._handler import HandlerDomain
+from ._handler import Addressed
+from ._memory import Record
+from ._redelivery import without_redelivery
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -28,7 +31,7 @@ E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Generic[A_co]):
+class Start(Addressed, Generic[A_co]):
     """The workflow begins."""
 
     event: ArvoEvent
@@ -37,16 +40,12 @@ class Start(Generic[A_co]):
     """Its data, parsed by the contract."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    source: str
-    """The workflow's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply(Generic[C_co]):
+class Reply(Addressed, Generic[C_co]):
     """A service answered."""
 
     context: C_co
@@ -59,20 +58,20 @@ class Reply(Generic[C_co]):
     """The data when the answer is a service's system error; None when the service succeeded."""
     collected: Mapping[str, Sequence[ArvoEvent]]
     """Answers to the latest requests by event type, in the order of the requests; this one too."""
-    metadata: Mapping[str, JsonValue]
-    """The workflow's record before this event, without the context."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    source: str
-    """The workflow's own address."""
-    domain: HandlerDomain
-    """The domains in play."""
     span: Span
     """The execution's span; non-recording when nothing is traced."""
     services: Mapping[str, VersionedArvoContract[Any]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     """The workflow's services, by the event type they accept."""
+    _record: Record = field(default_factory=dict, repr=False)
+
+    @property
+    def metadata(self) -> Mapping[str, JsonValue]:
+        """The workflow's record before this event, without the context; a copy, made when read."""
+        return without_redelivery(self._record)
 
     @overload
     def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
@@ -105,7 +104,11 @@ class Reply(Generic[C_co]):
             known = ", ".join(service.emits) or "nothing"
             raise ConfigViolation(f"{service.dataschema}: name one of the types it emits: {known}")
         payload = service.emits[types[0]]
-        return [payload.parse(event.data) for event in self.collected.get(types[0], ())]
+        return [
+            payload.parse(event.data)
+            for event in self.collected.get(types[0], ())
+            if _describes(service, event)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +121,9 @@ class Step(Generic[C_co]):
     """Requests to services and child workflows. Any request resets what is collected."""
     output: Complete | None = None
     """The result, which ends the workflow; None goes on."""
+
+
+def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:
+    """Tell whose event it is, as two services may emit one type."""
+    schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+    return schema is not None and schema.uri == service.uri

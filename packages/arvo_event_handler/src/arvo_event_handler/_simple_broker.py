@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -115,11 +115,7 @@ class SimpleEventBroker:
 
         An event caused by one of a tree being worked off joins that tree and returns at once.
         """
-        for tree in self._trees:
-            if event.parentid in tree.ids:
-                tree.add(event)
-                return
-        await self._work_off(_CausalTree(event, answer_to=None))
+        await self._publish(event, self._trees)
 
     async def resolve(self, event: ArvoEvent, *, answer_to: str | None = None) -> ArvoEvent | None:
         """Handle an event and all that comes of it, and return the answer.
@@ -148,6 +144,14 @@ class SimpleEventBroker:
             raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
         return tree.answer
 
+    async def _publish(self, event: ArvoEvent, candidates: Sequence[_CausalTree]) -> None:
+        """Let an event join the first tree that caused it, or become one of its own."""
+        for tree in candidates:
+            if event.parentid in tree.ids:
+                tree.add(event)
+                return
+        await self._work_off(_CausalTree(event, answer_to=None))
+
     async def _work_off(self, tree: _CausalTree) -> None:
         self._trees.append(tree)
         try:
@@ -158,10 +162,11 @@ class SimpleEventBroker:
 
     async def _carry(self, event: ArvoEvent, tree: _CausalTree) -> None:
         """Bring one event where it wants to go."""
-        if event.to == tree.answer_to and event.domain is None:
+        address = event.to or event.type
+        if address == tree.answer_to:
             tree.answer = tree.answer or event
             return
-        handler = self._handlers.get(event.to or event.type)
+        handler = self._handlers.get(address)
         try:
             if handler is None:
                 raise UnroutableError(event)
@@ -197,8 +202,13 @@ class SimpleEventBroker:
                 event.domain,
             )
             return
+
+        async def publish(reply: ArvoEvent) -> None:
+            # Equal requests cause equal events: what comes back belongs to the tree that asked.
+            await self._publish(reply, [tree, *self._trees])
+
         try:
-            await self._on_domained_event(event, self.publish)
+            await self._on_domained_event(event, publish)
         except Exception as error:
             await self._fail(event, error, tree)
 

@@ -1,10 +1,10 @@
 """The plain machine memory: a dict in the process."""
 
-from pydantic_core import from_json, to_json
 from typing_extensions import override
 
 from ._errors import TransactionViolation, TransactionViolationCause
 from ._memory import IMachineMemory, Record
+from ._record_codec import decode_record, encode_record
 
 
 class SimpleMachineMemory(IMachineMemory):
@@ -28,18 +28,18 @@ class SimpleMachineMemory(IMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         stored = self._records.get(_checked(machine_id))
-        return None if stored is None else from_json(stored)
+        return None if stored is None else decode_record(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        expected = None if previous is None else to_json(previous)
+        expected = None if previous is None else encode_record(previous)
         if self._records.get(_checked(machine_id)) != expected:
             raise TransactionViolation(
                 "the record was written by somebody else since it was read; deliver again",
                 cause=TransactionViolationCause.VERSION_MOVED,
                 subject=machine_id,
             )
-        self._records[machine_id] = to_json(record, inf_nan_mode="constants")
+        self._records[machine_id] = encode_record(record)
 
     @override
     async def lock(self, machine_id: str) -> bool:

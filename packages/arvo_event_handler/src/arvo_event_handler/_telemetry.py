@@ -3,7 +3,7 @@
 With no SDK installed nothing is made at all; the incoming trace context is only carried on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,6 +17,7 @@ from arvo_core import (
     ARVO_CONTRACT_URI,
     ARVO_SPAN_KIND,
     OPENINFERENCE_SPAN_KIND,
+    ArvoContract,
     ArvoEvent,
     ArvoSpanKind,
     OpenInferenceSpanKind,
@@ -29,6 +30,7 @@ from arvo_core import (
 
 _SCOPE = "arvo_event_handler"
 
+_metrics_state = getattr(metrics, "_internal", None)
 _meter = metrics.get_meter(_SCOPE)
 _executions = _meter.create_counter(
     "arvo.executions", description="Events handled, by source and outcome."
@@ -41,7 +43,8 @@ _lock_wait = _meter.create_histogram(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would triple the cost of making one for every event.
+@dataclass(slots=True, kw_only=True)
 class ExecutionTrace:
     """The telemetry of one execution."""
 
@@ -49,6 +52,8 @@ class ExecutionTrace:
     """Non-recording when nothing is traced."""
     headers: TraceHeaders
     """What outgoing events carry on."""
+    observed: bool
+    """Whether an SDK is installed, so that telemetry goes somewhere."""
 
     def warn(self, message: str) -> None:
         """Leave a warning on the span."""
@@ -61,69 +66,78 @@ class ExecutionTrace:
             for index, event in enumerate(events):
                 self.span.set_attributes(_prefixed(f"emittables.{index}", event))
 
-
-def untraced(event: ArvoEvent) -> ExecutionTrace:
-    """Return the telemetry of an execution nobody watches."""
-    return ExecutionTrace(
-        span=INVALID_SPAN, headers=TraceHeaders(event.traceparent, event.tracestate)
-    )
+    def lock_acquired(self, seconds: float, *, source: str) -> None:
+        """Measure how long acquiring a workflow took."""
+        if self.observed:
+            _lock_wait.record(seconds * 1000, {"arvo.source": source})
 
 
-def observed() -> bool:
-    """Tell whether an SDK is installed, so that telemetry would go somewhere."""
-    return tracing_enabled() or _measuring()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionTelemetry:
+    """Watches the executions of one handler."""
 
+    label: str
+    """What spans call the handler."""
+    contract: ArvoContract
+    """The handler's contract."""
+    kind: ArvoSpanKind
+    """Which part of Arvo executes."""
 
-@contextmanager
-def execution_span(
-    event: ArvoEvent,
-    *,
-    name: str,
-    source: str,
-    contract_uri: str,
-    kind: ArvoSpanKind,
-    parent: Context | None,
-) -> Iterator[ExecutionTrace]:
-    """Make one current span around an execution and count it.
+    async def watch(
+        self,
+        event: ArvoEvent,
+        execute: Callable[[ArvoEvent, ExecutionTrace], Awaitable[list[ArvoEvent]]],
+        *,
+        parent: Context | None,
+    ) -> list[ArvoEvent]:
+        """Execute an event within one current span and count it; just execute without an SDK.
 
-    Args:
-        event: The event being handled.
-        name: The span's name.
-        source: The handler.
-        contract_uri: The handler's contract.
-        kind: Which part of Arvo executes.
-        parent: The context to attach to. None: the event's trace, else the current span.
-    """
-    headers = TraceHeaders(event.traceparent, event.tracestate)
-    context = trace_context(headers) if parent is None else parent
-    openinference = (
-        OpenInferenceSpanKind.TOOL
-        if kind is ArvoSpanKind.EVENT_HANDLER
-        else OpenInferenceSpanKind.CHAIN
-    )
-    started = perf_counter()
-    outcome = "ok"
-    tracer = trace.get_tracer(_SCOPE)
-    with tracer.start_as_current_span(name, context=context, kind=SpanKind.PRODUCER) as span:
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    ARVO_SPAN_KIND: str(kind),
-                    OPENINFERENCE_SPAN_KIND: str(openinference),
-                    ARVO_CONTRACT_URI: contract_uri,
-                    **_prefixed("to_process.0", event),
-                }
-            )
-        own = current_trace_headers()
-        try:
-            yield ExecutionTrace(span=span, headers=own if own.traceparent else headers)
-        except BaseException as error:
-            outcome = "violation" if isinstance(error, ViolationError) else "error"
-            raise
-        finally:
-            labels = {"arvo.source": source, "arvo.outcome": outcome}
-            _executions.add(1, labels)
-            _duration.record((perf_counter() - started) * 1000, labels)
+        Args:
+            event: The event being handled.
+            execute: Handles it and returns the outgoing events.
+            parent: The context to attach to. None: the event's trace, else the current span.
+        """
+        headers = TraceHeaders(event.traceparent, event.tracestate)
+        if not (tracing_enabled() or _measuring()):
+            unwatched = ExecutionTrace(span=INVALID_SPAN, headers=headers, observed=False)
+            return await execute(event, unwatched)
+        with self._span(event, headers, parent) as watched:
+            events = await execute(event, watched)
+            watched.emitted(events)
+            return events
+
+    @contextmanager
+    def _span(
+        self, event: ArvoEvent, headers: TraceHeaders, parent: Context | None
+    ) -> Iterator[ExecutionTrace]:
+        started = perf_counter()
+        outcome = "ok"
+        with trace.get_tracer(_SCOPE).start_as_current_span(
+            f"{self.label}<{self.contract.uri}>@<{event.type}>",
+            context=trace_context(headers) if parent is None else parent,
+            kind=SpanKind.PRODUCER,
+        ) as span:
+            if span.is_recording():
+                span.set_attributes(
+                    {
+                        ARVO_SPAN_KIND: str(self.kind),
+                        OPENINFERENCE_SPAN_KIND: str(OpenInferenceSpanKind.CHAIN),
+                        ARVO_CONTRACT_URI: self.contract.uri,
+                        **_prefixed("to_process.0", event),
+                    }
+                )
+            own = current_trace_headers()
+            try:
+                yield ExecutionTrace(
+                    span=span, headers=own if own.traceparent else headers, observed=True
+                )
+            except BaseException as error:
+                outcome = "violation" if isinstance(error, ViolationError) else "error"
+                raise
+            finally:
+                labels = {"arvo.source": self.contract.type, "arvo.outcome": outcome}
+                _executions.add(1, labels)
+                _duration.record((perf_counter() - started) * 1000, labels)
 
 
 def record_failure(span: Span, error: BaseException) -> None:
@@ -133,13 +147,11 @@ def record_failure(span: Span, error: BaseException) -> None:
         span.set_status(Status(StatusCode.ERROR, str(error)))
 
 
-def record_lock_wait(seconds: float, *, source: str) -> None:
-    """Measure how long acquiring a workflow took."""
-    if _measuring():
-        _lock_wait.record(seconds * 1000, {"arvo.source": source})
-
-
 def _measuring() -> bool:
+    # As `tracing_enabled` does, and for the same reason. A provider that the environment names
+    # was installed when `_meter` was made.
+    if getattr(_metrics_state, "_METER_PROVIDER", ...) is None:
+        return False
     # The API has no public test for "no SDK"; its own stand-ins all live below this name.
     return not type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
 

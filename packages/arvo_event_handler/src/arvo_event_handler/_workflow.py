@@ -12,7 +12,8 @@ from ._memory import Record
 from ._telemetry import ExecutionTrace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, here and below, which would triple the cost of making one for every event.
+@dataclass(slots=True, kw_only=True)
 class StepInput:
     """One event that a workflow must react to, already known to be new and addressed to it."""
 
@@ -38,7 +39,7 @@ class StepInput:
     """The execution's telemetry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StepOutcome:
     """How a workflow reacted."""
 

@@ -1,15 +1,12 @@
 """Decides which contract describes an event sent to a workflow, and parses its data by it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
     DataSchema,
-    InvalidDataError,
-    Payload,
     SemanticVersion,
     SubjectContent,
     UnknownVersionError,
@@ -18,10 +15,10 @@ from arvo_core import (
 )
 
 from ._errors import ConfigViolation, ContractViolation
+from ._event_data import parse_data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowInput:
+class WorkflowInput(NamedTuple):
     """An event's data and the contract that describes it."""
 
     service: VersionedArvoContract[Any] | None
@@ -94,7 +91,7 @@ def read_input(
     """
     if event.type == contract.type:
         _check_schema(event, [contract])
-        return WorkflowInput(service=None, data=_parse(event, contract, contract.accepts))
+        return WorkflowInput(service=None, data=parse_data(event, contract, contract.accepts))
     emitters = [
         service
         for service in services.values()
@@ -108,13 +105,23 @@ def read_input(
         )
     service = _check_schema(event, emitters)
     payload = service.emits.get(event.type, service.system_error)
-    return WorkflowInput(service=service, data=_parse(event, service, payload))
+    return WorkflowInput(service=service, data=parse_data(event, service, payload))
 
 
 def _check_schema(
     event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
 ) -> VersionedArvoContract[Any]:
     """Return the contract that the event's data schema names."""
+    for contract in contracts:
+        if event.dataschema == contract.dataschema:
+            return contract
+    return _check_other_schema(event, contracts)
+
+
+def _check_other_schema(
+    event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
+) -> VersionedArvoContract[Any]:
+    """Accept the wildcard version and other spellings of a version."""
     where = f"event {event.id!r} of type {event.type!r}"
     schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
     if schema is None:
@@ -137,13 +144,3 @@ def _check_schema(
 
 def _same(left: str, right: str) -> bool:
     return left == right or SemanticVersion.parse(left) == SemanticVersion.parse(right)
-
-
-def _parse(event: ArvoEvent, contract: VersionedArvoContract[Any], payload: Payload[Any]) -> Any:
-    try:
-        return payload.parse(event.data)
-    except InvalidDataError as error:
-        raise ContractViolation(
-            f"event {event.id!r} of type {event.type!r} does not match "
-            f"{contract.dataschema!r}: {error}"
-        ) from error

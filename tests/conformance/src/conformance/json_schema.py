@@ -26,8 +26,12 @@ def _value(schema: Any, definitions: Mapping[str, Any]) -> Any:
         match name:
             case _ if name in _DROPPED:
                 continue
-            case "additionalProperties" if isinstance(value, bool):
+            case "additionalProperties" if isinstance(value, bool) or value == {}:
                 continue
+            case "items" if value == {}:
+                continue
+            case "pattern":
+                kept[name] = value.replace(r"\/", "/")
             case "required":
                 if value:
                     kept[name] = sorted(value)
@@ -58,13 +62,21 @@ def _with_constants(schema: dict[str, Any]) -> dict[str, Any]:
     if values is None:
         return schema
     kept = {name: value for name, value in schema.items() if name not in ("const", "enum", "type")}
-    return kept | {"enum": _sorted(values)}
+    return kept | ({"type": "null"} if values == [None] else {"enum": _sorted(values)})
 
 
 def _with_alternatives(schema: dict[str, Any]) -> dict[str, Any]:
     options = _options(schema)
     if options is None:
         return schema
+    for option in options:
+        if "default" in option:
+            schema = {"default": option["default"], **schema}
+    options = [
+        {name: value for name, value in option.items() if name != "default"}
+        for option in options
+        if option != {"not": {}}
+    ]
     enums = [option["enum"] for option in options if set(option) == {"enum"}]
     others = [option for option in options if set(option) != {"enum"}]
     if enums:

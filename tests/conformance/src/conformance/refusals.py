@@ -66,7 +66,7 @@ def _same_paths(
 
 def _same_violation(expected: Mapping[str, Any], raised: BaseException) -> None:
     _expect(isinstance(raised, ViolationError), "a violation", raised)
-    name = expected["type"]
+    name = expected.get("type") or expected["kind"].removeprefix("ViolationError<").rstrip(">")
     ours = _violation_name(raised)
     _expect(ours == name, f"a violation of type {name}", raised)
     if "cause" in expected:

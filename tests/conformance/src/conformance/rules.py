@@ -63,8 +63,11 @@ def throw(description: Mapping[str, Any], environment: Mapping[str, object]) -> 
 def outputs(returned: Any) -> Any:
     """Turn what a service's rule returned into what our API takes.
 
-    What is no output there is passed on as it is: refusing it is not the runner's business.
+    What is falsy there is nothing here. What is no output is passed on as it is: refusing it is
+    not the runner's business.
     """
+    if not truth(returned):
+        return None
     if isinstance(returned, list):
         return [emit(item) for item in returned]
     return emit(returned)

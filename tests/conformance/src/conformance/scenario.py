@@ -63,10 +63,11 @@ class Scenario:
         expected = self._expected["ok"]
         self._comparison.same(expected["unit"], describe(handler), "unit")
         emitted: list[list[dict[str, Any]]] = []
-        for position, step in enumerate(self._given["steps"]):
+        steps = zip(self._given["steps"], expected["steps"], strict=True)
+        for position, (step, expected_step) in enumerate(steps):
             self._memory.begin_step(step.get("faults", {}))
             event = _event(with_references(step["event"], emitted))
-            shown = with_references(expected["steps"][position], emitted)
+            shown = with_references(expected_step, emitted)
             emitted.append(await self._same_result(handler, event, shown["result"], position))
             self._same_memory(shown, position)
 

@@ -6,11 +6,14 @@ from typing import Any
 from arvo_event_handler import Complete, Step
 
 from .arguments import event_id
+from .javascript import truth
 from .rules import emit
 
 
 def step(returned: Any) -> Any:
-    """Turn what a resumable's rule returned into what our API takes."""
+    """Turn what a resumable's rule returned into what our API takes; what is falsy is nothing."""
+    if not truth(returned):
+        return None
     if not isinstance(returned, Mapping):
         return returned
     members: dict[str, Any] = {}
@@ -18,7 +21,7 @@ def step(returned: Any) -> Any:
         members["context"] = returned["context"]
     if returned.get("services"):
         members["services"] = [_request(item) for item in returned["services"]]
-    if returned.get("output") is not None:
+    if truth(returned.get("output")):
         members["output"] = _complete(returned["output"])
     return Step(**members)
 

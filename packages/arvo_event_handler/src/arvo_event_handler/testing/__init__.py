@@ -8,12 +8,9 @@ what was reported to OpenTelemetry; they need the extra `arvo-event-handler[test
 from ._expectation import ExpectedError, ExpectedEvent
 from ._fake_clock import FakeClock
 from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, StepInput
-from ._machine_memory_suite import (
-    ConnectMachineMemory,
-    MachineMemorySuite,
-    SharedMachineMemorySuite,
-)
+from ._machine_memory_suite import MachineMemorySuite
 from ._metric_recorder import MetricRecorder, RecordedMetric
+from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
 from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 

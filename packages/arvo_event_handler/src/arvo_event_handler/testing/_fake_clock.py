@@ -238,7 +238,7 @@ class FakeClock(Clock):
 
     def _fire(self, due: timedelta) -> None:
         """Fire what is due at one moment, and stand at it."""
-        self._elapsed = max(self._elapsed, due)
+        self._elapsed = due
         while self._next_due() == due:
             timer = heappop(self._timers)
             timer.context.run(timer.callback)

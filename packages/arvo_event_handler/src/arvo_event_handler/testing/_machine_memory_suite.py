@@ -1,17 +1,14 @@
 """What every machine memory must do, as tests to subclass."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Coroutine
 from functools import cache
-from typing import TypeAlias
 
 from arvo_core import ArvoOrchestrationSubject
 from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
 from arvo_event_handler._memory import IMachineMemory, Record
 
-ConnectMachineMemory: TypeAlias = Callable[[], AbstractAsyncContextManager[IMachineMemory]]
-"""Makes one more client of the same data, as another process would; closes it at the end."""
+from ._refusal import refuses, wins
 
 _CONTENDERS = 50
 
@@ -69,11 +66,13 @@ class MachineMemorySuite:
 
     async def test_booleans_and_null_keep_their_type(self, memory: IMachineMemory) -> None:
         """True is not 1, and a member that is null is not a missing one."""
-        await memory.write("order-7", {"yes": True, "no": False, "none": None, "one": 1}, None)
+        written: Record = {"yes": True, "no": False, "none": None, "one": 1}
+        await memory.write("order-7", written, None)
         record = await memory.read("order-7")
         assert record is not None
-        assert "none" in record
-        assert [repr(value) for value in record.values()] == ["True", "False", "None", "1"]
+        assert {name: repr(value) for name, value in record.items()} == {
+            name: repr(value) for name, value in written.items()
+        }
 
     async def test_an_empty_record_is_not_a_missing_one(self, memory: IMachineMemory) -> None:
         """`{}` was written, so the workflow ran."""
@@ -143,13 +142,13 @@ class MachineMemorySuite:
     ) -> None:
         """With a cause that says that trying again cannot help."""
         refused = TransactionViolationCause.INVALID_SUBJECT
-        with _raises(refused, by="read"):
+        with refuses(refused, by="read"):
             await memory.read("")
-        with _raises(refused, by="write"):
+        with refuses(refused, by="write"):
             await memory.write("", {"count": 1}, None)
-        with _raises(refused, by="lock"):
+        with refuses(refused, by="lock"):
             await memory.lock("")
-        with _raises(refused, by="unlock"):
+        with refuses(refused, by="unlock"):
             await memory.unlock("")
 
     async def test_a_long_machine_id_works(self, memory: IMachineMemory) -> None:
@@ -199,14 +198,14 @@ class MachineMemorySuite:
         await memory.write("order-7", {"by": {"name": "nobody"}}, None)
         stale = await memory.read("order-7")
         await memory.write("order-7", {"by": {"name": "first"}}, stale)
-        with _raises(TransactionViolationCause.VERSION_MOVED, by="write"):
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="write"):
             await memory.write("order-7", {"by": {"name": "second"}}, stale)
         assert await memory.read("order-7") == {"by": {"name": "first"}}
 
     async def test_a_second_first_write_is_refused(self, memory: IMachineMemory) -> None:
         """Two that both saw nothing cannot both start the workflow."""
         await memory.write("order-7", {"by": "first"}, None)
-        with _raises(TransactionViolationCause.VERSION_MOVED, by="write"):
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="write"):
             await memory.write("order-7", {"by": "second"}, None)
         assert await memory.read("order-7") == {"by": "first"}
 
@@ -214,7 +213,7 @@ class MachineMemorySuite:
         self, memory: IMachineMemory
     ) -> None:
         """Whoever read a record that was cleaned up since does not bring it back."""
-        with _raises(TransactionViolationCause.VERSION_MOVED, by="write"):
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="write"):
             await memory.write("order-7", {"count": 2}, {"count": 1})
         assert await memory.read("order-7") is None
 
@@ -233,7 +232,7 @@ class MachineMemorySuite:
         """All read the same record and write at once; the others are told so."""
         await memory.write("order-7", {"by": -1}, None)
         won = await asyncio.gather(
-            *(_wins(memory, {"by": number}, {"by": -1}) for number in range(_CONTENDERS))
+            *(wins(memory, {"by": number}, {"by": -1}) for number in range(_CONTENDERS))
         )
         assert won.count(True) == 1
         assert await memory.read("order-7") == {"by": won.index(True)}
@@ -304,7 +303,7 @@ class MachineMemorySuite:
         assert await memory.lock("order-7")
         await memory.write("order-7", {"count": 1}, None)
         assert not await memory.lock("order-7")
-        assert not await _wins(memory, {"count": 2}, None)
+        assert not await wins(memory, {"count": 2}, None)
         assert not await memory.lock("order-7")
 
     async def test_a_cancelled_lock_can_be_given_back(self, memory: IMachineMemory) -> None:
@@ -324,127 +323,9 @@ class MachineMemorySuite:
         assert await memory.lock("order-7")
 
 
-class SharedMachineMemorySuite:
-    """What a memory must do whose data several processes share, one test for each promise.
-
-    Subclass it beside `MachineMemorySuite` and supply a fixture `connect`: a function that makes
-    one more client of the same data, as another process would have it. The data is empty at the
-    start of each test and outlives its clients until the end of the test.
-
-    Example:
-        ```python
-        class TestMySharedMemory(SharedMachineMemorySuite):
-            @pytest.fixture
-            def connect(self, url: str) -> ConnectMachineMemory:
-                return lambda: MyMemory.connect(url)
-        ```
-    """
-
-    async def test_a_client_sees_what_another_wrote(self, connect: ConnectMachineMemory) -> None:
-        """At once, and when it is written again."""
-        async with connect() as first, connect() as second:
-            await first.write("order-7", {"count": 1}, None)
-            assert await second.read("order-7") == {"count": 1}
-            await first.write("order-7", {"count": 2}, {"count": 1})
-            assert await second.read("order-7") == {"count": 2}
-
-    async def test_a_record_survives_its_writer(self, connect: ConnectMachineMemory) -> None:
-        """A client that comes after the writer has closed finds it."""
-        async with connect() as first:
-            await first.write("order-7", {"count": 1}, None)
-        async with connect() as second:
-            assert await second.read("order-7") == {"count": 1}
-
-    async def test_closing_a_client_leaves_the_others_working(
-        self, connect: ConnectMachineMemory
-    ) -> None:
-        """Each client has its own connection to close."""
-        async with connect() as first:
-            async with connect() as second:
-                await second.write("order-7", {"count": 1}, None)
-            assert await first.read("order-7") == {"count": 1}
-            assert await first.lock("order-7")
-
-    async def test_a_write_over_another_clients_record_is_refused(
-        self, connect: ConnectMachineMemory
-    ) -> None:
-        """The check is made where the data is, not in what a client remembers."""
-        async with connect() as first, connect() as second:
-            await first.write("order-7", {"by": "nobody"}, None)
-            stale = await first.read("order-7")
-            await second.write("order-7", {"by": "second"}, await second.read("order-7"))
-            with _raises(TransactionViolationCause.VERSION_MOVED, by="write"):
-                await first.write("order-7", {"by": "first"}, stale)
-            assert await first.read("order-7") == {"by": "second"}
-
-    async def test_exactly_one_of_many_clients_wins_a_write(
-        self, connect: ConnectMachineMemory
-    ) -> None:
-        """All read the same record and write at once."""
-        async with connect() as first, connect() as second, connect() as third:
-            await first.write("order-7", {"by": -1}, None)
-            writers = [first, second, third] * 5
-            won = await asyncio.gather(
-                *(_wins(each, {"by": number}, {"by": -1}) for number, each in enumerate(writers))
-            )
-            assert won.count(True) == 1
-            assert await third.read("order-7") == {"by": won.index(True)}
-
-    async def test_a_lock_excludes_other_clients(self, connect: ConnectMachineMemory) -> None:
-        """Until its holder gives it back."""
-        async with connect() as first, connect() as second:
-            assert await first.lock("order-7")
-            assert not await second.lock("order-7")
-            assert await first.unlock("order-7") is True
-            assert await second.lock("order-7")
-
-    async def test_only_one_of_many_clients_gets_the_lock(
-        self, connect: ConnectMachineMemory
-    ) -> None:
-        """When all ask at once."""
-        async with connect() as first, connect() as second, connect() as third:
-            won = await asyncio.gather(
-                *(each.lock("order-7") for each in [first, second, third] * 5)
-            )
-            assert won.count(True) == 1
-
-    async def test_a_client_cannot_unlock_what_another_holds(
-        self, connect: ConnectMachineMemory
-    ) -> None:
-        """There is nothing of its own to release, which is True; the lock stays held."""
-        async with connect() as first, connect() as second:
-            assert await first.lock("order-7")
-            assert await second.unlock("order-7") is True
-            assert not await second.lock("order-7")
-
-
 async def _expect_round_trip(memory: IMachineMemory, record: Record) -> None:
     await memory.write("order-7", record, None)
     assert await memory.read("order-7") == record
-
-
-@contextmanager
-def _raises(cause: TransactionViolationCause, *, by: str) -> Iterator[None]:
-    wanted = f"{by} must raise TransactionViolation with cause {cause.name}"
-    try:
-        yield
-    except TransactionViolation as violation:
-        if violation.cause is not cause:
-            raise AssertionError(f"{wanted}, not {violation.cause.name}") from violation
-    except Exception as error:
-        raise AssertionError(f"{wanted}, not {type(error).__name__}: {error}") from error
-    else:
-        raise AssertionError(f"{wanted}, but returned")
-
-
-async def _wins(memory: IMachineMemory, record: Record, previous: Record | None) -> bool:
-    try:
-        await memory.write("order-7", record, previous)
-    except TransactionViolation as violation:
-        if violation.cause is not TransactionViolationCause.VERSION_MOVED:
-            raise
-        return False
-    return True
 
 
 async def _cancelled_after(turns: int, call: Coroutine[object, object, object]) -> None:

@@ -138,19 +138,18 @@ class _Reading:
 
 
 def _read(reader: "InMemoryMetricReader") -> Iterator[_Reading]:
-    from opentelemetry.sdk.metrics.export import Gauge, HistogramDataPoint, NumberDataPoint
+    from opentelemetry.sdk.metrics.export import Gauge, NumberDataPoint
 
     data = reader.get_metrics_data()
     for resource in data.resource_metrics if data else ():
         for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
             for point in metric.data.data_points:
-                match point:
-                    case NumberDataPoint():
-                        value, count = point.value, None
-                    case HistogramDataPoint():
-                        value, count = point.sum, point.count
-                    case _:
-                        continue
+                value: float
+                count: int | None
+                if isinstance(point, NumberDataPoint):
+                    value, count = point.value, None
+                else:
+                    value, count = point.sum, point.count
                 yield _Reading(
                     metric=RecordedMetric(
                         name=metric.name,

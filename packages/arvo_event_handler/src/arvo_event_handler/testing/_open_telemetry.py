@@ -1,7 +1,7 @@
 """Installing an OpenTelemetry SDK for the length of a block.
 
 The API lets a process set its global providers once and never take them back, so this reaches for
-what is private there. It is the only place that does.
+what is private there. It is the only place that changes it.
 
 There is one recording provider per process, made when first needed, and blocks put it in place and
 out again: a tracer or meter that a module keeps for itself stays bound to the first real provider

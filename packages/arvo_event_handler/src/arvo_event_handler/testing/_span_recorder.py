@@ -46,11 +46,8 @@ class RecordedSpan:
     """16 lower-case hex digits."""
     parent_id: str | None
     """The parent's span id, which may be a span of another process; None for a root."""
-
-    @property
-    def traceparent(self) -> str:
-        """The W3C header that makes this span a parent, as an event carries it."""
-        return f"00-{self.trace_id}-{self.span_id}-01"
+    traceparent: str
+    """The W3C header that makes this span a parent, as an event carries it."""
 
 
 class SpanRecorder:
@@ -153,9 +150,8 @@ class SpanRecorder:
 
 
 def _recorded(span: "ReadableSpan") -> RecordedSpan:
-    context = span.get_span_context()
-    if context is None:
-        raise AssertionError(f"span {span.name!r} ended without a context")
+    context = span.context
+    trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
     return RecordedSpan(
         name=span.name,
         attributes=dict(span.attributes or {}),
@@ -166,7 +162,8 @@ def _recorded(span: "ReadableSpan") -> RecordedSpan:
         kind=span.kind.name,
         status=span.status.status_code.name,
         status_description=span.status.description,
-        trace_id=f"{context.trace_id:032x}",
-        span_id=f"{context.span_id:016x}",
+        trace_id=trace_id,
+        span_id=span_id,
         parent_id=None if span.parent is None else f"{span.parent.span_id:016x}",
+        traceparent=f"00-{trace_id}-{span_id}-{context.trace_flags:02x}",
     )

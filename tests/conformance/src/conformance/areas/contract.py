@@ -132,7 +132,7 @@ def _normalised_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parsed_dataschema(given: Mapping[str, Any]) -> dict[str, Any]:
-    parsed = DataSchema.parse(given["value"])
+    parsed = None if given["value"] is None else DataSchema.parse(given["value"])
     shown = parsed and {"uri": parsed.uri, "version": parsed.version}
     return {"parse": shown, "isValid": parsed is not None}
 

@@ -1,6 +1,6 @@
 """Factories: events that keep a contract."""
 
-from arvo_core import ArvoEventFactory, ArvoOrchestratorEventFactory
+from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
 from conformance import arguments
 from conformance.cases import Case
 from conformance.comparison import Comparison
@@ -24,7 +24,6 @@ async def run(case: Case) -> None:
     subjects = case.input.get("subjects", {})
     given = with_subjects(case.input, subjects)
     expected = with_subjects(case.expected, subjects)
-    version = contract(given["contract"]).version(given["version"])
     kind, _, operation = given["op"].rpartition(".")
     factory = ArvoOrchestratorEventFactory if kind == "orc" else ArvoEventFactory
 
@@ -32,11 +31,19 @@ async def run(case: Case) -> None:
     if "error" in members:
         members["error"] = arguments.error(members["error"])
     method = getattr(factory, _METHODS[operation])
+
+    def make() -> ArvoEvent:
+        version = contract(given["contract"]).version(given["version"])
+        made: ArvoEvent = method(
+            factory(version),
+            **arguments.accepted(method, members),
+            extensions=given.get("extensions"),
+        )
+        return made
+
     event = returned(
         expected,
-        lambda: getattr(factory(version), _METHODS[operation])(
-            **arguments.accepted(method, members), extensions=given.get("extensions")
-        ),
+        make,
         may_miss_arguments=arguments.misses(method, members),
         path=path_of_the_original,
     )

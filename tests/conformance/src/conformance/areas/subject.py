@@ -21,7 +21,8 @@ async def run(case: Case) -> None:
         case "create":
             _same_made(case, partial(ArvoOrchestrationSubject.create, case.input["param"]))
         case "new":
-            _same_made(case, ArvoOrchestrationSubject.new, case.input["param"])
+            param = {"version": None, **case.input["param"]}
+            _same_made(case, ArvoOrchestrationSubject.new, param)
         case "from":
             _same_made(case, ArvoOrchestrationSubject.from_parent, _of_parent(case.input["param"]))
         case "parse":
@@ -35,7 +36,8 @@ async def run(case: Case) -> None:
 
 def _of_parent(param: Mapping[str, Any]) -> Mapping[str, Any]:
     """Leave out a domain of null, which asks for the parent's there and for none here."""
-    return {name: value for name, value in param.items() if (name, value) != ("domain", None)}
+    said = {name: value for name, value in param.items() if (name, value) != ("domain", None)}
+    return {"version": None, **said}
 
 
 def _same_made(

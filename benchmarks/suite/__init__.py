@@ -1,0 +1,1 @@
+"""The benchmarks: every module here is imported and registers its own."""

@@ -1,0 +1,33 @@
+"""Stand-ins for the card processor and the carrier.
+
+As in the sandboxes of real providers, certain values bring about certain failures.
+"""
+
+from hashlib import blake2b
+
+DECLINED_CARD = "4000000000000002"
+"""The bank refuses this card."""
+SLOW_DEPOT = "9"
+"""The depot of postcodes that begin so answers only when asked again."""
+CLOSED_DEPOT = "99"
+"""The depot of postcodes that begin so never answers."""
+
+
+class CarrierTimeout(Exception):
+    """The carrier did not answer in time; asking again may help."""
+
+
+def authorise(card: str) -> bool:
+    """Ask the bank whether a card may be charged."""
+    return card != DECLINED_CARD
+
+
+def book_parcel(order_id: str, postcode: str, *, attempt: int) -> str:
+    """Hand a parcel to the carrier and return the tracking number.
+
+    Raises:
+        CarrierTimeout: The depot of the postcode does not answer.
+    """
+    if postcode.startswith(CLOSED_DEPOT) or (postcode.startswith(SLOW_DEPOT) and attempt == 1):
+        raise CarrierTimeout(f"the depot for {postcode} did not answer in time")
+    return f"TRK{blake2b(order_id.encode(), digest_size=4).hexdigest().upper()}"

@@ -1,0 +1,31 @@
+"""What ends the command early, or keeps one line of its input from being run.
+
+* CommandError                  the command cannot start or go on; one line, status 2
+  + OutputError                 a result could not be written; status 1
+* RejectedLineError             one line of the input is not something to run
+"""
+
+
+class CommandError(Exception):
+    """The command cannot start or go on, for a reason the user can mend."""
+
+    status = 2
+
+
+class OutputError(CommandError):
+    """A result or a reject could not be written."""
+
+    status = 1
+
+
+class RejectedLineError(Exception):
+    """A line of the input is not something to run; the rest goes on."""
+
+
+def one_line(error: BaseException) -> str:
+    """Write an exception as one line: what it says, or its class when it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    head, *details = lines
+    return f"{head.rstrip(':')}: {'; '.join(details)}" if details else head

@@ -1,0 +1,239 @@
+"""From a line of the input to an event that is worth running."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, Protocol
+
+from arvo_core import (
+    PARENT_SUBJECT,
+    WILDCARD_VERSION,
+    ArvoContract,
+    ArvoEvent,
+    ArvoEventFactory,
+    ArvoOrchestrationSubject,
+    ArvoOrchestratorContract,
+    DataSchema,
+    InvalidValueError,
+    VersionedArvoContract,
+    derive_id,
+    is_wildcard_version,
+)
+from arvo_event_handler import IArvoEventHandler
+
+from ._errors import CommandError, RejectedLineError, one_line
+from ._lines import Line
+
+SOURCE: Final = "com.arvo.cli"
+"""The source of events made of plain payloads. Part of their identity, so it never changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An event to run, made of one line."""
+
+    event: ArvoEvent
+    """The event."""
+    answer_to: str
+    """Whom its answer will be addressed to."""
+    repeated: bool
+    """Whether an earlier line held the same event."""
+
+
+class Decoder(Protocol):
+    """Makes requests of lines."""
+
+    def decode(self, line: Line) -> Request:
+        """Make a request of a line.
+
+        Raises:
+            RejectedLineError: The line is not something to run; says why.
+        """
+        ...
+
+
+class EventDecoder:
+    """Reads lines that are CloudEvents.
+
+    Args:
+        handlers: Who may handle them.
+    """
+
+    def __init__(self, handlers: Iterable[IArvoEventHandler]) -> None:
+        self._handlers = {handler.source: handler for handler in handlers}
+        self._seen = _Occurrences()
+
+    def decode(self, line: Line) -> Request:
+        """Read a line; see `Decoder`."""
+        try:
+            event = ArvoEvent.from_json(line.content)
+        except InvalidValueError as error:
+            _load(line)
+            reason = one_line(error).removeprefix("not an event: ")
+            raise RejectedLineError(f"not a CloudEvent: {reason}") from error
+        handler = self._handlers.get(event.to or event.type)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            raise RejectedLineError(
+                f"no handler for {event.to or event.type!r}; there are handlers for {known}"
+            )
+        _check_contract(event, handler)
+        address = _answer_address(event, handler)
+        if address in self._handlers:
+            raise RejectedLineError(
+                f"the answer would go to {address!r}, which is a handler; "
+                "give the event another source"
+            )
+        repeated = self._seen.add(event.source, event.id) > 1
+        return Request(event=event, answer_to=address, repeated=repeated)
+
+
+class PayloadDecoder:
+    """Makes events of lines that are plain payloads of one contract version.
+
+    The event's id follows from the contract, the line and how often that line occurred before,
+    and its subject from the id. So the same input gives the same events in every run.
+
+    Args:
+        contract: What the lines are.
+    """
+
+    def __init__(self, contract: VersionedArvoContract[Any]) -> None:
+        self._contract = contract
+        self._factory = ArvoEventFactory(contract)
+        self._is_workflow = isinstance(contract.contract, ArvoOrchestratorContract)
+        self._seen = _Occurrences()
+
+    def decode(self, line: Line) -> Request:
+        """Read a line; see `Decoder`."""
+        payload = _load(line)
+        if not isinstance(payload, dict):
+            raise RejectedLineError(f"a payload is a JSON object, not {type(payload).__name__}")
+        text = line.text
+        event_id = derive_id(
+            self._contract.dataschema, text, self._seen.add(self._contract.dataschema, text)
+        )
+        try:
+            event = self._factory.accepts(
+                source=SOURCE,
+                data={PARENT_SUBJECT: None, **payload} if self._is_workflow else payload,
+                id=event_id,
+                subject=ArvoOrchestrationSubject.new(
+                    orchestrator=self._contract.type,
+                    version=self._contract.version,
+                    initiator=SOURCE,
+                    execution_id=derive_id(event_id, "execution"),
+                ),
+            )
+        except InvalidValueError as error:
+            raise RejectedLineError(one_line(error)) from error
+        return Request(event=event, answer_to=SOURCE, repeated=False)
+
+
+def decoder_for(handlers: Iterable[IArvoEventHandler], contract: str | None) -> Decoder:
+    """Choose how lines are read.
+
+    Args:
+        handlers: Who may handle the events.
+        contract: URI and version of plain payloads; None for CloudEvents.
+
+    Raises:
+        CommandError: No handler has a contract of that URI and version.
+    """
+    if contract is None:
+        return EventDecoder(handlers)
+    versions = {
+        known.dataschema: known
+        for own in (_contract_of(handler) for handler in handlers)
+        if own is not None
+        for known in map(own.version, own.versions)
+    }
+    if contract not in versions:
+        raise CommandError(
+            f"no handler has a contract {contract!r}; there are: {', '.join(sorted(versions))}"
+        )
+    return PayloadDecoder(versions[contract])
+
+
+class _Occurrences:
+    """Counts how often something came by; remembers a digest of each, not the thing itself."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[bytes] = Counter()
+
+    def add(self, *parts: str) -> int:
+        """Take note and return how often it came by, this time included."""
+        digest = blake2b(repr(parts).encode(), digest_size=12).digest()
+        self._counts[digest] += 1
+        return self._counts[digest]
+
+
+def _load(line: Line) -> Any:
+    """Read a line as JSON.
+
+    Raises:
+        RejectedLineError: It is none; says where.
+    """
+    try:
+        return json.loads(str(line.content, "utf-8"))
+    except json.JSONDecodeError as error:
+        raise RejectedLineError(f"not JSON at column {error.colno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
+    except (ValueError, RecursionError) as error:
+        raise RejectedLineError(f"not JSON: {one_line(error)}") from error
+
+
+def _contract_of(handler: IArvoEventHandler) -> ArvoContract | None:
+    """Return a handler's contract; handlers of the user's own need not have one."""
+    contract = getattr(handler, "contract", None)
+    return contract if isinstance(contract, ArvoContract) else None
+
+
+def _check_contract(event: ArvoEvent, handler: IArvoEventHandler) -> None:
+    """Check what asks a handler for something; what answers a workflow it checks itself.
+
+    Raises:
+        RejectedLineError: The event names a contract that the handler does not have, or its data
+            does not match.
+    """
+    contract = _contract_of(handler)
+    if contract is None or event.type != contract.type:
+        return
+    schema = DataSchema.parse(event.dataschema) if event.dataschema else None
+    if schema is None and not handler.stateful:
+        schema = DataSchema(uri=contract.uri, version=WILDCARD_VERSION)
+    if schema is None or schema.uri != contract.uri:
+        raise RejectedLineError(
+            f"unknown contract {event.dataschema!r}; {contract.type} is described by "
+            f"{', '.join(contract.version(version).dataschema for version in contract.versions)}"
+        )
+    try:
+        version = _orchestrator_version(event) if handler.stateful else "latest"
+        if not is_wildcard_version(schema.version):
+            version = schema.version
+        contract.version(version).accepts.parse(event.data)
+    except InvalidValueError as error:
+        raise RejectedLineError(one_line(error)) from error
+
+
+def _orchestrator_version(event: ArvoEvent) -> str:
+    orchestrator = ArvoOrchestrationSubject.parse(event.subject).orchestrator
+    if orchestrator.name != event.type:
+        raise RejectedLineError(
+            f"the subject belongs to {orchestrator.name!r}, not to {event.type!r}"
+        )
+    return orchestrator.version
+
+
+def _answer_address(event: ArvoEvent, handler: IArvoEventHandler) -> str:
+    """Return whom a handler addresses its answer to."""
+    if not handler.stateful:
+        return event.redirectto or event.source
+    try:
+        content = ArvoOrchestrationSubject.parse(event.subject)
+    except InvalidValueError as error:
+        raise RejectedLineError(one_line(error)) from error
+    return content.meta.get("redirectto") or content.execution.initiator

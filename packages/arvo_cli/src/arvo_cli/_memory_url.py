@@ -1,0 +1,83 @@
+"""Machine memories by URL; packages register their schemes as entry points."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+from urllib.parse import urlsplit
+
+from arvo_event_handler import IMachineMemory, SimpleMachineMemory
+
+from ._errors import CommandError, one_line
+
+GROUP: Final = "arvo.machine_memory"
+"""The entry-point group: a URL scheme names a callable that takes the URL and returns an async
+context manager of an `IMachineMemory`."""
+
+_PACKAGES = {
+    "sqlite": "arvo-memory-sqlite",
+    "redis": "arvo-memory-redis",
+    "postgresql": "arvo-memory-postgres",
+}
+
+
+def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
+    """Return what opens and closes the machine memory that a URL names.
+
+    Raises:
+        CommandError: No installed package knows the scheme, or it refuses the URL.
+    """
+    # Only the scheme is ever shown: the rest may hold a password.
+    scheme = _scheme(url)
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if scheme not in installed:
+        raise CommandError(_unknown(scheme, installed))
+    try:
+        connect: Callable[[str], AbstractAsyncContextManager[IMachineMemory]]
+        connect = installed[scheme].load()
+        return connect(url)
+    except Exception as error:
+        raise CommandError(f"cannot open the {scheme} memory: {one_line(error)}") from error
+
+
+@asynccontextmanager
+async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
+    """Open a machine memory for as long as the block lasts.
+
+    Raises:
+        CommandError: As `memory_of`, or the backend cannot be reached.
+    """
+    async with AsyncExitStack() as stack:
+        manager = memory_of(url)
+        try:
+            memory = await stack.enter_async_context(manager)
+        except Exception as error:
+            raise CommandError(
+                f"cannot open the {_scheme(url)} memory: {one_line(error)}"
+            ) from error
+        yield memory
+
+
+@asynccontextmanager
+async def simple_memory(url: str) -> AsyncIterator[IMachineMemory]:
+    """Open the memory behind `memory:`, which forgets everything when the process ends.
+
+    Raises:
+        ValueError: The URL says more than its scheme; there is nothing to configure.
+    """
+    if url.partition(":")[2]:
+        raise ValueError("write `memory:` and nothing else; there is nothing to choose")
+    yield SimpleMachineMemory()
+
+
+def _scheme(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if not scheme:
+        raise CommandError("--memory takes a URL, such as memory: or sqlite:///state.db")
+    return scheme
+
+
+def _unknown(scheme: str, installed: dict[str, EntryPoint]) -> str:
+    known = ", ".join(sorted(installed)) or "none"
+    remedy = f"; install {_PACKAGES[scheme]}" if scheme in _PACKAGES else ""
+    return f"no installed package has a machine memory for {scheme!r} (there are: {known}){remedy}"

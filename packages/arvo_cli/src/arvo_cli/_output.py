@@ -1,0 +1,123 @@
+"""Where results and rejects go: JSON Lines, one object a line."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Literal, Self
+
+from pydantic_core import to_json
+
+from ._errors import CommandError, OutputError
+from ._lines import Line
+
+STDOUT: Final = "-"
+"""The name of standard output."""
+
+
+class LineWriter:
+    """Writes lines to a file that is made anew, or to standard output.
+
+    Args:
+        name: A path, or "-" for standard output.
+
+    Raises:
+        CommandError: The file cannot be opened.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = "standard output" if name == STDOUT else name
+        self._owned = name != STDOUT
+        try:
+            self._stream: BinaryIO = open(name, "wb") if self._owned else sys.stdout.buffer  # noqa: SIM115 - closed on exit
+        except OSError as error:
+            raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._owned:
+            self._stream.close()
+
+    def write(self, line: str) -> None:
+        """Write a line and hand it to the operating system at once.
+
+        Raises:
+            OutputError: It cannot be written, as when a disk is full or a reader has gone.
+        """
+        try:
+            self._stream.write(f"{line}\n".encode())
+            self._stream.flush()
+        except OSError as error:
+            self._discard()
+            raise OutputError(f"cannot write {self._name}: {error.strerror or error}") from error
+
+    def _discard(self) -> None:
+        """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+class Rejects:
+    """Says of each line that got no result why: in a file, else to the user.
+
+    Args:
+        writer: Where the file is; None when there is none.
+        say: Tells the user a line of text.
+        held: Whether to tell the user only at the end, as where results would bury it.
+    """
+
+    def __init__(
+        self, writer: LineWriter | None, *, say: Callable[[str], None], held: bool
+    ) -> None:
+        self._writer = writer
+        self._say = say
+        self._held: list[str] | None = [] if held else None
+
+    def add(self, line: Line, outcome: Literal["rejected", "failed"], *, reason: str) -> None:
+        """Put a line on record.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        if self._writer is None:
+            tell = self._say if self._held is None else self._held.append
+            tell(f"line {line.number} {outcome}: {reason}")
+            return
+        entry = {
+            "line": line.number,
+            "outcome": outcome,
+            "reason": reason,
+            "text": line.text,
+        }
+        self._writer.write(to_json(entry).decode())
+
+    def tell_held(self) -> None:
+        """Tell the user what was held back."""
+        for text in self._held or ():
+            self._say(text)
+        self._held = None
+
+
+def check_names(*, events: str, out: str, rejects: str | None) -> None:
+    """Make sure that no output would overwrite the input or the other output.
+
+    Raises:
+        CommandError: Two of them are one file.
+    """
+    files = {"--events": events, "--out": out, "--rejects": rejects}
+    taken: dict[Path, str] = {}
+    for option, name in files.items():
+        if name is None or name == "-":
+            continue
+        path = Path(name).resolve()
+        if path in taken and not path.is_char_device():
+            raise CommandError(f"{option} and {taken[path]} are the same file: {name}")
+        taken[path] = option

@@ -1,0 +1,114 @@
+"""What became of the input: counts, latencies, and the table that shows them."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from statistics import quantiles
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+class Report:
+    """Counts every line of the input exactly once."""
+
+    def __init__(self) -> None:
+        self.types: Counter[str] = Counter()
+        """Results by the type of the final event."""
+        self.rejected = 0
+        """Lines that were not run."""
+        self.failed = 0
+        """Lines that were run and got no answer."""
+        self.not_started = 0
+        """Lines that were read, or are left in the file, when the run was stopped."""
+        self.blank = 0
+        """Blank lines, which count as nothing."""
+        self.repeated = 0
+        """Results of events that an earlier line held too."""
+        self.disturbed = 0
+        """Results although something beside them failed."""
+        self.elapsed = 0.0
+        """How long the run took, in seconds."""
+        self._latencies = array("d")
+
+    @property
+    def results(self) -> int:
+        """Lines that got a final event."""
+        return self.types.total()
+
+    @property
+    def lines(self) -> int:
+        """Lines read; blank ones do not count."""
+        return self.results + self.rejected + self.failed + self.not_started
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was rejected and nothing failed."""
+        return not (self.rejected or self.failed or self.disturbed)
+
+    def add_result(self, type: str, *, latency: float, repeated: bool) -> None:
+        """Count a line that got its final event.
+
+        Args:
+            type: The final event's type.
+            latency: From taking the line to its final event, in seconds.
+            repeated: Whether an earlier line held the same event.
+        """
+        self.types[type] += 1
+        self.repeated += repeated
+        self._latencies.append(latency)
+
+    def percentile(self, percent: int) -> float | None:
+        """Return the latency in seconds that `percent` of the results stayed below; None without results."""
+        if not self._latencies:
+            return None
+        if len(self._latencies) == 1:
+            return self._latencies[0]
+        return quantiles(self._latencies, n=100, method="inclusive")[percent - 1]
+
+    def balance(self) -> str:
+        """Say in one line where every line of the input went."""
+        parts = [f"{self.results} results", f"{self.rejected} rejected", f"{self.failed} failed"]
+        if self.not_started:
+            parts.append(f"{self.not_started} not started")
+        return f"{' + '.join(parts)} = {self.lines} lines read"
+
+    def __rich__(self) -> RenderableType:
+        """Show the report as a table."""
+        return Group(self._type_table(), *self._figures())
+
+    def _type_table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("final event", overflow="fold")
+        table.add_column("count", justify="right")
+        for type, count in sorted(self.types.items(), key=lambda item: (-item[1], item[0])):
+            table.add_row(type, str(count))
+        table.add_section()
+        for name, count in (
+            ("rejected, not run", self.rejected),
+            ("failed, no final event", self.failed),
+            ("not started", self.not_started),
+        ):
+            if count:
+                table.add_row(name, str(count))
+        return table
+
+    def _figures(self) -> Iterator[Text]:
+        yield Text(self.balance())
+        if self.repeated:
+            yield Text(f"{self.repeated} of the results answer an event seen on an earlier line")
+        if self.blank:
+            yield Text(f"{self.blank} blank lines skipped")
+        p50, p95 = self.percentile(50), self.percentile(95)
+        if p50 is not None and p95 is not None:
+            yield Text(
+                f"latency p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}; "
+                f"{self.results / self.elapsed:,.0f} events per second in {self.elapsed:.1f} s"
+            )
+
+
+def _milliseconds(seconds: float) -> str:
+    number = seconds * 1000
+    return f"{number:.1f} ms" if number < 100 else f"{number:,.0f} ms"

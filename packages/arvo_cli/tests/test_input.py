@@ -1,0 +1,283 @@
+"""Lines that are not something to run, and how lines are read."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import greeter
+import pytest
+import tally
+
+from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
+
+Jsonl = Callable[[Iterable[object]], Path]
+
+
+def greeting(**changes: Any) -> dict[str, Any]:
+    factory = ArvoEventFactory(greeter.greet.version(greeter.GREET_V1))
+    return (
+        factory.accepts(source="com.test.main", data=greeter.Greet(name="ada")).to_dict() | changes
+    )
+
+
+def tallying(**changes: Any) -> dict[str, Any]:
+    factory = ArvoOrchestratorEventFactory(tally.tally.version(tally.TALLY_V1))
+    return factory.init(source="com.test.main", data=tally.Word(word="tea")).to_dict() | changes
+
+
+BAD_EVENTS = {
+    "cut off": ('{"id": "1", "sou', "not JSON at column 13: Unterminated string"),
+    "prose": ("hello there", "not JSON at column 1: Expecting value"),
+    "two values": ("{} {}", "not JSON at column 4: Extra data"),
+    "too deep": ("[" * 100_000, "not JSON: "),
+    "list": ([], "not a CloudEvent: expected a JSON object, got list"),
+    "payload": ({"name": "ada"}, "not a CloudEvent: invalid event (id=None, type=None): "),
+    "time": (greeting(time="soon"), "time: must be an RFC 3339 time"),
+    "handler": (greeting(to="com.no.body"), "no handler for 'com.no.body'; there are handlers for"),
+    "contract": (
+        greeting(dataschema="#/other/1.0.0"),
+        "unknown contract '#/other/1.0.0'; com.greet.name is described by #/test/greet/1.0.0",
+    ),
+    "no contract": (tallying(dataschema=None), "unknown contract None"),
+    "version": (greeting(dataschema="#/test/greet/7.0.0"), "has no version '7.0.0'"),
+    "data": (greeting(data={"name": 7}), "data does not match Greet: name: Input should be a"),
+    "workflow data": (tallying(data={"word": "tea"}), "parentSubject$$: is required"),
+    "subject": (tallying(subject="tea/7"), "not an orchestration subject: 'tea/7'"),
+    "answer's subject": (
+        greeting(to="arvo.orc.tally", type="evt.word.ask.success", subject="tea/7"),
+        "not an orchestration subject: 'tea/7'",
+    ),
+    "stranger's subject": (
+        tallying(subject=greeting()["subject"]),
+        "the subject belongs to 'com.greet.name', not to 'arvo.orc.tally'",
+    ),
+    "asks itself": (
+        greeting(source="com.greet.name"),
+        "the answer would go to 'com.greet.name', which is a handler",
+    ),
+}
+
+
+@pytest.fixture
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A target with the service and the workflow."""
+    (tmp_path / "greeter_and_tally.py").write_text(
+        "import greeter, tally\n"
+        "def handlers(memory):\n"
+        "    return [*greeter.create_handlers(memory), *tally.create_handlers(memory)]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "greeter_and_tally", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return "greeter_and_tally:handlers"
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_EVENTS.values(), ids=BAD_EVENTS)
+def test_a_bad_event_is_rejected_and_the_rest_goes_on(
+    arvo: Any, both: str, jsonl: Jsonl, line: object, reason: str
+) -> None:
+    tally.calls.clear()
+    done = arvo("run", both, "--events", jsonl([line, greeting()]))
+    assert done.data == [{"text": "hello ada"}]
+    assert done.status == 3
+    assert done.err.startswith("line 1 rejected: ")
+    assert reason in done.err
+    assert "1 results + 1 rejected + 0 failed = 2 lines read" in done.err
+    assert tally.calls == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"dataschema": None}, {"dataschema": "#/test/greet/0.0.0"}], ids=["none", "any"]
+)
+def test_a_service_takes_its_latest_version_when_none_is_named(
+    arvo: Any, both: str, jsonl: Jsonl, changes: dict[str, Any]
+) -> None:
+    assert arvo("run", both, "--events", jsonl([greeting(**changes)])).status == 0
+
+
+def test_a_workflow_takes_the_version_of_its_subject(arvo: Any, both: str, jsonl: Jsonl) -> None:
+    event = tallying(dataschema="#/test/tally/0.0.0")
+    assert arvo("run", both, "--events", jsonl([event])).data == [{"letters": 3}]
+
+
+def test_an_answer_for_a_waiting_workflow_is_an_event_too(arvo: Any, jsonl: Jsonl) -> None:
+    """A person decides after hours: the run that began the workflow is long over."""
+    start = ArvoEvent.from_dict(tallying(data={"parentSubject$$": None, "word": "undecidable"}))
+    answer = ArvoEventFactory(tally.ask.version(tally.ASK_V1)).emits(
+        type="evt.word.ask.success",
+        source="com.human.help",
+        to="arvo.orc.tally",
+        subject=start.subject,
+        data=tally.Count(letters=11),
+    )
+    lines = [start.to_json(), answer.to_json()]
+    target = "tally:create_handlers"
+    done = arvo("run", target, "--events", jsonl(lines), "--concurrency", 1)
+    assert done.data == [{"letters": 11}]
+    assert "line 1 failed: ended without a final event" in done.err
+
+
+BAD_PAYLOADS = {
+    "not JSON": ("nope", "not JSON at column 1"),
+    "not an object": ("[1]", "a payload is a JSON object, not list"),
+    "wrong": ('{"name": 3}', "name: Input should be a valid string"),
+    "not a JSON number": (
+        '{"name": "ada", "times": NaN}',
+        "times: Input should be a finite number",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_PAYLOADS.values(), ids=BAD_PAYLOADS)
+def test_a_bad_payload_is_rejected(
+    arvo: Any, targets: Path, jsonl: Jsonl, line: str, reason: str
+) -> None:
+    path = jsonl([line])
+    done = arvo("run", targets / "greeter", "--events", path, "--contract", "#/test/greet/1.0.0")
+    assert done.status == 3
+    assert "line 1 rejected: " in done.err
+    assert reason in done.err
+
+
+class TestBytes:
+    @pytest.fixture
+    def run(self, arvo: Any, targets: Path, tmp_path: Path) -> Callable[[bytes], Any]:
+        def call(content: bytes) -> Any:
+            (tmp_path / "events").write_bytes(content)
+            return arvo(
+                "run", targets / "greeter", "--events", tmp_path / "events",
+                "--contract", "#/test/greet/1.0.0", "--concurrency", 1,
+            )  # fmt: skip
+
+        return call
+
+    def test_blank_lines_count_for_nothing_but_the_numbering(self, run: Any) -> None:
+        done = run(b'\n{"name": "ada"}\n   \n\n{"nom": "ben"}\n')
+        assert "line 5 rejected" in done.err
+        assert "1 results + 1 rejected + 0 failed = 2 lines read" in done.err
+        assert "3 blank lines skipped" in done.err
+
+    def test_windows_line_ends_and_byte_order_mark(self, run: Any) -> None:
+        done = run(b'\xef\xbb\xbf{"name": "ada"}\r\n{"name": "ben"}\r\n')
+        assert [item["text"] for item in done.data] == ["hello ada", "hello ben"]
+
+    def test_the_last_line_may_lack_its_end(self, run: Any) -> None:
+        assert len(run(b'{"name": "ada"}\n{"name": "ben"}').data) == 2
+
+    def test_an_empty_file(self, run: Any) -> None:
+        done = run(b"")
+        assert done.status == 0
+        assert "0 results + 0 rejected + 0 failed = 0 lines read" in done.err
+
+    def test_bytes_that_are_no_text(self, run: Any) -> None:
+        done = run(b'{"name": "\xff"}\n{"name": "ada"}\n')
+        assert "line 1 rejected: not UTF-8 at byte 11" in done.err
+        assert len(done.data) == 1
+
+    def test_other_separators_of_unicode_do_not_end_a_line(self, run: Any) -> None:
+        assert run('{"name": "a\u2028b"}\n'.encode()).data == [{"text": "hello a\u2028b"}]
+
+    def test_lines_longer_than_a_piece(self, run: Any) -> None:
+        names = ["x" * size for size in (70_000, 200_000, 5)]
+        done = run(b"".join(json.dumps({"name": name}).encode() + b"\n" for name in names))
+        assert [len(item["text"]) - 6 for item in done.data] == [70_000, 200_000, 5]
+
+
+class TestStandardInput:
+    def test_is_read_to_its_end(
+        self, arvo: Any, targets: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            os.write(writing, b'{"name": "ada"}\n{"name": "ben"}\n')
+            os.close(writing)
+            done = arvo(
+                "run", targets / "greeter", "--events", "-", "--contract", "#/test/greet/1.0.0"
+            )
+        assert len(done.data) == 2
+
+    def test_each_line_is_answered_when_it_comes(self, targets: Path) -> None:
+        command: list[str | Path] = [
+            sys.executable,
+            "-c",
+            "import arvo_cli; arvo_cli.main()",
+            "run",
+        ]
+        arguments: list[str | Path] = [
+            targets / "greeter",
+            "--events",
+            "-",
+            "--contract",
+            "#/test/greet/1.0.0",
+        ]
+        with subprocess.Popen(
+            command + arguments,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for name in ("ada", "ben"):
+                process.stdin.write(json.dumps({"name": name}).encode() + b"\n")
+                process.stdin.flush()
+                assert name in ArvoEvent.from_json(process.stdout.readline()).data["text"]
+            process.stdin.close()
+            assert process.stdout.read() == b""
+
+    def test_may_be_closed(self, targets: Path) -> None:
+        arvo: list[str | Path] = [
+            sys.executable,
+            "-c",
+            "import sys, arvo_cli; sys.exit(arvo_cli.main())",
+            "run",
+        ]
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *arvo, targets / "greeter", "--events", "-"],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr == b"arvo: cannot read standard input: it is closed\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing.jsonl", "No such file or directory"), (".", "it is a folder")],
+)
+def test_input_that_cannot_be_opened(arvo: Any, targets: Path, name: str, reason: str) -> None:
+    done = arvo("run", targets / "greeter", "--events", name)
+    assert done.status == 2
+    assert done.err == f"arvo: cannot read {name}: {reason}\n"
+
+
+def test_input_that_breaks_off(arvo: Any, targets: Path) -> None:
+    done = arvo("run", targets / "greeter", "--events", "/proc/self/mem")
+    assert done.status == 2
+    assert "arvo: cannot read /proc/self/mem: Input/output error" in done.err
+
+
+def test_only_a_piece_of_a_large_file_is_held(targets: Path, tmp_path: Path) -> None:
+    """64 MiB of lines pass through a process that may not have half of that to spare."""
+    line = json.dumps({"nom": "x" * 4000}).encode() + b"\n"
+    path = tmp_path / "events"
+    with path.open("wb") as file:
+        for _ in range(16 * 1024):
+            file.write(line)
+    script = (
+        "import resource, sys, arvo_cli\n"
+        "arvo_cli.main(['run', '--help'])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "arvo_cli.main(sys.argv[1:])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "run", targets / "greeter", "--events", path,
+         "--contract", "#/test/greet/1.0.0", "--rejects", os.devnull],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"16384 rejected" in done.stderr
+    assert int(done.stdout.split()[-1]) < 32 * 1024  # KiB

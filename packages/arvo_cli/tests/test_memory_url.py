@@ -1,0 +1,135 @@
+"""Machine memories that other packages bring along."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tally
+
+from arvo_core import ArvoOrchestratorEventFactory
+
+TOY = """
+from contextlib import asynccontextmanager
+from arvo_event_handler import SimpleMachineMemory
+
+stores = {}
+closed = []
+
+@asynccontextmanager
+async def connect(url):
+    if "down" in url:
+        raise ConnectionError("nobody answers\\nat all")
+    yield stores.setdefault(url, SimpleMachineMemory())
+    closed.append(url)
+
+def picky(url):
+    raise ValueError("there is no such option")
+"""
+ENTRY_POINTS = """
+[arvo.machine_memory]
+toy = toy_memory:connect
+picky = toy_memory:picky
+broken = toy_memory:no_such_name
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package with memories of its own."""
+    site = tmp_path / "site"
+    info = site / "toy_memory-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "toy_memory.py").write_text(TOY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-memory\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "toy_memory", raising=False)
+
+
+@pytest.fixture
+def run(
+    arvo: Any, targets: Path, jsonl: Callable[[Iterable[object]], Path]
+) -> Callable[[str], Any]:
+    factory = ArvoOrchestratorEventFactory(tally.tally.version(tally.TALLY_V1))
+    event = factory.init(source="com.test.main", data=tally.Word(word="tea"), id="one")
+    path = jsonl([event.to_json()])
+    return lambda url: arvo("run", targets / "tally", "--events", path, "--memory", url)
+
+
+def test_the_default_forgets(run: Any) -> None:
+    tally.calls.clear()
+    first, second = run("memory:"), run("memory:")
+    assert (first.status, second.status) == (0, 0)
+    assert tally.calls == ["tea", "tea"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_lasting_memory_answers_what_it_answered_before(run: Any) -> None:
+    tally.calls.clear()
+    first, second = run("toy://store/a"), run("toy://store/a")
+    assert tally.calls == ["tea"]
+    assert [answer.to_dict() for answer in first.answers] == [
+        answer.to_dict() for answer in second.answers
+    ]
+    assert sys.modules["toy_memory"].closed == ["toy://store/a"] * 2
+
+
+@pytest.mark.usefixtures("toy")
+def test_plain_payloads_resume_too(
+    arvo: Any, targets: Path, jsonl: Callable[[Iterable[object]], Path]
+) -> None:
+    tally.calls.clear()
+    path = jsonl([{"word": "tea"}, {"word": "tea"}, {"word": "milk"}])
+    command = (
+        "run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0",
+        "--memory", "toy://store/b",
+    )  # fmt: skip
+    first, second = arvo(*command), arvo(*command)
+    assert sorted(tally.calls) == ["milk", "tea", "tea"]
+    assert {answer.id for answer in first.answers} == {answer.id for answer in second.answers}
+    assert len(second.answers) == 3
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("state.db", "--memory takes a URL, such as memory: or sqlite:///state.db"),
+        ("memory:state", "cannot open the memory memory: write `memory:` and nothing else"),
+        ("toy://ann:secret@down", "cannot open the toy memory: nobody answers: at all"),
+        ("picky:x", "cannot open the picky memory: there is no such option"),
+        ("broken:x", "cannot open the broken memory: "),
+        (
+            "unheard://of",
+            "no installed package has a machine memory for 'unheard' (there are: broken, memory, ",
+        ),
+    ],
+)
+def test_a_memory_that_cannot_be_had_is_one_clear_line(run: Any, url: str, reason: str) -> None:
+    done = run(url)
+    assert done.status == 2
+    assert reason in done.err
+    assert done.err.count("\n") == 1
+    assert "secret" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package"),
+    [
+        ("sqlite", "arvo-memory-sqlite"),
+        ("redis", "arvo-memory-redis"),
+        ("postgresql", "arvo-memory-postgres"),
+    ],
+)
+def test_known_schemes_name_their_package(
+    run: Any, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
+) -> None:
+    # Whatever is installed beside: metadata is looked for on the path, and this path has none.
+    monkeypatch.setattr(sys, "path", [str(Path(tally.__file__).parent.parent)])
+    done = run(f"{scheme}://state")
+    assert done.err == (
+        f"arvo: no installed package has a machine memory for {scheme!r} (there are: none); "
+        f"install {package}\n"
+    )

@@ -1,0 +1,242 @@
+import json
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tally
+
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ArvoOrchestratorEventFactory
+
+Jsonl = Callable[[Iterable[object]], Path]
+
+
+def init(word: str, **options: Any) -> ArvoEvent:
+    factory = ArvoOrchestratorEventFactory(tally.tally.version(tally.TALLY_V1))
+    return factory.init(source="com.test.main", data=tally.Word(word=word), **options)
+
+
+def lines_of(*events: ArvoEvent) -> list[str]:
+    return [event.to_json() for event in events]
+
+
+class TestPlainPayloads:
+    def test_each_line_gets_its_final_event(self, greet: Any) -> None:
+        done = greet("ada", "ben")
+        assert sorted(item["text"] for item in done.data) == ["hello ada", "hello ben"]
+        assert done.status == 0
+        assert "2 results + 0 rejected + 0 failed = 2 lines read" in done.err
+
+    def test_the_same_input_gives_the_same_events(self, greet: Any) -> None:
+        first, second = greet("ada", "ada", "ben"), greet("ada", "ada", "ben")
+        ids = {answer.parentid for answer in first.answers}
+        assert len(ids) == 3  # equal lines are two requests
+        assert {answer.parentid for answer in second.answers} == ids
+        subjects = {answer.subject for answer in first.answers}
+        assert {answer.subject for answer in second.answers} == subjects
+
+    def test_start_a_workflow_too(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+        path = jsonl([{"word": "tea"}])
+        done = arvo("run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0")
+        assert done.data == [{"letters": 3}]
+        content = ArvoOrchestrationSubject.parse(done.answers[0].subject)
+        assert content.orchestrator.name == "arvo.orc.tally"
+
+    def test_may_name_the_workflow_that_asks(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+        path = jsonl([{"word": "tea", "parentSubject$$": "nobody"}])
+        done = arvo("run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0")
+        assert "parentSubject$$ is not an orchestration subject" in done.err
+
+    def test_a_service_failure_is_a_final_event(self, greet: Any) -> None:
+        done = greet("broken")
+        assert [answer.type for answer in done.answers] == ["sys.com.greet.name.error"]
+        assert done.status == 0
+
+    def test_an_unknown_contract_is_told_with_those_there_are(
+        self, arvo: Any, targets: Path, jsonl: Jsonl
+    ) -> None:
+        done = arvo("run", targets / "tally", "--events", jsonl([]), "--contract", "#/no/1.0.0")
+        assert done.status == 2
+        assert done.err == (
+            "arvo: no handler has a contract '#/no/1.0.0'; "
+            "there are: #/test/count/1.0.0, #/test/tally/1.0.0\n"
+        )
+
+
+class TestCloudEvents:
+    def test_workflows_run_to_their_end(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+        path = jsonl(lines_of(init("tea"), init("coffee")))
+        done = arvo("run", targets / "tally", "--events", path)
+        assert sorted(item["letters"] for item in done.data) == [3, 6]
+
+    def test_module_and_factory(self, arvo: Any, jsonl: Jsonl) -> None:
+        done = arvo("run", "tally:create_handlers", "--events", jsonl(lines_of(init("tea"))))
+        assert done.data == [{"letters": 3}]
+
+    def test_what_leaves_the_system_comes_back(
+        self, arvo: Any, targets: Path, jsonl: Jsonl
+    ) -> None:
+        path = jsonl(lines_of(init("gooseberries")))
+        assert arvo("run", targets / "tally", "--events", path).data == [{"letters": 12}]
+
+    def test_a_failed_workflow_has_a_final_event(
+        self, arvo: Any, targets: Path, jsonl: Jsonl
+    ) -> None:
+        done = arvo("run", targets / "tally", "--events", jsonl(lines_of(init("bad"))))
+        assert [answer.type for answer in done.answers] == ["sys.arvo.orc.tally.error"]
+
+    @pytest.mark.parametrize("concurrency", [1, 8])
+    def test_an_event_that_comes_twice_is_answered_twice(
+        self, arvo: Any, targets: Path, jsonl: Jsonl, concurrency: int
+    ) -> None:
+        event = init("gooseberries")
+        path = jsonl(lines_of(event, event, init("tea"), event))
+        done = arvo("run", targets / "tally", "--events", path, "--concurrency", concurrency)
+        repeated = [answer for answer in done.answers if answer.parentid == event.id]
+        assert len(repeated) == 3
+        assert len({answer.id for answer in repeated}) == 1
+        assert done.status == 0
+        assert "2 of the results answer an event seen on an earlier line" in done.err
+
+    def test_the_answer_goes_where_the_event_redirects_it(
+        self, arvo: Any, targets: Path, jsonl: Jsonl
+    ) -> None:
+        path = jsonl(lines_of(init("tea", redirectto="com.test.archive")))
+        done = arvo("run", targets / "tally", "--events", path)
+        assert [answer.to for answer in done.answers] == ["com.test.archive"]
+
+
+class TestNoAnswer:
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("silent", "ended without a final event"),
+            ("outside", "it is for the domain 'some.where', but the target's module defines no"),
+            ("liar", "ContractViolation at com.greet.name"),
+        ],
+    )
+    def test_a_line_without_answer_has_failed(self, greet: Any, name: str, reason: str) -> None:
+        done = greet(name, "ada")
+        assert done.status == 3
+        assert "line 1 failed: " in done.err
+        assert reason in done.err
+        assert done.data == [{"text": "hello ada"}]
+        assert "1 results + 0 rejected + 1 failed = 2 lines read" in done.err
+
+    @pytest.mark.parametrize(
+        ("word", "reason"),
+        [("undecidable", "ended without a final event"), ("unanswerable", "the line is dead")],
+    )
+    def test_nor_may_the_outside_be_silent(
+        self, arvo: Any, targets: Path, jsonl: Jsonl, word: str, reason: str
+    ) -> None:
+        done = arvo("run", targets / "tally", "--events", jsonl(lines_of(init(word))))
+        assert done.status == 3
+        assert reason in done.err
+
+    def test_a_failure_beside_the_answer_is_told(self, greet: Any) -> None:
+        done = greet("chatty")
+        assert done.data == [{"text": "hello chatty"}]
+        assert done.status == 3
+        assert "line 1 has its result, but: UnroutableError" in done.err
+        assert "com.no.body" in done.err
+
+
+class TestFiles:
+    def test_out_holds_the_results_and_standard_output_the_summary(
+        self, greet: Any, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out.jsonl"
+        out.write_text("from an earlier run\n")
+        done = greet("ada", options=["--out", out])
+        assert json.loads(out.read_text())["data"] == {"text": "hello ada"}
+        assert "1 results + 0 rejected + 0 failed = 1 lines read" in done.out
+        assert "evt.greet.name.success" in done.out
+        assert done.err == ""
+
+    def test_rejects_hold_line_reason_and_text(self, greet: Any, tmp_path: Path) -> None:
+        rejects = tmp_path / "rejects.jsonl"
+        rejects.write_text("from an earlier run\n")
+        done = greet("ada", {"nom": "ada"}, "silent", options=["--rejects", rejects])
+        assert [json.loads(line) for line in rejects.read_text().splitlines()] == [
+            {
+                "line": 2,
+                "outcome": "rejected",
+                "reason": "com.greet.name of #/test/greet/1.0.0: "
+                "data does not match Greet: name: Field required",
+                "text": '{"nom": "ada"}',
+            },
+            {
+                "line": 3,
+                "outcome": "failed",
+                "reason": "ended without a final event; it may be waiting for something",
+                "text": '{"name": "silent"}',
+            },
+        ]
+        assert f"are in {rejects}" in done.err
+        assert "line 2" not in done.err
+
+    @pytest.mark.parametrize("option", ["--out", "--rejects"])
+    def test_an_output_must_not_be_the_input(self, greet: Any, tmp_path: Path, option: str) -> None:
+        done = greet("ada", options=[option, tmp_path / "events.jsonl"])
+        assert done.status == 2
+        assert "are the same file" in done.err
+        assert (tmp_path / "events.jsonl").read_text() == '{"name": "ada"}\n'
+
+    def test_outputs_must_differ(self, greet: Any, tmp_path: Path) -> None:
+        both = tmp_path / "both"
+        assert greet("ada", options=["--out", both, "--rejects", both]).status == 2
+
+    def test_an_output_that_cannot_be_opened(self, greet: Any, tmp_path: Path) -> None:
+        done = greet("ada", options=["--out", tmp_path / "no" / "out.jsonl"])
+        assert done.status == 2
+        assert done.err.startswith("arvo: cannot write")
+        assert done.err.count("\n") == 1
+
+    def test_a_full_disk_ends_the_run(self, greet: Any) -> None:
+        done = greet("ada", "ben", "cara", options=["--out", "/dev/full", "--concurrency", 1])
+        assert done.status == 1
+        assert "arvo: cannot write /dev/full: No space left on device" in done.err
+        assert "0 results + 0 rejected + 1 failed + 2 not started = 3 lines read" in done.out
+
+    def test_a_misspelt_target_leaves_earlier_results_alone(
+        self, arvo: Any, jsonl: Jsonl, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out.jsonl"
+        out.write_text("precious\n")
+        assert arvo("run", "no:where", "--events", jsonl([]), "--out", out).status == 2
+        assert out.read_text() == "precious\n"
+
+
+def test_latencies_and_rate_are_told(greet: Any) -> None:
+    done = greet("ada", "ben")
+    assert "latency p50 " in done.err
+    assert " events per second in " in done.err
+    assert "latency" in greet("ada").err
+    assert "latency" not in greet().err
+
+
+def test_debugging_shows_the_traceback(arvo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARVO_DEBUG", "1")
+    done = arvo("run", "no:where", "--events", "nothing.jsonl")
+    assert "Traceback" in done.err
+    assert done.status == 2
+
+
+def test_help_tells_the_options_and_the_statuses(arvo: Any) -> None:
+    assert "run" in arvo("--help").out
+    told = arvo("run", "--help").out
+    for word in ("--events", "--contract", "--rejects", "--memory", "130", "Ctrl-C"):
+        assert word in told
+
+
+def test_version(arvo: Any) -> None:
+    done = arvo("--version")
+    assert done.out == f"arvo {version('arvo-cli')}\n"
+    assert done.status == 0
+
+
+def test_usage_errors_have_status_2(arvo: Any, targets: Path) -> None:
+    assert arvo("run").status == 2
+    assert arvo("run", targets / "greeter", "--events", "-", "--concurrency", 0).status == 2

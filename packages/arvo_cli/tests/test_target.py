@@ -1,0 +1,105 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, whose modules are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "none.jsonl").touch()
+    return tmp_path
+
+
+def package(name: str, content: str) -> None:
+    Path(name).mkdir()
+    Path(name, "__init__.py").write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("nowhere", "there is no folder 'nowhere'; give a folder, or a factory as module:factory"),
+        (":factory", "there is no folder ':factory'"),
+        ("module:", "there is no folder 'module:'"),
+        ("nosuch:factory", "cannot import 'nosuch': ModuleNotFoundError: No module named 'nosuch'"),
+        ("greeter:nobody", "greeter does not define nobody; write `def nobody(memory: IMachine"),
+        ("greeter:number", "number of greeter is no function but int"),
+        ("greeter:fails", "the factory of greeter:fails failed: RuntimeError: no database: any"),
+        ("greeter:is_async", "is async; make it a plain function"),
+        ("greeter:returns_nothing", "returned no handlers"),
+        ("greeter:returns_rubbish", "must return a list of handlers, not of str"),
+        ("greeter:returns_none", "must return a list of handlers, not of NoneType"),
+        ("greeter:returns_twins", "has 2 handlers for com.greet.name; a topic has one"),
+    ],
+)
+def test_a_wrong_target_is_one_clear_line(arvo: Any, here: Path, target: str, reason: str) -> None:
+    done = arvo("run", target, "--events", "none.jsonl")
+    assert done.status == 2
+    assert done.err.startswith("arvo: ")
+    assert reason in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("t_missing", "import nosuchthing", "No module named 'nosuchthing'"),
+        ("t_syntax", "def create_handlers(:", "SyntaxError: invalid syntax (__init__.py, line 1)"),
+        ("t_script", "import sys; sys.exit()", "cannot import 't_script': SystemExit: SystemExit"),
+        ("t_empty", "", "t_empty does not define create_handlers"),
+        (
+            "t_listener",
+            "def create_handlers(memory): return []\ndef on_domained_event(event, publish): ...",
+            "must be `async def on_domained_event(event, publish)`",
+        ),
+    ],
+)
+def test_a_wrong_folder_is_one_clear_line(
+    arvo: Any, here: Path, name: str, content: str, reason: str
+) -> None:
+    package(name, content)
+    done = arvo("run", name, "--events", "none.jsonl")
+    assert done.status == 2
+    assert reason in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_folder_without_package(arvo: Any, here: Path) -> None:
+    Path("plain").mkdir()
+    done = arvo("run", "plain", "--events", "none.jsonl")
+    assert done.err == (
+        "arvo: the folder plain is no package: "
+        "it needs an __init__.py that defines create_handlers\n"
+    )
+
+
+def test_the_working_directory_is_importable(here: Path, targets: Path) -> None:
+    """As the installed command, whose own folder is on the path and not the user's."""
+    Path("deep").mkdir()
+    (Path("deep") / "__init__.py").touch()
+    (Path("deep") / "mine.py").write_text(
+        f"import sys; sys.path.append({str(targets)!r})\n"
+        "from greeter import create_handlers as factory\n"
+    )
+    Path("events.jsonl").write_text('{"name": "ada"}\n')
+    done = subprocess.run(
+        [Path(sys.executable).parent / "arvo", "run", "deep.mine:factory",
+         "--events", "events.jsonl", "--contract", "#/test/greet/1.0.0"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"hello ada" in done.stdout
+
+
+def test_a_folder_may_be_named_in_any_way(
+    arvo: Any, here: Path, targets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("one.jsonl").write_text('{"name": "ada"}\n')
+    monkeypatch.chdir(targets / "greeter")
+    done = arvo("run", ".", "--events", here / "one.jsonl", "--contract", "#/test/greet/1.0.0")
+    assert done.data == [{"text": "hello ada"}]

@@ -1,0 +1,39 @@
+"""The `dataschema` attribute."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from arvo_core import DataSchema, is_semantic_version
+
+
+def test_a_dataschema_survives_its_text() -> None:
+    schema = DataSchema(uri="#/org/order", version="1.0.0")
+    assert str(schema) == "#/org/order/1.0.0"
+    assert DataSchema.parse(str(schema)) == schema
+
+
+def test_only_the_last_segment_is_the_version() -> None:
+    assert DataSchema.parse("https://a.b/1.0.0/2.1.0") == DataSchema(
+        uri="https://a.b/1.0.0", version="2.1.0"
+    )
+
+
+@pytest.mark.parametrize("text", ["/1.0.0", "1.0.0"])
+def test_the_uri_may_be_missing(text: str) -> None:
+    assert DataSchema.parse(text) == DataSchema(uri="", version="1.0.0")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/", "#/org/order", "#/org/order/v1", "#/org/1.0.0/", "#/a/1.0.0 x", "#/a/1.0.0\n"]
+)
+def test_without_a_version_there_is_none(text: str) -> None:
+    assert DataSchema.parse(text) is None
+
+
+@given(st.text(alphabet=st.characters()) | st.text(alphabet="/.01#a"))
+def test_any_text_parses_to_what_it_says_or_to_none(text: str) -> None:
+    schema = DataSchema.parse(text)
+    if schema is None:
+        assert not is_semantic_version(text.rpartition("/")[2])
+    else:
+        assert text in {str(schema), schema.version}

@@ -1,0 +1,158 @@
+"""Contracts of workflows."""
+
+from typing import Any
+
+import pytest
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, computed_field
+from typing_extensions import TypedDict
+
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoOrchestratorContract,
+    InitPayload,
+    InvalidContractError,
+    InvalidDataError,
+    OrchestratorEventTypes,
+    OrchestratorVersion,
+    SimpleVersion,
+)
+
+
+class Order(BaseModel):
+    item: str
+    note: str | None = None
+
+
+class Shipped(BaseModel):
+    tracking: str
+
+
+V1 = OrchestratorVersion("1.0.0", init=Order, complete=Shipped)
+
+
+def contract(**changes: Any) -> ArvoOrchestratorContract:
+    values: dict[str, Any] = {"uri": "#/org/order", "name": "order.full", "versions": [V1]}
+    return ArvoOrchestratorContract(**(values | changes))
+
+
+class TestContract:
+    def test_types_follow_from_the_name(self) -> None:
+        order = contract()
+        assert order.type == "arvo.orc.order.full"
+        assert order.complete_type == "arvo.orc.order.full.done"
+        assert order.system_error_type == "sys.arvo.orc.order.full.error"
+        assert list(order.version(V1).emits) == [order.complete_type]
+        assert OrchestratorEventTypes.of("order.full") == OrchestratorEventTypes(
+            init=order.type, complete=order.complete_type, system_error=order.system_error_type
+        )
+
+    def test_metadata_says_what_it_is(self) -> None:
+        assert contract(metadata={"team": "sales"}).metadata == {
+            "team": "sales",
+            "contractType": "ArvoOrchestratorContract",
+            "rootType": "order.full",
+            "completeEventType": "arvo.orc.order.full.done",
+            "initEventType": "arvo.orc.order.full",
+        }
+
+    @pytest.mark.parametrize("name", ["", "Order", "order_full", "order\n", "order-full"])
+    def test_name_is_checked(self, name: str) -> None:
+        with pytest.raises(InvalidContractError, match="must consist of a-z, 0-9 and dots"):
+            contract(name=name)
+
+    @pytest.mark.parametrize("name", [".", "order.", "a..b"])
+    def test_name_has_no_empty_segment(self, name: str) -> None:
+        with pytest.raises(InvalidContractError, match="three or more segments"):
+            contract(name=name)
+
+    def test_other_versions_are_refused(self) -> None:
+        wrong = SimpleVersion("1.0.0", accepts=Order, emits=Shipped)
+        with pytest.raises(InvalidContractError, match="use OrchestratorVersion"):
+            contract(versions=[wrong])
+
+
+class ByAlias(BaseModel):
+    parent: str | None = Field(default=None, alias=PARENT_SUBJECT)
+
+
+class Read(BaseModel):
+    parent: str | None = Field(default=None, validation_alias=AliasChoices("p", PARENT_SUBJECT))
+
+
+class Written(BaseModel):
+    @computed_field(alias=PARENT_SUBJECT)  # type: ignore[prop-decorator]
+    @property
+    def parent(self) -> str:
+        return "x"
+
+
+Typed = TypedDict("Typed", {"item": str, PARENT_SUBJECT: str})  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("init", [ByAlias, Read, Written, Typed, TypeAdapter(Typed)], ids=str)
+def test_init_may_not_redefine_the_parents_subject(init: Any) -> None:
+    with pytest.raises(
+        InvalidContractError, match=r"defines 'parentSubject\$\$'.*remove the field"
+    ):
+        OrchestratorVersion("1.0.0", init=init, complete=Shipped)
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class TestInitPayload:
+    PAYLOAD = InitPayload(Order)
+
+    @pytest.mark.parametrize("parent", [None, "eJw="])
+    def test_the_parents_subject_is_not_part_of_the_model(self, parent: str | None) -> None:
+        order = self.PAYLOAD.parse({PARENT_SUBJECT: parent, "item": "tea"})
+        assert order == Order(item="tea")
+
+    def test_an_instance_is_taken_as_it_is(self) -> None:
+        order = Order(item="tea")
+        assert self.PAYLOAD.parse(order) is order
+
+    def test_it_is_required(self) -> None:
+        with pytest.raises(InvalidDataError, match=r"parentSubject\$\$: is required; null"):
+            self.PAYLOAD.parse({"item": "tea"})
+
+    @pytest.mark.parametrize("parent", ["", 7, []])
+    def test_it_is_text_or_null(self, parent: object) -> None:
+        with pytest.raises(InvalidDataError, match="non-empty text or null"):
+            self.PAYLOAD.parse({PARENT_SUBJECT: parent, "item": "tea"})
+
+    def test_all_problems_are_told_together(self) -> None:
+        with pytest.raises(InvalidDataError) as caught:
+            self.PAYLOAD.parse({})
+        assert [problem.path for problem in caught.value.problems] == [
+            (PARENT_SUBJECT,), ("item",)
+        ]  # fmt: skip
+
+    def test_other_problems_are_told_alone(self) -> None:
+        with pytest.raises(InvalidDataError) as caught:
+            self.PAYLOAD.parse({PARENT_SUBJECT: None})
+        assert [problem.path for problem in caught.value.problems] == [("item",)]
+
+    def test_it_leads_the_wire_data(self) -> None:
+        wire = self.PAYLOAD.to_wire(Order(item="tea"), parent_subject="eJw=")
+        assert list(wire.items()) == [(PARENT_SUBJECT, "eJw="), ("item", "tea")]
+
+    def test_what_the_data_brings_wins(self) -> None:
+        data = {PARENT_SUBJECT: None, "item": "tea"}
+        assert self.PAYLOAD.to_wire(data, parent_subject="eJw=")[PARENT_SUBJECT] is None
+
+    def test_an_empty_parent_is_refused(self) -> None:
+        for data in (Order(item="tea"), {"item": "tea"}):
+            with pytest.raises(InvalidDataError, match="non-empty text or null"):
+                self.PAYLOAD.to_wire(data, parent_subject="")
+
+    def test_an_open_model_may_not_bring_it_as_an_extra(self) -> None:
+        data = Open.model_validate({PARENT_SUBJECT: "eJw="})
+        with pytest.raises(InvalidDataError, match="give it beside the data"):
+            InitPayload(Open).to_wire(data)
+
+    def test_json_schema_has_it(self) -> None:
+        schema = self.PAYLOAD.json_schema()
+        assert schema["required"] == [PARENT_SUBJECT, "item"]
+        assert list(schema["properties"]) == [PARENT_SUBJECT, "item", "note"]

@@ -1,0 +1,304 @@
+"""Orchestration subjects."""
+
+import base64
+import gzip
+import json
+import zlib
+from datetime import date
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, strategies as st
+from pydantic import ValidationError
+
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, is_valid_uri
+
+CONTENT: dict[str, Any] = {
+    "orchestrator": {"name": "arvo.orc.order", "version": "1.0.0"},
+    "execution": {"id": "run-1", "initiator": "com.app.main", "domain": None},
+    "meta": {},
+}
+
+
+def unpacked(subject: str) -> Any:
+    return json.loads(zlib.decompress(base64.b64decode(subject)))
+
+
+def packed(content: object) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(content).encode())).decode()
+
+
+def changed(part: str, **changes: Any) -> dict[str, Any]:
+    return CONTENT | {part: CONTENT[part] | changes}
+
+
+def new(**changes: Any) -> str:
+    values = {"orchestrator": "arvo.orc.order", "version": "1.0.0", "initiator": "com.app.main"}
+    return ArvoOrchestrationSubject.new(**(values | changes))
+
+
+class TestNew:
+    def test_says_who_runs_what_for_whom(self) -> None:
+        content = ArvoOrchestrationSubject.parse(
+            new(domain="partner.eu", meta={"redirectto": "com.audit"}, execution_id="run-1")
+        )
+        assert content.orchestrator.name == "arvo.orc.order"
+        assert content.orchestrator.version == "1.0.0"
+        assert content.execution.id == "run-1"
+        assert content.execution.initiator == "com.app.main"
+        assert content.execution.domain == "partner.eu"
+        assert content.meta == {"redirectto": "com.audit"}
+
+    def test_every_run_has_its_own_id(self) -> None:
+        runs = {ArvoOrchestrationSubject.parse(new()).execution.id for _ in range(3)}
+        assert {UUID(run).version for run in runs} == {4}
+        assert len(runs) == 3
+
+    def test_without_a_version_it_is_the_wildcard(self) -> None:
+        assert unpacked(new(version=None))["orchestrator"]["version"] == "0.0.0"
+
+    def test_members_stand_in_the_order_of_arvo(self) -> None:
+        subject = unpacked(new(domain="a", meta={"k": "v"}))
+        assert list(subject) == ["orchestrator", "execution", "meta"]
+        assert list(subject["orchestrator"]) == ["name", "version"]
+        assert list(subject["execution"]) == ["id", "initiator", "domain"]
+
+    def test_is_a_uri_already(self) -> None:
+        assert is_valid_uri(new(meta={"note": "é" * 50}))
+
+    @pytest.mark.parametrize(
+        ("changes", "path"),
+        [
+            ({"orchestrator": "order"}, ("orchestrator", "name")),
+            ({"orchestrator": "arvo.orc.order\n"}, ("orchestrator", "name")),
+            ({"version": "1.0"}, ("orchestrator", "version")),
+            ({"version": "1.0.0 garbage"}, ("orchestrator", "version")),
+            ({"initiator": "https://app"}, ("execution", "initiator")),
+            ({"initiator": None}, ("execution", "initiator")),
+            ({"domain": ""}, ("execution", "domain")),
+            ({"domain": "Partner"}, ("execution", "domain")),
+            ({"execution_id": "a;b"}, ("execution", "id")),
+            ({"execution_id": ""}, ("execution", "id")),
+            ({"execution_id": "\ud800"}, ("execution", "id")),
+            ({"meta": {"k": 1}}, ("meta", "k")),
+            ({"meta": {"k": "\ud800"}}, ("meta", "k")),
+            ({"meta": {"k": b"v"}}, ("meta", "k")),
+        ],
+    )
+    def test_refuses_wrong_values_with_their_path(
+        self, changes: dict[str, Any], path: tuple[str, ...]
+    ) -> None:
+        with pytest.raises(InvalidSubjectError, match="cannot make a subject") as caught:
+            new(**changes)
+        assert [problem.path for problem in caught.value.problems] == [path]
+
+    def test_refuses_what_parse_would_refuse_for_its_size(self) -> None:
+        with pytest.raises(InvalidSubjectError, match="more than 65536 bytes"):
+            new(meta={"note": "x" * 65_536})
+
+
+class TestFromParent:
+    PARENT = new(domain="partner.eu", meta={"redirectto": "com.audit", "tenant": "eu"})
+
+    def child(self, **changes: Any) -> Any:
+        values = {"orchestrator": "arvo.orc.ship", "version": "2.0.0", "subject": self.PARENT}
+        return ArvoOrchestrationSubject.parse(
+            ArvoOrchestrationSubject.from_parent(**(values | changes))
+        )
+
+    def test_the_parent_is_the_initiator(self) -> None:
+        child = self.child()
+        assert child.orchestrator.name == "arvo.orc.ship"
+        assert child.execution.initiator == "arvo.orc.order"
+        assert child.execution.id != ArvoOrchestrationSubject.parse(self.PARENT).execution.id
+
+    def test_the_domain_is_the_parents_unless_given(self) -> None:
+        assert self.child().execution.domain == "partner.eu"
+        assert self.child(domain="partner.us").execution.domain == "partner.us"
+
+    def test_meta_is_laid_over_the_parents(self) -> None:
+        child = self.child(meta={"redirectto": "com.desk", "more": "x"})
+        assert child.meta == {"redirectto": "com.desk", "tenant": "eu", "more": "x"}
+
+    def test_a_parent_that_is_no_subject_is_refused(self) -> None:
+        with pytest.raises(InvalidSubjectError, match="not an orchestration subject: 'order/7'"):
+            self.child(subject="order/7")
+
+
+class TestCreate:
+    def test_keeps_unknown_members(self) -> None:
+        content = CONTENT | {"note": {"a": [1]}} | {"meta": {"k": "v"}}
+        content["execution"] = CONTENT["execution"] | {"shard": 7}
+        parsed = ArvoOrchestrationSubject.parse(ArvoOrchestrationSubject.create(content))
+        assert parsed.model_extra == {"note": {"a": [1]}}
+        assert parsed.execution.model_extra == {"shard": 7}
+        again = ArvoOrchestrationSubject.create(parsed)
+        assert unpacked(again) == content
+
+    def test_takes_any_mapping_such_as_the_meta_of_another_subject(self) -> None:
+        meta = ArvoOrchestrationSubject.parse(new(meta={"k": "v"})).meta
+        subject = ArvoOrchestrationSubject.create(MappingProxyType(CONTENT | {"meta": meta}))
+        assert unpacked(subject)["meta"] == {"k": "v"}
+
+    @pytest.mark.parametrize("part", ["orchestrator", "execution", "meta"])
+    def test_refuses_a_missing_member(self, part: str) -> None:
+        content = {name: value for name, value in CONTENT.items() if name != part}
+        with pytest.raises(InvalidSubjectError, match=part):
+            ArvoOrchestrationSubject.create(content)
+
+    @pytest.mark.parametrize(
+        "value", [float("nan"), date(2026, 1, 31), object(), "\ud800"], ids=str
+    )
+    def test_refuses_unknown_members_that_are_no_json(self, value: object) -> None:
+        with pytest.raises(InvalidSubjectError) as caught:
+            ArvoOrchestrationSubject.create(CONTENT | {"note": [value]})
+        assert [problem.path for problem in caught.value.problems] == [("note", 0)]
+
+    @pytest.mark.parametrize("content", [None, [], "x", 7])
+    def test_refuses_what_is_no_mapping(self, content: Any) -> None:
+        with pytest.raises(InvalidSubjectError, match="expected a JSON object"):
+            ArvoOrchestrationSubject.create(content)
+
+
+class TestParse:
+    def test_the_content_cannot_be_changed(self) -> None:
+        content = ArvoOrchestrationSubject.parse(packed(CONTENT))
+        with pytest.raises(ValidationError, match="frozen"):
+            content.execution.id = "run-2"  # type: ignore[misc]
+        with pytest.raises(TypeError):
+            content.meta["k"] = "v"  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            lambda raw: base64.b64encode(gzip.compress(raw)).decode(),
+            lambda raw: base64.urlsafe_b64encode(zlib.compress(raw)).decode(),
+            lambda raw: base64.b64encode(zlib.compress(raw)).decode().rstrip("="),
+            lambda raw: base64.b64encode(zlib.compress(raw)).decode().rstrip("=") + "=garbage",
+            lambda raw: base64.encodebytes(zlib.compress(raw)).decode(),
+            lambda raw: "é!" + base64.b64encode(zlib.compress(raw)).decode(),
+            lambda raw: base64.b64encode(zlib.compress(b"\xef\xbb\xbf" + raw)).decode(),
+        ],
+        ids=["gzip", "url-safe", "unpadded", "after-padding", "lines", "foreign-letters", "bom"],
+    )
+    def test_reads_what_node_reads(self, written: Any) -> None:
+        # Long and varied enough for the letters that the alphabets write differently.
+        content = CONTENT | {"meta": {"note": "".join(map(chr, range(32, 1_000)))}}
+        text = written(json.dumps(content).encode())
+        assert ArvoOrchestrationSubject.parse(text).meta == content["meta"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "=",
+            "A",
+            "order/7",
+            "\ud800",
+            packed([]),
+            packed({}),
+            packed(changed("orchestrator", name="order")),
+            packed(changed("orchestrator", version="1.0")),
+            packed(changed("orchestrator", version=1)),
+            packed(changed("execution", domain="")),
+            packed(changed("execution", id="a;b")),
+            packed(changed("meta", k=None)),
+            base64.b64encode(zlib.compress(b"{")).decode(),
+            base64.b64encode(zlib.compress(b"[" * 60_000)).decode(),
+            base64.b64encode(zlib.compress(b"\xff")).decode(),
+            base64.b64encode(b"x" + zlib.compress(json.dumps(CONTENT).encode())).decode(),
+        ],
+    )
+    def test_anything_else_is_refused(self, text: str) -> None:
+        assert not ArvoOrchestrationSubject.is_valid(text)
+        with pytest.raises(InvalidSubjectError, match="not an orchestration subject") as caught:
+            ArvoOrchestrationSubject.parse(text)
+        str(caught.value).encode()
+
+    def test_truncated_and_trailing_bytes_are_refused(self) -> None:
+        raw = zlib.compress(json.dumps(CONTENT).encode())
+        with pytest.raises(InvalidSubjectError, match="truncated"):
+            ArvoOrchestrationSubject.parse(base64.b64encode(raw[:-1]).decode())
+        with pytest.raises(InvalidSubjectError, match="other bytes follow"):
+            ArvoOrchestrationSubject.parse(base64.b64encode(raw + b"x").decode())
+
+    def test_a_bomb_is_refused_and_the_limit_named(self) -> None:
+        text = packed(CONTENT | {"meta": {"note": "x" * 5_000_000}})
+        assert len(text) < 7_000
+        with pytest.raises(InvalidSubjectError, match="inflates to more than 65536 bytes"):
+            ArvoOrchestrationSubject.parse(text)
+
+    def test_as_much_as_create_takes_can_be_read(self) -> None:
+        room = 65_536 - len(json.dumps(CONTENT | {"meta": {"n": ""}}, separators=(",", ":")))
+        fits = ArvoOrchestrationSubject.create(CONTENT | {"meta": {"n": "x" * room}})
+        assert ArvoOrchestrationSubject.parse(fits).meta["n"] == "x" * room
+        with pytest.raises(InvalidSubjectError):
+            ArvoOrchestrationSubject.create(CONTENT | {"meta": {"n": "x" * (room + 1)}})
+
+    def test_messages_cut_long_subjects(self) -> None:
+        with pytest.raises(InvalidSubjectError) as caught:
+            ArvoOrchestrationSubject.parse("order" * 1_000)
+        assert len(str(caught.value)) < 200
+
+
+names = st.lists(st.text("abc019", min_size=1, max_size=5), min_size=3, max_size=5).map(".".join)
+domains = st.none() | st.text("abc.019", min_size=1)
+metas = st.dictionaries(st.text(), st.text(), max_size=4)
+versions = st.tuples(*[st.integers(0, 999)] * 3).map(lambda numbers: ".".join(map(str, numbers)))
+subjects = st.builds(
+    ArvoOrchestrationSubject.new,
+    orchestrator=names,
+    version=st.none() | versions,
+    initiator=names,
+    domain=domains,
+    meta=metas,
+    execution_id=st.uuids().map(str),
+)
+
+
+@given(subjects)
+def test_any_subject_survives(subject: str) -> None:
+    content = ArvoOrchestrationSubject.parse(subject)
+    assert ArvoOrchestrationSubject.is_valid(subject)
+    assert ArvoOrchestrationSubject.create(content) == subject
+    assert json.loads(content.model_dump_json()) == unpacked(subject)
+    assert is_valid_uri(subject)
+
+
+@given(subjects, names, domains, metas)
+def test_any_child_keeps_what_it_does_not_replace(
+    parent: str, orchestrator: str, domain: str | None, meta: dict[str, str]
+) -> None:
+    above = ArvoOrchestrationSubject.parse(parent)
+    child = ArvoOrchestrationSubject.parse(
+        ArvoOrchestrationSubject.from_parent(
+            orchestrator=orchestrator, version=None, subject=parent, domain=domain, meta=meta
+        )
+    )
+    assert child.execution.initiator == above.orchestrator.name
+    assert child.execution.domain == (above.execution.domain if domain is None else domain)
+    assert child.meta == {**above.meta, **meta}
+
+
+@given(
+    st.text(st.characters())
+    | st.binary().map(zlib.compress).map(base64.b64encode).map(bytes.decode)
+)
+def test_parse_raises_nothing_but_the_documented_error(text: str) -> None:
+    with pytest.raises(InvalidSubjectError):
+        ArvoOrchestrationSubject.parse(text)
+
+
+@given(st.data())
+def test_a_damaged_subject_is_a_subject_or_the_documented_error(data: st.DataObject) -> None:
+    text = data.draw(subjects)
+    at = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:at] + data.draw(st.characters()) + text[at + 1 :]
+    try:
+        ArvoOrchestrationSubject.parse(damaged)
+    except InvalidSubjectError as error:
+        str(error).encode()
+    else:
+        assert ArvoOrchestrationSubject.is_valid(damaged)

@@ -1,0 +1,56 @@
+"""Exceptions as data."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from arvo_core import SystemErrorData
+
+
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def test_a_raised_error_brings_its_traceback() -> None:
+    data = SystemErrorData.from_exception(raised(LookupError("no such order")))
+    assert data.error_name == "LookupError"
+    assert data.error_message == "no such order"
+    assert data.error_stack is not None
+    assert "test_system_error.py" in data.error_stack
+    assert data.error_stack.rstrip().endswith("LookupError: no such order")
+
+
+def test_an_error_that_was_never_raised_has_no_stack() -> None:
+    assert SystemErrorData.from_exception(ValueError()) == SystemErrorData(
+        error_name="ValueError", error_message="", error_stack=None
+    )
+
+
+def test_causes_are_told() -> None:
+    error = ValueError("outer")
+    error.__cause__ = raised(KeyError("inner"))
+    stack = SystemErrorData.from_exception(raised(error)).error_stack
+    assert stack is not None
+    assert "inner" in stack
+
+
+def test_what_is_no_exception_by_intent_is_described_too() -> None:
+    assert SystemErrorData.from_exception(KeyboardInterrupt()).error_name == "KeyboardInterrupt"
+
+
+def test_lone_surrogates_of_undecodable_file_names_are_replaced() -> None:
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    data = SystemErrorData.from_exception(FileNotFoundError(name))
+    assert data.error_message == "caf?"
+    json.dumps(data.model_dump(), ensure_ascii=False).encode()
+
+
+def test_the_wire_names_are_those_of_arvo() -> None:
+    wire = {"errorName": "E", "errorMessage": "m", "errorStack": None}
+    assert SystemErrorData.model_validate(wire).model_dump(by_alias=True) == wire
+    with pytest.raises(ValidationError, match="errorStack"):
+        SystemErrorData.model_validate({"errorName": "E", "errorMessage": "m"})

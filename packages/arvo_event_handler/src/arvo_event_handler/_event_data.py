@@ -1,0 +1,34 @@
+"""Reads an incoming event's data by the contract that describes it."""
+
+from typing import Any
+
+from arvo_core import ArvoEvent, InvalidDataError, Payload, VersionedArvoContract
+
+from ._errors import ContractViolation
+
+
+def parse_data(
+    event: ArvoEvent, contract: VersionedArvoContract[Any], payload: Payload[Any]
+) -> Any:
+    """Parse an event's data.
+
+    Args:
+        event: The event.
+        contract: Whose event it is.
+        payload: What the contract says of that event.
+
+    Raises:
+        ContractViolation: The data does not match, or a validator of the payload broke.
+    """
+    where = f"event {event.id!r} of type {event.type!r}"
+    try:
+        return payload.parse(event.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"{where} does not match {contract.dataschema!r}: {error}"
+        ) from error
+    except Exception as error:
+        raise ContractViolation(
+            f"{where} cannot be read by {contract.dataschema!r}; "
+            f"{payload.name} raised {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,121 @@
+"""Machine memories whose every call can be watched, held up or made to fail."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeAlias, TypeVar
+
+from typing_extensions import override
+
+from arvo_event_handler import (
+    ILeasedMachineMemory,
+    IMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+)
+
+T = TypeVar("T")
+
+Interception: TypeAlias = Callable[[str, str], Awaitable[None]]
+"""Receives the call's name and the machine id; may wait or raise."""
+
+
+async def _let_pass(call: str, machine_id: str) -> None:
+    pass
+
+
+class InterceptedMemory(IMachineMemory):
+    """Passes the four calls on, and awaits something before and after each takes effect."""
+
+    def __init__(
+        self,
+        memory: IMachineMemory,
+        *,
+        before: Interception = _let_pass,
+        after: Interception = _let_pass,
+    ) -> None:
+        self._memory = memory
+        self._before = before
+        self._after = after
+        self.calls: list[str] = []
+        """The names of the calls so far, also of those that failed."""
+
+    async def _through(self, name: str, machine_id: str, call: Callable[[], Awaitable[T]]) -> T:
+        self.calls.append(name)
+        await self._before(name, machine_id)
+        result = await call()
+        await self._after(name, machine_id)
+        return result
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        return await self._through("read", machine_id, lambda: self._memory.read(machine_id))
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        await self._through(
+            "write", machine_id, lambda: self._memory.write(machine_id, record, previous)
+        )
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        return await self._through("lock", machine_id, lambda: self._memory.lock(machine_id))
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        return await self._through("unlock", machine_id, lambda: self._memory.unlock(machine_id))
+
+
+class InterceptedLeasedMemory(InterceptedMemory, ILeasedMachineMemory):
+    """The same for a memory with leases."""
+
+    def __init__(
+        self,
+        memory: ILeasedMachineMemory,
+        *,
+        before: Interception = _let_pass,
+        after: Interception = _let_pass,
+    ) -> None:
+        super().__init__(memory, before=before, after=after)
+        self._leased = memory
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._leased.policy
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        return await self._through("acquire", machine_id, lambda: self._leased.acquire(machine_id))
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        await self._through(
+            "commit",
+            lease.machine_id,
+            lambda: self._leased.commit(lease, record, expires_in=expires_in),
+        )
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await self._through("release", lease.machine_id, lambda: self._leased.release(lease))
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        return await self._through("renew", lease.machine_id, lambda: self._leased.renew(lease))
+
+
+def fail(call: str, error: BaseException, *, times: int | None = None) -> Interception:
+    """Raise `error` at every call of that name, or only the first `times`."""
+    left = times
+
+    async def interception(name: str, machine_id: str) -> None:
+        nonlocal left
+        if name != call or left == 0:
+            return
+        left = None if left is None else left - 1
+        raise error
+
+    return interception

@@ -1,0 +1,155 @@
+"""A machine memory with leases, in a dict, on a clock that the test moves."""
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from pydantic_core import from_json, to_json
+from typing_extensions import override
+
+from arvo_event_handler import (
+    Clock,
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    json: bytes
+    version: int
+    committed_by: str
+    forgotten_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    owner: str
+    until: datetime
+
+
+class LeasedMemory(ILeasedMachineMemory):
+    """Leases run out by the clock; owner and version are checked inside the write. Never waits."""
+
+    def __init__(self, *, clock: Clock, policy: LockPolicy | None = None) -> None:
+        self._clock = clock
+        self._policy = policy or LockPolicy()
+        self._stored: dict[str, _Stored] = {}
+        self._held: dict[str, _Held] = {}
+        self._instance = secrets.token_hex(16)
+        self.expiries: list[timedelta | None] = []
+        """What each commit said about forgetting."""
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    @property
+    def locked(self) -> list[str]:
+        """Whose lock somebody holds at this moment."""
+        return [machine_id for machine_id in self._held if self._holder(machine_id) is not None]
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        if self._holder(machine_id) is not None:
+            return None
+        owner = self._take(machine_id, secrets.token_hex(16))
+        stored = self._current(machine_id)
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=0 if stored is None else stored.version,
+            record=None if stored is None else from_json(stored.json),
+        )
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        stored = self._current(lease.machine_id)
+        if stored is not None and stored.committed_by == lease.owner:
+            return
+        held = self._held.get(lease.machine_id)
+        if held is None or held.owner != lease.owner:
+            self._refuse(lease.machine_id, TransactionViolationCause.LEASE_LOST)
+        if (0 if stored is None else stored.version) != lease.version:
+            self._refuse(lease.machine_id, TransactionViolationCause.VERSION_MOVED)
+        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+        self.expiries.append(expires_in)
+        del self._held[lease.machine_id]
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        held = self._held.get(lease.machine_id)
+        if held is not None and held.owner == lease.owner:
+            del self._held[lease.machine_id]
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        held = self._held.get(lease.machine_id)
+        if held is None or held.owner != lease.owner:
+            return False
+        self._held[lease.machine_id] = replace(held, until=self._clock.now() + self._policy.ttl)
+        return True
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        stored = self._current(machine_id)
+        return None if stored is None else from_json(stored.json)
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        if await self.read(machine_id) != previous:
+            self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
+        self._store(machine_id, record, by="", expires_in=None)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        if self._holder(machine_id) is not None:
+            return False
+        self._take(machine_id, self._instance)
+        return True
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        if self._holder(machine_id) == self._instance:
+            del self._held[machine_id]
+        return True
+
+    def take_over(self, machine_id: str) -> None:
+        """Let somebody else have the lease, as if it had run out."""
+        self._take(machine_id, "somebody else")
+
+    def _take(self, machine_id: str, owner: str) -> str:
+        self._held[machine_id] = _Held(owner=owner, until=self._clock.now() + self._policy.ttl)
+        return owner
+
+    def _holder(self, machine_id: str) -> str | None:
+        held = self._held.get(machine_id)
+        return held.owner if held is not None and self._clock.now() < held.until else None
+
+    def _current(self, machine_id: str) -> _Stored | None:
+        stored = self._stored.get(machine_id)
+        gone = stored is not None and (
+            stored.forgotten_at is not None and self._clock.now() >= stored.forgotten_at
+        )
+        return None if gone else stored
+
+    def _store(
+        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
+    ) -> None:
+        before = self._current(machine_id)
+        self._stored[machine_id] = _Stored(
+            json=to_json(record),
+            version=1 if before is None else before.version + 1,
+            committed_by=by,
+            forgotten_at=None if expires_in is None else self._clock.now() + expires_in,
+        )
+
+    def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
+        raise TransactionViolation("refused by the test's memory", cause=cause, subject=machine_id)

@@ -1,0 +1,632 @@
+"""The life of one event in a workflow: what is stored, what is published, and what goes wrong."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ViolationError, derive_id
+from arvo_event_handler import (
+    ArvoResumable,
+    Complete,
+    ConfigViolation,
+    ContractViolation,
+    EmissionDomains,
+    Emit,
+    ExecutionPolicy,
+    ExecutionViolation,
+    IMachineMemory,
+    LockPolicy,
+    MachineMemoryError,
+    SimpleMachineMemory,
+    Start,
+    Step,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+from arvo_event_handler.testing import FakeClock
+
+from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Interception, fail
+from .leased_memory import LeasedMemory
+from .shop import (
+    APP,
+    ORDER,
+    ORDERED,
+    RESERVE,
+    AnyCall,
+    order,
+    reserved,
+    start,
+)
+
+KINDS = ["plain", "leased"]
+
+
+class Store:
+    """A memory of one kind, whose calls can be disturbed."""
+
+    def __init__(self, kind: str) -> None:
+        self.clock = FakeClock()
+        self.policy = ExecutionPolicy(clock=self.clock)
+        self.kind = kind
+        self.leased = LeasedMemory(clock=self.clock)
+        self.plain = SimpleMachineMemory()
+
+    def memory(
+        self, *, before: Interception | None = None, after: Interception | None = None
+    ) -> InterceptedMemory:
+        options = {
+            name: each for name, each in (("before", before), ("after", after)) if each is not None
+        }
+        if self.kind == "leased":
+            return InterceptedLeasedMemory(self.leased, **options)
+        return InterceptedMemory(self.plain, **options)
+
+    def order(self, function: Any = None, **options: Any) -> ArvoResumable:
+        arguments = {"memory": self.memory(), "policy": self.policy, **options}
+        return order(**arguments) if function is None else order(function, **arguments)
+
+    @property
+    def locked(self) -> list[str]:
+        return self.leased.locked if self.kind == "leased" else sorted(self.plain._locked)
+
+    async def read(self, event: ArvoEvent) -> Any:
+        memory: IMachineMemory = self.leased if self.kind == "leased" else self.plain
+        return await memory.read(event.subject)
+
+    def name(self, call: str) -> str:
+        """Translate the name of a plain memory's call."""
+        leased = {"lock": "acquire", "write": "commit", "unlock": "release"}
+        return leased[call] if self.kind == "leased" else call
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest) -> Store:
+    return Store(request.param)
+
+
+def raising(error: BaseException) -> Any:
+    async def flow(call: AnyCall) -> Step[Any]:
+        raise error
+
+    return flow
+
+
+async def ending(call: AnyCall) -> Step[Any]:
+    if isinstance(call, Start):
+        return Step(context={"n": 1}, services=[Emit(RESERVE, {"item": "a"})])
+    return Step(output=Complete({"total": 1}))
+
+
+class TestCalls:
+    """What the memory is asked, in which order."""
+
+    async def test_plain(self) -> None:
+        store = Store("plain")
+        memory = store.memory()
+        await store.order(memory=memory).execute(start())
+        assert memory.calls == ["lock", "read", "write", "unlock"]
+
+    async def test_plain_without_locking(self) -> None:
+        store = Store("plain")
+        memory = store.memory()
+        await store.order(memory=memory, locking=False).execute(start())
+        assert memory.calls == ["read", "write"]
+
+    @pytest.mark.parametrize("locking", [True, False])
+    async def test_leased_takes_two_trips_whatever_locking_says(self, locking: bool) -> None:
+        store = Store("leased")
+        memory = store.memory()
+        await store.order(memory=memory, locking=locking).execute(start())
+        assert memory.calls == ["acquire", "commit"]
+
+    async def test_another_workflows_event_asks_for_nothing(self, store: Store) -> None:
+        memory = store.memory()
+        subject = ArvoOrchestrationSubject.new(
+            orchestrator="arvo.orc.other", version="1.0.0", initiator=APP
+        )
+        assert await store.order(memory=memory).execute(start(subject=subject)) == []
+        assert memory.calls == []
+
+    async def test_an_event_that_changes_nothing_is_not_written(self, store: Store) -> None:
+        memory = store.memory()
+        assert await store.order(memory=memory).execute(reserved(start())) == []
+        assert store.name("write") not in memory.calls
+        assert store.locked == []
+
+
+class TestExceptions:
+    """User code that raises ends the workflow, and whoever started it is told."""
+
+    async def test_a_failing_start(self, store: Store) -> None:
+        event = start(accesscontrol="role:clerk", redirectto="com.app.results")
+        [error] = await store.order(raising(LookupError("sold out")), executionunits=3).execute(
+            event
+        )
+        assert (error.type, error.to, error.source) == (f"sys.{ORDER}.error", APP, ORDER)
+        assert (error.subject, error.parentid) == (event.subject, event.id)
+        assert (error.redirectto, error.executionunits) == (None, 3)
+        assert error.accesscontrol == "role:clerk"
+        assert error.dataschema == "#/shop/order/0.0.0"
+        assert error.data["errorMessage"] == "sold out"
+        record = await store.read(event)
+        assert {name: record[name] for name in record if name not in ("error", "redelivery")} == {
+            "executionStatus": "failure",
+            "status": "active",
+            "initEventId": event.id,
+            "parentSubject": None,
+            "subject": event.subject,
+        }
+        assert record["error"]["name"] == "LookupError"
+        assert record["error"]["message"] == "sold out"
+        assert "in flow" in record["error"]["stack"]
+
+    async def test_a_failing_reply_belongs_to_the_start(self, store: Store) -> None:
+        parent = start().subject
+        event = start(parent_subject=parent)
+        [request] = await store.order().execute(event)
+        reply = reserved(request)
+        [error] = await store.order(raising(LookupError("sold out"))).execute(reply)
+        assert (error.parentid, error.subject) == (event.id, parent)
+        assert error.to == ORDER
+        record = await store.read(event)
+        assert (record["executionStatus"], record["status"]) == ("failure", "active")
+        assert (record["initEventId"], record["parentSubject"]) == (event.id, parent)
+
+    async def test_outputs_made_before_it_are_lost(self, store: Store) -> None:
+        async def flow(call: AnyCall) -> Step[Any]:
+            return Step(context={"a": object()}, services=[Emit(RESERVE, {"item": "a"})])
+
+        event = start()
+        [error] = await store.order(flow).execute(event)
+        assert error.type == f"sys.{ORDER}.error"
+        assert error.id == derive_id(event.source, event.id, event.subject, ORDER, 0, None)
+        assert (await store.read(event))["executionStatus"] == "failure"
+
+    async def test_a_group_with_an_ordinary_exception_is_one(self, store: Store) -> None:
+        group = ExceptionGroup("both", [ViolationError("a"), ValueError("b")])
+        [error] = await store.order(raising(group)).execute(start())
+        assert error.data["errorName"] == "ExceptionGroup"
+
+    async def test_the_domains_of_system_errors_can_be_chosen(self, store: Store) -> None:
+        errors = await store.order(
+            raising(LookupError("x")), domains=EmissionDomains(system_error=("alerts", None))
+        ).execute(start())
+        assert [error.domain for error in errors] == ["alerts", None]
+
+
+class TestViolations:
+    """They escape; nothing is stored or published, and the event can be delivered again."""
+
+    @pytest.mark.parametrize(
+        "violation",
+        [ExecutionViolation("not now", retryable=True), ContractViolation("no")],
+        ids=repr,
+    )
+    async def test_of_user_code(self, store: Store, violation: ViolationError) -> None:
+        event = start()
+        with pytest.raises(type(violation)) as caught:
+            await store.order(raising(violation)).execute(event)
+        assert caught.value is violation
+        assert await store.read(event) is None
+        assert store.locked == []
+        assert len(await store.order().execute(event)) == 1
+
+    async def test_of_a_group(self, store: Store) -> None:
+        group = ExceptionGroup("all", [ExecutionViolation("a", retryable=True)])
+        with pytest.raises(ExecutionViolation, match="all: a") as caught:
+            await store.order(raising(group)).execute(start())
+        assert caught.value.retryable
+
+    async def test_of_an_output(self, store: Store) -> None:
+        async def flow(call: AnyCall) -> Step[Any]:
+            return Step(services=[Emit(RESERVE, {"item": "a"}, domain=[])])
+
+        event = start()
+        with pytest.raises(ConfigViolation):
+            await store.order(flow).execute(event)
+        assert await store.read(event) is None
+        assert store.locked == []
+
+    async def test_a_reply_that_is_refused_leaves_the_record(self, store: Store) -> None:
+        event = start()
+        [request] = await store.order().execute(event)
+        before = await store.read(event)
+        with pytest.raises(ContractViolation):
+            await store.order().execute(reserved(request).model_copy(update={"data": {}}))
+        assert await store.read(event) == before
+        assert store.locked == []
+
+
+class TestMemoryFailures:
+    async def test_lock_denied(self, store: Store) -> None:
+        event = start()
+        holder = await (store.leased if store.kind == "leased" else store.plain).lock(event.subject)
+        assert holder
+        with pytest.raises(TransactionViolation) as caught:
+            await store.order().execute(event)
+        assert caught.value.cause is TransactionViolationCause.LOCK_UNACQUIRED
+        assert caught.value.retryable
+        assert caught.value.cause.is_contention
+        assert store.locked == [event.subject]
+
+    @pytest.mark.parametrize(
+        ("call", "cause"),
+        [
+            ("lock", TransactionViolationCause.LOCK_FAILURE),
+            ("write", TransactionViolationCause.WRITE_FAILURE),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ConnectionError("gone"),
+            MachineMemoryError("gone", retryable=True, outcome="failed"),
+            MachineMemoryError("gone", retryable=True, outcome="unknown"),
+            MachineMemoryError("gone", retryable=False, outcome="unknown"),
+        ],
+        ids=["driver", "retryable", "unknown", "unknown for good"],
+    )
+    async def test_a_call_that_fails_is_a_violation(
+        self, store: Store, call: str, cause: TransactionViolationCause, error: Exception
+    ) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name(call), error, times=1))
+        with pytest.raises(TransactionViolation, match="gone") as caught:
+            await store.order(memory=memory).execute(event)
+        assert caught.value.cause is cause
+        assert caught.value.subject == event.subject
+        assert caught.value.__cause__ is error
+        assert await store.read(event) is None
+        assert store.locked == []
+
+    async def test_a_read_that_fails_unlocks(self) -> None:
+        store = Store("plain")
+        memory = store.memory(before=fail("read", ConnectionError("gone")))
+        with pytest.raises(TransactionViolation, match="gone") as caught:
+            await store.order(memory=memory).execute(start())
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert store.locked == []
+
+    @pytest.mark.parametrize("call", ["lock", "write"])
+    async def test_a_violation_of_the_memorys_own_is_kept(self, store: Store, call: str) -> None:
+        moved = TransactionViolation(
+            "moved", cause=TransactionViolationCause.VERSION_MOVED, subject="s"
+        )
+        memory = store.memory(before=fail(store.name(call), moved))
+        with pytest.raises(TransactionViolation) as caught:
+            await store.order(memory=memory).execute(start())
+        assert caught.value is moved
+
+    async def test_a_lost_write_reply_is_made_up_for_by_delivering_again(
+        self, store: Store
+    ) -> None:
+        event = start()
+        memory = store.memory(after=fail(store.name("write"), ConnectionError("gone")))
+        with pytest.raises(TransactionViolation):
+            await store.order(memory=memory).execute(event)
+        [request] = await store.order().execute(event)
+        record = await store.read(event)
+        assert record["events"]["produced"] == [request.to_dict()]
+
+    @pytest.mark.parametrize("call", ["lock", "write", "unlock"])
+    async def test_a_failing_unlock_changes_nothing_else(self, store: Store, call: str) -> None:
+        first = fail(store.name("unlock"), ConnectionError("gone"))
+        event = start()
+        memory = store.memory(after=first)
+        assert len(await store.order(memory=memory).execute(event)) == 1
+        assert len(await store.order(memory=memory).execute(event)) == 1
+        assert store.locked == []
+
+
+class TestRecordsThatCanNeverBeWritten:
+    """Not a violation, which would be delivered for ever, but a failure of the workflow."""
+
+    too_large = MachineMemoryError("too large", retryable=False, outcome="failed")
+
+    async def test_the_workflow_fails(self, store: Store) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=1))
+        [error] = await store.order(memory=memory).execute(event)
+        assert error.type == f"sys.{ORDER}.error"
+        assert (error.data["errorName"], error.data["errorMessage"]) == (
+            "MachineMemoryError",
+            "too large",
+        )
+        record = await store.read(event)
+        assert (record["executionStatus"], record["error"]["message"]) == ("failure", "too large")
+        assert store.locked == []
+
+    @pytest.mark.parametrize(
+        "second",
+        [
+            MachineMemoryError("still too large", retryable=False, outcome="failed"),
+            MachineMemoryError("gone", retryable=True, outcome="unknown"),
+            ConnectionError("gone"),
+        ],
+        ids=["too large", "unknown", "driver"],
+    )
+    async def test_what_is_not_stored_is_not_published(
+        self, store: Store, second: Exception
+    ) -> None:
+        event = start()
+        errors = [self.too_large, second]
+
+        async def refuse(call: str, machine_id: str) -> None:
+            if call == store.name("write"):
+                raise errors.pop(0)
+
+        with pytest.raises(TransactionViolation) as caught:
+            await store.order(memory=store.memory(before=refuse)).execute(event)
+        assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
+        assert caught.value.__cause__ is second
+        assert await store.read(event) is None
+        assert store.locked == []
+
+    async def test_the_failure_is_remembered_like_any_other(self, store: Store) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=1))
+        handler = store.order(memory=memory)
+        [error] = await handler.execute(event)
+        [again] = await handler.execute(event)
+        assert again.to_dict() == error.to_dict()
+
+
+class TestCancellation:
+    """It gives the lease back and writes nothing; delivered again, all goes on."""
+
+    def held_up(self, call: str, reached: asyncio.Event) -> Interception:
+        async def interception(name: str, machine_id: str) -> None:
+            if name == call and not reached.is_set():
+                reached.set()
+                await asyncio.get_running_loop().create_future()
+
+        return interception
+
+    async def cancel(
+        self, handler: ArvoResumable, event: ArvoEvent, reached: asyncio.Event
+    ) -> None:
+        task = asyncio.create_task(handler.execute(event))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    @pytest.mark.parametrize("call", ["lock", "read", "write", "unlock"])
+    async def test_at_every_call(self, store: Store, call: str, moment: str) -> None:
+        if store.kind == "leased" and call in ("read", "unlock"):
+            call = "lock"
+        reached = asyncio.Event()
+        interception = self.held_up(store.name(call), reached)
+        before, after = (interception, None) if moment == "before" else (None, interception)
+        event = start()
+        handler = store.order(memory=store.memory(before=before, after=after))
+        await self.cancel(handler, event, reached)
+        if (call, moment) == ("lock", "after"):
+            # Whether it was granted, only the memory knows; a shared one frees it by itself.
+            assert store.locked == [event.subject]
+            store.clock.advance(LockPolicy().ttl)
+            store.plain._locked.clear()
+        assert store.locked == []
+        wrote = call == "unlock" or (call, moment) == ("write", "after")
+        assert (await store.read(event) is not None) is wrote
+        assert [each.type for each in await handler.execute(event)] == [RESERVE]
+
+    async def test_in_user_code(self, store: Store) -> None:
+        reached = asyncio.Event()
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            reached.set()
+            await asyncio.get_running_loop().create_future()
+            return Step()
+
+        event = start()
+        await self.cancel(store.order(flow), event, reached)
+        assert store.locked == []
+        assert await store.read(event) is None
+
+    async def test_a_second_cancellation_does_not_stop_the_release(self, store: Store) -> None:
+        """As by a scope that cancels whatever is awaited, until it is left."""
+        in_code, in_release, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            in_code.set()
+            await asyncio.get_running_loop().create_future()
+            return Step()
+
+        async def slow_release(name: str, machine_id: str) -> None:
+            if name == store.name("unlock"):
+                in_release.set()
+                await go_on.wait()
+
+        event = start()
+        memory = store.memory(before=slow_release)
+        task = asyncio.create_task(store.order(flow, memory=memory).execute(event))
+        await in_code.wait()
+        task.cancel()
+        await in_release.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert store.locked == [event.subject]
+        go_on.set()
+        await store.clock.settle()
+        assert store.locked == []
+
+    async def test_not_while_reading_either(self) -> None:
+        store = Store("plain")
+        in_read, in_unlock, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(name: str, machine_id: str) -> None:
+            if name == "read":
+                in_read.set()
+                await asyncio.get_running_loop().create_future()
+            if name == "unlock":
+                in_unlock.set()
+                await go_on.wait()
+
+        task = asyncio.create_task(store.order(memory=store.memory(before=slow)).execute(start()))
+        await in_read.wait()
+        task.cancel()
+        await in_unlock.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        await store.clock.settle()
+        assert store.locked == []
+
+
+class TestTwoWriters:
+    """However two events of one workflow meet, neither overwrites the other."""
+
+    async def meet(
+        self, store: Store, meanwhile: Callable[[ArvoEvent], Any]
+    ) -> TransactionViolation:
+        """Let something happen to a workflow while its function runs."""
+        event = start("a", "b")
+        first, second = await store.order(ending).execute(event) * 2
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            await meanwhile(second)
+            return Step(output=Complete({"total": 1}))
+
+        with pytest.raises(TransactionViolation) as caught:
+            await store.order(flow, locking=False).execute(reserved(first, id="mine"))
+        record = await store.read(event)
+        assert record["status"] == "active"
+        return caught.value
+
+    async def test_without_a_lock_the_version_moved(self) -> None:
+        store = Store("plain")
+
+        async def other(request: ArvoEvent) -> None:
+            async def wait(call: AnyCall) -> Step[Any]:
+                return Step()
+
+            await store.order(wait, locking=False).execute(reserved(request, id="other"))
+
+        violation = await self.meet(store, other)
+        assert violation.cause is TransactionViolationCause.VERSION_MOVED
+        assert violation.cause.is_contention
+
+    async def test_a_lease_that_somebody_took_over_is_lost(self) -> None:
+        store = Store("leased")
+
+        async def other(request: ArvoEvent) -> None:
+            store.leased.take_over(request.subject)
+
+        violation = await self.meet(store, other)
+        assert violation.cause is TransactionViolationCause.LEASE_LOST
+
+    async def test_the_version_is_checked_though_the_lease_is_held(self) -> None:
+        store = Store("leased")
+
+        async def other(request: ArvoEvent) -> None:
+            record = await store.leased.read(request.subject)
+            assert record is not None
+            await store.leased.write(request.subject, record, record)
+
+        violation = await self.meet(store, other)
+        assert violation.cause is TransactionViolationCause.VERSION_MOVED
+
+    async def test_an_expired_lease_that_nobody_took_still_commits(self) -> None:
+        store = Store("leased")
+
+        async def slow(call: AnyCall) -> Step[Any]:
+            store.clock.advance(LockPolicy().ttl * 2)
+            return Step(output=Complete({"total": 1}))
+
+        [done] = await store.order(slow).execute(start())
+        assert done.type == ORDERED
+
+
+class TestTombstones:
+    """A finished workflow leaves what later events must find, for as long as the policy says."""
+
+    async def finish(self, store: Store, event: ArvoEvent) -> list[ArvoEvent]:
+        [request] = await store.order(ending).execute(event)
+        return await store.order(ending).execute(reserved(request))
+
+    async def test_the_end_is_kept_for_a_day_and_no_more_than_needed(self) -> None:
+        store = Store("leased")
+        event = start()
+        [done] = await self.finish(store, event)
+        assert store.leased.expiries == [None, timedelta(hours=24)]
+        record = await store.read(event)
+        assert set(record) == {
+            "executionStatus",
+            "status",
+            "initEventId",
+            "parentSubject",
+            "subject",
+            "redelivery",
+        }
+        [again] = await store.order(ending).execute(event)
+        assert again.to_dict() == done.to_dict()
+        store.clock.advance(timedelta(hours=24))
+        assert await store.read(event) is None
+
+    async def test_a_failure_keeps_its_error(self) -> None:
+        store = Store("leased")
+        event = start()
+        await store.order(raising(LookupError("sold out"))).execute(event)
+        assert store.leased.expiries == [timedelta(hours=24)]
+        assert (await store.read(event))["error"]["message"] == "sold out"
+
+    async def test_the_time_can_be_chosen(self) -> None:
+        store = Store("leased")
+        store.policy = ExecutionPolicy(finished_expiry=timedelta(days=7), clock=store.clock)
+        await self.finish(store, start())
+        assert store.leased.expiries[-1] == timedelta(days=7)
+
+    async def test_none_keeps_the_full_record_for_ever(self) -> None:
+        store = Store("leased")
+        store.policy = ExecutionPolicy(finished_expiry=None, clock=store.clock)
+        event = start()
+        await self.finish(store, event)
+        assert store.leased.expiries == [None, None]
+        assert (await store.read(event))["state$$"] == {"n": 1}
+
+    async def test_a_plain_memory_keeps_the_full_record(self) -> None:
+        store = Store("plain")
+        event = start()
+        await self.finish(store, event)
+        assert (await store.read(event))["state$$"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"status": "active", "initEventId": 7},
+        {"redelivery": {"seen": []}, "initEventId": "a"},
+        {"redelivery": {"seen": [], "out": [[]]}, "initEventId": "a"},
+        {"events": "none", "initEventId": "a"},
+    ],
+    ids=repr,
+)
+async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store: Store) -> None:
+    event = start()
+    memory = store.memory()
+    await memory.write(event.subject, record, None)
+    with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
+        await store.order(memory=memory).execute(reserved(event))
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert await store.read(event) == record
+    assert store.locked == []
+
+
+async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Steps are for spans; a log is for what nobody else would hear of."""
+    caplog.set_level("DEBUG", logger="arvo_event_handler")
+    event = start()
+    [request] = await store.order(ending).execute(event)
+    await store.order(ending).execute(reserved(request))
+    await store.order(ending).execute(event)
+    await store.order(raising(LookupError("x"))).execute(start())
+    assert caplog.records == []

@@ -1,0 +1,370 @@
+"""Transports deliver at least once; a workflow's state and completion happen once all the same."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    ArvoResumable,
+    Complete,
+    Emit,
+    ExecutionPolicy,
+    SimpleMachineMemory,
+    Start,
+    Step,
+)
+from arvo_event_handler.testing import SpanRecorder
+
+from .intercepted_memory import InterceptedMemory
+from .shop import (
+    ORDER,
+    RESERVE,
+    AnyCall,
+    order,
+    reserved,
+    start,
+    stored,
+)
+
+
+class Watched:
+    """An order workflow that counts how often its function runs."""
+
+    def __init__(self, **options: Any) -> None:
+        self.memory = InterceptedMemory(SimpleMachineMemory())
+        self.runs = 0
+        self.handler: ArvoResumable = order(self._flow, memory=self.memory, **options)
+        self._numbers: Iterator[int] = count()
+
+    async def _flow(self, call: AnyCall) -> Step[Any]:
+        self.runs += 1
+        if isinstance(call, Start):
+            return Step(services=[Emit(RESERVE, {"item": item}) for item in call.data.items])
+        match call.data.price:
+            case 0:
+                return Step()
+            case 99:
+                return Step(output=Complete({"total": 99}))
+            case 13:
+                raise RuntimeError("unlucky")
+            case 2:
+                return Step(services=[Emit(RESERVE, {"item": "a"}), Emit(RESERVE, {"item": "b"})])
+            case price:
+                return Step(services=[Emit(RESERVE, {"item": "x" * price})])
+
+    async def execute(self, event: ArvoEvent) -> list[ArvoEvent]:
+        return await self.handler.execute(event)
+
+    async def note(self, event: ArvoEvent) -> None:
+        """Let an event of the workflow come that answers nothing and asks for nothing."""
+        stray = reserved(event, price=0, id=f"note-{next(self._numbers)}", parentid="nobody")
+        assert await self.execute(stray) == []
+
+    async def ask_again(self, event: ArvoEvent, *, size: int = 1) -> ArvoEvent:
+        """Let an event of the workflow come that makes it ask once more; return that request."""
+        stray = reserved(event, price=size, id=f"ask-{next(self._numbers)}", parentid="nobody")
+        [request] = await self.execute(stray)
+        return request
+
+    async def kept(self, event: ArvoEvent) -> list[str]:
+        """Return the ids of the outputs that the record still holds."""
+        record = await stored(self.memory, event)
+        return [output["id"] for step in record["redelivery"]["out"] for output in step[1]]
+
+
+def ids(events: list[ArvoEvent]) -> list[str]:
+    return [event.id for event in events]
+
+
+class TestSeenEvents:
+    async def test_a_duplicate_runs_nothing_and_writes_nothing(self) -> None:
+        watched = Watched()
+        event = start()
+        first = await watched.execute(event)
+        before = list(watched.memory.calls)
+        second = await watched.execute(event)
+        assert [each.to_dict() for each in second] == [each.to_dict() for each in first]
+        assert watched.runs == 1
+        assert watched.memory.calls[len(before) :] == ["lock", "read", "unlock"]
+
+    async def test_a_duplicate_reply_gives_what_it_gave(self) -> None:
+        watched = Watched()
+        [request] = await watched.execute(start())
+        reply = reserved(request, price=7)
+        first = await watched.execute(reply)
+        assert ids(await watched.execute(reply)) == ids(first)
+        assert watched.runs == 2
+
+    async def test_an_event_is_known_by_source_and_id_together(self) -> None:
+        watched = Watched()
+        [request] = await watched.execute(start())
+        await watched.execute(reserved(request, price=0, id="same"))
+        await watched.execute(reserved(request, price=0, id="same", source="com.stock.other"))
+        await watched.execute(reserved(request, price=0, id="same"))
+        assert watched.runs == 3
+
+    async def test_a_duplicate_that_asked_for_nothing_gives_nothing(self) -> None:
+        watched = Watched()
+        [request] = await watched.execute(start())
+        reply = reserved(request, price=0)
+        assert await watched.execute(reply) == await watched.execute(reply) == []
+
+    async def test_the_completion_is_repeated_for_the_event_that_brought_it(self) -> None:
+        watched = Watched()
+        [request] = await watched.execute(start())
+        reply = reserved(request, price=99)
+        [done] = await watched.execute(reply)
+        [again] = await watched.execute(reply)
+        assert again.to_dict() == done.to_dict()
+        assert watched.runs == 2
+
+    async def test_a_system_error_is_repeated_too(self) -> None:
+        watched = Watched()
+        [request] = await watched.execute(start())
+        reply = reserved(request, price=13)
+        [error] = await watched.execute(reply)
+        [again] = await watched.execute(reply)
+        assert again.to_dict() == error.to_dict()
+
+
+class TestStartingAgain:
+    """A seen init event returns all that may not have arrived, oldest first."""
+
+    async def test_everything_unanswered_comes_again_oldest_first(self) -> None:
+        watched = Watched()
+        event = start("a", "b")
+        first, second = await watched.execute(event)
+        third = await watched.ask_again(event)
+        [fourth] = await watched.execute(reserved(first, price=3))
+        assert ids(await watched.execute(event)) == [second.id, third.id, fourth.id]
+
+    async def test_a_finished_workflow_answers_with_its_completion(self) -> None:
+        watched = Watched()
+        event = start()
+        [request] = await watched.execute(event)
+        [done] = await watched.execute(reserved(request, price=99))
+        assert ids(await watched.execute(event)) == [done.id]
+
+    async def test_another_start_of_the_same_workflow_changes_nothing(self) -> None:
+        watched = Watched()
+        event = start()
+        await watched.execute(event)
+        before = await stored(watched.memory, event)
+        other = event.model_copy(update={"id": "another"})
+        assert await watched.execute(other) == []
+        assert await watched.execute(other) == []
+        assert await stored(watched.memory, event) == before
+        assert (watched.runs, watched.memory.calls.count("write")) == (1, 1)
+
+
+class TestOutputsThatArrived:
+    async def test_an_output_leaves_once_it_is_answered(self) -> None:
+        watched = Watched()
+        event = start("a", "b")
+        first, second = await watched.execute(event)
+        await watched.execute(reserved(first, price=0))
+        assert await watched.kept(event) == [second.id]
+        await watched.execute(reserved(second, price=0))
+        assert await watched.kept(event) == []
+
+    async def test_an_answer_without_parent_answers_nothing(self) -> None:
+        watched = Watched()
+        event = start()
+        [request] = await watched.execute(event)
+        await watched.execute(reserved(request, price=0, parentid=None))
+        assert await watched.kept(event) == [request.id]
+
+    async def test_what_nobody_answers_leaves_after_32_later_events(self) -> None:
+        watched = Watched()
+        event = start()
+        [request] = await watched.execute(event)
+        for _ in range(31):
+            await watched.note(event)
+        assert await watched.kept(event) == [request.id]
+        await watched.note(event)
+        assert await watched.kept(event) == []
+
+    async def test_while_one_of_a_step_is_answered_the_others_are_waited_for(self) -> None:
+        watched = Watched()
+        event = start("a", "b")
+        first, second = await watched.execute(event)
+        await watched.execute(reserved(first, price=0))
+        for _ in range(40):
+            await watched.note(event)
+        assert await watched.kept(event) == [second.id]
+
+    async def test_the_end_never_leaves(self) -> None:
+        watched = Watched()
+        event = start()
+        [request] = await watched.execute(event)
+        [done] = await watched.execute(reserved(request, price=99))
+        for number in range(40):
+            late = reserved(request, price=0, id=f"late-{number}")
+            assert await watched.execute(late) == []
+        assert await watched.kept(event) == [done.id]
+
+
+class TestBounds:
+    async def half_answered(self, watched: Watched, event: ArvoEvent) -> str:
+        """Let the workflow ask for two things, and answer one; return the other's id."""
+        stray = reserved(event, price=2, id=f"two-{watched.runs}", parentid="nobody")
+        answered, waiting = await watched.execute(stray)
+        await watched.execute(reserved(answered, price=0))
+        return waiting.id
+
+    @pytest.mark.parametrize(
+        ("policy", "window"), [(None, 64), (ExecutionPolicy(redelivery_window=3), 3)]
+    )
+    async def test_as_many_steps_as_the_window_are_kept_newest_last(
+        self, policy: ExecutionPolicy | None, window: int
+    ) -> None:
+        watched = Watched(policy=policy)
+        event = start()
+        await watched.execute(event)
+        steps = [await self.half_answered(watched, event) for _ in range(window + 5)]
+        assert await watched.kept(event) == steps[-window:]
+
+    async def test_answered_steps_fill_the_window(self) -> None:
+        watched = Watched(policy=ExecutionPolicy(redelivery_window=3))
+        event = start("a", "b")
+        first, second = await watched.execute(event)
+        await watched.execute(reserved(first, price=0))
+        with SpanRecorder() as spans:
+            requests = [await watched.ask_again(event) for _ in range(2)]
+        assert not warnings(spans)
+        assert await watched.kept(event) == [second.id, *ids(requests)]
+        with SpanRecorder() as spans:
+            newest = await watched.ask_again(event)
+        assert await watched.kept(event) == [*ids(requests), newest.id]
+        [warning] = warnings(spans)
+        assert "redelivery_window (3)" in warning
+
+    async def test_64_kib_are_kept(self) -> None:
+        watched = Watched()
+        event = start()
+        await watched.execute(event)
+        with SpanRecorder() as spans:
+            requests = [await watched.ask_again(event, size=20_000) for _ in range(3)]
+        assert not warnings(spans)
+        with SpanRecorder() as spans:
+            requests.append(await watched.ask_again(event, size=20_000))
+        assert await watched.kept(event) == ids(requests[1:])
+        [warning] = warnings(spans)
+        assert "64 KiB" in warning
+
+    async def test_the_newest_step_is_kept_whatever_its_size(self) -> None:
+        watched = Watched()
+        event = start()
+        await watched.execute(event)
+        huge = await watched.ask_again(event, size=100_000)
+        assert await watched.kept(event) == [huge.id]
+
+    async def test_the_start_is_remembered_among_more_events_than_are_kept(self) -> None:
+        watched = Watched()
+        event = start()
+        [request] = await watched.execute(event)
+        first = reserved(request, price=0, id="first")
+        await watched.execute(first)
+        for _ in range(1030):
+            await watched.note(event)
+        seen = (await stored(watched.memory, event))["redelivery"]["seen"]
+        assert len(seen) == 1024
+        newest = await watched.ask_again(event)
+        runs = watched.runs
+        assert ids(await watched.execute(event)) == [newest.id]
+        assert watched.runs == runs
+        await watched.execute(first)
+        assert watched.runs == runs + 1
+
+    def test_a_window_of_none_would_lose_the_end(self) -> None:
+        with pytest.raises(ValueError, match="at least 1, got 0"):
+            ExecutionPolicy(redelivery_window=0)
+
+
+def warnings(spans: SpanRecorder) -> list[str]:
+    return [
+        str(event.attributes["message"])
+        for span in spans.spans
+        for event in span.events
+        if event.name == "warning"
+    ]
+
+
+class TestRecordsOfTheTypeScriptVersion:
+    """They have no `redelivery`; it is read off what they have."""
+
+    async def hand_over(
+        self, *, answered: bool = False
+    ) -> tuple[Watched, ArvoEvent, list[ArvoEvent]]:
+        """Return a workflow whose record was written by the other version, and its requests."""
+        watched = Watched()
+        event = start("a", "b")
+        requests = await watched.execute(event)
+        if answered:
+            await watched.execute(reserved(requests[0], price=0, id="answer"))
+        record = await stored(watched.memory, event)
+        theirs = from_json(to_json(record))
+        del theirs["redelivery"]
+        await watched.memory.write(event.subject, theirs, record)
+        watched.runs = 0
+        return watched, event, requests
+
+    async def test_its_start_is_known_by_the_id_alone(self) -> None:
+        watched, event, requests = await self.hand_over()
+        elsewhere = event.model_copy(update={"source": "com.app.other"})
+        assert ids(await watched.execute(elsewhere)) == ids(requests)
+        assert watched.runs == 0
+
+    async def test_an_answer_that_has_the_starts_id_is_another_event(self) -> None:
+        watched, event, requests = await self.hand_over()
+        await watched.execute(reserved(requests[0], price=0, id=event.id))
+        assert watched.runs == 1
+
+    async def test_another_start_changes_nothing(self) -> None:
+        watched, event, _ = await self.hand_over()
+        assert await watched.execute(event.model_copy(update={"id": "another"})) == []
+        assert watched.runs == 0
+
+    async def test_the_event_consumed_last_is_known(self) -> None:
+        watched, _, requests = await self.hand_over(answered=True)
+        assert await watched.execute(reserved(requests[0], price=0, id="answer")) == []
+        assert watched.runs == 0
+
+    async def test_answers_that_are_collected_are_known(self) -> None:
+        watched, event, requests = await self.hand_over(answered=True)
+        await watched.execute(reserved(requests[1], price=0, id="second"))
+        record = await stored(watched.memory, event)
+        theirs = from_json(to_json(record))
+        del theirs["redelivery"]
+        await watched.memory.write(event.subject, theirs, record)
+        watched.runs = 0
+        await watched.execute(reserved(requests[0], price=0, id="answer"))
+        assert watched.runs == 0
+
+    async def test_its_workflow_goes_on(self) -> None:
+        watched, event, requests = await self.hand_over()
+        [done] = await watched.execute(reserved(requests[0], price=99))
+        assert (done.source, done.parentid) == (ORDER, event.id)
+        assert ids(await watched.execute(event)) == [requests[1].id, done.id]
+
+    async def test_the_start_is_still_known_after_we_wrote(self) -> None:
+        watched, event, requests = await self.hand_over()
+        await watched.execute(reserved(requests[0], price=0))
+        elsewhere = event.model_copy(update={"source": "com.app.other"})
+        assert ids(await watched.execute(elsewhere)) == [requests[1].id]
+
+    async def test_a_failure_record_of_theirs_ends_the_workflow(self) -> None:
+        watched = Watched()
+        event = start()
+        failed: dict[str, Any] = {
+            "executionStatus": "failure",
+            "subject": event.subject,
+            "error": {},
+        }
+        await watched.memory.write(event.subject, failed, None)
+        assert await watched.execute(event) == []
+        assert watched.runs == 0

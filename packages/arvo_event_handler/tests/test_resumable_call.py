@@ -1,0 +1,183 @@
+"""What a resumable's function receives and returns."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from arvo_core import (
+    ArvoContract,
+    ArvoEvent,
+    ArvoEventFactory,
+    ContractVersion,
+    SimpleVersion,
+)
+from arvo_event_handler import ConfigViolation, Emit, Reply, Start, Step
+
+from .shop import (
+    CHARGE,
+    CHARGE_V1,
+    ORDER,
+    RESERVE,
+    RESERVE_V1,
+    RESERVED,
+    AnyCall,
+    Charge,
+    Charged,
+    Reserve,
+    Reserved,
+    charge_contract,
+    charged,
+    order,
+    reserve_contract,
+    reserve_failed,
+    reserved,
+    start,
+)
+
+
+class Text(BaseModel):
+    text: str
+
+
+TALK_V1 = ContractVersion(
+    "1.0.0", accepts=Text, emits={"evt.talk.said": Text, "evt.talk.sung": Text}
+)
+talk_contract = ArvoContract(uri="#/talk", type="com.talk.ask", versions=[TALK_V1])
+
+
+class Kept:
+    """A workflow that asks both services twice and keeps what its function received."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply[dict[str, Any]]] = []
+        self.handler = order(
+            self._flow,
+            services=[
+                reserve_contract.version(RESERVE_V1),
+                charge_contract.version(CHARGE_V1),
+                talk_contract.version(TALK_V1),
+            ],
+        )
+
+    async def _flow(self, call: AnyCall) -> Step[dict[str, Any]]:
+        if isinstance(call, Start):
+            return Step(
+                context={"n": 1},
+                services=[
+                    Emit(RESERVE, Reserve(item="a")),
+                    Emit(RESERVE, Reserve(item="b")),
+                    Emit(CHARGE, Charge(amount=1)),
+                    Emit(talk_contract.type, Text(text="hello")),
+                ],
+            )
+        self.replies.append(call)
+        return Step()
+
+    async def started(self) -> list[ArvoEvent]:
+        return await self.handler.execute(start(domain="branch.north"))
+
+    async def reply(self, event: ArvoEvent) -> Reply[dict[str, Any]]:
+        await self.handler.execute(event)
+        return self.replies[-1]
+
+
+class TestReplies:
+    async def test_successes_in_the_order_of_the_requests(self) -> None:
+        kept = Kept()
+        first, second, *_ = await kept.started()
+        call = await kept.reply(reserved(second, price=2))
+        assert call.replies(RESERVE_V1) == [Reserved(price=2)]
+        call = await kept.reply(reserved(first, price=1))
+        assert call.replies(RESERVE_V1) == [Reserved(price=1), Reserved(price=2)]
+
+    async def test_nothing_while_none_has_come(self) -> None:
+        kept = Kept()
+        first, *_ = await kept.started()
+        assert (await kept.reply(reserved(first))).replies(CHARGE_V1) == []
+
+    async def test_each_service_has_its_own(self) -> None:
+        kept = Kept()
+        first, _, third, _ = await kept.started()
+        await kept.reply(reserved(first))
+        call = await kept.reply(charged(third))
+        assert call.replies(CHARGE_V1) == [Charged(receipt="r-1")]
+
+    async def test_system_errors_are_not_among_them_but_collected(self) -> None:
+        kept = Kept()
+        first, *_ = await kept.started()
+        call = await kept.reply(reserve_failed(first, LookupError("sold out")))
+        assert call.replies(RESERVE_V1) == []
+        assert [event.type for event in call.collected["sys.com.stock.reserve.error"]] == [
+            "sys.com.stock.reserve.error"
+        ]
+
+    async def test_of_several_kinds_one_is_named(self) -> None:
+        kept = Kept()
+        *_, last = await kept.started()
+        said = ArvoEventFactory(talk_contract.version(TALK_V1)).emits(
+            type="evt.talk.said",
+            source=talk_contract.type,
+            subject=last.subject,
+            data=Text(text="hi"),
+            parentid=last.id,
+        )
+        call = await kept.reply(said)
+        assert call.replies(TALK_V1, type="evt.talk.said") == [Text(text="hi")]
+        assert call.replies(TALK_V1, type="evt.talk.sung") == []
+        with pytest.raises(ConfigViolation, match=r"name one of .*said, evt\.talk\.sung"):
+            call.replies(TALK_V1)  # type: ignore[call-overload]
+        with pytest.raises(ConfigViolation, match=r"name one of the types it emits"):
+            call.replies(TALK_V1, type=RESERVED)
+
+    async def test_another_service_is_told_with_the_remedy(self) -> None:
+        kept = Kept()
+        first, *_ = await kept.started()
+        other = SimpleVersion("1.0.0", accepts=Text, emits=Text)
+        call = await kept.reply(reserved(first))
+        with pytest.raises(ConfigViolation, match="list its contract in `services`"):
+            call.replies(other)
+
+
+class TestWhatAReplyTells:
+    async def test_where_it_is_and_what_there_is(self) -> None:
+        kept = Kept()
+        first, *_ = await kept.started()
+        call = await kept.reply(reserved(first, domain="warehouse"))
+        assert call.context == {"n": 1}
+        assert (call.source, call.contract.dataschema) == (ORDER, "#/shop/order/1.0.0")
+        assert (call.domain.self, call.domain.event) == (None, "warehouse")
+        assert call.event.type == RESERVED
+        assert not call.span.is_recording()
+
+    async def test_the_metadata_is_the_record_without_what_is_ours(self) -> None:
+        kept = Kept()
+        requests = await kept.started()
+        call = await kept.reply(reserved(requests[0]))
+        assert set(call.metadata) == {
+            "executionStatus",
+            "status",
+            "initEventId",
+            "parentSubject",
+            "subject",
+            "events",
+        }
+        assert call.metadata["initEventId"] == requests[0].parentid
+
+    async def test_an_answer_to_nothing_that_is_awaited_is_not_collected(self) -> None:
+        kept = Kept()
+        first, *_ = await kept.started()
+        call = await kept.reply(reserved(first, parentid="something else"))
+        assert dict(call.collected) == {}
+        assert call.data == Reserved(price=5)
+
+
+def test_a_step_alone_waits() -> None:
+    step: Step[Any] = Step()
+    assert (step.context, tuple(step.services), step.output) == (None, (), None)
+
+
+def test_what_is_said_is_immutable() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Step(context={"n": 1}).context = None  # type: ignore[misc]

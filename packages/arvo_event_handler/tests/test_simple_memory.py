@@ -1,0 +1,50 @@
+"""What only this memory promises; `test_machine_memory_suite.py` has what every memory does."""
+
+import asyncio
+
+import pytest
+
+from arvo_event_handler import (
+    SimpleMachineMemory,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+
+async def test_each_memory_has_its_own_data() -> None:
+    first, second = SimpleMachineMemory(), SimpleMachineMemory()
+    await first.write("order-7", {"count": 1}, None)
+    assert await first.lock("order-7")
+    assert await second.read("order-7") is None
+    assert await second.lock("order-7")
+
+
+async def test_a_lock_that_is_held_is_refused_without_waiting() -> None:
+    memory = SimpleMachineMemory()
+    assert await memory.lock("order-7")
+    second = memory.lock("order-7")
+    with pytest.raises(StopIteration) as ended:
+        second.send(None)
+    assert ended.value.value is False
+
+
+async def test_records_outlive_the_event_loop_that_wrote_them() -> None:
+    memory = SimpleMachineMemory()
+    await asyncio.to_thread(asyncio.run, memory.write("order-7", {"count": 1}, None))
+    assert await memory.read("order-7") == {"count": 1}
+
+
+async def test_an_empty_id_is_refused_in_words() -> None:
+    with pytest.raises(TransactionViolation, match="a machine id must not be empty") as refused:
+        await SimpleMachineMemory().read("")
+    assert refused.value.cause is TransactionViolationCause.INVALID_SUBJECT
+    assert not refused.value.retryable
+
+
+async def test_a_refused_write_says_what_to_do() -> None:
+    memory = SimpleMachineMemory()
+    await memory.write("order-7", {"count": 1}, None)
+    with pytest.raises(TransactionViolation, match="written by somebody else since") as refused:
+        await memory.write("order-7", {"count": 2}, None)
+    assert refused.value.retryable
+    assert refused.value.cause.is_contention

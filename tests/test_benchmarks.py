@@ -1,0 +1,180 @@
+"""Every benchmark does the work it claims; how fast is for people to judge."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FIXED_NAMES = {
+    "event.create",
+    "event.create.generated",
+    "event.to_json",
+    "event.from_json",
+    "factory.accepts.subject_given",
+    "factory.accepts.subject_generated",
+    "subject.new",
+    "subject.parse",
+    "handler.execute",
+    "resumable.step",
+    "resumable.flow2",
+}
+
+
+def run_benchmarks(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def printed_and_written(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    file = tmp_path_factory.mktemp("benchmarks") / "results.json"
+    run = run_benchmarks("--seconds", "0.01", "--json", str(file))
+    assert run.returncode == 0, run.stderr
+    return run.stdout, json.loads(file.read_text("utf-8"))
+
+
+def test_names_that_others_are_compared_by_are_there(
+    printed_and_written: tuple[str, dict[str, Any]],
+) -> None:
+    assert set(printed_and_written[1]["results"]) >= FIXED_NAMES
+
+
+def test_results_have_the_documented_shape(
+    printed_and_written: tuple[str, dict[str, Any]],
+) -> None:
+    for result in printed_and_written[1]["results"].values():
+        assert result.keys() == {"ops_per_s", "rounds", "p50_ms", "p95_ms"}
+        assert len(result["rounds"]) >= 5
+        assert min(result["rounds"]) > 0
+        assert result["ops_per_s"] == statistics.median(result["rounds"])
+
+
+def test_results_name_the_machine(printed_and_written: tuple[str, dict[str, Any]]) -> None:
+    machine = printed_and_written[1]["machine"]
+    assert machine["cpu"]
+    assert machine["cores"] >= 1
+    assert machine["platform"]
+    assert machine["python"].endswith(sys.version.split()[0])
+    assert machine["gc"]["enabled"] is True
+    assert machine["packages"].keys() >= {"arvo-core", "arvo-event-handler", "pydantic"}
+
+
+def test_table_has_a_line_for_each(printed_and_written: tuple[str, dict[str, Any]]) -> None:
+    printed, written = printed_and_written
+    heading, *lines = printed.splitlines()
+    assert " ".join(heading.split()) == "name ops/s median best spread p50 ms p95 ms"
+    assert [line.split()[0] for line in lines] == list(written["results"])
+
+
+def test_only_a_prefix_runs_what_begins_so() -> None:
+    run = run_benchmarks("--seconds", "0.001", "--only", "subject.")
+    assert run.returncode == 0, run.stderr
+    assert [line.split()[0] for line in run.stdout.splitlines()[1:]] == [
+        "subject.new",
+        "subject.parse",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "evnt"], "no benchmark begins with 'evnt'; there are\n  event.create\n"),
+        (["--seconds", "0"], "'0' is not a number of seconds above zero"),
+        (["--seconds", "nan"], "'nan' is not a number of seconds above zero"),
+        (["--json", "no/such/folder/x.json"], "is not a file in an existing folder"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments: list[str], told: str) -> None:
+    run = run_benchmarks(*arguments)
+    assert run.returncode == 2
+    assert told in run.stderr
+
+
+def test_help_tells_what_each_stands_for() -> None:
+    run = run_benchmarks("--help")
+    assert run.returncode == 0
+    for name in FIXED_NAMES:
+        assert f"\n  {name}\n      " in run.stdout
+
+
+SUITE = '''
+"""A suite of a test."""
+
+from collections.abc import AsyncIterator
+
+from benchmarks.workload import UnavailableError, Workload, benchmark
+
+@benchmark("made.wrong")
+async def wrong() -> AsyncIterator[Workload[int, int]]:
+    """Adding one gives what it should."""
+    yield Workload(inputs=range, operation=lambda item: item, check=lambda result: result == 1)
+
+
+@benchmark("made.concurrent")
+async def concurrent() -> AsyncIterator[Workload[int, int]]:
+    """Ten tasks count twice as much as one."""
+
+    async def operation(item: int) -> int:
+        return item
+
+    yield Workload(
+        inputs=range,
+        operation=operation,
+        check=lambda result: result == 0,
+        concurrency=10,
+        units=2,
+        latencies=True,
+    )
+    print("cleaned up")
+
+
+@benchmark("made.without_server")
+async def without_server() -> AsyncIterator[Workload[int, int]]:
+    """A server answers."""
+    raise UnavailableError("no server answers; start one")
+    yield
+'''
+
+
+class TestANewSuite:
+    """A suite is a file more, and nothing else."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        source = ROOT / "benchmarks"
+        for path in [*source.glob("*.py"), source / "suite" / "__init__.py"]:
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+        (tmp_path / "benchmarks" / "suite" / "made.py").write_text(SUITE, "utf-8")
+        return tmp_path
+
+    def test_that_does_not_do_what_it_claims_fails(self, root: Path) -> None:
+        run = run_benchmarks("--seconds", "0.001", "--only", "made.wrong", root=root)
+        assert run.returncode == 1
+        assert run.stderr == "made.wrong does not do what it claims: it gave 0\n"
+
+    def test_may_share_its_work_among_tasks_and_tell_latencies(self, root: Path) -> None:
+        run = run_benchmarks(
+            "--seconds", "0.001", "--only", "made.concurrent", "--json", "result.json", root=root
+        )
+        assert run.returncode == 0, run.stderr
+        assert "cleaned up" in run.stdout
+        written = json.loads((root / "result.json").read_text("utf-8"))
+        result = written["results"]["made.concurrent"]
+        assert 0 < result["p50_ms"] <= result["p95_ms"]
+
+    def test_may_say_that_it_cannot_run_here(self, root: Path) -> None:
+        run = run_benchmarks("--seconds", "0.001", "--only", "made.without_server", root=root)
+        assert run.returncode == 0, run.stderr
+        assert "made.without_server: not run, no server answers; start one" in run.stdout

@@ -1,0 +1,202 @@
+"""What type checkers make of arvo_event_handler. Checked by mypy and basedpyright, never run."""
+
+from datetime import timedelta
+from typing import Any, assert_type
+
+from opentelemetry.trace import Span
+from pydantic import BaseModel
+
+from arvo_core import (
+    ArvoContract,
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    ContractVersion,
+    OrchestratorVersion,
+    SimpleArvoContract,
+    SimpleVersion,
+    SystemErrorData,
+)
+from arvo_event_handler import (
+    ArvoEventHandler,
+    ArvoEventHandlerFunction,
+    ArvoResumable,
+    ArvoResumableFunction,
+    Complete,
+    Emit,
+    ExecutionPolicy,
+    HandlerInput,
+    IArvoEventHandler,
+    ILeasedMachineMemory,
+    IMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Publish,
+    Record,
+    Reply,
+    SimpleEventBroker,
+    SimpleMachineMemory,
+    Start,
+    Step,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+
+class Product(BaseModel):
+    numbers: list[float]
+
+
+class Produced(BaseModel):
+    result: float
+
+
+class Init(BaseModel):
+    items: list[float]
+
+
+class Done(BaseModel):
+    output: float
+
+
+class Context(BaseModel):
+    left: int
+
+
+PRODUCT_V1 = SimpleVersion("1.0.0", accepts=Product, emits=Produced)
+product_contract = SimpleArvoContract(uri="#/product", type="math.product", versions=[PRODUCT_V1])
+MANY_V1 = ContractVersion("1.0.0", accepts=Product, emits={"evt.math.a": Produced})
+many_contract = ArvoContract(uri="#/many", type="com.math.many", versions=[MANY_V1])
+FLOW_V1 = OrchestratorVersion("1.0.0", init=Init, complete=Done)
+flow_contract = ArvoOrchestratorContract(uri="#/flow", name="flow", versions=[FLOW_V1])
+
+# --- services -----------------------------------------------------------------
+
+
+async def product_v1(call: HandlerInput[Product]) -> Emit:
+    assert_type(call.data, Product)
+    assert_type(call.data.numbers, list[float])
+    assert_type(call.event, ArvoEvent)
+    assert_type(call.event.data, dict[str, Any])
+    assert_type(call.span, Span)
+    assert_type(call.domain.event, str | None)
+    _ = call.data.factor  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return Emit("evt.math.product.success", Produced(result=1))
+
+
+async def several(call: HandlerInput[Product]) -> list[Emit]:
+    return [Emit("evt.math.product.success", {"result": 1})]
+
+
+async def perhaps(call: HandlerInput[Product]) -> Emit | None:
+    return None
+
+
+async def no_output(call: HandlerInput[Product]) -> int:
+    return 1
+
+
+def not_async(call: HandlerInput[Product]) -> Emit:
+    return Emit("evt.math.product.success", {})
+
+
+service = ArvoEventHandler(contract=product_contract, handler={"1.0.0": product_v1})
+ArvoEventHandler(contract=product_contract, handler={"1.0.0": several})
+ArvoEventHandler(contract=product_contract, handler={"1.0.0": perhaps})
+ArvoEventHandler(contract=product_contract, handler={"1.0.0": no_output})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+ArvoEventHandler(contract=product_contract, handler={"1.0.0": not_async})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+ArvoEventHandler(product_contract, {"1.0.0": product_v1})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+# A table in a variable needs its annotation.
+table: dict[str, ArvoEventHandlerFunction] = {"1.0.0": product_v1}
+ArvoEventHandler(contract=product_contract, handler=table)
+
+# --- outputs ------------------------------------------------------------------
+
+Emit("evt.a.b", Produced(result=1), to="com.a.b", domain=["x", None], executionunits=1.5)
+Emit("evt.a.b", {"result": 1}, extensions={"tenant": "is", "retries": 2})
+Emit("evt.a.b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Emit("evt.a.b", 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Emit("evt.a.b", {}, "com.a.b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Emit("evt.a.b", {}, subject="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Emit("evt.a.b", {}, domain=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Complete(Done(output=1), to="com.a.b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+# --- workflows ----------------------------------------------------------------
+
+
+async def flow_v1(call: Start[Init] | Reply[Context]) -> Step[Context]:
+    if isinstance(call, Start):
+        assert_type(call, Start[Init])
+        assert_type(call.data, Init)
+        return Step(
+            context=Context(left=1),
+            services=[Emit("com.math.product", Product(numbers=call.data.items))],
+        )
+    assert_type(call, Reply[Context])
+    assert_type(call.context, Context)
+    assert_type(call.error, SystemErrorData | None)
+    assert_type(call.replies(PRODUCT_V1), list[Produced])
+    assert_type(call.replies(FLOW_V1), list[Done])
+    assert_type(call.replies(MANY_V1, type="evt.math.a"), list[Any])
+    call.replies(MANY_V1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    call.replies("1.0.0")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    _ = call.context.right  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return Step(output=Complete(Done(output=sum(p.result for p in call.replies(PRODUCT_V1)))))
+
+
+async def wrong_context(call: Start[Init] | Reply[Context]) -> Step[Context]:
+    return Step(context=Produced(result=1))  # type: ignore[arg-type]  # pyright: ignore[reportReturnType]
+
+
+async def wrong_output(call: Start[Init] | Reply[Context]) -> Step[Context]:
+    return Step(output=Done(output=1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
+
+
+async def no_step(call: Start[Init] | Reply[Context]) -> Emit:
+    return Emit("com.math.product", {})
+
+
+memory = SimpleMachineMemory()
+flow = ArvoResumable(
+    contract=flow_contract,
+    services=[product_contract.version(PRODUCT_V1), many_contract.version("1.0.0")],
+    memory=memory,
+    handler={"1.0.0": flow_v1},
+    policy=ExecutionPolicy(finished_expiry=timedelta(days=7)),
+)
+flow_table: dict[str, ArvoResumableFunction] = {"1.0.0": flow_v1}
+ArvoResumable(contract=flow_contract, services=[], memory=memory, handler=flow_table)
+ArvoResumable(contract=flow_contract, services=[], memory=memory, handler={"1.0.0": no_step})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+ArvoResumable(contract=product_contract, services=[], memory=memory, handler={"1.0.0": flow_v1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ArvoResumable(
+    contract=flow_contract,
+    services=[product_contract],  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    memory=memory,
+    handler={"1.0.0": flow_v1},
+)
+ExecutionPolicy(finished_expiry=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+LockPolicy(ttl=30)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+# --- brokers and memories -----------------------------------------------------
+
+
+async def outside(event: ArvoEvent, publish: Publish) -> None:
+    await publish(event)
+
+
+async def use(event: ArvoEvent, leased: ILeasedMachineMemory) -> None:
+    handlers: list[IArvoEventHandler] = [service, flow]
+    broker = SimpleEventBroker(handlers, on_domained_event=outside)
+    assert_type(await broker.resolve(event), ArvoEvent | None)
+    assert_type(await service.execute(event), list[ArvoEvent])
+    plain: IMachineMemory = leased
+    assert_type(await plain.read("id"), Record | None)
+    assert_type(await leased.acquire("id"), MachineLease | None)
+    await leased.commit(event, {})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await plain.write("id", {"a": object()}, None)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+
+
+not_leased: ILeasedMachineMemory = memory  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+SimpleEventBroker([memory])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+TransactionViolation("x", cause="LEASE_LOST", subject="s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(TransactionViolationCause.LEASE_LOST.retryable, bool)
