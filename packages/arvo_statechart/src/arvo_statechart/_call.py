@@ -39,9 +39,9 @@ class Call:
     def __init__(
         self, *, context: Context, event: Event, params: Mapping[str, Any] = NO_PARAMS
     ) -> None:
-        self.context = context
-        self.event = event
-        self.params = params
+        self.context: Context = context
+        self.event: Event = event
+        self.params: Mapping[str, Any] = params
         # None if it was made by hand.
         self.configuration: Configuration | None = None
 

@@ -25,7 +25,7 @@ class BoundedCache(dict[K, V]):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self.limit = limit
+        self.limit: int = limit
 
     def keep(self, key: K, value: V) -> V:
         """Store and return a value."""
@@ -60,16 +60,16 @@ class Chart:
         max_microsteps: int,
     ) -> None:
         # In document order, so that a state's number is its index.
-        self.nodes = nodes
-        self.root = nodes[0]
+        self.nodes: tuple[StateNode, ...] = nodes
+        self.root: StateNode = nodes[0]
         # What enters the initial states.
-        self.start = Transition(self.root, INIT)
+        self.start: Transition = Transition(self.root, INIT)
         self.start.targets = (self.root,)
         self.start.reenter = True
-        self.by_id = by_id
-        self.context = context
-        self.implementations = implementations
-        self.max_microsteps = max_microsteps
+        self.by_id: dict[str, StateNode] = by_id
+        self.context: Context | Callable[[Call], Context] = context
+        self.implementations: Implementations = implementations
+        self.max_microsteps: int = max_microsteps
         self.configurations: BoundedCache[tuple[StateNode, ...], Configuration] = BoundedCache(
             1_024
         )

@@ -1,11 +1,13 @@
 """From the config to the compiled machine."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ._call import Call, Context
 from ._chart import Chart
 from ._config import MachineConfig
 from ._doubts import warn_of_doubts
+from ._functions import check_plain
 from ._implementations import ActionImplementation, GuardImplementation, Implementations
 from ._node import StateType
 from ._problems import Problems
@@ -31,9 +33,7 @@ def compile_chart(
     # Without all states in their places the rest would only fail for the same reasons.
     problems.raise_errors(tree.machine_id)
     implementations = Implementations(actions=actions, guards=guards, by_id=tree.by_id)
-    compiler = StateCompiler(
-        by_id=tree.by_id, implementations=implementations, problems=problems
-    )
+    compiler = StateCompiler(by_id=tree.by_id, implementations=implementations, problems=problems)
     for definition in tree.definitions:
         compiler.fill(definition)
     for definition in tree.definitions:
@@ -53,9 +53,11 @@ def compile_chart(
     )
 
 
-def _context(config: MachineConfig, problems: Problems) -> Context | Callable[[Call], Context]:
-    context = config.get("context", {})
-    if not callable(context) and not isinstance(context, dict):
-        problems.error(("context",), f"expected a dict or a function, got {context!r}")
-        return {}
+def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callable[[Call], Context]:
+    given: object = config.get("context", {})
+    if not callable(given) and not isinstance(given, dict):
+        problems.error(("context",), f"expected a dict or a function, got {given!r}")
+    with problems.noted_at(("context",)):
+        check_plain("context", given)
+    context: Context | Callable[[Call], Context] = config.get("context", {})
     return context

@@ -98,4 +98,8 @@ def _done_event(event_type: str, output: object, step: "Step") -> Event:
 
 
 def _evaluate(output: object, step: "Step", event: Event) -> object:
-    return output(new_call(step.context, event, NO_PARAMS, step.configuration)) if callable(output) else fresh(output)
+    return (
+        output(new_call(step.context, event, NO_PARAMS, step.configuration))
+        if callable(output)
+        else fresh(output)
+    )

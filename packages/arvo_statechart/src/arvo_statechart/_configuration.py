@@ -36,15 +36,15 @@ class Configuration:
     )
 
     def __init__(self, chart: Chart, nodes: tuple[StateNode, ...]) -> None:
-        self.chart = chart
-        self.nodes = nodes
-        self.mask = mask_of(nodes)
-        self.leaves = tuple(node for node in nodes if node.type in _LEAVES)
+        self.chart: Chart = chart
+        self.nodes: tuple[StateNode, ...] = nodes
+        self.mask: int = mask_of(nodes)
+        self.leaves: tuple[StateNode, ...] = tuple(node for node in nodes if node.type in _LEAVES)
         # A microstep can enter a state without its parents: they have a place in the value, and
         # are asked for transitions, but their actions do not run.
-        self.regions = _regions(completed(chart, nodes))
-        self.value = self._value_of(chart.root)
-        self.eventless = Eventless(self.leaves)
+        self.regions: dict[StateNode, tuple[StateNode, ...]] = _regions(completed(chart, nodes))
+        self.value: StateValue = self._value_of(chart.root)
+        self.eventless: Eventless = Eventless(self.leaves)
         self.selectors: BoundedCache[str, Selector] = BoundedCache(128)
         # By transitions and history: see `plan_of`.
         self.plans: BoundedCache[tuple[tuple[Transition, ...], History], Plan] = BoundedCache(128)

@@ -75,16 +75,14 @@ def state_in(value: PartialStateValue) -> BuiltInGuard:
             the state value like `{"open": "waiting"}`.
 
     Example:
-        >>> Machine(
-        ...     {
-        ...         "type": "parallel",
-        ...         "states": {
-        ...             "stock": {"initial": "asked", "states": {"asked": {}, "held": {}}},
-        ...             "money": {"on": {"PAY": {"guard": state_in("stock.held")}}},
-        ...         },
-        ...     }
-        ... ).warnings
-        ()
+        >>> stock = {"initial": "asked", "states": {"asked": {"on": {"HOLD": "held"}}, "held": {}}}
+        >>> money = {"on": {"PAY": {"guard": state_in("stock.held"), "actions": log("paid")}}}
+        >>> order = Machine({"type": "parallel", "states": {"stock": stock, "money": money}})
+        >>> snapshot = order.start().snapshot
+        >>> snapshot.can({"type": "PAY"})
+        False
+        >>> order.run(snapshot, {"type": "HOLD"}).snapshot.can({"type": "PAY"})
+        True
     """
     return StateIn(value=value if isinstance(value, str) else _frozen(value))
 

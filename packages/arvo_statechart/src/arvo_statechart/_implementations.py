@@ -1,14 +1,14 @@
 """The named actions and guards of a machine, and how what a config says becomes runnable."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from ._action_binding import assigner, emitter, enqueuer, logger, performer, raiser
-from ._actions import Action, Assign, BuiltInAction, Emit, EnqueueActions, Log, Raise
-from ._call import NO_PARAMS, BuiltInGuard, Call, Guard, Params, new_call
+from ._actions import Assign, BuiltInAction, Emit, EnqueueActions, Log, Raise
+from ._call import NO_PARAMS, BuiltInGuard, Call, Params
 from ._errors import MachineDefinitionError
+from ._functions import check_plain
 from ._guards import All, AnyOf, Not, StateIn
 from ._node import Executable, StateNode, Test
 from ._suggestion import unknown
@@ -41,7 +41,7 @@ class Implementations:
         # Actions by name alone: the only ones that `enqueue_actions` may ask for again and again.
         self._plain: dict[str, Executable] = {}
 
-    def executable(self, action: Action) -> Executable:
+    def executable(self, action: object) -> Executable:
         """Return what runs an action.
 
         Raises:
@@ -56,7 +56,7 @@ class Implementations:
             return self._named_action(*_name_and_params("action", action))
         return self._bound_action(action, name_of(action), NO_PARAMS)
 
-    def assigns(self, action: Action) -> bool:
+    def assigns(self, action: object) -> bool:
         """Whether an action of a machine that can be built changes the context by itself."""
         if isinstance(action, str):
             return isinstance(self._actions[action], Assign)
@@ -70,19 +70,26 @@ class Implementations:
     def _bound_action(self, action: object, name: str, params: Params) -> Executable:
         match action:
             case Assign(update=update):
+                check_plain(
+                    "assign", *(update.values() if isinstance(update, Mapping) else [update])
+                )
                 return assigner(update, params)
             case Emit(event=event):
+                check_plain("emit", event)
                 return emitter(event, params)
             case Raise(event=event):
+                check_plain("raise_", event)
                 return raiser(event, params)
             case Log(message=message):
+                check_plain("log", message)
                 return logger(message, params)
             case EnqueueActions(choose=choose):
+                check_plain("enqueue_actions", choose)
                 return enqueuer(choose, params, self.executable)
             case _:
                 return performer(name, _function("action", action), params)
 
-    def test(self, guard: Guard) -> Test:
+    def test(self, guard: object) -> Test:
         """Return what asks a guard.
 
         Raises:
@@ -163,6 +170,7 @@ def _name_and_params(kind: str, config: Mapping[str, Any]) -> tuple[str, Params]
     name, params = config.get("type"), config.get("params", NO_PARAMS)
     if not isinstance(name, str):
         raise MachineDefinitionError(f"{kind} {config!r} has no 'type' that is its name")
+    check_plain(f"params of {name!r}:", params)
     return name, NO_PARAMS if params is None else params
 
 
@@ -172,10 +180,5 @@ def _function(kind: str, value: object) -> Callable[[Call], Any]:
             f"{value!r} is not {'an' if kind == 'action' else 'a'} {kind}: expected a name, a "
             "mapping with 'type', a function, or what a helper of this package returns"
         )
-    called = value if inspect.isroutine(value) else type(value).__call__
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(called):
-        # Its coroutine would never be awaited, and would pass for true as the answer of a guard.
-        raise MachineDefinitionError(
-            f"{kind} {name_of(value)!r} is an async function; a machine only calls plain ones"
-        )
+    check_plain(kind, value)
     return value

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._call import Context
+from ._chart import Chart
 from ._compiler import compile_chart
 from ._completion import is_final
 from ._config import MachineConfig
 from ._configuration import configuration_of
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
-from ._errors import InvalidSnapshotError
+from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, type_of
 from ._implementations import ActionImplementation, GuardImplementation
 from ._macrostep import begin, failed, proceed
@@ -72,16 +73,16 @@ class Machine:
         max_microsteps: int = 10_000,
     ) -> None:
         problems = Problems()
-        self.chart = compile_chart(
+        self.chart: Chart = compile_chart(
             config,
             actions=actions or {},
             guards=guards or {},
             max_microsteps=max_microsteps,
             problems=problems,
         )
-        self.id = self.chart.root.id
-        self.version = config.get("version")
-        self.warnings = tuple(problems.warnings)
+        self.id: str = self.chart.root.id
+        self.version: str | None = config.get("version")
+        self.warnings: tuple[DefinitionProblem, ...] = tuple(problems.warnings)
 
     def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
         """Return the first snapshot, and what is to be done about it. Performs nothing.

@@ -27,7 +27,8 @@ def begin(chart: Chart, start_input: object, host: Host) -> Snapshot:
 
 def _first_context(chart: Chart, call: Call) -> Context:
     if not callable(chart.context):
-        return fresh(chart.context)
+        copied: Context = fresh(chart.context)
+        return copied
     made = chart.context(call)
     if not isinstance(made, dict):
         raise InvalidResultError(f"context: expected the function to return a dict, got {made!r}")

@@ -35,13 +35,13 @@ class Transition:
     __slots__ = ("actions", "descriptor", "guard", "guard_name", "reenter", "source", "targets")
 
     def __init__(self, source: "StateNode", descriptor: str) -> None:
-        self.source = source
-        self.descriptor = descriptor
+        self.source: StateNode = source
+        self.descriptor: str = descriptor
         self.targets: tuple[StateNode, ...] = ()
         self.guard: Test | None = None
-        self.guard_name = ""
+        self.guard_name: str = ""
         self.actions: tuple[Executable, ...] = ()
-        self.reenter = False
+        self.reenter: bool = False
 
 
 class StateNode:
@@ -76,25 +76,25 @@ class StateNode:
     def __init__(
         self, *, id: str, key: str, type: StateType, number: int, parent: "StateNode | None"
     ) -> None:
-        self.id = id
-        self.key = key
-        self.type = type
-        self.number = number
-        self.bit = 1 << number
-        self.parent = parent
+        self.id: str = id
+        self.key: str = key
+        self.type: StateType = type
+        self.number: int = number
+        self.bit: int = 1 << number
+        self.parent: StateNode | None = parent
         self.path: tuple[str, ...] = () if parent is None else (*parent.path, key)
         # Nearest first.
         self.ancestors: tuple[StateNode, ...] = (
             () if parent is None else (parent, *parent.ancestors)
         )
-        self.descendants = 0
+        self.descendants: int = 0
         # In document order. History states have a list of their own.
         self.children: dict[str, StateNode] = {}
         self.histories: dict[str, StateNode] = {}
 
         self.initial: StateNode | None = None
         self.initial_actions: tuple[Executable, ...] = ()
-        self.deep = False
+        self.deep: bool = False
         # Of a history state: where it leads while nothing is recorded, if it says so itself.
         self.default: tuple[StateNode, ...] | None = None
 

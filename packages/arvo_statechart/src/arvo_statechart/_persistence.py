@@ -12,7 +12,7 @@ from ._restoration import configuration_of_value
 from ._snapshot import Snapshot, Status, new_snapshot
 from ._state_value import copy_value
 
-_STATUSES: dict[object, Status] = {status: status for status in get_args(Status)}
+_STATUSES: dict[str, Status] = {status: status for status in get_args(Status)}
 
 
 def persist(snapshot: Snapshot) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
         raise InvalidSnapshotError(f"a stored snapshot is a mapping, got {persisted!r}")
-    status = _STATUSES.get(persisted.get("status"))
+    status = _STATUSES.get(str(persisted.get("status")))
     if status is None:
         raise InvalidSnapshotError(
             f"status of a stored snapshot: expected one of {', '.join(_STATUSES)}, "

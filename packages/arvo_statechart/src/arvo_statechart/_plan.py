@@ -50,9 +50,7 @@ def plan_of(
     return found
 
 
-def _make(
-    configuration: Configuration, enabled: tuple[Transition, ...], history: History
-) -> Plan:
+def _make(configuration: Configuration, enabled: tuple[Transition, ...], history: History) -> Plan:
     chart = configuration.chart
     exit_sets = without_conflicts(enabled, configuration.mask, dict(history))
     leaving = 0

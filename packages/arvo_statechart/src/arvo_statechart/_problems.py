@@ -50,9 +50,7 @@ class Problems:
             MachineDefinitionError: If there is an error.
         """
         if self.errors:
-            lines = "".join(
-                f"\n  {problem.location}: {problem.message}" for problem in self.errors
-            )
+            lines = "".join(f"\n  {problem.location}: {problem.message}" for problem in self.errors)
             raise MachineDefinitionError(
                 f"machine {machine_id!r} is not well defined:{lines}",
                 problems=tuple(self.errors),

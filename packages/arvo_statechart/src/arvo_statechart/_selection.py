@@ -22,11 +22,12 @@ class _Branch:
     __slots__ = ("candidates", "fixed", "regions")
 
     def __init__(self, candidates: tuple[Transition, ...], regions: "tuple[_Branch, ...]") -> None:
+        self.candidates: tuple[Transition, ...] = candidates
+        self.regions: tuple[_Branch, ...] = regions
         if len(regions) == 1:
-            (below,) = regions
-            regions, candidates = below.regions, below.candidates + candidates
-        self.candidates = _reachable(candidates)
-        self.regions = regions
+            self.regions = regions[0].regions
+            self.candidates = regions[0].candidates + candidates
+        self.candidates = _reachable(self.candidates)
         # The answer, if no guard has a say in it.
         self.fixed = self._fixed()
 
@@ -60,7 +61,9 @@ class Selector:
 
     def __init__(self, root: StateNode, *, regions: Regions, event_type: str) -> None:
         self._branch = _branch(root, regions, event_type)
-        self.fixed = () if self._branch is None else self._branch.fixed
+        self.fixed: tuple[Transition, ...] | None = (
+            () if self._branch is None else self._branch.fixed
+        )
 
     def choose(self, call: Call) -> tuple[Transition, ...]:
         """Return the enabled transitions, before conflicts between them are resolved.
@@ -85,12 +88,10 @@ class Eventless:
 
     def __init__(self, leaves: Iterable[StateNode]) -> None:
         chains = (
-            _reachable(
-                transition for node in (leaf, *leaf.ancestors) for transition in node.always
-            )
+            _reachable(transition for node in (leaf, *leaf.ancestors) for transition in node.always)
             for leaf in leaves
         )
-        self.chains = tuple(chain for chain in chains if chain)
+        self.chains: tuple[tuple[Transition, ...], ...] = tuple(chain for chain in chains if chain)
 
     def __bool__(self) -> bool:
         return bool(self.chains)

@@ -1,10 +1,11 @@
 """From what the config says about a state to what the interpreter needs of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ._config import InitialConfig, TransitionConfig
 from ._event import done_event_type
+from ._functions import check_plain
 from ._implementations import Implementations, name_of
 from ._node import UNSET, Executable, StateNode, StateType, Transition
 from ._problems import Path, Problems, listed
@@ -43,6 +44,8 @@ class StateCompiler:
         node.meta = config.get("meta", UNSET)
         if node.type is StateType.FINAL or node.parent is None:
             node.output = config.get("output", UNSET)
+            with self._problems.noted_at((*path, "output")):
+                check_plain("output", node.output)
 
     def _fill_history(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
         depth = config.get("history", "shallow")

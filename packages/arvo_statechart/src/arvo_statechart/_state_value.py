@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-StateValue: TypeAlias = "str | dict[str, StateValue]"
+StateValue: TypeAlias = str | dict[str, "StateValue"]
 """The key of the active child, or the value of each active child by its key."""
 
-PartialStateValue: TypeAlias = "str | Mapping[str, PartialStateValue]"
+PartialStateValue: TypeAlias = str | Mapping[str, "PartialStateValue"]
 """A state value that may leave out what does not matter, or a path like `"open.waiting"`."""
 
 _LARGEST_INDEX = 2**32 - 2
@@ -66,6 +66,5 @@ def copy_value(value: StateValue) -> StateValue:
     if isinstance(value, str):
         return value
     return {
-        key: below if isinstance(below, str) else copy_value(below)
-        for key, below in value.items()
+        key: below if isinstance(below, str) else copy_value(below) for key, below in value.items()
     }

@@ -21,8 +21,9 @@ class Case:
 
     def expected(self, *, resumed: bool) -> list[dict[str, Any]]:
         """Return the expected steps, of a machine that is stored between events or is not."""
-        steps = self.content.get("expected_resumed") if resumed else None
-        return steps or self.content["expected"]
+        changed = resumed and "expected_resumed" in self.content
+        steps: list[dict[str, Any]] = self.content["expected_resumed" if changed else "expected"]
+        return steps
 
 
 def source_of(file: str) -> Path | None:

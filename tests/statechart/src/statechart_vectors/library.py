@@ -242,8 +242,6 @@ _GUARDS: dict[str, Callable[[Call], bool] | BuiltInGuard] = {
     "lt": lambda call: _compares(call, lambda value, limit: value < limit),
     "exists": lambda call: _in_context(call) is not None,
     "in": lambda call: any(same(_in_context(call), value) for value in call.params["values"]),
-    "eventEq": lambda call: same(
-        at_path(call.event, call.params["key"]), call.params["value"]
-    ),
+    "eventEq": lambda call: same(at_path(call.event, call.params["key"]), call.params["value"]),
     "failGuard": _fail_guard,
 }
