@@ -40,10 +40,14 @@ def assigner(update: Update | Mapping[str, Any], params: Params) -> Executable:
 
 
 def _each_value(values: Mapping[str, Any]) -> Update:
+    computed = [(key, value) for key, value in values.items() if callable(value)]
+    given = {key: value for key, value in values.items() if not callable(value)}
+
     def changes_for(call: Call) -> Mapping[str, Any]:
-        return {
-            key: value(call) if callable(value) else fresh(value) for key, value in values.items()
-        }
+        changes: dict[str, Any] = fresh(given)
+        for key, value in computed:
+            changes[key] = value(call)
+        return changes
 
     return changes_for
 

@@ -1,6 +1,7 @@
 """From the config to the compiled machine."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ._call import Call, Context
@@ -57,7 +58,6 @@ def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callabl
     given: object = config.get("context", {})
     if not callable(given) and not isinstance(given, dict):
         problems.error(("context",), f"expected a dict or a function, got {given!r}")
-    with problems.noted_at(("context",)):
-        check_plain("context", given)
+    problems.attempt(("context",), partial(check_plain, "context"), given)
     context: Context | Callable[[Call], Context] = config.get("context", {})
     return context

@@ -81,6 +81,8 @@ class Host(Protocol):
 class RecordingHost:
     """Writes down what is to be done."""
 
+    __slots__ = ("effects",)
+
     def __init__(self) -> None:
         self.effects: list[Effect] = []
 
@@ -99,6 +101,8 @@ class RecordingHost:
 
 class PerformingHost:
     """Does everything at once, except that it keeps the events until the step has succeeded."""
+
+    __slots__ = ("_write", "emitted")
 
     def __init__(self, write: Callable[[object], None]) -> None:
         self.emitted: list[Event] = []

@@ -1,12 +1,14 @@
 """What is found wrong or doubtful while a machine is compiled."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 from ._errors import DefinitionProblem, MachineDefinitionError
 
 Path: TypeAlias = tuple[str | int, ...]
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class Problems:
@@ -24,23 +26,23 @@ class Problems:
         """Note something that is probably not meant."""
         self.warnings.append(DefinitionProblem(path=path, message=message))
 
-    @contextmanager
-    def noted_at(self, path: Path) -> Iterator[None]:
-        """Note a MachineDefinitionError of the block at this place instead of raising it."""
+    def attempt(self, path: Path, make: Callable[[A], R], argument: A) -> R | None:
+        """Return `make(argument)`; note a MachineDefinitionError of it and return None."""
         try:
-            yield
+            return make(argument)
         except MachineDefinitionError as error:
             self.error(path, str(error))
+            return None
 
     def mapping(self, path: Path, value: object) -> Mapping[str, object]:
         """Return a mapping with texts as keys; note what is none and return an empty one."""
         if not isinstance(value, Mapping):
             self.error(path, f"expected a mapping, got {value!r}")
             return {}
-        odd = [key for key in value if not isinstance(key, str)]
-        if odd:
-            self.error(path, f"expected texts as keys, got {odd[0]!r}")
-            return {}
+        for key in value:
+            if not isinstance(key, str):
+                self.error(path, f"expected texts as keys, got {key!r}")
+                return {}
         return value
 
     def raise_errors(self, machine_id: str) -> None:
@@ -59,6 +61,6 @@ class Problems:
 
 def listed(value: object) -> list[tuple[Path, object]]:
     """Return the items of a list, or the one value that may stand for a list, with their paths."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [((index,), item) for index, item in enumerate(value)]
-    return [((), value)]
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return [((), value)]
+    return [((index,), item) for index, item in enumerate(value)]

@@ -1,6 +1,6 @@
 """Which transitions an event, or no event at all, enables in a configuration."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ._call import Call
@@ -8,8 +8,6 @@ from ._errors import GuardError
 from ._node import StateNode, Transition
 
 Regions: TypeAlias = Mapping[StateNode, Sequence[StateNode]]
-
-_Passes: TypeAlias = Callable[[Transition, Call], object]
 
 
 class _Branch:
@@ -47,7 +45,7 @@ class _Branch:
         chosen: tuple[Transition, ...] = ()
         for region in self.regions:
             chosen += region.choose(call)
-        return chosen or _first(self.candidates, call, _passes_for_event)
+        return chosen or _first_for_event(self.candidates, call)
 
 
 class Selector:
@@ -100,7 +98,10 @@ class Eventless:
         """Return the enabled transitions without duplicates; whatever a guard raises escapes."""
         chosen: dict[Transition, None] = {}
         for chain in self.chains:
-            chosen.update(dict.fromkeys(_first(chain, call, _passes)))
+            for candidate in chain:
+                if candidate.guard is None or candidate.guard(call):
+                    chosen[candidate] = None
+                    break
         return tuple(chosen)
 
 
@@ -114,31 +115,19 @@ def _reachable(candidates: Iterable[Transition]) -> tuple[Transition, ...]:
     return tuple(kept)
 
 
-def _first(
-    candidates: tuple[Transition, ...], call: Call, passes: _Passes
-) -> tuple[Transition, ...]:
+def _first_for_event(candidates: tuple[Transition, ...], call: Call) -> tuple[Transition, ...]:
     for candidate in candidates:
-        if passes(candidate, call):
-            return (candidate,)
+        guard = candidate.guard
+        try:
+            if guard is None or guard(call):
+                return (candidate,)
+        except Exception as error:
+            event_type, state = call.event["type"], candidate.source.id
+            raise GuardError(
+                f"guard {candidate.guard_name!r} failed on event {event_type!r} "
+                f"in state {state!r}: {error}",
+                guard=candidate.guard_name,
+                event_type=event_type,
+                state=state,
+            ) from error
     return ()
-
-
-def _passes(transition: Transition, call: Call) -> object:
-    return transition.guard is None or transition.guard(call)
-
-
-def _passes_for_event(transition: Transition, call: Call) -> object:
-    guard = transition.guard
-    if guard is None:
-        return True
-    try:
-        return guard(call)
-    except Exception as error:
-        event_type, state = call.event["type"], transition.source.id
-        raise GuardError(
-            f"guard {transition.guard_name!r} failed on event {event_type!r} "
-            f"in state {state!r}: {error}",
-            guard=transition.guard_name,
-            event_type=event_type,
-            state=state,
-        ) from error

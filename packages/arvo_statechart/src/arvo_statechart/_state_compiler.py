@@ -1,6 +1,7 @@
 """From what the config says about a state to what the interpreter needs of it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ._config import InitialConfig, TransitionConfig
@@ -38,14 +39,13 @@ class StateCompiler:
         if node.type is StateType.COMPOUND:
             self._fill_initial(node, config, path)
         self._fill_transitions(node, config, path)
-        node.entry = self._actions(config.get("entry", ()), (*path, "entry"))
-        node.exit = self._actions(config.get("exit", ()), (*path, "exit"))
-        node.tags = self._texts(config.get("tags", ()), (*path, "tags"))
+        node.entry = self._actions(config, "entry", path)
+        node.exit = self._actions(config, "exit", path)
+        node.tags = self._texts(config, "tags", path)
         node.meta = config.get("meta", UNSET)
         if node.type is StateType.FINAL or node.parent is None:
             node.output = config.get("output", UNSET)
-            with self._problems.noted_at((*path, "output")):
-                check_plain("output", node.output)
+            self._problems.attempt((*path, "output"), partial(check_plain, "output"), node.output)
 
     def _fill_history(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
         depth = config.get("history", "shallow")
@@ -61,18 +61,19 @@ class StateCompiler:
         initial = config.get("initial")
         if isinstance(initial, Mapping):
             self._check_keys(initial, place, InitialConfig.__optional_keys__)
-            node.initial_actions = self._actions(initial.get("actions", ()), (*place, "actions"))
+            node.initial_actions = self._actions(initial, "actions", place)
             initial = initial.get("target")
         known = (*node.children, *node.histories)
         if initial is None:
-            self._problems.error(place, f"missing: name the child to enter by default, of {known}")
+            names = ", ".join(map(repr, known)) or "none"
+            self._problems.error(place, f"missing: name the child to enter by default, of {names}")
         elif not isinstance(initial, str) or node.child(initial) is None:
             self._problems.error(place, unknown("child", initial, known))
         else:
             node.initial = node.child(initial)
 
     def _fill_transitions(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
-        on = self._problems.mapping((*path, "on"), config.get("on", {}))
+        on = self._problems.mapping((*path, "on"), config["on"]) if "on" in config else {}
         for descriptor, transitions in on.items():
             place = (*path, "on", descriptor)
             if not descriptor:
@@ -81,10 +82,11 @@ class StateCompiler:
         if "onDone" in config:
             done = done_event_type(node.id)
             node.on[done] = self._transitions(node, done, config["onDone"], (*path, "onDone"))
-        wildcards = [descriptor for descriptor in node.on if _is_wildcard(descriptor)]
+        wildcards = [key for key in node.on if key.endswith("*") and _is_wildcard(key)]
         node.wildcards = tuple(sorted(wildcards, key=len, reverse=True))
-        always = config.get("always", ())
-        node.always = self._transitions(node, "always", always, (*path, "always"))
+        if "always" in config:
+            always = config["always"]
+            node.always = self._transitions(node, "always", always, (*path, "always"))
 
     def _transitions(
         self, node: StateNode, descriptor: str, configs: object, path: Path
@@ -103,43 +105,53 @@ class StateCompiler:
         checked = self._problems.mapping(path, config)
         self._check_keys(checked, path, TransitionConfig.__optional_keys__)
         transition.targets = self._targets(node, checked, path)
-        transition.actions = self._actions(checked.get("actions", ()), (*path, "actions"))
+        transition.actions = self._actions(checked, "actions", path)
         reenter = checked.get("reenter", False)
         if not isinstance(reenter, bool):
             self._problems.error((*path, "reenter"), f"expected True or False, got {reenter!r}")
         transition.reenter = reenter is True
         if "guard" in checked:
             transition.guard_name = name_of(checked["guard"])
-            with self._problems.noted_at((*path, "guard")):
-                transition.guard = self._implementations.test(checked["guard"])
+            test = self._implementations.test
+            transition.guard = self._problems.attempt((*path, "guard"), test, checked["guard"])
         return transition
 
     def _targets(
         self, node: StateNode, config: Mapping[str, Any], path: Path
     ) -> tuple[StateNode, ...]:
-        targets = config.get("target", "")
-        if targets == "":
+        if config.get("target", "") == "":
             return ()
-        found: dict[StateNode, None] = {}
-        for target in self._texts(targets, (*path, "target")):
-            with self._problems.noted_at((*path, "target")):
-                found[state_of_target(target, node, self._by_id)] = None
-        check_targets(tuple(found), (*path, "target"), self._problems)
-        return tuple(found)
+        place = (*path, "target")
+        find = partial(state_of_target, source=node, by_id=self._by_id)
+        found = [
+            self._problems.attempt(place, find, target)
+            for target in self._texts(config, "target", path)
+        ]
+        targets = tuple(dict.fromkeys(target for target in found if target is not None))
+        if len(targets) > 1:
+            check_targets(targets, place, self._problems)
+        return targets
 
-    def _texts(self, value: object, path: Path) -> tuple[str, ...]:
-        texts = [(index, text) for index, text in listed(value)]
-        for index, text in texts:
-            if not isinstance(text, str):
-                self._problems.error((*path, *index), f"expected a text, got {text!r}")
-        return tuple(text for _, text in texts if isinstance(text, str))
+    def _texts(self, config: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
+        if key not in config:
+            return ()
+        texts: list[str] = []
+        for index, text in listed(config[key]):
+            if isinstance(text, str):
+                texts.append(text)
+            else:
+                self._problems.error((*path, key, *index), f"expected a text, got {text!r}")
+        return tuple(texts)
 
-    def _actions(self, value: object, path: Path) -> tuple[Executable, ...]:
-        executables: list[Executable] = []
-        for index, action in listed(value):
-            with self._problems.noted_at((*path, *index)):
-                executables.append(self._implementations.executable(action))
-        return tuple(executables)
+    def _actions(self, config: Mapping[str, Any], key: str, path: Path) -> tuple[Executable, ...]:
+        if key not in config:
+            return ()
+        make = self._implementations.executable
+        executables = [
+            self._problems.attempt((*path, key, *index), make, action)
+            for index, action in listed(config[key])
+        ]
+        return tuple(executable for executable in executables if executable is not None)
 
     def _check_keys(self, config: Mapping[str, Any], path: Path, known: frozenset[str]) -> None:
         for key in config:

@@ -15,7 +15,7 @@ _LARGEST_INDEX = 2**32 - 2
 def in_key_order(keys: Iterable[str]) -> list[str]:
     """Sort keys as JavaScript does: integer-like ones first and ascending, others as they come."""
     listed = list(keys)
-    indexes = [key for key in listed if _is_index(key)]
+    indexes = [key for key in listed if key[:1].isdigit() and _is_index(key)]
     if not indexes:
         return listed
     return sorted(indexes, key=int) + [key for key in listed if not _is_index(key)]
