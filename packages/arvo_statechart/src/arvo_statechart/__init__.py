@@ -16,6 +16,8 @@ from ._actions import (
 )
 from ._call import BuiltInGuard, Call, Context, Guard, GuardConfig, Params
 from ._config import InitialConfig, MachineConfig, StateConfig, TransitionConfig, Transitions
+from ._diagram_dot import to_dot
+from ._diagram_mermaid import to_mermaid
 from ._effects import ActionEffect, Effect, EmitEffect, LogEffect
 from ._errors import (
     DefinitionProblem,
@@ -81,4 +83,6 @@ __all__ = [
     "or_",
     "raise_",
     "state_in",
+    "to_dot",
+    "to_mermaid",
 ]

@@ -10,6 +10,7 @@ from ._call import NO_PARAMS, BuiltInGuard, Call, Params
 from ._errors import MachineDefinitionError
 from ._functions import check_plain
 from ._guards import All, AnyOf, Not, StateIn
+from ._labels import action_label
 from ._node import Executable, StateNode, Test
 from ._suggestion import unknown
 from ._target import state_of_id
@@ -54,7 +55,7 @@ class Implementations:
             return found
         if isinstance(action, Mapping):
             return self._named_action(*_name_and_params("action", action))
-        return self._bound_action(action, name_of(action), NO_PARAMS)
+        return self._bound_action(action, action_label(action), NO_PARAMS)
 
     def assigns(self, action: object) -> bool:
         """Whether an action of a machine that can be built changes the context by itself."""
@@ -119,25 +120,6 @@ class Implementations:
                 return lambda call: call.matches(value)
             case _:
                 return _function("guard", guard)
-
-
-def name_of(implementation: object) -> str:
-    """Return what to call a guard or action in messages."""
-    match implementation:
-        case str():
-            return implementation
-        case {"type": str(name)}:
-            return name
-        case All():
-            return "and"
-        case AnyOf():
-            return "or"
-        case Not():
-            return "not"
-        case StateIn():
-            return "stateIn"
-        case _:
-            return str(getattr(implementation, "__name__", type(implementation).__name__))
 
 
 def _is_active(node: StateNode, call: Call) -> bool:

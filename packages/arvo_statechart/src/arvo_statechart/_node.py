@@ -32,7 +32,16 @@ class Transition:
     `targets` may hold history states; `descriptor` is the key in `on`, or `always`.
     """
 
-    __slots__ = ("actions", "descriptor", "guard", "guard_name", "reenter", "source", "targets")
+    __slots__ = (
+        "action_labels",
+        "actions",
+        "descriptor",
+        "guard",
+        "guard_name",
+        "reenter",
+        "source",
+        "targets",
+    )
 
     def __init__(self, source: "StateNode", descriptor: str) -> None:
         self.source: StateNode = source
@@ -41,6 +50,7 @@ class Transition:
         self.guard: Test | None = None
         self.guard_name: str = ""
         self.actions: tuple[Executable, ...] = ()
+        self.action_labels: tuple[str, ...] = ()
         self.reenter: bool = False
 
 
@@ -56,11 +66,14 @@ class StateNode:
         "default",
         "descendants",
         "entry",
+        "entry_labels",
         "exit",
+        "exit_labels",
         "histories",
         "id",
         "initial",
         "initial_actions",
+        "initial_labels",
         "key",
         "meta",
         "number",
@@ -94,6 +107,7 @@ class StateNode:
 
         self.initial: StateNode | None = None
         self.initial_actions: tuple[Executable, ...] = ()
+        self.initial_labels: tuple[str, ...] = ()
         self.deep: bool = False
         # Of a history state: where it leads while nothing is recorded, if it says so itself.
         self.default: tuple[StateNode, ...] | None = None
@@ -104,6 +118,8 @@ class StateNode:
         self.always: tuple[Transition, ...] = ()
         self.entry: tuple[Executable, ...] = ()
         self.exit: tuple[Executable, ...] = ()
+        self.entry_labels: tuple[str, ...] = ()
+        self.exit_labels: tuple[str, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.meta: object = UNSET
         self.output: object = UNSET

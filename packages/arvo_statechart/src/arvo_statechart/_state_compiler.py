@@ -7,7 +7,8 @@ from typing import Any
 from ._config import InitialConfig, TransitionConfig
 from ._event import done_event_type
 from ._functions import check_plain
-from ._implementations import Implementations, name_of
+from ._implementations import Implementations
+from ._labels import action_label, guard_label
 from ._node import UNSET, Executable, StateNode, StateType, Transition
 from ._problems import Path, Problems, listed
 from ._suggestion import unknown
@@ -41,6 +42,8 @@ class StateCompiler:
         self._fill_transitions(node, config, path)
         node.entry = self._actions(config, "entry", path)
         node.exit = self._actions(config, "exit", path)
+        node.entry_labels = _labels(config, "entry")
+        node.exit_labels = _labels(config, "exit")
         node.tags = self._texts(config, "tags", path)
         node.meta = config.get("meta", UNSET)
         if node.type is StateType.FINAL or node.parent is None:
@@ -62,6 +65,7 @@ class StateCompiler:
         if isinstance(initial, Mapping):
             self._check_keys(initial, place, InitialConfig.__optional_keys__)
             node.initial_actions = self._actions(initial, "actions", place)
+            node.initial_labels = _labels(initial, "actions")
             initial = initial.get("target")
         known = (*node.children, *node.histories)
         if initial is None:
@@ -106,12 +110,13 @@ class StateCompiler:
         self._check_keys(checked, path, TransitionConfig.__optional_keys__)
         transition.targets = self._targets(node, checked, path)
         transition.actions = self._actions(checked, "actions", path)
+        transition.action_labels = _labels(checked, "actions")
         reenter = checked.get("reenter", False)
         if not isinstance(reenter, bool):
             self._problems.error((*path, "reenter"), f"expected True or False, got {reenter!r}")
         transition.reenter = reenter is True
         if "guard" in checked:
-            transition.guard_name = name_of(checked["guard"])
+            transition.guard_name = guard_label(checked["guard"])
             test = self._implementations.test
             transition.guard = self._problems.attempt((*path, "guard"), test, checked["guard"])
         return transition
@@ -157,6 +162,10 @@ class StateCompiler:
         for key in config:
             if key not in known:
                 self._problems.error((*path, key), unknown("key", key, known))
+
+
+def _labels(config: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    return tuple(action_label(action) for _, action in listed(config[key])) if key in config else ()
 
 
 def _is_wildcard(descriptor: str) -> bool:
