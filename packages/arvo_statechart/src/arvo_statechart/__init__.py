@@ -14,7 +14,7 @@ from ._actions import (
     log,
     raise_,
 )
-from ._call import BuiltInGuard, Call, Context, Guard, GuardConfig, Params
+from ._call import BuiltInGuard, Call, Computed, Context, Guard, GuardConfig, Params
 from ._config import InitialConfig, MachineConfig, StateConfig, TransitionConfig, Transitions
 from ._diagram_dot import to_dot
 from ._diagram_mermaid import to_mermaid
@@ -45,6 +45,7 @@ __all__ = [
     "BuiltInAction",
     "BuiltInGuard",
     "Call",
+    "Computed",
     "Context",
     "DefinitionProblem",
     "Effect",

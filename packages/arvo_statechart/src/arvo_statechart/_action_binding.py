@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._actions import Action, Update
-from ._call import Call, Params
+from ._call import Call, Computed, Params
 from ._errors import InvalidEventError, InvalidResultError
 from ._event import Event, type_of
 from ._fresh import fresh
@@ -23,7 +23,7 @@ def performer(name: str, function: Callable[[Call], object], params: Params) -> 
     return execute
 
 
-def assigner(update: Update | Mapping[str, Any], params: Params) -> Executable:
+def assigner(update: Update | Mapping[str, Computed], params: Params) -> Executable:
     """Return what changes the context."""
     changes_for = update if callable(update) else _each_value(update)
 
@@ -39,7 +39,7 @@ def assigner(update: Update | Mapping[str, Any], params: Params) -> Executable:
     return execute
 
 
-def _each_value(values: Mapping[str, Any]) -> Update:
+def _each_value(values: Mapping[str, Computed]) -> Update:
     computed = [(key, value) for key, value in values.items() if callable(value)]
     given = {key: value for key, value in values.items() if not callable(value)}
 

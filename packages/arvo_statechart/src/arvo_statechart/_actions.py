@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
-from ._call import Call, Params
+from ._call import Call, Computed, Params
 from ._event import Event
 
 
@@ -37,7 +37,7 @@ Update: TypeAlias = Callable[[Call], Mapping[str, Any]]
 class Assign(BuiltInAction):
     """Changes the context."""
 
-    update: Update | Mapping[str, Any]
+    update: Update | Mapping[str, Computed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class EnqueueActions(BuiltInAction):
     choose: Callable[[Call], Iterable[Action] | None]
 
 
-def assign(update: Update | Mapping[str, Any]) -> BuiltInAction:
+def assign(update: Update | Mapping[str, Computed]) -> BuiltInAction:
     """Change the context: the only way to do so.
 
     The context given to functions is never changed in place; each assign makes a new one. A
@@ -109,7 +109,7 @@ def raise_(event: Event | Callable[[Call], Event]) -> BuiltInAction:
     return Raise(event=event)
 
 
-def log(message: object | Callable[[Call], object]) -> BuiltInAction:
+def log(message: Computed) -> BuiltInAction:
     """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
 
     Args:

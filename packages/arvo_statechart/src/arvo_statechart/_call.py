@@ -83,6 +83,9 @@ class Call:
         return self.configuration.matches(value)
 
 
+Computed: TypeAlias = Callable[[Call], Any] | object
+"""A value as it is, or a function that computes it when it is needed."""
+
 Params: TypeAlias = Mapping[str, Any] | Callable[[Call], Mapping[str, Any]]
 """Parameters of a named guard or action: as they are, or computed when it is used."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from ._actions import Action
-from ._call import Call, Context, Guard
+from ._call import Call, Computed, Context, Guard
 
 
 class TransitionConfig(TypedDict, total=False):
@@ -64,7 +64,7 @@ class StateConfig(TypedDict, total=False):
     """Words by which a host recognises kinds of states."""
     meta: Any
     """Anything a host wants to know about the state."""
-    output: Any
+    output: Computed
     """Of a final state: what its parent's `onDone` finds in `event["output"]`; or a function."""
     description: str
     """Words for readers."""
