@@ -29,7 +29,11 @@ from ._errors import (
 from ._execution import ExecutionPolicy
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
 from ._handler_protocol import IArvoEventHandler
+from ._machine import ArvoMachine
+from ._machine_engine import MachineExecution, MachineExecutionEngine
+from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._orchestrator import ArvoOrchestrator
 from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
@@ -47,6 +51,8 @@ __all__ = [
     "ArvoDomain",
     "ArvoEventHandler",
     "ArvoEventHandlerFunction",
+    "ArvoMachine",
+    "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
     "BrokerErrorListener",
@@ -70,8 +76,11 @@ __all__ = [
     "IMachineMemory",
     "InvalidHandlerError",
     "LockPolicy",
+    "MachineExecution",
+    "MachineExecutionEngine",
     "MachineLease",
     "MachineMemoryError",
+    "MachineRegistry",
     "Outputs",
     "Publish",
     "Record",

@@ -178,7 +178,8 @@ class WorkflowExecution:
         contract = own_contract(event, content, self._workflow.contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
-        service, data = read_input(event, contract=contract, services=self._workflow.services)
+        services = self._workflow.services(contract.version)
+        service, data = read_input(event, contract=contract, services=services)
         if record is None:
             _check_parent(event, parent_subject)
         return WorkflowStep(

@@ -77,9 +77,8 @@ class ResumableWorkflow(Workflow):
     def contract(self) -> ArvoOrchestratorContract:
         return self._contract
 
-    @property
     @override
-    def services(self) -> Mapping[str, VersionedArvoContract[Any]]:
+    def services(self, version: str) -> Mapping[str, VersionedArvoContract[Any]]:
         return self._services
 
     @property

@@ -65,9 +65,12 @@ class Workflow(Protocol):
         """What starts it and what it completes with."""
         ...
 
-    @property
-    def services(self) -> Mapping[str, VersionedArvoContract[Any]]:
-        """The services it may ask, by the event type they accept."""
+    def services(self, version: str) -> Mapping[str, VersionedArvoContract[Any]]:
+        """Return the services that a version may ask, by the event type they accept.
+
+        Raises:
+            ConfigViolation: The workflow does not implement the version.
+        """
         ...
 
     @property

@@ -10,13 +10,16 @@ from arvo_core import parse_event_id
 from .javascript import is_number
 from .values import decode_subject
 
-_PLACEHOLDER = re.compile(r"<(?:id:\d+|subject:\d+|time|stack)>")
+_PLACEHOLDER = re.compile(r"<(?:id:\d+|subject:\d+|time|stack|machineDefinition)>")
 _SHAPES = {
     "id": r"[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}",
     "subject": r"[A-Za-z\d+/=_-]+",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00",
     "stack": r"(?s:.+)",
+    "machineDefinition": r"\{(?s:.+)\}",
 }
+# What is new each time, so that nothing is learnt from one occurrence about the next.
+_UNBOUND = {"<time>", "<stack>", "<machineDefinition>"}
 _INDEX = re.compile(r"0|[1-9]\d*", re.ASCII)
 
 
@@ -160,7 +163,7 @@ class Comparison:
         return _SHAPES[placeholder.strip("<>").split(":")[0]]
 
     def _bind(self, placeholder: str, text: str, place: str) -> None:
-        if placeholder in ("<time>", "<stack>") or placeholder in self._bound:
+        if placeholder in _UNBOUND or placeholder in self._bound:
             return
         for other, bound in self._bound.items():
             if bound == text:

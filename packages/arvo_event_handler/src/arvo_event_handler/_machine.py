@@ -1,0 +1,171 @@
+"""Workflows written as statecharts: a machine bound to a contract."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from typing_extensions import override
+
+from arvo_core import ArvoOrchestratorContract, SemanticVersion, VersionedArvoContract
+from arvo_statechart import (
+    ActionImplementation,
+    Call,
+    GuardImplementation,
+    Machine,
+    MachineConfig,
+    MachineDefinitionError,
+    assign,
+)
+
+from ._errors import ConfigViolation, InvalidHandlerError
+from ._services import services_by_type
+
+ENQUEUE = "enqueueArvoEvent"
+"""The action by which a machine asks for an event, besides `emit`."""
+QUEUE = "arvo$$"
+"""The context's member that `enqueueArvoEvent` keeps its events in until the step ends."""
+
+
+class ArvoMachine:
+    """One version of a workflow, written as a statechart.
+
+    Services' events reach the machine as dicts with their parsed data. It asks for events with
+    `emit`, or with the action `enqueueArvoEvent` whose params are the event; both are checked
+    against the services' contracts. What its root's `output` computes is the completion.
+
+    TypeScript: `setupArvoMachine({...}).createMachine({...})`.
+
+    Args:
+        contract: The workflow's contract in the version that the machine implements.
+        services: The contract versions it may ask, each contract once.
+        config: The statechart, as XState takes it, without `invoke` and `after`.
+        actions: What the names of actions stand for.
+        guards: What the names of guards stand for.
+
+    Raises:
+        ConfigViolation: The config invokes actors or delays, names another version, or takes a
+            reserved name; two services share a URI or a type, or the workflow is its own service.
+        InvalidHandlerError: The contract is no workflow's, or the statechart is wrong; the message
+            says what and where.
+
+    Example:
+        >>> class Ask(BaseModel):
+        ...     n: int
+        >>> class Answer(BaseModel):
+        ...     total: int
+        >>> V1 = OrchestratorVersion("1.0.0", init=Ask, complete=Answer)
+        >>> contract = ArvoOrchestratorContract(uri="#/org/twice", name="twice", versions=[V1])
+        >>> machine = ArvoMachine(
+        ...     contract=contract.version(V1),
+        ...     services=[],
+        ...     config={
+        ...         "context": lambda call: {"n": call.input["data"]["n"]},
+        ...         "initial": "done",
+        ...         "states": {"done": {"type": "final"}},
+        ...         "output": lambda call: {"total": 2 * call.context["n"]},
+        ...     },
+        ... )
+        >>> machine.requires_resource_locking
+        False
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: VersionedArvoContract[Any],
+        services: Iterable[VersionedArvoContract[Any]],
+        config: MachineConfig,
+        actions: Mapping[str, ActionImplementation] | None = None,
+        guards: Mapping[str, GuardImplementation] | None = None,
+    ) -> None:
+        where = f"machine of {contract.dataschema!r}"
+        if not isinstance(contract.contract, ArvoOrchestratorContract):
+            raise InvalidHandlerError(f"{where}: the contract must be an ArvoOrchestratorContract")
+        _check_config(where, contract, config, actions or {})
+        self.contract: VersionedArvoContract[Any] = contract
+        """The workflow's contract in the machine's version."""
+        self.services: Mapping[str, VersionedArvoContract[Any]] = services_by_type(
+            contract.contract, services
+        )
+        """The services it may ask, by the event type they accept."""
+        try:
+            self.machine: Machine = Machine(
+                config, actions={**(actions or {}), ENQUEUE: assign(_enqueue)}, guards=guards
+            )
+            """The statechart itself."""
+        except MachineDefinitionError as error:
+            raise _refusal(where, error) from error
+        self.requires_resource_locking: bool = _has_parallel(config) or any(
+            len(service.emits) > 1 for service in self.services.values()
+        )
+        """Whether replies may arrive at once, so that a four-call memory should lock."""
+        self.definition: str = json.dumps(_described(config), separators=(",", ":"))
+        """The statechart as JSON, for records and tools; functions stand by their names."""
+
+    @property
+    def source(self) -> str:
+        """The workflow's address."""
+        return self.contract.type
+
+    @property
+    def version(self) -> str:
+        """The version that the machine implements."""
+        return self.contract.version
+
+    @override
+    def __repr__(self) -> str:
+        return f"ArvoMachine({self.contract.dataschema!r})"
+
+
+def _enqueue(call: Call) -> dict[str, Any]:
+    waiting = call.context.get(QUEUE, {}).get("volatile$$", {}).get("eventQueue$$", [])
+    return {QUEUE: {"volatile$$": {"eventQueue$$": [*waiting, dict(call.params)]}}}
+
+
+def _check_config(
+    where: str,
+    contract: VersionedArvoContract[Any],
+    config: MachineConfig,
+    actions: Mapping[str, ActionImplementation],
+) -> None:
+    if ENQUEUE in actions:
+        raise ConfigViolation(f"{where}: the action name {ENQUEUE!r} is taken by Arvo")
+    version = config.get("version")
+    if version is not None and SemanticVersion.parse(version) != SemanticVersion.parse(
+        contract.version
+    ):
+        raise ConfigViolation(
+            f"{where}: the config says version {version!r}; leave it out or say the contract's"
+        )
+
+
+def _refusal(where: str, error: MachineDefinitionError) -> ConfigViolation | InvalidHandlerError:
+    unsupported = [
+        problem.location
+        for problem in error.problems
+        if problem.path and problem.path[-1] in {"invoke", "after"}
+    ]
+    if unsupported:
+        return ConfigViolation(
+            f"{where}: {', '.join(unsupported)}: a workflow waits for events, not for actors or "
+            "delays; ask a service instead"
+        )
+    return InvalidHandlerError(f"{where}: {error}")
+
+
+def _has_parallel(state: Mapping[str, Any]) -> bool:
+    children = state.get("states") or {}
+    parallel = state.get("type") == "parallel" and bool(children)
+    return parallel or any(map(_has_parallel, children.values()))
+
+
+def _described(value: object) -> Any:
+    match value:
+        case Mapping():
+            return {str(name): _described(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_described(item) for item in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return getattr(value, "__name__", type(value).__name__)

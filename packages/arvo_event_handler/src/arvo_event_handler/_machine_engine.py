@@ -1,0 +1,110 @@
+"""Runs a machine for one event, from stored state to stored state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from arvo_core import InvalidDataError, JsonObject, Payload
+from arvo_statechart import InvalidSnapshotError, Snapshot
+
+from ._errors import ConfigViolation, raise_violation
+from ._machine import QUEUE, ArvoMachine
+from ._workflow import WorkflowFailure
+
+_JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineExecution:
+    """How a machine reacted to an event."""
+
+    state: dict[str, Any]
+    """Where it is now, as XState stores it."""
+    value: Any
+    """The state value, for people who look at records."""
+    done: bool
+    """Whether it has reached its end."""
+    output: Any
+    """What it computed at its end; an empty object when it computes nothing."""
+    emitted: tuple[Mapping[str, Any], ...]
+    """The events it asks for: those of `emit`, then those of `enqueueArvoEvent`."""
+
+
+class MachineExecutionEngine:
+    """Runs machines; pure, and the seam for those who want to run them otherwise.
+
+    TypeScript: `MachineExecutionEngine`.
+    """
+
+    def execute(
+        self, machine: ArvoMachine, *, event: Mapping[str, Any], state: Mapping[str, Any] | None
+    ) -> MachineExecution:
+        """Take one event.
+
+        Args:
+            machine: What to run.
+            event: The event as on the wire, with its parsed data.
+            state: Where the machine is, as stored; None starts it with the event as its input.
+
+        Raises:
+            WorkflowFailure: A guard or an action raised, or the new state is not JSON.
+            ConfigViolation: The machine cannot read the stored state.
+            ViolationError: A guard or an action raised one.
+        """
+        chart = machine.machine
+        if state is None:
+            result = chart.start(event)
+        else:
+            result = chart.run(_restored(machine, state), event)
+        if result.snapshot.status == "error":
+            error = _as_exception(result.error)
+            raise_violation(error)
+            raise WorkflowFailure(error) from error
+        persisted = chart.persist(result.snapshot)
+        queued = _take_queued(persisted)
+        return MachineExecution(
+            state=_storable(machine, persisted),
+            value=persisted.get("value"),
+            done=result.done,
+            output={} if result.output is None else result.output,
+            emitted=(*result.emitted, *queued),
+        )
+
+
+def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Remove the queued events from the context; its member stays, empty, as in TypeScript."""
+    context = persisted["context"]
+    if QUEUE not in context:
+        return ()
+    queued = context[QUEUE].get("volatile$$", {}).get("eventQueue$$", ())
+    persisted["context"] = {**context, QUEUE: {}}
+    return tuple(queued)
+
+
+def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = _JSON_OBJECT.parse(persisted)
+    except InvalidDataError as error:
+        unfit = InvalidDataError(
+            f"the state of {machine.contract.dataschema!r} cannot be stored",
+            problems=error.problems,
+        )
+        raise WorkflowFailure(unfit) from error
+    return stored
+
+
+def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
+    try:
+        # A copy, so that no action can change what the write is compared with.
+        return machine.machine.restore(_JSON_OBJECT.parse(dict(state)))
+    except (InvalidDataError, InvalidSnapshotError) as error:
+        raise ConfigViolation(
+            f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
+            f"deploy one that can, then deliver again. {error}"
+        ) from error
+
+
+def _as_exception(error: object) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
