@@ -5,25 +5,28 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from arvo_cli import main
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject
 from arvo_event_handler import (
+    ArvoEventHandler,
     Emit,
+    HandlerInput,
     IArvoEventHandler,
     ResolveError,
     SimpleEventBroker,
     SimpleMachineMemory,
 )
-from order_fulfilment import on_domained_event
+from order_fulfilment import contracts, on_domained_event, workflow_machine, workflow_resumable
 from order_fulfilment.ledger import CATALOGUE, Books, Ledger
 from order_fulfilment.make_orders import order_lines
 from order_fulfilment.services import create_services
-from order_fulfilment.workflow_resumable import create_workflow
 
+Flavour = Literal["resumable", "machine"]
+FLAVOURS: tuple[Flavour, ...] = ("resumable", "machine")
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "order_fulfilment"
 LINES = (EXAMPLE / "orders.jsonl").read_text("utf-8").splitlines()
@@ -70,12 +73,23 @@ class Shop:
         return SimpleEventBroker(self.handlers, on_domained_event=on_domained_event)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    ledger = Ledger(tmp_path / "ledger.db")
-    handlers = [*create_services(ledger), create_workflow(SimpleMachineMemory())]
-    yield Shop(ledger=ledger, handlers=handlers)
-    ledger.close()
+def open_shop(path: Path, flavour: Flavour) -> Shop:
+    ledger = Ledger(path / f"{flavour}.db")
+    memory = SimpleMachineMemory()
+    workflow: IArvoEventHandler
+    match flavour:
+        case "resumable":
+            workflow = workflow_resumable.create_workflow(memory)
+        case "machine":
+            workflow = workflow_machine.create_workflow(memory)
+    return Shop(ledger=ledger, handlers=[*create_services(ledger), workflow])
+
+
+@pytest.fixture(params=FLAVOURS)
+def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    shop = open_shop(tmp_path, request.param)
+    yield shop
+    shop.ledger.close()
 
 
 async def run_all(shop: Shop) -> dict[str, ArvoEvent]:
@@ -96,25 +110,38 @@ def ending(answer: ArvoEvent) -> str:
     return status
 
 
+def balances(ledger: Ledger) -> dict[str, int]:
+    """What each order has cost in the end, of those that ever cost something."""
+    balance = Counter[str]()
+    for order_id, amount in ledger.payments():
+        balance[order_id] += amount
+    return {order_id: amount for order_id, amount in balance.items() if amount}
+
+
 def check_books(ledger: Ledger) -> None:
     """Money and goods went out for the orders that were shipped, and for no other."""
     assert dict(ledger.shipments()).keys() == SHIPPED.keys()
     assert len(ledger.shipments()) == len(SHIPPED)
-    balance = Counter[str]()
-    for order_id, amount in ledger.payments():
-        balance[order_id] += amount
-    charged = {order_id: amount for order_id, amount in balance.items() if amount}
-    assert charged == {order_id: price_of(order) for order_id, order in SHIPPED.items()}
-    undeliverable = {order_id for order_id, end in EXPECTED.items() if end == "undeliverable"}
-    refunds = Counter(order_id for order_id, amount in ledger.payments() if amount < 0)
-    assert refunds == Counter(undeliverable)
-    charges = Counter(order_id for order_id, amount in ledger.payments() if amount > 0)
-    assert charges == Counter({*SHIPPED, *undeliverable})
+    assert balances(ledger) == {order_id: price_of(order) for order_id, order in SHIPPED.items()}
     gone = Counter[str]()
     for order in SHIPPED.values():
         for line in order["lines"]:
             gone[line["sku"]] += line["quantity"]
     assert ledger.stock() == {sku: pieces - gone[sku] for sku, (_, pieces) in CATALOGUE.items()}
+    check_payments(ledger)
+
+
+def check_payments(ledger: Ledger) -> None:
+    """Nobody is charged twice, and only whom it could not be avoided for gets money back."""
+    charges = Counter(order_id for order_id, amount in ledger.payments() if amount > 0)
+    refunds = Counter(order_id for order_id, amount in ledger.payments() if amount < 0)
+    assert set(charges.values()) == {1}
+    assert charges.keys() == SHIPPED.keys() | refunds.keys()
+    assert set(refunds.values()) == {1}
+    undeliverable = {order_id for order_id, end in EXPECTED.items() if end == "undeliverable"}
+    assert undeliverable <= refunds.keys()
+    # The machine charges while the goods are looked for.
+    assert {EXPECTED[order_id] for order_id in refunds} <= {"undeliverable", "out_of_stock"}
 
 
 def test_the_file_has_something_of_everything() -> None:
@@ -160,6 +187,78 @@ async def test_every_order_ends_as_it_should_and_the_books_are_right(shop: Shop)
     for order_id, order in SHIPPED.items():
         assert answers[order_id].data["total"] == price_of(order)
     check_books(shop.ledger)
+
+
+async def test_both_flavours_end_every_order_alike(tmp_path: Path) -> None:
+    ends, books = [], []
+    for flavour in FLAVOURS:
+        shop = open_shop(tmp_path, flavour)
+        answers = await run_all(shop)
+        ends.append({order_id: result_of(answer) for order_id, answer in answers.items()})
+        ledger = shop.ledger
+        books.append((balances(ledger), ledger.stock(), sorted(ledger.shipments())))
+        ledger.close()
+    resumable, machine = ends
+    assert machine == resumable
+    assert len(machine) == len(EXPECTED)
+    assert books[0] == books[1]
+
+
+def result_of(answer: ArvoEvent) -> tuple[str, object]:
+    # Where in the code something failed differs.
+    told = {name: value for name, value in answer.data.items() if name != "errorStack"}
+    return answer.type, told
+
+
+async def test_the_resumable_charges_nobody_for_goods_that_are_short(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path, "resumable")
+    await run_all(shop)
+    refunds = {order_id for order_id, amount in shop.ledger.payments() if amount < 0}
+    assert refunds == {order_id for order_id, end in EXPECTED.items() if end == "undeliverable"}
+    shop.ledger.close()
+
+
+def first_order(end: str) -> ArvoEvent:
+    return next(event for event in EVENTS if EXPECTED[event.id] == end)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Shop]:
+    shop = open_shop(tmp_path, "machine")
+    yield shop
+    shop.ledger.close()
+
+
+async def test_the_machine_asks_for_goods_and_money_at_once(machine: Shop) -> None:
+    workflow = machine.handlers[-1]
+    requests = await workflow.execute(first_order("shipped"))
+    assert [request.type for request in requests] == ["com.stock.reserve", "com.payment.charge"]
+
+
+async def test_the_machine_asks_a_human_while_goods_are_looked_for(machine: Shop) -> None:
+    workflow = machine.handlers[-1]
+    requests = await workflow.execute(first_order("refused"))
+    assert [request.type for request in requests] == ["com.stock.reserve", "com.order.approve"]
+
+
+async def test_what_the_machine_took_is_given_back_when_a_service_fails(machine: Shop) -> None:
+    """Also when the failure is known before the other service has answered."""
+
+    async def break_down(call: HandlerInput[object]) -> None:
+        raise ConnectionError("no line to the warehouse")
+
+    handlers = [handler for handler in machine.handlers if handler.source != "com.stock.reserve"]
+    handlers.append(
+        ArvoEventHandler(contract=contracts.reserve_stock, handler={"1.0.0": break_down})
+    )
+    event = first_order("shipped")
+    answer = await Shop(ledger=machine.ledger, handlers=handlers).broker().resolve(event)
+    assert answer is not None
+    assert answer.type == "sys.arvo.orc.order.fulfilment.error"
+    assert answer.data["errorName"] == "ServiceFailed"
+    assert answer.data["errorMessage"] == "no line to the warehouse"
+    assert [amount > 0 for _, amount in machine.ledger.payments()] == [True, False]
+    assert balances(machine.ledger) == {}
 
 
 async def test_a_second_run_repeats_the_answers_and_books_nothing(shop: Shop) -> None:
@@ -235,15 +334,18 @@ def test_what_breaks_off_is_not_booked_and_may_be_tried_again(shop: Shop) -> Non
     assert shop.ledger.payments() == [("order-x", 499_00)]
 
 
+@pytest.mark.parametrize("options", [(), ("--flavour", "machine")], ids=FLAVOURS)
 class TestCommand:
-    """The first command of the README."""
+    """The first command of the README, in both flavours."""
 
     def arvo(self, *options: object) -> int:
         command = ["run", EXAMPLE, "--events", EXAMPLE / "orders.jsonl", *options]
         return main([str(argument) for argument in command])
 
-    def test_as_it_stands(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert self.arvo() == 3
+    def test_as_it_stands(
+        self, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+    ) -> None:
+        assert self.arvo(*options) == 3
         out, err = capsys.readouterr()
         answers = [ArvoEvent.from_json(line) for line in out.split("\n")[:-1]]
         ends = {answer.parentid: ending(answer) for answer in answers}
@@ -255,16 +357,26 @@ class TestCommand:
         assert rejected == BAD
 
     def test_a_ledger_of_ones_own_is_right_and_stays_so(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
     ) -> None:
         """The memory forgets, so services are asked again: with the same requests."""
         monkeypatch.setenv("ORDER_LEDGER", str(tmp_path / "ledger.db"))
         for concurrency in (16, 1):
             files = ["--out", tmp_path / "out", "--rejects", tmp_path / "rejects"]
-            assert self.arvo(*files, "--concurrency", concurrency) == 3
+            assert self.arvo(*options, *files, "--concurrency", concurrency) == 3
             ledger = Ledger(tmp_path / "ledger.db")
             check_books(ledger)
             ledger.close()
+
+
+class TestDiagram:
+    """The diagram in the README."""
+
+    def test_is_what_the_command_prints(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["machine", "diagram", str(EXAMPLE), "--flavour", "machine"]) == 0
+        printed = capsys.readouterr().out
+        shown = (EXAMPLE / "README.md").read_text("utf-8").split("```mermaid\n")[1]
+        assert shown.split("```")[0] == printed
 
 
 def test_repeated_lines_are_known() -> None:

@@ -4,25 +4,35 @@ import atexit
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from arvo_event_handler import IArvoEventHandler, IMachineMemory
 
+from . import workflow_machine, workflow_resumable
 from .approver import on_domained_event
 from .ledger import Ledger
 from .services import create_services
-from .workflow_resumable import create_workflow
 
 __all__ = ["create_handlers", "on_domained_event"]
 
+_WORKFLOWS = {
+    "resumable": workflow_resumable.create_workflow,
+    "machine": workflow_machine.create_workflow,
+}
 
-def create_handlers(memory: IMachineMemory) -> list[IArvoEventHandler]:
+
+def create_handlers(
+    memory: IMachineMemory, *, flavour: Literal["resumable", "machine"] = "resumable"
+) -> list[IArvoEventHandler]:
     """Return all handlers of the example, for `arvo run`.
+
+    The workflow is an async function or a statechart, as `--flavour` says.
 
     The ledger is the file that `ORDER_LEDGER` names. Without it each run has one of its own, which
     goes when the run ends, as the state in the default memory does.
     """
     ledger = _open_ledger(os.environ.get("ORDER_LEDGER"))
-    return [*create_services(ledger), create_workflow(memory)]
+    return [*create_services(ledger), _WORKFLOWS[flavour](memory)]
 
 
 def _open_ledger(path: str | None) -> Ledger:

@@ -1,6 +1,7 @@
-"""The `arvo` command: run Arvo handlers over a file of events.
+"""The `arvo` command: run Arvo handlers over a file of events, and draw their statecharts.
 
-`arvo run TARGET --events FILE` is the whole of it; `main` is the same for Python programs.
+`arvo run TARGET --events FILE` runs, `arvo machine diagram TARGET` draws statecharts; `main` is the
+same for Python programs.
 """
 
 from ._command import main

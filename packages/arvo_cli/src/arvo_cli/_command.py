@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from ._diagram import DiagramJob, Format
 from ._errors import CommandError
 from ._interrupt import INTERRUPTED
 from ._job import Job
 from ._memory_url import DEFAULT
+from ._output import STDOUT
 
 _app = typer.Typer(
     name="arvo",
@@ -22,6 +24,34 @@ _app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_machine = typer.Typer(
+    help="Look at workflows that are statecharts.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+_app.add_typer(_machine, name="machine")
+
+_Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        show_default=False,
+        help="A folder that is a package with `create_handlers`, or `module:factory`. "
+        "The factory takes the machine memory and returns the handlers.",
+    ),
+]
+_Flavour = Annotated[
+    str | None,
+    typer.Option(
+        "--flavour",
+        metavar="NAME",
+        show_default=False,
+        help="Which of several kinds of handlers the factory makes, when it has a parameter "
+        '`flavour: Literal["one", "other"]`. Without it, the parameter\'s default.',
+    ),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,15 +103,7 @@ def _options(
 
 @_app.command("run")
 def _run(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            show_default=False,
-            help="A folder that is a package with `create_handlers`, or `module:factory`. "
-            "The factory takes the machine memory and returns the handlers.",
-        ),
-    ],
+    target: _Target,
     events: Annotated[
         str,
         typer.Option(
@@ -134,6 +156,7 @@ def _run(
             "for others install a package that registers the URL's scheme.",
         ),
     ] = DEFAULT,
+    flavour: _Flavour = None,
 ) -> None:
     """Run handlers over a file of events and write each one's final event.
 
@@ -148,6 +171,7 @@ def _run(
     """
     job = Job(
         target=target,
+        flavour=flavour,
         events=events,
         contract=contract,
         out=out,
@@ -161,3 +185,36 @@ def _run(
         typer.echo("arvo: interrupted", err=True)
         status = INTERRUPTED
     raise typer.Exit(status)
+
+
+@_machine.command("diagram")
+def _diagram(
+    target: _Target,
+    flavour: _Flavour = None,
+    machine: Annotated[
+        str | None,
+        typer.Option(
+            "--machine",
+            metavar="URI/VERSION",
+            show_default=False,
+            help="The one machine to draw, by its contract. Without it, all there are. "
+            "Quote it: # begins a comment in most shells.",
+        ),
+    ] = None,
+    format_: Annotated[
+        Format,
+        typer.Option("--format", help="mermaid, dot for Graphviz, or svg, drawn by Graphviz."),
+    ] = "mermaid",
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", metavar="FILE|-", help="Where the diagram goes; - is standard output."
+        ),
+    ] = STDOUT,
+) -> None:
+    """Draw the machines of a target: those of the orchestrators among its handlers.
+
+    Exit status: 0 drawn, 1 the diagram could not be written, 2 wrong usage, no machine, or an svg
+    without Graphviz.
+    """
+    DiagramJob(target=target, flavour=flavour, machine=machine, format=format_, out=out).run()

@@ -35,6 +35,8 @@ class Job:
 
     target: str
     """A folder, or `module:factory`."""
+    flavour: str | None
+    """Which handlers the factory makes; None for its default."""
     events: str
     """Where the input is; "-" for standard input."""
     contract: str | None
@@ -64,7 +66,7 @@ class Job:
 
     async def _run(self, lines: LineReader, target: Target, opened: ExitStack) -> int:
         async with open_memory(self.memory) as memory:
-            handlers = target.create_handlers(memory)
+            handlers = target.create_handlers(memory, flavour=self.flavour)
             decoder = decoder_for(handlers, self.contract)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
             results = opened.enter_context(LineWriter(self._out))

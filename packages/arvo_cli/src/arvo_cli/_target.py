@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from typing import Any, Final
 from arvo_event_handler import DomainedEventListener, IArvoEventHandler, IMachineMemory
 
 from ._errors import CommandError, one_line
+from ._flavour import flavour_argument
 
 FACTORY: Final = "create_handlers"
 """What a folder's package must define: takes the machine memory and returns the handlers."""
@@ -28,24 +29,31 @@ class Target:
 
     name: str
     """The target as the user wrote it."""
-    factory: Callable[[IMachineMemory], object]
-    """Takes the memory and returns the handlers."""
+    factory: Callable[..., object]
+    """Takes the memory, and a flavour if it offers some, and returns the handlers."""
     listener: DomainedEventListener | None
     """Receives events with a domain; None when the module defines no such function."""
 
-    def create_handlers(self, memory: IMachineMemory) -> list[IArvoEventHandler]:
+    def create_handlers(
+        self, memory: IMachineMemory, *, flavour: str | None
+    ) -> list[IArvoEventHandler]:
         """Call the factory.
 
+        Args:
+            memory: What it is called with.
+            flavour: Which of the flavours it offers; None for its default.
+
         Raises:
-            CommandError: It fails, or returns something else than handlers.
+            CommandError: It has no such flavour, fails, or returns something else than handlers.
         """
-        if not _takes_one(self.factory):
+        options = flavour_argument(self.factory, flavour, target=self.name)
+        if not _takes(self.factory, options):
             raise CommandError(
                 f"the factory of {self.name} must take one argument, the machine memory; "
                 f"write `{_signature(getattr(self.factory, '__name__', FACTORY))}`"
             )
         try:
-            made: Any = self.factory(memory)
+            made: Any = self.factory(memory, **options)
         except Exception as error:
             raise CommandError(f"the factory of {self.name} failed: {_told(error)}") from error
         if inspect.iscoroutine(made):
@@ -121,9 +129,9 @@ def _is_handler(value: Any) -> bool:
     )
 
 
-def _takes_one(factory: Callable[..., object]) -> bool:
+def _takes(factory: Callable[..., object], options: Mapping[str, str]) -> bool:
     try:
-        inspect.signature(factory).bind(None)
+        inspect.signature(factory).bind(None, **options)
     except TypeError:
         return False
     except ValueError:  # some callables written in C have no signature to look at

@@ -13,7 +13,8 @@ class Arrow:
 
     source: StateNode
     target: StateNode
-    label: str
+    label: tuple[str, ...]
+    """What to write beside it, in parts that may stand below each other."""
 
 
 def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
@@ -21,9 +22,9 @@ def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
     for node in nodes:
         for transition in _transitions(node):
             for target in transition.targets:
-                yield Arrow(source=node, target=target, label=transition_label(transition))
+                yield Arrow(source=node, target=target, label=_label(transition))
         for target in node.default or ():
-            yield Arrow(source=node, target=target, label="default")
+            yield Arrow(source=node, target=target, label=("default",))
 
 
 def title(node: StateNode) -> str:
@@ -38,26 +39,13 @@ def lines(node: StateNode) -> list[str]:
         found.append(f"entry / {', '.join(node.entry_labels)}")
     if node.exit_labels:
         found.append(f"exit / {', '.join(node.exit_labels)}")
-    found += [transition_label(each) for each in _transitions(node) if not each.targets]
+    found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
     return found
 
 
 def initial_label(node: StateNode) -> str:
     """Return the label of the arrow to the initial child; empty if it does nothing."""
     return f"/ {', '.join(node.initial_labels)}" if node.initial_labels else ""
-
-
-def transition_label(transition: Transition) -> str:
-    """Return the label of a transition: `PAY [is_large] / charge, emit(order.paid)`."""
-    done = transition.descriptor == done_event_type(transition.source.id)
-    label = "done" if done else transition.descriptor
-    if transition.guard is not None:
-        label += f" [{transition.guard_name}]"
-    if transition.action_labels:
-        label += f" / {', '.join(transition.action_labels)}"
-    elif not transition.targets:
-        label += " is ignored"
-    return f"{label} (reenter)" if transition.reenter and transition.targets else label
 
 
 def holds_others(node: StateNode) -> bool:
@@ -80,3 +68,18 @@ def _transitions(node: StateNode) -> Iterator[Transition]:
     for transitions in node.on.values():
         yield from transitions
     yield from node.always
+
+
+def _label(transition: Transition) -> tuple[str, ...]:
+    """Return the parts of a label: `PAY`, `[is_large]`, `/ charge, emit(order.paid)`."""
+    done = transition.descriptor == done_event_type(transition.source.id)
+    parts = ["done" if done else transition.descriptor]
+    if transition.guard is not None:
+        parts.append(f"[{transition.guard_name}]")
+    if transition.action_labels:
+        parts.append(f"/ {', '.join(transition.action_labels)}")
+    elif not transition.targets:
+        parts.append("is ignored")
+    if transition.reenter and transition.targets:
+        parts.append("(reenter)")
+    return tuple(parts)

@@ -1,6 +1,6 @@
 """Machines as text for Graphviz."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ._diagram import Arrow, arrows, history_mark, holds_others, initial_label, lines, title
 from ._machine import Machine
@@ -8,6 +8,7 @@ from ._node import StateNode, StateType
 
 _SETTINGS = (
     "compound=true",
+    "ranksep=0.4",
     'graph [fontname="Helvetica" fontsize=11 style=rounded]',
     'node [fontname="Helvetica" fontsize=11 shape=box style=rounded]',
     'edge [fontname="Helvetica" fontsize=9]',
@@ -35,17 +36,19 @@ def to_dot(machine: Machine) -> str:
                 s1 [label="shut"]
                 s2 [label="open" peripheries=2]
             }
-            s1 -> s2 [label="OPEN"]
+            s1 -> s2 [label=" OPEN "]
         }
     """
     nodes = machine.chart.nodes
     settings = [f"    {setting}" for setting in _SETTINGS]
-    ways = [f"    {_way(arrow)}" for arrow in arrows(nodes)]
+    ways = list(arrows(nodes))
+    left = frozenset(way.source for way in ways if _leaves(way))
     heading = f"digraph {_quoted(machine.id)} {{"
-    return "\n".join([heading, *settings, *_state(nodes[0], "    "), *ways, "}"])
+    written = [f"    {_way(way)}" for way in ways]
+    return "\n".join([heading, *settings, *_state(nodes[0], left, "    "), *written, "}"])
 
 
-def _state(node: StateNode, indent: str) -> Iterator[str]:
+def _state(node: StateNode, left: frozenset[StateNode], indent: str) -> Iterator[str]:
     if not holds_others(node):
         yield f"{indent}{_name(node)} [{_leaf(node)}]"
         return
@@ -57,10 +60,29 @@ def _state(node: StateNode, indent: str) -> Iterator[str]:
     invisible = "" if node.initial is not None else " style=invis"
     yield f"{indent}    {_name(node)} [shape=point{invisible}]"
     if node.initial is not None:
-        yield f"{indent}    {_edge(node, node.initial, initial_label(node), clip_tail=False)}"
+        yield f"{indent}    {_edge(node, node.initial, initial_label(node))}"
+    elif node.children:
+        yield f"{indent}    {_name(node)} -> {_set(node.children.values())} [style=invis]"
     for child in (*node.children.values(), *node.histories.values()):
-        yield from _state(child, indent + "    ")
+        yield from _state(child, left, indent + "    ")
+    if node in left:
+        yield from (f"{indent}    {line}" for line in _bottom(node))
     yield f"{indent}}}"
+
+
+def _bottom(node: StateNode) -> Iterator[str]:
+    """Make what the edges that leave a cluster begin at: below all that is in it."""
+    yield f"{_name(node)}_end [shape=point style=invis]"
+    yield f"{_set(_atoms(node))} -> {_name(node)}_end [style=invis weight=0]"
+
+
+def _set(nodes: Iterable[StateNode]) -> str:
+    return f"{{{' '.join(map(_name, nodes))}}}"
+
+
+def _atoms(node: StateNode) -> Iterator[StateNode]:
+    for child in node.children.values():
+        yield from _atoms(child) if holds_others(child) else (child,)
 
 
 def _leaf(node: StateNode) -> str:
@@ -74,18 +96,28 @@ def _leaf(node: StateNode) -> str:
 
 
 def _way(arrow: Arrow) -> str:
-    return _edge(arrow.source, arrow.target, arrow.label, clip_tail=True)
+    label = "\n".join(f" {part} " for part in arrow.label)  # keeps its distance from the line
+    if _leaves(arrow):
+        name = _name(arrow.source)
+        return _edge(arrow.source, arrow.target, label, tail=f"{name}_end", clip=f"cluster_{name}")
+    return _edge(arrow.source, arrow.target, label)
 
 
-def _edge(source: StateNode, target: StateNode, label: str, *, clip_tail: bool) -> str:
+def _leaves(arrow: Arrow) -> bool:
+    """Whether an arrow begins at a border: one to a state inside has none to begin at."""
+    return holds_others(arrow.source) and not _inside(arrow.target, arrow.source)
+
+
+def _edge(
+    source: StateNode, target: StateNode, label: str, *, tail: str = "", clip: str = ""
+) -> str:
     attributes = [f"label={_quoted(label)}"] if label else []
-    # An edge from a state to one inside of it, or back, has no border to end at.
-    if clip_tail and holds_others(source) and not _inside(target, source):
-        attributes.append(f"ltail=cluster_{_name(source)}")
+    if clip:
+        attributes.append(f"ltail={clip}")
     if holds_others(target) and not _inside(source, target):
         attributes.append(f"lhead=cluster_{_name(target)}")
     written = f" [{' '.join(attributes)}]" if attributes else ""
-    return f"{_name(source)} -> {_name(target)}{written}"
+    return f"{tail or _name(source)} -> {_name(target)}{written}"
 
 
 def _inside(node: StateNode, other: StateNode) -> bool:

@@ -62,7 +62,7 @@ def _inside(node: StateNode, arrows_in: dict[StateNode, list[Arrow]], indent: st
     for history in node.histories.values():
         yield f'{indent}state "{history_mark(history)}" as {_name(history)}'
     for arrow in arrows_in.get(node, ()):
-        yield _arrow(_name(arrow.source), _name(arrow.target), arrow.label, indent)
+        yield _arrow(_name(arrow.source), _name(arrow.target), " ".join(arrow.label), indent)
 
 
 def _outside(
@@ -72,7 +72,7 @@ def _outside(
         yield f"{indent}{_name(node)} --> [*]"
     if not holds_others(node) and node.parent is None:
         for arrow in arrows_in.get(node, ()):
-            yield _arrow(_name(arrow.source), _name(arrow.target), arrow.label, indent)
+            yield _arrow(_name(arrow.source), _name(arrow.target), " ".join(arrow.label), indent)
 
 
 def _arrow(source: str, target: str, label: str, indent: str) -> str:

@@ -1,0 +1,144 @@
+"""The states of an order, for `workflow_machine`: what leads from where to where.
+
+Goods and money are taken at once, in two regions of one state, and given back in two regions of
+another. The README shows the diagram.
+"""
+
+from typing import Final
+
+from arvo_statechart import MachineConfig, StateConfig
+
+TAKING: Final[StateConfig] = {
+    "type": "parallel",
+    "onDone": [{"guard": "is_closing", "target": "undoing"}, {"target": "shipping"}],
+    "states": {
+        "stock": {
+            "initial": "reserving",
+            "states": {
+                "reserving": {
+                    "entry": "ask_for_goods",
+                    "on": {
+                        "evt.stock.reserve.success": {"target": "reserved", "actions": "hold"},
+                        "evt.stock.reserve.short": {"target": "short", "actions": "note_shortage"},
+                        "sys.com.stock.reserve.error": {
+                            "target": "short",
+                            "actions": "note_failure",
+                        },
+                    },
+                },
+                "reserved": {"type": "final"},
+                "short": {"type": "final"},
+            },
+        },
+        "payment": {
+            "initial": "pricing",
+            "states": {
+                "pricing": {
+                    "always": [
+                        {"guard": "has_no_price", "target": "unpaid"},
+                        {"guard": "is_large", "target": "approving"},
+                        {"target": "charging"},
+                    ],
+                },
+                "approving": {
+                    "entry": "ask_human",
+                    "on": {
+                        "evt.order.approve.success": [
+                            {"guard": "is_refused", "target": "unpaid", "actions": "note_refusal"},
+                            {"guard": "is_closing", "target": "unpaid"},
+                            {"target": "charging"},
+                        ],
+                        "sys.com.order.approve.error": {
+                            "target": "unpaid",
+                            "actions": "note_failure",
+                        },
+                    },
+                },
+                "charging": {
+                    "entry": "ask_for_money",
+                    "on": {
+                        "evt.payment.charge.success": {"target": "paid", "actions": "cash"},
+                        "evt.payment.charge.declined": {
+                            "target": "unpaid",
+                            "actions": "note_decline",
+                        },
+                        "sys.com.payment.charge.error": {
+                            "target": "unpaid",
+                            "actions": "note_failure",
+                        },
+                    },
+                },
+                "paid": {"type": "final"},
+                "unpaid": {"type": "final"},
+            },
+        },
+    },
+}
+"""Reserves the goods and takes the money. Joined when both are done, whichever way."""
+
+SHIPPING: Final[StateConfig] = {
+    "entry": ["count_attempt", "ask_carrier"],
+    "on": {
+        "evt.order.ship.success": {"target": "closed", "actions": "note_shipment"},
+        "sys.com.order.ship.error": [
+            {"guard": "may_ask_again", "target": "shipping", "reenter": True},
+            {"target": "undoing", "actions": "give_up"},
+        ],
+    },
+}
+"""Asks the carrier, a few times if need be."""
+
+UNDOING: Final[StateConfig] = {
+    "type": "parallel",
+    "onDone": [{"guard": "has_failed", "target": "failed"}, {"target": "closed"}],
+    "states": {
+        "goods": {
+            "initial": "checking",
+            "states": {
+                "checking": {
+                    "always": [
+                        {"guard": "holds_goods", "target": "releasing"},
+                        {"target": "returned"},
+                    ],
+                },
+                "releasing": {
+                    "entry": "release_goods",
+                    "on": {"evt.stock.release.success": "returned"},
+                },
+                "returned": {"type": "final"},
+            },
+        },
+        "money": {
+            "initial": "checking",
+            "states": {
+                "checking": {
+                    "always": [
+                        {"guard": "holds_money", "target": "refunding"},
+                        {"target": "returned"},
+                    ],
+                },
+                "refunding": {
+                    "entry": "refund_money",
+                    "on": {"evt.payment.refund.success": "returned"},
+                },
+                "returned": {"type": "final"},
+            },
+        },
+    },
+}
+"""Gives back what was taken for an order that will not be shipped."""
+
+CHART: Final[MachineConfig] = {
+    "id": "order",
+    "initial": "taking",
+    # What is not dealt with further inside is for a human to look at.
+    "on": {"sys.*": {"actions": ["note_failure", "fail"]}},
+    "states": {
+        "taking": TAKING,
+        "shipping": SHIPPING,
+        "undoing": UNDOING,
+        "closed": {"type": "final"},
+        "failed": {"entry": "fail", "type": "final"},
+    },
+}
+"""An order, from taking to its end."""

@@ -1,0 +1,173 @@
+"""The workflow, as a statechart: the same contracts and outcomes as `workflow_resumable`.
+
+`workflow_chart` says which states there are; here is what its actions and guards do.
+
+The price list is known beforehand, so the card need not wait for the stock. The price of that: an
+order may be charged though the goods turn out to be short. It gets its money back.
+"""
+
+from typing import Any
+
+from arvo_event_handler import ArvoDomain, ArvoMachine, ArvoOrchestrator, IMachineMemory
+from arvo_statechart import Call, Event, assign, emit
+
+from . import contracts
+from .contracts import OrderClosed, OrderStatus
+from .ledger import CATALOGUE
+from .workflow_chart import CHART
+from .workflow_resumable import APPROVAL_ABOVE, SHIP_ATTEMPTS, ServiceFailed
+
+
+def create_workflow(memory: IMachineMemory) -> ArvoOrchestrator:
+    """Return the workflow, which keeps its state in `memory`."""
+    machine = ArvoMachine(
+        contract=contracts.fulfil_order.version("1.0.0"),
+        services=[
+            contracts.reserve_stock.version("1.0.0"),
+            contracts.release_stock.version("1.0.0"),
+            contracts.charge_payment.version("1.0.0"),
+            contracts.refund_payment.version("1.0.0"),
+            contracts.ship_order.version("1.0.0"),
+            contracts.request_approval.version("1.0.0"),
+        ],
+        config={
+            **CHART,
+            "context": _first_context,
+            "output": lambda call: call.context["closed"],
+        },
+        actions={
+            "ask_for_goods": emit(_reserve),
+            "ask_human": emit(_approve),
+            "ask_for_money": emit(_charge),
+            "ask_carrier": emit(_ship),
+            "release_goods": emit(_release),
+            "refund_money": emit(_refund),
+            "hold": assign({"holds_goods": True}),
+            "cash": assign({"holds_money": True}),
+            "count_attempt": assign({"attempt": lambda call: call.context["attempt"] + 1}),
+            "note_shortage": assign(_note_shortage),
+            "note_refusal": assign(_note_refusal),
+            "note_decline": assign(_note_decline),
+            "note_shipment": assign(_note_shipment),
+            "note_failure": assign({"failure": _message}),
+            "give_up": assign(_give_up),
+            "fail": _fail,
+        },
+        guards={
+            "has_no_price": lambda call: call.context["total"] is None,
+            "is_large": lambda call: call.context["total"] > APPROVAL_ABOVE,
+            "is_refused": lambda call: not call.event["data"]["approved"],
+            "is_closing": _is_closing,
+            "may_ask_again": lambda call: call.context["attempt"] < SHIP_ATTEMPTS,
+            "holds_goods": lambda call: call.context["holds_goods"],
+            "holds_money": lambda call: call.context["holds_money"],
+            "has_failed": lambda call: call.context["failure"] is not None,
+        },
+    )
+    return ArvoOrchestrator(machines=[machine], memory=memory)
+
+
+# --- what it asks for ----------------------------------------------------------
+
+
+def _reserve(call: Call) -> Event:
+    return _request(call, contracts.reserve_stock.type, lines=call.context["order"]["lines"])
+
+
+def _approve(call: Call) -> Event:
+    request = _request(
+        call,
+        contracts.request_approval.type,
+        customer=call.context["order"]["customer"],
+        total=call.context["total"],
+    )
+    # The contract's domain takes the event out of the system, to whoever approves.
+    return {**request, "domain": ArvoDomain.FROM_EVENT_CONTRACT}
+
+
+def _charge(call: Call) -> Event:
+    card, total = call.context["order"]["card"], call.context["total"]
+    return _request(call, contracts.charge_payment.type, card=card, amount=total)
+
+
+def _ship(call: Call) -> Event:
+    postcode, attempt = call.context["order"]["postcode"], call.context["attempt"]
+    return _request(call, contracts.ship_order.type, postcode=postcode, attempt=attempt)
+
+
+def _release(call: Call) -> Event:
+    return _request(call, contracts.release_stock.type, lines=call.context["order"]["lines"])
+
+
+def _refund(call: Call) -> Event:
+    return _request(call, contracts.refund_payment.type, amount=call.context["total"])
+
+
+def _request(call: Call, service: str, **data: object) -> Event:
+    return {"type": service, "data": {"order_id": call.context["order"]["order_id"], **data}}
+
+
+# --- what it remembers ---------------------------------------------------------
+
+
+def _first_context(call: Call) -> dict[str, Any]:
+    order = call.input["data"]
+    return {
+        "order": order,
+        "total": _price(order["lines"]),  # None: something that nobody sells
+        "holds_goods": False,
+        "holds_money": False,
+        "attempt": 0,  # how often the carrier was asked
+        "closed": None,  # how the order will end, as soon as that is known
+        "failure": None,  # what a service failed of, in a way that nobody foresaw
+    }
+
+
+def _note_shortage(call: Call) -> dict[str, Any]:
+    sku, available = call.event["data"]["sku"], call.event["data"]["available"]
+    return _closed(call, "out_of_stock", reason=f"{available} of {sku} left")
+
+
+def _note_refusal(call: Call) -> dict[str, Any]:
+    return _closed_unless_short(call, "refused", reason=f"refused by {call.event['data']['by']}")
+
+
+def _note_decline(call: Call) -> dict[str, Any]:
+    return _closed_unless_short(call, "declined", reason=call.event["data"]["reason"])
+
+
+def _note_shipment(call: Call) -> dict[str, Any]:
+    tracking = call.event["data"]["tracking"]
+    return _closed(call, "shipped", total=call.context["total"], tracking=tracking)
+
+
+def _give_up(call: Call) -> dict[str, Any]:
+    return _closed(call, "undeliverable", reason=_message(call))
+
+
+def _closed(call: Call, status: OrderStatus, **members: Any) -> dict[str, Any]:
+    closed = OrderClosed(order_id=call.context["order"]["order_id"], status=status, **members)
+    return {"closed": closed.model_dump()}
+
+
+def _closed_unless_short(call: Call, status: OrderStatus, *, reason: str) -> dict[str, Any]:
+    """Goods and money answer in any order; the reason given is the same in each."""
+    return {} if call.context["closed"] else _closed(call, status, reason=reason)
+
+
+def _fail(call: Call) -> None:
+    raise ServiceFailed(call.context["failure"])
+
+
+def _is_closing(call: Call) -> bool:
+    return bool(call.context["closed"] or call.context["failure"])
+
+
+def _message(call: Call) -> str:
+    return str(call.event["data"]["errorMessage"])
+
+
+def _price(lines: list[dict[str, Any]]) -> int | None:
+    if any(line["sku"] not in CATALOGUE for line in lines):
+        return None
+    return sum(CATALOGUE[line["sku"]][0] * int(line["quantity"]) for line in lines)

@@ -1,0 +1,105 @@
+"""`arvo machine diagram`: the statecharts of a target, drawn."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from arvo_event_handler import (
+    ArvoMachine,
+    ArvoOrchestrator,
+    IArvoEventHandler,
+    SimpleMachineMemory,
+)
+from arvo_statechart import to_dot, to_mermaid
+
+from ._errors import CommandError, one_line
+from ._flavour import flavours
+from ._output import LineWriter
+from ._target import Target, load_target
+
+Format = Literal["mermaid", "dot", "svg"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagramJob:
+    """What the user asked for: the options of `arvo machine diagram`."""
+
+    target: str
+    """A folder, or `module:factory`."""
+    flavour: str | None
+    """Which handlers the factory makes; None for its default."""
+    machine: str | None
+    """The one machine to draw, as URI/VERSION; None for all."""
+    format: Format
+    """What to write."""
+    out: str
+    """Where the diagram goes; "-" for standard output."""
+
+    def run(self) -> None:
+        """Draw.
+
+        Raises:
+            CommandError: There is nothing to draw, nothing to draw with, or nowhere to write to.
+        """
+        target = load_target(self.target)
+        handlers = target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
+        machines = self._chosen(_machines(handlers), target)
+        text = "\n\n".join(map(self._drawn, machines))
+        with LineWriter(self.out) as writer:
+            writer.write(text)
+
+    def _chosen(self, machines: dict[str, ArvoMachine], target: Target) -> list[ArvoMachine]:
+        if not machines:
+            raise CommandError(_no_machine(target))
+        names = ", ".join(machines)
+        if self.machine is not None and self.machine not in machines:
+            raise CommandError(f"{self.target} has no machine {self.machine!r}; there are: {names}")
+        if self.machine is not None:
+            return [machines[self.machine]]
+        if self.format == "svg" and len(machines) > 1:
+            raise CommandError(f"an svg shows one machine; choose with --machine: {names}")
+        return list(machines.values())
+
+    def _drawn(self, machine: ArvoMachine) -> str:
+        match self.format:
+            case "mermaid":
+                return to_mermaid(machine.machine)
+            case "dot":
+                return to_dot(machine.machine)
+            case "svg":
+                return _svg(to_dot(machine.machine))
+
+
+def _machines(handlers: Iterable[IArvoEventHandler]) -> dict[str, ArvoMachine]:
+    return {
+        str(machine.contract.dataschema): machine
+        for handler in handlers
+        if isinstance(handler, ArvoOrchestrator)
+        for machine in handler.registry.machines
+    }
+
+
+def _no_machine(target: Target) -> str:
+    names = flavours(target.factory, target=target.name)
+    hint = f"; --flavour has {', '.join(names)}" if names else ""
+    return f"{target.name} has no machine: no handler is an ArvoOrchestrator{hint}"
+
+
+def _svg(graph: str) -> str:
+    program = shutil.which("dot")
+    if program is None:
+        raise CommandError(
+            "svg needs Graphviz, and there is no `dot` on the PATH; install it "
+            "(apt install graphviz, brew install graphviz), or take --format mermaid"
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - what the user has installed, without a shell
+            [program, "-Tsvg"], input=graph.encode(), capture_output=True, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        raise CommandError(f"Graphviz failed: {error.stderr.decode().strip()}") from error
+    except OSError as error:
+        raise CommandError(f"cannot run {program}: {one_line(error)}") from error
+    return done.stdout.decode().rstrip()
