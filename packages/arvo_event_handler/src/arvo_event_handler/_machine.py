@@ -6,7 +6,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from arvo_core import ArvoOrchestratorContract, SemanticVersion, VersionedArvoContract
+from arvo_core import (
+    ArvoOrchestratorContract,
+    SemanticVersion,
+    VersionedArvoContract,
+    is_semantic_version,
+)
 from arvo_statechart import (
     ActionImplementation,
     Call,
@@ -78,6 +83,11 @@ class ArvoMachine:
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
     ) -> None:
+        if not isinstance(contract, VersionedArvoContract):
+            raise InvalidHandlerError(
+                f"a machine implements one version of a contract, got {contract!r}; "
+                "give contract.version(...)"
+            )
         where = f"machine of {contract.dataschema!r}"
         if not isinstance(contract.contract, ArvoOrchestratorContract):
             raise InvalidHandlerError(f"{where}: the contract must be an ArvoOrchestratorContract")
@@ -117,9 +127,23 @@ class ArvoMachine:
         return f"ArvoMachine({self.contract.dataschema!r})"
 
 
+def queued_events(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the events that `enqueueArvoEvent` has put into a context.
+
+    Raises:
+        ConfigViolation: The machine uses the member for something else.
+    """
+    match context.get(QUEUE, {}):
+        case {"volatile$$": {"eventQueue$$": list(events)}}:
+            return events
+        case {**members} if not members:
+            return []
+    raise ConfigViolation(f"the context's member {QUEUE!r} is Arvo's own; choose another name")
+
+
 def _enqueue(call: Call) -> dict[str, Any]:
-    waiting = call.context.get(QUEUE, {}).get("volatile$$", {}).get("eventQueue$$", [])
-    return {QUEUE: {"volatile$$": {"eventQueue$$": [*waiting, dict(call.params)]}}}
+    waiting = [*queued_events(call.context), dict(call.params)]
+    return {QUEUE: {"volatile$$": {"eventQueue$$": waiting}}}
 
 
 def _check_config(
@@ -131,26 +155,36 @@ def _check_config(
     if ENQUEUE in actions:
         raise ConfigViolation(f"{where}: the action name {ENQUEUE!r} is taken by Arvo")
     version = config.get("version")
-    if version is not None and SemanticVersion.parse(version) != SemanticVersion.parse(
-        contract.version
-    ):
+    if version is not None and not _is_version(version, contract.version):
         raise ConfigViolation(
             f"{where}: the config says version {version!r}; leave it out or say the contract's"
         )
 
 
+def _is_version(text: object, version: str) -> bool:
+    return (
+        isinstance(text, str)
+        and is_semantic_version(text)
+        and SemanticVersion.parse(text) == SemanticVersion.parse(version)
+    )
+
+
 def _refusal(where: str, error: MachineDefinitionError) -> ConfigViolation | InvalidHandlerError:
-    unsupported = [
-        problem.location
-        for problem in error.problems
-        if problem.path and problem.path[-1] in {"invoke", "after"}
-    ]
+    unsupported = [problem.location for problem in error.problems if _is_unsupported(problem.path)]
     if unsupported:
         return ConfigViolation(
             f"{where}: {', '.join(unsupported)}: a workflow waits for events, not for actors or "
             "delays; ask a service instead"
         )
     return InvalidHandlerError(f"{where}: {error}")
+
+
+def _is_unsupported(path: tuple[str | int, ...]) -> bool:
+    """Whether a problem is an `invoke` or `after` of a state, not a state merely named so."""
+    depth = 0
+    while path[depth : depth + 1] == ("states",):
+        depth += 2
+    return path[depth:] in {("invoke",), ("after",)}
 
 
 def _has_parallel(state: Mapping[str, Any]) -> bool:

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from arvo_core import InvalidDataError, JsonObject, Payload
-from arvo_statechart import InvalidSnapshotError, Snapshot
+from arvo_core import InvalidDataError, JsonObject, json_problems
+from arvo_statechart import GuardError, InvalidSnapshotError, Snapshot
 
 from ._errors import ConfigViolation, raise_violation
-from ._machine import QUEUE, ArvoMachine
+from ._machine import QUEUE, ArvoMachine, queued_events
 from ._workflow import WorkflowFailure
 
-_JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
+# Copies at every depth, and takes nothing but JSON.
+_copy_json = TypeAdapter[dict[str, Any]](JsonObject).validate_python
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class MachineExecutionEngine:
             result = chart.run(_restored(machine, state), event)
         if result.snapshot.status == "error":
             error = _as_exception(result.error)
-            raise_violation(error)
+            raise_violation(_raised_by_user(error))
             raise WorkflowFailure(error) from error
         persisted = chart.persist(result.snapshot)
         queued = _take_queued(persisted)
@@ -78,32 +79,37 @@ def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
     context = persisted["context"]
     if QUEUE not in context:
         return ()
-    queued = context[QUEUE].get("volatile$$", {}).get("eventQueue$$", ())
+    queued = queued_events(context)
     persisted["context"] = {**context, QUEUE: {}}
     return tuple(queued)
 
 
 def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]:
     try:
-        stored: dict[str, Any] = _JSON_OBJECT.parse(persisted)
-    except InvalidDataError as error:
+        return _copy_json(persisted)
+    except ValidationError as error:
         unfit = InvalidDataError(
             f"the state of {machine.contract.dataschema!r} cannot be stored",
-            problems=error.problems,
+            problems=json_problems(persisted),
         )
         raise WorkflowFailure(unfit) from error
-    return stored
 
 
 def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
     try:
         # A copy, so that no action can change what the write is compared with.
-        return machine.machine.restore(_JSON_OBJECT.parse(dict(state)))
-    except (InvalidDataError, InvalidSnapshotError) as error:
+        return machine.machine.restore(_copy_json(dict(state)))
+    except (ValidationError, InvalidSnapshotError) as error:
         raise ConfigViolation(
             f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
             f"deploy one that can, then deliver again. {error}"
         ) from error
+
+
+def _raised_by_user(error: Exception) -> Exception:
+    """Return what a guard raised, which the statechart wraps to name the guard."""
+    cause = error.__cause__ if isinstance(error, GuardError) else None
+    return cause if isinstance(cause, Exception) else error
 
 
 def _as_exception(error: object) -> Exception:

@@ -13,6 +13,7 @@ from ._emit import Complete, Emit
 from ._errors import ContractViolation
 from ._machine_engine import MachineExecutionEngine
 from ._machine_registry import MachineRegistry
+from ._stored_record import stored_state
 from ._workflow import StepOutcome, Workflow, WorkflowStep
 
 _EXTENSIONS = "__extensions"  # TypeScript's name for an event's custom extensions
@@ -64,11 +65,10 @@ class OrchestratorWorkflow(Workflow):
     @override
     async def step(self, step: WorkflowStep) -> StepOutcome:
         machine = self._registry.machine(step.contract.version)
-        state = None if step.record is None else step.record.get("state")
         reaction = self._engine.execute(
             machine,
             event={**step.event.to_dict(), "data": _wire_data(step)},
-            state=state if isinstance(state, dict) else None,
+            state=None if step.record is None else stored_state(step.record, step.event.subject),
         )
         events = [
             event

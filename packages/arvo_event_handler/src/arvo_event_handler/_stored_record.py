@@ -72,6 +72,18 @@ def answers_by_request(record: Record | None, subject: str) -> dict[str, list[An
     return answers
 
 
+def stored_state(record: Record, subject: str) -> dict[str, Any]:
+    """Return where a machine is, as stored.
+
+    Raises:
+        TransactionViolation: The record is no orchestrator's.
+    """
+    state = record.get("state")
+    if not isinstance(state, dict):
+        raise unreadable(subject, "its state is no object, so it is not one of a state machine")
+    return state
+
+
 def visible(record: Record) -> Record:
     """Copy a record as users may see it: without their context and Arvo's own notes."""
     shown = {name: value for name, value in record.items() if name not in {MEMBER, CONTEXT}}

@@ -36,7 +36,8 @@ class Comparison:
 
     def __init__(self, subjects: Mapping[str, object] | None = None) -> None:
         self._subjects = subjects or {}
-        self._bound: dict[str, str] = {}
+        self.bound: dict[str, str] = {}
+        """What placeholders stand for, as far as it is known."""
 
     def same(self, expected: object, actual: object, place: str = "$") -> None:
         """Compare two JSON values; the order of members is free.
@@ -105,12 +106,12 @@ class Comparison:
         actual: Mapping[str, Any],
         compare: Compare,
     ) -> bool:
-        before = dict(self._bound)
+        before = dict(self.bound)
         try:
             self._same_text(name, other, name)
             compare(expected[name], actual[other], name)
         except Difference:
-            self._bound = before
+            self.bound = before
             return False
         return True
 
@@ -158,17 +159,17 @@ class Comparison:
             self._bind(name, text, place)
 
     def _shape(self, placeholder: str) -> str:
-        if placeholder in self._bound:
-            return re.escape(self._bound[placeholder])
+        if placeholder in self.bound:
+            return re.escape(self.bound[placeholder])
         return _SHAPES[placeholder.strip("<>").split(":")[0]]
 
     def _bind(self, placeholder: str, text: str, place: str) -> None:
-        if placeholder in _UNBOUND or placeholder in self._bound:
+        if placeholder in _UNBOUND or placeholder in self.bound:
             return
-        for other, bound in self._bound.items():
+        for other, bound in self.bound.items():
             if bound == text:
                 raise Difference(f"{place}: {text!r} was {other}, now it stands for {placeholder}")
-        self._bound[placeholder] = text
+        self.bound[placeholder] = text
         if placeholder.startswith("<subject:"):
             self.same(
                 self._subjects[placeholder],
@@ -177,10 +178,10 @@ class Comparison:
             )
 
     def _is_open(self, text: str) -> bool:
-        return any(name not in self._bound for name in _PLACEHOLDER.findall(text))
+        return any(name not in self.bound for name in _PLACEHOLDER.findall(text))
 
     def _shown(self, text: str) -> str:
-        return _PLACEHOLDER.sub(lambda name: self._bound.get(name[0], name[0]), text)
+        return _PLACEHOLDER.sub(lambda name: self.bound.get(name[0], name[0]), text)
 
 
 def same_order(expected: object, actual: object, place: str) -> None:

@@ -1,10 +1,10 @@
 """Scenarios: one handler, one event after another, and what comes out and is stored each time."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from arvo_core import ArvoContract, ArvoEvent
-from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler, Record
 
 from .arguments import accepted, event_members
 from .cases import Case
@@ -12,6 +12,7 @@ from .comparison import Comparison, Difference
 from .contracts import contract
 from .memories import WatchedMemory
 from .outcome import REFUSED, returned
+from .placeholders import Placeholders
 from .refusals import same_refusal
 from .values import with_references, with_subjects
 
@@ -20,6 +21,17 @@ Contracts = Mapping[str, ArvoContract]
 _TRACE = ("traceparent", "tracestate")
 _ADDED_TO_RECORDS = {"redelivery"}
 _ADDED_TO_FAILURES = {"redelivery", "status", "parentSubject", "initEventId"}
+
+
+class Progress(TypedDict):
+    """How far a scenario has come; JSON."""
+
+    records: dict[str, Record]
+    """What is stored, by subject."""
+    emitted: list[list[dict[str, Any]]]
+    """What came out, by step."""
+    bound: dict[str, str]
+    """What the vector's placeholders stand for."""
 
 
 class Build(Protocol):
@@ -49,6 +61,7 @@ class Scenario:
         self._memory = memory
         shown = self._expected.get("ok", {}).get("subjects", {})
         self._comparison = Comparison(shown)
+        self._emitted: list[list[dict[str, Any]]] = []
         self._traced = any(step["event"].get("traceparent") for step in self._given["steps"])
 
     async def run(self, describe: Callable[[Any], Mapping[str, Any]]) -> None:
@@ -62,13 +75,50 @@ class Scenario:
             return
         expected = self._expected["ok"]
         self._comparison.same(expected["unit"], describe(handler), "unit")
+        await self._play(handler, self.length)
+
+    @property
+    def length(self) -> int:
+        """How many steps there are."""
+        return len(self._given["steps"])
+
+    async def advance(self, end: int) -> Progress:
+        """Make the handler, run the steps before `end` that were not run yet, and compare."""
+        await self._play(self._make(), end)
+        return {
+            "records": self._memory.records,
+            "emitted": self._emitted,
+            "bound": self._comparison.bound,
+        }
+
+    def resume(self, progress: Progress) -> None:
+        """Go on where another scenario stopped."""
+        self._memory.records.update(progress["records"])
+        self._emitted += progress["emitted"]
+        self._comparison.bound.update(progress["bound"])
+
+    def shown(self, end: int) -> Progress:
+        """Return how the vector shows things after the steps before `end`, with ids made up."""
+        expected = self._expected["ok"]
+        steps = expected["steps"][:end]
+        fill = Placeholders(expected.get("subjects", {}))
         emitted: list[list[dict[str, Any]]] = []
-        steps = zip(self._given["steps"], expected["steps"], strict=True)
+        for step in steps:
+            events = step["result"].get("ok", {"events": []})["events"]
+            emitted.append(fill(with_references(events, emitted)))
+        records = fill(with_references(steps[-1]["memory"], emitted))
+        return {"records": records, "emitted": emitted, "bound": fill.names}
+
+    async def _play(self, handler: IArvoEventHandler, end: int) -> None:
+        steps = zip(self._given["steps"], self._expected["ok"]["steps"], strict=True)
         for position, (step, expected_step) in enumerate(steps):
+            if not len(self._emitted) <= position < end:
+                continue
             self._memory.begin_step(step.get("faults", {}))
-            event = _event(with_references(step["event"], emitted))
-            shown = with_references(expected_step, emitted)
-            emitted.append(await self._same_result(handler, event, shown["result"], position))
+            event = _event(with_references(step["event"], self._emitted))
+            shown = with_references(expected_step, self._emitted)
+            came = await self._same_result(handler, event, shown["result"], position)
+            self._emitted.append(came)
             self._same_memory(shown, position)
 
     def _make(self) -> IArvoEventHandler:

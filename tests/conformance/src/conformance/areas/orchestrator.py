@@ -23,15 +23,16 @@ _ASSIGN, _EMIT, _FUNCTION = "$assign", "$emit", "$fn"
 
 async def run(case: Case) -> None:
     """Run the scenario twice."""
-    await Scenario(case, build=_build, memory=PlainMemory()).run(_described)
+    await Scenario(case, build=build, memory=PlainMemory()).run(_described)
     unit = case.expected.get("ok", {}).get("unit", {})
     leased = LeasedMemory(locking=unit.get("requiresResourceLocking", False))
-    await Scenario(case, build=_build, memory=leased).run(_described)
+    await Scenario(case, build=build, memory=leased).run(_described)
 
 
-def _build(
+def build(
     given: Mapping[str, Any], contracts: Contracts, memory: WatchedMemory
 ) -> IArvoEventHandler:
+    """Make the handler that a case describes."""
     description = given["orchestrator"]
     options: dict[str, Any] = {}
     if "executionunits" in description:

@@ -21,15 +21,16 @@ from conformance.steps import step
 
 async def run(case: Case) -> None:
     """Run the scenario twice."""
-    await Scenario(case, build=_build, memory=PlainMemory()).run(_described)
+    await Scenario(case, build=build, memory=PlainMemory()).run(_described)
     unit = case.expected.get("ok", {}).get("unit", {})
     leased = LeasedMemory(locking=unit.get("requiresResourceLocking", False))
-    await Scenario(case, build=_build, memory=leased).run(_described)
+    await Scenario(case, build=build, memory=leased).run(_described)
 
 
-def _build(
+def build(
     given: Mapping[str, Any], contracts: Contracts, memory: WatchedMemory
 ) -> IArvoEventHandler:
+    """Make the handler that a case describes."""
     description = given["resumable"]
     own: Any = contracts[description["self"]]
     options: dict[str, Any] = {}

@@ -1,0 +1,237 @@
+"""Machines bound to a contract: what is refused when one is made, and what it says of itself."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from arvo_core import (
+    ArvoContract,
+    ArvoOrchestratorContract,
+    ContractVersion,
+    OrchestratorVersion,
+    SimpleArvoContract,
+)
+from arvo_event_handler import ArvoMachine, ConfigViolation, InvalidHandlerError
+from arvo_statechart import assign
+
+from .order_machines import (
+    CHARGE_SERVICE,
+    ORDER_CONFIG,
+    PARALLEL_CONFIG,
+    RESERVE_SERVICE,
+    machine,
+)
+from .shop import (
+    CHARGE_V1,
+    ORDER,
+    ORDER_V1,
+    RESERVE,
+    RESERVE_V1,
+    Order,
+    Ordered,
+    charge_contract,
+    order_contract,
+    reserve_contract,
+)
+
+
+def test_it_says_what_it_implements() -> None:
+    made = machine()
+    assert (made.source, made.version) == (ORDER, "1.0.0")
+    assert list(made.services) == [RESERVE, charge_contract.type]
+    assert repr(made) == "ArvoMachine('#/shop/order/1.0.0')"
+
+
+class TestActorsAndDelays:
+    """Refused where they mean that, with their place; a name is only a name."""
+
+    @pytest.mark.parametrize("word", ["invoke", "after"])
+    @pytest.mark.parametrize(
+        ("place", "config"),
+        [
+            ("{}", lambda word: {word: {}}),
+            (
+                "states.a.{}",
+                lambda word: {"initial": "a", "states": {"a": {word: [{"src": "x"}]}}},
+            ),
+            (
+                "states.states.states.b.{}",
+                lambda word: {
+                    "initial": "states",
+                    "states": {"states": {"initial": "b", "states": {"b": {word: {}}}}},
+                },
+            ),
+        ],
+        ids=["root", "state", "nested"],
+    )
+    def test_they_are_refused(self, word: str, place: str, config: Any) -> None:
+        with pytest.raises(ConfigViolation) as refused:
+            machine(config(word))
+        assert f"{place.format(word)}: a workflow waits for events" in str(refused.value)
+
+    def test_several_are_named_together(self) -> None:
+        config: Any = {"invoke": {}, "initial": "a", "states": {"a": {"after": {}}}}
+        with pytest.raises(ConfigViolation) as refused:
+            machine(config)
+        assert "invoke" in str(refused.value)
+        assert "states.a.after" in str(refused.value)
+
+    @pytest.mark.parametrize("word", ["invoke", "after"])
+    def test_a_state_may_be_named_so(self, word: str) -> None:
+        config: Any = {"initial": word, "states": {word: {"on": {word: word}}}}
+        assert machine(config).machine.start().snapshot.value == word
+
+    @pytest.mark.parametrize("word", ["invoke", "after"])
+    def test_what_is_wrong_with_such_a_state_is_said_as_it_is(self, word: str) -> None:
+        config: Any = {"initial": word, "states": {word: 5}}
+        with pytest.raises(InvalidHandlerError, match=rf"states\.{word}"):
+            machine(config)
+
+
+GUARDED: Any = {"guard": "isRich", "target": "b"}
+
+
+class TestNames:
+    def test_the_queues_action_is_taken(self) -> None:
+        with pytest.raises(ConfigViolation, match="'enqueueArvoEvent' is taken by Arvo"):
+            machine(actions={"enqueueArvoEvent": assign({})})
+
+    def test_it_may_be_used(self) -> None:
+        made = machine({"entry": {"type": "enqueueArvoEvent", "params": {"type": RESERVE}}})
+        assert "arvo$$" in made.machine.start().snapshot.context
+
+    def test_unknown_actions_are_refused(self) -> None:
+        with pytest.raises(InvalidHandlerError, match=r"entry: unknown action 'ship'"):
+            machine({"entry": "ship"})
+
+    def test_unknown_guards_are_refused(self) -> None:
+        config: Any = {"on": {"a.b.c": {"guard": "isRich", "actions": []}}}
+        with pytest.raises(InvalidHandlerError, match=r"guard: unknown guard 'isRich'"):
+            machine(config)
+
+    def test_known_ones_are_found(self) -> None:
+        made = machine(
+            {"entry": "ship", "initial": "a", "states": {"a": {"always": GUARDED}, "b": {}}},
+            actions={"ship": assign({"shipped": True})},
+            guards={"isRich": lambda call: True},
+        )
+        snapshot = made.machine.start().snapshot
+        assert (snapshot.context, snapshot.value) == ({"shipped": True}, "b")
+
+    def test_what_is_wrong_otherwise_is_said_with_its_place(self) -> None:
+        with pytest.raises(InvalidHandlerError) as refused:
+            machine({"initial": "a", "states": {"a": {"on": {"b.c.d": "nowhere"}}}})
+        assert "#/shop/order/1.0.0" in str(refused.value)
+        assert "states.a.on['b.c.d']" in str(refused.value)
+
+
+class TestVersion:
+    @pytest.mark.parametrize("version", [None, "1.0.0"])
+    def test_the_contracts_may_be_said(self, version: str | None) -> None:
+        config: Any = {} if version is None else {"version": version}
+        assert machine(config).version == "1.0.0"
+
+    @pytest.mark.parametrize("version", ["1.0.1", "2.0.0", "1", "", 1], ids=repr)
+    def test_another_is_refused(self, version: Any) -> None:
+        with pytest.raises(ConfigViolation, match=f"the config says version {version!r}"):
+            machine({"version": version})
+
+
+class TestServices:
+    def test_one_contract_is_listed_once(self) -> None:
+        with pytest.raises(ConfigViolation, match="'#/shop/stock/reserve' is listed twice"):
+            machine(services=[RESERVE_SERVICE, RESERVE_SERVICE])
+
+    def test_they_are_told_apart_by_uri_and_type(self) -> None:
+        twin = SimpleArvoContract(uri="#/twin", type="stock.reserve", versions=[RESERVE_V1])
+        with pytest.raises(ConfigViolation, match=r"'#/shop/stock/reserve' and '#/twin' both"):
+            machine(services=[RESERVE_SERVICE, twin.version(RESERVE_V1)])
+
+    def test_a_workflow_is_not_its_own(self) -> None:
+        with pytest.raises(ConfigViolation, match="cannot be its own service"):
+            machine(services=[order_contract.version(ORDER_V1)])
+
+    def test_a_contract_without_version_is_none(self) -> None:
+        services: Any = [reserve_contract]
+        with pytest.raises(ConfigViolation, match=r"did you mean contract\.version"):
+            machine(services=services)
+
+
+class TestContract:
+    def test_it_must_be_a_workflows(self) -> None:
+        with pytest.raises(InvalidHandlerError, match="must be an ArvoOrchestratorContract"):
+            machine(contract=RESERVE_SERVICE)
+
+    def test_it_must_be_in_a_version(self) -> None:
+        contract: Any = order_contract
+        with pytest.raises(InvalidHandlerError, match=r"give contract\.version"):
+            ArvoMachine(contract=contract, services=[], config={})
+
+
+class Word(BaseModel):
+    word: str
+
+
+TALK_V1 = ContractVersion(
+    "1.0.0", accepts=Word, emits={"evt.talk.said": Word, "evt.talk.sung": Word}
+)
+talk_contract = ArvoContract(uri="#/talk", type="com.talk.ask", versions=[TALK_V1])
+
+
+class TestLockingIsInferred:
+    """From parallel states and services with several answers; a leased memory leases anyway."""
+
+    def test_one_thing_at_a_time_needs_none(self) -> None:
+        assert not machine().requires_resource_locking
+
+    def test_parallel_states_need_it(self) -> None:
+        assert machine(PARALLEL_CONFIG).requires_resource_locking
+
+    def test_so_does_a_parallel_root(self) -> None:
+        config: Any = {"type": "parallel", "states": {"a": {}, "b": {}}}
+        assert machine(config).requires_resource_locking
+
+    def test_so_does_a_service_with_several_answers(self) -> None:
+        assert machine({}, services=[talk_contract.version(TALK_V1)]).requires_resource_locking
+
+    def test_a_parallel_state_without_regions_does_not(self) -> None:
+        config: Any = {"initial": "a", "states": {"a": {"type": "parallel", "states": {}}}}
+        assert not machine(config).requires_resource_locking
+
+    def test_a_state_merely_named_parallel_does_not(self) -> None:
+        config: Any = {"initial": "parallel", "states": {"parallel": {"on": {"a.b.c": "parallel"}}}}
+        assert not machine(config).requires_resource_locking
+
+
+class TestDefinition:
+    def test_it_is_the_config_as_json(self) -> None:
+        config: Any = {
+            "initial": "open",
+            "context": {"n": 1, "none": None, "real": 0.5},
+            "states": {"open": {"on": {"a.b.c": ["done", {"target": "done"}]}}, "done": {}},
+        }
+        assert json.loads(machine(config).definition) == config
+
+    def test_functions_stand_by_their_names(self) -> None:
+        described = json.loads(machine().definition)
+        assert described["context"] == "first_context"
+        assert described["states"]["reserving"]["entry"] == "Emit"
+        assert described["output"] == "total"
+        assert list(described) == list(ORDER_CONFIG)
+
+    def test_making_it_changes_nothing_of_the_config(self) -> None:
+        config: Any = {"tags": ("a", "b"), "meta": {"1": [2]}}
+        machine(config)
+        assert config == {"tags": ("a", "b"), "meta": {"1": [2]}}
+
+
+def test_versions_share_nothing() -> None:
+    v2 = OrchestratorVersion("2.0.0", init=Order, complete=Ordered)
+    both = ArvoOrchestratorContract(uri="#/two", name="two", versions=[ORDER_V1, v2])
+    old = machine(contract=both.version("1.0.0"), services=[RESERVE_SERVICE])
+    new = machine(contract=both.version("2.0.0"), services=[CHARGE_SERVICE])
+    assert (old.version, new.version) == ("1.0.0", "2.0.0")
+    assert [*old.services, *new.services] == [RESERVE, charge_contract.type]
+    assert CHARGE_SERVICE.version == CHARGE_V1.version
