@@ -1,5 +1,6 @@
 """What type checkers make of arvo_event_handler. Checked by mypy and basedpyright, never run."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -15,10 +16,13 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
     SystemErrorData,
+    VersionedArvoContract,
 )
 from arvo_event_handler import (
     ArvoEventHandler,
     ArvoEventHandlerFunction,
+    ArvoMachine,
+    ArvoOrchestrator,
     ArvoResumable,
     ArvoResumableFunction,
     Complete,
@@ -40,6 +44,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_statechart import assign, emit
 
 
 class Product(BaseModel):
@@ -177,6 +182,38 @@ ArvoResumable(
 ExecutionPolicy(finished_expiry=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 LockPolicy(ttl=30)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
+# --- machines -----------------------------------------------------------------
+
+product_version = product_contract.version(PRODUCT_V1)
+machine = ArvoMachine(
+    contract=flow_contract.version(FLOW_V1),
+    services=[product_version],
+    actions={"count": assign({"n": lambda call: call.context["n"] + 1}), "note": lambda call: None},
+    guards={"enough": lambda call: call.context["n"] > 1},
+    config={
+        "context": lambda call: {"n": call.input["data"]["n"]},
+        "initial": "open",
+        "states": {
+            "open": {
+                "entry": ["count", emit({"type": "com.math.product", "data": {}})],
+                "on": {"evt.math.product.success": [{"guard": "enough", "target": "done"}]},
+            },
+            "done": {"type": "final"},
+        },
+        "output": lambda call: {"output": call.context["n"]},
+    },
+)
+assert_type(machine.requires_resource_locking, bool)
+assert_type(machine.services, Mapping[str, VersionedArvoContract[Any]])
+orchestrator = ArvoOrchestrator(machines=[machine], memory=memory)
+assert_type(orchestrator.contract, ArvoOrchestratorContract)
+assert_type(orchestrator.registry.machine("1.0.0"), ArvoMachine)
+ArvoMachine(contract=product_version, services=[], config={"invoke": {}})  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportArgumentType]
+ArvoMachine(contract=product_version, services=[], config={"initial": 1})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+ArvoMachine(contract=flow_contract, services=[], config={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ArvoMachine(contract=product_version, services=[product_contract], config={})  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+ArvoOrchestrator(machines=machine, memory=memory)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
 # --- brokers and memories -----------------------------------------------------
 
 
@@ -185,7 +222,7 @@ async def outside(event: ArvoEvent, publish: Publish) -> None:
 
 
 async def use(event: ArvoEvent, leased: ILeasedMachineMemory) -> None:
-    handlers: list[IArvoEventHandler] = [service, flow]
+    handlers: list[IArvoEventHandler] = [service, flow, orchestrator]
     broker = SimpleEventBroker(handlers, on_domained_event=outside)
     assert_type(await broker.resolve(event), ArvoEvent | None)
     assert_type(await service.execute(event), list[ArvoEvent])

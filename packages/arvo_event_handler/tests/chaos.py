@@ -41,9 +41,11 @@ from arvo_event_handler import (
     Step,
 )
 from arvo_event_handler.testing import FakeClock
+from arvo_statechart import Call
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory
 from .leased_memory import LeasedMemory
+from .order_machines import EVERY_ITEM_CONFIG, first_context, machine, orchestrator
 from .shop import (
     APP,
     CHARGE,
@@ -59,6 +61,7 @@ from .shop import (
     Reserve,
     Reserved,
     charge_contract,
+    order,
     order_contract,
     reserve_contract,
 )
@@ -95,6 +98,12 @@ def right_answer(basket: Basket) -> dict[str, int]:
     return {"total": total, "failed": len(basket.orders) - len(sound)}
 
 
+def _context_unless_cursed(call: Call) -> dict[str, Any]:
+    if CURSED in call.input["data"]["items"]:
+        raise RuntimeError("cursed")
+    return {**first_context(call), "answers": 0}
+
+
 class ProcessDied(BaseException):
     """Nothing that the process still wanted to do takes effect."""
 
@@ -113,12 +122,14 @@ class Chaos:
     Args:
         seed: Which story.
         memory: "leased", "locked" (four calls, with its lock) or "unlocked" (four calls, without).
+        flavour: How the orders are written: as a "resumable" or as a "machine".
     """
 
-    def __init__(self, seed: int, *, memory: str) -> None:
+    def __init__(self, seed: int, *, memory: str, flavour: str) -> None:
         self.chance = random.Random(f"{memory} {seed}")  # noqa: S311 - a story, no secret
         self.clock = FakeClock()
         self.kind = memory
+        self.flavour = flavour
         self.records: LeasedMemory | SimpleMachineMemory = (
             LeasedMemory(clock=self.clock) if memory == "leased" else SimpleMachineMemory()
         )
@@ -329,14 +340,7 @@ class Chaos:
         return [
             ArvoEventHandler(contract=reserve_contract, handler={"1.0.0": self._reserve}),
             ArvoEventHandler(contract=charge_contract, handler={"1.0.0": self._charge}),
-            ArvoResumable(
-                contract=order_contract,
-                services=[reserve_contract.version(RESERVE_V1), charge_contract.version(CHARGE_V1)],
-                memory=memory,
-                handler={"1.0.0": self._order},
-                requires_resource_locking=locking,
-                policy=policy,
-            ),
+            self._order_handler(memory, locking, policy),
             ArvoResumable(
                 contract=basket_contract,
                 services=[order_contract.version(ORDER_V1)],
@@ -346,6 +350,14 @@ class Chaos:
                 policy=policy,
             ),
         ]
+
+    def _order_handler(
+        self, memory: IMachineMemory, locking: bool, policy: ExecutionPolicy
+    ) -> IArvoEventHandler:
+        if self.flavour == "machine":
+            made = machine({**EVERY_ITEM_CONFIG, "context": _context_unless_cursed})
+            return orchestrator(made, memory=memory, locking=locking, policy=policy)
+        return order(self._order, memory=memory, locking=locking, policy=policy)
 
     async def _reserve(self, call: HandlerInput[Reserve]) -> Emit:
         await self._others()

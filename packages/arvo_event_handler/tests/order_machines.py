@@ -21,6 +21,7 @@ from arvo_statechart import (
     StateConfig,
     assign,
     emit,
+    enqueue_actions,
 )
 
 from .shop import (
@@ -116,6 +117,38 @@ PARALLEL_CONFIG: MachineConfig = {
     "output": total,
 }
 """Reserves and charges at once."""
+
+
+def _ask_to_reserve_all(call: Call) -> list[BuiltInAction]:
+    return [ask(RESERVE, item=item, amount=1) for item in call.context["items"]]
+
+
+def _count_answer(call: Call) -> dict[str, Any]:
+    price = call.event["data"].get("price", 0)
+    return {"answers": call.context["answers"] + 1, "total": call.context["total"] + price}
+
+
+EVERY_ITEM_CONFIG: MachineConfig = {
+    "context": lambda call: {**first_context(call), "answers": 0},
+    "initial": "reserving",
+    "states": {
+        "reserving": {
+            "entry": enqueue_actions(_ask_to_reserve_all),
+            "on": {
+                RESERVED: {"actions": assign(_count_answer)},
+                f"sys.{RESERVE}.error": {"actions": assign(_count_answer)},
+            },
+            "always": {
+                "guard": lambda call: call.context["answers"] == len(call.context["items"]),
+                "target": "charging",
+            },
+        },
+        "charging": {"entry": ask_to_charge(), "on": {CHARGED: "done"}},
+        "done": {"type": "final"},
+    },
+    "output": total,
+}
+"""Reserves every item at once, charges what could be reserved, then ends with its price."""
 
 
 def waiting_for(
