@@ -1,7 +1,8 @@
 """Handlers, resumable workflows and machine memories for Arvo events.
 
 Start with `ArvoEventHandler` for a stateless service, and with `ArvoResumable` for a workflow
-written as code or `ArvoOrchestrator` for one written as a statechart. A workflow's state lives in an `IMachineMemory`; a broker carries the events.
+written as code or `ArvoOrchestrator` for one written as a statechart. A workflow's state lives in
+an `IMachineMemory`; a broker carries the events.
 """
 
 from ._call import HandlerDomain, HandlerInput
