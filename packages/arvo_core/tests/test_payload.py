@@ -318,6 +318,8 @@ class TestDump:
             "points": [{"x": 1}, {"x": 2, "label": "b"}], "free": {"p": {"x": 3}}
         }  # fmt: skip
         assert Payload(Point).to_wire(Point(1)) == {"x": 1}
+        free = TypeAdapter(dict[str, Any])
+        assert Payload(free).to_wire({"p": Point(3)}) == {"p": {"x": 3}}
 
     def test_computed_fields_are_written_where_they_are_let_in(self) -> None:
         class Lenient(BaseModel):
@@ -378,6 +380,14 @@ class Free(BaseModel):
     bare: list = []  # type: ignore[type-arg]
 
 
+class BareList(BaseModel):
+    bare: list  # type: ignore[type-arg]
+
+
+class BareDict(BaseModel):
+    members: dict  # type: ignore[type-arg]
+
+
 class FreeExtra(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -386,7 +396,9 @@ class FreeTyped(TypedDict):
     members: dict[str, Any]
 
 
-@pytest.mark.parametrize("kind", [Free, FreeExtra, FreeTyped, TypeAdapter(dict[str, Any])], ids=str)
+@pytest.mark.parametrize(
+    "kind", [Free, BareList, BareDict, FreeExtra, FreeTyped, TypeAdapter(dict[str, Any])], ids=str
+)
 def test_what_is_parsed_shares_nothing_with_the_data(kind: Any) -> None:
     data: dict[str, Any] = {
         "anything": {"inner": [1]}, "members": {"inner": {"x": [1]}}, "bare": [[1]], "more": [[1]]
