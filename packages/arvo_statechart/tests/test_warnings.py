@@ -14,7 +14,7 @@ INCREASE = assign({"n": 1})
         (
             {"initial": "a", "states": {"a": {"type": "final", "on": {"GO": "a"}}}},
             "states.a.on",
-            "final",
+            "leads out of a final state",
         ),
         ({"on": {"a.*.b": {}}}, "on['a.*.b']", "whole last part"),
         ({"on": {"ab*": {}}}, "on['ab*']", "whole last part"),
