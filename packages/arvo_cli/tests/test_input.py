@@ -30,12 +30,12 @@ def tallying(**changes: Any) -> dict[str, Any]:
 
 
 BAD_EVENTS = {
-    "cut off": ('{"id": "1", "sou', "not JSON at column 13: Unterminated string"),
-    "prose": ("hello there", "not JSON at column 1: Expecting value"),
-    "two values": ("{} {}", "not JSON at column 4: Extra data"),
+    "cut off": ('{"id": "1", "sou', "not JSON: unterminated string starting at column 13\n"),
+    "prose": ("hello there", "not JSON: expecting value at column 1\n"),
+    "two values": ("{} {}", "not JSON: extra data at column 4\n"),
     "too deep": ("[" * 100_000, "not JSON: "),
     "list": ([], "not a CloudEvent: expected a JSON object, got list"),
-    "payload": ({"name": "ada"}, "not a CloudEvent: invalid event (id=None, type=None): "),
+    "attributes": ({"type": "com.greet.name"}, "invalid event (id=None, type='com.greet.name'): "),
     "time": (greeting(time="soon"), "time: must be an RFC 3339 time"),
     "handler": (greeting(to="com.no.body"), "no handler for 'com.no.body'; there are handlers for"),
     "contract": (
@@ -86,7 +86,7 @@ def test_a_bad_event_is_rejected_and_the_rest_goes_on(
     assert done.status == 3
     assert done.err.startswith("line 1 rejected: ")
     assert reason in done.err
-    assert "1 results + 1 rejected + 0 failed = 2 lines read" in done.err
+    assert "1 result + 1 rejected + 0 failed = 2 lines read" in done.err
     assert tally.calls == []
 
 
@@ -122,7 +122,7 @@ def test_an_answer_for_a_waiting_workflow_is_an_event_too(arvo: Any, jsonl: Json
 
 
 BAD_PAYLOADS = {
-    "not JSON": ("nope", "not JSON at column 1"),
+    "not JSON": ("nope", "not JSON: expecting value at column 1\n"),
     "not an object": ("[1]", "a payload is a JSON object, not list"),
     "wrong": ('{"name": 3}', "name: Input should be a valid string"),
     "not a JSON number": (
@@ -158,8 +158,9 @@ class TestBytes:
     def test_blank_lines_count_for_nothing_but_the_numbering(self, run: Any) -> None:
         done = run(b'\n{"name": "ada"}\n   \n\n{"nom": "ben"}\n')
         assert "line 5 rejected" in done.err
-        assert "1 results + 1 rejected + 0 failed = 2 lines read" in done.err
+        assert "1 result + 1 rejected + 0 failed = 2 lines read" in done.err
         assert "3 blank lines skipped" in done.err
+        assert "1 blank line skipped" in run(b"\n{}\n").err
 
     def test_windows_line_ends_and_byte_order_mark(self, run: Any) -> None:
         done = run(b'\xef\xbb\xbf{"name": "ada"}\r\n{"name": "ben"}\r\n')

@@ -96,14 +96,14 @@ def test_plain_payloads_resume_too(
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("state.db", "--memory takes a URL, such as memory: or sqlite:///state.db"),
+        ("state.db", "--memory takes a URL, such as memory:; installed: broken:, memory:, "),
         ("memory:state", "cannot open the memory memory: write `memory:` and nothing else"),
         ("toy://ann:secret@down", "cannot open the toy memory: nobody answers: at all"),
         ("picky:x", "cannot open the picky memory: there is no such option"),
         ("broken:x", "cannot open the broken memory: "),
         (
             "unheard://of",
-            "no installed package has a machine memory for 'unheard' (there are: broken, memory, ",
+            "no installed package has a machine memory for unheard: (installed: broken:, memory:, ",
         ),
     ],
 )
@@ -130,6 +130,6 @@ def test_known_schemes_name_their_package(
     monkeypatch.setattr(sys, "path", [str(Path(tally.__file__).parent.parent)])
     done = run(f"{scheme}://state")
     assert done.err == (
-        f"arvo: no installed package has a machine memory for {scheme!r} (there are: none); "
-        f"install {package}\n"
+        f"arvo: no installed package has a machine memory for {scheme}: (installed: none); "
+        f"install a package that registers it, such as {package}\n"
     )

@@ -30,6 +30,12 @@ def package(name: str, content: str) -> None:
         ("greeter:nobody", "greeter does not define nobody; write `def nobody(memory: IMachine"),
         ("greeter:number", "number of greeter is no function but int"),
         ("greeter:fails", "the factory of greeter:fails failed: RuntimeError: no database: any"),
+        ("greeter", "greeter is a module; write greeter:create_handlers"),
+        ("greeter.nothing", "there is no folder 'greeter.nothing'; give a folder, or a factory"),
+        (
+            "greeter:takes_nothing",
+            "must take one argument, the machine memory; write `def takes_no",
+        ),
         ("greeter:is_async", "is async; make it a plain function"),
         ("greeter:returns_nothing", "returned no handlers"),
         ("greeter:returns_rubbish", "must return a list of handlers, not of str"),
@@ -49,8 +55,21 @@ def test_a_wrong_target_is_one_clear_line(arvo: Any, here: Path, target: str, re
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("t_missing", "import nosuchthing", "No module named 'nosuchthing'"),
-        ("t_syntax", "def create_handlers(:", "SyntaxError: invalid syntax (__init__.py, line 1)"),
+        (
+            "t_missing",
+            "import sys\nimport nosuchthing",
+            "No module named 'nosuchthing' ({here}/t_missing/__init__.py, line 2); ARVO_DEBUG=1",
+        ),
+        (
+            "t_syntax",
+            "def create_handlers(:",
+            "SyntaxError: invalid syntax ({here}/t_syntax/__init__.py, line 1); ARVO_DEBUG=1",
+        ),
+        (
+            "t_factory",
+            "def create_handlers(memory):\n    return 1 / 0",
+            "ZeroDivisionError: division by zero ({here}/t_factory/__init__.py, line 2); ARVO_",
+        ),
         ("t_script", "import sys; sys.exit()", "cannot import 't_script': SystemExit: SystemExit"),
         ("t_empty", "", "t_empty does not define create_handlers"),
         (
@@ -66,8 +85,15 @@ def test_a_wrong_folder_is_one_clear_line(
     package(name, content)
     done = arvo("run", name, "--events", "none.jsonl")
     assert done.status == 2
-    assert reason in done.err
+    assert reason.replace("{here}", str(here)) in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_broken_import_is_told_where_it_stands(arvo: Any, here: Path) -> None:
+    package("t_outer", "from . import inner")
+    Path("t_outer/inner.py").write_text("\nimport nosuchthing\n")
+    done = arvo("run", "t_outer", "--events", "none.jsonl")
+    assert f"No module named 'nosuchthing' ({here}/t_outer/inner.py, line 2)" in done.err
 
 
 def test_a_folder_without_package(arvo: Any, here: Path) -> None:
@@ -77,6 +103,35 @@ def test_a_folder_without_package(arvo: Any, here: Path) -> None:
         "arvo: the folder plain is no package: "
         "it needs an __init__.py that defines create_handlers\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("t_main.py", "write t_main:create_handlers"),
+        ("t_trips/app.py", "write t_trips.app:create_handlers"),
+        ("./t_trips/__init__.py", "write t_trips:create_handlers"),
+        ("t-dashed.py", "give its factory as module:factory, with a module that can be imported"),
+        ("none.jsonl", "give a folder, or a factory as module:factory"),
+        (__file__, "give its factory as module:factory, with a module that can be imported"),
+    ],
+)
+def test_a_file_is_told_as_module_and_factory(
+    arvo: Any, here: Path, name: str, remedy: str
+) -> None:
+    package("t_trips", "")
+    for path in ("t_main.py", "t_trips/app.py", "t-dashed.py"):
+        Path(path).touch()
+    done = arvo("run", name, "--events", "none.jsonl")
+    assert done.status == 2
+    assert done.err.startswith(f"arvo: {name} is a file; {remedy}")
+
+
+def test_a_module_in_a_package_is_told_as_module_and_factory(arvo: Any, here: Path) -> None:
+    package("t_dotted", "")
+    Path("t_dotted/app.py").touch()
+    done = arvo("run", "t_dotted.app", "--events", "none.jsonl")
+    assert done.err == "arvo: t_dotted.app is a module; write t_dotted.app:create_handlers\n"
 
 
 def test_the_working_directory_is_importable(here: Path, targets: Path) -> None:

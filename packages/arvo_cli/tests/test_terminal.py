@@ -1,7 +1,9 @@
 """What a person at a terminal sees, and a pipe does not."""
 
+import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from arvo_core import ArvoEvent
 
@@ -109,14 +112,43 @@ def test_results_and_bar_share_a_terminal(
     shown = terminal.text()
     assert status == 3
     assert BAR in shown
-    results = [line for line in shown.split("\n") if '"hello ' in line]
-    assert len(results) == 2
     # Results come whole and in lines of their own, wherever the bar was just drawn.
-    for line in results:
-        assert ArvoEvent.from_json(line[line.index('{"id"') :]).type == "evt.greet.name.success"
+    results = [line[line.index("evt.greet") :] for line in shown.split("\n") if "text=" in line]
+    assert len(results) == 2
+    for line, name in zip(results, ("ada", "ben"), strict=True):
+        assert re.fullmatch(rf'evt\.greet\.name\.success  [^ ]{{15}}…  text="hello {name}"', line)
     # Reasons would be lost among the results, so they come after the last one.
     assert shown.index("line 2 rejected") > shown.index(results[-1])
     assert shown.index("line 2 rejected") < shown.index("final event")
+
+
+def test_what_is_too_wide_for_the_terminal_is_cut(
+    at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
+) -> None:
+    events.write_text(json.dumps({"name": "世" * 100 + "\x9b"}) + "\n")
+    assert at(command, stdout=terminal) == 0
+    [line] = [line for line in terminal.text().splitlines() if "text=" in line]
+    assert re.search("世 ?…$", line)
+    assert 79 <= cell_len(line) <= 80
+
+
+def test_what_a_terminal_takes_for_a_command_does_not_reach_it(
+    at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
+) -> None:
+    events.write_text(json.dumps({"name": "\x9b2J"}) + "\n")
+    assert at(command, stdout=terminal) == 0
+    assert "hello \ufffd2J" in terminal.text()
+
+
+@pytest.mark.parametrize("streams", [["stdout"], ["stdout", "stderr"]])
+def test_who_says_out_gets_json_on_a_terminal_too(
+    at: Callable[..., int], command: list[str | Path], terminal: Terminal, streams: list[str]
+) -> None:
+    at([*command, "--out", "-"], **dict.fromkeys(streams, terminal))
+    results = [line for line in terminal.text().split("\n") if '"hello ' in line]
+    for line in results:
+        assert ArvoEvent.from_json(line[line.index('{"id"') :]).type == "evt.greet.name.success"
+    assert len(results) == 2
 
 
 def test_the_bar_alone_has_the_terminal(

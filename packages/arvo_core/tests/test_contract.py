@@ -1,10 +1,13 @@
 """Contracts of services, plain and simple."""
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from arvo_core import (
     ArvoContract,
@@ -269,3 +272,22 @@ class TestSimple:
     def test_other_versions_are_refused(self, wrong: Any) -> None:
         with pytest.raises(InvalidContractError, match="use SimpleVersion"):
             SimpleArvoContract(uri="#/x", type="a.b", versions=[wrong])
+
+
+class Ping(BaseModel):
+    n: int
+
+
+PING_V1 = SimpleVersion("1.0.0", accepts=Ping, emits=TypeAdapter(Ping))
+PING = SimpleArvoContract(uri="#/ping", type="a.ping", versions=[PING_V1], metadata={"x": 1})
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda contract: pickle.loads(pickle.dumps(contract))],  # noqa: S301
+    ids=["deepcopy", "pickle"],
+)
+def test_contracts_can_be_copied(copied: Callable[[ArvoContract], ArvoContract]) -> None:
+    twin = copied(PING)
+    assert twin.to_json_schema() == PING.to_json_schema()
+    assert copied(PING).version("1.0.0").accepts.parse({"n": "1"}) == Ping(n=1)

@@ -37,3 +37,10 @@ def test_any_text_parses_to_what_it_says_or_to_none(text: str) -> None:
         assert not is_semantic_version(text.rpartition("/")[2])
     else:
         assert text in {str(schema), schema.version}
+
+
+def test_only_short_texts_are_kept() -> None:
+    short, long = "#/a/1.0.0", "x" * 10_000 + "/1.0.0"
+    assert DataSchema.parse(short) is DataSchema.parse(short)
+    assert DataSchema.parse(long) == DataSchema.parse(long) is not None
+    assert DataSchema.parse(long) is not DataSchema.parse(long)

@@ -3,14 +3,17 @@
 import inspect
 import pickle
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field, TypeAdapter
 
 from arvo_core import (
     ArvoError,
     FieldProblem,
+    InvalidDataError,
     InvalidValueError,
+    Payload,
     UnknownVersionError,
     ViolationError,
 )
@@ -110,3 +113,18 @@ def test_a_violation_is_final_unless_it_says_otherwise() -> None:
     metadata.clear()
     assert (error.retryable, error.metadata) == (False, {"subject": "order/7"})
     assert ViolationError("no").metadata == {}
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+def test_the_tag_of_a_union_is_not_shown() -> None:
+    payload = Payload(TypeAdapter(Annotated[Cat | Dog, Field(discriminator="kind")]))
+    with pytest.raises(InvalidDataError, match="kind' must be one of 'cat', 'dog'") as caught:
+        payload.parse({"kind": "hunter2"})
+    assert "hunter2" not in str(caught.value)

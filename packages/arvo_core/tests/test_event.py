@@ -11,12 +11,12 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import pytest
 from hypothesis import given, strategies as st
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from arvo_core import (
     ARVO_CONTENT_TYPE,
@@ -762,3 +762,30 @@ def test_a_damaged_event_is_an_event_or_the_documented_error(data: st.DataObject
     end = data.draw(st.integers(start, min(len(text), start + 5)))
     patch = data.draw(st.text(st.characters(), max_size=3) | st.sampled_from(["1e999", "NaN", '"']))
     check_outcome(outcome(lambda: ArvoEvent.from_json(text[:start] + patch + text[end:])))
+
+
+class Tenanted(ArvoEvent):
+    tenant: str
+
+    @model_validator(mode="after")
+    def _check_tenant(self) -> Self:
+        if self.tenant == "nobody":
+            raise ValueError("the tenant is unknown")
+        return self
+
+
+class TestSubclass:
+    def test_its_own_field_is_named(self) -> None:
+        with pytest.raises(InvalidEventError) as caught:
+            Tenanted.create(source="com.a.b", type="com.x.y", subject="s", data={})
+        assert [str(problem) for problem in caught.value.problems] == ["tenant: Field required"]
+
+    def test_its_own_rule_is_told(self) -> None:
+        with pytest.raises(InvalidEventError) as caught:
+            Tenanted.create(
+                source="com.a.b", type="com.x.y", subject="s", data={},
+                extensions={"tenant": "nobody"},
+            )  # fmt: skip
+        assert [str(problem) for problem in caught.value.problems] == [
+            "(root): Value error, the tenant is unknown"
+        ]

@@ -214,6 +214,20 @@ class TestOrchestrator:
         assert subject.execution.domain == "partner.eu"
         assert subject.meta == {"tenant": "x", "redirectto": "com.app.main"}
 
+    def test_a_mapping_can_be_said_to_start_a_root(self) -> None:
+        event = FLOW_FACTORY.init(source="com.any.one", data={"item": "tea"}, parent_subject=None)
+        assert event.data == {PARENT_SUBJECT: None, "item": "tea", "count": 1}
+
+    def test_a_mapping_that_says_nothing_of_its_parent_is_refused(self) -> None:
+        with pytest.raises(InvalidDataError, match=r"parentSubject\$\$: is required"):
+            FLOW_FACTORY.init(source="com.any.one", data={"item": "tea"})
+
+    def test_what_a_mapping_brings_wins(self) -> None:
+        event = FLOW_FACTORY.init(
+            source="com.any.one", data={"item": "tea", PARENT_SUBJECT: PARENT}, parent_subject=None
+        )
+        assert event.data[PARENT_SUBJECT] == PARENT
+
     def test_a_redirect_of_its_own_goes_before_the_parents_initiator(self) -> None:
         event = FLOW_FACTORY.init(
             source="com.any.one", data=Place(item="tea"), parent_subject=PARENT,

@@ -1,9 +1,13 @@
 """Orchestration subjects."""
 
 import base64
+import copy
 import gzip
 import json
+import pickle
+import secrets
 import zlib
+from collections.abc import Callable
 from datetime import date
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +17,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, is_valid_uri
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, SubjectContent, is_valid_uri
 
 CONTENT: dict[str, Any] = {
     "orchestrator": {"name": "arvo.orc.order", "version": "1.0.0"},
@@ -302,3 +306,37 @@ def test_a_damaged_subject_is_a_subject_or_the_documented_error(data: st.DataObj
         str(error).encode()
     else:
         assert ArvoOrchestrationSubject.is_valid(damaged)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda content: pickle.loads(pickle.dumps(content))],  # noqa: S301
+    ids=["deepcopy", "pickle"],
+)
+def test_parsed_subjects_can_be_copied_and_stay_immutable(
+    copied: Callable[[SubjectContent], SubjectContent],
+) -> None:
+    content = ArvoOrchestrationSubject.parse(
+        ArvoOrchestrationSubject.new(
+            orchestrator="arvo.orc.order", version="1.0.0", initiator="com.a.b", meta={"a": "b"}
+        )
+    )
+    twin = copied(content)
+    assert twin == content
+    assert dict(twin.meta) == {"a": "b"}
+    with pytest.raises(TypeError):
+        twin.meta["a"] = "c"  # type: ignore[index]
+
+
+def test_only_short_subjects_are_kept() -> None:
+    def subject(letters: int) -> str:
+        text = secrets.token_hex(letters // 2)
+        return ArvoOrchestrationSubject.new(
+            orchestrator="arvo.orc.order", version="1.0.0", initiator="com.a.b", meta={"m": text}
+        )
+
+    parse = ArvoOrchestrationSubject.parse
+    short, long = subject(10), subject(30_000)
+    assert parse(short) is parse(short)
+    assert parse(long) == parse(long)
+    assert parse(long) is not parse(long)

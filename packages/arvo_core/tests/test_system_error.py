@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from typing_extensions import override
 
 from arvo_core import SystemErrorData
 
@@ -54,3 +55,29 @@ def test_the_wire_names_are_those_of_arvo() -> None:
     assert SystemErrorData.model_validate(wire).model_dump(by_alias=True) == wire
     with pytest.raises(ValidationError, match="errorStack"):
         SystemErrorData.model_validate({"errorName": "E", "errorMessage": "m"})
+
+
+def test_an_error_that_cannot_say_why_is_still_told() -> None:
+    class Mute(Exception):
+        @override
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    described = SystemErrorData.from_exception(Mute())
+    assert described.error_name == "Mute"
+    assert "cannot be read" in described.error_message
+
+
+def test_long_texts_are_cut_in_the_middle_and_marked() -> None:
+    data = SystemErrorData.from_exception(raised(ValueError("a" * 1_000_000 + "the end")))
+    assert data.error_stack is not None
+    assert 8000 < len(data.error_message) <= 8 * 1024
+    assert 60_000 < len(data.error_stack) <= 64 * 1024
+    assert " characters cut] ..." in data.error_message
+    assert data.error_message.endswith("the end")
+    assert data.error_stack.startswith("Traceback")
+
+
+def test_texts_within_the_limit_are_told_in_full() -> None:
+    text = "a" * 8 * 1024
+    assert SystemErrorData.from_exception(ValueError(text)).error_message == text

@@ -28,6 +28,7 @@ from arvo_event_handler import (
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
+    UndeliveredError,
     UnroutableError,
 )
 
@@ -50,6 +51,7 @@ EXAMPLES: list[ArvoError] = [
     TransactionViolation("gone", cause=TransactionViolationCause.LEASE_LOST, subject="order-7"),
     MachineMemoryError("server away", retryable=True, outcome="unknown"),
     UnroutableError(EVENT),
+    UndeliveredError(EVENT),
     ResolveError(EVENT, failures=[(EVENT, ExecutionViolation("not now", retryable=True))]),
 ]
 
@@ -180,6 +182,16 @@ class TestTransactionViolation:
     ) -> None:
         violation = TransactionViolation("it broke", cause=cause, subject="order-7")
         assert violation.retryable is (cause.value != "INVALID_SUBJECT")
+
+    @pytest.mark.parametrize("retryable", [True, False])
+    def test_one_may_know_better_than_its_cause(self, retryable: bool) -> None:
+        violation = TransactionViolation(
+            "m",
+            cause=TransactionViolationCause.READ_FAILURE,
+            subject="s",
+            retryable=retryable,
+        )
+        assert violation.retryable is retryable
 
     def test_contention_is_told_from_failure(self) -> None:
         assert {cause.value for cause in TransactionViolationCause if cause.is_contention} == {

@@ -278,9 +278,19 @@ class TestMemoryFailures:
             await store.order(memory=memory).execute(event)
         assert caught.value.cause is cause
         assert caught.value.subject == event.subject
+        assert caught.value.retryable
         assert caught.value.__cause__ is error
         assert await store.read(event) is None
         assert store.locked == []
+
+    async def test_a_lock_that_can_never_be_had_is_not_worth_another_try(
+        self, store: Store
+    ) -> None:
+        error = MachineMemoryError("no such table", retryable=False, outcome="failed")
+        memory = store.memory(before=fail(store.name("lock"), error))
+        with pytest.raises(TransactionViolation, match="no such table") as caught:
+            await store.order(memory=memory).execute(start())
+        assert not caught.value.retryable
 
     async def test_a_read_that_fails_unlocks(self) -> None:
         store = Store("plain")
@@ -362,6 +372,7 @@ class TestRecordsThatCanNeverBeWritten:
             await store.order(memory=store.memory(before=refuse)).execute(event)
         assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
         assert caught.value.__cause__ is second
+        assert caught.value.retryable is (str(second) == "gone")
         assert await store.read(event) is None
         assert store.locked == []
 
@@ -377,11 +388,11 @@ class TestRecordsThatCanNeverBeWritten:
 class TestCancellation:
     """It gives the lease back and writes nothing; delivered again, all goes on."""
 
-    def held_up(self, call: str, reached: asyncio.Event) -> Interception:
+    def held_up(self, call: str, reached: asyncio.Event, go_on: asyncio.Event) -> Interception:
         async def interception(name: str, machine_id: str) -> None:
             if name == call and not reached.is_set():
                 reached.set()
-                await asyncio.get_running_loop().create_future()
+                await go_on.wait()
 
         return interception
 
@@ -393,24 +404,24 @@ class TestCancellation:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.sleep(0)
 
     @pytest.mark.parametrize("moment", ["before", "after"])
     @pytest.mark.parametrize("call", ["lock", "read", "write", "unlock"])
     async def test_at_every_call(self, store: Store, call: str, moment: str) -> None:
         if store.kind == "leased" and call in ("read", "unlock"):
             call = "lock"
-        reached = asyncio.Event()
-        interception = self.held_up(store.name(call), reached)
+        reached, go_on = asyncio.Event(), asyncio.Event()
+        interception = self.held_up(store.name(call), reached, go_on)
         before, after = (interception, None) if moment == "before" else (None, interception)
         event = start()
         handler = store.order(memory=store.memory(before=before, after=after))
         await self.cancel(handler, event, reached)
-        if (call, moment) == ("lock", "after"):
-            # Whether it was granted, only the memory knows; a shared one frees it by itself.
+        go_on.set()
+        await store.clock.settle()
+        if (store.kind, call, moment) == ("leased", "lock", "after"):
+            # Whether it was granted, only the memory knows; the lease runs out by itself.
             assert store.locked == [event.subject]
             store.clock.advance(LockPolicy().ttl)
-            store.plain._locked.clear()
         assert store.locked == []
         wrote = call == "unlock" or (call, moment) == ("write", "after")
         assert (await store.read(event) is not None) is wrote
@@ -617,6 +628,7 @@ async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store:
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory).execute(reserved(event))
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
     assert await store.read(event) == record
     assert store.locked == []
 

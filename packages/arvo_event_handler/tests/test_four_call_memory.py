@@ -1,16 +1,20 @@
 """A memory of four calls, seen as one with leases."""
 
+import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from arvo_event_handler import (
-    LockPolicy,
+    MachineMemoryError,
     SimpleMachineMemory,
     TransactionViolation,
     TransactionViolationCause,
 )
 from arvo_event_handler._four_call_memory import FourCallMemory
+from arvo_event_handler.testing import FakeClock
 
 from .intercepted_memory import InterceptedMemory, fail
 
@@ -113,23 +117,98 @@ async def test_an_unlock_that_fails_is_logged_only(caplog: pytest.LogCaptureFixt
     lease = await wrapped.memory.acquire("order-7")
     assert lease is not None
     await wrapped.memory.commit(lease, {"n": 1})
-    await wrapped.memory.release(lease)
-    assert [record.message for record in caplog.records] == ["could not unlock order-7"] * 2
+    assert [record.message for record in caplog.records] == ["could not unlock order-7"]
 
 
-async def test_there_is_nothing_to_renew() -> None:
-    wrapped = Wrapped()
-    lease = await wrapped.memory.acquire("order-7")
-    assert lease is not None
-    assert await wrapped.memory.renew(lease)
-    assert wrapped.watched.calls == ["lock", "read"]
-    assert wrapped.memory.policy == LockPolicy()
+@pytest.mark.parametrize(
+    "error",
+    [
+        MachineMemoryError("not a record", retryable=False, outcome="failed"),
+        MachineMemoryError("away", retryable=True, outcome="failed"),
+    ],
+    ids=["never", "later"],
+)
+async def test_a_memory_that_knows_whether_another_try_helps_is_believed(
+    error: MachineMemoryError,
+) -> None:
+    with pytest.raises(TransactionViolation) as caught:
+        await Wrapped(before=fail("read", error)).memory.acquire("order-7")
+    assert caught.value.retryable is error.retryable
 
 
-async def test_the_four_calls_are_passed_on() -> None:
-    wrapped = Wrapped()
-    assert await wrapped.memory.lock("order-7")
-    await wrapped.memory.write("order-7", {"n": 1}, None)
-    assert await wrapped.memory.read("order-7") == {"n": 1}
-    assert await wrapped.memory.unlock("order-7")
-    assert wrapped.watched.calls == ["lock", "write", "read", "unlock"]
+class Paused:
+    """Holds a memory's call up, before or after it took effect, until it is let go."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, name: str, machine_id: str) -> None:
+        if name == self._call:
+            self.reached.set()
+            await self.go_on.wait()
+
+    async def cancel_there(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Cancel `work` while the call is held up, then let the call go on."""
+        task = asyncio.create_task(work)
+        await self.reached.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        self.go_on.set()
+        await FakeClock().settle()
+
+
+class TestCancelledWhileLocking:
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    async def test_a_lock_that_comes_too_late_is_given_back(self, moment: str) -> None:
+        paused = Paused("lock")
+        wrapped = Wrapped(before=paused) if moment == "before" else Wrapped(after=paused)
+        await paused.cancel_there(wrapped.memory.acquire("order-7"))
+        assert wrapped.watched.calls == ["lock", "unlock"]
+        assert await wrapped.is_free()
+
+    async def test_a_lock_that_somebody_else_has_stays_theirs(self) -> None:
+        paused = Paused("lock")
+        wrapped = Wrapped(before=paused)
+        await wrapped.plain.lock("order-7")
+        await paused.cancel_there(wrapped.memory.acquire("order-7"))
+        assert wrapped.watched.calls == ["lock"]
+        assert not await wrapped.is_free()
+
+    async def test_a_lock_that_fails_then_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        paused = Paused("lock")
+
+        async def break_down(name: str, machine_id: str) -> None:
+            await paused(name, machine_id)
+            raise ConnectionError("gone")
+
+        wrapped = Wrapped(before=break_down)
+        await paused.cancel_there(wrapped.memory.acquire("order-7"))
+        assert wrapped.watched.calls == ["lock"]
+        assert [record.message for record in caplog.records] == ["could not lock order-7"]
+
+
+class TestUnlockingOnce:
+    async def test_a_commit_that_was_cancelled_while_unlocking_is_not_unlocked_again(self) -> None:
+        paused = Paused("unlock")
+        wrapped = Wrapped(after=paused)
+        lease = await wrapped.memory.acquire("order-7")
+        assert lease is not None
+        await paused.cancel_there(wrapped.memory.commit(lease, {"n": 1}))
+        assert await wrapped.plain.lock("order-7"), "somebody else's lock"
+        await wrapped.memory.release(lease)
+        assert not await wrapped.is_free(), "somebody else's lock was given away"
+
+    async def test_a_commit_that_was_cancelled_while_writing_is_unlocked_by_the_release(
+        self,
+    ) -> None:
+        paused = Paused("write")
+        wrapped = Wrapped(before=paused)
+        lease = await wrapped.memory.acquire("order-7")
+        assert lease is not None
+        await paused.cancel_there(wrapped.memory.commit(lease, {"n": 1}))
+        assert not await wrapped.is_free()
+        await wrapped.memory.release(lease)
+        assert await wrapped.is_free()

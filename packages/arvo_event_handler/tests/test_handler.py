@@ -126,6 +126,14 @@ class TestWhatTheFunctionReceives:
         assert call.domain == HandlerDomain(self="math.domain", event="branch.north")
         assert not call.span.is_recording()
 
+    async def test_a_unit_test_may_call_it_with_an_input_of_its_own(self) -> None:
+        event = add(1, 2)
+        call = HandlerInput(
+            event=event, data=Add(numbers=[1, 2]), contract=add_contract.version(ADD_V1)
+        )
+        call.span.set_attribute("nothing", "is traced")
+        assert (await add_v1(call)).data == Added(result=3)
+
 
 class TestVersion:
     @pytest.mark.parametrize(
@@ -133,6 +141,7 @@ class TestVersion:
         [
             ("#/math/add/1.0.0", 3),
             ("#/math/add/2.0.0", 1003),
+            ("#/math/add/01.0.0", 3),
             ("#/math/add/0.0.0", 1003),
             (None, 1003),
             ("no version in here", 1003),

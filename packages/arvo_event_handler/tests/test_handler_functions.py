@@ -1,11 +1,11 @@
 """A handler's functions are checked when it is made, not when the first event comes."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypeAliasType, TypedDict
 
 from arvo_core import (
     ArvoContract,
@@ -20,7 +20,6 @@ from arvo_event_handler import (
     Emit,
     HandlerInput,
     InvalidHandlerError,
-    Outputs,
     Reply,
     SimpleMachineMemory,
     Start,
@@ -35,9 +34,11 @@ from .shop import (
     Reserved,
     order,
     order_contract,
+    order_v1,
     reserve_contract,
     reserved,
     start,
+    stored,
 )
 
 
@@ -107,7 +108,9 @@ class TestWhatIsAsync:
         def plain(call: HandlerInput[Reserve]) -> Emit:
             return Emit(RESERVED, Reserved(price=1))
 
-        with pytest.raises(InvalidHandlerError, match=r"version 1\.0\.0 must be `async def`"):
+        with pytest.raises(
+            InvalidHandlerError, match=r"version 1\.0\.0: the function must be `async def`"
+        ):
             handle(v1_0_0=plain)
 
 
@@ -117,6 +120,69 @@ class Base(BaseModel):
 
 class Special(Base):
     colour: str = "red"
+
+
+class Typed(TypedDict):
+    item: str
+
+
+class HasItem(Protocol):
+    item: str
+
+
+class TestArguments:
+    @pytest.mark.parametrize("bound", [(), (3, None)], ids=["two arguments", "none"])
+    def test_a_function_takes_exactly_one(self, bound: tuple[Any, ...]) -> None:
+        function: Any = partial(with_price, *bound)
+        with pytest.raises(
+            InvalidHandlerError, match=r"version 1\.0\.0: the function is called with one argument"
+        ):
+            handle(v1_0_0=function)
+
+    def test_more_may_have_defaults(self) -> None:
+        async def priced(call: HandlerInput[Reserve], price: int = 3) -> None: ...
+
+        assert handle(v1_0_0=priced).contract is reserve_contract
+
+    def test_a_service_is_not_called_with_a_workflows_input(self) -> None:
+        async def flow(call: Start[Reserve]) -> None: ...
+
+        with pytest.raises(
+            InvalidHandlerError,
+            match=r"annotated Start, but.* calls .* with HandlerInput\[\.\.\.\]",
+        ):
+            handle(v1_0_0=flow)
+
+    def test_a_workflow_is_not_called_with_a_services_input(self) -> None:
+        async def service(call: HandlerInput[Order]) -> None: ...
+
+        with pytest.raises(
+            InvalidHandlerError,
+            match=r"annotated HandlerInput, but.* with Start\[\.\.\.\] \| Reply\[\.\.\.\]",
+        ):
+            order(service)
+
+
+class TestContract:
+    def test_a_version_of_it_is_refused_with_the_remedy(self) -> None:
+        versioned: Any = reserve_contract.version("1.0.0")
+        with pytest.raises(
+            InvalidHandlerError,
+            match=r"must be an ArvoContract, got VersionedArvo.*without \.version\(\.\.\.\)",
+        ):
+            handle(versioned, v1_0_0=reserve)
+
+    def test_a_workflow_needs_an_orchestrators(self) -> None:
+        service: Any = reserve_contract
+        with pytest.raises(
+            InvalidHandlerError, match="must be an ArvoOrchestratorContract, got SimpleArvoContract"
+        ):
+            order(contract=service)
+
+    def test_one_function_is_no_table_of_functions(self) -> None:
+        function: Any = reserve
+        with pytest.raises(InvalidHandlerError, match=r"such as \{'1\.0\.0': function\}"):
+            ArvoEventHandler(contract=reserve_contract, handler=function)
 
 
 class TestAnnotations:
@@ -153,11 +219,51 @@ class TestAnnotations:
 
         assert handle(v1_0_0=local).contract is reserve_contract
 
-    def test_a_function_without_arguments_is_not_compared(self) -> None:
-        async def nothing() -> None: ...
+    def test_a_partial_is_compared_by_what_is_left_of_it(self) -> None:
+        async def charge(price: int, call: HandlerInput[Charge]) -> None: ...
 
-        function: Callable[..., Awaitable[Outputs]] = nothing
-        assert handle(v1_0_0=function).contract is reserve_contract
+        with pytest.raises(InvalidHandlerError, match=r"HandlerInput\[Charge\].*accepts Reserve"):
+            handle(v1_0_0=partial(charge, 3))
+
+    def test_an_alias_made_by_type_is_looked_into(self) -> None:
+        Call = TypeAliasType("Call", HandlerInput[Charge])  # noqa: N806 - as `type Call = ...`
+
+        async def charge(call: Call) -> None: ...
+
+        with pytest.raises(InvalidHandlerError, match=r"HandlerInput\[Charge\].*accepts Reserve"):
+            handle(v1_0_0=charge)
+
+    def test_a_generic_alias_made_by_type_is_looked_into(self) -> None:
+        T = TypeVar("T")
+        Call = TypeAliasType(  # noqa: N806 - as `type Call[T] = ...`
+            "Call", Annotated[HandlerInput[T], "the call"], type_params=(T,)
+        )
+
+        async def charge(call: Call[Charge]) -> None: ...
+
+        with pytest.raises(InvalidHandlerError, match=r"HandlerInput\[Charge\].*accepts Reserve"):
+            handle(v1_0_0=charge)
+
+    def test_a_typed_dict_fits_itself(self) -> None:
+        async def typed(call: HandlerInput[Typed]) -> None: ...
+
+        version = ContractVersion("1.0.0", accepts=Typed, emits={})
+        contract = ArvoContract(uri="#/a", type="com.a.b", versions=[version])
+        assert handle(contract, v1_0_0=typed).contract is contract
+
+    @pytest.mark.parametrize("kind", ["Typed", "HasItem"])
+    def test_what_refuses_to_be_compared_is_not_compared(self, kind: str) -> None:
+        async def other(call: Any) -> None: ...
+
+        other.__annotations__["call"] = f"HandlerInput[{kind}]"
+        assert handle(v1_0_0=other).contract is reserve_contract
+
+    @pytest.mark.parametrize("text", ["models.Nope", "1 +", "int[3]", "1 / 0"])
+    def test_text_that_breaks_is_not_compared(self, text: str) -> None:
+        async def broken(call: Any) -> None: ...
+
+        broken.__annotations__["call"] = f"HandlerInput[{text}]"
+        assert handle(v1_0_0=broken).contract is reserve_contract
 
     def test_a_resumable_is_told_by_its_start(self) -> None:
         async def flow(call: Start[Charge] | Reply[dict[str, Any]]) -> Step[dict[str, Any]]:
@@ -187,6 +293,45 @@ class TestContextType:
         [request] = await flow_handler.execute(start())
         await flow_handler.execute(reserved(request))
         assert contexts == [Context(left=1)]
+
+    async def test_a_partials_annotation_counts(self) -> None:
+        async def flow(left: int, call: Start[Order] | Reply[Context]) -> Step[Context]:
+            return Step(context=Context(left=left))
+
+        memory = SimpleMachineMemory()
+        event = start()
+        await order(partial(flow, 7), memory=memory).execute(event)
+        assert (await stored(memory, event))["state$$"] == {"left": 7}
+
+    async def test_an_alias_made_by_type_counts(self) -> None:
+        Call = TypeAliasType("Call", Start[Order] | Reply[Context])  # noqa: N806
+
+        async def flow(call: Call) -> Step[Context]:
+            return Step(context=Context(left=8))
+
+        memory = SimpleMachineMemory()
+        event = start()
+        await order(flow, memory=memory).execute(event)
+        assert (await stored(memory, event))["state$$"] == {"left": 8}
+
+    @pytest.mark.parametrize("text", ["models.Nope", "1 +", "int[3]", "1 / 0"])
+    def test_an_annotation_that_breaks_is_told_with_the_remedy(self, text: str) -> None:
+        async def flow(call: Any) -> Step[Any]:
+            return Step()
+
+        flow.__annotations__["call"] = f"Reply[{text}]"
+        with pytest.raises(InvalidHandlerError, match=r"pass contexts=\{'1\.0\.0': \.\.\.\}"):
+            order(flow)
+
+    def test_contexts_of_a_version_that_is_none_are_refused(self) -> None:
+        with pytest.raises(InvalidHandlerError, match=r"has no version 9\.9\.9; it has 1\.0\.0"):
+            ArvoResumable(
+                contract=order_contract,
+                services=[],
+                memory=SimpleMachineMemory(),
+                handler={"1.0.0": order_v1},
+                contexts={"9.9.9": Context},
+            )
 
     def test_an_annotation_that_cannot_be_resolved_is_told_with_the_remedy(self) -> None:
         async def flow(call: "Start[Order] | Reply[Nowhere]") -> Step[Any]:  # type: ignore[name-defined]  # noqa: F821

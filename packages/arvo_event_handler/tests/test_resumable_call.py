@@ -13,23 +13,28 @@ from arvo_core import (
     ContractVersion,
     SimpleVersion,
 )
-from arvo_event_handler import ConfigViolation, Emit, Reply, Start, Step
+from arvo_event_handler import Complete, ConfigViolation, Emit, Reply, Start, Step
 
 from .shop import (
     CHARGE,
     CHARGE_V1,
     ORDER,
+    ORDER_V1,
     RESERVE,
     RESERVE_V1,
     RESERVED,
     AnyCall,
     Charge,
     Charged,
+    Order,
+    Ordered,
     Reserve,
     Reserved,
     charge_contract,
     charged,
     order,
+    order_contract,
+    order_v1,
     reserve_contract,
     reserve_failed,
     reserved,
@@ -181,3 +186,30 @@ def test_a_step_alone_waits() -> None:
 def test_what_is_said_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Step(context={"n": 1}).context = None  # type: ignore[misc]
+
+
+class TestInAUnitTest:
+    """A workflow's function is an ordinary one: call it, and look at the step it returns."""
+
+    async def test_a_start_needs_an_event_its_data_and_the_contract(self) -> None:
+        call = Start(
+            event=start("tea"),
+            data=Order(items=["tea"]),
+            contract=order_contract.version(ORDER_V1),
+        )
+        assert (await order_v1(call)).services == [Emit(RESERVE, Reserve(item="tea"))]
+        assert not call.span.is_recording()
+
+    async def test_a_reply_needs_a_context_too(self) -> None:
+        [request] = await order().execute(start("tea"))
+        answer = reserved(request)
+        call = Reply(
+            context={"items": 1},
+            event=answer,
+            data=Reserved(price=5),
+            contract=order_contract.version(ORDER_V1),
+            collected={RESERVED: [answer]},
+            services={RESERVE: reserve_contract.version(RESERVE_V1)},
+        )
+        assert (await order_v1(call)).output == Complete(Ordered(total=5))
+        assert call.error is None

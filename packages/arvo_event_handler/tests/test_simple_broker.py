@@ -27,6 +27,7 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
+    UndeliveredError,
     UnroutableError,
 )
 from arvo_event_handler.testing import FakeClock
@@ -333,10 +334,34 @@ class TestDomains:
         assert answer is not None
         assert (answer.type, answer.domain) == (ORDERED, "reporting")
 
-    async def test_without_a_listener_it_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert await SimpleEventBroker([order(approved)]).resolve(start()) is None
-        [record] = caplog.records
-        assert "is for domain human.approval" in record.message
+    async def test_without_a_listener_it_is_a_failure_that_names_the_remedy(self) -> None:
+        with pytest.raises(ResolveError, match="give the broker an on_domained_event"):
+            await SimpleEventBroker([order(approved)]).resolve(start())
+
+    async def test_an_answer_after_the_tree_has_ended_still_arrives(self) -> None:
+        ended = asyncio.Event()
+        later: list[asyncio.Task[None]] = []
+        outside = Outside()
+
+        async def ask_later(event: ArvoEvent, publish: Publish) -> None:
+            async def answer() -> None:
+                await ended.wait()
+                await outside(event, publish)
+
+            later.append(asyncio.create_task(answer()))
+
+        memory = SimpleMachineMemory()
+        errors = Errors()
+        broker = SimpleEventBroker(
+            [order(approved, memory=memory)], on_domained_event=ask_later, on_error=errors
+        )
+        event = start()
+        assert await broker.resolve(event) is None
+        ended.set()
+        await asyncio.gather(*later)
+        record = await memory.read(event.subject)
+        assert record is not None
+        assert record["status"] == "done"
 
     async def test_a_listener_that_fails_is_a_failure_of_the_event(self) -> None:
         async def broken(event: ArvoEvent, publish: Publish) -> None:
@@ -451,3 +476,69 @@ async def test_an_event_without_address_goes_to_its_type() -> None:
     await broker.publish(ask("published").model_copy(update={"to": None}))
     await broker.resolve(ask("resolved").model_copy(update={"to": None}))
     assert handled == ["published", "resolved"]
+
+
+class TestCancellation:
+    async def test_what_others_published_into_the_tree_is_told(self) -> None:
+        started = asyncio.Event()
+
+        async def stuck(call: HandlerInput[Reserve]) -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        errors = Errors()
+        broker = SimpleEventBroker([stock(stuck)], on_error=errors)
+        request = ask()
+        resolving = asyncio.create_task(broker.resolve(request))
+        await started.wait()
+        joined = ask(subject=request.subject, parentid=request.id)
+        await broker.publish(joined)
+        resolving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await resolving
+        assert [told for told, _ in errors.told] == [request.id, joined.id]
+        assert {type(error) for _, error in errors.told} == {UndeliveredError}
+
+
+async def test_a_request_to_its_own_source_is_no_answer() -> None:
+    with pytest.raises(ResolveError) as failed:
+        await SimpleEventBroker([stock()]).resolve(ask(to=APP))
+    assert isinstance(failed.value.failures[0][1], UnroutableError)
+
+
+async def test_an_equal_id_of_another_subject_causes_nothing() -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    handled: list[str] = []
+
+    async def slow(call: HandlerInput[Reserve]) -> None:
+        handled.append(call.event.id)
+        if call.event.id == "1":
+            entered.set()
+            await go_on.wait()
+
+    broker = SimpleEventBroker([stock(slow)])
+    first = asyncio.create_task(broker.publish(ask(id="1", subject="theirs")))
+    await entered.wait()
+    await broker.publish(ask(id="2", subject="ours", parentid="1"))
+    assert handled == ["1", "2"]
+    go_on.set()
+    await first
+
+
+async def test_a_handler_that_returns_nothing_at_all_fails_its_event_only() -> None:
+    class Broken(Contended):
+        @override
+        async def execute(
+            self, event: ArvoEvent, *, parent: Context | None = None
+        ) -> list[ArvoEvent]:
+            return None  # type: ignore[return-value]
+
+    errors = Errors()
+    broken = Broken(0, TransactionViolationCause.LOCK_UNACQUIRED)
+    await SimpleEventBroker([broken], on_error=errors).publish(ask())
+    assert [type(error) for _, error in errors.told] == [TypeError]
+
+
+def test_a_bare_number_is_no_timeout() -> None:
+    with pytest.raises(TypeError, match="contention_timeout must be a timedelta, got 30"):
+        SimpleEventBroker([], contention_timeout=30)  # type: ignore[arg-type]

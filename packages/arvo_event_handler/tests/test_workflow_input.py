@@ -36,6 +36,8 @@ from .shop import (
     Ordered,
     Reserved,
     order,
+    order_contract,
+    order_v1,
     reserve_contract,
     reserve_failed,
     reserved,
@@ -77,6 +79,11 @@ class TestSubject:
         subject = ArvoOrchestrationSubject.new(orchestrator=ORDER, version="7.0.0", initiator=APP)
         with pytest.raises(ConfigViolation, match=r"asks for a version .*7\.0\.0"):
             await order().execute(start(subject=subject))
+
+    async def test_a_version_is_a_number_however_it_is_spelled(self) -> None:
+        subject = ArvoOrchestrationSubject.new(orchestrator=ORDER, version="01.0.0", initiator=APP)
+        [request] = await order().execute(start(subject=subject))
+        assert request.type == RESERVE
 
     async def test_the_subject_chooses_the_version(self) -> None:
         ran: list[str] = []
@@ -320,3 +327,29 @@ class TestServices:
         other = ArvoContract(uri="#/other", type=RESERVE, versions=[TEXT_V1])
         with pytest.raises(ConfigViolation, match=r"'#/shop/stock/reserve' and '#/other' both"):
             order(services=[reserve_contract.version(RESERVE_V1), other.version(TEXT_V1)])
+
+    def test_a_contract_without_a_version_is_refused_with_the_remedy(self) -> None:
+        forgotten: Any = reserve_contract
+        with pytest.raises(ConfigViolation, match=r"did you mean contract\.version\(\.\.\.\)\?"):
+            order(services=[forgotten])
+
+    def test_what_is_no_contract_is_refused(self) -> None:
+        named: Any = {"stock": reserve_contract.version(RESERVE_V1)}
+        with pytest.raises(ConfigViolation, match=r"service 'stock' is not a contract in one of"):
+            order(services=named)
+
+
+class TestMemory:
+    @pytest.mark.parametrize(
+        ("memory", "why"),
+        [
+            (None, r"None is no machine memory, as it has no read, no write, no lock, no unlock"),
+            (SimpleMachineMemory, r"did you mean SimpleMachineMemory\(\.\.\.\)\?"),
+        ],
+        ids=["none", "a class"],
+    )
+    def test_what_is_none_is_refused(self, memory: Any, why: str) -> None:
+        with pytest.raises(ConfigViolation, match=why):
+            ArvoResumable(
+                contract=order_contract, services=[], memory=memory, handler={"1.0.0": order_v1}
+            )

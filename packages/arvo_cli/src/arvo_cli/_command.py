@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from ._errors import CommandError
-from ._job import INTERRUPTED, Job
-from ._output import STDOUT
+from ._interrupt import INTERRUPTED
+from ._job import Job
+from ._memory_url import DEFAULT
 
 _app = typer.Typer(
     name="arvo",
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: every line has its result. 1: a result could not be written. 2: the command was called
     wrongly, or what it was told to use is not there. 3: some lines were rejected or failed.
     130: interrupted. With `ARVO_DEBUG` set in the environment, errors come with a traceback.
+    A third interrupt ends the whole process.
 
     Args:
         arguments: What follows the command's name; None for the process's own.
@@ -99,11 +101,15 @@ def _run(
         ),
     ] = None,
     out: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--out", metavar="FILE", help="Where the final events go; - is standard output."
+            "--out",
+            metavar="FILE|-",
+            help="Where the final events go, one JSON object a line; - is standard output. "
+            "Without it a pipe gets the same, and a terminal one short line per event: "
+            "type, parentid and data, cut to the width.",
         ),
-    ] = STDOUT,
+    ] = None,
     rejects: Annotated[
         str | None,
         typer.Option(
@@ -124,10 +130,10 @@ def _run(
         typer.Option(
             "--memory",
             metavar="URL",
-            help="Where workflows keep their state, such as sqlite:///state.db. "
-            "memory: forgets it when the command ends.",
+            help="Where workflows keep their state. memory: forgets it when the command ends; "
+            "for others install a package that registers the URL's scheme.",
         ),
-    ] = "memory:",
+    ] = DEFAULT,
 ) -> None:
     """Run handlers over a file of events and write each one's final event.
 
@@ -138,7 +144,7 @@ def _run(
 
     Exit status: 0 all lines have a final event, 1 a result could not be written, 2 wrong usage,
     3 some lines were rejected or failed, 130 interrupted. Ctrl-C stops taking input and finishes
-    what runs; a second Ctrl-C cancels that.
+    what runs; a second Ctrl-C cancels that, a third one ends the process at once.
     """
     job = Job(
         target=target,

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from ._report import Report
+from ._report import Report, counted
 
 
 class Display:
@@ -67,7 +67,7 @@ class Display:
         """
         if not self._is_terminal:
             return
-        counts = f"{report.results} results"
+        counts = counted(report.results, "result")
         if report.rejected or report.failed:
             counts += f", {report.rejected + report.failed} rejected or failed"
         done = position if self._total is None else min(position, self._total)

@@ -3,6 +3,7 @@
 * CommandError                  the command cannot start or go on; one line, status 2
   + OutputError                 a result could not be written; status 1
 * RejectedLineError             one line of the input is not something to run
+  + PlainPayloadError           it has nothing of a CloudEvent; --contract may be missing
 """
 
 
@@ -20,6 +21,10 @@ class OutputError(CommandError):
 
 class RejectedLineError(Exception):
     """A line of the input is not something to run; the rest goes on."""
+
+
+class PlainPayloadError(RejectedLineError):
+    """A line is a JSON object that has nothing of a CloudEvent; it may be a plain payload."""
 
 
 def one_line(error: BaseException) -> str:

@@ -23,11 +23,13 @@ from arvo_core import (
 )
 from arvo_event_handler import IArvoEventHandler
 
-from ._errors import CommandError, RejectedLineError, one_line
+from ._errors import CommandError, PlainPayloadError, RejectedLineError, one_line
 from ._lines import Line
 
 SOURCE: Final = "com.arvo.cli"
 """The source of events made of plain payloads. Part of their identity, so it never changes."""
+_TELLING_ATTRIBUTES: Final = frozenset({"specversion", "type"})
+"""What no CloudEvent lacks both of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,12 @@ class EventDecoder:
         try:
             event = ArvoEvent.from_json(line.content)
         except InvalidValueError as error:
-            _load(line)
+            loaded = _load(line)
+            if isinstance(loaded, dict) and loaded.keys().isdisjoint(_TELLING_ATTRIBUTES):
+                raise PlainPayloadError(
+                    "not a CloudEvent: it has no specversion and no type; "
+                    "plain payloads need --contract"
+                ) from error
             reason = one_line(error).removeprefix("not an event: ")
             raise RejectedLineError(f"not a CloudEvent: {reason}") from error
         handler = self._handlers.get(event.to or event.type)
@@ -144,17 +151,27 @@ def decoder_for(handlers: Iterable[IArvoEventHandler], contract: str | None) -> 
     """
     if contract is None:
         return EventDecoder(handlers)
-    versions = {
+    versions = contract_versions(handlers)
+    if contract in versions:
+        return PayloadDecoder(versions[contract])
+    own = [name for name, known in versions.items() if known.contract.uri == contract.rstrip("/")]
+    if own:
+        raise CommandError(f"--contract {contract} lacks the version; write {' or '.join(own)}")
+    raise CommandError(
+        f"no handler has a contract {contract!r}; there are: {', '.join(sorted(versions))}"
+    )
+
+
+def contract_versions(
+    handlers: Iterable[IArvoEventHandler],
+) -> dict[str, VersionedArvoContract[Any]]:
+    """Return what `--contract` may name: each version of the handlers' contracts by its URI."""
+    return {
         known.dataschema: known
         for own in (_contract_of(handler) for handler in handlers)
         if own is not None
         for known in map(own.version, own.versions)
     }
-    if contract not in versions:
-        raise CommandError(
-            f"no handler has a contract {contract!r}; there are: {', '.join(sorted(versions))}"
-        )
-    return PayloadDecoder(versions[contract])
 
 
 class _Occurrences:
@@ -179,7 +196,8 @@ def _load(line: Line) -> Any:
     try:
         return json.loads(str(line.content, "utf-8"))
     except json.JSONDecodeError as error:
-        raise RejectedLineError(f"not JSON at column {error.colno}: {error.msg}") from error
+        problem = error.msg[0].lower() + error.msg[1:].removesuffix(" at")
+        raise RejectedLineError(f"not JSON: {problem} at column {error.colno}") from error
     except UnicodeDecodeError as error:
         raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
     except (ValueError, RecursionError) as error:

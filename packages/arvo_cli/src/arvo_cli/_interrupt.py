@@ -1,32 +1,37 @@
-"""Ctrl-C: the first one asks to stop, the second one insists."""
+"""Ctrl-C: the first one asks to stop, the second one insists, the third one ends the process."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Final, NoReturn
 
+INTERRUPTED: Final = 130
+"""The exit status of a command that the user stopped."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interrupts(*responses: Callable[[], None]) -> Iterator[None]:
+def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iterator[None]:
     """Answer each interrupt within the block by the next response, on the running event loop.
-
-    After the last response the process reacts as it did before, so that a handler that never
-    gives way to the event loop cannot keep the command alive.
 
     Args:
         responses: One per interrupt.
+        last: Answers every interrupt after those. It is called within the signal handler, so
+            that code that never gives way to the event loop cannot keep the command alive.
     """
     loop = asyncio.get_running_loop()
     waiting = list(responses)
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def respond(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(waiting.pop(0))
-        if not waiting:
-            restore()
+        if waiting:
+            loop.call_soon_threadsafe(waiting.pop(0))
+        else:
+            last()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -45,6 +50,22 @@ def interrupts(*responses: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+def end_process(status: int, *, say: str) -> NoReturn:
+    """End the process now, without waiting for anything or anyone.
+
+    Fit for a signal handler: whatever was under way, it needs no lock and no event loop.
+
+    Args:
+        status: The exit status.
+        say: The last words, on standard error.
+    """
+    # A progress bar may stand in this line and have hidden the cursor.
+    tidied = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""
+    with suppress(OSError):
+        os.write(2, f"{tidied}{say}\n".encode())
+    os._exit(status)
 
 
 def _nothing() -> None:

@@ -1,22 +1,25 @@
 """One `arvo run`: what was asked for, and how its parts are put together."""
 
 import asyncio
+import shutil
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
 
-from arvo_event_handler import SYSTEM_CLOCK
+from arvo_core import ArvoEvent
+from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
 
 from ._display import Display
-from ._input import decoder_for
-from ._interrupt import interrupts
+from ._input import contract_versions, decoder_for
+from ._interrupt import INTERRUPTED, interrupts
 from ._lines import LineReader
 from ._memory_url import open_memory
-from ._output import STDOUT, LineWriter, Rejects, check_names
-from ._report import Report
+from ._output import STDOUT, LineWriter, Rejects, check_names, short_line
+from ._report import Report, counted
 from ._run import Run
 from ._target import Target, load_target
 
@@ -24,8 +27,6 @@ CLEAN: Final = 0
 """Every line has its result."""
 INCOMPLETE: Final = 3
 """Something was rejected or failed; the rest has its results."""
-INTERRUPTED: Final = 130
-"""The user stopped the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,8 @@ class Job:
     """Where the input is; "-" for standard input."""
     contract: str | None
     """What plain payloads are; None for CloudEvents."""
-    out: str
-    """Where results go; "-" for standard output."""
+    out: str | None
+    """Where results go; "-" for standard output. None is that too, but short on a terminal."""
     rejects: str | None
     """Where lines without a result go; None tells the user."""
     concurrency: int
@@ -53,7 +54,7 @@ class Job:
         Raises:
             CommandError: It cannot begin or go on.
         """
-        check_names(events=self.events, out=self.out, rejects=self.rejects)
+        check_names(events=self.events, out=self._out, rejects=self.rejects)
         with ExitStack() as opened:
             lines = LineReader(self.events)
             opened.callback(lines.close)
@@ -66,17 +67,17 @@ class Job:
             handlers = target.create_handlers(memory)
             decoder = decoder_for(handlers, self.contract)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
-            results = opened.enter_context(LineWriter(self.out))
+            results = opened.enter_context(LineWriter(self._out))
             rejected = opened.enter_context(LineWriter(self.rejects)) if self.rejects else None
             display = Display(total=lines.size)
             # Where results and the progress bar share a terminal they take turns.
-            together = self.out == STDOUT and display.shows_standard_output
+            together = self._out == STDOUT and display.shows_standard_output
             rejects = Rejects(rejected, say=display.say, held=together)
             run = Run(
                 handlers=handlers,
                 listener=target.listener,
                 decoder=decoder,
-                write=display.say if together else results.write,
+                write=self._event_writer(display.say if together else results.write),
                 rejects=rejects,
                 report=Report(),
                 display=display,
@@ -84,27 +85,45 @@ class Job:
                 clock=SYSTEM_CLOCK,
             )
             try:
-                with display, interrupts(run.stop, run.cancel):
+                with display, interrupts(run.stop, run.cancel, last=run.abandon):
                     await run.over(lines)
             finally:
                 rejects.tell_held()
-                await self._conclude(run.report, lines)
+                await self._conclude(run.report, lines, handlers)
             if run.interrupted:
                 return INTERRUPTED
             return CLEAN if run.report.is_clean else INCOMPLETE
 
-    async def _conclude(self, report: Report, lines: LineReader) -> None:
+    @property
+    def _out(self) -> str:
+        return STDOUT if self.out is None else self.out
+
+    def _event_writer(self, write: Callable[[str], None]) -> Callable[[ArvoEvent], None]:
+        if self.out is None and sys.stdout.isatty():
+            # The width is asked for each time: windows change.
+            return lambda event: write(short_line(event, width=shutil.get_terminal_size().columns))
+        return lambda event: write(event.to_json())
+
+    async def _conclude(
+        self, report: Report, lines: LineReader, handlers: Iterable[IArvoEventHandler]
+    ) -> None:
         """Tell what became of every line."""
         taken = lines.number
         report.not_started, complete = await lines.skip_rest()
         report.blank = lines.blank
         # Standard output is for results alone, unless they are in a file.
-        console = Console(file=sys.stderr if self.out == STDOUT else sys.stdout, highlight=False)
+        console = Console(file=sys.stderr if self._out == STDOUT else sys.stdout, highlight=False)
+        if console.is_terminal:
+            console.print()  # keeps its distance from the lines above
         console.print(report)
         if report.not_started:
-            console.print(f"not started: {report.not_started} lines behind line {taken}")
+            left = counted(report.not_started, "line")
+            console.print(f"not started: {left} behind line {taken}")
         if not complete:
             console.print(f"the input was not read to its end; it may go on behind line {taken}")
         if report.rejected or report.failed:
             told = f"are in {self.rejects}" if self.rejects else "are above; --rejects keeps them"
             console.print(f"lines without a final event, and why, {told}", soft_wrap=True)
+        if report.payloads and report.payloads == report.lines - report.not_started:
+            named = " or ".join(f"'{name}'" for name in contract_versions(handlers))
+            console.print(f"for plain payloads give --contract {named}", soft_wrap=True)

@@ -14,6 +14,9 @@ GROUP: Final = "arvo.machine_memory"
 """The entry-point group: a URL scheme names a callable that takes the URL and returns an async
 context manager of an `IMachineMemory`."""
 
+DEFAULT: Final = "memory:"
+"""The memory that is always there."""
+
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
     "redis": "arvo-memory-redis",
@@ -29,9 +32,9 @@ def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
     """
     # Only the scheme is ever shown: the rest may hold a password.
     scheme = _scheme(url)
-    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    installed = _installed()
     if scheme not in installed:
-        raise CommandError(_unknown(scheme, installed))
+        raise CommandError(_unknown(scheme))
     try:
         connect: Callable[[str], AbstractAsyncContextManager[IMachineMemory]]
         connect = installed[scheme].load()
@@ -73,11 +76,21 @@ async def simple_memory(url: str) -> AsyncIterator[IMachineMemory]:
 def _scheme(url: str) -> str:
     scheme = urlsplit(url).scheme
     if not scheme:
-        raise CommandError("--memory takes a URL, such as memory: or sqlite:///state.db")
+        raise CommandError(f"--memory takes a URL, such as {DEFAULT}; installed: {_names()}")
     return scheme
 
 
-def _unknown(scheme: str, installed: dict[str, EntryPoint]) -> str:
-    known = ", ".join(sorted(installed)) or "none"
-    remedy = f"; install {_PACKAGES[scheme]}" if scheme in _PACKAGES else ""
-    return f"no installed package has a machine memory for {scheme!r} (there are: {known}){remedy}"
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _names() -> str:
+    return ", ".join(f"{name}:" for name in sorted(_installed())) or "none"
+
+
+def _unknown(scheme: str) -> str:
+    example = f", such as {_PACKAGES[scheme]}" if scheme in _PACKAGES else ""
+    return (
+        f"no installed package has a machine memory for {scheme}: (installed: {_names()}); "
+        f"install a package that registers it{example}"
+    )

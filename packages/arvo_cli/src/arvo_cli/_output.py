@@ -1,6 +1,7 @@
 """Where results and rejects go: JSON Lines, one object a line."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,17 @@ from types import TracebackType
 from typing import BinaryIO, Final, Literal, Self
 
 from pydantic_core import to_json
+from rich.text import Text
+
+from arvo_core import ArvoEvent
 
 from ._errors import CommandError, OutputError
 from ._lines import Line
 
 STDOUT: Final = "-"
 """The name of standard output."""
+_ID_WIDTH: Final = 16
+_WORD: Final = re.compile(r"[^\s\"]+")
 
 
 class LineWriter:
@@ -63,6 +69,29 @@ class LineWriter:
         """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def short_line(event: ArvoEvent, *, width: int) -> str:
+    """Write a final event as one line that fits a terminal: type, parentid, data.
+
+    Args:
+        event: The final event.
+        width: How many columns there are.
+    """
+    parent = Text(event.parentid or "")
+    parent.truncate(_ID_WIDTH, overflow="ellipsis")
+    data = " ".join(f"{name}={_shown(value)}" for name, value in event.data.items())
+    line = Text(f"{event.type}  {parent.plain}  {data}")
+    line.truncate(width, overflow="ellipsis")
+    # What a terminal would take for a command must not reach it.
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line.plain)
+
+
+def _shown(value: object) -> str:
+    """Write a value as JSON, but a single word without the quotes."""
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    return to_json(value).decode()
 
 
 class Rejects:

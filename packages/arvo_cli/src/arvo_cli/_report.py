@@ -10,6 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+_SHORTEST_RATED = 1.0
+"""The seconds below which a rate is mostly the cost of starting."""
+
 
 class Report:
     """Counts every line of the input exactly once."""
@@ -25,6 +28,8 @@ class Report:
         """Lines that were read, or are left in the file, when the run was stopped."""
         self.blank = 0
         """Blank lines, which count as nothing."""
+        self.payloads = 0
+        """Rejected lines that may be plain payloads."""
         self.repeated = 0
         """Results of events that an earlier line held too."""
         self.disturbed = 0
@@ -70,43 +75,57 @@ class Report:
 
     def balance(self) -> str:
         """Say in one line where every line of the input went."""
-        parts = [f"{self.results} results", f"{self.rejected} rejected", f"{self.failed} failed"]
+        parts = [
+            counted(self.results, "result"),
+            f"{self.rejected} rejected",
+            f"{self.failed} failed",
+        ]
         if self.not_started:
             parts.append(f"{self.not_started} not started")
-        return f"{' + '.join(parts)} = {self.lines} lines read"
+        return f"{' + '.join(parts)} = {counted(self.lines, 'line')} read"
 
     def __rich__(self) -> RenderableType:
         """Show the report as a table."""
-        return Group(self._type_table(), *self._figures())
+        return Group(*self._table(), *self._figures())
 
-    def _type_table(self) -> Table:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    def _table(self) -> Iterator[RenderableType]:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("final event", overflow="fold")
         table.add_column("count", justify="right")
         for type, count in sorted(self.types.items(), key=lambda item: (-item[1], item[0])):
             table.add_row(type, str(count))
-        table.add_section()
         for name, count in (
-            ("rejected, not run", self.rejected),
-            ("failed, no final event", self.failed),
-            ("not started", self.not_started),
+            ("(rejected, not run)", self.rejected),
+            ("(failed, no final event)", self.failed),
+            ("(not started)", self.not_started),
         ):
             if count:
                 table.add_row(name, str(count))
-        return table
+        if table.row_count:
+            yield table
+            yield Text()
 
     def _figures(self) -> Iterator[Text]:
         yield Text(self.balance())
         if self.repeated:
-            yield Text(f"{self.repeated} of the results answer an event seen on an earlier line")
+            verb = "answers" if self.repeated == 1 else "answer"
+            yield Text(f"{self.repeated} of the results {verb} an event seen on an earlier line")
         if self.blank:
-            yield Text(f"{self.blank} blank lines skipped")
+            yield Text(f"{counted(self.blank, 'blank line')} skipped")
         p50, p95 = self.percentile(50), self.percentile(95)
         if p50 is not None and p95 is not None:
-            yield Text(
-                f"latency p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}; "
-                f"{self.results / self.elapsed:,.0f} events per second in {self.elapsed:.1f} s"
-            )
+            yield Text(f"latency p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}{self._rate()}")
+
+    def _rate(self) -> str:
+        if self.elapsed < _SHORTEST_RATED:
+            return ""
+        rate = self.results / self.elapsed
+        return f"; {rate:,.0f} results per second in {self.elapsed:.1f} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something: "1 line", "2 lines"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _milliseconds(seconds: float) -> str:

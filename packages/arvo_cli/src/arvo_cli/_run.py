@@ -13,14 +13,16 @@ from arvo_event_handler import (
     IArvoEventHandler,
     Publish,
     SimpleEventBroker,
+    UndeliveredError,
 )
 
 from ._display import Display
-from ._errors import RejectedLineError, one_line
+from ._errors import PlainPayloadError, RejectedLineError, one_line
 from ._input import Decoder, Request
+from ._interrupt import INTERRUPTED, end_process
 from ._lines import Line, LineReader
 from ._output import Rejects
-from ._report import Report
+from ._report import Report, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Run:
         handlers: Who handles the events.
         listener: Receives events with a domain; None when nobody does.
         decoder: Makes requests of lines.
-        write: Takes the final events, as JSON.
+        write: Takes the final events.
         rejects: Takes the lines without one.
         report: Is kept up to date.
         display: Shows how far the run is.
@@ -60,7 +62,7 @@ class Run:
         handlers: list[IArvoEventHandler],
         listener: DomainedEventListener | None,
         decoder: Decoder,
-        write: Callable[[str], None],
+        write: Callable[[ArvoEvent], None],
         rejects: Rejects,
         report: Report,
         display: Display,
@@ -115,8 +117,16 @@ class Run:
 
     def cancel(self) -> None:
         """Cancel what runs."""
+        self._display.say(
+            f"cancelling what runs ({len(self._open)}); interrupt again to end at once"
+        )
         for task in self._running:
             task.cancel()
+
+    def abandon(self) -> None:
+        """End the process now; fit for a signal handler."""
+        written = counted(self.report.results, "final event")
+        end_process(INTERRUPTED, say=f"arvo: ended at once, without a summary; {written} written")
 
     async def _take_in(self, lines: LineReader, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -128,6 +138,7 @@ class Run:
             try:
                 request = self._decoder.decode(line)
             except RejectedLineError as error:
+                self.report.payloads += isinstance(error, PlainPayloadError)
                 self._reject(line, one_line(error))
             else:
                 self._open[line.number] = line
@@ -151,7 +162,7 @@ class Run:
             if answer is None:
                 self._fail(line, ["ended without a final event; it may be waiting for something"])
                 return
-            self._write(answer.to_json())
+            self._write(answer)
             latency = self._clock.monotonic() - started
             self.report.add_result(answer.type, latency=latency, repeated=request.repeated)
             if trouble.failures:
@@ -186,7 +197,8 @@ class Run:
         failure = f"{type(error).__name__} at {event.type} {event.id}: {one_line(error)}"
         trouble = _trouble.get()
         if trouble is not None and trouble.line.number in self._open:
-            trouble.failures.append(failure)
+            if not isinstance(error, UndeliveredError):  # the line itself will say "cancelled"
+                trouble.failures.append(failure)
         else:
             self._display.say(f"outside any line: {failure}")
 

@@ -1,8 +1,10 @@
 """The target: where the handlers come from."""
 
 import importlib
+import importlib.util
 import inspect
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,12 +39,15 @@ class Target:
         Raises:
             CommandError: It fails, or returns something else than handlers.
         """
+        if not _takes_one(self.factory):
+            raise CommandError(
+                f"the factory of {self.name} must take one argument, the machine memory; "
+                f"write `{_signature(getattr(self.factory, '__name__', FACTORY))}`"
+            )
         try:
             made: Any = self.factory(memory)
         except Exception as error:
-            raise CommandError(
-                f"the factory of {self.name} failed: {type(error).__name__}: {one_line(error)}"
-            ) from error
+            raise CommandError(f"the factory of {self.name} failed: {_told(error)}") from error
         if inspect.iscoroutine(made):
             made.close()
             raise CommandError(f"the factory of {self.name} is async; make it a plain function")
@@ -80,30 +85,23 @@ def load_target(name: str) -> Target:
         return _from_module(name, _import(folder.name, folder.parent), FACTORY)
     module, colon, factory = name.partition(":")
     if not colon or not module or not factory:
-        raise CommandError(
-            f"there is no folder {name!r}; give a folder, or a factory as module:factory"
-        )
+        raise CommandError(_no_target(name))
     return _from_module(name, _import(module, Path.cwd()), factory)
 
 
 def _import(module: str, folder: Path) -> ModuleType:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
+    _look_in(folder)
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise CommandError(
-            f"cannot import {module!r}: {type(error).__name__}: {one_line(error)}"
-        ) from error
+        raise CommandError(f"cannot import {module!r}: {_told(error)}") from error
 
 
 def _from_module(name: str, module: ModuleType, factory: str) -> Target:
     found: Any = getattr(module, factory, None)
     if found is None:
         raise CommandError(
-            f"{module.__name__} does not define {factory}; "
-            f"write `def {factory}(memory: IMachineMemory) -> list[IArvoEventHandler]`"
+            f"{module.__name__} does not define {factory}; write `{_signature(factory)}`"
         )
     if not callable(found):
         raise CommandError(
@@ -121,3 +119,84 @@ def _is_handler(value: Any) -> bool:
     return isinstance(getattr(value, "source", None), str) and callable(
         getattr(value, "execute", None)
     )
+
+
+def _takes_one(factory: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(factory).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # some callables written in C have no signature to look at
+        pass
+    return True
+
+
+def _signature(factory: str) -> str:
+    return f"def {factory}(memory: IMachineMemory) -> list[IArvoEventHandler]"
+
+
+def _no_target(name: str) -> str:
+    """Say what to write in place of a name that is neither a folder nor `module:factory`."""
+    path = Path(name)
+    if path.is_file():
+        return f"{name} is a file; {_remedy_for_file(path)}"
+    if _is_module(name):
+        return f"{name} is a module; write {name}:{FACTORY}"
+    return f"there is no folder {name!r}; give a folder, or a factory as module:factory"
+
+
+def _remedy_for_file(path: Path) -> str:
+    if path.suffix != ".py":
+        return "give a folder, or a factory as module:factory"
+    module = _module_of(path)
+    if module is None:
+        return "give its factory as module:factory, with a module that can be imported from here"
+    return f"write {module}:{FACTORY}"
+
+
+def _module_of(path: Path) -> str | None:
+    """Return the name by which a Python file is imported from here; None when it is not."""
+    resolved = path.resolve()
+    if not resolved.is_relative_to(Path.cwd()):
+        return None
+    parts = list(resolved.relative_to(Path.cwd()).with_suffix("").parts)
+    if len(parts) > 1 and parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts) if all(part.isidentifier() for part in parts) else None
+
+
+def _is_module(name: str) -> bool:
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    _look_in(Path.cwd())
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (Exception, SystemExit):  # packages above it are imported, and may fail in any way
+        return False
+
+
+def _look_in(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+
+
+def _told(error: BaseException) -> str:
+    """Say what failed in the user's code, and where."""
+    if isinstance(error, SyntaxError):
+        what, where = error.msg, f"{error.filename}, line {error.lineno}"
+    else:
+        what, where = one_line(error), _place(error)
+    name = type(error).__name__
+    if not where:
+        return f"{name}: {what}"
+    return f"{name}: {what} ({where}); ARVO_DEBUG=1 shows the traceback"
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost code that is not the import itself."""
+    machinery = {__file__, importlib.__file__}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename not in machinery and not frame.filename.startswith("<frozen"):
+            return f"{frame.filename}, line {frame.lineno}"
+    return ""

@@ -1,7 +1,6 @@
 """Contracts: what a service accepts and emits, version by version."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, overload
 
 from typing_extensions import override
@@ -10,6 +9,7 @@ from ._contract_rules import check_emitted, check_head, check_versions
 from ._contract_version import A, ContractVersion, VersionDefinition
 from ._dataschema import DataSchema
 from ._errors import UnknownVersionError
+from ._frozen_mapping import FrozenMapping
 from ._payload import Payload
 from ._system_error import SystemErrorData
 from ._version import WILDCARD_VERSION, SemanticVersion
@@ -154,7 +154,7 @@ class ArvoContract:
         self.type = type
         self.domain = domain
         self.description = description
-        self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata or {}))
+        self.metadata: Mapping[str, Any] = FrozenMapping(metadata or {})
         self.system_error_type: str = f"sys.{type}.error"
         """The type of the event that reports a failure of the service."""
         self._declared = tuple(

@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from typing_extensions import override
 
+from ._frozen_mapping import FrozenMapping
 from ._payload import Payload
 
 A = TypeVar("A")
@@ -55,7 +55,7 @@ class ContractVersion(VersionDefinition[A]):
         emits: Mapping[str, type[Any] | TypeAdapter[Any]],
     ) -> None:
         super().__init__(version, accepts=Payload(accepts))
-        self._emits = MappingProxyType(
+        self._emits = FrozenMapping(
             {event_type: Payload[Any](kind) for event_type, kind in emits.items()}
         )
 
@@ -89,4 +89,4 @@ class SimpleVersion(VersionDefinition[A], Generic[A, E]):
     @override
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
         root = contract_type.removeprefix("com.")
-        return MappingProxyType({f"evt.{root}.success": self._emits})
+        return FrozenMapping({f"evt.{root}.success": self._emits})

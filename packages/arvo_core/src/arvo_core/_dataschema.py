@@ -7,6 +7,8 @@ from typing_extensions import override
 
 from ._version import is_semantic_version
 
+_CACHED_WIDTH = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSchema:
@@ -25,12 +27,19 @@ class DataSchema:
     """A semantic version as written; 0.0.0 stands for any."""
 
     @staticmethod
-    @lru_cache(maxsize=1024)
     def parse(text: str) -> "DataSchema | None":
         """Split at the last slash; None when no semantic version follows it."""
-        uri, _, version = text.rpartition("/")
-        return DataSchema(uri=uri, version=version) if is_semantic_version(version) else None
+        # What comes from the wire may be of any length, and a cache would keep it.
+        return _parse_cached(text) if len(text) <= _CACHED_WIDTH else _parse(text)
 
     @override
     def __str__(self) -> str:
         return f"{self.uri}/{self.version}"
+
+
+def _parse(text: str) -> DataSchema | None:
+    uri, _, version = text.rpartition("/")
+    return DataSchema(uri=uri, version=version) if is_semantic_version(version) else None
+
+
+_parse_cached = lru_cache(maxsize=1024)(_parse)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from typing_extensions import override
 
 
@@ -45,7 +46,7 @@ class FieldProblem:
     path: tuple[str | int, ...]
     """Names and list positions from the root to the field; empty for the whole value."""
     message: str
-    """What is wrong, in words for a developer. Never shows the value itself."""
+    """What is wrong, in words for a developer; without the value, unless a validator tells it."""
 
     @override
     def __str__(self) -> str:
@@ -134,6 +135,14 @@ class ViolationError(ArvoError):
 def field_problems(error: ValidationError) -> list[FieldProblem]:
     """List what a pydantic error complains about, without the values it saw."""
     return [
-        FieldProblem(path=tuple(item["loc"]), message=item["msg"])
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        FieldProblem(path=tuple(item["loc"]), message=_message(item))
+        for item in error.errors(include_url=False, include_input=False)
     ]
+
+
+def _message(item: ErrorDetails) -> str:
+    if item["type"] != "union_tag_invalid":
+        return item["msg"]
+    # pydantic's own words show the tag that was given.
+    context = item["ctx"]
+    return f"{context['discriminator']} must be one of {context['expected_tags']}"

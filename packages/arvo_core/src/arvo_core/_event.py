@@ -401,7 +401,7 @@ def _refuse(
             f"not an event: expected a JSON object, got {type(values).__name__}"
         ) from None
     failed = {item["loc"][0] for item in error.errors() if item["loc"]} if error else ()
-    raise InvalidEventError(
-        f"invalid {event_name(values)}",
-        problems=attribute_problems(values, failed, shadowing or ()),
-    ) from None
+    problems = attribute_problems(values, failed, shadowing or ())
+    if not problems and error is not None:
+        problems = field_problems(error)
+    raise InvalidEventError(f"invalid {event_name(values)}", problems=problems) from None

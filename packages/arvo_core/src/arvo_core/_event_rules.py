@@ -26,7 +26,6 @@ ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"
 TYPE_PATTERN = r"^[a-z0-9]+(?:\.[a-z0-9]+){2,}$"
 """Reverse-DNS names: at least three segments of a-z and 0-9."""
 DOMAIN_PATTERN = r"^[a-z0-9.]+$"
-EXTENSION_NAME_PATTERN = r"^[a-z0-9]+$"
 _CONTENT_TYPE_PATTERN = r"application/(?:cloudevents\+)?json"
 
 # RFC 3339 with upper-case T and Z, optional seconds, and days that exist in the calendar.
@@ -103,6 +102,9 @@ def attribute_problems(
         values: Attributes and extensions by name, as given.
         failed: Names that validation complained about.
         shadowing: Extensions named like an attribute, which therefore are not in `values`.
+
+    Returns:
+        Nothing when every rule of Arvo's is kept, so that it is one of a subclass's own.
     """
     names = set(failed)
     for stage in _STAGES:
@@ -120,8 +122,9 @@ def attribute_problems(
     for name, value in values.items():
         if name not in ATTRIBUTES:
             problems += _extension_problems(name, value)
-    if not problems:
-        # Every value is right by itself, so it is the one rule that ties two of them.
+    # Every value is right by itself, so it may be the one rule that ties two of them.
+    tied = values.get("to") is None and values.get("datacontenttype") == ARVO_CONTENT_TYPE
+    if not problems and tied:
         problems = [FieldProblem(path=("to",), message="is required with Arvo's datacontenttype")]
     return problems
 

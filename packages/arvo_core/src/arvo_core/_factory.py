@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import EllipsisType
 from typing import Any, Generic, TypedDict
 
 from typing_extensions import Unpack
@@ -238,7 +239,7 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
         *,
         source: str,
         data: A | Mapping[str, object],
-        parent_subject: str | None = None,
+        parent_subject: str | EllipsisType | None = ...,
         subject: str | None = None,
         **options: Unpack[EventOptions],
     ) -> ArvoEvent:
@@ -246,8 +247,10 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
 
         Args:
             source: Who asks. Must be reverse-DNS when `subject` and the parent are left out.
-            data: The init model, or a mapping that may bring `parentSubject$$` itself.
-            parent_subject: The subject of the workflow that asks; None for none.
+            data: The init model, or a mapping such as a `TypedDict`. A mapping must bring
+                `parentSubject$$` itself when `parent_subject` is left out, and wins with it.
+            parent_subject: The subject of the workflow that asks; None for none. Left out, a
+                model starts a root workflow.
             subject: None makes a new one, below the parent when there is one.
             options: See `EventOptions`.
 
@@ -256,6 +259,10 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
             InvalidSubjectError: The parent is none, or no subject can be made from `source`.
             InvalidEventError: An attribute breaks a rule.
         """
+        if parent_subject is ...:
+            parent_subject = None
+        elif isinstance(data, Mapping):
+            data = {PARENT_SUBJECT: parent_subject, **data}
         try:
             wire = self._init_payload.to_wire(data, parent_subject=parent_subject)
         except InvalidDataError as error:

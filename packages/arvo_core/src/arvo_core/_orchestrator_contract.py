@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import TypeAdapter
@@ -13,6 +12,7 @@ from ._contract import ArvoContract
 from ._contract_rules import ORCHESTRATOR_PREFIX
 from ._contract_version import A, VersionDefinition
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
+from ._frozen_mapping import FrozenMapping
 from ._payload import Payload
 
 C = TypeVar("C")
@@ -20,6 +20,10 @@ C = TypeVar("C")
 PARENT_SUBJECT = "parentSubject$$"
 """The member of an init event's data that names the workflow that asks; null at the root."""
 
+_PARENT_SCHEMA = {
+    "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
+    "description": "The subject of the workflow that asks; null at the root.",
+}
 _NAME = re.compile(r"[a-z0-9.]+")
 
 
@@ -74,8 +78,10 @@ class InitPayload(Payload[A]):
         """Validate and dump, with the parent's subject as the first member.
 
         Args:
-            data: The user's model; or a mapping, which brings `parentSubject$$` itself.
-            parent_subject: The parent for data that brings none; None starts a root workflow.
+            data: The user's model; or a mapping, which must bring `parentSubject$$` itself unless
+                `parent_subject` is text.
+            parent_subject: The parent for data that brings none. With None a model starts a root
+                workflow.
 
         Raises:
             InvalidDataError: The data does not match, or cannot be written as a JSON object.
@@ -87,7 +93,7 @@ class InitPayload(Payload[A]):
             parent = data.get(PARENT_SUBJECT)
         elif problems := _parent_problems({PARENT_SUBJECT: parent}):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
-        wire = self.dump(self.parse(data))
+        wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
             taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
@@ -96,15 +102,7 @@ class InitPayload(Payload[A]):
     @override
     def json_schema(self) -> dict[str, Any]:
         schema = super().json_schema()
-        parent = {
-            "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
-            "description": "The subject of the workflow that asks; null at the root.",
-        }
-        return {
-            **schema,
-            "properties": {PARENT_SUBJECT: parent, **schema.get("properties", {})},
-            "required": [PARENT_SUBJECT, *schema.get("required", [])],
-        }
+        return _with_parent(schema, schema.get("$defs", {}))
 
 
 class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
@@ -138,7 +136,7 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
 
     @override
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
-        return MappingProxyType({f"{contract_type}.done": self._complete})
+        return FrozenMapping({f"{contract_type}.done": self._complete})
 
 
 class ArvoOrchestratorContract(ArvoContract):
@@ -213,3 +211,21 @@ def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
     if parent is None or (isinstance(parent, str) and parent):
         return []
     return [FieldProblem(path=(PARENT_SUBJECT,), message="must be non-empty text or null")]
+
+
+def _with_parent(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the member to a JSON Schema, in each branch of a union, which may forbid it otherwise."""
+    if "$ref" in schema:
+        # A definition may be used elsewhere too, so the member goes into a copy.
+        found = definitions[schema["$ref"].removeprefix("#/$defs/")]
+        schema = {**{key: item for key, item in schema.items() if key != "$ref"}, **found}
+    for keyword in ("oneOf", "anyOf"):
+        if keyword in schema:
+            branches = [_with_parent(branch, definitions) for branch in schema[keyword]]
+            rest = {key: item for key, item in schema.items() if key != "discriminator"}
+            return {**rest, keyword: branches}
+    return {
+        **schema,
+        "properties": {PARENT_SUBJECT: _PARENT_SCHEMA, **schema.get("properties", {})},
+        "required": [PARENT_SUBJECT, *schema.get("required", [])],
+    }

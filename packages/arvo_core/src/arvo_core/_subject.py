@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -20,6 +19,7 @@ from ._deflated_json import pack, unpack
 from ._errors import InvalidSubjectError, field_problems
 from ._event_id import new_id
 from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN, shorten
+from ._frozen_mapping import FrozenMapping
 from ._json import JsonText, JsonValue, json_problems, plain_dict
 from ._version import WILDCARD_VERSION
 
@@ -29,8 +29,10 @@ _ExecutionId = Annotated[str, Strict(), Field(pattern=r"^[^;]+$")]
 _Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
 # Parsed subjects are shared through a cache, so nobody may change one.
 _Meta = Annotated[
-    Mapping[JsonText, JsonText], AfterValidator(MappingProxyType), PlainSerializer(dict[str, str])
+    Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(dict[str, str])
 ]
+
+_CACHED_WIDTH = 2048
 
 
 class _Part(BaseModel):
@@ -183,19 +185,19 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubjectError: Not a subject, or it inflates to more than 64 KiB.
         """
-        return _parse(text)
+        # Long ones are rare, and thousands of them would fill the memory.
+        return _parse_cached(text) if len(text) <= _CACHED_WIDTH else _parse(text)
 
     @staticmethod
     def is_valid(text: str) -> bool:
         """Tell whether `parse` accepts `text`."""
         try:
-            _parse(text)
+            ArvoOrchestrationSubject.parse(text)
         except InvalidSubjectError:
             return False
         return True
 
 
-@lru_cache(maxsize=4096)
 def _parse(text: str) -> SubjectContent:
     try:
         return SubjectContent.__pydantic_validator__.validate_json(unpack(text))  # type: ignore[no-any-return]
@@ -207,3 +209,6 @@ def _parse(text: str) -> SubjectContent:
         raise InvalidSubjectError(
             f"not an orchestration subject: {shorten(text)}: {error}"
         ) from None
+
+
+_parse_cached = lru_cache(maxsize=4096)(_parse)

@@ -5,6 +5,9 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_MESSAGE_WIDTH = 8 * 1024
+_STACK_WIDTH = 64 * 1024
+
 
 class SystemErrorData(BaseModel):
     """What went wrong in a service, as its system error event tells it.
@@ -29,14 +32,34 @@ class SystemErrorData(BaseModel):
 
     @classmethod
     def from_exception(cls, error: BaseException) -> Self:
-        """Describe `error`; its traceback is included when it has been raised."""
+        """Describe `error`; its traceback is included when it has been raised.
+
+        Of a text above 8192 characters, or a traceback above 65536, the middle is cut out.
+        """
         raised = error.__traceback__ is not None
         stack = "".join(traceback.format_exception(error)) if raised else None
         return cls(
             error_name=_clean(type(error).__name__),
-            error_message=_clean(str(error)),
-            error_stack=None if stack is None else _clean(stack),
+            error_message=_clean(_cut(_message(error), _MESSAGE_WIDTH)),
+            error_stack=None if stack is None else _clean(_cut(stack, _STACK_WIDTH)),
         )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        # What failed matters more than that it cannot say why.
+        return "<the error's text cannot be read>"
+
+
+def _cut(text: str, width: int) -> str:
+    """Take out the middle of a long text: whole events and records carry it."""
+    if len(text) <= width:
+        return text
+    mark = f"\n... [{len(text) - width} characters cut] ...\n"
+    kept = (width - len(mark)) // 2
+    return f"{text[:kept]}{mark}{text[-kept:]}"
 
 
 def _clean(text: str) -> str:

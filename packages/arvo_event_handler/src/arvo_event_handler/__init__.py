@@ -4,6 +4,7 @@ Start with `ArvoEventHandler` for a stateless service and `ArvoResumable` for a 
 code. A workflow's state lives in an `IMachineMemory`; a broker carries the events.
 """
 
+from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._domain import (
     ArvoDomain,
@@ -22,16 +23,12 @@ from ._errors import (
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
+    UndeliveredError,
     UnroutableError,
 )
 from ._execution import ExecutionPolicy
-from ._handler import (
-    ArvoEventHandler,
-    ArvoEventHandlerFunction,
-    HandlerDomain,
-    HandlerInput,
-    IArvoEventHandler,
-)
+from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
+from ._handler_protocol import IArvoEventHandler
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
 from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
@@ -86,6 +83,7 @@ __all__ = [
     "Step",
     "TransactionViolation",
     "TransactionViolationCause",
+    "UndeliveredError",
     "UnroutableError",
     "decode_record",
     "encode_record",

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from arvo_core import EventId
 
 from ._domain import DomainChoice
+from ._errors import ContractViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Emit:
     """Whom it is for. None: a service's answer goes where the asker wants it, a workflow's request
     to the event's type."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), `[None]` for inside. None: default."""
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     time: str | datetime | None = None
@@ -45,6 +46,13 @@ class Emit:
     """Where the answer to this event goes. None: a workflow's own address; for a service, none."""
     extensions: Mapping[str, str | bool | int | float | None] | None = None
     """Custom extensions by name; None for none."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.type, str):
+            raise ContractViolation(
+                f"Emit takes the event type, then the data; the type is {_kind(self.type)}"
+            )
+        _check_data(self.data, f"of {self.type}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +70,24 @@ class Complete:
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), `[None]` for inside. None: default."""
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
     executionunits: float | None = None
     """Unitless cost. None: the workflow's default."""
+
+    def __post_init__(self) -> None:
+        _check_data(self.data, "of the completion")
 
 
 Outputs: TypeAlias = Emit | list[Emit] | tuple[Emit, ...] | None
 """What a handler function returns. None and an empty list emit nothing."""
+
+
+def _check_data(data: object, whose: str) -> None:
+    if not isinstance(data, BaseModel | Mapping):
+        raise ContractViolation(
+            f"the data {whose} is {_kind(data)}; give a pydantic model or a mapping"
+        )
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

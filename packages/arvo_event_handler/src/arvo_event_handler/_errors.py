@@ -10,6 +10,7 @@
     + InvalidHandlerError       a handler's definition does not fit its contract
   x MachineMemoryError          what a machine memory raises when its backend fails
   x UnroutableError             no handler listens where an event wants to go
+  x UndeliveredError            whoever carried an event was cancelled before it arrived
   x ResolveError                a request's causal tree failed before an answer came
 """
 
@@ -55,7 +56,7 @@ class TransactionViolationCause(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether delivering the event again may succeed."""
+        """Whether delivering the event again may succeed, unless the violation knows better."""
         return self is not TransactionViolationCause.INVALID_SUBJECT
 
     @property
@@ -76,15 +77,28 @@ _CONTENTION = frozenset(
 class TransactionViolation(ViolationError):
     """A workflow's state could not be had or stored; nothing was published.
 
+    Args:
+        message: What happened; the cause is put before it.
+        cause: What went wrong.
+        subject: The workflow.
+        retryable: Whether delivering the event again may succeed. None: what the cause says.
+
     Attributes:
-        cause: What went wrong; decides `retryable`.
+        cause: What went wrong.
         subject: The workflow.
     """
 
-    def __init__(self, message: str, *, cause: TransactionViolationCause, subject: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: TransactionViolationCause,
+        subject: str,
+        retryable: bool | None = None,
+    ) -> None:
         super().__init__(
             f"[{cause}] {message}",
-            retryable=cause.retryable,
+            retryable=cause.retryable if retryable is None else retryable,
             metadata={"cause": str(cause), "subject": subject},
         )
         self.cause = cause
@@ -112,6 +126,16 @@ class MachineMemoryError(ArvoError):
         self.outcome = outcome
 
 
+def retryable_of(error: Exception) -> bool | None:
+    """Return whether delivering an event again may help after a memory's failure; None: unknown.
+
+    A write whose fate is unknown is worth another delivery, which reads what became of it.
+    """
+    if isinstance(error, MachineMemoryError) and error.outcome == "failed":
+        return error.retryable
+    return None
+
+
 class UnroutableError(ArvoError):
     """No handler listens where an event wants to go.
 
@@ -120,9 +144,28 @@ class UnroutableError(ArvoError):
     """
 
     def __init__(self, event: ArvoEvent) -> None:
+        what = f"event {event.id!r} of type {event.type!r}"
         super().__init__(
-            f"no handler for {event.to!r}, where event {event.id!r} of type {event.type!r} goes; "
-            "register one, or give the event a domain when it is for the outside"
+            f"no handler for {event.to!r}, where {what} goes; register one, "
+            "or give the event a domain when it is for the outside"
+            if event.domain is None
+            else f"{what} is for domain {event.domain!r}, outside of the system; "
+            "give the broker an on_domained_event that takes it there"
+        )
+        self.event = event
+
+
+class UndeliveredError(ArvoError):
+    """Whoever carried an event was cancelled before it arrived; publish it again.
+
+    Attributes:
+        event: The event.
+    """
+
+    def __init__(self, event: ArvoEvent) -> None:
+        super().__init__(
+            f"event {event.id!r} of type {event.type!r} did not arrive: the task that carried it "
+            "was cancelled; publish it again"
         )
         self.event = event
 

@@ -1,10 +1,33 @@
-"""Reads an incoming event's data by the contract that describes it."""
+"""Reads an incoming event by the contract that describes it."""
 
 from typing import Any
 
-from arvo_core import ArvoEvent, InvalidDataError, Payload, VersionedArvoContract
+from arvo_core import (
+    ArvoContract,
+    ArvoEvent,
+    InvalidDataError,
+    Payload,
+    SemanticVersion,
+    UnknownVersionError,
+    VersionedArvoContract,
+)
 
 from ._errors import ContractViolation
+
+
+def version_named(contract: ArvoContract, version: str) -> VersionedArvoContract[Any]:
+    """Return a contract in the version that an event names, however it spells the number.
+
+    Raises:
+        UnknownVersionError: The contract has no such version.
+    """
+    try:
+        return contract.version(version)
+    except UnknownVersionError:
+        for known in contract.versions:
+            if SemanticVersion.parse(known) == SemanticVersion.parse(version):
+                return contract.version(known)
+        raise
 
 
 def parse_data(

@@ -22,22 +22,25 @@ from arvo_core import (
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
+from ._duration import check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
-    raise_violation,
+    retryable_of,
 )
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
-from ._telemetry import ExecutionTrace, record_failure
-from ._workflow import StepInput, StepOutcome, Workflow
+from ._stored_record import answers_by_request, init_event_id, read_redelivery
+from ._telemetry import ExecutionTrace
+from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
+from ._workflow_memory import WorkflowMemory
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -49,7 +52,12 @@ _TOMBSTONE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionPolicy:
-    """How a stateful handler treats its stored state."""
+    """How a stateful handler treats its stored state.
+
+    Raises:
+        TypeError: `finished_expiry` is neither a timedelta nor None.
+        ValueError: `finished_expiry` is negative or zero, or `redelivery_window` below 1.
+    """
 
     redelivery_window: int = 64
     """How many steps' unanswered outputs a record keeps at most; at least 1."""
@@ -62,6 +70,12 @@ class ExecutionPolicy:
     def __post_init__(self) -> None:
         if self.redelivery_window < 1:
             raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
+        if self.finished_expiry is not None and not check_duration(
+            "finished_expiry", self.finished_expiry
+        ):
+            raise ValueError(
+                "finished_expiry must be longer than zero; None keeps records for ever"
+            )
 
 
 class WorkflowExecution:
@@ -84,11 +98,9 @@ class WorkflowExecution:
     ) -> None:
         self._workflow = workflow
         self._type = workflow.contract.type
-        self._leased = isinstance(memory, ILeasedMachineMemory)
-        self._memory: ILeasedMachineMemory = (
-            memory
-            if isinstance(memory, ILeasedMachineMemory)
-            else FourCallMemory(memory, locking=locking)
+        self._leased = memory if isinstance(memory, ILeasedMachineMemory) else None
+        self._memory: WorkflowMemory = (
+            FourCallMemory(memory, locking=locking) if self._leased is None else self._leased
         )
         self._policy = policy
 
@@ -114,8 +126,8 @@ class WorkflowExecution:
             if repeated is not None:
                 return repeated
             step = self._prepare(event, content, lease.record, trace)
-            if self._leased:
-                keeper = LeaseKeeper(self._memory, lease, clock=self._policy.clock)
+            if self._leased is not None:
+                keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             events, record = await self._react(step)
             if keeper is not None and keeper.lost:
                 raise _contention(event.subject, TransactionViolationCause.LEASE_LOST)
@@ -139,6 +151,7 @@ class WorkflowExecution:
                 f"the machine memory could not be asked for the workflow: {error}",
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
+                retryable=retryable_of(error),
             ) from error
         trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
@@ -160,7 +173,7 @@ class WorkflowExecution:
         is_init = event.type == self._type
         if record is None:
             return None if is_init else []
-        redelivery = _read_redelivery(record, event.subject)
+        redelivery = read_redelivery(record, event.subject)
         if redelivery.has_seen(event, is_init=is_init):
             return redelivery.unanswered(event, is_init=is_init)
         if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
@@ -173,21 +186,22 @@ class WorkflowExecution:
         content: SubjectContent,
         record: Record | None,
         trace: ExecutionTrace,
-    ) -> StepInput:
+    ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
+        trace.applies(contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
         service, data = read_input(event, contract=contract, services=self._workflow.services)
         if record is None:
             _check_parent(event, parent_subject)
-        return StepInput(
+        return WorkflowStep(
             event=event,
             content=content,
             contract=contract,
             service=service,
             data=data,
             record=record,
-            init_event_id=_init_event_id(event, record),
+            init_event_id=init_event_id(event, record),
             parent_subject=parent_subject,
             emission=Emission(
                 source=contract.type,
@@ -196,21 +210,21 @@ class WorkflowExecution:
                 event=event,
                 headers=trace.headers,
                 parent_subject=parent_subject,
-                awaited=_awaited(record),
+                awaited=_awaited(record, event),
             ),
             trace=trace,
+            consumed=event.to_dict(),
         )
 
-    async def _react(self, step: StepInput) -> tuple[list[ArvoEvent], Record]:
+    async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
         try:
             outcome = await self._workflow.step(step)
-        except Exception as error:
-            raise_violation(error)
-            return self._fail(step, error)
+        except WorkflowFailure as failure:
+            return self._fail(step, failure.error)
         return list(outcome.events), self._record(step, outcome)
 
-    def _record(self, step: StepInput, outcome: StepOutcome) -> Record:
+    def _record(self, step: WorkflowStep, outcome: StepOutcome) -> Record:
         outputs = [event.to_dict() for event in outcome.events]
         record: Record = {
             "executionStatus": "normal",
@@ -223,15 +237,15 @@ class WorkflowExecution:
         events = record.get("events")
         record["events"] = {
             **(events if isinstance(events, dict) else {}),
-            "consumed": step.event.to_dict(),
+            "consumed": step.consumed,
             "produced": list(outputs),
         }
         record[MEMBER] = self._redelivery_after(step, outputs)
         return record
 
-    def _fail(self, step: StepInput, error: Exception) -> tuple[list[ArvoEvent], Record]:
+    def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
-        record_failure(step.trace.span, error)
+        step.trace.failed(error)
         events = step.emission.system_error(
             error,
             to=step.content.execution.initiator,
@@ -254,7 +268,7 @@ class WorkflowExecution:
             MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
         }
 
-    def _redelivery_after(self, step: StepInput, outputs: list[dict[str, Any]]) -> Any:
+    def _redelivery_after(self, step: WorkflowStep, outputs: list[dict[str, Any]]) -> Any:
         # Read anew: a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
         window = self._policy.redelivery_window
@@ -266,7 +280,7 @@ class WorkflowExecution:
         return redelivery.member()
 
     async def _store(
-        self, lease: MachineLease, step: StepInput, events: list[ArvoEvent], record: Record
+        self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now."""
         try:
@@ -283,7 +297,7 @@ class WorkflowExecution:
 
     async def _commit(self, lease: MachineLease, record: Record) -> None:
         finished = record["executionStatus"] == "failure" or record["status"] == "done"
-        expires_in = self._policy.finished_expiry if finished and self._leased else None
+        expires_in = self._policy.finished_expiry if finished and self._leased is not None else None
         if expires_in is not None:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
         try:
@@ -303,30 +317,6 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
         ) from error
 
 
-def _read_redelivery(record: Record, subject: str) -> Redelivery:
-    try:
-        return Redelivery.of(record)
-    except Exception as error:
-        raise _unreadable(subject, repr(error)) from error
-
-
-def _init_event_id(event: ArvoEvent, record: Record | None) -> str:
-    if record is None:
-        return event.id
-    init_event_id = record.get("initEventId")
-    if not isinstance(init_event_id, str):
-        raise _unreadable(event.subject, "its initEventId is no text")
-    return init_event_id
-
-
-def _unreadable(subject: str, why: str) -> TransactionViolation:
-    return TransactionViolation(
-        f"what the machine memory holds is not a workflow's record: {why}",
-        cause=TransactionViolationCause.READ_FAILURE,
-        subject=subject,
-    )
-
-
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
     if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
         raise ExecutionViolation(
@@ -335,10 +325,14 @@ def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
         )
 
 
-def _awaited(record: Record | None) -> list[str]:
-    events = None if record is None else record.get("events")
-    expected = events.get("expected") if isinstance(events, dict) else None
-    return list(expected) if isinstance(expected, dict) else []
+def _awaited(record: Record | None, event: ArvoEvent) -> list[str]:
+    """Return the ids of requests that no answer has come to, this event among the answers."""
+    answers = answers_by_request(record, event.subject) or {}
+    return [
+        request
+        for request, collected in answers.items()
+        if not collected and request != event.parentid
+    ]
 
 
 def _contention(subject: str, cause: TransactionViolationCause) -> TransactionViolation:
@@ -354,4 +348,5 @@ def _write_failure(subject: str, error: Exception) -> TransactionViolation:
         f"the machine memory could not store the workflow's record: {error}",
         cause=TransactionViolationCause.WRITE_FAILURE,
         subject=subject,
+        retryable=retryable_of(error),
     )

@@ -1,20 +1,22 @@
-"""Makes a four-call machine memory look like a leased one, so that execution knows only leases."""
+"""Makes a four-call machine memory look like one with leases, all that execution knows."""
 
+import asyncio
 import logging
+import secrets
 from datetime import timedelta
 
 from typing_extensions import override
 
-from ._errors import TransactionViolation, TransactionViolationCause
-from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
-from ._shield import shielded
+from ._errors import TransactionViolation, TransactionViolationCause, retryable_of
+from ._memory import IMachineMemory, MachineLease, Record
+from ._shield import kept, shielded
+from ._simple_memory import SimpleMachineMemory
+from ._workflow_memory import WorkflowMemory
 
 _logger = logging.getLogger("arvo_event_handler")
 
-_POLICY = LockPolicy()
 
-
-class FourCallMemory(ILeasedMachineMemory):
+class FourCallMemory(WorkflowMemory):
     """Leases on top of `lock`, `read`, `write` and `unlock`.
 
     Args:
@@ -25,63 +27,72 @@ class FourCallMemory(ILeasedMachineMemory):
     def __init__(self, memory: IMachineMemory, *, locking: bool) -> None:
         self._memory = memory
         self._locking = locking
-
-    @property
-    @override
-    def policy(self) -> LockPolicy:
-        return _POLICY
+        # The calls of this one never wait, so nothing can cancel them half-way: two tasks less.
+        self._waits = type(memory) is not SimpleMachineMemory
+        # The owners that must still unlock. A second unlock would free somebody else's lock: the
+        # memory takes all tasks of this process for one holder.
+        self._holders: set[str] = set()
 
     @override
     async def acquire(self, machine_id: str) -> MachineLease | None:
-        if self._locking and not await self._memory.lock(machine_id):
+        if self._locking and not await self._lock(machine_id):
             return None
         try:
             record = await self._memory.read(machine_id)
         except BaseException as error:
-            await shielded(self._unlock(machine_id))
+            if self._locking:
+                await shielded(self._unlock(machine_id))
             if not isinstance(error, Exception) or isinstance(error, TransactionViolation):
                 raise
             raise TransactionViolation(
                 f"the machine memory could not be read: {error}",
                 cause=TransactionViolationCause.READ_FAILURE,
                 subject=machine_id,
+                retryable=retryable_of(error),
             ) from error
-        return MachineLease(machine_id=machine_id, owner="", version=0, record=record)
+        if not self._locking:
+            return MachineLease(machine_id=machine_id, owner="", version=0, record=record)
+        owner = secrets.token_hex(16)
+        self._holders.add(owner)
+        return MachineLease(machine_id=machine_id, owner=owner, version=0, record=record)
 
     @override
     async def commit(
         self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
     ) -> None:
         await self._memory.write(lease.machine_id, record, lease.record)
-        await self._unlock(lease.machine_id)
+        await self.release(lease)
 
     @override
     async def release(self, lease: MachineLease) -> None:
-        await self._unlock(lease.machine_id)
+        if lease.owner not in self._holders:
+            return
+        self._holders.remove(lease.owner)
+        unlocking = self._unlock(lease.machine_id)
+        await (shielded(unlocking) if self._waits else unlocking)
 
-    @override
-    async def renew(self, lease: MachineLease) -> bool:
-        return True  # the four calls know no expiry
+    async def _lock(self, machine_id: str) -> bool:
+        if not self._waits:
+            return await self._memory.lock(machine_id)
+        locking = kept(self._memory.lock(machine_id))
+        try:
+            return await asyncio.shield(locking)
+        except asyncio.CancelledError:
+            # Whether the lock is ours is known only once the call has ended.
+            kept(self._give_back(machine_id, locking))
+            raise
 
-    @override
-    async def read(self, machine_id: str) -> Record | None:
-        return await self._memory.read(machine_id)
-
-    @override
-    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        await self._memory.write(machine_id, record, previous)
-
-    @override
-    async def lock(self, machine_id: str) -> bool:
-        return await self._memory.lock(machine_id)
-
-    @override
-    async def unlock(self, machine_id: str) -> bool:
-        return await self._memory.unlock(machine_id)
+    async def _give_back(self, machine_id: str, locking: asyncio.Task[bool]) -> None:
+        """Unlock what was locked for a task that has gone."""
+        try:
+            locked = await locking
+        except Exception:
+            _logger.warning("could not lock %s", machine_id, exc_info=True)
+            return
+        if locked:
+            await self._unlock(machine_id)
 
     async def _unlock(self, machine_id: str) -> None:
-        if not self._locking:
-            return
         try:
             await self._memory.unlock(machine_id)
         except Exception:

@@ -1,11 +1,9 @@
 """Stateless handlers: one event in, any number out."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span
 from typing_extensions import override
 
 from arvo_core import (
@@ -18,86 +16,15 @@ from arvo_core import (
     is_wildcard_version,
 )
 
+from ._call import HandlerInput
 from ._domain import EmissionDomains
 from ._emission import Emission, as_emits
 from ._emit import Outputs
 from ._errors import ConfigViolation, ContractViolation, raise_violation
-from ._event_data import parse_data
+from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
-from ._telemetry import ExecutionTelemetry, ExecutionTrace, record_failure
-
-A_co = TypeVar("A_co", covariant=True)
-
-
-class IArvoEventHandler(Protocol):
-    """Whatever handles events: what brokers carry events to."""
-
-    @property
-    def source(self) -> str:
-        """The topic it listens to, and the `source` of what it emits."""
-        ...
-
-    @property
-    def stateful(self) -> bool:
-        """Whether events of one subject must be handled one after another."""
-        ...
-
-    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
-        """Handle one event and return the events to publish, in order.
-
-        Args:
-            event: The event.
-            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
-                current span.
-
-        Raises:
-            ViolationError: The event cannot be handled; nothing may be published.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerDomain:
-    """Domains a handler function may care about; None for none."""
-
-    self: str | None
-    """The handler's contract's."""
-    event: str | None
-    """The event's."""
-
-
-class Addressed:
-    """What every input of a user's function tells of the handler it runs in."""
-
-    __slots__ = ()
-
-    event: ArvoEvent
-    contract: VersionedArvoContract[Any]
-
-    @property
-    def source(self) -> str:
-        """The handler's own address."""
-        return self.contract.type
-
-    @property
-    def domain(self) -> HandlerDomain:
-        """The domains in play."""
-        return HandlerDomain(self=self.contract.domain, event=self.event.domain)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerInput(Addressed, Generic[A_co]):
-    """What a handler function receives."""
-
-    event: ArvoEvent
-    """The event as it came."""
-    data: A_co
-    """Its data, parsed by the contract: defaults filled in, values converted."""
-    contract: VersionedArvoContract[Any]
-    """The contract version that applies."""
-    span: Span
-    """The execution's span; non-recording when nothing is traced."""
-
+from ._handler_protocol import IArvoEventHandler
+from ._telemetry import ExecutionTelemetry, ExecutionTrace
 
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
 """An async function of one `HandlerInput` that returns what to emit."""
@@ -119,8 +46,9 @@ class ArvoEventHandler(IArvoEventHandler):
         domains: Where outputs and system errors go that name no domain.
 
     Raises:
-        InvalidHandlerError: A version has no function, a function no version, it is not async, or
-            its annotation is not what the version accepts.
+        InvalidHandlerError: `contract` is none, a version has no function, a function no version,
+            it is not async or takes more than one argument, or its annotation is not what the
+            version accepts.
 
     Example:
         >>> class Add(BaseModel):
@@ -147,7 +75,7 @@ class ArvoEventHandler(IArvoEventHandler):
         executionunits: float = 0,
         domains: EmissionDomains | None = None,
     ) -> None:
-        check_functions(contract, handler, wrapper=HandlerInput)
+        check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
         self.contract: ArvoContract = contract
         """What the service accepts and emits."""
         self.executionunits: float = executionunits
@@ -195,6 +123,7 @@ class ArvoEventHandler(IArvoEventHandler):
 
     async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         contract = self._contract_of(event, trace)
+        trace.applies(contract)
         data = parse_data(event, contract, contract.accepts)
         emission = Emission(
             source=self.source,
@@ -213,7 +142,7 @@ class ArvoEventHandler(IArvoEventHandler):
             returned = await self._functions[contract.version](call)
         except Exception as error:
             raise_violation(error)
-            record_failure(trace.span, error)
+            trace.failed(error)
             return emission.system_error(
                 error, to=event.source, parentid=event.id, domains=self._domains.system_error
             )
@@ -245,7 +174,7 @@ class ArvoEventHandler(IArvoEventHandler):
         if is_wildcard_version(schema.version):
             return contract.version("latest")
         try:
-            return contract.version(schema.version)
+            return version_named(contract, schema.version)
         except UnknownVersionError as error:
             raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
 

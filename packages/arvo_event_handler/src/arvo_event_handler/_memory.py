@@ -6,6 +6,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
+from ._duration import check_duration
+from ._errors import ConfigViolation
+
 Record: TypeAlias = dict[str, JsonValue]
 """A workflow's stored state: a JSON object. What is inside is Arvo's business."""
 
@@ -32,11 +35,7 @@ class LockPolicy:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = getattr(self, item.name)
-            if not isinstance(value, timedelta):
-                raise TypeError(f"{item.name} must be a timedelta, got {value!r}")
-            if value < timedelta(0):
-                raise ValueError(f"{item.name} must not be negative, got {value}")
+            check_duration(item.name, getattr(self, item.name))
         if not self.ttl:
             raise ValueError("ttl must be longer than zero")
         if self.max_hold < self.ttl:
@@ -160,3 +159,26 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
     async def renew(self, lease: MachineLease) -> bool:
         """Extend the lease by `policy.ttl` from now; False when it was lost."""
         ...
+
+
+def check_memory(memory: object, *, where: str) -> None:
+    """Make sure that an object has the four calls of a machine memory.
+
+    Raises:
+        ConfigViolation: It lacks some, or is a class instead of an object.
+    """
+    lacking = [
+        name
+        for name in ("read", "write", "lock", "unlock")
+        if not callable(getattr(memory, name, None))
+    ]
+    if isinstance(memory, type):
+        raise ConfigViolation(
+            f"{where}: memory must be an object, got the class {memory.__name__}; "
+            f"did you mean {memory.__name__}(...)?"
+        )
+    if lacking:
+        raise ConfigViolation(
+            f"{where}: {memory!r} is no machine memory, as it has no {', no '.join(lacking)}; "
+            "for one process, SimpleMachineMemory() will do"
+        )

@@ -10,13 +10,13 @@ from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, Version
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy, WorkflowExecution
-from ._handler import IArvoEventHandler
-from ._handler_functions import check_functions
-from ._memory import IMachineMemory
-from ._resumable_call import Start
+from ._handler_functions import check_functions, check_versions
+from ._handler_protocol import IArvoEventHandler
+from ._memory import IMachineMemory, check_memory
+from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
+from ._services import services_by_type
 from ._telemetry import ExecutionTelemetry
-from ._workflow_input import services_by_type
 
 
 class ArvoResumable(IArvoEventHandler):
@@ -44,9 +44,11 @@ class ArvoResumable(IArvoEventHandler):
         policy: How stored state is treated.
 
     Raises:
-        InvalidHandlerError: A version has no function, a function no version, it is not async, or
-            its annotation does not fit.
-        ConfigViolation: Two services share a URI or a type, or the workflow is its own service.
+        InvalidHandlerError: `contract` is no orchestrator's, a version has no function, a function
+            or a context no version, a function is not async or takes more than one argument, or
+            its annotation does not fit or cannot be resolved.
+        ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
+            type, the workflow is its own service, or `memory` is none.
 
     Example:
         >>> class Ask(BaseModel):
@@ -83,7 +85,9 @@ class ArvoResumable(IArvoEventHandler):
         contexts: Mapping[str, ContextType] | None = None,
         policy: ExecutionPolicy | None = None,
     ) -> None:
-        check_functions(contract, handler, wrapper=Start)
+        check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
+        check_versions(contract, contexts or {})
+        check_memory(memory, where=contract.type)
         self.contract: ArvoOrchestratorContract = contract
         """What starts the workflow and what it completes with."""
         self.services: Mapping[str, VersionedArvoContract[Any]] = services_by_type(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import JsonValue
 
 from arvo_core import (
@@ -19,11 +19,11 @@ from arvo_core import (
     VersionedArvoContract,
 )
 
+from ._call import Addressed
 from ._emit import Complete, Emit
-from ._errors import ConfigViolation
-from ._handler import Addressed
+from ._errors import ConfigViolation, ContractViolation
 from ._memory import Record
-from ._redelivery import without_redelivery
+from ._stored_record import visible
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -40,8 +40,8 @@ class Start(Addressed, Generic[A_co]):
     """Its data, parsed by the contract."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    span: Span
-    """The execution's span; non-recording when nothing is traced."""
+    span: Span = INVALID_SPAN
+    """The execution's span; non-recording when nothing is traced, as in a unit test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +54,16 @@ class Reply(Addressed, Generic[C_co]):
     """The answer as it came."""
     data: Any
     """Its data, parsed by the contract."""
-    error: SystemErrorData | None
+    error: SystemErrorData | None = None
     """The data when the answer is a service's system error; None when the service succeeded."""
-    collected: Mapping[str, Sequence[ArvoEvent]]
+    collected: Mapping[str, Sequence[ArvoEvent]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     """Answers to the latest requests by event type, in the order of the requests; this one too."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
-    span: Span
-    """The execution's span; non-recording when nothing is traced."""
+    span: Span = INVALID_SPAN
+    """The execution's span; non-recording when nothing is traced, as in a unit test."""
     services: Mapping[str, VersionedArvoContract[Any]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )
@@ -71,7 +73,7 @@ class Reply(Addressed, Generic[C_co]):
     @property
     def metadata(self) -> Mapping[str, JsonValue]:
         """The workflow's record before this event, without the context; a copy, made when read."""
-        return without_redelivery(self._record)
+        return visible(self._record)
 
     @overload
     def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
@@ -121,6 +123,22 @@ class Step(Generic[C_co]):
     """Requests to services and child workflows. Any request resets what is collected."""
     output: Complete | None = None
     """The result, which ends the workflow; None goes on."""
+
+    def __post_init__(self) -> None:
+        services: object = self.services
+        if not isinstance(services, list | tuple):
+            raise ContractViolation(
+                f"services is {type(services).__name__}; write services=[Emit(...), ...]"
+            )
+        for item in services:
+            if not isinstance(item, Emit):
+                raise ContractViolation(
+                    f"services holds {type(item).__name__}; each request is Emit(type, data)"
+                )
+        output: object = self.output
+        if not isinstance(output, Complete | None):
+            name = type(output).__name__
+            raise ContractViolation(f"output is {name}; write output=Complete({name}(...))")
 
 
 def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:

@@ -1,26 +1,32 @@
 """A resumable as the execution sees it: the user's functions, called once per event."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeAlias, get_origin
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from typing_extensions import override
 
 from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
+    InvalidDataError,
     JsonObject,
     Payload,
     SystemErrorData,
     VersionedArvoContract,
+    json_problems,
 )
 
+from ._collected import CollectedAnswers
 from ._domain import EmissionDomains
-from ._errors import ContractViolation, InvalidHandlerError
+from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._workflow import StepInput, StepOutcome, Workflow
+from ._stored_record import CONTEXT, answers_by_request
+from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
 """An async function of one `Start[...] | Reply[...]` that returns what happens next."""
@@ -28,8 +34,6 @@ ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
 ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
 """What a context is parsed by: a pydantic model or an adapter."""
 
-_CONTEXT = "state$$"
-"""The record's member that holds the context."""
 _JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
 
 
@@ -59,7 +63,7 @@ class ResumableWorkflow(Workflow):
         contexts: Mapping[str, ContextType],
     ) -> None:
         self._contract = contract
-        self._services = services
+        self._services = MappingProxyType(dict(services))
         self._functions = dict(functions)
         self._executionunits = executionunits
         self._domains = domains
@@ -89,10 +93,11 @@ class ResumableWorkflow(Workflow):
         return self._domains
 
     @override
-    async def step(self, step: StepInput) -> StepOutcome:
+    async def step(self, step: WorkflowStep) -> StepOutcome:
         version = step.contract.version
         expected = _collect(step)
-        returned = await self._functions[version](self._call(step, expected))
+        call = self._call(step, expected)
+        returned = await user_code(self._functions[version](call))
         if returned is None:
             returned = Step()
         if not isinstance(returned, Step):
@@ -110,12 +115,12 @@ class ResumableWorkflow(Workflow):
             done=returned.output is not None,
             members={
                 "events": {"expected": {event.id: [] for event in events} if events else expected},
-                _CONTEXT: self._dump_context(version, returned.context, step.record),
+                CONTEXT: self._dump_context(version, returned.context, step.record),
             },
         )
 
     def _call(
-        self, step: StepInput, expected: Mapping[str, list[Any]] | None
+        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None
     ) -> Start[Any] | Reply[Any]:
         if step.record is None:
             return Start(
@@ -129,14 +134,14 @@ class ResumableWorkflow(Workflow):
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=_by_type(expected, current=step.event),
+            collected=CollectedAnswers(expected or {}, current=step.event),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
             _record=step.record,
         )
 
-    def _emit(self, step: StepInput, returned: Step[Any]) -> list[ArvoEvent]:
+    def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:
         events = [
             event
             for item in returned.services
@@ -154,17 +159,41 @@ class ResumableWorkflow(Workflow):
         return events
 
     def _load_context(self, version: str, record: Record) -> Any:
-        stored = record.get(_CONTEXT)
+        stored = record.get(CONTEXT)
         if stored is None:
             return None
-        # Parsed twice for a copy at every depth: what users change is never written by accident.
-        return self._contexts[version].parse(_JSON_OBJECT.parse(stored))
+        payload = self._contexts[version]
+        try:
+            # Parsed twice for a copy at every depth: what users change is never written by chance.
+            return payload.parse(_JSON_OBJECT.parse(stored))
+        except InvalidDataError as error:
+            raise ConfigViolation(
+                f"{self._contract.type} {version}: the stored context does not fit "
+                f"{payload.name}; deploy a version that can read it, then deliver again. {error}"
+            ) from error
 
     def _dump_context(self, version: str, context: object, record: Record | None) -> Any:
         if context is None:
-            return None if record is None else record.get(_CONTEXT)
-        dumped = self._contexts[version].to_wire(context)
-        return _JSON_OBJECT.parse(dumped)
+            return None if record is None else record.get(CONTEXT)
+        payload = self._contexts[version]
+        if payload is _JSON_OBJECT and isinstance(context, BaseModel):
+            payload = _payload_of(type(context))
+        try:
+            if payload is _JSON_OBJECT and (problems := json_problems(context)):
+                raise InvalidDataError("it is not JSON", problems=problems)
+            return _JSON_OBJECT.parse(payload.to_wire(context))
+        except InvalidDataError as error:
+            unfit = InvalidDataError(
+                f"{self._contract.type} {version}: the context, a {type(context).__name__}, "
+                f"cannot be stored as {payload.name}",
+                problems=error.problems,
+            )
+            raise WorkflowFailure(unfit) from error
+
+
+@lru_cache(maxsize=256)
+def _payload_of(kind: type[BaseModel]) -> Payload[Any]:
+    return Payload(kind)
 
 
 def _context_payload(
@@ -178,37 +207,18 @@ def _context_payload(
         return Payload(given[version])
     try:
         annotated = argument_annotations(function, Reply)
-    except NameError as error:
+    except Exception as error:
         raise InvalidHandlerError(
             f"handler of {contract.uri!r}, version {version}: its annotation cannot be resolved "
             f"({error}); move the classes to module level or pass contexts={{{version!r}: ...}}"
         ) from error
-    kinds = [kind for kind in annotated if kind is not Any]
+    kinds = [kind for kind in annotated if kind is not Any and get_origin(kind) is not dict]
     return Payload(kinds[0]) if kinds else _JSON_OBJECT
 
 
-def _collect(step: StepInput) -> dict[str, list[Any]] | None:
+def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
     """Return requests and their answers, with this event among them when it answers one."""
-    events = None if step.record is None else step.record.get("events")
-    stored = events.get("expected") if isinstance(events, dict) else None
-    if not isinstance(stored, dict):
-        return None
-    expected: dict[str, list[Any]] = {
-        request: list(answers) if isinstance(answers, list) else []
-        for request, answers in stored.items()
-    }
-    if step.event.parentid in expected:
-        expected[step.event.parentid].append(step.event.to_dict())
-    return expected
-
-
-def _by_type(
-    expected: Mapping[str, list[Any]] | None, *, current: ArvoEvent
-) -> dict[str, list[ArvoEvent]]:
-    collected: dict[str, list[ArvoEvent]] = {}
-    for answers in (expected or {}).values():
-        for answer in answers:
-            is_current = answer["id"] == current.id and answer["source"] == current.source
-            event = current if is_current else ArvoEvent.from_dict(answer)
-            collected.setdefault(event.type, []).append(event)
-    return collected
+    answers = answers_by_request(step.record, step.event.subject)
+    if answers is not None and step.event.parentid in answers:
+        answers[step.event.parentid].append(step.consumed)
+    return answers

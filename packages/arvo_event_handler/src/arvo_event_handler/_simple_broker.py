@@ -1,17 +1,24 @@
 """The plain broker: carries events between handlers in the process, first in, first out."""
 
+import asyncio
 import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent
 
 from ._clock import SYSTEM_CLOCK, Clock
-from ._errors import ConfigViolation, ResolveError, TransactionViolation, UnroutableError
-from ._handler import IArvoEventHandler
+from ._errors import (
+    ConfigViolation,
+    ResolveError,
+    TransactionViolation,
+    UndeliveredError,
+    UnroutableError,
+)
+from ._handler_protocol import IArvoEventHandler
 from ._memory import LockPolicy
 
 _logger = logging.getLogger("arvo_event_handler")
@@ -30,21 +37,47 @@ After a worker was killed its lease lives on for up to its ttl, so this must be 
 """
 _FIRST_PAUSE = timedelta(milliseconds=2)
 _LONGEST_PAUSE = timedelta(milliseconds=250)
+_SUSPICIOUS_SIZE = 10_000
+
+
+class _Delivery(NamedTuple):
+    """An event on its way."""
+
+    event: ArvoEvent
+    emitted: bool  # by a handler; else it came from outside, whatever its domain says
 
 
 class _CausalTree:
-    """An event, all that came of it, and what of that is still to be handled."""
+    """An event, all that came of it, and what of that is still on its way."""
 
     def __init__(self, root: ArvoEvent, answer_to: str | None) -> None:
-        self.queue: deque[ArvoEvent] = deque([root])
-        self.ids: set[str] = {root.id}
+        self.root = root
+        self.queue: deque[_Delivery] = deque()
         self.answer_to = answer_to
         self.answer: ArvoEvent | None = None
         self.failures: list[tuple[ArvoEvent, Exception]] = []
+        self._ids: set[str] = set()
+        self._subjects: set[str] = set()
+        self.add(root, emitted=False)
 
-    def add(self, event: ArvoEvent) -> None:
-        self.ids.add(event.id)
-        self.queue.append(event)
+    def add(self, event: ArvoEvent, *, emitted: bool) -> None:
+        self._ids.add(event.id)
+        if len(self._ids) % _SUSPICIOUS_SIZE == 0:
+            _logger.warning(
+                "event %s of type %s has led to %d events so far; is a workflow asking again at "
+                "every answer? The latest is of type %s, for %s",
+                self.root.id,
+                self.root.type,
+                len(self._ids),
+                event.type,
+                event.to,
+            )
+        self._subjects.add(event.subject)
+        self.queue.append(_Delivery(event, emitted))
+
+    def caused(self, event: ArvoEvent) -> bool:
+        # An id is unique for its source only, so the subject must be known as well.
+        return event.parentid in self._ids and event.subject in self._subjects
 
 
 class SimpleEventBroker:
@@ -62,8 +95,8 @@ class SimpleEventBroker:
     Args:
         handlers: Who listens; each `source` once.
         on_domained_event: Awaited for each event with a domain, within the tree. What it
-            publishes in return belongs to the tree when its `parentid` does. None: such events
-            are logged and dropped.
+            publishes in return belongs to the tree when its `parentid` does. None: such an event
+            is an `UnroutableError`.
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
             `resolve` raises it when no answer came.
         contention_timeout: How long an event waits for a workflow that somebody else holds.
@@ -71,6 +104,7 @@ class SimpleEventBroker:
 
     Raises:
         ConfigViolation: Two handlers have one source.
+        TypeError: `contention_timeout` is not a timedelta.
 
     Example:
         >>> class Ping(BaseModel):
@@ -97,6 +131,8 @@ class SimpleEventBroker:
         contention_timeout: timedelta = CONTENTION_TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not isinstance(contention_timeout, timedelta):
+            raise TypeError(f"contention_timeout must be a timedelta, got {contention_timeout!r}")
         self._handlers: dict[str, IArvoEventHandler] = {}
         for handler in handlers:
             if handler.source in self._handlers:
@@ -114,11 +150,15 @@ class SimpleEventBroker:
         """Handle an event and all that comes of it.
 
         An event caused by one of a tree being worked off joins that tree and returns at once.
+        An answer for somebody who is no handler is an `UnroutableError`: to get it, `resolve`.
         """
         await self._publish(event, self._trees)
 
     async def resolve(self, event: ArvoEvent, *, answer_to: str | None = None) -> ArvoEvent | None:
         """Handle an event and all that comes of it, and return the answer.
+
+        Of two equal requests at once, each gets its answer only if what is asked outside gives
+        equal answers; ids that are derived from the question's id do.
 
         Args:
             event: The request.
@@ -147,8 +187,8 @@ class SimpleEventBroker:
     async def _publish(self, event: ArvoEvent, candidates: Sequence[_CausalTree]) -> None:
         """Let an event join the first tree that caused it, or become one of its own."""
         for tree in candidates:
-            if event.parentid in tree.ids:
-                tree.add(event)
+            if tree.caused(event):
+                tree.add(event, emitted=False)
                 return
         await self._work_off(_CausalTree(event, answer_to=None))
 
@@ -156,29 +196,35 @@ class SimpleEventBroker:
         self._trees.append(tree)
         try:
             while tree.queue:
-                await self._carry(tree.queue.popleft(), tree)
+                await self._carry(tree.queue[0], tree)
+                tree.queue.popleft()
+                # Handlers may never wait, and timers and signals must come through all the same.
+                await asyncio.sleep(0)
         finally:
             self._trees.remove(tree)
+            # Left only when this task was cancelled; others may have counted on these events.
+            for event, _ in tuple(tree.queue):
+                await self._fail(event, UndeliveredError(event), tree)
 
-    async def _carry(self, event: ArvoEvent, tree: _CausalTree) -> None:
+    async def _carry(self, delivery: _Delivery, tree: _CausalTree) -> None:
         """Bring one event where it wants to go."""
-        address = event.to or event.type
-        if address == tree.answer_to:
-            tree.answer = tree.answer or event
-            return
-        handler = self._handlers.get(address)
+        event = delivery.event
         try:
-            if handler is None:
-                raise UnroutableError(event)
-            outcomes = await self._execute(handler, event)
+            if delivery.emitted and event.domain is not None:
+                await self._send_outside(event, tree)
+            elif event is not tree.root and event.to == tree.answer_to is not None:
+                _keep_answer(event, tree)
+            else:
+                for outcome in await self._handle(event):
+                    tree.add(outcome, emitted=True)
         except Exception as error:
             await self._fail(event, error, tree)
-            return
-        tree.ids.update(outcome.id for outcome in outcomes)
-        tree.queue.extend(outcome for outcome in outcomes if outcome.domain is None)
-        for outcome in outcomes:
-            if outcome.domain is not None:
-                await self._send_outside(outcome, tree)
+
+    async def _handle(self, event: ArvoEvent) -> list[ArvoEvent]:
+        handler = self._handlers.get(event.to or event.type)
+        if handler is None:
+            raise UnroutableError(event)
+        return list(await self._execute(handler, event))
 
     async def _execute(self, handler: IArvoEventHandler, event: ArvoEvent) -> list[ArvoEvent]:
         """Run a handler; contention is no failure, so it is tried again for a while."""
@@ -195,22 +241,15 @@ class SimpleEventBroker:
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:
-            _logger.warning(
-                "event %s of type %s is for domain %s, but the broker has no on_domained_event",
-                event.id,
-                event.type,
-                event.domain,
-            )
-            return
+            raise UnroutableError(event)
 
         async def publish(reply: ArvoEvent) -> None:
-            # Equal requests cause equal events: what comes back belongs to the tree that asked.
-            await self._publish(reply, [tree, *self._trees])
+            # Equal requests cause equal events: what comes back belongs to the tree that asked,
+            # unless it comes so late that this one has ended.
+            asking = [tree] if tree in self._trees else []
+            await self._publish(reply, [*asking, *self._trees])
 
-        try:
-            await self._on_domained_event(event, publish)
-        except Exception as error:
-            await self._fail(event, error, tree)
+        await self._on_domained_event(event, publish)
 
     async def _fail(self, event: ArvoEvent, error: Exception, tree: _CausalTree) -> None:
         tree.failures.append((event, error))
@@ -222,3 +261,10 @@ class SimpleEventBroker:
             await self._on_error(event, error)
         except Exception:
             _logger.exception("on_error itself failed for event %s", event.id)
+
+
+def _keep_answer(event: ArvoEvent, tree: _CausalTree) -> None:
+    if tree.answer is None:
+        tree.answer = event
+    else:
+        _logger.info("event %s of type %s is a further answer", event.id, event.type)

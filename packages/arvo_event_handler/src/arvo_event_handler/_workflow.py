@@ -1,20 +1,21 @@
 """What the execution of stateful handlers needs to know of a workflow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, SubjectContent, VersionedArvoContract
 
 from ._domain import EmissionDomains
 from ._emission import Emission
+from ._errors import raise_violation
 from ._memory import Record
 from ._telemetry import ExecutionTrace
 
 
 # Not frozen, here and below, which would triple the cost of making one for every event.
 @dataclass(slots=True, kw_only=True)
-class StepInput:
+class WorkflowStep:
     """One event that a workflow must react to, already known to be new and addressed to it."""
 
     event: ArvoEvent
@@ -37,6 +38,11 @@ class StepInput:
     """Makes the outgoing events."""
     trace: ExecutionTrace
     """The execution's telemetry."""
+    consumed: dict[str, Any]
+    """The event as the record keeps it, taken before user code could change anything."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +80,37 @@ class Workflow(Protocol):
         """Where outputs go that name no domain."""
         ...
 
-    async def step(self, step: StepInput) -> StepOutcome:
-        """React to one event. Ordinary exceptions fail the workflow; violations escape."""
+    async def step(self, step: WorkflowStep) -> StepOutcome:
+        """React to one event.
+
+        Raises:
+            WorkflowFailure: User code raised an exception, which ends the workflow.
+            ViolationError: Anything else is wrong; nothing is stored or published.
+        """
         ...
+
+
+class WorkflowFailure(Exception):
+    """What user code raised; the workflow ends with it as data.
+
+    Attributes:
+        error: The exception.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(type(error)))
+        self.error = error
+
+
+async def user_code(running: Awaitable[_T]) -> _T:
+    """Await user code, and tell what it raises apart from what goes wrong around it.
+
+    Raises:
+        WorkflowFailure: It raised an ordinary exception.
+        ViolationError: It raised a violation, or a group of nothing else.
+    """
+    try:
+        return await running
+    except Exception as error:
+        raise_violation(error)
+        raise WorkflowFailure(error) from error

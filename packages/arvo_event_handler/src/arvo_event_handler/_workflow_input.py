@@ -1,6 +1,6 @@
 """Decides which contract describes an event sent to a workflow, and parses its data by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from arvo_core import (
@@ -15,7 +15,7 @@ from arvo_core import (
 )
 
 from ._errors import ConfigViolation, ContractViolation
-from ._event_data import parse_data
+from ._event_data import parse_data, version_named
 
 
 class WorkflowInput(NamedTuple):
@@ -27,33 +27,6 @@ class WorkflowInput(NamedTuple):
     """The parsed data."""
 
 
-def services_by_type(
-    contract: ArvoOrchestratorContract, services: Iterable[VersionedArvoContract[Any]]
-) -> dict[str, VersionedArvoContract[Any]]:
-    """Index services by the event type they accept.
-
-    Raises:
-        ConfigViolation: Two services share a URI or a type, or the workflow is its own service.
-    """
-    by_type: dict[str, VersionedArvoContract[Any]] = {}
-    uris: set[str] = set()
-    for service in services:
-        if service.uri == contract.uri:
-            raise ConfigViolation(f"{contract.type}: a workflow cannot be its own service")
-        if service.uri in uris:
-            raise ConfigViolation(
-                f"{contract.type}: service {service.uri!r} is listed twice; keep one version"
-            )
-        if service.type in by_type:
-            raise ConfigViolation(
-                f"{contract.type}: services {by_type[service.type].uri!r} and {service.uri!r} "
-                f"both accept {service.type!r}; a request could not be told apart"
-            )
-        uris.add(service.uri)
-        by_type[service.type] = service
-    return by_type
-
-
 def own_contract(
     event: ArvoEvent, content: SubjectContent, contract: ArvoOrchestratorContract
 ) -> VersionedArvoContract[Any]:
@@ -63,7 +36,7 @@ def own_contract(
         ConfigViolation: The contract has no such version.
     """
     try:
-        return contract.version(content.orchestrator.version)
+        return version_named(contract, content.orchestrator.version)
     except UnknownVersionError as error:
         raise ConfigViolation(
             f"event {event.id!r} of type {event.type!r}: its subject asks for a version the "

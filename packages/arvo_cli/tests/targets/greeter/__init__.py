@@ -58,6 +58,10 @@ async def greet_v1(call: HandlerInput[Greet]) -> list[Emit]:
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
             signal.raise_signal(signal.SIGINT)
+            await asyncio.Event().wait()
+        case "busy":
+            while True:  # and never gives way to the event loop
+                signal.raise_signal(signal.SIGINT)
         case _:
             pass
     return [answer]
@@ -69,6 +73,10 @@ def create_handlers(memory: IMachineMemory) -> list[IArvoEventHandler]:
 
 def fails(memory: IMachineMemory) -> list[IArvoEventHandler]:
     raise RuntimeError("no database\nanywhere")
+
+
+def takes_nothing() -> list[IArvoEventHandler]:
+    return []
 
 
 async def is_async(memory: IMachineMemory) -> list[IArvoEventHandler]:

@@ -5,8 +5,12 @@ from collections.abc import Coroutine
 from functools import cache
 
 from arvo_core import ArvoOrchestrationSubject
-from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
-from arvo_event_handler._memory import IMachineMemory, Record
+from arvo_event_handler import (
+    IMachineMemory,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
 
 from ._refusal import refuses, wins
 

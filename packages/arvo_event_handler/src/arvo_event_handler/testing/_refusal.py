@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
-from arvo_event_handler._memory import IMachineMemory, Record
+from arvo_event_handler import (
+    IMachineMemory,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
-from arvo_event_handler._errors import TransactionViolationCause
-from arvo_event_handler._memory import IMachineMemory
+from arvo_event_handler import IMachineMemory, TransactionViolationCause
 
 from ._refusal import refuses, wins
 

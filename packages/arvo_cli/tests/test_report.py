@@ -1,0 +1,49 @@
+"""The summary of a run."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from arvo_cli._report import Report
+
+
+def shown(report: Report) -> list[str]:
+    console = Console(file=StringIO(), width=80)
+    with console.capture() as capture:
+        console.print(report)
+    return capture.get().splitlines()
+
+
+@pytest.fixture
+def report() -> Report:
+    report = Report()
+    for type in ("evt.a.b", "evt.a.b", "evt.c.d"):
+        report.add_result(type, latency=0.25, repeated=type == "evt.c.d")
+    report.rejected = 2
+    return report
+
+
+def test_what_became_of_every_line(report: Report) -> None:
+    assert shown(report) == [
+        "final event           count",
+        "───────────────────────────",
+        "evt.a.b                   2",
+        "evt.c.d                   1",
+        "(rejected, not run)       2",
+        "",
+        "3 results + 2 rejected + 0 failed = 5 lines read",
+        "1 of the results answers an event seen on an earlier line",
+        "latency p50 250 ms, p95 250 ms",
+    ]
+
+
+def test_the_rate_is_told_when_a_run_was_long_enough_to_have_one(report: Report) -> None:
+    report.elapsed = 0.9
+    assert "per second" not in shown(report)[-1]
+    report.elapsed = 1.5
+    assert shown(report)[-1].endswith("; 2 results per second in 1.5 s")
+
+
+def test_nothing_read_has_no_table() -> None:
+    assert shown(Report()) == ["0 results + 0 rejected + 0 failed = 0 lines read"]
