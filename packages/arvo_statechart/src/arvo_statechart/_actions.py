@@ -1,0 +1,144 @@
+"""The actions that a machine itself understands."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypeAlias, TypedDict
+
+from ._call import Call, Computed, Params
+from ._event import Event
+
+
+class ActionConfig(TypedDict):
+    """An action by name, with parameters."""
+
+    type: str
+    """The name of the action."""
+    params: NotRequired[Params]
+    """What the action finds in `call.params`."""
+
+
+class BuiltInAction:
+    """What `assign`, `emit`, `raise_`, `log` and `enqueue_actions` return.
+
+    Use it wherever an action is expected, and as an implementation of a named action.
+    """
+
+    __slots__ = ()
+
+
+Action: TypeAlias = str | ActionConfig | Callable[[Call], object] | BuiltInAction
+"""An action: its name, its name with parameters, a function, or a built-in one."""
+
+Update: TypeAlias = Callable[[Call], Mapping[str, Any]]
+"""A function that returns the keys of the context that change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign(BuiltInAction):
+    """Changes the context."""
+
+    update: Update | Mapping[str, Computed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emit(BuiltInAction):
+    """Hands an event to the host."""
+
+    event: Event | Callable[[Call], Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raise(BuiltInAction):
+    """Puts an event into the internal queue."""
+
+    event: Event | Callable[[Call], Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log(BuiltInAction):
+    """Writes a message."""
+
+    message: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueActions(BuiltInAction):
+    """Runs the actions that a function decides on."""
+
+    choose: Callable[[Call], Iterable[Action] | None]
+
+
+def assign(update: Update | Mapping[str, Computed]) -> BuiltInAction:
+    """Change the context: the only way to do so.
+
+    The context given to functions is never changed in place; each assign makes a new one. A
+    machine that assigned has changed, even if the values are equal: `always` is tried again.
+
+    Args:
+        update: A function that returns the keys to change, or those keys with their new values.
+            A value that is a function is called for its value.
+
+    Example:
+        >>> count = assign({"count": lambda call: call.context["count"] + 1, "last": "PAY"})
+        >>> machine = Machine({"context": {"count": 0}, "on": {"PAY": {"actions": count}}})
+        >>> snapshot, _ = machine.initial_transition()
+        >>> snapshot, _ = machine.transition(snapshot, {"type": "PAY"})
+        >>> snapshot.context
+        {'count': 1, 'last': 'PAY'}
+    """
+    return Assign(update=update)
+
+
+def emit(event: Event | Callable[[Call], Event]) -> BuiltInAction:
+    """Hand an event to the host, once the whole step has succeeded.
+
+    Args:
+        event: The event, or a function that returns it.
+    """
+    return Emit(event=event)
+
+
+def raise_(event: Event | Callable[[Call], Event]) -> BuiltInAction:
+    """Send the machine an event of its own, processed within the same step.
+
+    It waits behind those raised before it and behind `always` transitions.
+
+    Args:
+        event: The event, or a function that returns it.
+    """
+    return Raise(event=event)
+
+
+def log(message: Computed) -> BuiltInAction:
+    """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
+
+    Args:
+        message: What to write, or a function that returns it. A function is called in its place
+            among the actions.
+    """
+    return Log(message=message)
+
+
+def enqueue_actions(choose: Callable[[Call], Iterable[Action] | None]) -> BuiltInAction:
+    """Run the actions that a function decides on, in the place of this one.
+
+    The function is finished before the first of its actions runs, so all it asks is answered
+    with the context as it was before them.
+
+    Args:
+        choose: Returns the actions, or yields them one after another. None means none.
+
+    Example:
+        >>> def react(call: Call) -> Iterable[Action]:
+        ...     yield assign({"seen": True})
+        ...     if call.check("is_large"):
+        ...         yield emit({"type": "alarm"})
+        >>> machine = Machine(
+        ...     {"context": {}, "on": {"PAY": {"actions": enqueue_actions(react)}}},
+        ...     guards={"is_large": lambda call: call.event["total"] > 10},
+        ... )
+        >>> snapshot = machine.start().snapshot
+        >>> machine.run(snapshot, {"type": "PAY", "total": 11}).emitted
+        ({'type': 'alarm'},)
+    """
+    return EnqueueActions(choose=choose)

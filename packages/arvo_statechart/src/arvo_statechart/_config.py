@@ -1,0 +1,83 @@
+"""The definition of a machine, as a typed dict: what XState takes, without actors and delays."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from ._actions import Action
+from ._call import Call, Computed, Context, Guard
+
+
+class TransitionConfig(TypedDict, total=False):
+    """What to do about an event."""
+
+    target: str | Sequence[str]
+    """Where to go: `sibling.child`, `.child` of this state, or `#id` of any state.
+
+    Several targets lie in different regions of one parallel state. Without one, the machine stays
+    where it is and only the actions run.
+    """
+    guard: Guard
+    """Must pass; otherwise the next transition of the list is tried."""
+    actions: Action | Sequence[Action]
+    """What to do between leaving the old states and entering the new ones."""
+    reenter: bool
+    """Whether to leave and enter this state, too, when the target is itself or below it."""
+    description: str
+    """Words for readers."""
+
+
+Transitions: TypeAlias = str | TransitionConfig | Sequence[str | TransitionConfig]
+"""A target, a transition, or a list of them to try in order."""
+
+
+class InitialConfig(TypedDict, total=False):
+    """The initial child, with actions."""
+
+    target: str
+    """The key of a direct child."""
+    actions: Action | Sequence[Action]
+    """What to do when the child is entered by default, after the entry actions of its parent."""
+
+
+class StateConfig(TypedDict, total=False):
+    """One state."""
+
+    id: str
+    """A name unique in the machine. Default: the machine's id and the keys, joined by dots."""
+    type: Literal["atomic", "compound", "parallel", "final", "history"]
+    """Default: compound if it has `states`, history if it has `history`, else atomic."""
+    initial: str | InitialConfig
+    """The child entered by default; a compound state needs one."""
+    states: "Mapping[str, StateConfig]"
+    """The children by key."""
+    on: Mapping[str, Transitions]
+    """Transitions by event type. `*` takes any event, `order.*` takes `order` and `order.paid`."""
+    always: Transitions
+    """Transitions taken as soon as their guard passes, without an event."""
+    onDone: Transitions
+    """Transitions taken when a final child, or every region, is reached."""
+    entry: Action | Sequence[Action]
+    """What to do on entering."""
+    exit: Action | Sequence[Action]
+    """What to do on leaving."""
+    tags: str | Sequence[str]
+    """Words by which a host recognises kinds of states."""
+    meta: Any
+    """Anything a host wants to know about the state."""
+    output: Computed
+    """Of a final state: what its parent's `onDone` finds in `event["output"]`; or a function."""
+    description: str
+    """Words for readers."""
+    history: Literal["shallow", "deep"] | bool
+    """Which states a history state remembers: children (also True) or all below the parent."""
+    target: str | Sequence[str]
+    """Of a history state: where it leads while it remembers nothing. Default: the initial child."""
+
+
+class MachineConfig(StateConfig, total=False):
+    """A whole machine: its root state and what belongs to it alone."""
+
+    context: Context | Callable[[Call], Context]
+    """The first context, or a function that makes it, from `call.input`. Default: empty."""
+    version: str
+    """Kept as `machine.version`."""

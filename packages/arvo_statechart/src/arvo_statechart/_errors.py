@@ -1,0 +1,110 @@
+"""Every exception of arvo_statechart.
+
+* StatechartError
+  x MachineDefinitionError      a machine whose definition is wrong; also a `ValueError`
+  x InvalidEventError           something that is not an event was sent; also a `ValueError`
+  x InvalidSnapshotError        a stored snapshot that does not fit the machine; also a `ValueError`
+  x InvalidResultError          a function returned what its place cannot use; also a `TypeError`
+  x GuardError                  a guard failed while an event was looking for its transition
+  x MicrostepLimitError         a step that does not come to rest
+"""
+
+from dataclasses import dataclass
+
+# Each class takes its message alone when it is unpickled; its other attributes are restored after.
+
+
+class StatechartError(Exception):
+    """The root of every exception that this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionProblem:
+    """One thing that is wrong, or doubtful, in the definition of a machine."""
+
+    path: tuple[str | int, ...]
+    """Keys and list positions from the root of the config; empty for the root itself."""
+    message: str
+    """What is wrong and how to put it right."""
+
+    @property
+    def location(self) -> str:
+        """The path as text, as in `states.open.on['order.paid'][0].target`."""
+        return location_of(self.path)
+
+
+def location_of(path: tuple[str | int, ...]) -> str:
+    """Return a path in a config as text."""
+    return "".join(map(_path_step, path)).removeprefix(".") or "(root)"
+
+
+def _path_step(part: str | int) -> str:
+    if isinstance(part, str) and part.replace("-", "_").isidentifier():
+        return f".{part}"
+    return f"[{part!r}]"
+
+
+class MachineDefinitionError(StatechartError, ValueError):
+    """A machine cannot be built, or an action made up at run time is not one.
+
+    Attributes:
+        problems: Everything that was found wrong, with its place in the config.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[DefinitionProblem, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class InvalidEventError(StatechartError, ValueError):
+    """An event is not a mapping with a `type` that is a text."""
+
+
+class InvalidSnapshotError(StatechartError, ValueError):
+    """A snapshot is not one of this machine.
+
+    Raised when a stored snapshot names a state that the machine does not have or is not a
+    snapshot at all, and when a machine is handed the snapshot of another one.
+    """
+
+
+class InvalidResultError(StatechartError, TypeError):
+    """A function of the user returned something that its place in the machine cannot use.
+
+    For example an `assign` that returned a number instead of a mapping.
+    """
+
+
+class GuardError(StatechartError):
+    """A guard failed while an event was looking for its transition.
+
+    The exception of the guard is the `__cause__`, and its text ends the message. Guards of
+    `always` and of `enqueue_actions` are not wrapped: their exception arrives as it is.
+
+    Attributes:
+        guard: The name of the guard, of its function, or of the combinator.
+        event_type: The type of the event.
+        state: The id of the state that owns the transition.
+    """
+
+    def __init__(
+        self, message: str, *, guard: str = "", event_type: str = "", state: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.guard = guard
+        self.event_type = event_type
+        self.state = state
+
+
+class MicrostepLimitError(StatechartError):
+    """One event led to more microsteps than the machine allows.
+
+    Mostly an `always` transition that stays enabled, or events that raise each other for ever.
+
+    Attributes:
+        limit: The number of microsteps that the machine allows for one event.
+    """
+
+    def __init__(self, message: str, *, limit: int = 0) -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -1,0 +1,40 @@
+"""Events: what makes a machine move."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from ._errors import InvalidEventError
+
+Event: TypeAlias = Mapping[str, Any]
+"""A mapping with a `type`, and whatever else the event carries."""
+
+INIT = "xstate.init"
+STOP = "xstate.stop"
+ACTOR_ERROR = "xstate.error.actor"
+
+
+def type_of(event: Event) -> str:
+    """Return the type of an event.
+
+    Raises:
+        InvalidEventError: If it is not a mapping with a `type` that is a text.
+    """
+    try:
+        event_type = event["type"]
+    except (KeyError, TypeError, IndexError):
+        event_type = None
+    if isinstance(event_type, str):
+        return event_type
+    raise InvalidEventError(
+        f"an event is a mapping with a text as its 'type', like {{'type': 'PAY'}}, got {event!r}"
+    )
+
+
+def init_event(start_input: object) -> Event:
+    """Return the event of the step that starts a machine."""
+    return {"type": INIT, "input": start_input}
+
+
+def done_event_type(state_id: str) -> str:
+    """Return the type of the event that says that a state has reached its end."""
+    return f"xstate.done.state.{state_id}"

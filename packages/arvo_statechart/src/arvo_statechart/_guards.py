@@ -1,0 +1,94 @@
+"""Guards made of other guards, and the one that asks where the machine is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ._call import BuiltInGuard, Guard
+from ._state_value import PartialStateValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class All(BuiltInGuard):
+    """Passes if every guard does."""
+
+    guards: tuple[Guard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf(BuiltInGuard):
+    """Passes if one guard does."""
+
+    guards: tuple[Guard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not(BuiltInGuard):
+    """Passes if the guard does not."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateIn(BuiltInGuard):
+    """Passes if the state is active."""
+
+    value: PartialStateValue
+
+
+def and_(guards: Sequence[Guard]) -> BuiltInGuard:
+    """Pass if all guards pass. Asks them in order and stops at the first that does not.
+
+    Args:
+        guards: Names, functions or other guards. An empty list passes.
+
+    Example:
+        >>> paid_in_full = and_(["is_paid", not_("is_disputed")])
+    """
+    return All(guards=tuple(guards))
+
+
+def or_(guards: Sequence[Guard]) -> BuiltInGuard:
+    """Pass if any guard passes. Asks them in order and stops at the first that does.
+
+    Args:
+        guards: Names, functions or other guards. An empty list does not pass.
+    """
+    return AnyOf(guards=tuple(guards))
+
+
+def not_(guard: Guard) -> BuiltInGuard:
+    """Pass if the guard does not.
+
+    Args:
+        guard: A name, a function or another guard.
+    """
+    return Not(guard=guard)
+
+
+def state_in(value: PartialStateValue) -> BuiltInGuard:
+    """Pass if a state is active.
+
+    Inside `enqueue_actions` it sees the states from before the current microstep.
+
+    Args:
+        value: `"#id"` for the state of that id; else a path like `"open.waiting"` or a part of
+            the state value like `{"open": "waiting"}`.
+
+    Example:
+        >>> stock = {"initial": "asked", "states": {"asked": {"on": {"HOLD": "held"}}, "held": {}}}
+        >>> money = {"on": {"PAY": {"guard": state_in("stock.held"), "actions": log("paid")}}}
+        >>> order = Machine({"type": "parallel", "states": {"stock": stock, "money": money}})
+        >>> snapshot = order.start().snapshot
+        >>> snapshot.can({"type": "PAY"})
+        False
+        >>> order.run(snapshot, {"type": "HOLD"}).snapshot.can({"type": "PAY"})
+        True
+    """
+    return StateIn(value=value if isinstance(value, str) else _frozen(value))
+
+
+def _frozen(value: Mapping[str, PartialStateValue]) -> Mapping[str, PartialStateValue]:
+    """Copy it, so that a later change of the config does not change the machine."""
+    return {
+        key: below if isinstance(below, str) else _frozen(below) for key, below in value.items()
+    }

@@ -1,0 +1,53 @@
+"""What to call guards and actions in messages and diagrams."""
+
+from collections.abc import Mapping
+
+from ._actions import Assign, Emit, EnqueueActions, Log, Raise
+from ._guards import All, AnyOf, Not, StateIn
+
+
+def guard_label(guard: object) -> str:
+    """Return the name of a guard, or how it is made of others: `and(paid, not(disputed))`."""
+    match guard:
+        case All(guards=guards):
+            return f"and({', '.join(map(guard_label, guards))})"
+        case AnyOf(guards=guards):
+            return f"or({', '.join(map(guard_label, guards))})"
+        case Not(guard=negated):
+            return f"not({guard_label(negated)})"
+        case StateIn(value=value):
+            return f"in({value})"
+        case _:
+            return _name(guard)
+
+
+def action_label(action: object) -> str:
+    """Return the name of an action, or what a built-in one does: `emit(order.paid)`."""
+    match action:
+        case Assign(update=Mapping() as update):
+            return f"assign({', '.join(update)})"
+        case Assign(update=update):
+            return f"assign({_name(update)})"
+        case Emit(event=event):
+            return f"emit({_event_label(event)})"
+        case Raise(event=event):
+            return f"raise({_event_label(event)})"
+        case Log():
+            return "log"
+        case EnqueueActions(choose=choose):
+            return _name(choose)
+        case _:
+            return _name(action)
+
+
+def _event_label(event: object) -> str:
+    return str(event.get("type")) if isinstance(event, Mapping) else _name(event)
+
+
+def _name(value: object) -> str:
+    """Return the name that a config gives, or that of a function."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return str(value.get("type"))
+    return str(getattr(value, "__name__", type(value).__name__))

@@ -1,0 +1,232 @@
+"""Machines: what users define once and run as often as they like."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._call import Context
+from ._chart import Chart
+from ._compiler import compile_chart
+from ._completion import is_final
+from ._config import MachineConfig
+from ._configuration import configuration_of
+from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
+from ._errors import DefinitionProblem, InvalidSnapshotError
+from ._event import Event, type_of
+from ._implementations import ActionImplementation, GuardImplementation
+from ._macrostep import begin, failed, proceed
+from ._persistence import persist, restore
+from ._problems import Problems
+from ._restoration import configuration_of_value
+from ._run_result import RunResult
+from ._snapshot import Snapshot, new_snapshot
+from ._state_value import StateValue
+
+
+class Machine:
+    """A statechart that behaves like one of XState 5, for events that arrive one at a time.
+
+    It is immutable, holds no state of its own, and may be shared between threads. Where it is,
+    is a `Snapshot`; each step returns the next one.
+
+    There are two ways to run it. `initial_transition` and `transition` are pure: they call guards
+    and assigns only and return everything else as effects. `start` and `run` are for hosts:
+    they also perform the actions, and turn what fails into a snapshot with status error.
+
+    TypeScript: `createMachine`, or `setup({...}).createMachine`.
+
+    Args:
+        config: The definition, as XState takes it. Leave it as it is afterwards.
+        actions: What the names of actions stand for: functions, or what `assign`, `emit`,
+            `raise_`, `log` and `enqueue_actions` return.
+        guards: What the names of guards stand for: functions, or combinations of guards.
+        max_microsteps: How many microsteps one event may lead to before it fails; at least 1.
+
+    Raises:
+        MachineDefinitionError: If the definition is wrong. Its `problems` say what and where.
+
+    Example:
+        >>> light = Machine(
+        ...     {
+        ...         "id": "light",
+        ...         "initial": "off",
+        ...         "states": {"off": {"on": {"TOGGLE": "on"}}, "on": {"on": {"TOGGLE": "off"}}},
+        ...     }
+        ... )
+        >>> snapshot = light.start().snapshot
+        >>> snapshot.value
+        'off'
+        >>> light.run(snapshot, {"type": "TOGGLE"}).snapshot.value
+        'on'
+
+    Attributes:
+        id: The id of the root, `(machine)` if the config gives none.
+        version: What the config says, or None.
+        warnings: What is allowed but probably not meant, with its place in the config.
+    """
+
+    def __init__(
+        self,
+        config: MachineConfig,
+        *,
+        actions: Mapping[str, ActionImplementation] | None = None,
+        guards: Mapping[str, GuardImplementation] | None = None,
+        max_microsteps: int = 10_000,
+    ) -> None:
+        problems = Problems()
+        self.chart: Chart = compile_chart(
+            config,
+            actions=actions or {},
+            guards=guards or {},
+            max_microsteps=max_microsteps,
+            problems=problems,
+        )
+        self.id: str = self.chart.root.id
+        self.version: str | None = config.get("version")
+        self.warnings: tuple[DefinitionProblem, ...] = tuple(problems.warnings)
+
+    def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
+        """Return the first snapshot, and what is to be done about it. Performs nothing.
+
+        Args:
+            input: What the context may be made from, as `call.input`.
+
+        Raises:
+            InvalidResultError: If a function returned something unusable.
+            MachineDefinitionError: If `enqueue_actions` asked for something that is no action.
+            MicrostepLimitError: If the machine does not come to rest.
+            Exception: Whatever a guard, an assign or another function of the machine raises.
+        """
+        host = RecordingHost()
+        snapshot = begin(self.chart, input, host)
+        return snapshot, tuple(host.effects)
+
+    def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
+        """Return the next snapshot, and what is to be done about it. Performs nothing.
+
+        The status does not matter: a host that wants a machine to stop at its end asks it first.
+
+        Args:
+            snapshot: Where the machine is.
+            event: What happened.
+
+        Raises:
+            GuardError: If a guard failed while the event was looking for its transition.
+            InvalidEventError: If it is not an event.
+            InvalidResultError: If a function returned something unusable.
+            InvalidSnapshotError: If it is the snapshot of another machine.
+            MachineDefinitionError: If `enqueue_actions` asked for something that is no action.
+            MicrostepLimitError: If the machine does not come to rest.
+            Exception: Whatever another guard, an assign or another function raises.
+        """
+        self._check_own(snapshot)
+        host = RecordingHost()
+        after = proceed(snapshot, event, type_of(event), host)
+        return after, tuple(host.effects)
+
+    def start(
+        self, input: Any = None, *, log: Callable[[object], None] = write_to_logger
+    ) -> RunResult:
+        """Enter the initial states and perform the actions.
+
+        They are performed after the machine has come to rest. If one of them fails, those after
+        it are dropped, and so are all emitted events; the snapshot stays, with status error. If
+        a guard or an assign fails, the machine is nowhere: its snapshot has no value.
+
+        Args:
+            input: What the context may be made from, as `call.input`.
+            log: Takes the messages of `log` actions. Default: the logger `arvo_statechart`, at
+                level INFO.
+        """
+        host = RecordingHost()
+        try:
+            snapshot = begin(self.chart, input, host)
+        except Exception as error:
+            nowhere = configuration_of(self.chart, ())
+            return RunResult(snapshot=failed(new_snapshot(nowhere, "active", {}, ()), error))
+        try:
+            return RunResult(snapshot=snapshot, emitted=tuple(performed(host.effects, log)))
+        except Exception as error:
+            return RunResult(snapshot=failed(snapshot, error))
+
+    def run(
+        self,
+        snapshot: Snapshot,
+        event: Event,
+        *,
+        log: Callable[[object], None] = write_to_logger,
+    ) -> RunResult:
+        """Take an event and perform the actions, each in its place.
+
+        If anything fails, the machine stays where it was, with status error, and nothing is
+        emitted; actions that ran before the failure did run. A machine that is not active
+        ignores the event.
+
+        Args:
+            snapshot: Where the machine is.
+            event: What happened.
+            log: Takes the messages of `log` actions. Default: the logger `arvo_statechart`, at
+                level INFO.
+
+        Raises:
+            InvalidEventError: If it is not an event.
+            InvalidSnapshotError: If it is the snapshot of another machine.
+        """
+        self._check_own(snapshot)
+        event_type = type_of(event)
+        if snapshot.status != "active":
+            return RunResult(snapshot=snapshot)
+        host = PerformingHost(log)
+        try:
+            after = proceed(snapshot, event, event_type, host)
+        except Exception as error:
+            return RunResult(snapshot=failed(snapshot, error))
+        return RunResult(snapshot=after, emitted=tuple(host.emitted))
+
+    def persist(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return a snapshot as the JSON object that XState stores.
+
+        An exception in it becomes its class name and message. The context, the output and any
+        other error are those of the snapshot, not copies, and are not checked to be JSON.
+
+        Raises:
+            InvalidSnapshotError: If it is the snapshot of another machine.
+        """
+        self._check_own(snapshot)
+        return persist(snapshot)
+
+    def restore(self, persisted: Mapping[str, Any]) -> Snapshot:
+        """Return the snapshot that was stored, here or by XState.
+
+        The order in which states were entered is not stored; the order of the keys in the value
+        takes its place. What the value leaves out is entered by default, without its actions.
+        History states and recorded states that the machine does not know are forgotten.
+
+        Args:
+            persisted: The stored snapshot. Its context becomes that of the snapshot.
+
+        Raises:
+            InvalidSnapshotError: If it is not a snapshot, or names an unknown state.
+        """
+        return restore(self.chart, persisted)
+
+    def resolve(self, value: StateValue, *, context: Context | None = None) -> Snapshot:
+        """Return the snapshot of a machine that is in some state, without running anything.
+
+        Args:
+            value: Where the machine is. What it leaves out is entered by default.
+            context: What the machine remembers. Default: nothing.
+
+        Raises:
+            InvalidSnapshotError: If it names an unknown state.
+        """
+        configuration = configuration_of_value(self.chart, value)
+        done = is_final(self.chart.root, configuration.mask)
+        return new_snapshot(configuration, "done" if done else "active", context or {}, ())
+
+    def _check_own(self, snapshot: Snapshot) -> None:
+        if snapshot.configuration.chart is not self.chart:
+            other = snapshot.configuration.chart.root.id
+            raise InvalidSnapshotError(
+                f"machine {self.id!r} got a snapshot of another machine, {other!r}: persist it "
+                "there and restore it here"
+            )

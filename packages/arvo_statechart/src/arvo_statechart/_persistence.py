@@ -1,0 +1,93 @@
+"""Snapshots as JSON objects, the same that XState stores."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from ._chart import Chart
+from ._configuration import Configuration
+from ._errors import InvalidSnapshotError
+from ._history import History
+from ._node import UNSET, StateNode, StateType
+from ._restoration import configuration_of_value
+from ._snapshot import Snapshot, Status, new_snapshot
+from ._state_value import copy_value
+
+_STATUSES: dict[str, Status] = {status: status for status in get_args(Status)}
+
+
+def persist(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as a JSON object; see `Machine.persist`."""
+    configuration = snapshot.configuration
+    persisted: dict[str, Any] = {"status": snapshot.status}
+    # A machine that failed while it started is nowhere.
+    if configuration.nodes:
+        persisted["value"] = copy_value(configuration.value)
+        persisted["context"] = snapshot.context
+    persisted["historyValue"] = {
+        keeper.id: [{"id": node.id} for node in recorded] for keeper, recorded in snapshot.history
+    }
+    # XState reads the keys of it, and fails without it.
+    persisted["children"] = {}
+    if snapshot.raw_output is not UNSET:
+        persisted["output"] = snapshot.raw_output
+    if snapshot.raw_error is not UNSET:
+        persisted["error"] = _storable(snapshot.raw_error)
+    return persisted
+
+
+def _storable(error: object) -> object:
+    if isinstance(error, BaseException):
+        return {"name": type(error).__name__, "message": str(error)}
+    return error
+
+
+def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
+    """Return the snapshot that was stored; see `Machine.restore`."""
+    if not isinstance(persisted, Mapping):
+        raise InvalidSnapshotError(f"a stored snapshot is a mapping, got {persisted!r}")
+    status = _STATUSES.get(str(persisted.get("status")))
+    if status is None:
+        raise InvalidSnapshotError(
+            f"status of a stored snapshot: expected one of {', '.join(_STATUSES)}, "
+            f"got {persisted.get('status')!r}"
+        )
+    context = persisted.get("context", {})
+    if not isinstance(context, dict):
+        raise InvalidSnapshotError(f"context of a stored snapshot: not a mapping: {context!r}")
+    if "value" in persisted:
+        configuration = configuration_of_value(chart, persisted["value"])
+    elif status == "error":
+        configuration = Configuration(chart, ())
+    else:
+        raise InvalidSnapshotError(f"a stored snapshot of status {status!r} has no 'value'")
+    return new_snapshot(
+        configuration,
+        status,
+        context,
+        _history(chart, persisted.get("historyValue")),
+        persisted.get("output", UNSET),
+        persisted.get("error", UNSET),
+    )
+
+
+def _history(chart: Chart, stored: object) -> History:
+    if not stored:
+        return ()
+    if not isinstance(stored, Mapping):
+        raise InvalidSnapshotError(f"historyValue of a stored snapshot: not a mapping: {stored!r}")
+    found: History = ()
+    for history_id, references in stored.items():
+        # The machine may have changed since: what it does not know any more is forgotten.
+        keeper = chart.by_id.get(history_id)
+        if keeper and keeper.type is StateType.HISTORY and isinstance(references, list):
+            nodes = tuple(_below(keeper.ancestors[0], references, chart))
+            found += ((keeper, nodes),) if nodes else ()
+    return found
+
+
+def _below(parent: StateNode, references: list[Any], chart: Chart) -> Iterator[StateNode]:
+    for reference in references:
+        node_id = reference.get("id") if isinstance(reference, Mapping) else None
+        node = chart.by_id.get(node_id) if isinstance(node_id, str) else None
+        if node is not None and node.bit & parent.descendants:
+            yield node

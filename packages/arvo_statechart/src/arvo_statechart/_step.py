@@ -1,0 +1,117 @@
+"""One event, from the first microstep to the moment the machine comes to rest."""
+
+from ._call import NO_PARAMS, Call, Context, Params, new_call
+from ._configuration import Configuration
+from ._effects import Host
+from ._errors import MicrostepLimitError
+from ._event import Event
+from ._history import History
+from ._node import Transition
+from ._plan import Plan, plan_of
+from ._snapshot import Snapshot, Status, new_snapshot
+
+
+class Step:
+    """One event, from the first microstep to the moment the machine comes to rest.
+
+    Actions read and change it. The configuration and the history change between microsteps, so
+    what an action sees of them is how they were before its microstep.
+    """
+
+    __slots__ = (
+        "assigned",
+        "configuration",
+        "context",
+        "event",
+        "history",
+        "host",
+        "microsteps",
+        "queue",
+        "raw_error",
+        "raw_output",
+        "status",
+    )
+
+    def __init__(self, snapshot: Snapshot, event: Event, host: Host) -> None:
+        self.configuration: Configuration = snapshot.configuration
+        self.status: Status = snapshot.status
+        self.context: Context = snapshot.context
+        self.history: History = snapshot.history
+        self.raw_output = snapshot.raw_output
+        self.raw_error = snapshot.raw_error
+        self.event = event
+        self.host = host
+        self.queue: list[Event] = []
+        self.assigned = False
+        self.microsteps = 0
+
+    def call(self, params: Params) -> Call:
+        """Return what to call a function with, about the event being processed."""
+        call = new_call(self.context, self.event, NO_PARAMS, self.configuration)
+        if params is NO_PARAMS:
+            return call
+        given = params(call) if callable(params) else params
+        return new_call(self.context, self.event, given, self.configuration)
+
+    def select(self, event_type: str) -> tuple[Transition, ...]:
+        """Return the transitions that the event being processed enables."""
+        selector = self.configuration.selector(event_type)
+        if selector.fixed is not None:
+            return selector.fixed
+        return selector.choose(self.call(NO_PARAMS))
+
+    def take(self, transitions: tuple[Transition, ...]) -> bool:
+        """Run one microstep and return whether it changed the machine.
+
+        Raises:
+            MicrostepLimitError: If there were as many microsteps as the machine allows.
+        """
+        chart = self.configuration.chart
+        if self.microsteps >= chart.max_microsteps:
+            raise MicrostepLimitError(
+                f"event {self.event['type']!r} led to more than {chart.max_microsteps} microsteps "
+                f"in machine {chart.root.id!r}: does an `always` transition stay enabled, or do "
+                "events raise each other for ever?",
+                limit=chart.max_microsteps,
+            )
+        return self.follow(plan_of(self.configuration, transitions, self.history))
+
+    def follow(self, plan: Plan) -> bool:
+        """Run one microstep as planned and return whether it changed the machine."""
+        self.microsteps += 1
+        self.assigned = False
+        for execute in plan.actions:
+            execute(self)
+        self.configuration = plan.configuration
+        self.history = plan.history
+        return plan.changes or self.assigned
+
+    def settle(self) -> None:
+        """Run microsteps until nothing is enabled without an outside event."""
+        look_for_eventless = True
+        while self.status == "active":
+            eventless = self.configuration.eventless
+            if look_for_eventless and eventless.chains:
+                enabled = eventless.choose(self.call(NO_PARAMS))
+                if enabled:
+                    # What changes nothing would stay enabled for ever.
+                    look_for_eventless = self.take(enabled)
+                    continue
+            if not self.queue:
+                return
+            self.event = self.queue.pop(0)
+            enabled = self.select(self.event["type"])
+            if enabled:
+                self.take(enabled)
+            look_for_eventless = True
+
+    def snapshot(self) -> Snapshot:
+        """Return where the machine is now."""
+        return new_snapshot(
+            self.configuration,
+            self.status,
+            self.context,
+            self.history,
+            self.raw_output,
+            self.raw_error,
+        )
