@@ -112,6 +112,7 @@ def test_dot(order: Machine) -> None:
         subgraph cluster_s1 {
             label="open"
             s1 [shape=point style=invis]
+            s1 -> {s2 s6} [style=invis]
             subgraph cluster_s2 {
                 label="stock"
                 style="rounded,dashed"
@@ -122,18 +123,20 @@ def test_dot(order: Machine) -> None:
                 s5 [label="H*" shape=circle]
             }
             s6 [label="payment"]
+            s1_end [shape=point style=invis]
+            {s3 s4 s6} -> s1_end [style=invis weight=0]
         }
         s7 [label="paused"]
         s8 [label="closed" peripheries=2]
     }
-    s1 -> s8 [label="CANCEL [not(late)]" ltail=cluster_s1]
-    s1 -> s8 [label="done" ltail=cluster_s1]
-    s3 -> s4 [label="HELD"]
-    s3 -> s7 [label="PAUSE"]
-    s5 -> s4 [label="default"]
-    s6 -> s6 [label="RETRY (reenter)"]
-    s7 -> s5 [label="GO"]
-    s7 -> s8 [label="always [is_large] / book"]
+    s1_end -> s8 [label=" CANCEL \\n [not(late)] " ltail=cluster_s1]
+    s1_end -> s8 [label=" done " ltail=cluster_s1]
+    s3 -> s4 [label=" HELD "]
+    s3 -> s7 [label=" PAUSE "]
+    s5 -> s4 [label=" default "]
+    s6 -> s6 [label=" RETRY \\n (reenter) "]
+    s7 -> s5 [label=" GO "]
+    s7 -> s8 [label=" always \\n [is_large] \\n / book "]
 }"""
     )
 
@@ -153,9 +156,9 @@ def test_arrows_from_a_state_into_itself_have_no_border_to_end_at() -> None:
     )
     ways = to_dot(machine).split("    }\n")[-1].splitlines()
     assert ways == [
-        '    s1 -> s2 [label="IN"]',
-        '    s1 -> s1 [label="AGAIN"]',
-        '    s2 -> s1 [label="OUT"]',
+        '    s1 -> s2 [label=" IN "]',
+        '    s1 -> s1 [label=" AGAIN "]',
+        '    s2 -> s1 [label=" OUT "]',
         "}",
     ]
 
@@ -196,7 +199,7 @@ def test_text_is_escaped() -> None:
     assert 'state "x#59;y" as s1' in mermaid
     assert "s1 --> s1 : #123;go#125;#58; #35;1 #60;2#62;" in mermaid
     assert 'digraph "a \\"b\\" \\\\ c" {' in dot
-    assert 's1 -> s1 [label="{go}: #1\\n<2>"]' in dot
+    assert 's1 -> s1 [label=" {go}: #1\\n<2> "]' in dot
 
 
 def test_a_machine_of_one_state() -> None:
@@ -205,4 +208,4 @@ def test_a_machine_of_one_state() -> None:
         '    state "m" as s0',
         "    s0 --> s0 : GO (reenter)",
     ]
-    assert 's0 [label="m"]\n    s0 -> s0 [label="GO (reenter)"]' in to_dot(machine)
+    assert 's0 [label="m"]\n    s0 -> s0 [label=" GO \\n (reenter) "]' in to_dot(machine)
