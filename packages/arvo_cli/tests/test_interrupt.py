@@ -102,7 +102,7 @@ class TestRealProcess:
         done = subprocess.run(
             [Path(sys.executable).parent / "arvo", "run", targets / "greeter", "--events", events,
              "--contract", "#/test/greet/1.0.0", "--concurrency", "1"],
-            capture_output=True, check=False,
+            capture_output=True, check=False, timeout=60,  # or a failure would last for ever
         )  # fmt: skip
         assert done.returncode == 130
         assert done.stderr.endswith(

@@ -89,6 +89,13 @@ def test_a_wrong_folder_is_one_clear_line(
     assert done.err.count("\n") == 1
 
 
+def test_a_broken_import_is_told_where_it_stands(arvo: Any, here: Path) -> None:
+    package("t_outer", "from . import inner")
+    Path("t_outer/inner.py").write_text("\nimport nosuchthing\n")
+    done = arvo("run", "t_outer", "--events", "none.jsonl")
+    assert f"No module named 'nosuchthing' ({here}/t_outer/inner.py, line 2)" in done.err
+
+
 def test_a_folder_without_package(arvo: Any, here: Path) -> None:
     Path("plain").mkdir()
     done = arvo("run", "plain", "--events", "none.jsonl")

@@ -1,6 +1,6 @@
 """Contracts of workflows."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, computed_field
@@ -76,7 +76,9 @@ class ByAlias(BaseModel):
 
 
 class Read(BaseModel):
-    parent: str | None = Field(default=None, validation_alias=AliasChoices("p", PARENT_SUBJECT))
+    parent: str | None = Field(
+        default=None, validation_alias=AliasChoices("parent", PARENT_SUBJECT)
+    )
 
 
 class Written(BaseModel):
@@ -86,10 +88,24 @@ class Written(BaseModel):
         return "x"
 
 
+class Tagged(BaseModel):
+    kind: Literal["tagged"]
+    parent: str | None = Field(default=None, alias=PARENT_SUBJECT)
+
+
+class Other(BaseModel):
+    kind: Literal["other"]
+
+
+Union = TypeAdapter(Annotated[Tagged | Other, Field(discriminator="kind")])
 Typed = TypedDict("Typed", {"item": str, PARENT_SUBJECT: str})  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("init", [ByAlias, Read, Written, Typed, TypeAdapter(Typed)], ids=str)
+@pytest.mark.parametrize(
+    "init",
+    [ByAlias, Read, Written, Typed, TypeAdapter(Typed), Union, TypeAdapter(Other | ByAlias)],
+    ids=str,
+)
 def test_init_may_not_redefine_the_parents_subject(init: Any) -> None:
     with pytest.raises(
         InvalidContractError, match=r"defines 'parentSubject\$\$'.*remove the field"
@@ -156,3 +172,40 @@ class TestInitPayload:
         schema = self.PAYLOAD.json_schema()
         assert schema["required"] == [PARENT_SUBJECT, "item"]
         assert list(schema["properties"]) == [PARENT_SUBJECT, "item", "note"]
+
+    def test_json_schema_has_it_in_each_branch_of_a_union(self) -> None:
+        class Forbidding(BaseModel):
+            model_config = ConfigDict(extra="forbid")
+
+            kind: Literal["a"]
+
+        class Nested(BaseModel):
+            model_config = ConfigDict(extra="forbid")
+
+            kind: Literal["b"]
+            inner: Forbidding
+
+        union: Any = Annotated[Forbidding | Nested, Field(discriminator="kind")]
+        schema = InitPayload[Any](TypeAdapter(union)).json_schema()
+        assert [list(branch["properties"]) for branch in schema["oneOf"]] == [
+            [PARENT_SUBJECT, "kind"], [PARENT_SUBJECT, "kind", "inner"]
+        ]  # fmt: skip
+        assert all(PARENT_SUBJECT in branch["required"] for branch in schema["oneOf"])
+        assert PARENT_SUBJECT not in schema.get("properties", {})
+        assert list(schema["$defs"]["Forbidding"]["properties"]) == ["kind"]
+
+    def test_json_schema_of_a_type_that_holds_itself_has_it(self) -> None:
+        class Node(BaseModel):
+            model_config = ConfigDict(extra="forbid")
+
+            next: "Node | None" = None
+
+        schema = InitPayload(Node).json_schema()
+        assert list(schema["properties"]) == [PARENT_SUBJECT, "next"]
+        assert list(schema["$defs"]["Node"]["properties"]) == ["next"]
+
+    def test_a_changed_model_is_refused(self) -> None:
+        order = Order(item="tea")
+        order.item = 7  # type: ignore[assignment]
+        with pytest.raises(InvalidDataError, match="item: Input should be a valid string"):
+            self.PAYLOAD.to_wire(order)

@@ -38,7 +38,7 @@ def context(
     )
 
 
-@pytest.mark.parametrize("nothing", [None, ""])
+@pytest.mark.parametrize("nothing", [None, "", ArvoDomain.LOCAL])
 def test_no_domain_stays_inside(nothing: str | None) -> None:
     everywhere = context(current="a", triggering="b", own="c", event="d")
     assert resolve_event_domain(nothing, context=everywhere) is None

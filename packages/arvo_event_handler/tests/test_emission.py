@@ -199,7 +199,7 @@ class TestIdsOfTheUser:
         assert parsed is not None
         assert parsed.value == "said-7"
 
-    @pytest.mark.parametrize("blank", ["", "  ", EventId.arvo_managed(" ")])
+    @pytest.mark.parametrize("blank", ["", "  ", "\ufeff", EventId.arvo_managed(" ")])
     async def test_a_blank_one_is_derived(self, blank: str | EventId) -> None:
         event = ask()
         [said] = await answer(Emit(SAID, Said(text="a"), id=blank), event)
@@ -246,6 +246,15 @@ class TestIdsOfTheUser:
         _, second = await flow_handler.execute(start())
         with pytest.raises(ConfigViolation, match=r"'request-0' is taken .* still awaited"):
             await flow_handler.execute(reserved(second))
+
+    async def test_one_whose_answer_has_come_is_free_again(self) -> None:
+        async def flow(call: AnyCall) -> Step[Any]:
+            return Step(services=[Emit(RESERVE, {"item": "a"}, id="request")])
+
+        flow_handler = order(flow)
+        [first] = await flow_handler.execute(start())
+        [second] = await flow_handler.execute(reserved(first))
+        assert second.id == "request"
 
 
 class TestAddresses:
@@ -390,6 +399,16 @@ class TestDomains:
         copies = await answer(Emit(SAID, Said(text="a")), domains=domains)
         assert [copy.domain for copy in copies] == ["audit", None]
 
+    @pytest.mark.parametrize("inside", [ArvoDomain.LOCAL, [ArvoDomain.LOCAL], [None]])
+    async def test_an_output_may_stay_inside_whatever_the_default_is(self, inside: Any) -> None:
+        domains = EmissionDomains(outputs=("outside",))
+        [said] = await answer(Emit(SAID, Said(text="a"), domain=inside), domains=domains)
+        assert said.domain is None
+
+    async def test_a_copy_may_stay_inside(self) -> None:
+        copies = await answer(Emit(SAID, Said(text="a"), domain=["audit", ArvoDomain.LOCAL]))
+        assert [copy.domain for copy in copies] == ["audit", None]
+
     async def test_a_request_stays_inside_by_default(self) -> None:
         event = start(domain="branch.north")
         [asked] = await request([Emit(RESERVE, Reserve(item="tea"))], event)
@@ -439,8 +458,12 @@ class TestRefusals:
         assert not caught.value.retryable
 
     async def test_a_type_the_contract_does_not_emit_names_the_contracts_searched(self) -> None:
-        with pytest.raises(ContractViolation, match=r"'evt\.talk\.sung'; searched: #/talk/1\.0\.0"):
-            await answer(Emit("evt.talk.sung", {"text": "la"}))
+        with pytest.raises(
+            ContractViolation, match=r"'evt\.talk\.sung'; searched: #/talk/1\.0\.0"
+        ) as caught:
+            await answer(Emit("evt.talk.sung", {"text": "la"}), ask(id="ask-1"))
+        assert "com.talk.ask cannot emit" in str(caught.value)
+        assert "'ask-1'" in str(caught.value)
 
     async def test_a_request_nobody_takes_names_the_contracts_searched(self) -> None:
         with pytest.raises(

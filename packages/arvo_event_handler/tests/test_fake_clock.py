@@ -3,6 +3,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from weakref import ref
 
 import pytest
 from typing_extensions import override
@@ -356,6 +357,23 @@ class TestPending:
         call.cancel()
         assert clock.pending == 0
         await asyncio.gather(*tasks)
+
+    def test_cancelled_calls_are_let_go_long_before_their_time(self, clock: FakeClock) -> None:
+        diaries: list[ref[Diary]] = []
+        for _ in range(1000):
+            diary = Diary(clock)
+            diaries.append(ref(diary))
+            clock.call_later(timedelta(days=1), diary.note("late")).cancel()
+        assert sum(diary() is not None for diary in diaries) < 100
+
+    def test_calls_that_wait_are_not_let_go(self, clock: FakeClock, diary: Diary) -> None:
+        for number in range(1000):
+            call = clock.call_later(SECOND, diary.note(str(number)))
+            if number % 2:
+                call.cancel()
+        assert clock.pending == 500
+        clock.advance(SECOND)
+        assert diary.entries == [(1.0, str(number)) for number in range(0, 1000, 2)]
 
 
 class TestSettle:

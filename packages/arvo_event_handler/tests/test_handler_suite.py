@@ -248,6 +248,24 @@ class TestRepeat:
         await HandlerSuite(make_handler=make_handler, cases=[case]).run()
         assert next(made) == 5
 
+    async def test_a_handler_that_cannot_be_made_fails_its_run_only(self) -> None:
+        ports = iter([OSError("the port is taken"), None])
+
+        def make_handler() -> ArvoEventHandler:
+            if (error := next(ports)) is not None:
+                raise error
+            return add()
+
+        report = await HandlerSuite(make_handler=make_handler, cases=[]).run_case(
+            self.case(Repeat(times=2, min_success=0.5))
+        )
+        assert report.passed
+        failure = report.runs[0].failure
+        assert failure is not None
+        assert str(failure) == (
+            "step 1:\n  the handler could not be made: OSError: the port is taken"
+        )
+
     @pytest.mark.parametrize("times", [0, -1])
     def test_no_runs_would_prove_nothing(self, times: int) -> None:
         with pytest.raises(ValueError, match=f"times must be at least 1, got {times}"):

@@ -131,11 +131,14 @@ async def test_a_lost_lease_is_seen_before_the_commit() -> None:
     assert slow.is_locked(), "the lease of the other one was given away"
 
 
-async def test_a_renewal_that_fails_is_tried_again() -> None:
+async def test_a_renewal_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     slow = Slow(before=fail("renew", ConnectionError("gone"), times=2))
     await slow.clock.run_for(TTL)
     assert slow.renewals == 3
     assert slow.is_locked()
+    assert [record.message for record in caplog.records] == [
+        f"could not renew the lease of {slow.event.subject}"
+    ] * 2
     [done] = await slow.finish()
     assert done.data == {"total": 1}
 

@@ -1,6 +1,7 @@
 """Transports deliver at least once; a workflow's state and completion happen once all the same."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -188,14 +189,28 @@ class TestOutputsThatArrived:
         await watched.note(event)
         assert await watched.kept(event) == []
 
-    async def test_while_one_of_a_step_is_answered_the_others_are_waited_for(self) -> None:
+    async def test_an_answer_lets_the_others_of_its_step_wait_for_as_long_again(self) -> None:
         watched = Watched()
         event = start("a", "b")
         first, second = await watched.execute(event)
+        for _ in range(20):
+            await watched.note(event)
         await watched.execute(reserved(first, price=0))
-        for _ in range(40):
+        for _ in range(31):
             await watched.note(event)
         assert await watched.kept(event) == [second.id]
+        await watched.note(event)
+        assert await watched.kept(event) == []
+
+    async def test_notifications_beside_answered_requests_leave_too(self) -> None:
+        watched = Watched()
+        event = start("a", "b")
+        request, _ = await watched.execute(event)
+        with SpanRecorder() as spans:
+            for _ in range(100):
+                request, _ = await watched.execute(reserved(request, price=2))
+        assert len(await watched.kept(event)) == 2 + 32
+        assert warnings(spans) == []
 
     async def test_the_end_never_leaves(self) -> None:
         watched = Watched()
@@ -216,13 +231,9 @@ class TestBounds:
         await watched.execute(reserved(answered, price=0))
         return waiting.id
 
-    @pytest.mark.parametrize(
-        ("policy", "window"), [(None, 64), (ExecutionPolicy(redelivery_window=3), 3)]
-    )
-    async def test_as_many_steps_as_the_window_are_kept_newest_last(
-        self, policy: ExecutionPolicy | None, window: int
-    ) -> None:
-        watched = Watched(policy=policy)
+    @pytest.mark.parametrize("window", [1, 3, 8])
+    async def test_as_many_steps_as_the_window_are_kept_newest_last(self, window: int) -> None:
+        watched = Watched(policy=ExecutionPolicy(redelivery_window=window))
         event = start()
         await watched.execute(event)
         steps = [await self.half_answered(watched, event) for _ in range(window + 5)]
@@ -279,6 +290,18 @@ class TestBounds:
         assert watched.runs == runs
         await watched.execute(first)
         assert watched.runs == runs + 1
+
+    @pytest.mark.parametrize("value", [3600, 0.5, "1h"])
+    def test_an_expiry_that_is_a_bare_number_is_refused(self, value: Any) -> None:
+        with pytest.raises(
+            TypeError, match=rf"^finished_expiry must be a timedelta, got {value!r}$"
+        ):
+            ExecutionPolicy(finished_expiry=value)
+
+    @pytest.mark.parametrize("value", [timedelta(0), timedelta(seconds=-1)])
+    def test_an_expiry_that_is_over_at_once_is_refused(self, value: timedelta) -> None:
+        with pytest.raises(ValueError, match=r"^finished_expiry must (not be negative|be longer)"):
+            ExecutionPolicy(finished_expiry=value)
 
     def test_a_window_of_none_would_lose_the_end(self) -> None:
         with pytest.raises(ValueError, match="at least 1, got 0"):

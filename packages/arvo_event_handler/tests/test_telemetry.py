@@ -1,5 +1,6 @@
 """Spans, metrics and trace context of executions, on the real OpenTelemetry SDK and without it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -108,6 +109,7 @@ class TestSpan:
             span.attributes["openinference.span.kind"],
         ) == kinds
         assert span.attributes["arvo.contract.uri"] == uri
+        assert span.attributes["arvo.contract.version"] == "1.0.0"
         assert span.attributes["to_process.0.cloudevents.event_id"] == event.id
         assert span.attributes["emittables.0.cloudevents.event_id"] == output.id
         assert "role" not in str(span.attributes)
@@ -253,6 +255,33 @@ class TestMetrics:
         assert metrics.find(name="arvo.executions", attributes=violation).value == 1
         duration = metrics.find(name="arvo.execution.duration", attributes=ok)
         assert (duration.count, duration.unit) == (2, "ms")
+
+    @pytest.mark.parametrize("stateful", [True, False])
+    async def test_an_exception_that_became_data_is_a_failure(self, stateful: bool) -> None:
+        async def fail(call: Any) -> Any:
+            raise LookupError("sold out")
+
+        handler: IArvoEventHandler = order(fail) if stateful else service(fail)
+        with MetricRecorder() as metrics:
+            await handler.execute(start() if stateful else request())
+        failure = {"arvo.source": handler.source, "arvo.outcome": "failure"}
+        assert metrics.find(name="arvo.executions", attributes=failure).value == 1
+
+    async def test_a_cancelled_execution_is_no_error(self) -> None:
+        reached = asyncio.Event()
+
+        async def hang(call: HandlerInput[Reserve]) -> None:
+            reached.set()
+            await asyncio.get_running_loop().create_future()
+
+        with MetricRecorder() as metrics:
+            task = asyncio.create_task(service(hang).execute(request()))
+            await reached.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        cancelled = {"arvo.source": RESERVE, "arvo.outcome": "cancelled"}
+        assert metrics.find(name="arvo.executions", attributes=cancelled).value == 1
 
     async def test_what_is_no_violation_counts_as_an_error(self) -> None:
         async def halt(call: HandlerInput[Reserve]) -> Emit:

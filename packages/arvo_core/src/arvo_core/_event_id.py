@@ -60,6 +60,11 @@ class EventId:
         """Carry `value`, trimmed, inside a unique id. A blank value gives a fresh UUID."""
         return cls(value=value, policy=EventIdPolicy.ARVO_MANAGED)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is left when trimmed, so that every use gives a fresh UUID."""
+        return not self.value.strip(_TRIMMED)
+
     def text(self) -> str:
         """Return the id to put on the wire; an Arvo-managed one is new at every call.
 

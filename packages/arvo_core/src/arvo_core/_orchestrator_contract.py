@@ -20,6 +20,10 @@ C = TypeVar("C")
 PARENT_SUBJECT = "parentSubject$$"
 """The member of an init event's data that names the workflow that asks; null at the root."""
 
+_PARENT_SCHEMA = {
+    "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
+    "description": "The subject of the workflow that asks; null at the root.",
+}
 _NAME = re.compile(r"[a-z0-9.]+")
 
 
@@ -89,7 +93,7 @@ class InitPayload(Payload[A]):
             parent = data.get(PARENT_SUBJECT)
         elif problems := _parent_problems({PARENT_SUBJECT: parent}):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
-        wire = self.dump(self.parse(data))
+        wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
             taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
@@ -98,15 +102,7 @@ class InitPayload(Payload[A]):
     @override
     def json_schema(self) -> dict[str, Any]:
         schema = super().json_schema()
-        parent = {
-            "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
-            "description": "The subject of the workflow that asks; null at the root.",
-        }
-        return {
-            **schema,
-            "properties": {PARENT_SUBJECT: parent, **schema.get("properties", {})},
-            "required": [PARENT_SUBJECT, *schema.get("required", [])],
-        }
+        return _with_parent(schema, schema.get("$defs", {}))
 
 
 class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
@@ -215,3 +211,21 @@ def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
     if parent is None or (isinstance(parent, str) and parent):
         return []
     return [FieldProblem(path=(PARENT_SUBJECT,), message="must be non-empty text or null")]
+
+
+def _with_parent(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the member to a JSON Schema, in each branch of a union, which may forbid it otherwise."""
+    if "$ref" in schema:
+        # A definition may be used elsewhere too, so the member goes into a copy.
+        found = definitions[schema["$ref"].removeprefix("#/$defs/")]
+        schema = {**{key: item for key, item in schema.items() if key != "$ref"}, **found}
+    for keyword in ("oneOf", "anyOf"):
+        if keyword in schema:
+            branches = [_with_parent(branch, definitions) for branch in schema[keyword]]
+            rest = {key: item for key, item in schema.items() if key != "discriminator"}
+            return {**rest, keyword: branches}
+    return {
+        **schema,
+        "properties": {PARENT_SUBJECT: _PARENT_SCHEMA, **schema.get("properties", {})},
+        "required": [PARENT_SUBJECT, *schema.get("required", [])],
+    }

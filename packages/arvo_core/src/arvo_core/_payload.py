@@ -1,16 +1,22 @@
 """One payload of a contract: parsing wire data into a Python type, and dumping it again."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from ._core_schema import (
+    class_members,
+    is_never_an_object,
+    keeps_containers,
+    member_names,
+    unreadable_names,
+)
 from ._errors import InvalidContractError, InvalidDataError, field_problems
 from ._json import json_problems
+from ._left_out import LeftOut
+from ._lost_numbers import has_null, put_back
 
 T = TypeVar("T")
 
@@ -24,40 +30,68 @@ class Payload(Generic[T]):
         kind: A pydantic model or a `TypeAdapter` that yields a JSON object.
 
     Raises:
-        InvalidContractError: pydantic cannot build a schema for `kind`.
+        InvalidContractError: pydantic cannot build a schema for `kind`; or no value of it is a
+            JSON object; or a member is written under a name that is not read.
     """
 
-    __slots__ = ("_adapter", "_serialize", "_validate", "kind", "name")
+    __slots__ = (
+        "_adapter",
+        "_keeps_containers",
+        "_left_out",
+        "_serialize",
+        "_validate",
+        "kind",
+        "name",
+    )
 
     def __init__(self, kind: type[T] | TypeAdapter[T]) -> None:
         try:
             self._adapter: TypeAdapter[T] = (
                 kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
             )
+            self._validate = self._adapter.validator.validate_python
+            self._serialize = self._adapter.serializer.to_python
+            schema = self._adapter.core_schema
         except Exception as error:
             raise InvalidContractError(
-                f"{kind!r} cannot describe a payload; use a pydantic model or a TypeAdapter"
+                f"{kind!r} cannot describe a payload; use a pydantic model or a TypeAdapter: "
+                f"{error}"
             ) from error
-        self._validate = self._adapter.validator.validate_python
-        self._serialize = self._adapter.serializer.to_python
         self.kind: type[T] | TypeAdapter[T] = kind
         """The model or adapter the payload was made of."""
         self.name: str = getattr(kind, "__name__", None) or str(kind)
         """How messages call the type."""
-
-    @property
-    def adapter(self) -> TypeAdapter[T]:
-        """What parses and dumps."""
-        return self._adapter
+        if is_never_an_object(schema):
+            raise InvalidContractError(
+                f"{self.name} is not written as a JSON object; put it into a model"
+            )
+        if lost := unreadable_names(schema):
+            raise InvalidContractError(
+                f"{self.name} writes members under names it does not read: {', '.join(lost)}; "
+                "give a field one alias for both"
+            )
+        self._left_out = LeftOut(class_members(schema))
+        self._keeps_containers = keeps_containers(schema)
 
     def parse(self, data: object) -> T:
-        """Parse wire data, or accept an instance of the type.
+        """Parse wire data, or accept an instance of the type as it is.
 
-        The data is JSON, so pydantic's JSON rules decide: a strict model takes a date as text.
+        Wire data is read as Python values first. What the type refuses then is read as JSON text,
+        where a strict model takes a date. The result holds none of the data's dicts and lists.
 
         Raises:
             InvalidDataError: The data does not match; `problems` has the path of each field.
         """
+        if self._keeps_containers and isinstance(data, Mapping):
+            try:
+                data = {name: _copied(item) for name, item in data.items()}
+            except RecursionError:
+                raise InvalidDataError(
+                    f"data does not match {self.name}: it is nested too deeply"
+                ) from None
+        return self._read(data)
+
+    def _read(self, data: object, where: str = "") -> T:
         try:
             return self._validate(data)  # type: ignore[no-any-return]
         except ValidationError as error:
@@ -71,43 +105,63 @@ class Payload(Generic[T]):
             except ValueError:
                 pass  # not JSON, so only the first reading has something to tell
         raise InvalidDataError(
-            f"data does not match {self.name}", problems=field_problems(failure)
+            f"data does not match {self.name}{where}", problems=field_problems(failure)
         ) from None
 
     def dump(self, value: T) -> dict[str, Any]:
-        """Write a parsed value as a JSON object.
+        """Write a parsed value as a JSON object, unchecked; `to_wire` checks.
 
         Aliases are used. A field that was not set and whose default is None is left out, at every
-        depth, because an absent optional member is absent on the wire; other defaults are written.
+        depth but in sets, because an absent optional member is absent on the wire. A dataclass
+        does not know what was set, so its None by default is left out too. Other defaults are
+        written. Computed fields are, too, unless their model forbids members it does not know.
 
         Raises:
             InvalidDataError: The value cannot be written as a JSON object.
         """
-        try:
-            dumped = self._serialize(value, mode="json", by_alias=True)
-        except ValueError as error:
-            raise InvalidDataError(f"{self.name} cannot be written as JSON: {error}") from error
+        dumped = self._write(value, "json", None)
         if not isinstance(dumped, dict):
             raise InvalidDataError(
                 f"{self.name} is written as {type(dumped).__name__}, not as a JSON object"
             )
-        if _needs_restoring(dumped) and _restore(value, dumped):
+        if not self._left_out.always and not has_null(dumped):
+            return dumped
+        exclude = self._left_out.of(value)
+        if exclude:
+            dumped = self._write(value, "json", exclude)
+        # pydantic writes NaN and infinities as null, which only the Python form can tell.
+        if has_null(dumped) and put_back(self._write(value, "python", exclude), dumped):
             raise InvalidDataError(
                 f"{self.name} cannot be written as JSON", problems=json_problems(dumped)
             )
-        return dumped
+        return dumped  # type: ignore[no-any-return]
+
+    def _write(
+        self, value: T, mode: Literal["json", "python"], exclude: dict[Any, Any] | None
+    ) -> Any:
+        try:
+            # Values of the wrong type are no matter of warnings: `to_wire` reads again.
+            return self._serialize(value, mode=mode, by_alias=True, exclude=exclude, warnings=False)
+        except ValueError as error:
+            raise InvalidDataError(f"{self.name} cannot be written as JSON: {error}") from error
 
     def to_wire(self, data: object) -> dict[str, Any]:
-        """Validate `data`, a model or a mapping, and dump it.
+        """Dump `data`, a model or a mapping, and check that the type reads what is written.
 
         Raises:
-            InvalidDataError: It does not match, or cannot be written as a JSON object.
+            InvalidDataError: It does not match, as a model may that was changed after it was
+                made; or it cannot be written as a JSON object.
         """
-        return self.dump(self.parse(data))
+        return self._checked(self.parse(data))
+
+    def _checked(self, value: T) -> dict[str, Any]:
+        dumped = self.dump(value)
+        self._read(dumped, " as it would be written")
+        return dumped
 
     def member_names(self) -> frozenset[str]:
         """Return the members of the JSON object that the type names, read or written."""
-        return frozenset(_member_names(self._adapter.core_schema, {}))
+        return frozenset(member_names(self._adapter.core_schema))
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of what `parse` accepts.
@@ -122,108 +176,12 @@ class Payload(Generic[T]):
         return {"$schema": JSON_SCHEMA_DIALECT, **schema}
 
 
-def _needs_restoring(dumped: Any) -> bool:
-    """Tell whether there is a null or a number that is no JSON, without which `_restore` is idle.
-
-    Most payloads have neither, and looking takes a tenth of the time of restoring.
-    """
-    for item in dumped.values() if isinstance(dumped, dict) else dumped:
-        if item is None:
-            return True
-        if isinstance(item, float):
-            if not math.isfinite(item):
-                return True
-        elif isinstance(item, (dict, list)) and _needs_restoring(item):
-            return True
-    return False
-
-
-def _restore(value: object, dumped: object) -> bool:
-    """Make `dumped` say what `value` says, where pydantic would write null.
-
-    What was never set and would default to None is removed; NaN and infinities are put back.
-
-    Returns:
-        Whether there are any of the latter.
-    """
+def _copied(value: object) -> object:
+    """Copy the containers of JSON; what else a caller may give stays."""
     match value:
-        case RootModel():
-            return _restore(value.root, dumped)
-        case BaseModel() if isinstance(dumped, dict):
-            values = value.__dict__
-            for name, key in _none_by_default(type(value)).items():
-                unset = values.get(name) is None and name not in value.model_fields_set
-                if unset and dumped.get(key) is None:
-                    dumped.pop(key, None)
-            members = ((key, values.get(name)) for name, key in _keys(type(value)).items())
-            lost = _restore_members(members, dumped)
-            return _restore_members((value.__pydantic_extra__ or {}).items(), dumped) or lost
-        case Mapping() if isinstance(dumped, dict):
-            return _restore_members(zip(dumped, value.values(), strict=False), dumped)
-        case list() | tuple() | set() | frozenset() if isinstance(dumped, list):
-            return _restore_members(zip(range(len(dumped)), value, strict=False), dumped)
+        case dict():
+            return {key: _copied(item) for key, item in value.items()}
+        case list():
+            return [_copied(item) for item in value]
         case _:
-            return False
-
-
-def _restore_members(members: Iterable[tuple[Any, object]], dumped: Any) -> bool:
-    lost = False
-    for key, item in members:
-        if not isinstance(item, _WATCHED) or (isinstance(dumped, dict) and key not in dumped):
-            continue
-        if not isinstance(item, float):
-            lost = _restore(item, dumped[key]) or lost
-        elif not math.isfinite(item) and isinstance(dumped[key], float | None):
-            dumped[key] = item
-            lost = True
-    return lost
-
-
-_WATCHED = (float, BaseModel, Mapping, list, tuple, set, frozenset)
-
-
-@lru_cache(maxsize=1024)
-def _none_by_default(model: type[BaseModel]) -> dict[str, str]:
-    return {
-        name: key for name, key in _keys(model).items() if model.model_fields[name].default is None
-    }
-
-
-@lru_cache(maxsize=1024)
-def _keys(model: type[BaseModel]) -> dict[str, str]:
-    return {name: _key(name, field) for name, field in model.model_fields.items()}
-
-
-def _key(name: str, field: FieldInfo) -> str:
-    aliases = (field.serialization_alias, field.alias)
-    return next((alias for alias in aliases if alias is not None), name)
-
-
-def _member_names(schema: Any, definitions: dict[str, Any]) -> Iterator[str]:
-    """Find the names in the core schema of a model, a typed dict or a dataclass."""
-    match schema:
-        case {"type": "model-fields" | "typed-dict" | "dataclass-args", "fields": fields}:
-            if isinstance(fields, list):
-                fields = {field["name"]: field for field in fields}
-            for name, field in fields.items():
-                yield name
-                yield from _aliases(field)
-            for field in schema.get("computed_fields", ()):
-                yield from _aliases(field)
-        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
-            yield from _member_names(inner, {item["ref"]: item for item in defined})
-        case {"type": "definition-ref", "schema_ref": reference}:
-            yield from _member_names(definitions[reference], definitions)
-        case {"schema": inner}:
-            yield from _member_names(inner, definitions)
-        case _:
-            pass
-
-
-def _aliases(field: Mapping[str, Any]) -> Iterator[str]:
-    read = field.get("validation_alias")
-    paths = read if isinstance(read, list) else [read]
-    written = field.get("serialization_alias") or field.get("alias")
-    for alias in (written, *(path[0] if isinstance(path, list) else path for path in paths)):
-        if isinstance(alias, str):
-            yield alias
+            return value

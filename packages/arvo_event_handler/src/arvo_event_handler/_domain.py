@@ -16,7 +16,7 @@ class ArvoDomain:
     TypeScript: `ArvoDomain`.
     """
 
-    LOCAL: Final = None
+    LOCAL: Final = "domain.local"
     """Inside the system: no domain."""
     FROM_SELF_CONTRACT: Final = "domain.contract.self.inherit"
     """The domain of the emitting handler's contract."""
@@ -75,7 +75,7 @@ def resolve_event_domain(domain: str | None, *, context: DomainContext) -> str |
         The literal domain; None to stay inside.
     """
     match domain:
-        case None | "":
+        case None | "" | ArvoDomain.LOCAL:
             return None
         case ArvoDomain.FROM_SELF_CONTRACT:
             return context.self_domain

@@ -20,7 +20,7 @@ from arvo_core import (
 )
 
 from ._child_subject import child_subject
-from ._domain import DomainContext, resolve_event_domain
+from ._domain import ArvoDomain, DomainContext, resolve_event_domain
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation, ContractViolation
 
@@ -249,13 +249,27 @@ class Emission:
         """Make events of data that `payload` describes, or that the user answers for."""
         contract = envelope.contract
         if payload is None or contract is None:
-            return self._copies(item, *_unvalidated(item, known), envelope)
+            return self._copies(item, *self._unvalidated(item, known), envelope)
         try:
             data = payload.to_wire(item.data)
         except Exception as error:
             # A validator of the user's may raise anything.
             raise self._refusal(item, contract, error) from error
         return self._copies(item, data, contract.dataschema, envelope)
+
+    def _unvalidated(
+        self, item: Emit, known: Sequence[VersionedArvoContract[Any]]
+    ) -> tuple[dict[str, Any], str]:
+        """Accept a type no contract knows, if the user says what describes it."""
+        if item.dataschema is None or not isinstance(item.data, Mapping):
+            searched = ", ".join(contract.dataschema for contract in known) or "none"
+            raise self._refusal(
+                item,
+                None,
+                f"no contract knows the event type {item.type!r}; searched: {searched}. Correct "
+                "the type, or give a mapping as data together with its dataschema",
+            )
+        return dict(item.data), item.dataschema
 
     def _copies(
         self, item: Emit, data: dict[str, Any], dataschema: str, envelope: _Envelope
@@ -308,10 +322,10 @@ class Emission:
         if not chosen:
             raise ConfigViolation(
                 f"{item.type} of {self._source}: an empty list of domains would drop the event; "
-                "use [None] to keep it inside"
+                "use ArvoDomain.LOCAL to keep it inside"
             )
-        if len(chosen) == 1 and chosen[0] is None:
-            return chosen
+        if len(chosen) == 1 and (chosen[0] is None or chosen[0] == ArvoDomain.LOCAL):
+            return (None,)
         context = DomainContext(
             subject=self._event.subject,
             parent_subject=self._parent_subject,
@@ -338,12 +352,12 @@ class Emission:
         self,
         item: Emit,
         contract: VersionedArvoContract[Any] | None,
-        error: Exception,
+        why: object,
     ) -> ContractViolation:
         schema = "no contract" if contract is None else contract.dataschema
         return ContractViolation(
             f"{self._source} cannot emit {item.type} ({schema}) "
-            f"while handling event {self._event.id!r} of type {self._event.type!r}: {error}"
+            f"while handling event {self._event.id!r} of type {self._event.type!r}: {why}"
         )
 
 
@@ -354,17 +368,4 @@ def _else(value: _T | None, default: _T) -> _T:
 def _own_id(item: Emit) -> str | None:
     """Return the id the user wants, or None when it is left to us."""
     wish = EventId.developer_managed(item.id) if isinstance(item.id, str) else item.id
-    return wish.text() if wish is not None and wish.value.strip() else None
-
-
-def _unvalidated(
-    item: Emit, known: Sequence[VersionedArvoContract[Any]]
-) -> tuple[dict[str, Any], str]:
-    """Accept a type no contract knows, if the user says what describes it."""
-    if item.dataschema is None or not isinstance(item.data, Mapping):
-        searched = ", ".join(contract.dataschema for contract in known) or "none"
-        raise ContractViolation(
-            f"no contract knows the event type {item.type!r}; searched: {searched}. Correct the "
-            "type, or give a mapping as data together with its dataschema"
-        )
-    return dict(item.data), item.dataschema
+    return None if wish is None or wish.is_blank else wish.text()

@@ -31,7 +31,7 @@ class Emit:
     """Whom it is for. None: a service's answer goes where the asker wants it, a workflow's request
     to the event's type."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), `[None]` for inside. None: default."""
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     time: str | datetime | None = None
@@ -70,7 +70,7 @@ class Complete:
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), `[None]` for inside. None: default."""
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
     executionunits: float | None = None
     """Unitless cost. None: the workflow's default."""
 

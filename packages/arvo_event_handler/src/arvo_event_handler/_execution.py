@@ -22,6 +22,7 @@ from arvo_core import (
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
+from ._duration import check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
@@ -36,7 +37,7 @@ from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
 from ._stored_record import answers_by_request, init_event_id, read_redelivery
-from ._telemetry import ExecutionTrace, record_failure
+from ._telemetry import ExecutionTrace
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
 from ._workflow_memory import WorkflowMemory
@@ -51,7 +52,12 @@ _TOMBSTONE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionPolicy:
-    """How a stateful handler treats its stored state."""
+    """How a stateful handler treats its stored state.
+
+    Raises:
+        TypeError: `finished_expiry` is neither a timedelta nor None.
+        ValueError: `finished_expiry` is negative or zero, or `redelivery_window` below 1.
+    """
 
     redelivery_window: int = 64
     """How many steps' unanswered outputs a record keeps at most; at least 1."""
@@ -64,6 +70,12 @@ class ExecutionPolicy:
     def __post_init__(self) -> None:
         if self.redelivery_window < 1:
             raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
+        if self.finished_expiry is not None and not check_duration(
+            "finished_expiry", self.finished_expiry
+        ):
+            raise ValueError(
+                "finished_expiry must be longer than zero; None keeps records for ever"
+            )
 
 
 class WorkflowExecution:
@@ -176,6 +188,7 @@ class WorkflowExecution:
         trace: ExecutionTrace,
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
+        trace.applies(contract)
         parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
         parent_subject = parent if isinstance(parent, str) else None
         services = self._workflow.services(contract.version)
@@ -198,7 +211,7 @@ class WorkflowExecution:
                 event=event,
                 headers=trace.headers,
                 parent_subject=parent_subject,
-                awaited=_awaited(record, event.subject),
+                awaited=_awaited(record, event),
             ),
             trace=trace,
             consumed=event.to_dict(),
@@ -233,7 +246,7 @@ class WorkflowExecution:
 
     def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
-        record_failure(step.trace.span, error)
+        step.trace.failed(error)
         events = step.emission.system_error(
             error,
             to=step.content.execution.initiator,
@@ -313,10 +326,14 @@ def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
         )
 
 
-def _awaited(record: Record | None, subject: str) -> list[str]:
-    """Return the ids of requests that no answer has come to."""
-    answers = answers_by_request(record, subject) or {}
-    return [request for request, collected in answers.items() if not collected]
+def _awaited(record: Record | None, event: ArvoEvent) -> list[str]:
+    """Return the ids of requests that no answer has come to, this event among the answers."""
+    answers = answers_by_request(record, event.subject) or {}
+    return [
+        request
+        for request, collected in answers.items()
+        if not collected and request != event.parentid
+    ]
 
 
 def _contention(subject: str, cause: TransactionViolationCause) -> TransactionViolation:

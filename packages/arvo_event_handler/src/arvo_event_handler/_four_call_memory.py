@@ -10,6 +10,7 @@ from typing_extensions import override
 from ._errors import TransactionViolation, TransactionViolationCause, retryable_of
 from ._memory import IMachineMemory, MachineLease, Record
 from ._shield import kept, shielded
+from ._simple_memory import SimpleMachineMemory
 from ._workflow_memory import WorkflowMemory
 
 _logger = logging.getLogger("arvo_event_handler")
@@ -26,6 +27,8 @@ class FourCallMemory(WorkflowMemory):
     def __init__(self, memory: IMachineMemory, *, locking: bool) -> None:
         self._memory = memory
         self._locking = locking
+        # The calls of this one never wait, so nothing can cancel them half-way: two tasks less.
+        self._waits = type(memory) is not SimpleMachineMemory
         # The owners that must still unlock. A second unlock would free somebody else's lock: the
         # memory takes all tasks of this process for one holder.
         self._holders: set[str] = set()
@@ -47,9 +50,10 @@ class FourCallMemory(WorkflowMemory):
                 subject=machine_id,
                 retryable=retryable_of(error),
             ) from error
+        if not self._locking:
+            return MachineLease(machine_id=machine_id, owner="", version=0, record=record)
         owner = secrets.token_hex(16)
-        if self._locking:
-            self._holders.add(owner)
+        self._holders.add(owner)
         return MachineLease(machine_id=machine_id, owner=owner, version=0, record=record)
 
     @override
@@ -64,9 +68,12 @@ class FourCallMemory(WorkflowMemory):
         if lease.owner not in self._holders:
             return
         self._holders.remove(lease.owner)
-        await shielded(self._unlock(lease.machine_id))
+        unlocking = self._unlock(lease.machine_id)
+        await (shielded(unlocking) if self._waits else unlocking)
 
     async def _lock(self, machine_id: str) -> bool:
+        if not self._waits:
+            return await self._memory.lock(machine_id)
         locking = kept(self._memory.lock(machine_id))
         try:
             return await asyncio.shield(locking)

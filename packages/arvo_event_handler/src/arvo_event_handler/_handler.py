@@ -24,7 +24,7 @@ from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
 from ._handler_protocol import IArvoEventHandler
-from ._telemetry import ExecutionTelemetry, ExecutionTrace, record_failure
+from ._telemetry import ExecutionTelemetry, ExecutionTrace
 
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
 """An async function of one `HandlerInput` that returns what to emit."""
@@ -123,6 +123,7 @@ class ArvoEventHandler(IArvoEventHandler):
 
     async def _execute(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         contract = self._contract_of(event, trace)
+        trace.applies(contract)
         data = parse_data(event, contract, contract.accepts)
         emission = Emission(
             source=self.source,
@@ -141,7 +142,7 @@ class ArvoEventHandler(IArvoEventHandler):
             returned = await self._functions[contract.version](call)
         except Exception as error:
             raise_violation(error)
-            record_failure(trace.span, error)
+            trace.failed(error)
             return emission.system_error(
                 error, to=event.source, parentid=event.id, domains=self._domains.system_error
             )

@@ -50,5 +50,7 @@ class LeaseKeeper:
                     return
             except Exception:
                 # One missed renewal is harmless: two more follow before the lease runs out.
-                _logger.warning("could not renew a lease", exc_info=True)
+                _logger.warning(
+                    "could not renew the lease of %s", self._lease.machine_id, exc_info=True
+                )
             await self._clock.sleep(policy.ttl / 3)

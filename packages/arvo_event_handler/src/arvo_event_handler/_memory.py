@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
+from ._duration import check_duration
 from ._errors import ConfigViolation
 
 Record: TypeAlias = dict[str, JsonValue]
@@ -34,11 +35,7 @@ class LockPolicy:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = getattr(self, item.name)
-            if not isinstance(value, timedelta):
-                raise TypeError(f"{item.name} must be a timedelta, got {value!r}")
-            if value < timedelta(0):
-                raise ValueError(f"{item.name} must not be negative, got {value}")
+            check_duration(item.name, getattr(self, item.name))
         if not self.ttl:
             raise ValueError("ttl must be longer than zero")
         if self.max_hold < self.ttl:

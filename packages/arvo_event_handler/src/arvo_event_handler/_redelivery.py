@@ -21,16 +21,16 @@ SEEN_LIMIT = 1024
 OUT_BYTES = 64 * 1024
 """How much JSON the kept outputs may take; the newest step's are kept whatever their size."""
 UNANSWERED_AFTER = 32
-"""After this many later events a step none of whose outputs was answered counts as arrived."""
+"""This many events after a step, or after its last answer, what is left of it has arrived."""
 
 
 @dataclass(slots=True)
 class _Step:
     """Outputs of one event that nobody has answered yet."""
 
-    event: str
+    event: str  # the event's hash
     outputs: list[Any]
-    answered: bool
+    answered: str | None  # the hash of the event that last answered one of the step's outputs
 
 
 class Redelivery:
@@ -92,14 +92,14 @@ class Redelivery:
         Returns:
             Whether outputs had to be dropped that may not have arrived.
         """
-        self._answer(event.parentid)
         own = event_hash(event.source, event.id)
+        self._answer(event.parentid, by=own)
         self._seen.append(own)
         if len(self._seen) > SEEN_LIMIT:
             self._seen = [self._seen[0], *self._seen[-(SEEN_LIMIT - 1) :]]
         self._forget_arrived()
         if outputs:
-            self._steps.append(_Step(own, list(outputs), answered=False))
+            self._steps.append(_Step(own, list(outputs), answered=None))
         return self._fit(window)
 
     def member(self) -> dict[str, Any]:
@@ -109,21 +109,21 @@ class Redelivery:
             "out": [[step.event, step.outputs, step.answered] for step in self._steps],
         }
 
-    def _answer(self, parentid: str | None) -> None:
+    def _answer(self, parentid: str | None, *, by: str) -> None:
         if parentid is None:
             return
         for step in self._steps:
             left = [output for output in step.outputs if output["id"] != parentid]
             if len(left) < len(step.outputs):
                 step.outputs = left
-                step.answered = True
+                step.answered = by
         self._steps = [step for step in self._steps if step.outputs]
 
     def _forget_arrived(self) -> None:
         if len(self._seen) <= UNANSWERED_AFTER:
             return
         recent = set(self._seen[-UNANSWERED_AFTER:])
-        self._steps = [step for step in self._steps if step.answered or step.event in recent]
+        self._steps = [step for step in self._steps if (step.answered or step.event) in recent]
 
     def _fit(self, window: int) -> bool:
         kept = self._steps[-window:]
@@ -156,5 +156,5 @@ def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
         return Redelivery(seen, [])
     own = event_hash(consumed["source"], consumed["id"])
     outputs = list(events.get("produced") or [])
-    steps = [_Step(own, outputs, answered=False)] if outputs else []
+    steps = [_Step(own, outputs, answered=None)] if outputs else []
     return Redelivery([*seen, own], steps)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 from arvo_core import ArvoEvent
 
 from ._clock import SYSTEM_CLOCK, Clock
+from ._duration import check_duration
 from ._errors import (
     ConfigViolation,
     ResolveError,
@@ -105,6 +106,7 @@ class SimpleEventBroker:
     Raises:
         ConfigViolation: Two handlers have one source.
         TypeError: `contention_timeout` is not a timedelta.
+        ValueError: `contention_timeout` is negative.
 
     Example:
         >>> class Ping(BaseModel):
@@ -131,8 +133,6 @@ class SimpleEventBroker:
         contention_timeout: timedelta = CONTENTION_TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if not isinstance(contention_timeout, timedelta):
-            raise TypeError(f"contention_timeout must be a timedelta, got {contention_timeout!r}")
         self._handlers: dict[str, IArvoEventHandler] = {}
         for handler in handlers:
             if handler.source in self._handlers:
@@ -142,7 +142,7 @@ class SimpleEventBroker:
             self._handlers[handler.source] = handler
         self._on_domained_event = on_domained_event
         self._on_error = on_error
-        self._contention_timeout = contention_timeout
+        self._contention_timeout = check_duration("contention_timeout", contention_timeout)
         self._clock = clock
         self._trees: list[_CausalTree] = []
 

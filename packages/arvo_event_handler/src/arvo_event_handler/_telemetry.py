@@ -3,6 +3,7 @@
 With no SDK installed nothing is made at all; the incoming trace context is only carried on.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 
 from arvo_core import (
     ARVO_CONTRACT_URI,
+    ARVO_CONTRACT_VERSION,
     ARVO_SPAN_KIND,
     OPENINFERENCE_SPAN_KIND,
     ArvoContract,
@@ -23,6 +25,7 @@ from arvo_core import (
     OpenInferenceSpanKind,
     SystemErrorData,
     TraceHeaders,
+    VersionedArvoContract,
     ViolationError,
     current_trace_headers,
     trace_context,
@@ -55,6 +58,30 @@ class ExecutionTrace:
     """What outgoing events carry on."""
     observed: bool
     """Whether an SDK is installed, so that telemetry goes somewhere."""
+    outcome: str = "ok"
+    """How it ended, for metrics: ok; failure when an exception became data; violation; cancelled;
+    or error for whatever else came out."""
+
+    def applies(self, contract: VersionedArvoContract[Any]) -> None:
+        """Say which version of the contract applies."""
+        if self.span.is_recording():
+            self.span.set_attribute(ARVO_CONTRACT_VERSION, contract.version)
+
+    def failed(self, error: BaseException) -> None:
+        """Mark the execution as failed by an error that became data."""
+        self.outcome = "failure"
+        if not self.span.is_recording():
+            return
+        described = SystemErrorData.from_exception(error)
+        self.span.add_event(
+            "exception",
+            {
+                "exception.type": described.error_name,
+                "exception.message": described.error_message,
+                "exception.stacktrace": described.error_stack or "",
+            },
+        )
+        self.span.set_status(Status(StatusCode.ERROR, described.error_message))
 
     def warn(self, message: str) -> None:
         """Leave a warning on the span."""
@@ -112,7 +139,6 @@ class ExecutionTelemetry:
         self, event: ArvoEvent, headers: TraceHeaders, parent: Context | None
     ) -> Iterator[ExecutionTrace]:
         started = perf_counter()
-        outcome = "ok"
         with trace.get_tracer(_SCOPE).start_as_current_span(
             f"{self.label}<{self.contract.uri}>@<{event.type}>",
             context=trace_context(headers) if parent is None else parent,
@@ -128,33 +154,28 @@ class ExecutionTelemetry:
                     }
                 )
             own = current_trace_headers()
+            watched = ExecutionTrace(
+                span=span, headers=own if own.traceparent else headers, observed=True
+            )
             try:
-                yield ExecutionTrace(
-                    span=span, headers=own if own.traceparent else headers, observed=True
-                )
+                yield watched
             except BaseException as error:
-                outcome = "violation" if isinstance(error, ViolationError) else "error"
+                watched.outcome = _outcome(error)
                 raise
             finally:
-                labels = {"arvo.source": self.contract.type, "arvo.outcome": outcome}
+                labels = {"arvo.source": self.contract.type, "arvo.outcome": watched.outcome}
                 _executions.add(1, labels)
                 _duration.record((perf_counter() - started) * 1000, labels)
 
 
-def record_failure(span: Span, error: BaseException) -> None:
-    """Mark the span as failed by an error that became data."""
-    if not span.is_recording():
-        return
-    described = SystemErrorData.from_exception(error)
-    span.add_event(
-        "exception",
-        {
-            "exception.type": described.error_name,
-            "exception.message": described.error_message,
-            "exception.stacktrace": described.error_stack or "",
-        },
-    )
-    span.set_status(Status(StatusCode.ERROR, described.error_message))
+def _outcome(error: BaseException) -> str:
+    match error:
+        case ViolationError():
+            return "violation"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "error"
 
 
 def _measuring() -> bool:

@@ -61,9 +61,11 @@ class Call:
                 was made by hand, so has no machine, and the guard is not a function.
         """
         if self.configuration is not None:
-            return bool(self.configuration.chart.implementations.test(guard)(self))
+            # The params here are those of the action, not of the guard.
+            bare = new_call(self.context, self.event, NO_PARAMS, self.configuration)
+            return bool(self.configuration.chart.implementations.test(guard)(bare))
         if callable(guard):
-            return bool(guard(self))
+            return bool(guard(Call(context=self.context, event=self.event)))
         raise MachineDefinitionError(
             f"a call made by hand has no machine that could say what the guard {guard!r} is; "
             "check a function instead"

@@ -22,6 +22,10 @@ def warn_of_doubts(
             problems.warn(path, "unreachable: no transition and no initial child leads here")
         for key, reason in _without_effect(node, config):
             problems.warn((*path, key), f"has no effect: {reason}")
+        if node.type is StateType.FINAL:
+            for key in ("on", "always", "onDone"):
+                if key in config:
+                    problems.warn((*path, key), "leads out of a final state, which is an end")
         for descriptor in node.on:
             if "*" in descriptor and descriptor not in node.wildcards:
                 problems.warn(
@@ -50,10 +54,6 @@ def _without_effect(node: StateNode, config: Mapping[str, Any]) -> Iterable[tupl
             yield "initial", f"a state of type {node.type} has no initial child"
         if "output" in config and node.type is not StateType.FINAL and node.parent is not None:
             yield "output", "only final states and the root have one"
-    if node.type is StateType.FINAL:
-        for key in ("on", "always", "onDone"):
-            if key in config:
-                yield key, "nothing leaves a final state that is the end of its parent"
 
 
 def _never_rests(always: Mapping[str, Any], implementations: Implementations) -> bool:

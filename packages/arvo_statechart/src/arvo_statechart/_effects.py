@@ -61,7 +61,7 @@ def performed(effects: Iterable[Effect], log: Callable[[object], None]) -> Itera
                 yield effect.event
             case LogEffect():
                 log(effect.message)
-            case ActionEffect():
+            case _:
                 effect.perform()
 
 

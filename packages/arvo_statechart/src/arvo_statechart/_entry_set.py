@@ -26,16 +26,15 @@ class EntrySet:
         source = transition.source
         domain = domain_of(transition, self._remembered)
         for target in transition.targets:
-            stays = target is source is domain and not transition.reenter
-            if not stays:
+            # A state that stays active is not entered again.
+            if not (target is source is domain):
                 self.enter_by_default(target)
             self.descend(target)
-        above_root = source.parent is None and transition.reenter
         for target in effective_targets(transition, self._remembered):
             ancestors = _ancestors_below(target, domain)
             if domain is not None and domain.type is StateType.PARALLEL:
                 ancestors.append(domain)
-            self._enter_ancestors(ancestors, None if above_root else domain)
+            self._enter_ancestors(ancestors, domain)
 
     def enter_by_default(self, node: StateNode) -> None:
         """Add one state, whose initial actions run."""

@@ -30,8 +30,12 @@ class DefinitionProblem:
     @property
     def location(self) -> str:
         """The path as text, as in `states.open.on['order.paid'][0].target`."""
-        text = "".join(_path_step(part) for part in self.path)
-        return text.removeprefix(".") or "(root)"
+        return location_of(self.path)
+
+
+def location_of(path: tuple[str | int, ...]) -> str:
+    """Return a path in a config as text."""
+    return "".join(map(_path_step, path)).removeprefix(".") or "(root)"
 
 
 def _path_step(part: str | int) -> str:

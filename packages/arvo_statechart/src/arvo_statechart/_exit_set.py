@@ -21,7 +21,10 @@ def effective_targets(transition: Transition, remembered: Remembered) -> list[St
 
 
 def domain_of(transition: Transition, remembered: Remembered) -> StateNode | None:
-    """Return the state that stays active while all below it is left; None is above the root."""
+    """Return the state that stays active while all below it is left; None is above the root.
+
+    It is the source itself only if the transition does not reenter.
+    """
     source = transition.source
     targets = effective_targets(transition, remembered)
     inside = source.bit | source.descendants
@@ -39,12 +42,7 @@ def exit_set(transition: Transition, active: int, remembered: Remembered) -> int
     if not transition.targets:
         return 0
     domain = domain_of(transition, remembered)
-    if domain is None:
-        return active
-    leaving = active & domain.descendants
-    if transition.reenter and transition.source is domain:
-        leaving |= domain.bit
-    return leaving
+    return active if domain is None else active & domain.descendants
 
 
 def without_conflicts(

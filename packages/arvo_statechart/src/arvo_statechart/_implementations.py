@@ -100,7 +100,12 @@ class Implementations:
             return self._bound_guard(_look_up("guard", guard, self._guards))
         if isinstance(guard, Mapping):
             name, params = _name_and_params("guard", guard)
-            return _with_params(self._bound_guard(_look_up("guard", name, self._guards)), params)
+            named = _look_up("guard", name, self._guards)
+            if isinstance(named, BuiltInGuard) and params is not NO_PARAMS:
+                raise MachineDefinitionError(
+                    f"guard {name!r} is made of other guards: give the params to those"
+                )
+            return _with_params(self._bound_guard(named), params)
         return self._bound_guard(guard)
 
     def _bound_guard(self, guard: object) -> Test:

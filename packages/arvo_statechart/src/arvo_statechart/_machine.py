@@ -35,7 +35,7 @@ class Machine:
     TypeScript: `createMachine`, or `setup({...}).createMachine`.
 
     Args:
-        config: The definition, as XState takes it. Nothing of it is kept.
+        config: The definition, as XState takes it. Leave it as it is afterwards.
         actions: What the names of actions stand for: functions, or what `assign`, `emit`,
             `raise_`, `log` and `enqueue_actions` return.
         guards: What the names of guards stand for: functions, or combinations of guards.

@@ -7,7 +7,7 @@ from ._chart import Chart
 from ._configuration import Configuration
 from ._errors import InvalidSnapshotError
 from ._history import History
-from ._node import UNSET, StateNode
+from ._node import UNSET, StateNode, StateType
 from ._restoration import configuration_of_value
 from ._snapshot import Snapshot, Status, new_snapshot
 from ._state_value import copy_value
@@ -79,8 +79,8 @@ def _history(chart: Chart, stored: object) -> History:
     for history_id, references in stored.items():
         # The machine may have changed since: what it does not know any more is forgotten.
         keeper = chart.by_id.get(history_id)
-        if keeper is not None and keeper.parent is not None and isinstance(references, list):
-            nodes = tuple(_below(keeper.parent, references, chart))
+        if keeper and keeper.type is StateType.HISTORY and isinstance(references, list):
+            nodes = tuple(_below(keeper.ancestors[0], references, chart))
             found += ((keeper, nodes),) if nodes else ()
     return found
 

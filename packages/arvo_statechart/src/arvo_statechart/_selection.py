@@ -80,7 +80,11 @@ def _branch(node: StateNode, regions: Regions, event_type: str) -> _Branch | Non
 
 
 class Eventless:
-    """Chooses the `always` transitions in one configuration. False if it can have none."""
+    """Chooses the `always` transitions in one configuration.
+
+    Attributes:
+        chains: The transitions to try for each leaf that has some; empty if nothing can be enabled.
+    """
 
     __slots__ = ("chains",)
 
@@ -90,9 +94,6 @@ class Eventless:
             for leaf in leaves
         )
         self.chains: tuple[tuple[Transition, ...], ...] = tuple(chain for chain in chains if chain)
-
-    def __bool__(self) -> bool:
-        return bool(self.chains)
 
     def choose(self, call: Call) -> tuple[Transition, ...]:
         """Return the enabled transitions without duplicates; whatever a guard raises escapes."""

@@ -27,14 +27,13 @@ class Snapshot:
 
     __slots__ = ("configuration", "context", "history", "raw_error", "raw_output", "status")
 
-    def __init__(self) -> None:
-        # Declared here, set by `new_snapshot`.
-        self.configuration: Configuration
-        self.status: Status
-        self.context: Context
-        self.history: History
-        self.raw_output: object
-        self.raw_error: object
+    if TYPE_CHECKING:  # set by `new_snapshot`
+        configuration: Configuration
+        status: Status
+        context: Context
+        history: History
+        raw_output: object
+        raw_error: object
 
     @property
     def value(self) -> StateValue:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Say that there is no such thing, and what there is that looks like it."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     close = get_close_matches(str(name), names, n=1)
     if close:
         return f"unknown {kind} {name!r}: did you mean {close[0]!r}?"

@@ -19,9 +19,7 @@ def check_targets(targets: tuple[StateNode, ...], path: Path, problems: Problems
 
 def check_history(history: StateNode, path: Path, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
-    parent = history.parent
-    if parent is None:
-        return
+    parent = history.ancestors[0]
     for target in history.default_targets():
         if target.type is StateType.HISTORY:
             problems.error(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._config import MachineConfig, StateConfig
+from ._errors import location_of
 from ._node import StateNode, StateType
 from ._problems import Path, Problems
 from ._state_value import in_key_order
@@ -103,7 +104,8 @@ class Tree:
         if node.id in self.by_id:
             self._problems.error(
                 (*path, "id"),
-                f"duplicate id {node.id!r}: the state at {self._paths[node.id]} has it, too",
+                f"duplicate id {node.id!r}: the state at {location_of(self._paths[node.id])} "
+                "has it, too",
             )
         self.by_id[node.id] = node
         self._paths[node.id] = path

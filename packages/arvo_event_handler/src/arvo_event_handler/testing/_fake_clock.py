@@ -7,7 +7,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
 
@@ -18,6 +18,7 @@ from arvo_event_handler import Clock, ClockTimer
 T = TypeVar("T")
 
 _ZERO: Final = timedelta(0)
+_FEW: Final = 64
 
 
 @dataclass(slots=True, kw_only=True, order=True)
@@ -76,6 +77,7 @@ class FakeClock(Clock):
         self._elapsed = _ZERO
         self._timers: list[_Timer] = []
         self._started = 0
+        self._most_held = _FEW
 
     @override
     def now(self) -> datetime:
@@ -124,6 +126,7 @@ class FakeClock(Clock):
             context=copy_context(),
         )
         self._started += 1
+        self._drop_cancelled()
         heappush(self._timers, timer)
         return timer
 
@@ -225,6 +228,14 @@ class FakeClock(Clock):
                     return
         finally:
             self._settling.discard(loop)
+
+    def _drop_cancelled(self) -> None:
+        """Let go of cancelled calls now and then, which costs little for each."""
+        if len(self._timers) < self._most_held:
+            return
+        self._timers = [timer for timer in self._timers if not timer.cancelled]
+        heapify(self._timers)
+        self._most_held = max(_FEW, 2 * len(self._timers))
 
     def _target(self, delta: timedelta) -> timedelta:
         if delta < _ZERO:

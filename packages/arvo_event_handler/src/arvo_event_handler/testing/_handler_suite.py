@@ -124,7 +124,13 @@ class HandlerSuite:
             raise AssertionError(str(report)) from next(filter(None, causes), None)
 
     async def _run_once(self, case: HandlerCase) -> RunReport:
-        handler = self.make_handler()
+        try:
+            handler = self.make_handler()
+        except Exception as error:
+            why = f"the handler could not be made: {type(error).__name__}: {error}"
+            return RunReport(
+                failure=StepFailure(step=1, event=None, differences=(why,), error=error)
+            )
         emitted: list[list[ArvoEvent]] = []
         for number, step in enumerate(case.steps, start=1):
             outcome = await _run_step(handler, step, number=number, before=emitted)

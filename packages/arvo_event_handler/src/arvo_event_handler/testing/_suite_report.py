@@ -17,7 +17,7 @@ class StepFailure:
     step: int
     """Counted from 1."""
     event: ArvoEvent | None
-    """What the handler was given; None when the step's input could not be made."""
+    """What the handler was given; None when the step's input or the handler could not be made."""
     differences: tuple[str, ...]
     """How what came differs from what was expected, one line each."""
     emitted: tuple[ArvoEvent, ...] = ()

@@ -1,0 +1,212 @@
+"""What pydantic's core schema tells of a payload: its classes, their members, what it lets in."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_INNER = (
+    "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
+    "strict_schema", "json_schema", "python_schema", "choices", "fields", "definitions", "steps",
+)  # fmt: skip
+_UNKNOWN_INPUT = frozenset({"function-before", "function-wrap", "function-plain"})
+_NEVER_AN_OBJECT = frozenset(
+    ("list", "tuple", "set", "frozenset", "generator", "none", "bool", "int", "float", "decimal",
+     "complex", "str", "bytes", "date", "time", "datetime", "timedelta", "literal", "uuid", "url",
+     "multi-host-url")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMembers:
+    """The fields of a model or a dataclass, by their names in Python."""
+
+    names: frozenset[str]
+    """All of them."""
+    optional: frozenset[str]
+    """Those that are None by default, and written as null then."""
+    unreadable: frozenset[str]
+    """Computed ones, where the class forbids members it does not know."""
+
+
+def nodes(schema: object) -> Iterator[dict[str, Any]]:
+    """Yield every schema within `schema`, itself first."""
+    pending: list[Any] = [schema]
+    while pending:
+        node = pending.pop()
+        match node:
+            case {"type": str()}:
+                yield node
+                pending += [node[key] for key in _INNER if key in node]
+            case dict():
+                pending += node.values()
+            case list() | tuple():
+                pending += node
+            case _:
+                pass
+
+
+def class_members(schema: object) -> dict[type, ClassMembers]:
+    """Describe every class that the schema writes."""
+    found = {}
+    for node in nodes(schema):
+        if node["type"] in {"model", "dataclass"} and (inner := _owner_of_fields(node)):
+            fields = _fields(inner)
+            forbids = node.get("config", {}).get("extra_fields_behavior") == "forbid"
+            computed = inner.get("computed_fields", ()) if forbids else ()
+            found[node["cls"]] = ClassMembers(
+                names=frozenset(fields),
+                optional=frozenset(name for name, field in fields.items() if _is_optional(field)),
+                unreadable=frozenset(field["property_name"] for field in computed),
+            )
+    return found
+
+
+def keeps_containers(schema: object) -> bool:
+    """Tell whether validation may keep a dict or a list as it was given."""
+    return any(_keeps_containers(node) for node in nodes(schema))
+
+
+def unreadable_names(schema: object) -> list[str]:
+    """List members that are written under a name that is not read.
+
+    Empty where a function of the user's has a say in either, for what it does is not known.
+    """
+    every = list(nodes(schema))
+    if any(node["type"] in _UNKNOWN_INPUT or "serialization" in node for node in every):
+        return []
+    found = []
+    for node in every:
+        if node["type"] in {"model", "dataclass", "typed-dict"}:
+            config = node.get("config") or {}
+            for name, field in _fields(_owner_of_fields(node) or {}).items():
+                written = field.get("serialization_alias", name)
+                if not field.get("serialization_exclude"):
+                    found += [written] if written not in _read_names(name, field, config) else []
+    return found
+
+
+def is_never_an_object(schema: Any, definitions: Mapping[str, Any] | None = None) -> bool:
+    """Tell whether no value of the type is written as a JSON object."""
+    definitions = definitions or {}
+    match schema:
+        case {"serialization": {"type": str(kind)}} if kind.startswith("function-"):
+            return False
+        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
+            return is_never_an_object(inner, {item["ref"]: item for item in defined})
+        case {"type": "definition-ref", "schema_ref": reference}:
+            return is_never_an_object(definitions[reference], definitions)
+        case {"type": "union", "choices": list(choices)}:
+            return all(
+                is_never_an_object(item[0] if isinstance(item, tuple) else item, definitions)
+                for item in choices
+            )
+        case {"type": "model", "root_model": True, "schema": inner}:
+            return is_never_an_object(inner, definitions)
+        case {"type": "default" | "nullable" | "function-before", "schema": inner}:
+            return is_never_an_object(inner, definitions)
+        case {"type": kind}:
+            return kind in _NEVER_AN_OBJECT
+        case _:
+            return False
+
+
+def member_names(schema: Any, definitions: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Find the members of the JSON object itself, read or written, in any branch of a union."""
+    definitions = definitions or {}
+    match schema:
+        case {"type": "model-fields" | "typed-dict" | "dataclass-args"}:
+            for name, field in _fields(schema).items():
+                yield name
+                yield from _aliases(field)
+            for field in schema.get("computed_fields", ()):
+                yield from _aliases(field)
+        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
+            yield from member_names(inner, {item["ref"]: item for item in defined})
+        case {"type": "definition-ref", "schema_ref": reference}:
+            yield from member_names(definitions[reference], definitions)
+        case {"choices": choices}:
+            for item in choices.values() if isinstance(choices, dict) else choices:
+                branch = item[0] if isinstance(item, tuple) else item
+                yield from member_names(branch, definitions)
+        case {"schema": inner}:
+            yield from member_names(inner, definitions)
+        case _:
+            pass
+
+
+def _owner_of_fields(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Go past the user's validators to the schema that has the fields of a class."""
+    inner: dict[str, Any] | None = dict(node)
+    while inner is not None and inner["type"] not in {"model-fields", "dataclass-args"}:
+        if inner["type"] == "typed-dict":
+            return inner
+        inner = inner.get("schema")
+        if inner is not None and inner["type"] in {"model", "dataclass"}:
+            return None  # the root of a root model is another class
+    return inner
+
+
+def _fields(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    fields = schema.get("fields", {})
+    return {field["name"]: field for field in fields} if isinstance(fields, list) else fields
+
+
+def _is_optional(field: Mapping[str, Any]) -> bool:
+    by_default = False
+    schema = field["schema"]
+    while True:
+        if _is_asked_for_none(schema.get("serialization")):
+            return False
+        if schema["type"] == "default":
+            by_default = "default" in schema and schema["default"] is None
+        elif not schema["type"].startswith("function-"):
+            return by_default
+        if "schema" not in schema:
+            return by_default
+        schema = schema["schema"]
+
+
+def _is_asked_for_none(serialization: Mapping[str, Any] | None) -> bool:
+    if serialization is None or not serialization["type"].startswith("function-"):
+        return False
+    return not serialization.get("when_used", "always").endswith("unless-none")
+
+
+def _keeps_containers(node: Mapping[str, Any]) -> bool:
+    if (
+        node.get("extra_behavior") == "allow"
+        or (node.get("config") or {}).get("extra_fields_behavior") == "allow"
+    ):
+        return True
+    match node["type"]:
+        case "any" | "function-wrap" | "function-plain":
+            return True
+        case "is-instance":
+            return isinstance([], node["cls"]) or isinstance({}, node["cls"])
+        case "list" | "set" | "frozenset":
+            return "items_schema" not in node
+        case "dict":
+            return "values_schema" not in node
+        case _:
+            return False
+
+
+def _read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
+    alias = field.get("validation_alias")
+    if alias is None:
+        return {name}
+    read = {name} if config.get("validate_by_name") or config.get("populate_by_name") else set()
+    if config.get("validate_by_alias", True):
+        paths = [[alias]] if isinstance(alias, str) else alias
+        paths = paths if all(isinstance(path, list) for path in paths) else [paths]
+        read |= {path[0] for path in paths if len(path) == 1}
+    return read
+
+
+def _aliases(field: Mapping[str, Any]) -> Iterator[str]:
+    read = field.get("validation_alias")
+    paths = read if isinstance(read, list) else [read]
+    written = field.get("serialization_alias") or field.get("alias")
+    for alias in (written, *(path[0] if isinstance(path, list) else path for path in paths)):
+        if isinstance(alias, str):
+            yield alias

@@ -1,0 +1,111 @@
+from typing import Any, cast
+
+import pytest
+
+from arvo_statechart import GuardError, InvalidEventError, Machine, MachineConfig, Snapshot
+
+ORDER: MachineConfig = {
+    "id": "order",
+    "tags": "order",
+    "initial": "open",
+    "states": {
+        "open": {
+            "type": "parallel",
+            "meta": {"title": "Open"},
+            "states": {
+                "stock": {
+                    "initial": "asked",
+                    "states": {
+                        "asked": {"tags": ["waiting", "stock"], "on": {"HELD": "held"}},
+                        "held": {"meta": None},
+                    },
+                },
+                "payment": {"tags": "waiting", "on": {"IGNORED": {}, "NOTED": {"actions": "note"}}},
+            },
+        },
+        "shut.down": {},
+    },
+}
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    return Machine(ORDER, actions={"note": lambda call: None}).start().snapshot
+
+
+def test_value_is_a_copy(snapshot: Snapshot) -> None:
+    assert snapshot.value == {"open": {"stock": "asked", "payment": {}}}
+    cast(dict[str, Any], snapshot.value)["open"]["stock"] = "changed"
+    assert snapshot.value == {"open": {"stock": "asked", "payment": {}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("open", True),
+        ("open.stock", True),
+        ("open.stock.asked", True),
+        ("open.stock.held", False),
+        ("stock", False),
+        ({"open": "payment"}, True),
+        ({"open": {"stock": "asked", "payment": {}}}, True),
+        ({"open": {"stock": "asked"}}, True),
+        ({"open": {"stock": {"asked": {}}}}, False),
+        ({}, True),
+        ("shut\\.down", False),
+    ],
+)
+def test_matches(snapshot: Snapshot, value: Any, expected: bool) -> None:
+    assert snapshot.matches(value) is expected
+
+
+def test_a_backslash_keeps_a_dot_in_a_key() -> None:
+    machine = Machine({**ORDER, "initial": "shut.down"}, actions={"note": print})
+    snapshot = machine.start().snapshot
+    assert snapshot.matches("shut\\.down")
+    assert not snapshot.matches("shut.down")
+
+
+def test_tags_are_those_of_all_active_states(snapshot: Snapshot) -> None:
+    assert snapshot.tags == {"order", "waiting", "stock"}
+    assert snapshot.has_tag("stock")
+    assert not snapshot.has_tag("held")
+
+
+def test_meta_is_that_of_active_states_that_have_one() -> None:
+    machine = Machine(ORDER, actions={"note": print})
+    snapshot = machine.start().snapshot
+    assert snapshot.meta == {"order.open": {"title": "Open"}}
+    held = machine.run(snapshot, {"type": "HELD"}).snapshot
+    assert held.meta == {"order.open": {"title": "Open"}, "order.open.stock.held": None}
+
+
+class TestCan:
+    @pytest.mark.parametrize(
+        ("event_type", "expected"),
+        [("HELD", True), ("NOTED", True), ("IGNORED", False), ("UNKNOWN", False)],
+    )
+    def test_says_whether_something_would_happen(
+        self, snapshot: Snapshot, event_type: str, expected: bool
+    ) -> None:
+        assert snapshot.can({"type": event_type}) is expected
+
+    def test_a_guard_may_fail(self) -> None:
+        machine = Machine({"on": {"GO": {"guard": lambda call: call.event["missing"]}}})
+        with pytest.raises(GuardError, match="'missing'"):
+            machine.start().snapshot.can({"type": "GO"})
+
+    def test_refuses_what_is_not_an_event(self, snapshot: Snapshot) -> None:
+        with pytest.raises(InvalidEventError):
+            snapshot.can(cast(Any, "HELD"))
+
+
+def test_repr_says_where_the_machine_is(snapshot: Snapshot) -> None:
+    assert repr(snapshot) == ("<Snapshot active {'open': {'stock': 'asked', 'payment': {}}} {}>")
+
+
+def test_keys_that_look_like_numbers_come_first() -> None:
+    keys = ["b", "10", "01", "2", "4294967295", "0"]
+    machine = Machine({"type": "parallel", "states": {key: {} for key in keys}})
+    value = cast(dict[str, Any], machine.start().snapshot.value)
+    assert list(value) == ["0", "2", "10", "b", "01", "4294967295"]
