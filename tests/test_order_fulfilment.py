@@ -242,6 +242,15 @@ async def test_the_machine_asks_a_human_while_goods_are_looked_for(machine: Shop
     assert [request.type for request in requests] == ["com.stock.reserve", "com.order.approve"]
 
 
+async def test_goods_that_are_short_come_before_a_declined_card(shop: Shop) -> None:
+    short = first_order("out_of_stock").to_dict()
+    short["data"] |= {"card": "4000000000000002"}
+    answer = await shop.broker().resolve(ArvoEvent.from_dict(short))
+    assert answer is not None
+    assert ending(answer) == "out_of_stock"
+    assert shop.ledger.payments() == []
+
+
 async def test_what_the_machine_took_is_given_back_when_a_service_fails(machine: Shop) -> None:
     """Also when the failure is known before the other service has answered."""
 
