@@ -223,3 +223,15 @@ async def test_a_workflow_that_asks_for_ever_leaves_room_for_a_timeout(
     with pytest.raises(asyncio.CancelledError):
         await resolving
     assert "is a workflow asking again at every answer?" in caplog.text
+
+
+async def test_a_stored_context_that_is_no_object_is_a_read_failure() -> None:
+    memory = SimpleMachineMemory()
+    event = start()
+    [request] = await order(memory=memory).execute(event)
+    record = await memory.read(event.subject)
+    assert record is not None
+    await memory.write(event.subject, {**record, "state$$": []}, record)
+    with pytest.raises(TransactionViolation, match="its state\\$\\$ is no object") as refused:
+        await order(memory=memory).execute(reserved(request))
+    assert refused.value.subject == event.subject

@@ -25,7 +25,7 @@ from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._stored_record import CONTEXT, answers_by_request
+from ._stored_record import CONTEXT, answers_by_request, unreadable
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
@@ -161,6 +161,8 @@ class ResumableWorkflow(Workflow):
         stored = record.get(CONTEXT)
         if stored is None:
             return None
+        if not isinstance(stored, dict):
+            raise unreadable(str(record.get("subject")), f"its {CONTEXT} is no object")
         payload = self._contexts[version]
         try:
             # Parsed twice for a copy at every depth: what users change is never written by chance.
