@@ -22,6 +22,14 @@ FIXED_NAMES = {
     "handler.execute",
     "resumable.step",
     "resumable.flow2",
+    "orchestrator.step",
+    "orchestrator.flow3",
+    "statechart.flat",
+    "statechart.parallel",
+    "statechart.guard_assign",
+    "statechart.resume.flat",
+    "statechart.resume.parallel",
+    "statechart.cold.mix",
 }
 
 

@@ -13,7 +13,12 @@ from arvo_core import (
     OrchestratorVersion,
     SimpleArvoContract,
 )
-from arvo_event_handler import ArvoMachine, ConfigViolation, InvalidHandlerError
+from arvo_event_handler import (
+    ArvoMachine,
+    ConfigViolation,
+    ContractViolation,
+    InvalidHandlerError,
+)
 from arvo_statechart import assign
 
 from .order_machines import (
@@ -34,6 +39,7 @@ from .shop import (
     charge_contract,
     order_contract,
     reserve_contract,
+    start,
 )
 
 
@@ -235,3 +241,18 @@ def test_versions_share_nothing() -> None:
     assert (old.version, new.version) == ("1.0.0", "2.0.0")
     assert [*old.services, *new.services] == [RESERVE, charge_contract.type]
     assert CHARGE_SERVICE.version == CHARGE_V1.version
+
+
+class TestValidateInput:
+    def test_what_it_can_take_passes(self) -> None:
+        machine().validate_input(start("tea"))
+
+    def test_data_that_does_not_match_is_refused(self) -> None:
+        broken = start("tea").model_copy(update={"data": {"parentSubject$$": None, "items": 5}})
+        with pytest.raises(ContractViolation, match="items"):
+            machine().validate_input(broken)
+
+    def test_an_event_of_no_service_is_refused(self) -> None:
+        stray = start("tea").model_copy(update={"type": "evt.somebody.else"})
+        with pytest.raises(ConfigViolation, match="none of its services emits it"):
+            machine().validate_input(stray)

@@ -24,6 +24,7 @@ from arvo_statechart import (
 
 from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type
+from ._workflow_input import read_input
 
 ENQUEUE = "enqueueArvoEvent"
 """The action by which a machine asks for an event, besides `emit`."""
@@ -94,6 +95,8 @@ class ArvoMachine:
         _check_config(where, contract, config, actions or {})
         self.contract: VersionedArvoContract[Any] = contract
         """The workflow's contract in the machine's version."""
+        self.owner: ArvoOrchestratorContract = contract.contract
+        """The workflow's contract with all its versions."""
         self.services: Mapping[str, VersionedArvoContract[Any]] = services_by_type(
             contract.contract, services
         )
@@ -121,6 +124,16 @@ class ArvoMachine:
     def version(self) -> str:
         """The version that the machine implements."""
         return self.contract.version
+
+    def validate_input(self, event: ArvoEvent) -> None:
+        """Make sure that the machine can take an event: the contract's init, or a service's answer.
+
+        Raises:
+            ConfigViolation: None of the services emits such an event.
+            ContractViolation: The data schema is missing, unreadable or of another contract or
+                version, or the data does not match.
+        """
+        read_input(event, contract=self.contract, services=self.services)
 
     @override
     def __repr__(self) -> str:

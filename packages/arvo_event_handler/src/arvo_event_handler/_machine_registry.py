@@ -38,10 +38,7 @@ class MachineRegistry:
                     f"{machine.contract.uri!r}; keep one"
                 )
             self._machines[version] = machine
-        owner = found[0].contract.contract
-        if not isinstance(owner, ArvoOrchestratorContract):
-            raise InvalidHandlerError(f"{owner!r} is no orchestrator contract")
-        self.contract: ArvoOrchestratorContract = owner
+        self.contract: ArvoOrchestratorContract = found[0].owner
         """The contract that the machines implement."""
 
     @property
