@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from arvo_core import (
+    ArvoEvent,
     ArvoOrchestratorContract,
     SemanticVersion,
     VersionedArvoContract,
@@ -126,7 +127,7 @@ class ArvoMachine:
         return self.contract.version
 
     def validate_input(self, event: ArvoEvent) -> None:
-        """Make sure that the machine can take an event: the contract's init, or a service's answer.
+        """Make sure that the machine can take an event: an init event, or an answer.
 
         Raises:
             ConfigViolation: None of the services emits such an event.
