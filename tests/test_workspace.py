@@ -34,7 +34,14 @@ def layers() -> list[str]:
 @pytest.mark.parametrize(
     "listed",
     [
-        pytest.param([name.replace("-", "_") for name in TOOL["uv"]["sources"]], id="uv-sources"),
+        pytest.param(
+            [
+                name.replace("-", "_")
+                for name, source in TOOL["uv"]["sources"].items()
+                if "workspace" in source
+            ],
+            id="uv-sources",
+        ),
         pytest.param(
             re.findall(r"packages/(\w+)/src\b", TOOL["mypy"]["mypy_path"]), id="mypy-path"
         ),

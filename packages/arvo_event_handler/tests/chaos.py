@@ -126,7 +126,7 @@ class Chaos:
     """
 
     def __init__(self, seed: int, *, memory: str, flavour: str) -> None:
-        self.chance = random.Random(f"{memory} {seed}")  # noqa: S311 - a story, no secret
+        self.chance = random.Random(f"{memory} {seed}")
         self.clock = FakeClock()
         self.kind = memory
         self.flavour = flavour

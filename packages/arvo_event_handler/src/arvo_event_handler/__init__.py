@@ -5,6 +5,7 @@ written as code or `ArvoOrchestrator` for one written as a statechart. A workflo
 an `IMachineMemory`; a broker carries the events.
 """
 
+from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._domain import (
@@ -30,16 +31,21 @@ from ._errors import (
 from ._execution import ExecutionPolicy
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
 from ._handler_protocol import IArvoEventHandler
+from ._lock_wait import until_granted
 from ._machine import ArvoMachine
 from ._machine_engine import MachineExecution, MachineExecutionEngine
+from ._machine_id import check_machine_id
 from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
 from ._orchestrator import ArvoOrchestrator
+from ._packed_record import PackedRecord, pack_record, unpack_record
 from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
+from ._shield import take_or_give_back
 from ._simple_broker import (
+    CONTENTION_TIMEOUT,
     BrokerErrorListener,
     DomainedEventListener,
     Publish,
@@ -48,7 +54,9 @@ from ._simple_broker import (
 from ._simple_memory import SimpleMachineMemory
 
 __all__ = [
+    "CONTENTION_TIMEOUT",
     "SYSTEM_CLOCK",
+    "SYSTEM_RANDOM",
     "ArvoDomain",
     "ArvoEventHandler",
     "ArvoEventHandlerFunction",
@@ -56,6 +64,7 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
+    "Backoff",
     "BrokerErrorListener",
     "Clock",
     "ClockTimer",
@@ -83,6 +92,7 @@ __all__ = [
     "MachineMemoryError",
     "MachineRegistry",
     "Outputs",
+    "PackedRecord",
     "Publish",
     "Record",
     "Reply",
@@ -95,7 +105,12 @@ __all__ = [
     "TransactionViolationCause",
     "UndeliveredError",
     "UnroutableError",
+    "check_machine_id",
     "decode_record",
     "encode_record",
+    "pack_record",
     "resolve_event_domain",
+    "take_or_give_back",
+    "unpack_record",
+    "until_granted",
 ]

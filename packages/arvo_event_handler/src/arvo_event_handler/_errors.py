@@ -16,7 +16,7 @@
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from arvo_core import ArvoError, ArvoEvent, InvalidValueError, ViolationError
 
@@ -103,6 +103,24 @@ class TransactionViolation(ViolationError):
         )
         self.cause = cause
         self.subject = subject
+
+    @classmethod
+    def version_moved(cls, subject: str) -> Self:
+        """Return what a machine memory raises when its record is not what was read before."""
+        return cls(
+            "the record was written by somebody else since it was read; deliver again",
+            cause=TransactionViolationCause.VERSION_MOVED,
+            subject=subject,
+        )
+
+    @classmethod
+    def lease_lost(cls, subject: str) -> Self:
+        """Return what a machine memory raises when somebody else took the lease over."""
+        return cls(
+            "the lease ran out and somebody else took it; nothing was written; deliver again",
+            cause=TransactionViolationCause.LEASE_LOST,
+            subject=subject,
+        )
 
 
 class InvalidHandlerError(InvalidValueError):

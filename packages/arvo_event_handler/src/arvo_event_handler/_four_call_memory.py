@@ -1,6 +1,5 @@
 """Makes a four-call machine memory look like one with leases, all that execution knows."""
 
-import asyncio
 import logging
 import secrets
 from datetime import timedelta
@@ -9,7 +8,7 @@ from typing_extensions import override
 
 from ._errors import TransactionViolation, TransactionViolationCause, retryable_of
 from ._memory import IMachineMemory, MachineLease, Record
-from ._shield import kept, shielded
+from ._shield import shielded, take_or_give_back
 from ._simple_memory import SimpleMachineMemory
 from ._workflow_memory import WorkflowMemory
 
@@ -74,23 +73,12 @@ class FourCallMemory(WorkflowMemory):
     async def _lock(self, machine_id: str) -> bool:
         if not self._waits:
             return await self._memory.lock(machine_id)
-        locking = kept(self._memory.lock(machine_id))
-        try:
-            return await asyncio.shield(locking)
-        except asyncio.CancelledError:
-            # Whether the lock is ours is known only once the call has ended.
-            kept(self._give_back(machine_id, locking))
-            raise
 
-    async def _give_back(self, machine_id: str, locking: asyncio.Task[bool]) -> None:
-        """Unlock what was locked for a task that has gone."""
-        try:
-            locked = await locking
-        except Exception:
-            _logger.warning("could not lock %s", machine_id, exc_info=True)
-            return
-        if locked:
-            await self._unlock(machine_id)
+        async def give_back(locked: bool) -> None:
+            if locked:
+                await self._unlock(machine_id)
+
+        return await take_or_give_back(self._memory.lock(machine_id), give_back=give_back)
 
     async def _unlock(self, machine_id: str) -> None:
         try:

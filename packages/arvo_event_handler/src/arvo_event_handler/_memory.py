@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
+from ._backoff import Backoff
 from ._duration import check_duration
 from ._errors import ConfigViolation
 
@@ -40,6 +41,11 @@ class LockPolicy:
             raise ValueError("ttl must be longer than zero")
         if self.max_hold < self.ttl:
             raise ValueError(f"max_hold ({self.max_hold}) must be at least ttl ({self.ttl})")
+
+    @property
+    def backoff(self) -> Backoff:
+        """The pauses between two tries."""
+        return Backoff(initial=self.initial_delay, maximum=max(self.initial_delay, self.max_delay))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

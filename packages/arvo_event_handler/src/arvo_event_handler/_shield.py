@@ -1,8 +1,11 @@
 """Lets work end although the task that waits for it is cancelled."""
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
+
+_logger = logging.getLogger("arvo_event_handler")
 
 T = TypeVar("T")
 
@@ -21,3 +24,32 @@ def kept(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 async def shielded(work: Coroutine[Any, Any, None]) -> None:
     """Await `work`, which goes on to its end when the awaiting task is cancelled, even again."""
     await asyncio.shield(kept(work))
+
+
+async def take_or_give_back(
+    taking: Coroutine[Any, Any, T], *, give_back: Callable[[T], Awaitable[object]]
+) -> T:
+    """Take something, such as a lock; whoever is cancelled meanwhile keeps nothing.
+
+    Only when the call has ended is it known what was taken, so it goes on in a task of its own.
+
+    Args:
+        taking: Takes it.
+        give_back: Called with what `taking` returned when nobody waits for it any more.
+
+    Returns:
+        What `taking` returned.
+    """
+    task = kept(taking)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        kept(_give_back(task, give_back))
+        raise
+
+
+async def _give_back(taken: asyncio.Task[T], give_back: Callable[[T], Awaitable[object]]) -> None:
+    try:
+        await give_back(await taken)
+    except Exception:
+        _logger.warning("could not give back what a cancelled task had taken", exc_info=True)

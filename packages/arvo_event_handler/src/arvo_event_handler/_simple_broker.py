@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent
 
+from ._backoff import Backoff
 from ._clock import SYSTEM_CLOCK, Clock
 from ._duration import check_duration
 from ._errors import (
@@ -36,8 +36,9 @@ CONTENTION_TIMEOUT: Final = 4 * LockPolicy().ttl
 
 After a worker was killed its lease lives on for up to its ttl, so this must be longer.
 """
-_FIRST_PAUSE = timedelta(milliseconds=2)
-_LONGEST_PAUSE = timedelta(milliseconds=250)
+_CONTENTION_BACKOFF = Backoff(
+    initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250)
+)
 _SUSPICIOUS_SIZE = 10_000
 
 
@@ -229,15 +230,14 @@ class SimpleEventBroker:
     async def _execute(self, handler: IArvoEventHandler, event: ArvoEvent) -> list[ArvoEvent]:
         """Run a handler; contention is no failure, so it is tried again for a while."""
         deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
-        pause = _FIRST_PAUSE
+        pauses = _CONTENTION_BACKOFF.delays()
         while True:
             try:
                 return await handler.execute(event)
             except TransactionViolation as error:
                 if not error.cause.is_contention or self._clock.monotonic() >= deadline:
                     raise
-            await self._clock.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await self._clock.sleep(next(pauses))
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:

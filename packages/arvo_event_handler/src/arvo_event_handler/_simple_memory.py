@@ -2,7 +2,8 @@
 
 from typing_extensions import override
 
-from ._errors import TransactionViolation, TransactionViolationCause
+from ._errors import TransactionViolation
+from ._machine_id import check_machine_id
 from ._memory import IMachineMemory, Record
 from ._record_codec import decode_record, encode_record
 
@@ -27,38 +28,24 @@ class SimpleMachineMemory(IMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        stored = self._records.get(_checked(machine_id))
+        stored = self._records.get(check_machine_id(machine_id))
         return None if stored is None else decode_record(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         expected = None if previous is None else encode_record(previous)
-        if self._records.get(_checked(machine_id)) != expected:
-            raise TransactionViolation(
-                "the record was written by somebody else since it was read; deliver again",
-                cause=TransactionViolationCause.VERSION_MOVED,
-                subject=machine_id,
-            )
+        if self._records.get(check_machine_id(machine_id)) != expected:
+            raise TransactionViolation.version_moved(machine_id)
         self._records[machine_id] = encode_record(record)
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        if _checked(machine_id) in self._locked:
+        if check_machine_id(machine_id) in self._locked:
             return False
         self._locked.add(machine_id)
         return True
 
     @override
     async def unlock(self, machine_id: str) -> bool:
-        self._locked.discard(_checked(machine_id))
+        self._locked.discard(check_machine_id(machine_id))
         return True
-
-
-def _checked(machine_id: str) -> str:
-    if not machine_id:
-        raise TransactionViolation(
-            "a machine id must not be empty",
-            cause=TransactionViolationCause.INVALID_SUBJECT,
-            subject=machine_id,
-        )
-    return machine_id

@@ -1,0 +1,60 @@
+"""How long to wait before trying again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from random import Random
+from typing import Final
+
+from ._duration import check_duration
+
+SYSTEM_RANDOM: Final = Random()  # noqa: S311 - it spreads load, it guards nothing
+"""The default source of chance for delays. A seeded one makes a run repeatable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Delays that grow from try to try up to a cap, spread by chance.
+
+    Raises:
+        TypeError: A delay is not a timedelta.
+        ValueError: A delay is negative, `maximum` is below `initial`, or `factor` is below 1.
+
+    Example:
+        >>> backoff = Backoff(
+        ...     initial=timedelta(seconds=1), maximum=timedelta(seconds=3), jitter=False
+        ... )
+        >>> [backoff.delay(tried).total_seconds() for tried in range(4)]
+        [1.0, 2.0, 3.0, 3.0]
+    """
+
+    initial: timedelta
+    """The delay after the first try, before jitter."""
+    maximum: timedelta
+    """The longest delay, before jitter."""
+    factor: float = 2.0
+    """By how much each delay is longer than the one before it."""
+    jitter: bool = True
+    """Whether each delay is drawn evenly between zero and itself, so that those who failed
+    together do not come back together."""
+
+    def __post_init__(self) -> None:
+        check_duration("initial", self.initial)
+        check_duration("maximum", self.maximum)
+        if self.maximum < self.initial:
+            raise ValueError(f"maximum ({self.maximum}) must be at least initial ({self.initial})")
+        if not self.factor >= 1:
+            raise ValueError(f"factor must be at least 1, got {self.factor}")
+
+    def delay(self, tried: int, *, random: Random = SYSTEM_RANDOM) -> timedelta:
+        """Return how long to wait when `tried` earlier waits were in vain; 0 for the first."""
+        try:
+            longest = min(self.maximum, self.initial * self.factor**tried)
+        except OverflowError:
+            longest = self.maximum
+        return longest * random.random() if self.jitter else longest
+
+    def delays(self, *, random: Random = SYSTEM_RANDOM) -> Iterator[timedelta]:
+        """Yield one delay after the other, for ever."""
+        return (self.delay(tried, random=random) for tried in count())

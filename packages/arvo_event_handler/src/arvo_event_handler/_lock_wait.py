@@ -1,0 +1,45 @@
+"""Waiting for a lock that somebody else holds."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from random import Random
+from typing import TypeVar
+
+from ._backoff import SYSTEM_RANDOM
+from ._clock import SYSTEM_CLOCK, Clock
+from ._memory import LockPolicy
+
+GrantedT = TypeVar("GrantedT")
+
+
+async def until_granted(
+    attempt: Callable[[], Awaitable[GrantedT | timedelta]],
+    *,
+    policy: LockPolicy,
+    clock: Clock = SYSTEM_CLOCK,
+    random: Random = SYSTEM_RANDOM,
+) -> GrantedT | None:
+    """Try to get a lock until it is granted or `policy.max_wait` is over.
+
+    For machine memories whose backend cannot tell when a lock is free again.
+
+    Args:
+        attempt: Tries once. It returns what was granted, or how long the present holder's lease
+            still runs, as far as the backend knows.
+        policy: How long to wait in all, and how often to try.
+        clock: For the waiting.
+        random: For the jitter.
+
+    Returns:
+        What was granted; None when somebody else held the lock all the time.
+    """
+    deadline = clock.monotonic() + policy.max_wait.total_seconds()
+    for delay in policy.backoff.delays(random=random):
+        outcome = await attempt()
+        if not isinstance(outcome, timedelta):
+            return outcome
+        left = timedelta(seconds=deadline - clock.monotonic())
+        if left <= timedelta(0):
+            break
+        await clock.sleep(min(delay, outcome, left))
+    return None

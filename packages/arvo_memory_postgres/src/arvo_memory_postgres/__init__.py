@@ -1,0 +1,3 @@
+"""Machine memory of Arvo on PostgreSQL, for many processes."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Machine memory of Arvo on Redis or Valkey, shared by many processes."""
+
+__all__: list[str] = []

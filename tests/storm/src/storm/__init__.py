@@ -1,0 +1,1 @@
+"""Kills workers at random while workflows run, and counts what is lost."""
