@@ -1,0 +1,82 @@
+"""How many events a broker has, and who waits for that to change."""
+
+import asyncio
+from collections import deque
+
+
+class Backlog:
+    """Counts events that wait and events that are not done, and bounds what comes from outside.
+
+    Args:
+        limit: How many events may wait before those from outside wait for a place; None: any
+            number.
+    """
+
+    __slots__ = ("_at_the_door", "_idle", "limit", "open", "waiting")
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.open = 0
+        """Events taken and not done yet."""
+        self.waiting = 0
+        """Events that wait for a handler or for their next try, and places given away."""
+        self._at_the_door: deque[asyncio.Future[None]] = deque()
+        self._idle: list[asyncio.Future[None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether an event from outside must wait, if only behind others."""
+        return self.limit is not None and (self.waiting >= self.limit or bool(self._at_the_door))
+
+    async def place(self) -> None:
+        """Wait, first come, first served, for a place; it is counted as waiting already."""
+        place = asyncio.get_running_loop().create_future()
+        self._at_the_door.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self.leave()  # given just now
+            elif place in self._at_the_door:
+                self._at_the_door.remove(place)
+            raise
+
+    def enter(self) -> None:
+        """One more event waits."""
+        self.waiting += 1
+
+    def leave(self) -> None:
+        """One event waits no more: its place goes to the next from outside."""
+        self.waiting -= 1
+        if self._at_the_door:
+            self._open_door()
+
+    def done(self) -> None:
+        """One event is done."""
+        self.open -= 1
+        if not self.open and self._idle:
+            for waiter in self._idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._idle.clear()
+
+    async def idle(self) -> None:
+        """Wait until every event is done."""
+        while self.open:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    def close_door(self, error: Exception) -> None:
+        """Turn away those that wait for a place."""
+        while self._at_the_door:
+            place = self._at_the_door.popleft()
+            if not place.done():
+                place.set_exception(error)
+
+    def _open_door(self) -> None:
+        while self._at_the_door and (self.limit is None or self.waiting < self.limit):
+            place = self._at_the_door.popleft()
+            if not place.done():
+                self.waiting += 1
+                place.set_result(None)

@@ -1,0 +1,388 @@
+"""The concurrent broker: carries events between handlers in the process, many at once."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from contextvars import copy_context
+from datetime import timedelta
+from enum import Enum, auto
+from functools import partial
+from random import Random
+from types import TracebackType
+from typing import Final, Self
+
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    CONTENTION_TIMEOUT,
+    SYSTEM_CLOCK,
+    SYSTEM_RANDOM,
+    BrokerErrorListener,
+    Clock,
+    ConfigViolation,
+    DomainedEventListener,
+    IArvoEventHandler,
+)
+
+from ._backlog import Backlog
+from ._broker_telemetry import observed
+from ._causal_tree import CausalTree
+from ._dead_letter import DeadLetterListener
+from ._errors import BrokerClosedError, QueueFullError
+from ._handler_config import HandlerConfig, HandlerDefaults
+from ._handler_runner import HandlerRunner
+from ._router import Listeners, Router, UnclaimedListener
+from ._stats import BrokerStats, TopicStats
+from ._subscription import Subscription
+from ._topic import Topic
+
+_GRACE: Final = timedelta(seconds=5)
+
+
+class _State(Enum):
+    NEW = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+class ConcurrentEventBroker:
+    """Carries events to handlers by `to`, many at once, in one process and without a server.
+
+    Each handler has a queue and up to `prefetch` workers. A stateful handler gets the events of
+    one subject one after another, as they were published; a stateless one has no order. A failed
+    try is made again as its `RetryPolicy` says; an event that cannot be handled becomes a dead
+    letter, never nothing. Use it as an async context manager: leaving the block finishes
+    everything, leaving it by an exception closes at once.
+
+    An emitted event with a domain is for the outside and goes to `on_domained_event`. An event
+    that comes from outside goes to its topic, whatever its domain says.
+
+    A handler must not await `publish` of the broker that runs it: where `max_queued` is reached,
+    that would wait for itself. What it returns is always taken.
+
+    TypeScript: `createConcurrentEventBroker`.
+
+    Args:
+        handlers: Who listens; each `source` once. A `HandlerConfig` says how to run a handler, a
+            bare handler is run as `defaults` say.
+        defaults: What applies where a `HandlerConfig` says nothing.
+        on_broker_error: Awaited for each event that failed for good, and for each listener of
+            the broker that failed itself. None: both are logged.
+        on_domained_event: Awaited for each emitted event with a domain, within its causal tree:
+            so is what it publishes through its second argument. None: such an event is a dead
+            letter.
+        on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
+        on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
+            was cancelled or timed out, or a further one. None: these are dead letters.
+        max_queued: How many events may wait before `publish` waits and `publish_nowait` raises.
+            None: any number. What handlers emit is always taken and counted.
+        contention_timeout: How long an event is tried again while somebody else holds its
+            workflow; outside the retry budget and without a slot.
+        clock: For delays and timeouts.
+        random: For the jitter of delays.
+
+    Raises:
+        ConfigViolation: Two handlers have one source, a setting is out of its range, or a handler
+            without a contract is to reply to dead letters.
+        TypeError: `contention_timeout` is not a timedelta.
+
+    Example:
+        >>> class Ping(BaseModel):
+        ...     text: str
+        >>> V1 = SimpleVersion("1.0.0", accepts=Ping, emits=Ping)
+        >>> contract = SimpleArvoContract(uri="#/org/echo", type="net.echo", versions=[V1])
+        >>> async def echo_v1(call: HandlerInput[Ping]) -> Emit:
+        ...     return Emit("evt.net.echo.success", call.data)
+        >>> echo = ArvoEventHandler(contract=contract, handler={"1.0.0": echo_v1})
+        >>> request = ArvoEventFactory(contract.version(V1)).accepts(
+        ...     source="com.app.main", data=Ping(text="hello")
+        ... )
+        >>> async def main() -> ArvoEvent | None:
+        ...     async with ConcurrentEventBroker([HandlerConfig(echo, prefetch=4)]) as broker:
+        ...         return await broker.resolve(request)
+        >>> asyncio.run(main()).data
+        {'text': 'hello'}
+    """
+
+    def __init__(
+        self,
+        handlers: Iterable[HandlerConfig | IArvoEventHandler],
+        *,
+        defaults: HandlerDefaults | None = None,
+        on_broker_error: BrokerErrorListener | None = None,
+        on_domained_event: DomainedEventListener | None = None,
+        on_dead_letter: DeadLetterListener | None = None,
+        on_unclaimed: UnclaimedListener | None = None,
+        max_queued: int | None = None,
+        contention_timeout: timedelta = CONTENTION_TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random = SYSTEM_RANDOM,
+    ) -> None:
+        if not isinstance(contention_timeout, timedelta):
+            raise TypeError(f"contention_timeout must be a timedelta, got {contention_timeout!r}")
+        if max_queued is not None and max_queued < 1:
+            raise ConfigViolation(f"max_queued must be at least 1, got {max_queued}")
+        self._defaults = defaults or HandlerDefaults()
+        self._contention_timeout = contention_timeout
+        self._clock = clock
+        self._random = random
+        self._state = _State.NEW
+        self._backlog = Backlog(max_queued)
+        self._router = Router(
+            Listeners(
+                broker_error=on_broker_error,
+                domained_event=on_domained_event,
+                dead_letter=on_dead_letter,
+                unclaimed=on_unclaimed,
+            ),
+            backlog=self._backlog,
+            clock=clock,
+        )
+        for handler in handlers:
+            self._add(handler)
+
+    async def __aenter__(self) -> Self:
+        if self._state is not _State.NEW:
+            raise BrokerClosedError
+        self._state = _State.OPEN
+        observed.add(self)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is not None:
+            await self.aclose()
+            return
+        try:
+            await self.drain()
+        except BaseException:
+            await self.aclose(grace=timedelta(0))
+            raise
+
+    @property
+    def stats(self) -> BrokerStats:
+        """What there is to do at this moment."""
+        return BrokerStats(
+            queued=self._backlog.waiting,
+            unfinished=self._backlog.open,
+            topics={
+                name: TopicStats(
+                    prefetch=topic.prefetch,
+                    queued=topic.queued,
+                    running=topic.running,
+                    sleeping=topic.sleeping,
+                )
+                for name, topic in self._router.topics.items()
+            },
+        )
+
+    # --- taking events ------------------------------------------------------
+
+    async def publish(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+        """Take an event; return once it has a place in the queue, not when it is handled.
+
+        Args:
+            event: The event.
+            answer_to: To whom answers are addressed, which go to `on_unclaimed`; None for the
+                event's `source`.
+
+        Raises:
+            BrokerClosedError: The broker does not run, or stopped while this waited.
+        """
+        await self._take_in_turn(CausalTree(event, answer_to=answer_to or event.source))
+
+    def publish_nowait(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+        """Take an event, as `publish`, or raise.
+
+        Raises:
+            BrokerClosedError: The broker does not run.
+            QueueFullError: `max_queued` events wait.
+        """
+        self._check_open()
+        if self._backlog.full:
+            raise QueueFullError(event, max_queued=self._backlog.limit or 0)
+        self._take(CausalTree(event, answer_to=answer_to or event.source))
+
+    async def resolve(
+        self,
+        event: ArvoEvent,
+        *,
+        answer_to: str | None = None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - the waiting ends, the work goes on
+    ) -> ArvoEvent | None:
+        """Take an event and wait for the answer that comes of it.
+
+        Cancelling it, or a timeout, stops the waiting only: the work goes on, and a late answer
+        goes to `on_unclaimed`. Any number may wait at once, also for equal sources.
+
+        Args:
+            event: The request.
+            answer_to: Whom the answer is addressed to; None for the event's `source`.
+            timeout: How long to wait; None as long as it takes.
+
+        Returns:
+            The first event addressed to `answer_to`, as soon as there is one; None when all that
+            came of the request is done without one and without a failure.
+
+        Raises:
+            BrokerClosedError: The broker does not run, or stopped while this waited for a place.
+            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
+            ResolveError: Everything is done without an answer, and something failed for good.
+            TimeoutError: No answer came in time.
+        """
+        address = answer_to or event.source
+        if address in self._router.topics:
+            raise ConfigViolation(
+                f"answers to {address!r} go to the handler of that name; "
+                "choose a source or answer_to that no handler listens to"
+            )
+        if timeout is None:
+            return await self._resolve(event, address)
+        async with self._clock.timeout(timeout):
+            return await self._resolve(event, address)
+
+    def subscribe(self, handler: HandlerConfig | IArvoEventHandler) -> Subscription:
+        """Add a handler.
+
+        Raises:
+            BrokerClosedError: The broker is closing or closed.
+            ConfigViolation: As for the constructor.
+        """
+        if self._state in {_State.CLOSING, _State.CLOSED}:
+            raise BrokerClosedError
+        topic = self._add(handler)
+        return Subscription(topic=topic.name, end=partial(self._unsubscribe, topic))
+
+    # --- ending -------------------------------------------------------------
+
+    async def wait_idle(self, *, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109
+        """Wait until every event taken is done. New ones are taken all the while.
+
+        Raises:
+            TimeoutError: There was still something to do.
+        """
+        if timeout is None:
+            return await self._backlog.idle()
+        async with self._clock.timeout(timeout):
+            return await self._backlog.idle()
+
+    async def drain(self) -> None:
+        """Take nothing more, finish everything, and close. Harmless when closed."""
+        if self._state is _State.CLOSED:
+            return
+        self._stop_taking()
+        await self._backlog.idle()
+        await self._end()
+
+    async def aclose(self, *, grace: timedelta = _GRACE) -> None:
+        """Take nothing more, let what runs finish, and hand over the rest as dead letters.
+
+        What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
+        events that still run. When this returns nothing of the broker is left. Harmless when
+        closed.
+
+        Args:
+            grace: How long what runs may take before it is cancelled and becomes a dead letter
+                as well. The listeners then get as long again, but at least 5 seconds.
+        """
+        if self._state is _State.CLOSED:
+            return
+        self._stop_taking()
+        topics = [*self._router.topics.values()]
+        try:
+            self._router.refuse(topic for topic in topics)
+            await self._within(grace, (topic.rest() for topic in topics))
+            for topic in topics:
+                await self._router.interrupt(topic)
+            await self._within(max(grace, _GRACE), [self._backlog.idle()])
+        finally:
+            await self._end()
+
+    # --- inside -------------------------------------------------------------
+
+    def _add(self, handler: HandlerConfig | IArvoEventHandler) -> Topic:
+        config = handler if isinstance(handler, HandlerConfig) else HandlerConfig(handler)
+        name = config.handler.source
+        if name in self._router.topics:
+            raise ConfigViolation(f"two handlers listen to {name!r}; a topic has one handler")
+        settings = config.settled(self._defaults)
+        runner = HandlerRunner(
+            config.handler,
+            settings,
+            outbox=self._router,
+            contention_timeout=self._contention_timeout,
+            clock=self._clock,
+            random=self._random,
+        )
+        topic = Topic(
+            name,
+            run=runner.run,
+            prefetch=settings.prefetch,
+            by_subject=settings.order == "subject",
+            backlog=self._backlog,
+            clock=self._clock,
+        )
+        self._router.topics[name] = topic
+        return topic
+
+    async def _unsubscribe(self, topic: Topic) -> None:
+        if self._router.topics.get(topic.name) is topic:
+            del self._router.topics[topic.name]
+        await topic.empty()
+        await topic.stop()
+
+    def _check_open(self) -> None:
+        if self._state is not _State.OPEN:
+            raise BrokerClosedError
+
+    async def _take_in_turn(self, tree: CausalTree) -> None:
+        """Take an event from outside when there is a place for it, first come, first served."""
+        self._check_open()
+        if not self._backlog.full:
+            self._take(tree)
+            return
+        await self._backlog.place()
+        try:
+            self._check_open()
+            self._take(tree)
+        finally:
+            self._backlog.leave()  # the event is counted by itself now
+
+    def _take(self, tree: CausalTree) -> None:
+        tree.begin()  # so that it ends, once, even if nothing comes of the event
+        self._router.take(tree.root, tree, copy_context())
+        tree.end()
+
+    async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
+        waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
+        tree = CausalTree(event, answer_to=address, waiter=waiter)
+        await self._take_in_turn(tree)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and not waiter.exception():
+                answer = waiter.result()
+                if answer is not None:  # it came, but nobody is there to take it any more
+                    self._router.unclaimed(answer, tree, copy_context())
+            raise
+
+    def _stop_taking(self) -> None:
+        self._state = _State.CLOSING
+        self._backlog.close_door(BrokerClosedError())
+
+    async def _within(self, limit: timedelta, waits: Iterable[Awaitable[None]]) -> None:
+        """Await all of it, but not longer than `limit`."""
+        try:
+            async with self._clock.timeout(limit):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            pass
+
+    async def _end(self) -> None:
+        self._state = _State.CLOSED
+        observed.discard(self)
+        for topic in [*self._router.topics.values(), self._router.listeners]:
+            await topic.stop()

@@ -1,0 +1,61 @@
+"""An event, all that came of it, and who waits for the answer."""
+
+from asyncio import Future
+
+from arvo_core import ArvoEvent
+from arvo_event_handler import ResolveError
+
+
+class CausalTree:
+    """Counts what of an event's consequences is still on its way.
+
+    Args:
+        root: The event that started it.
+        answer_to: Whom the answer is addressed to.
+        waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
+    """
+
+    __slots__ = ("_open", "_waiter", "answer_to", "failures", "root")
+
+    def __init__(
+        self, root: ArvoEvent, *, answer_to: str, waiter: "Future[ArvoEvent | None] | None" = None
+    ) -> None:
+        self.root = root
+        self.answer_to = answer_to
+        self.failures: list[tuple[ArvoEvent, Exception]] = []
+        """What failed for good, as long as somebody waits."""
+        self._waiter = waiter
+        self._open = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is on its way."""
+        return self._open == 0
+
+    def begin(self) -> None:
+        """One more event is on its way."""
+        self._open += 1
+
+    def end(self) -> None:
+        """One event has arrived, and what came of it is counted already."""
+        self._open -= 1
+        if self._open or self._waiter is None or self._waiter.done():
+            return
+        if self.failures:
+            error = ResolveError(self.root, failures=self.failures)
+            error.__cause__ = self.failures[0][1]
+            self._waiter.set_exception(error)
+        else:
+            self._waiter.set_result(None)
+
+    def answer(self, event: ArvoEvent) -> bool:
+        """Hand an answer to who waits; False when nobody does, or does no more."""
+        if self._waiter is None or self._waiter.done():
+            return False
+        self._waiter.set_result(event)
+        return True
+
+    def failed(self, event: ArvoEvent, error: Exception) -> None:
+        """Keep a failure for who waits."""
+        if self._waiter is not None:
+            self.failures.append((event, error))

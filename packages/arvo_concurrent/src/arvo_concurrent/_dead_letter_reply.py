@@ -1,0 +1,39 @@
+"""What the sender of a dead-lettered request gets instead of an answer."""
+
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoContract,
+    ArvoEvent,
+    ArvoEventFactory,
+    derive_id,
+)
+from arvo_event_handler import IArvoEventHandler
+
+from ._dead_letter import DeadLetter
+
+
+def find_contract(handler: IArvoEventHandler) -> ArvoContract | None:
+    """Return the contract that a handler is bound to, if it says."""
+    contract = getattr(handler, "contract", None)
+    return contract if isinstance(contract, ArvoContract) else None
+
+
+def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> ArvoEvent | None:
+    """Return the system error that answers a dead request; None when it is no request.
+
+    The reply has an id of its own making, so that the same letter gives the same reply.
+    """
+    event = letter.event
+    if event.type != contract.type:
+        return None  # an answer on its way to a workflow; whoever sent it waits for nothing
+    parent = event.data.get(PARENT_SUBJECT)
+    return ArvoEventFactory(contract.version("any")).system_error(
+        id=derive_id("dead letter", event.source, event.id),
+        error=letter.error,
+        source=contract.type,
+        subject=parent if isinstance(parent, str) else event.subject,
+        to=event.source,
+        parentid=event.id,
+        traceparent=event.traceparent,
+        tracestate=event.tracestate,
+    )

@@ -1,0 +1,58 @@
+"""An event on its way to a handler, and errands to the broker's owner."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+
+from arvo_core import ArvoEvent
+
+from ._causal_tree import CausalTree
+
+
+class Delivery:
+    """An event on its way.
+
+    Args:
+        event: The event.
+        tree: What it belongs to.
+        context: The context variables it carries along.
+    """
+
+    __slots__ = ("contended", "contended_since", "context", "event", "failed", "tree")
+
+    def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
+        self.event = event
+        self.tree = tree
+        self.context = context
+        self.failed = 0
+        """How many tries failed."""
+        self.contended = 0
+        """How often its workflow was held by somebody else."""
+        self.contended_since: float | None = None
+        """Since when, by the monotonic clock."""
+
+
+class Errand(Delivery):
+    """Something to tell or hand to the owner of the broker on account of an event.
+
+    Args:
+        event: The event.
+        tree: What it belongs to.
+        context: The context variables it carries along.
+        call: Does it.
+        name: Which listener it calls, for errors.
+    """
+
+    __slots__ = ("call", "name")
+
+    def __init__(
+        self,
+        event: ArvoEvent,
+        tree: CausalTree,
+        context: Context,
+        *,
+        call: Callable[[], Awaitable[None]],
+        name: str,
+    ) -> None:
+        super().__init__(event, tree, context)
+        self.call = call
+        self.name = name

@@ -1,0 +1,48 @@
+"""Runs a coroutine in a context of its own without a task of its own."""
+
+from collections.abc import Awaitable, Generator
+from contextvars import Context
+from typing import Any, Generic, TypeVar
+
+from typing_extensions import override
+
+T = TypeVar("T")
+
+
+class InContext(Awaitable[T], Generic[T]):
+    """Awaits `work` so that its context variables are those of `context`.
+
+    A task per event would do the same for several microseconds more. The current task stays the
+    awaiting one, so timeouts and cancellation work as if `work` was awaited plainly.
+
+    Args:
+        context: Where `work` runs; nothing else may run in it at the same time.
+        work: What to run.
+    """
+
+    __slots__ = ("_context", "_work")
+
+    def __init__(self, context: Context, work: Awaitable[T]) -> None:
+        self._context = context
+        self._work = work
+
+    @override
+    def __await__(self) -> Generator[Any, Any, T]:
+        run = self._context.run
+        steps = self._work.__await__()
+        send = steps.send
+        step, value = send, None
+        try:
+            while True:
+                yielded = run(step, value)
+                try:
+                    value = yield yielded
+                    step = send
+                except GeneratorExit:
+                    run(steps.close)
+                    raise
+                except BaseException as error:
+                    step, value = steps.throw, error
+        except StopIteration as stop:
+            result: T = stop.value
+            return result

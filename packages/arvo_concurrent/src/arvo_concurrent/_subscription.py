@@ -1,0 +1,24 @@
+"""A handler that was added to a running broker."""
+
+from collections.abc import Awaitable, Callable
+
+
+class Subscription:
+    """What `subscribe` returns: the way to take the handler away again.
+
+    Args:
+        topic: The topic the handler listens to.
+        end: Takes it away.
+    """
+
+    def __init__(self, *, topic: str, end: Callable[[], Awaitable[None]]) -> None:
+        self.topic: str = topic
+        """The topic the handler listens to."""
+        self._end = end
+
+    async def unsubscribe(self) -> None:
+        """Route nothing more to the handler, finish what it has, and end its workers.
+
+        Harmless when done already. Events for its topic are unroutable from now on.
+        """
+        await self._end()

@@ -1,0 +1,200 @@
+"""The events of one handler: what waits, in which order, and the workers that take it on."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from functools import partial
+
+from arvo_event_handler import Clock, ClockTimer
+
+from ._backlog import Backlog
+from ._delivery import Delivery
+
+# Handlers may never wait, and timers and signals must come through all the same.
+_IN_ONE_GO = 16
+
+
+class Topic:
+    """A queue with long-lived workers, which come as needed and stay.
+
+    Args:
+        name: What it is called.
+        run: Makes one try. It returns when to try again, or None when the event is done. It
+            raises nothing but a cancellation.
+        prefetch: How many workers there are, at most.
+        by_subject: Whether events of one subject go one after another, in a lane that stays
+            closed until its head is done.
+        backlog: What counts the events.
+        clock: For the delays.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        run: Callable[[Delivery], Awaitable[timedelta | None]],
+        prefetch: int,
+        by_subject: bool,
+        backlog: Backlog,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.prefetch = prefetch
+        self._run = run
+        self._by_subject = by_subject
+        self._backlog = backlog
+        self._clock = clock
+        self._ready: deque[Delivery] = deque()
+        # Behind the head of each lane; None while nothing waits behind it.
+        self._lanes: dict[str, deque[Delivery] | None] = {}
+        self._sleeping: dict[Delivery, ClockTimer] = {}
+        self._running: set[Delivery] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._unoccupied: list[asyncio.Future[None]] = []
+        self._empty: asyncio.Future[None] | None = None
+        self._at_rest: asyncio.Future[None] | None = None
+        self._size = 0
+
+    @property
+    def running(self) -> int:
+        """How many events are being handled."""
+        return len(self._running)
+
+    @property
+    def sleeping(self) -> int:
+        """How many events wait for their next try."""
+        return len(self._sleeping)
+
+    @property
+    def queued(self) -> int:
+        """How many events wait for a worker or for their lane."""
+        return self._size - len(self._running) - len(self._sleeping)
+
+    def put(self, delivery: Delivery) -> None:
+        """Add an event at the end."""
+        self._size += 1
+        self._backlog.open += 1
+        self._backlog.enter()
+        delivery.tree.begin()
+        if self._by_subject:
+            subject = delivery.event.subject
+            if subject in self._lanes:
+                lane = self._lanes[subject]
+                if lane is None:
+                    lane = self._lanes[subject] = deque()
+                lane.append(delivery)
+                return
+            self._lanes[subject] = None
+        self._make_ready(delivery)
+
+    async def empty(self) -> None:
+        """Wait until no event is left."""
+        while self._size:
+            if self._empty is None:
+                self._empty = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._empty)
+
+    async def rest(self) -> None:
+        """Wait until no event is being handled, after `abandon` has left nothing to begin."""
+        while self._running:
+            if self._at_rest is None:
+                self._at_rest = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._at_rest)
+
+    def abandon(self) -> Iterator[Delivery]:
+        """Take out, one after another, what waits and what sleeps."""
+        for timer in self._sleeping.values():
+            timer.cancel()
+        waiting = [*self._sleeping, *self._ready]
+        for lane in self._lanes.values():
+            waiting.extend(lane or ())
+        self._sleeping.clear()
+        self._ready.clear()
+        self._lanes.clear()
+        for delivery in waiting:
+            self._backlog.leave()
+            yield delivery
+            self._done(delivery)
+
+    async def stop(self) -> list[Delivery]:
+        """Cancel the workers and return what they were handling, which is not done then."""
+        interrupted = [*self._running]
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers.clear()
+        return interrupted
+
+    def settle(self, delivery: Delivery) -> None:
+        """Count out an event that `stop` returned."""
+        self._done(delivery)
+
+    def _make_ready(self, delivery: Delivery) -> None:
+        self._ready.append(delivery)
+        if self._unoccupied:
+            self._unoccupied.pop().set_result(None)
+        elif len(self._workers) < self.prefetch:
+            self._workers.add(asyncio.create_task(self._work(), name=f"arvo {self.name}"))
+
+    async def _work(self) -> None:
+        handled = 0
+        ready, running, backlog = self._ready, self._running, self._backlog
+        while True:
+            if not ready:
+                await self._wait_for_work()
+                continue
+            delivery = ready.popleft()
+            backlog.leave()
+            running.add(delivery)
+            try:
+                pause = await self._run(delivery)
+            finally:
+                running.discard(delivery)
+                if not running and self._at_rest is not None:
+                    self._at_rest.set_result(None)
+                    self._at_rest = None
+            if pause is None:
+                self._open_lane(delivery)
+                self._done(delivery)
+            else:
+                self._sleep(delivery, pause)
+            handled += 1
+            if not handled % _IN_ONE_GO:
+                await asyncio.sleep(0)
+
+    async def _wait_for_work(self) -> None:
+        waker = asyncio.get_running_loop().create_future()
+        self._unoccupied.append(waker)
+        try:
+            await waker
+        finally:
+            if not waker.done() or waker.cancelled():
+                self._unoccupied.remove(waker)
+
+    def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
+        self._backlog.enter()
+        self._sleeping[delivery] = self._clock.call_later(pause, partial(self._wake, delivery))
+
+    def _wake(self, delivery: Delivery) -> None:
+        del self._sleeping[delivery]
+        self._make_ready(delivery)
+
+    def _open_lane(self, delivery: Delivery) -> None:
+        """Let the next event of the subject go."""
+        if not self._by_subject:
+            return
+        subject = delivery.event.subject
+        lane = self._lanes.get(subject)
+        if lane:
+            self._make_ready(lane.popleft())
+        else:
+            self._lanes.pop(subject, None)
+
+    def _done(self, delivery: Delivery) -> None:
+        self._size -= 1
+        delivery.tree.end()
+        self._backlog.done()
+        if not self._size and self._empty is not None:
+            self._empty.set_result(None)
+            self._empty = None
