@@ -575,7 +575,10 @@ class TestSettings:
     async def test_defaults_apply_where_a_handler_says_nothing(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        handlers = [StubHandler(), HandlerConfig(StubHandler(source=TWO), prefetch=7)]
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            StubHandler(),
+            HandlerConfig(StubHandler(source=TWO), prefetch=7),
+        ]
         defaults = HandlerDefaults(prefetch=3)
         async with broker_of(owner, clock, *handlers, defaults=defaults) as broker:
             topics = broker.stats.topics
@@ -909,7 +912,10 @@ class TestContext:
             seen[cause.id] = REQUEST.get()
             return []
 
-        handlers = [HandlerConfig(StubHandler(act), prefetch=1), StubHandler(then, source=TWO)]
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(StubHandler(act), prefetch=1),
+            StubHandler(then, source=TWO),
+        ]
         async with broker_of(owner, clock, *handlers) as broker:
             for name in ("a", "b"):
                 REQUEST.set(name)
