@@ -1,3 +1,5 @@
 """The concurrent machine memory and event broker of Arvo, in one process."""
 
-__all__: list[str] = []
+from ._memory import ConcurrentMachineMemory
+
+__all__ = ["ConcurrentMachineMemory"]
