@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from opentelemetry.context import Context
 from pydantic import BaseModel
+from typing_extensions import override
 
 from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory, HandlerDefaults
 from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
@@ -44,6 +45,7 @@ class _Nothing(IArvoEventHandler):
     source = ADD.type
     stateful = False
 
+    @override
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
         return []
 

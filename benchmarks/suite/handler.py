@@ -26,4 +26,3 @@ async def execute() -> AsyncIterator[Workload[ArvoEvent, list[ArvoEvent]]]:
         operation=handler.execute,
         check=lambda events: [event.data for event in events] == [{"result": 5.0}],
     )
-
