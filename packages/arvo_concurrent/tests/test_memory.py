@@ -173,6 +173,24 @@ async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMach
         await memory.commit(stale, {"count": 2})
 
 
+@pytest.mark.parametrize("locked", [True, False])
+async def test_a_write_of_what_was_read_is_refused_once_somebody_wrote(
+    memory: ConcurrentMachineMemory, *, locked: bool
+) -> None:
+    await memory.write(ID, {"count": 1}, None)
+    if locked:
+        assert await memory.lock(ID)
+    stale = await memory.read(ID)
+    await memory.write(ID, {"count": 2}, {"count": 1})
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.write(ID, {"count": 3}, stale)
+    fresh = await memory.read(ID)
+    await memory.write(ID, {"count": 3}, fresh)
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.write(ID, {"count": 4}, fresh)
+    assert await memory.read(ID) == {"count": 3}
+
+
 @pytest.mark.parametrize("seed", range(40))
 async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
     """Random holders that work, fail, vanish, are late or cancelled: no update is lost."""

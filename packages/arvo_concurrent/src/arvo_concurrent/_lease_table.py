@@ -16,14 +16,18 @@ class _Waiter:
         self.handed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
-class _Held:
-    __slots__ = ("owner", "timer", "until", "waiters")
+class Held:
+    """A workflow that somebody holds, or held until the lease ran out."""
+
+    __slots__ = ("owner", "read_as", "read_from", "timer", "until", "waiters")
 
     def __init__(self, owner: str, until: float) -> None:
         self.owner = owner
         self.until = until
         self.waiters: deque[_Waiter] | None = None
         self.timer: ClockTimer | None = None
+        self.read_from: object = None
+        self.read_as: object = None
 
 
 class LeaseTable:
@@ -37,7 +41,7 @@ class LeaseTable:
         self._policy = policy
         self._clock = clock
         self._ttl = policy.ttl.total_seconds()
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._next_sweep = clock.monotonic() + policy.max_hold.total_seconds()
 
     def take(self, machine_id: str, owner: str) -> bool:
@@ -47,7 +51,7 @@ class LeaseTable:
             self._sweep(now)
         held = self._held.get(machine_id)
         if held is None:
-            self._held[machine_id] = _Held(owner, now + self._ttl)
+            self._held[machine_id] = Held(owner, now + self._ttl)
             return True
         if held.until > now:
             return False
@@ -83,6 +87,10 @@ class LeaseTable:
                 held.waiters.remove(waiter)
             if not held.waiters:
                 self._unwatch(held)
+
+    def get(self, machine_id: str) -> Held | None:
+        """Return what is known of a workflow's holder."""
+        return self._held.get(machine_id)
 
     def is_owner(self, machine_id: str, owner: str) -> bool:
         """Whether nobody took a workflow since this owner did."""
@@ -120,7 +128,7 @@ class LeaseTable:
         for machine_id, held in list(self._held.items()):
             self.drop(machine_id, held.owner)
 
-    def _pass_on(self, machine_id: str, held: _Held) -> None:
+    def _pass_on(self, machine_id: str, held: Held) -> None:
         while held.waiters:
             waiter = held.waiters.popleft()
             if not waiter.handed.done():
@@ -134,7 +142,7 @@ class LeaseTable:
         self._unwatch(held)
         del self._held[machine_id]
 
-    def _watch(self, machine_id: str, held: _Held) -> None:
+    def _watch(self, machine_id: str, held: Held) -> None:
         """Wake the next waiter when the lease runs out."""
         left = timedelta(seconds=max(0.0, held.until - self._clock.monotonic()))
         # Never early by a rounding: a timer that finds the lease alive would ask again at once.
@@ -142,12 +150,12 @@ class LeaseTable:
             left + timedelta.resolution, partial(self._run_out, machine_id, held)
         )
 
-    def _unwatch(self, held: _Held) -> None:
+    def _unwatch(self, held: Held) -> None:
         if held.timer is not None:
             held.timer.cancel()
             held.timer = None
 
-    def _run_out(self, machine_id: str, held: _Held) -> None:
+    def _run_out(self, machine_id: str, held: Held) -> None:
         held.timer = None
         if not held.waiters:
             return

@@ -159,7 +159,13 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         stored = self._current(check_machine_id(machine_id))
-        return None if stored is None else decode_record(stored.json)
+        if stored is None:
+            return None
+        record = decode_record(stored.json)
+        held = self._leases.get(machine_id)
+        if held is not None:
+            held.read_from, held.read_as = stored, record
+        return record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -168,8 +174,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             moved = previous is not None
             version = 1
         else:
-            # Comparing what is written is quicker than decoding, and knows True from 1.
-            moved = previous is None or encode_record(previous) != stored.json
+            held = self._leases.get(machine_id)
+            if held is not None and held.read_from is stored and held.read_as is previous:
+                # The very object that was read from what is still stored: nobody wrote since.
+                held.read_from = held.read_as = None
+                moved = False
+            else:
+                # Comparing what is written is quicker than decoding, and knows True from 1.
+                moved = previous is None or encode_record(previous) != stored.json
             version = stored.version + 1
         if moved:
             raise TransactionViolation.version_moved(machine_id)
