@@ -1,14 +1,15 @@
 """What only this memory promises; `test_memory_suites.py` has what every memory does."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from random import Random
 
 import pytest
+from typing_extensions import override
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import LockPolicy, MachineLease, TransactionViolation
+from arvo_event_handler import ClockTimer, LockPolicy, MachineLease, TransactionViolation
 from arvo_event_handler.testing import FakeClock
 
 POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=60))
@@ -79,6 +80,24 @@ async def test_a_waiter_wakes_when_the_lease_runs_out(
     await clock.run_for(timedelta(seconds=1.01))
     assert waiter.done()
     assert waiter.result() is not None
+
+
+async def test_a_late_timer_lets_nobody_overtake() -> None:
+    class LateClock(FakeClock):
+        @override
+        def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
+            return super().call_later(delay + timedelta(seconds=1), callback)
+
+    clock = LateClock()
+    memory = ConcurrentMachineMemory(policy=POLICY, clock=clock)
+    await taken(memory)
+    waiter = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(POLICY.ttl + timedelta(milliseconds=1))
+    late = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(timedelta(milliseconds=1))
+    assert waiter.done()
+    assert not late.done()
+    late.cancel()
 
 
 async def test_a_waiter_waits_on_when_the_lease_is_renewed(
