@@ -30,14 +30,24 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     Raises:
         ValueError: The scheme is not known.
     """
+    check_scheme(url)
     scheme, _, rest = url.partition(":")
     if scheme == "file":
         return FileMachineMemory.open(url, policy=policy)
-    if scheme not in _BACKENDS:
-        known = ", ".join(f"{name}:" for name in ("file", *_BACKENDS))
-        raise ValueError(f"no machine memory for {scheme}:; there are {known}")
     module, name, call = _BACKENDS[scheme]
     connect: Any = getattr(getattr(import_module(module), name), call)
     target = Path(rest.removeprefix("///")) if scheme == "sqlite" else url
     memory: AbstractAsyncContextManager[IMachineMemory] = connect(target, policy=policy)
     return memory
+
+
+def check_scheme(url: str) -> None:
+    """Make sure that there is a memory for a URL.
+
+    Raises:
+        ValueError: The scheme is not known.
+    """
+    scheme = url.partition(":")[0]
+    if scheme not in {"file", *_BACKENDS}:
+        known = ", ".join(f"{name}:" for name in ("file", *_BACKENDS))
+        raise ValueError(f"no machine memory for {scheme}:; there are {known}")
