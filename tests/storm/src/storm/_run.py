@@ -18,7 +18,7 @@ def check_storm(memory: str, *, seed: int = 1) -> Report:
         seed: For what is left to chance.
     """
     if os.environ.get("ARVO_FULL") == "1":
-        report = run_storm(memory, seed=seed)
+        report = run_storm(memory, seed=seed, timeout=timedelta(minutes=5))
         print(report)  # noqa: T201
     else:
         report = run_storm(
