@@ -6,7 +6,7 @@ import resource
 import sys
 from datetime import timedelta
 
-from arvo_event_handler import LockPolicy, MachineMemoryError
+from arvo_event_handler import LockPolicy, MachineMemoryError, Record
 from arvo_memory_sqlite import SqliteMachineMemory
 
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
@@ -25,7 +25,7 @@ async def commit_for_ever(path: str, name: str) -> None:
             lease = await memory.acquire(machine_id)
             if lease is None:
                 continue
-            record = {"count": lease.version + 1, "filler": [machine_id] * 50}
+            record: Record = {"count": lease.version + 1, "filler": [machine_id] * 50}
             await memory.commit(lease, record)
             say(machine_id, lease.version + 1)
 
@@ -117,4 +117,4 @@ async def open_read_only(path: str) -> None:
 JOBS = {job.__name__: job for job in (commit_for_ever, add, migrate, fill_disk, open_read_only)}
 
 if __name__ == "__main__":
-    asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))  # type: ignore[operator]
+    asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))
