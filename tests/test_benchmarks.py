@@ -30,6 +30,8 @@ FIXED_NAMES = {
     "statechart.resume.flat",
     "statechart.resume.parallel",
     "statechart.cold.mix",
+    "memory.sqlite.c1",
+    "memory.sqlite.c50",
 }
 
 
