@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -97,6 +98,11 @@ async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> No
     with pytest.raises(ValueError, match=told):
         async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
             pass
+
+
+def test_only_open_makes_one() -> None:
+    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
+        SqliteMachineMemory()
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -252,27 +258,21 @@ async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: 
 # --- groups -------------------------------------------------------------------
 
 
-class Held:
-    """Keeps the writer busy, so that what comes meanwhile is one group."""
+async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]) -> list[object]:
+    """Keep the writer busy until all calls wait for it."""
+    started, go_on = threading.Event(), threading.Event()
 
-    def __init__(self, path: Path) -> None:
-        self.other = sqlite3.connect(path, isolation_level=None)
+    def hold(connection: sqlite3.Connection) -> None:
+        started.set()
+        go_on.wait(10)
 
-    def __enter__(self) -> None:
-        self.other.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, *error: object) -> None:
-        self.other.execute("ROLLBACK")
-        self.other.close()
-
-
-async def in_one_group(
-    memory: SqliteMachineMemory, path: Path, *calls: asyncio.Task[object]
-) -> list[object]:
-    with Held(path):
-        memory._writer.submit(lambda connection: None, durable=False)
-        for _ in range(3):
-            await asyncio.sleep(0)
+    held = memory._writer.submit(hold, durable=False)
+    # Not in a thread of asyncio's: the loop must not turn before the writer is held.
+    assert started.wait(10)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    go_on.set()
+    await held
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
@@ -289,8 +289,8 @@ async def test_what_waits_is_written_in_one_transaction(
 ) -> None:
     commits = count_commits(memory)
     calls = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(50)]
-    assert await in_one_group(memory, path, *calls) == [None] * 50
-    assert len(commits) <= 2
+    assert await in_one_group(memory, *calls) == [None] * 50
+    assert len(commits) == 2  # of what kept the writer busy, and theirs
     assert rows(path) == 50
 
 
@@ -305,7 +305,7 @@ async def test_a_refused_write_leaves_its_neighbours_alone(
         asyncio.create_task(memory.write("order-3", {"n": 3}, {"n": 0})),
         asyncio.create_task(memory.write("order-4", {"n": 4}, None)),
     ]
-    first, second, third, fourth = await in_one_group(memory, path, *calls)
+    first, second, third, fourth = await in_one_group(memory, *calls)
     assert (first, fourth) == (None, None)
     assert isinstance(second, TransactionViolation)
     assert isinstance(third, TransactionViolation)
@@ -324,7 +324,7 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
         asyncio.create_task(memory._write(fail)),
         asyncio.create_task(memory.write("order-2", {"n": 2}, None)),
     ]
-    first, failed, last = await in_one_group(memory, path, *calls)
+    first, failed, last = await in_one_group(memory, *calls)
     assert (first, last) == (None, None)
     assert isinstance(failed, MachineMemoryError)
     assert (failed.retryable, failed.outcome) == (False, "failed")
@@ -389,7 +389,7 @@ async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptur
             asyncio.create_task(memory.write("order-8", {}, None)),
             asyncio.create_task(memory._write(die)),
         ]
-        for outcome in await in_one_group(memory, path, *calls):
+        for outcome in await in_one_group(memory, *calls):
             assert isinstance(outcome, MachineMemoryError)
             assert outcome.outcome == "unknown"
         with pytest.raises(MachineMemoryError, match=r"has died of SystemExit.*open") as caught:

@@ -46,18 +46,17 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     Leases run by the machine's wall clock, which its processes share.
     """
 
-    def __init__(
-        self, *, database: Database, writer: Writer, policy: LockPolicy, clock: Clock
-    ) -> None:
-        """For `open` only."""
-        self._database = database
-        self._writer = writer
-        self._readers = None if database.in_memory else Readers(database)
-        self._policy = policy
-        self._clock = clock
-        self._handover = Handover()
-        self._instance = secrets.token_hex(16)
-        self._closing: asyncio.Task[None] | None = None
+    _database: Database
+    _writer: Writer
+    _readers: Readers | None
+    _policy: LockPolicy
+    _clock: Clock
+    _handover: Handover
+    _instance: str
+    _closing: asyncio.Task[None] | None
+
+    def __init__(self) -> None:
+        raise TypeError("write `async with SqliteMachineMemory.open(path) as memory:`")
 
     @classmethod
     @asynccontextmanager
@@ -110,7 +109,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 connected, now=clock.now(), limit=16 + 2 * count
             ),
         )
-        memory = cls(database=database, writer=writer, policy=policy or LockPolicy(), clock=clock)
+        memory = cls.__new__(cls)
+        memory._begin(  # noqa: SLF001 - its own
+            database=database, writer=writer, policy=policy or LockPolicy(), clock=clock
+        )
         try:
             yield memory
         finally:
@@ -242,7 +244,19 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._handover.tell(machine_id)
         return forgotten
 
-    # --- ways to the file ---------------------------------------------------
+    # --- inside ------------------------------------------------------------
+
+    def _begin(
+        self, *, database: Database, writer: Writer, policy: LockPolicy, clock: Clock
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._readers = None if database.in_memory else Readers(database)
+        self._policy = policy
+        self._clock = clock
+        self._handover = Handover()
+        self._instance = secrets.token_hex(16)
+        self._closing = None
 
     async def _granted(
         self, machine_id: str, attempt: Callable[[str], Awaitable[T | timedelta]]
