@@ -366,6 +366,22 @@ async def test_closing_waits_for_what_was_begun(path: Path) -> None:
     assert rows(path) == 100
 
 
+async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) -> None:
+    for turns in range(8):
+        async with SqliteMachineMemory.open(path) as memory:
+            taking = asyncio.create_task(memory.acquire("order-7"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            if not taking.cancelled() and (lease := taking.result()) is not None:
+                await memory.release(lease)
+        async with SqliteMachineMemory.open(path) as memory:
+            lease = await memory.acquire("order-7")
+            assert lease is not None, f"cancelled after {turns} turns, it stayed taken"
+            await memory.release(lease)
+
+
 async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
     async with SqliteMachineMemory.open(path) as memory:
         await memory.write("order-7", {}, None)

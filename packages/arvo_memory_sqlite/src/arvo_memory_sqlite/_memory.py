@@ -53,6 +53,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     _clock: Clock
     _handover: Handover
     _instance: str
+    _takes: set[object]
+    _settled: asyncio.Event
     _closing: asyncio.Task[None] | None
 
     def __init__(self) -> None:
@@ -256,6 +258,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._clock = clock
         self._handover = Handover()
         self._instance = secrets.token_hex(16)
+        self._takes = set()
+        self._settled = asyncio.Event()
         self._closing = None
 
     async def _granted(
@@ -290,26 +294,53 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         return await self._take(machine_id, owner=self._instance)
 
     async def _take(self, machine_id: str, *, owner: str) -> rows.Granted | timedelta:
-        async def give_back(taken: rows.Granted | timedelta) -> None:
-            if not isinstance(taken, timedelta):
-                await self._release(machine_id, owner=owner)
+        self._check_open()
+        take = object()
 
-        return await take_or_give_back(
-            self._lease(
-                lambda connection: rows.acquire(
-                    connection,
-                    machine_id,
-                    owner=owner,
-                    now=self._clock.now(),
-                    ttl=self._policy.ttl,
-                    keep=2 * self._policy.max_hold,
+        async def taking() -> rows.Granted | timedelta:
+            self._takes.add(take)
+            try:
+                return await self._writer.submit(
+                    lambda connection: rows.acquire(
+                        connection,
+                        machine_id,
+                        owner=owner,
+                        now=self._clock.now(),
+                        ttl=self._policy.ttl,
+                        keep=2 * self._policy.max_hold,
+                    ),
+                    durable=False,
                 )
-            ),
-            give_back=give_back,
-        )
+            except BaseException:
+                self._settle(take)
+                raise
+
+        async def give_back(taken: rows.Granted | timedelta) -> None:
+            try:
+                if not isinstance(taken, timedelta):
+                    await self._drop(machine_id, owner=owner)
+            finally:
+                self._settle(take)
+
+        taken = await take_or_give_back(taking(), give_back=give_back)
+        self._settle(take)
+        return taken
+
+    def _settle(self, take: object) -> None:
+        """Note that somebody has what was taken, or that it was given back."""
+        self._takes.discard(take)
+        if not self._takes:
+            self._settled.set()
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
-        await self._lease(lambda connection: rows.release(connection, machine_id, owner=owner))
+        self._check_open()
+        await self._drop(machine_id, owner=owner)
+
+    async def _drop(self, machine_id: str, *, owner: str) -> None:
+        # Also while closing: what a cancelled task had taken must not stay taken.
+        await self._writer.submit(
+            lambda connection: rows.release(connection, machine_id, owner=owner), durable=False
+        )
         self._handover.tell(machine_id)
 
     async def _write(self, operation: Operation[T]) -> T:
@@ -336,6 +367,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             )
 
     async def _close(self) -> None:
+        while self._takes:
+            self._settled.clear()
+            await self._settled.wait()
         await self._writer.aclose()
         if self._readers is not None:
             await self._readers.aclose()
