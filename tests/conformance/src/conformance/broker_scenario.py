@@ -58,7 +58,7 @@ class BrokerScenario:
         ]
 
     async def run(self) -> dict[str, Any]:
-        """Play it, and return what the vector shows of it."""
+        """Play it, and return what a vector shows of it."""
         return await self._clock.run_until_complete(self._play())
 
     async def _play(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class BrokerScenario:
 
 
 def comparable(shown: Given) -> dict[str, Any]:
-    """Leave of broker errors what is not worded by the library: whose they are."""
+    """Leave out the messages of broker errors that the library worded: they are ours."""
     errors = [
         error if _OF_THE_SCENARIO.fullmatch(error["message"]) else {**error, "message": None}
         for error in shown["brokerErrors"]
