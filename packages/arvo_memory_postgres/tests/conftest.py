@@ -29,7 +29,7 @@ async def shared_schema(postgres_dsn: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def schema(postgres_dsn: str, shared_schema: str) -> str:
     """A schema with empty tables."""
-    await execute(postgres_dsn, f"DELETE FROM {quoted(shared_schema)}.machines")
+    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines")
     return shared_schema
 
 

@@ -1,6 +1,7 @@
 """The suites of arvo_event_handler, whole, on every PostgreSQL of the machine."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -47,6 +48,7 @@ class TestLeases(LeasedMachineMemorySuite):
         return lambda delta: asyncio.sleep(delta.total_seconds())
 
 
+@pytest.mark.skipif(os.environ.get("ARVO_FULL") != "1", reason="the long check runs it")
 class TestWithoutPreparedStatements(MachineMemorySuite):
     """As behind a PgBouncer that knows none."""
 

@@ -77,6 +77,10 @@ class StatementRunner:
                 repeated, sent = sent, True
                 try:
                     rows = await connection.fetch(sql, *args, timeout=self._statement_timeout)
+                except Exception as error:
+                    if is_connection_lost(error):
+                        connection.terminate()  # or the pool may hand it out again
+                    raise
                 finally:
                     await self._pool.release(connection)
             except MachineMemoryError as error:
