@@ -1,15 +1,38 @@
 """Every program in the documentation runs and prints what the text says it prints."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
+from real_servers.fixtures import missing
+
+from real_servers import PostgresServer, ServerNotFoundError
 
 ROOT = Path(__file__).parent.parent
 READMES = sorted(ROOT.glob("packages/*/README.md"))
 EXAMPLES = list(find_examples(ROOT / "README.md", *READMES, *sorted(ROOT.glob("docs/*.md"))))
 
 
+@pytest.fixture(scope="module")
+def postgres_dsn() -> Iterator[str]:
+    try:
+        with PostgresServer.start() as server:
+            yield server.dsn
+    except ServerNotFoundError as error:
+        missing(error)
+
+
+@pytest.fixture
+def servers(
+    example: CodeExample, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start the servers that a program asks its environment for."""
+    if "ARVO_POSTGRES_DSN" in example.source:
+        monkeypatch.setenv("ARVO_POSTGRES_DSN", request.getfixturevalue("postgres_dsn"))
+
+
+@pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_program_prints_what_the_text_says(example: CodeExample, eval_example: EvalExample) -> None:
     eval_example.set_config(line_length=100)

@@ -1,3 +1,6 @@
 """Machine memory of Arvo on PostgreSQL, for many processes."""
 
-__all__: list[str] = []
+from ._postgres_memory import PostgresMachineMemory
+from ._stored_workflow import StoredWorkflow
+
+__all__ = ["PostgresMachineMemory", "StoredWorkflow"]

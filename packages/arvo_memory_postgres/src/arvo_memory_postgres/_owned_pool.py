@@ -1,0 +1,47 @@
+"""A pool of our own, which gives connections back without a word to the server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+
+from ._failures import memory_error
+from ._statement_runner import PlainConnection
+
+
+@asynccontextmanager
+async def owned_pool(
+    dsn: str, *, pool_size: int, statement_cache_size: int, patience: timedelta
+) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool with one connection, and close it after the block.
+
+    Raises:
+        MachineMemoryError: The database cannot be reached, or the DSN is none.
+    """
+    try:
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            statement_cache_size=statement_cache_size,
+            connection_class=PlainConnection,
+            timeout=patience.total_seconds(),
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        # Not `from error`: what asyncpg says of a wrong DSN can show the password in it.
+        raise memory_error(error, what="connect", outcome="failed") from None
+    try:
+        yield pool
+    finally:
+        await close_pool(pool, patience=patience)
+
+
+async def close_pool(pool: asyncpg.Pool, *, patience: timedelta) -> None:
+    """Wait for what still runs, but not for ever; harmless when it is closed."""
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

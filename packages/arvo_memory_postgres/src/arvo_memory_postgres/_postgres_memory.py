@@ -1,0 +1,345 @@
+"""The machine memory on PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, Self
+
+import asyncpg
+from typing_extensions import override
+
+from arvo_event_handler import (
+    SYSTEM_CLOCK,
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    MachineMemoryError,
+    PackedRecord,
+    Record,
+    TransactionViolation,
+    encode_record,
+    pack_record,
+    take_or_give_back,
+    unpack_record,
+    until_granted,
+)
+
+from ._failures import Outcome, closed, is_connection_lost, memory_error, pool_exhausted
+from ._machine_key import machine_key
+from ._migration import check_version, migrate, schema_version
+from ._owned_pool import close_pool, owned_pool
+from ._statement_runner import Answer, StatementRunner
+from ._statements import Statements
+from ._workflow_columns import workflow_columns
+from ._workflow_queries import WorkflowQueries
+
+_TEN_SECONDS: Final = timedelta(seconds=10)
+_THIRTY_SECONDS: Final = timedelta(seconds=30)
+
+
+class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
+    """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
+
+    A step is two statements, and each is a transaction of its own: no transaction and no connection
+    is held while user code runs. The statement that writes checks lease and version itself, by the
+    clock of the database. A connection that is lost is replaced and the statement sent again; it
+    recognises itself, so nothing is written twice.
+
+    Every call but the constructor raises `MachineMemoryError` when the database fails; `outcome`
+    says whether a change may have happened. The first call of all finds out whether the schema is
+    there: see `migrate`.
+
+    Args:
+        pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
+            it sends no reset query when a connection is given back.
+        schema: Where the tables are.
+        policy: How leases are granted. None takes the defaults.
+        pool_timeout: How long to wait for a connection.
+        statement_timeout: How long one statement may take.
+
+    Raises:
+        ValueError: PostgreSQL knows no such schema name.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        schema: str = "arvo",
+        policy: LockPolicy | None = None,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        statement_timeout: timedelta = _THIRTY_SECONDS,
+    ) -> None:
+        self._sql = Statements.of(schema)
+        self._schema = schema
+        self._policy = policy or LockPolicy()
+        self._pool = pool
+        self._pool_timeout = pool_timeout
+        self._statement_timeout = statement_timeout
+        self._owns_pool = False
+        self._schema_checked = False
+        # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
+        self._locks: dict[str, str] = {}
+        self._runner = StatementRunner(
+            pool,
+            table=f"{schema}.machines",
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        schema: str = "arvo",
+        policy: LockPolicy | None = None,
+        pool_size: int = 10,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        statement_timeout: timedelta = _THIRTY_SECONDS,
+        statement_cache_size: int = 100,
+    ) -> AsyncIterator[Self]:
+        """Open a memory with a pool of its own for as long as the block lasts.
+
+        Args:
+            dsn: Such as `postgresql://user:password@host/database`.
+            schema: Where the tables are.
+            policy: How leases are granted. None takes the defaults.
+            pool_size: How many connections at most. One is held for one statement, so few serve
+                many tasks.
+            pool_timeout: How long to wait for a connection.
+            statement_timeout: How long one statement may take.
+            statement_cache_size: How many prepared statements a connection keeps. 0 for a
+                PgBouncer that pools transactions and knows no prepared statements.
+
+        Raises:
+            MachineMemoryError: The database cannot be reached.
+            ValueError: PostgreSQL knows no such schema name.
+        """
+        Statements.of(schema)
+        async with owned_pool(
+            dsn,
+            pool_size=pool_size,
+            statement_cache_size=statement_cache_size,
+            patience=pool_timeout,
+        ) as pool:
+            memory = cls(
+                pool,
+                schema=schema,
+                policy=policy,
+                pool_timeout=pool_timeout,
+                statement_timeout=statement_timeout,
+            )
+            memory._owns_pool = True
+            try:
+                yield memory
+            finally:
+                await memory.aclose()
+
+    async def aclose(self) -> None:
+        """Refuse further calls, and close the pool if it is the memory's own. Harmless again."""
+        if self._runner.is_closed:
+            return
+        self._runner.is_closed = True
+        if self._owns_pool:
+            await close_pool(self._pool, patience=self._pool_timeout)
+
+    async def migrate(self, *, dry_run: bool = False) -> str:
+        """Make the schema, or bring it up to date; safe from many processes at once.
+
+        Args:
+            dry_run: Only say what would be done.
+
+        Returns:
+            The SQL that was run, or would be; empty when everything is there.
+
+        Raises:
+            MachineMemoryError: The schema is newer than this package, or the database failed.
+        """
+        if self._runner.is_closed:
+            raise closed("MIGRATE")
+        try:
+            connection = await self._pool.acquire(timeout=self._pool_timeout.total_seconds())
+        except TimeoutError as error:
+            raise pool_exhausted("MIGRATE") from error
+        except Exception as error:
+            raise memory_error(error, what="MIGRATE", outcome="failed") from error
+        try:
+            sql = await migrate(connection, self._schema, dry_run=dry_run)
+        except MachineMemoryError:
+            raise
+        except Exception as error:
+            outcome: Outcome = "unknown" if is_connection_lost(error) else "failed"
+            raise memory_error(error, what="MIGRATE", outcome=outcome) from error
+        finally:
+            await self._pool.release(connection)
+        self._schema_checked = self._schema_checked or not dry_run
+        return sql
+
+    # --- leases -------------------------------------------------------------
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        machine_key(machine_id)
+        return await take_or_give_back(self._taken(machine_id), give_back=self._give_back)
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        key = machine_key(lease.machine_id)
+        written = self._written(key, lease.machine_id, lease.owner, lease.version, record)
+        answer = await self._ask("COMMIT", self._sql.commit, *written, expires_in)
+        if answer.row is not None:
+            return
+        row = (await self._ask("FATE", self._sql.fate, key, lease.owner)).row
+        if _is_written(row, lease.version, repeated=answer.repeated):
+            return
+        if row is not None and row["held"]:
+            raise TransactionViolation.version_moved(lease.machine_id)
+        raise TransactionViolation.lease_lost(lease.machine_id)
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await self._release(lease.machine_id, lease.owner)
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        key = machine_key(lease.machine_id)
+        answer = await self._ask("RENEW", self._sql.renew, key, lease.owner, self._policy.ttl)
+        return answer.row is not None
+
+    # --- the four calls -----------------------------------------------------
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
+        return None if row is None else _record(row)
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        key = machine_key(machine_id)
+        owner = secrets.token_hex(16)
+        row = (await self._ask("READ", self._sql.read, key)).row
+        version: int = 0 if row is None else row["version"]
+        written = self._written(key, machine_id, owner, version, record)
+        stored = None if row is None else encode_record(_record(row))
+        if stored != (None if previous is None else encode_record(previous)):
+            raise TransactionViolation.version_moved(machine_id)
+        if row is None:
+            await self._ask("WRITE", self._sql.ensure, key, machine_id)
+        lock = self._locks.get(machine_id)
+        answer = await self._ask("WRITE", self._sql.write, *written, None, lock)
+        if answer.row is not None:
+            return
+        row = (await self._ask("FATE", self._sql.fate, key, owner)).row
+        if not _is_written(row, version, repeated=answer.repeated):
+            raise TransactionViolation.version_moved(machine_id)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        machine_key(machine_id)
+        lease = await take_or_give_back(self._taken(machine_id), give_back=self._give_back)
+        if lease is None:
+            return False
+        self._locks[machine_id] = lease.owner
+        return True
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        machine_key(machine_id)
+        owner = self._locks.get(machine_id)
+        if owner is None:
+            if self._runner.is_closed:
+                raise closed("UNLOCK")
+            return True
+        await self._release(machine_id, owner)
+        if self._locks.get(machine_id) == owner:
+            del self._locks[machine_id]
+        return True
+
+    # --- inside -------------------------------------------------------------
+
+    @override
+    async def _ask(self, operation: str, sql: str, *args: object) -> Answer:
+        if not self._schema_checked:
+            await self._check_schema()
+        return await self._runner.run(operation, sql, *args)
+
+    async def _check_schema(self) -> None:
+        if self._runner.is_closed or self._pool.is_closing():
+            raise closed("call")
+        try:
+            async with self._pool.acquire(timeout=self._pool_timeout.total_seconds()) as connection:
+                version = await schema_version(connection, self._schema)
+        except TimeoutError as error:
+            raise pool_exhausted("the first call") from error
+        except Exception as error:
+            raise memory_error(error, what="the first call", outcome="failed") from error
+        check_version(version, schema=self._schema)
+        self._schema_checked = True
+
+    async def _taken(self, machine_id: str) -> MachineLease | None:
+        key = machine_key(machine_id)
+        owner = secrets.token_hex(16)
+        ttl = self._policy.ttl
+
+        async def attempt() -> MachineLease | timedelta:
+            answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            if answer.row is None:
+                # How long the holder has left would cost another trip; the back-off knows enough.
+                return ttl
+            row = answer.row
+            try:
+                record = None if row["state"] is None else _record(row)
+            except MachineMemoryError:
+                await self._release(machine_id, owner)
+                raise
+            return MachineLease(
+                machine_id=machine_id, owner=owner, version=row["version"], record=record
+            )
+
+        return await until_granted(attempt, policy=self._policy, clock=SYSTEM_CLOCK)
+
+    async def _give_back(self, lease: MachineLease | None) -> None:
+        if lease is not None:
+            await self.release(lease)
+
+    async def _release(self, machine_id: str, owner: str) -> None:
+        await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
+
+    def _written(
+        self, key: bytes, machine_id: str, owner: str, version: int, record: Record
+    ) -> tuple[object, ...]:
+        packed = pack_record(record)
+        columns = workflow_columns(machine_id, record)
+        return (key, owner, version, *packed, *columns)
+
+
+def _record(row: Any) -> Record:
+    return unpack_record(PackedRecord(row["codec"], row["state"]))
+
+
+def _is_written(row: Any, version: int, *, repeated: bool) -> bool:
+    """Tell from a row why a write changed nothing: it had happened already, or must not.
+
+    Raises:
+        MachineMemoryError: It cannot be known; the outcome is unknown.
+    """
+    if row is not None and row["wrote"] and row["version"] == version + 1:
+        return True
+    if repeated and (row is None or row["version"] != version):
+        raise MachineMemoryError(
+            "the connection was lost while writing, and somebody else has written since: "
+            "whether this write came before is unknown; deliver again",
+            retryable=True,
+            outcome="unknown",
+        )
+    return False

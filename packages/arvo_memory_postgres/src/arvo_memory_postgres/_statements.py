@@ -1,0 +1,162 @@
+"""The SQL of a machine memory.
+
+Every statement is a transaction of its own and may be sent again: the second time it finds what the
+first one did. Leases go by `clock_timestamp()`, which does not stand still while a statement waits
+for a row; a record expires by `statement_timestamp()`, which says the same all through a statement.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from ._schema_name import quoted_schema
+
+# A lease that a crash of the server loses is one that its holder hears of from COMMIT: no need to
+# wait for the disk. The setting ends with the statement.
+_RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS relaxed"
+
+_EXPIRED = "m.expires_at <= statement_timestamp()"
+
+_ACQUIRE = f"""
+INSERT INTO {{table}} AS m (key, machine_id, lease_owner, lease_until)
+SELECT $1, $2, $3, clock_timestamp() + $4::interval FROM {_RELAXED}
+WHERE relaxed.setting IS NOT NULL
+ON CONFLICT (key) DO UPDATE SET
+    lease_owner = excluded.lease_owner,
+    lease_until = clock_timestamp() + $4::interval,
+    version = CASE WHEN {_EXPIRED} THEN 0 ELSE m.version END,
+    codec = CASE WHEN {_EXPIRED} THEN NULL ELSE m.codec END,
+    state = CASE WHEN {_EXPIRED} THEN NULL ELSE m.state END,
+    status = CASE WHEN {_EXPIRED} THEN NULL ELSE m.status END,
+    last_owner = CASE WHEN {_EXPIRED} THEN NULL ELSE m.last_owner END,
+    finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
+    expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
+WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
+RETURNING version, codec, state"""
+
+_WRITTEN = """
+    version = $3::bigint + 1, last_owner = $2, codec = $4, state = $5,
+    status = $6, finished_at = CASE WHEN $7::boolean THEN clock_timestamp() END,
+    parent = $8::text,
+    root = CASE
+        WHEN $11::text IS NULL THEN NULL
+        WHEN $8::text IS NULL THEN m.machine_id
+        ELSE coalesce(m.root, (SELECT p.root FROM {table} AS p WHERE p.key = $9::bytea), $8::text)
+    END,
+    initiator = $10, source = $11::text,
+    updated_at = clock_timestamp(), expires_at = clock_timestamp() + $12::interval"""
+
+_COMMIT = f"""
+UPDATE {{table}} AS m SET {_WRITTEN}, lease_owner = NULL, lease_until = NULL
+WHERE m.key = $1 AND m.lease_owner = $2 AND m.version = $3
+RETURNING m.version"""
+
+# Beginning anew takes the lease of whoever leased the old life of the workflow: its version could
+# come again. Only the lock of the writer itself, $13, stays.
+_WRITE = f"""
+UPDATE {{table}} AS m SET {_WRITTEN},
+    lease_owner = CASE
+        WHEN {_EXPIRED} AND m.lease_owner IS DISTINCT FROM $13::text THEN NULL
+        ELSE m.lease_owner
+    END
+WHERE m.key = $1 AND CASE
+    WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
+    ELSE m.version = $3 AND ({_EXPIRED}) IS NOT TRUE
+END
+RETURNING m.version"""
+
+_ENSURE = """
+INSERT INTO {table} (key, machine_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"""
+
+_FATE = """
+SELECT version, lease_owner = $2 AS held, last_owner = $2 AS wrote FROM {table} WHERE key = $1"""
+
+# A workflow that was never written leaves nothing behind.
+_RELEASE = f"""
+WITH relaxed AS MATERIALIZED (SELECT setting FROM {_RELAXED}), gone AS (
+    DELETE FROM {{table}} WHERE key = $1 AND lease_owner = $2 AND version = 0
+        AND EXISTS (SELECT FROM relaxed WHERE setting IS NOT NULL)
+)
+UPDATE {{table}} AS m SET lease_owner = NULL, lease_until = NULL
+WHERE key = $1 AND lease_owner = $2 AND version > 0
+    AND EXISTS (SELECT FROM relaxed WHERE setting IS NOT NULL)"""
+
+_RENEW = f"""
+UPDATE {{table}} AS m SET lease_until = clock_timestamp() + $3::interval FROM {_RELAXED}
+WHERE key = $1 AND lease_owner = $2 AND relaxed.setting IS NOT NULL
+RETURNING true"""
+
+_READ = f"""
+SELECT m.version, m.codec, m.state FROM {{table}} AS m
+WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
+
+_SHOWN = f"""
+SELECT m.machine_id AS subject, m.version, m.status, m.parent, m.root, m.initiator, m.source,
+    m.created_at, m.updated_at, m.expires_at
+FROM {{table}} AS m WHERE m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
+
+_CHILDREN = f"{_SHOWN} AND m.root = $1 AND m.machine_id <> $1 ORDER BY m.created_at, m.key"
+
+_FIND = f"""{_SHOWN}
+    AND ($1::text IS NULL OR m.status = $1)
+    AND ($2::timestamptz IS NULL OR m.updated_at < $2)
+ORDER BY m.updated_at, m.key LIMIT $3"""
+
+_ROOT = f"""
+SELECT m.root FROM {{table}} AS m
+WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
+
+_CLEANUP = "DELETE FROM {table} WHERE key = $1 RETURNING version"
+
+_DELETE_FINISHED = """
+DELETE FROM {table} WHERE key IN (
+    SELECT key FROM {table} WHERE finished_at < clock_timestamp() - $1::interval
+        AND (lease_owner IS NULL OR lease_until <= clock_timestamp())
+    ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING key"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """The statements for one schema."""
+
+    acquire: str
+    commit: str
+    write: str
+    ensure: str
+    fate: str
+    release: str
+    renew: str
+    read: str
+    children: str
+    find: str
+    root: str
+    cleanup: str
+    delete_finished: str
+
+    @classmethod
+    def of(cls, schema: str) -> Self:
+        """Write them for a schema.
+
+        Raises:
+            ValueError: PostgreSQL knows no such name.
+        """
+        table = f"{quoted_schema(schema)}.machines"
+
+        def sql(text: str) -> str:
+            return text.replace("{table}", table).strip()
+
+        return cls(
+            acquire=sql(_ACQUIRE),
+            commit=sql(_COMMIT),
+            write=sql(_WRITE),
+            ensure=sql(_ENSURE),
+            fate=sql(_FATE),
+            release=sql(_RELEASE),
+            renew=sql(_RENEW),
+            read=sql(_READ),
+            children=sql(_CHILDREN),
+            find=sql(_FIND),
+            root=sql(_ROOT),
+            cleanup=sql(_CLEANUP),
+            delete_finished=sql(_DELETE_FINISHED),
+        )

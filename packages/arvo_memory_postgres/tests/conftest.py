@@ -1,0 +1,72 @@
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+import pytest
+from real_servers.fixtures import (
+    postgres_dsn as postgres_dsn,
+    postgres_flavour as postgres_flavour,
+    postgres_server as postgres_server,
+    start_postgres as start_postgres,
+)
+
+from arvo_memory_postgres import PostgresMachineMemory
+
+Connect = Callable[..., AbstractAsyncContextManager[PostgresMachineMemory]]
+
+
+@pytest.fixture(scope="session")
+async def shared_schema(postgres_dsn: str) -> AsyncIterator[str]:
+    """A schema of a name that needs quoting, dropped after all tests."""
+    name = f'test "{secrets.token_hex(6)}"'
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=name) as memory:
+        await memory.migrate()
+    yield name
+    await execute(postgres_dsn, f"DROP SCHEMA {quoted(name)} CASCADE")
+
+
+@pytest.fixture
+async def schema(postgres_dsn: str, shared_schema: str) -> str:
+    """A schema with empty tables."""
+    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines")
+    return shared_schema
+
+
+@pytest.fixture
+async def no_schema(postgres_dsn: str) -> AsyncIterator[str]:
+    """The name of a schema that is not there, dropped after the test."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield name
+    await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
+
+
+@pytest.fixture
+def connect_to(postgres_dsn: str, schema: str) -> Connect:
+    """Makes clients of the empty schema."""
+
+    def connect(**options: object) -> AbstractAsyncContextManager[PostgresMachineMemory]:
+        return PostgresMachineMemory.connect(postgres_dsn, schema=schema, **options)  # type: ignore[arg-type]
+
+    return connect
+
+
+async def execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
+        return rows
+    finally:
+        await connection.close()
+
+
+def quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'

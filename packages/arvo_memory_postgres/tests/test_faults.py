@@ -1,0 +1,274 @@
+"""Connections and servers that end at the worst moment."""
+
+import asyncio
+import os
+import random
+import time
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from real_servers.fixtures import StartPostgres
+
+from arvo_event_handler import (
+    LockPolicy,
+    MachineLease,
+    MachineMemoryError,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+from arvo_memory_postgres import PostgresMachineMemory
+from real_servers import FaultProxy
+
+from .conftest import Connect, fetch
+
+KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
+CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
+COMMIT = b"lease_owner = NULL, lease_until = NULL\nWHERE m.key"
+
+
+async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
+
+
+def proxied(dsn: str, proxy: FaultProxy) -> str:
+    head, _, rest = dsn.partition("@")
+    return f"{head}@{proxy.host}:{proxy.port}/{rest.partition('/')[2]}"
+
+
+def host_and_port(dsn: str) -> tuple[str, int]:
+    place = dsn.partition("@")[2].partition("/")[0]
+    host, _, port = place.partition(":")
+    return host, int(port or 5432)
+
+
+@pytest.mark.timeout(120)
+async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
+    postgres_dsn: str, connect_to: Connect
+) -> None:
+    """Each commit is known to have happened or not, and happens at most once."""
+    chance = random.Random(7)
+    killer = await asyncpg.connect(postgres_dsn)
+    done, failed, terminated = 0, 0, 0
+    try:
+        async with connect_to(pool_size=2) as memory:
+            for _ in range(KILLS):
+                lease = await leased(memory)
+                assert lease.version == done
+                pid = await memory._pool.fetchval("SELECT pg_backend_pid()")
+                commit = asyncio.ensure_future(memory.commit(lease, {"count": lease.version + 1}))
+                # An instant: so many turns of the loop after the commit began.
+                for _ in range(chance.randrange(8)):
+                    await asyncio.sleep(0)
+                terminated += await killer.fetchval("SELECT pg_terminate_backend($1)", pid)
+                (error,) = await asyncio.gather(commit, return_exceptions=True)
+                if error is None:
+                    done += 1
+                else:
+                    assert isinstance(error, MachineMemoryError)
+                    assert error.outcome == "failed", "an unknown outcome must be resolved"
+                    failed += 1
+                    await memory.release(lease)
+                expected = {"count": done} if done else None
+                assert await memory.read("order-7") == expected
+            assert done + failed == KILLS
+            assert terminated == KILLS
+            assert (await leased(memory)).version == done
+    finally:
+        await killer.close()
+
+
+async def test_a_commit_whose_answer_is_lost_is_recognised(
+    postgres_dsn: str, schema: str, connect_to: Connect
+) -> None:
+    """The server did it; sent again, it writes nothing and succeeds."""
+    host, port = host_and_port(postgres_dsn)
+    async with FaultProxy.open(host=host, port=port) as proxy:
+        dsn = proxied(postgres_dsn, proxy)
+        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
+            await memory.commit(await leased(memory), {"count": 1})
+            lease = await leased(memory)
+            # The statement is prepared, so this request is the one that runs it.
+            fault = proxy.lose_next_reply(containing=b"a mark in the record")
+            await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
+            assert fault.happened.is_set()
+            assert (await leased(memory)).version == 2
+
+
+async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
+    postgres_dsn: str, schema: str
+) -> None:
+    """The answer never came, but the lease is there: nobody waits for it to run out."""
+    host, port = host_and_port(postgres_dsn)
+    async with FaultProxy.open(host=host, port=port) as proxy:
+        dsn = proxied(postgres_dsn, proxy)
+        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
+            await memory.release(await leased(memory))
+            fault = proxy.lose_next_reply(containing=b"order-8")
+            lease = await leased(memory, "order-8")
+            assert fault.happened.is_set()
+            await memory.commit(lease, {"count": 1})
+
+
+async def test_a_lost_commit_that_somebody_wrote_over_is_unknown(
+    postgres_dsn: str, schema: str, connect_to: Connect
+) -> None:
+    """It cannot be told any more whether it came before, and nobody claims to know."""
+    host, port = host_and_port(postgres_dsn)
+    async with FaultProxy.open(host=host, port=port) as proxy, connect_to() as other:
+        dsn = proxied(postgres_dsn, proxy)
+        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
+            lease = await leased(memory)
+            fault = proxy.lose_next_reply(containing=b"a mark in the record")
+            commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+            await fault.happened.wait()
+            # While the memory looks for another connection, the next holder writes twice.
+            for _ in range(2):
+                await other.commit(await leased(other), {"by": "other"})
+            with pytest.raises(MachineMemoryError) as caught:
+                await commit
+            assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.timeout(120)
+async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: StartPostgres) -> None:
+    """SIGKILL with fsync on, in the middle of commits."""
+    server = start_postgres()
+    acknowledged: dict[str, int] = {}
+
+    async def steps(memory: PostgresMachineMemory, machine_id: str) -> None:
+        while True:
+            lease = await leased(memory, machine_id)
+            await memory.commit(lease, {"count": lease.version + 1})
+            acknowledged[machine_id] = lease.version + 1
+
+    policy = LockPolicy(ttl=timedelta(seconds=1), max_wait=timedelta(seconds=5))
+    for crash in range(CRASHES):
+        async with PostgresMachineMemory.connect(server.dsn, policy=policy) as memory:
+            await memory.migrate()
+            workers = [asyncio.ensure_future(steps(memory, f"order-{n}")) for n in range(8)]
+            before = sum(acknowledged.values())
+            while sum(acknowledged.values()) < before + 50 + 13 * crash:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            server.kill()
+            ended = await asyncio.gather(*workers, return_exceptions=True)
+            assert all(isinstance(error, MachineMemoryError) for error in ended), ended
+        server.restart()
+        async with PostgresMachineMemory.connect(server.dsn, policy=policy) as memory:
+            for machine_id, count in acknowledged.items():
+                record = await memory.read(machine_id)
+                assert record is not None
+                # One more may have been written whose answer never came.
+                assert record["count"] in (count, count + 1)
+                acknowledged[machine_id] = int(str(record["count"]))
+
+
+async def test_a_memory_works_again_after_its_server_restarted(
+    start_postgres: StartPostgres,
+) -> None:
+    """All its connections are dead then."""
+    server = start_postgres()
+    async with PostgresMachineMemory.connect(server.dsn, pool_size=5) as memory:
+        await memory.migrate()
+        await asyncio.gather(*(memory.write(f"order-{n}", {"n": n}, None) for n in range(10)))
+        server.stop()
+        server.restart()
+        assert await memory.read("order-7") == {"n": 7}
+
+
+async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> None:
+    """Nothing hangs: the error names what to change."""
+    async with connect_to(pool_size=1, pool_timeout=timedelta(milliseconds=50)) as memory:
+        await memory.read("order-7")
+        async with memory._pool.acquire():
+            with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
+                await memory.read("order-7")
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        assert await memory.read("order-7") is None
+
+
+async def test_a_statement_that_takes_too_long_is_an_error(
+    postgres_dsn: str, connect_to: Connect, schema: str
+) -> None:
+    """Somebody else holds the row; a change may have happened, so the outcome is unknown."""
+    async with connect_to(statement_timeout=timedelta(milliseconds=100)) as memory:
+        lease = await leased(memory)
+        connection = await asyncpg.connect(postgres_dsn)
+        try:
+            quoted = schema.replace('"', '""')
+            async with connection.transaction():
+                await connection.fetch(f'SELECT FROM "{quoted}".machines FOR UPDATE')
+                with pytest.raises(MachineMemoryError, match="statement_timeout") as caught:
+                    await memory.commit(lease, {"count": 1})
+        finally:
+            await connection.close()
+        assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+        await memory.commit(lease, {"count": 1})
+        assert (await leased(memory)).version == 1
+
+
+async def test_a_server_that_is_away_is_an_error(start_postgres: StartPostgres) -> None:
+    """Nothing was sent, so nothing happened."""
+    server = start_postgres()
+    async with PostgresMachineMemory.connect(server.dsn) as memory:
+        await memory.migrate()
+        lease = await leased(memory)
+        server.kill()
+        started = time.monotonic()
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"count": 1})
+        assert caught.value.retryable
+        assert time.monotonic() - started < 20, "the call hung"
+
+
+async def test_a_holder_frozen_beyond_its_ttl_is_fenced(connect_to: Connect) -> None:
+    """It wakes up and commits, over somebody who took its place."""
+    policy = LockPolicy(ttl=timedelta(milliseconds=100), max_wait=timedelta(seconds=5))
+    async with connect_to(policy=policy) as frozen, connect_to(policy=policy) as other:
+        stale = await leased(frozen)
+        # Waits until the lease has run out, by the clock of the database.
+        lease = await leased(other)
+        with pytest.raises(TransactionViolation) as caught:
+            await frozen.commit(stale, {"by": "frozen"})
+        assert caught.value.cause is TransactionViolationCause.LEASE_LOST
+        await other.commit(lease, {"by": "other"})
+        with pytest.raises(TransactionViolation):
+            await frozen.commit(stale, {"by": "frozen"})
+        assert await frozen.read("order-7") == {"by": "other"}
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_a_call_cancelled_at_any_await_leaves_the_pool_whole(
+    turns: int, connect_to: Connect
+) -> None:
+    """The only connection comes back, and the next statement on it is not the one cancelled."""
+    async with connect_to(pool_size=1) as memory:
+        call = asyncio.ensure_future(memory.acquire("order-7"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        for n in range(3):
+            await memory.write(f"order-{n}", {"n": n}, None)
+        assert await memory.read("order-2") == {"n": 2}
+
+
+async def test_sessions_of_the_server_are_all_given_back(
+    postgres_dsn: str, connect_to: Connect
+) -> None:
+    """A closed memory leaves no connection behind."""
+    async with connect_to(pool_size=3) as memory:
+        await asyncio.gather(*(memory.read(f"order-{n}") for n in range(10)))
+        pids = [holder._con.get_server_pid() for holder in memory._pool._holders if holder._con]
+        assert pids
+    left = pids
+    for _ in range(100):
+        rows = await fetch(
+            postgres_dsn, "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", pids
+        )
+        left = [row["pid"] for row in rows]
+        if not left:
+            break
+    assert left == []

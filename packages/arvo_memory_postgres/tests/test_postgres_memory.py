@@ -1,0 +1,342 @@
+"""What is PostgreSQL's own: the schema, the columns, the queries, and what may not pass."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from arvo_core import ArvoOrchestrationSubject
+from arvo_event_handler import (
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+from arvo_event_handler.testing import SpanRecorder
+from arvo_memory_postgres import PostgresMachineMemory
+from arvo_memory_postgres._memory_url import postgres_memory
+
+from .conftest import Connect, execute, fetch, quoted
+
+VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
+
+
+def subject(name: str, parent: str | None = None) -> str:
+    if parent is not None:
+        return ArvoOrchestrationSubject.from_parent(
+            orchestrator=name, version="1.0.0", subject=parent
+        )
+    return ArvoOrchestrationSubject.new(
+        orchestrator=name, version="1.0.0", initiator="com.app.main"
+    )
+
+
+def record(status: str = "active", *, parent: str | None = None, failed: bool = False) -> Record:
+    execution = "failure" if failed else "normal"
+    return {"executionStatus": execution, "status": status, "parentSubject": parent}
+
+
+# --- the schema -------------------------------------------------------------
+
+
+async def test_without_its_schema_every_call_says_what_to_run(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        with pytest.raises(MachineMemoryError, match=r"await memory\.migrate\(\)") as caught:
+            await memory.read("order-7")
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        await memory.migrate()
+        assert await memory.read("order-7") is None
+
+
+async def test_a_schema_that_is_dropped_meanwhile_is_missed(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        await memory.migrate()
+        await execute(postgres_dsn, f"DROP SCHEMA {quoted(no_schema)} CASCADE")
+        with pytest.raises(MachineMemoryError, match=r"await memory\.migrate\(\)"):
+            await memory.read("order-7")
+
+
+async def test_a_newer_schema_is_refused_by_every_call(postgres_dsn: str, no_schema: str) -> None:
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        await memory.migrate()
+    table = f"{quoted(no_schema)}.migrations"
+    await execute(postgres_dsn, f"INSERT INTO {table} (version) VALUES (999)")
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        for call in (memory.read("order-7"), memory.migrate(), memory.migrate(dry_run=True)):
+            with pytest.raises(MachineMemoryError, match="pip install --upgrade") as caught:
+                await call
+            assert not caught.value.retryable
+
+
+async def test_many_clients_migrate_at_once(postgres_dsn: str, no_schema: str) -> None:
+    """Each of eight connections, as eight processes would."""
+    async with AsyncExitStack() as stack:
+        memories = [
+            await stack.enter_async_context(
+                PostgresMachineMemory.connect(postgres_dsn, schema=no_schema, pool_size=1)
+            )
+            for _ in range(8)
+        ]
+        ran = await asyncio.gather(*(memory.migrate() for memory in memories))
+        assert sum(map(bool, ran)) == 1
+        for memory in memories:
+            assert await memory.read("order-7") is None
+
+
+async def test_a_dry_run_shows_the_sql_and_changes_nothing(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        sql = await memory.migrate(dry_run=True)
+        assert f'CREATE TABLE "{no_schema}".machines' in sql
+        assert not await fetch(
+            postgres_dsn, "SELECT FROM pg_namespace WHERE nspname = $1", no_schema
+        )
+        await execute(postgres_dsn, sql)
+        assert await memory.migrate() == ""
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
+def test_a_name_that_is_no_schema_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="schema must be a name"):
+        PostgresMachineMemory(pool=None, schema=name)
+
+
+@pytest.mark.parametrize(
+    "injected", ['x"; DROP TABLE machines; --', "x'; SELECT 1; --", "{table}", "$1", "a.b", "ö % Ä"]
+)
+async def test_names_and_ids_are_never_sql(
+    injected: str, postgres_dsn: str, no_schema: str, connect_to: Connect
+) -> None:
+    name = f"{no_schema} {injected}"
+    try:
+        async with PostgresMachineMemory.connect(postgres_dsn, schema=name) as memory:
+            await memory.migrate()
+            await memory.write(injected, {"text": injected}, None)
+            assert await memory.read(injected) == {"text": injected}
+            assert await memory.children(injected) == []
+        found = await fetch(postgres_dsn, "SELECT FROM pg_namespace WHERE nspname = $1", name)
+        assert len(found) == 1
+    finally:
+        await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
+
+
+@pytest.mark.parametrize("machine_id", ["a\0b", "\ud800"])
+async def test_an_id_that_is_no_text_is_refused(machine_id: str, connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        for call in (memory.read(machine_id), memory.acquire(machine_id), memory.lock(machine_id)):
+            with pytest.raises(TransactionViolation) as caught:
+                await call
+            assert caught.value.cause is TransactionViolationCause.INVALID_SUBJECT
+
+
+# --- what is stored ---------------------------------------------------------
+
+
+def typescript_records() -> Iterator[dict[str, Any]]:
+    for area in ("orchestrator", "resumable"):
+        cases = json.loads((VECTORS / f"{area}.json").read_text("utf-8"))["cases"]
+        for case in cases:
+            for step in case["expected"].get("ok", {}).get("steps", []):
+                yield from filter(None, (step.get("memory") or {}).values())
+
+
+async def test_records_of_the_typescript_version_survive_byte_for_byte(
+    connect_to: Connect,
+) -> None:
+    records = {
+        f"order-{n}": json.dumps(each, separators=(",", ":"), ensure_ascii=False).encode()
+        for n, each in enumerate(typescript_records())
+    }
+    assert len(records) > 50
+    async with connect_to() as memory:
+        for machine_id, written in records.items():
+            await memory.write(machine_id, json.loads(written), None)
+        table = memory._sql.read.partition("FROM ")[2].partition(" AS")[0]
+        rows = await memory._pool.fetch(f"SELECT machine_id, state FROM {table}")
+        assert {row["machine_id"]: row["state"] for row in rows} == records
+        for machine_id, written in records.items():
+            read = await memory.read(machine_id)
+            assert json.dumps(read, separators=(",", ":"), ensure_ascii=False).encode() == written
+
+
+async def test_an_update_stays_on_its_page(postgres_dsn: str, connect_to: Connect) -> None:
+    """No index covers what a step changes, so steps leave no index entries behind."""
+    machine_id = subject("arvo.orc.order")
+    async with connect_to() as memory:
+        table = memory._sql.read.partition("FROM ")[2].partition(" AS")[0]
+        for _ in range(2):
+            lease = await memory.acquire(machine_id)
+            assert lease is not None
+            await memory.commit(lease, record())
+        async with memory._pool.acquire() as connection, connection.transaction():
+            before = await _hot_updates(connection, table)
+            for sql in (
+                f"UPDATE {table} SET lease_owner = 'x', lease_until = clock_timestamp()",
+                f"UPDATE {table} SET version = version + 1, state = 'x', updated_at = now()",
+            ):
+                await connection.execute(sql)
+            assert await _hot_updates(connection, table) == before + 2
+
+
+async def _hot_updates(connection: asyncpg.Connection, table: str) -> int:
+    count: int = await connection.fetchval(
+        "SELECT pg_stat_get_xact_tuples_hot_updated($1::text::regclass)", table
+    )
+    return count
+
+
+# --- queries ----------------------------------------------------------------
+
+
+async def test_a_family_of_workflows_is_found_from_its_root(connect_to: Connect) -> None:
+    root = subject("arvo.orc.order")
+    child = subject("arvo.orc.payment", root)
+    grandchild = subject("arvo.orc.refund", child)
+    async with connect_to() as memory:
+        await memory.write(root, record(), None)
+        await memory.write(child, record(parent=root), None)
+        await memory.write(grandchild, record(parent=child), None)
+        await memory.write(subject("arvo.orc.order"), record(), None)
+        family = await memory.children(root)
+        assert [(each.subject, each.parent, each.root) for each in family] == [
+            (child, root, root),
+            (grandchild, child, root),
+        ]
+        assert (family[0].initiator, family[0].source) == ("arvo.orc.order", "arvo.orc.payment")
+        assert [await memory.root(each) for each in (root, child, grandchild)] == [root] * 3
+        assert await memory.root("order-7") is None
+
+
+async def test_an_id_that_is_no_subject_has_no_family(connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        await memory.write("order-7", record(parent="order-1"), None)
+        (found,) = await memory.find()
+        assert found.status == "active"
+        assert (found.parent, found.root, found.initiator, found.source) == (None,) * 4
+
+
+async def test_workflows_are_found_by_status_and_age(connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        await memory.write("active", record(), None)
+        await memory.write("done", record("done"), None)
+        await memory.write("failed", record(failed=True), None)
+        assert await memory.lock("leased-only")
+        found = {
+            status: [each.subject for each in await memory.find(status=status)]
+            for status in ("active", "done", "failure")
+        }
+        assert found == {"active": ["active"], "done": ["done"], "failure": ["failed"]}
+        everything = [each.subject for each in await memory.find()]
+        assert everything == ["active", "done", "failed"]
+        assert [each.subject for each in await memory.find(limit=1)] == ["active"]
+        hour = timedelta(hours=1)
+        assert await memory.find(updated_before=datetime.now(UTC) - hour) == []
+        assert len(await memory.find(updated_before=datetime.now(UTC) + hour)) == 3
+        with pytest.raises(ValueError, match="time zone"):
+            await memory.find(updated_before=datetime.now())  # noqa: DTZ005 - what is refused
+        with pytest.raises(ValueError, match="limit"):
+            await memory.find(limit=0)
+
+
+async def test_cleanup_forgets_a_workflow_and_its_lease(connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        await memory.write("order-7", record(), None)
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        assert await memory.cleanup("order-7") is True
+        assert await memory.cleanup("order-7") is False
+        assert await memory.read("order-7") is None
+        with pytest.raises(TransactionViolation):
+            await memory.commit(lease, record())
+
+
+async def test_finished_workflows_are_deleted_in_batches(connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        for n in range(7):
+            await memory.write(f"done-{n}", record("done"), None)
+        await memory.write("failed", record(failed=True), None)
+        await memory.write("active", record(), None)
+        await memory.write("leased", record("done"), None)
+        assert await memory.lock("leased")
+        assert await memory.delete_finished(older_than=timedelta(hours=1)) == 0
+        assert await memory.delete_finished(older_than=timedelta(0), batch=3) == 8
+        assert {each.subject for each in await memory.find()} == {"active", "leased"}
+
+
+async def test_a_release_of_what_was_never_written_leaves_no_row(connect_to: Connect) -> None:
+    async with connect_to() as memory:
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        await memory.release(lease)
+        assert await memory.cleanup("order-7") is False
+
+
+# --- around it --------------------------------------------------------------
+
+
+async def test_a_borrowed_pool_stays_open(postgres_dsn: str, schema: str) -> None:
+    async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=2) as pool:
+        memory = PostgresMachineMemory(pool, schema=schema)
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.aclose()
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_the_memory_of_a_url_makes_its_schema(postgres_dsn: str) -> None:
+    async with postgres_memory(postgres_dsn) as memory:
+        assert await memory.read("a workflow that never ran") is None
+
+
+async def test_it_works_without_prepared_statements(connect_to: Connect) -> None:
+    """As behind a PgBouncer that knows none."""
+    async with connect_to(statement_cache_size=0, pool_size=1) as memory:
+        for count in range(3):
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            # A pooler gives the next transaction another session.
+            await memory._pool.execute("DEALLOCATE ALL")
+            await memory.commit(lease, {"count": count})
+        assert await memory.read("order-7") == {"count": 2}
+
+
+async def test_a_lost_prepared_statement_names_the_option(connect_to: Connect) -> None:
+    async with connect_to(pool_size=1) as memory:
+        await memory.read("order-7")
+        await memory._pool.execute("DEALLOCATE ALL")
+        with pytest.raises(MachineMemoryError, match="statement_cache_size=0"):
+            await memory.read("order-7")
+
+
+async def test_a_wrong_address_shows_no_password() -> None:
+    for dsn in ("postgresql://user:secret@127.0.0.1:1/none", "nonsense://user:secret@host/x"):
+        with pytest.raises(MachineMemoryError) as caught:
+            async with PostgresMachineMemory.connect(dsn):
+                raise AssertionError("it must not open")
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+async def test_each_operation_has_a_span(connect_to: Connect, schema: str) -> None:
+    async with connect_to() as memory:
+        with SpanRecorder() as spans:
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            await memory.commit(lease, {"count": 1})
+        names = [span.name for span in spans.spans]
+        assert names == [f"ACQUIRE {schema}.machines", f"COMMIT {schema}.machines"]
+        assert dict(spans.spans[1].attributes or {}) == {
+            "db.system.name": "postgresql",
+            "db.operation.name": "COMMIT",
+            "db.collection.name": f"{schema}.machines",
+        }
