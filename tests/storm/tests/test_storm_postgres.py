@@ -3,17 +3,14 @@
 import pytest
 from real_servers.fixtures import StartPostgres
 
-import arvo_memory_postgres
+from arvo_memory_postgres import PostgresMachineMemory
 from storm import check_storm
 
-pytestmark = [
-    pytest.mark.skipif(
-        not hasattr(arvo_memory_postgres, "PostgresMachineMemory"),
-        reason="arvo_memory_postgres has no memory yet",
-    ),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.timeout(600)
 
 
-def test_nothing_is_lost(start_postgres: StartPostgres) -> None:
-    check_storm(start_postgres().dsn)
+async def test_nothing_is_lost(start_postgres: StartPostgres) -> None:
+    dsn = start_postgres().dsn
+    async with PostgresMachineMemory.connect(dsn) as memory:
+        await memory.migrate()
+    check_storm(dsn)
