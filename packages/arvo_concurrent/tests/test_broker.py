@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextvars import ContextVar
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,61 @@ class TestRetries:
     async def test_negative_retries_are_refused(self, retries: int) -> None:
         with pytest.raises(ValueError, match="must not be negative"):
             RetryPolicy(retries=retries)
+
+
+class TestNonsense:
+    """What user code returns must not stop a worker."""
+
+    @pytest.mark.parametrize("returned", [None, ["no event"], 7])
+    async def test_a_handler_that_returns_no_events_has_failed(
+        self, owner: Owner, clock: FakeClock, returned: object
+    ) -> None:
+        async def act(cause: ArvoEvent) -> Any:
+            return returned
+
+        config = HandlerConfig(StubHandler(act), prefetch=1, retry=RetryPolicy(retries=0))
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+            await broker.publish(event("e2"))
+        assert [id for id, _ in owner.reasons] == ["e1", "e2"]
+        assert all(isinstance(letter.error, TypeError) for letter in owner.letters)
+
+    @pytest.mark.parametrize("bulk", [False, True])
+    async def test_output_middleware_that_returns_no_events_has_failed(
+        self, owner: Owner, clock: FakeClock, bulk: bool
+    ) -> None:
+        nonsense: Any = 7
+        output = Bulk(lambda outputs, cause: [nonsense]) if bulk else lambda *_: nonsense
+        config = HandlerConfig(answering(), middleware=Middleware(output=output))
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1>0", DeadLetterReason.OUTPUT_MIDDLEWARE)]
+
+    async def test_an_on_error_that_answers_nonsense_changes_nothing(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        answer: Any = "PERHAPS"
+        handler = failing(9, ExecutionViolation("no", retryable=False))
+        config = HandlerConfig(handler, on_error=lambda failed: answer)
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+        assert "PERHAPS" in owner.errors[0][1]
+
+    @pytest.mark.parametrize("name", ["on_dead_letter", "on_broker_error", "on_unclaimed"])
+    async def test_a_listener_that_fails_stops_nothing(
+        self, owner: Owner, clock: FakeClock, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fail(*told: object) -> None:
+            raise KeyError("broken")
+
+        listeners: dict[str, Any] = {"on_broker_error": owner.on_broker_error, name: fail}
+        async with ConcurrentEventBroker([answering()], clock=clock, **listeners) as broker:
+            await broker.publish(event("e1"))
+            await broker.publish(event("e2", to="com.nobody.here"))
+        assert broker.stats.unfinished == 0
+        told = [what for _, what in owner.errors]
+        assert "'broken'" in told or "on_broker_error itself failed" in caplog.text
 
 
 class TestOnError:

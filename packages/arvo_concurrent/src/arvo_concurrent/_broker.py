@@ -275,7 +275,10 @@ class ConcurrentEventBroker:
             return await self._backlog.idle()
 
     async def drain(self) -> None:
-        """Take nothing more, finish everything, and close. Harmless when closed."""
+        """Take nothing more, finish everything, and close. Harmless when closed.
+
+        Not for handlers and listeners: they would wait for themselves. So with `aclose`.
+        """
         if self._state is _State.CLOSED:
             return
         self._stop_taking()

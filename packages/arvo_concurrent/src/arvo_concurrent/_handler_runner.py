@@ -23,6 +23,7 @@ from ._delivery import Delivery
 from ._failed_try import ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
 from ._in_context import InContext
+from ._middleware import check_events
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -87,9 +88,10 @@ class HandlerRunner:
     async def run(self, delivery: Delivery) -> timedelta | None:
         """Make one try; return when to make another one, or None."""
         event = delivery.event
-        work = self._handler.execute(event) if self._plain else self._execute(event)
         try:
+            work = self._handler.execute(event) if self._plain else self._execute(event)
             outputs = await InContext(delivery.context, work)
+            check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
             return await self._after_failure(delivery, error)
         except asyncio.CancelledError as cancellation:
@@ -202,7 +204,11 @@ class HandlerRunner:
         )
         self._outbox.give_up(letter, delivery)
         if self._contract is not None and event is None:
-            reply = dead_letter_reply(letter, self._contract)
+            try:
+                reply = dead_letter_reply(letter, self._contract)
+            except Exception as second:
+                self._outbox.broker_error(delivery.event, second, delivery)
+                return
             if reply is not None:
                 self._outbox.emit(reply, delivery)
 

@@ -1,6 +1,6 @@
 """Functions between a broker and its handlers."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
@@ -62,9 +62,23 @@ class Middleware:
         if isinstance(self.output, Bulk):
             changed = self.output.function([*outputs], cause)
             all_of_them = await changed if isawaitable(changed) else changed
-            return outputs if all_of_them is None else [*all_of_them]
-        functions = _functions(self.output)
-        return [await _passed(event, cause, functions) for event in outputs]
+            left = outputs if all_of_them is None else [*all_of_them]
+        else:
+            functions = _functions(self.output)
+            left = [await _passed(event, cause, functions) for event in outputs]
+        check_events(left, what="output middleware")
+        return left
+
+
+def check_events(events: Iterable[object], *, what: str) -> None:
+    """Make sure that user code returned nothing but events.
+
+    Raises:
+        TypeError: It did not.
+    """
+    for event in events:
+        if not isinstance(event, ArvoEvent):
+            raise TypeError(f"{what} must return events, got a {type(event).__name__}")
 
 
 async def _passed(
