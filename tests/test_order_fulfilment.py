@@ -369,10 +369,12 @@ class TestCommand:
     def test_a_ledger_of_ones_own_is_right_and_stays_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
     ) -> None:
-        """The memory forgets, so services are asked again: with the same requests."""
+        """Finished workflows answer as before, and nobody is asked anything again."""
         monkeypatch.setenv("ORDER_LEDGER", str(tmp_path / "ledger.db"))
+        memory = f"sqlite:///{tmp_path}/state.db"
         for concurrency in (16, 1):
             files = ["--out", tmp_path / "out", "--rejects", tmp_path / "rejects"]
+            files += ["--memory", memory]
             assert self.arvo(*options, *files, "--concurrency", concurrency) == 3
             ledger = Ledger(tmp_path / "ledger.db")
             check_books(ledger)

@@ -109,7 +109,8 @@ class LeasedMemory(ILeasedMachineMemory):
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        if await self.read(machine_id) != previous:
+        stored = self._current(check_machine_id(machine_id))
+        if (None if stored is None else from_json(stored.json)) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
         self._store(machine_id, record, by="", expires_in=None)
 

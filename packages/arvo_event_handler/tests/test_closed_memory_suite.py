@@ -102,7 +102,6 @@ class StillAnswers(Closable):
 
     @override
     def check_open(self, call: str) -> None:
-        # A released or unheld lease cannot commit; the check for being open must come before.
         if call != self._call:
             super().check_open(call)
 

@@ -6,7 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 from urllib.parse import urlsplit
 
-from arvo_event_handler import IMachineMemory, SimpleMachineMemory
+from arvo_concurrent import ConcurrentMachineMemory
+from arvo_event_handler import IMachineMemory
 
 from ._errors import CommandError, one_line
 
@@ -62,7 +63,7 @@ async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
 
 
 @asynccontextmanager
-async def simple_memory(url: str) -> AsyncIterator[IMachineMemory]:
+async def process_memory(url: str) -> AsyncIterator[IMachineMemory]:
     """Open the memory behind `memory:`, which forgets everything when the process ends.
 
     Raises:
@@ -70,7 +71,7 @@ async def simple_memory(url: str) -> AsyncIterator[IMachineMemory]:
     """
     if url.partition(":")[2]:
         raise ValueError("write `memory:` and nothing else; there is nothing to choose")
-    yield SimpleMachineMemory()
+    yield ConcurrentMachineMemory()
 
 
 def _scheme(url: str) -> str:

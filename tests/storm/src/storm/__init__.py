@@ -2,10 +2,10 @@
 
     python -m storm --memory sqlite:///state.db --workers 4 --workflows 500
 
-A test calls `run_storm` and looks at the report.
+A backend's test calls `check_storm` with the URL of an empty memory.
 """
 
 from ._report import Report
-from ._run import run_storm
+from ._run import check_storm, run_storm
 
-__all__ = ["Report", "run_storm"]
+__all__ = ["Report", "check_storm", "run_storm"]

@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import timedelta
 
+from ._memory_url import check_scheme
 from ._report import Report
 from ._settings import Settings
 from ._storm import Storm
@@ -22,6 +23,14 @@ def _count(text: str) -> int:
     return count
 
 
+def _memory(url: str) -> str:
+    try:
+        check_scheme(url)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return url
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m storm",
@@ -31,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--memory",
+        type=_memory,
         required=True,
         metavar="URL",
         help="sqlite:///state.db, redis://localhost, postgresql://localhost/db or file:///folder; "

@@ -18,7 +18,7 @@ def receipt_of(workflow: int) -> int:
 
 
 def _items_of(workflow: int) -> list[int]:
-    return [workflow % 5, workflow % 7, workflow % 11]
+    return [workflow % divisor for divisor in (3, 5, 7, 11, 13)]
 
 
 def _buys(workflow: int) -> bool:

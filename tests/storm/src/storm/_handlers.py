@@ -1,6 +1,6 @@
 """Three services, and a workflow of each style.
 
-`storm.buy` is a function: three reservations in parallel, then `storm.pay` as a child workflow.
+`storm.buy` is a function: five reservations in parallel, then `storm.pay` as a child workflow.
 `storm.pay` is a statechart: charge, then note. It is also started as a root of its own.
 """
 

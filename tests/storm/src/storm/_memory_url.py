@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from arvo_event_handler import IMachineMemory, LockPolicy
 
@@ -23,21 +24,36 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     """Return what opens and closes the machine memory that a URL names.
 
     Args:
-        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://...`, `postgresql://...`,
+        url: `sqlite:///relative.db` or `sqlite:////absolute.db`, both with `?synchronous=normal` if
+            wanted; `redis://...`, `postgresql://...`,
             or `file:///folder`, see `FileMachineMemory`.
         policy: How leases are granted.
 
     Raises:
         ValueError: The scheme is not known.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme == "file":
+    check_scheme(url)
+    parts = urlsplit(url)
+    if parts.scheme == "file":
         return FileMachineMemory.open(url, policy=policy)
-    if scheme not in _BACKENDS:
+    module, name, call = _BACKENDS[parts.scheme]
+    connect: Any = getattr(getattr(import_module(module), name), call)
+    memory: AbstractAsyncContextManager[IMachineMemory]
+    if parts.scheme == "sqlite":
+        options = dict(parse_qsl(parts.query))
+        memory = connect(Path(unquote(parts.path[1:])), policy=policy, **options)
+    else:
+        memory = connect(url, policy=policy)
+    return memory
+
+
+def check_scheme(url: str) -> None:
+    """Make sure that there is a memory for a URL.
+
+    Raises:
+        ValueError: The scheme is not known.
+    """
+    scheme = url.partition(":")[0]
+    if scheme not in {"file", *_BACKENDS}:
         known = ", ".join(f"{name}:" for name in ("file", *_BACKENDS))
         raise ValueError(f"no machine memory for {scheme}:; there are {known}")
-    module, name, call = _BACKENDS[scheme]
-    connect: Any = getattr(getattr(import_module(module), name), call)
-    target = Path(rest.removeprefix("///")) if scheme == "sqlite" else url
-    memory: AbstractAsyncContextManager[IMachineMemory] = connect(target, policy=policy)
-    return memory

@@ -1,0 +1,144 @@
+"""Several processes on one file, killed ones too; and disks that are full or closed."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from arvo_memory_sqlite import SqliteMachineMemory
+
+from .writer_process import PATIENT, count_up
+
+PROGRAM = Path(__file__).with_name("writer_process.py")
+KILLS = 100 if os.environ.get("ARVO_FULL") == "1" else 20
+
+
+def start(job: str, path: Path, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", PROGRAM, job, path, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def output(process: subprocess.Popen[str]) -> list[str]:
+    out, _ = process.communicate(timeout=25)
+    return out.splitlines()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.mark.timeout(300)
+def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
+    """Two processes write; one after the other is killed, at a moment of chance."""
+    random = Random(7)
+    acknowledged: dict[str, int] = defaultdict(int)
+    writers = {name: start("commit_for_ever", path, name) for name in ("a", "b")}
+    for kill in range(KILLS):
+        name = "ab"[kill % 2]
+        victim = writers[name]
+        assert victim.stdout is not None
+        # The lines say when it works; it is killed between two of them, wherever that is.
+        lines = [victim.stdout.readline() for _ in range(random.randrange(1, 60))]
+        victim.kill()
+        note(acknowledged, [*lines, *output(victim)])
+        check(path, acknowledged)
+        writers[name] = start("commit_for_ever", path, name)
+    for victim in writers.values():
+        victim.kill()
+        note(acknowledged, output(victim))
+    check(path, acknowledged)
+    assert len(acknowledged) == 16
+
+
+def note(acknowledged: dict[str, int], lines: list[str]) -> None:
+    for line in lines:
+        # The last one may have been cut off.
+        if line.count(" ") == 1 and line.startswith(("a-", "b-")):
+            machine_id, count = line.split()
+            acknowledged[machine_id] = max(acknowledged[machine_id], int(count))
+        else:
+            assert "Error" not in line, lines
+
+
+def check(path: Path, acknowledged: dict[str, int]) -> None:
+    connection = sqlite3.connect(path, timeout=20)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    stored = {
+        machine_id: (version, count)
+        for machine_id, version, count in connection.execute(
+            "SELECT id, version, json_extract(CAST(state AS TEXT), '$.count') FROM machine "
+            "WHERE version > 0"
+        )
+    }
+    connection.close()
+    for machine_id, count in acknowledged.items():
+        version, written = stored[machine_id]
+        assert version == written
+        assert version >= count, f"{machine_id}: a commit that was acknowledged is gone"
+
+
+async def test_many_writers_in_several_processes_lose_nothing(path: Path) -> None:
+    others = [start("add", path, name, 20, 10) for name in "ab"]
+    async with SqliteMachineMemory.open(path, policy=PATIENT) as memory:
+
+        async def work(number: int) -> None:
+            for _ in range(10):
+                await count_up(memory, f"own-{number}")
+            await count_up(memory, "shared")
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(64):
+                group.create_task(work(number))
+        for other in others:
+            assert await asyncio.to_thread(output, other) == ["added 20"]
+        assert await memory.read("shared") == {"count": 64 + 2 * 20}
+        own = [f"own-{n}" for n in range(64)] + [f"{name}-{n}" for name in "ab" for n in range(20)]
+        assert [await memory.read(each) for each in own] == [{"count": 10}] * len(own)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_several_processes_make_the_file_at_once(path: Path, turn: int) -> None:
+    processes = [start("migrate", path) for _ in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [output(process) for process in processes] == [["migrated"]] * 4
+    connection = sqlite3.connect(path)
+    (state,) = connection.execute("SELECT state FROM machine").fetchone()
+    connection.close()
+    assert state == b'{"count":4}'
+
+
+def test_a_full_disk_is_an_error_and_the_memory_works_again(path: Path) -> None:
+    [said] = output(start("fill_disk", path))
+    assert said.startswith("works again after ")
+    assert int(said.split()[-1]) > 0
+
+
+def test_a_file_that_may_only_be_read_is_refused() -> None:
+    # Not in pytest's folder, which other users may not enter.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.db"
+        sqlite3.connect(path).close()
+        path.parent.chmod(0o755)
+        path.chmod(0o444)
+        [said] = output(start("open_read_only", path))
+    assert said.startswith(f"retryable=False outcome=failed: {path}: ")
+    assert "readonly" in said

@@ -1,0 +1,416 @@
+"""What only this memory promises: its file, its queries, its groups and its end."""
+
+import asyncio
+import sqlite3
+import stat
+import threading
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from arvo_event_handler import (
+    LockPolicy,
+    MachineLease,
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+)
+from arvo_event_handler.testing import FakeClock
+from arvo_memory_sqlite import SqliteMachineMemory
+
+QUICK = LockPolicy(max_wait=timedelta(0))
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def memory(path: Path, clock: FakeClock) -> AsyncIterator[SqliteMachineMemory]:
+    async with SqliteMachineMemory.open(path, policy=QUICK, clock=clock) as memory:
+        yield memory
+
+
+async def granted(memory: SqliteMachineMemory, machine_id: str) -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
+
+
+async def commit(
+    memory: SqliteMachineMemory,
+    machine_id: str,
+    record: Record,
+    *,
+    expires_in: timedelta | None = None,
+) -> None:
+    await memory.commit(await granted(memory, machine_id), record, expires_in=expires_in)
+
+
+def rows(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    (count,) = connection.execute("SELECT count(*) FROM machine").fetchone()
+    connection.close()
+    assert isinstance(count, int)
+    return count
+
+
+# --- the file ---------------------------------------------------------------
+
+
+async def test_the_file_and_its_companions_are_for_their_user_alone(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    await memory.write("order-7", {}, None)
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["state.db", "state.db-shm", "state.db-wal"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+@pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
+async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
+    """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
+    async with SqliteMachineMemory.open(path, synchronous=level) as memory:  # type: ignore[arg-type]
+
+        def synchronous(connection: sqlite3.Connection) -> int:
+            (value,) = connection.execute("PRAGMA synchronous").fetchone()
+            return int(value)
+
+        assert await memory._writer.submit(synchronous, durable=True) == number
+        assert await memory._writer.submit(synchronous, durable=False) == 1
+        assert await memory._writer.submit(synchronous, durable=True) == number
+
+
+@pytest.mark.parametrize(
+    ("path", "synchronous", "told"),
+    [("", "full", "path must not be empty"), (":memory:", "off", "'full' or 'normal', got 'off'")],
+)
+async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
+            pass
+
+
+def test_only_open_makes_one() -> None:
+    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
+        SqliteMachineMemory()
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "state.db"
+    with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("order-7", {}, None)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(MachineMemoryError, match=r"schema version 99.*install a newer") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+    assert rows(path) == 1
+
+
+async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE invoice (id)")
+    connection.close()
+    with pytest.raises(MachineMemoryError, match="belongs to something else"):
+        async with SqliteMachineMemory.open(path):
+            pass
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("invoice",)]
+    connection.close()
+
+
+async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
+    path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
+    with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+
+
+# --- questions of operators --------------------------------------------------
+
+
+async def test_workflows_are_found_by_status(memory: SqliteMachineMemory) -> None:
+    for number in range(4):
+        await commit(memory, f"order-{number}", {"status": "active"})
+    await commit(memory, "order-1", {"status": "done"})
+    await commit(memory, "order-2", {"status": "active", "executionStatus": "failure"})
+    assert [each.machine_id for each in await memory.find(status="active")] == [
+        "order-0",
+        "order-3",
+    ]
+    assert [each.machine_id for each in await memory.find(status="active", limit=1)] == ["order-0"]
+    assert [each.machine_id for each in await memory.find(status="done")] == ["order-1"]
+    [failed] = await memory.find(status="failure")
+    assert (failed.machine_id, failed.version, failed.root) == ("order-2", 2, "order-2")
+
+
+async def test_workflows_below_another_are_listed_at_every_depth(
+    memory: SqliteMachineMemory, clock: FakeClock
+) -> None:
+    await commit(memory, "top", {"status": "active", "parentSubject": None})
+    await commit(memory, "child", {"status": "active", "parentSubject": "top"})
+    await commit(memory, "grandchild", {"status": "done", "parentSubject": "child"})
+    await commit(memory, "stranger", {"status": "active", "parentSubject": "elsewhere"})
+    below = await memory.children("top")
+    assert [(each.machine_id, each.parent, each.status) for each in below] == [
+        ("child", "top", "active"),
+        ("grandchild", "child", "done"),
+    ]
+    assert {each.updated_at for each in below} == {clock.now()}
+    assert [each.root for each in await memory.children("elsewhere")] == ["elsewhere"]
+    assert [each.machine_id for each in await memory.children("top", limit=1)] == ["child"]
+
+
+async def test_a_lease_is_not_found_as_a_workflow(memory: SqliteMachineMemory) -> None:
+    await memory.acquire("order-7")
+    assert await memory.find(status="active") == []
+
+
+async def test_cleanup_forgets_at_once(memory: SqliteMachineMemory) -> None:
+    await commit(memory, "order-7", {"count": 1})
+    lease = await granted(memory, "order-7")
+    assert await memory.cleanup("order-7") is True
+    assert await memory.cleanup("order-7") is False
+    assert await memory.read("order-7") is None
+    with pytest.raises(TransactionViolation, match="LEASE_LOST"):
+        await memory.commit(lease, {"count": 2})
+    assert (await granted(memory, "order-7")).version == 0
+
+
+# --- forgetting ---------------------------------------------------------------
+
+
+async def test_what_expired_is_deleted_by_later_writes(
+    memory: SqliteMachineMemory, clock: FakeClock, path: Path
+) -> None:
+    for number in range(100):
+        await commit(memory, f"done-{number}", {"status": "done"}, expires_in=HOUR)
+    [first, *_] = await memory.find(status="done")
+    assert first.expires_at == clock.now() + HOUR
+    clock.advance(HOUR)
+    assert await memory.find(status="done") == []
+    assert rows(path) == 100
+    for number in range(10):
+        await memory.write(f"order-{number}", {}, None)
+    assert rows(path) == 10
+
+
+async def test_a_lease_on_what_is_never_written_leaves_no_row(
+    memory: SqliteMachineMemory, clock: FakeClock, path: Path
+) -> None:
+    await memory.release(await granted(memory, "released"))
+    assert rows(path) == 0
+    await memory.acquire("holder died")
+    assert rows(path) == 1
+    clock.advance(2 * memory.policy.max_hold)
+    await memory.write("order-7", {}, None)
+    assert rows(path) == 1
+
+
+async def test_what_somebody_works_on_is_not_deleted(
+    memory: SqliteMachineMemory, clock: FakeClock
+) -> None:
+    await commit(memory, "order-7", {"status": "done"}, expires_in=timedelta(seconds=10))
+    lease = await granted(memory, "order-7")
+    clock.advance(timedelta(seconds=10))
+    await memory.write("order-8", {}, None)
+    await memory.commit(lease, {"status": "again"})
+    assert await memory.read("order-7") == {"status": "again"}
+
+
+# --- handing over -------------------------------------------------------------
+
+
+async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: FakeClock) -> None:
+    """The clock stands still, so no pause between two tries can end."""
+    policy = LockPolicy(initial_delay=HOUR, max_delay=HOUR, max_wait=HOUR, ttl=HOUR, max_hold=HOUR)
+    async with SqliteMachineMemory.open(path, policy=policy, clock=clock) as memory:
+        lease = await granted(memory, "order-7")
+        waiters = [asyncio.create_task(granted(memory, "order-7")) for _ in range(5)]
+        for _ in range(5):
+            await memory.commit(lease, {})
+            done, left = await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+            [first] = done
+            lease, waiters = first.result(), list(left)
+        assert lease.version == 5
+
+
+# --- groups -------------------------------------------------------------------
+
+
+async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]) -> list[object]:
+    """Keep the writer busy until all calls wait for it."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        started.set()
+        go_on.wait(10)
+
+    held = memory._writer.submit(hold, durable=False)
+    # Not in a thread of asyncio's: the loop must not turn before the writer is held.
+    assert started.wait(10)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    go_on.set()
+    await held
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def count_commits(memory: SqliteMachineMemory) -> list[str]:
+    seen: list[str] = []
+    memory._writer._connection.set_trace_callback(
+        lambda statement: seen.append(statement) if statement == "COMMIT" else None
+    )
+    return seen
+
+
+async def test_what_waits_is_written_in_one_transaction(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    commits = count_commits(memory)
+    calls = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(50)]
+    assert await in_one_group(memory, *calls) == [None] * 50
+    assert len(commits) == 2  # of what kept the writer busy, and theirs
+    assert rows(path) == 50
+
+
+async def test_a_refused_write_leaves_its_neighbours_alone(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    lease = await granted(memory, "lost")
+    await memory.release(lease)
+    calls = [
+        asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
+        asyncio.create_task(memory.commit(lease, {"n": 2})),
+        asyncio.create_task(memory.write("order-3", {"n": 3}, {"n": 0})),
+        asyncio.create_task(memory.write("order-4", {"n": 4}, None)),
+    ]
+    first, second, third, fourth = await in_one_group(memory, *calls)
+    assert (first, fourth) == (None, None)
+    assert isinstance(second, TransactionViolation)
+    assert isinstance(third, TransactionViolation)
+    assert [await memory.read(f"order-{n}") for n in (1, 3, 4)] == [{"n": 1}, None, {"n": 4}]
+
+
+async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path: Path) -> None:
+    """As one that SQLite breaks off: all is rolled back and the others are made again."""
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM machine")
+        connection.execute("INSERT INTO machine (id) VALUES (NULL)")
+
+    calls: list[asyncio.Task[object]] = [
+        asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
+        asyncio.create_task(memory._write(fail)),
+        asyncio.create_task(memory.write("order-2", {"n": 2}, None)),
+    ]
+    first, failed, last = await in_one_group(memory, *calls)
+    assert (first, last) == (None, None)
+    assert isinstance(failed, MachineMemoryError)
+    assert (failed.retryable, failed.outcome) == (False, "failed")
+    assert [await memory.read(f"order-{n}") for n in (1, 2)] == [{"n": 1}, {"n": 2}]
+
+
+# --- errors and the end -------------------------------------------------------
+
+
+async def test_what_cannot_be_stored_is_told_without_quoting_it(
+    memory: SqliteMachineMemory,
+) -> None:
+    for call in (memory.read("\ud800secret"), memory.write("\ud800secret", {}, None)):
+        with pytest.raises(MachineMemoryError) as caught:
+            await call
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        assert "secret" not in str(caught.value)
+
+
+async def test_a_damaged_record_is_told_and_not_kept_leased(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    await memory.write("order-7", {}, None)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE machine SET codec = 'zlib'")
+    connection.commit()
+    for _ in range(2):
+        with pytest.raises(MachineMemoryError, match="cannot be decompressed"):
+            await memory.acquire("order-7")
+    assert connection.execute("SELECT owner FROM machine").fetchall() == [(None,)]
+    connection.close()
+
+
+async def test_closing_waits_for_what_was_begun(path: Path) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        writes = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(100)]
+        await asyncio.sleep(0)
+    assert [write.exception() for write in writes if write.done()] == [None] * 100
+    assert rows(path) == 100
+
+
+async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) -> None:
+    for turns in range(8):
+        async with SqliteMachineMemory.open(path) as memory:
+            taking = asyncio.create_task(memory.acquire("order-7"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            if not taking.cancelled() and (lease := taking.result()) is not None:
+                await memory.release(lease)
+        async with SqliteMachineMemory.open(path) as memory:
+            lease = await memory.acquire("order-7")
+            assert lease is not None, f"cancelled after {turns} turns, it stayed taken"
+            await memory.release(lease)
+
+
+async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("order-7", {}, None)
+        closing = asyncio.create_task(memory.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await memory.aclose()
+    assert not memory._writer._thread.is_alive()
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def die(connection: sqlite3.Connection) -> None:
+        raise SystemExit("dead")
+
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("order-7", {"count": 1}, None)
+        calls: list[asyncio.Task[object]] = [
+            asyncio.create_task(memory.write("order-8", {}, None)),
+            asyncio.create_task(memory._write(die)),
+        ]
+        for outcome in await in_one_group(memory, *calls):
+            assert isinstance(outcome, MachineMemoryError)
+            assert outcome.outcome == "unknown"
+        with pytest.raises(MachineMemoryError, match=r"has died of SystemExit.*open") as caught:
+            await memory.write("order-9", {}, None)
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        assert await memory.read("order-7") == {"count": 1}
+    assert "the writer of" in caplog.text
+    assert rows(path) == 1

@@ -1,0 +1,120 @@
+"""A process of a test that works on a memory and says on its standard output what was done."""
+
+import asyncio
+import os
+import resource
+import sys
+from datetime import timedelta
+
+from arvo_event_handler import LockPolicy, MachineMemoryError, Record
+from arvo_memory_sqlite import SqliteMachineMemory
+
+PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+async def commit_for_ever(path: str, name: str) -> None:
+    """Commit from eight tasks; say `<id> <count>` once a commit is acknowledged."""
+
+    async def work(memory: SqliteMachineMemory, machine_id: str) -> None:
+        while True:
+            lease = await memory.acquire(machine_id)
+            if lease is None:
+                continue
+            record: Record = {"count": lease.version + 1, "filler": [machine_id] * 50}
+            await memory.commit(lease, record)
+            say(machine_id, lease.version + 1)
+
+    policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
+    async with (
+        SqliteMachineMemory.open(path, policy=policy) as memory,
+        asyncio.TaskGroup() as group,
+    ):
+        for number in range(8):
+            group.create_task(work(memory, f"{name}-{number}"))
+
+
+async def add(path: str, name: str, tasks: str, times: str) -> None:
+    """Count up one shared workflow and one of each task's own; say how often."""
+
+    async def work(memory: SqliteMachineMemory, number: int) -> None:
+        for turn in range(int(times)):
+            await count_up(memory, f"{name}-{number}")
+            if turn == 0:
+                await count_up(memory, "shared")
+
+    async with (
+        SqliteMachineMemory.open(path, policy=PATIENT) as memory,
+        asyncio.TaskGroup() as group,
+    ):
+        for number in range(int(tasks)):
+            group.create_task(work(memory, number))
+    say("added", int(tasks))
+
+
+async def count_up(memory: SqliteMachineMemory, machine_id: str) -> None:
+    lease = None
+    while lease is None:
+        lease = await memory.acquire(machine_id)
+    count = 0 if lease.record is None else lease.record["count"]
+    assert isinstance(count, int)
+    await memory.commit(lease, {"count": count + 1})
+
+
+async def migrate(path: str) -> None:
+    """Open the file the moment the test says so, write, and close it."""
+    say("ready")
+    sys.stdin.readline()
+    async with SqliteMachineMemory.open(path) as memory:
+        await count_up(memory, "shared")
+    say("migrated")
+
+
+async def fill_disk(path: str) -> None:
+    """Write until no file may grow, then again when files may."""
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("before", {"n": 0}, None)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        written = await write_until_refused(memory)
+        # Small enough for what is left, or not: either way it answers.
+        assert await memory.read("before") == {"n": 0}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        await memory.write("after", {"n": 1}, None)
+        assert await memory.read("after") == {"n": 1}
+        for number in range(written):
+            assert await memory.read(f"large-{number}") == {"filler": "x" * 20_000}
+        assert await memory.read(f"large-{written}") is None
+    say("works again after", written)
+
+
+async def write_until_refused(memory: SqliteMachineMemory) -> int:
+    for number in range(1000):
+        try:
+            await memory.write(f"large-{number}", {"filler": "x" * 20_000}, None)
+        except MachineMemoryError as error:
+            if not error.retryable:
+                raise
+            return number
+    raise AssertionError("the limit was never met")
+
+
+async def open_read_only(path: str) -> None:
+    """Say how a file that may not be written is refused."""
+    if os.geteuid() == 0:  # for whom no file is read-only
+        os.setuid(65534)
+    try:
+        async with SqliteMachineMemory.open(path):
+            say("opened")
+    except MachineMemoryError as error:
+        say(f"retryable={error.retryable} outcome={error.outcome}: {error}")
+
+
+JOBS = {job.__name__: job for job in (commit_for_ever, add, migrate, fill_disk, open_read_only)}
+
+if __name__ == "__main__":
+    asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))

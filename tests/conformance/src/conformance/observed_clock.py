@@ -1,0 +1,43 @@
+"""A clock that notes which calls were asked for later, and for how much later."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+from typing_extensions import override
+
+from arvo_event_handler import Clock, ClockTimer
+
+
+class ObservedClock(Clock):
+    """Another clock, observed: a broker asks for a later call only to try again.
+
+    Args:
+        clock: Tells the time and waits.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.delays: list[timedelta] = []
+        """What was asked for, in order."""
+
+    @override
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    @override
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    @override
+    async def sleep(self, delay: timedelta) -> None:
+        await self._clock.sleep(delay)
+
+    @override
+    def timeout(self, delay: timedelta) -> AbstractAsyncContextManager[object]:
+        return self._clock.timeout(delay)
+
+    @override
+    def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
+        self.delays.append(delay)
+        return self._clock.call_later(delay, callback)
