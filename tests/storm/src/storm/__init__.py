@@ -1,1 +1,11 @@
-"""Kills workers at random while workflows run, and counts what is lost."""
+"""Kills workers at random while workflows run over one machine memory, and counts what is lost.
+
+    python -m storm --memory sqlite:///state.db --workers 4 --workflows 500
+
+A backend's test calls `check_storm` with the URL of an empty memory.
+"""
+
+from ._report import Report
+from ._run import check_storm, run_storm
+
+__all__ = ["Report", "check_storm", "run_storm"]

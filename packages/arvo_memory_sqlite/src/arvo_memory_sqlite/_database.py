@@ -1,0 +1,135 @@
+"""Opens connections to one file."""
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias
+
+from arvo_event_handler import MachineMemoryError
+
+from ._failure import memory_error, primary_code
+from ._schema import migrate
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+"""When a write is acknowledged: after it is on the disk, or in the operating system's hands."""
+
+IN_MEMORY: Final = ":memory:"
+"""SQLite's name for a database without a file."""
+
+_STRICT_SINCE: Final = (3, 37, 0)
+_JOURNAL_LIMIT: Final = 64 * 1024 * 1024
+_BETWEEN_TRIES: Final = 0.02
+
+_creating = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where a memory's data is and how to get at it."""
+
+    path: str
+    """The file, or `:memory:`."""
+    synchronous: Synchronous
+    """When a write is acknowledged."""
+    busy_timeout: timedelta
+    """How long to wait while another process writes."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is no file, and so no second connection."""
+        return self.path == IN_MEMORY
+
+    def open_writer(self) -> sqlite3.Connection:
+        """Open the connection that writes; make or migrate the file first.
+
+        Raises:
+            MachineMemoryError: The file cannot be used.
+        """
+        if sqlite3.sqlite_version_info < _STRICT_SINCE:
+            raise MachineMemoryError(
+                f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed; "
+                "use a newer build of Python",
+                retryable=False,
+                outcome="failed",
+            )
+        try:
+            if not self.in_memory:
+                _create_private(self.path)
+            return self._patiently_opened()
+        except sqlite3.Error as error:
+            raise memory_error(error, where=self.path, outcome="failed") from error
+        except OSError as error:
+            raise MachineMemoryError(
+                f"{self.path}: {error.strerror}", retryable=False, outcome="failed"
+            ) from error
+
+    def open_reader(self) -> sqlite3.Connection:
+        """Open a connection that cannot write.
+
+        Raises:
+            sqlite3.Error: The file cannot be opened.
+        """
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
+        """Say whether the next transactions must be on the disk when they are acknowledged."""
+        level = "FULL" if durable and self.synchronous == "full" else "NORMAL"
+        connection.execute(f"PRAGMA synchronous = {level}")
+
+    def _patiently_opened(self) -> sqlite3.Connection:
+        # Turning WAL on does not wait for other processes that do the same; so this does.
+        deadline = time.monotonic() + self.busy_timeout.total_seconds()
+        while True:
+            try:
+                return self._prepared()
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BETWEEN_TRIES)
+
+    def _prepared(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            if not self.in_memory:
+                self._turn_wal_on(connection)
+                # A real flush where fsync is none, as on macOS; nothing elsewhere.
+                connection.execute("PRAGMA fullfsync = ON")
+                connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
+            self.set_durable(connection, True)
+            migrate(connection, where=self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _turn_wal_on(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise MachineMemoryError(
+                f"{self.path}: this file system cannot hold a write-ahead log; "
+                "put the file on a local disk",
+                retryable=False,
+                outcome="failed",
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self.path,
+            timeout=self.busy_timeout.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+
+def _create_private(path: str) -> None:
+    """Make the file for its user alone; its -wal and -shm get the same mode from SQLite."""
+    # Closing any descriptor of a file drops all locks that the process has on it, so nobody in
+    # this process may connect between the two calls.
+    with _creating, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -1,0 +1,81 @@
+"""Tells who waits for a lease that it is free, if whoever had it is of the same memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
+
+from typing_extensions import override
+
+from arvo_event_handler import Clock, ClockTimer
+
+
+class Handover:
+    """Who waits for which workflow, first come first told. What nobody tells is asked for again."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Event]] = {}
+
+    @contextmanager
+    def waiting(self, machine_id: str) -> Iterator[asyncio.Event]:
+        """Wait in line for as long as the block lasts.
+
+        Yields:
+            Set when the lease was given back; clear it before asking for the lease again.
+        """
+        freed = asyncio.Event()
+        line = self._waiting.setdefault(machine_id, deque())
+        line.append(freed)
+        try:
+            yield freed
+        finally:
+            line.remove(freed)
+            if not line:
+                del self._waiting[machine_id]
+            elif freed.is_set():
+                self.tell(machine_id)  # the turn of whoever was told and has gone
+
+    def tell(self, machine_id: str) -> None:
+        """Wake who waits longest and was not told yet: the lease is free."""
+        for freed in self._waiting.get(machine_id, ()):
+            if not freed.is_set():
+                freed.set()
+                return
+
+
+class WokenClock(Clock):
+    """A clock whose sleep ends early when an event is set.
+
+    Args:
+        clock: The time.
+        woken: Ends a sleep.
+    """
+
+    def __init__(self, clock: Clock, woken: asyncio.Event) -> None:
+        self._clock = clock
+        self._woken = woken
+
+    @override
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    @override
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    @override
+    async def sleep(self, delay: timedelta) -> None:
+        try:
+            async with self._clock.timeout(delay):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    @override
+    def timeout(self, delay: timedelta) -> AbstractAsyncContextManager[object]:
+        return self._clock.timeout(delay)
+
+    @override
+    def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
+        return self._clock.call_later(delay, callback)

@@ -1,0 +1,63 @@
+"""Threads that read, each with a connection of its own."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias, TypeVar
+
+from arvo_core import ArvoError
+
+from ._database import Database
+from ._failure import memory_error
+
+T = TypeVar("T")
+
+Query: TypeAlias = Callable[[sqlite3.Connection], T]
+
+_THREADS: Final = 4
+
+
+class Readers:
+    """Answers queries beside the writer, whom they never hold up.
+
+    Args:
+        database: What to connect to.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="arvo reader")
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    async def ask(self, query: Query[T]) -> T:
+        """Run a query on a connection that cannot write.
+
+        Raises:
+            MachineMemoryError: SQLite failed.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._answer, query)
+
+    async def aclose(self) -> None:
+        """Let the queries under way end, and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.close()
+
+    def _answer(self, query: Query[T]) -> T:
+        try:
+            return query(self._connection())
+        except ArvoError:
+            raise
+        except Exception as error:
+            raise memory_error(error, where=self._database.path, outcome="failed") from error
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self._database.open_reader()
+            self._connections.append(connection)
+        return connection

@@ -1,0 +1,303 @@
+"""What is done to the table; each function is one operation in somebody else's transaction."""
+
+# ruff: noqa: S608 - what is put into the SQL is written in this file
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from arvo_event_handler import (
+    MachineLease,
+    PackedRecord,
+    Record,
+    TransactionViolation,
+    encode_record,
+    unpack_record,
+)
+
+from ._stored_machine import StoredMachine
+
+# Gone, and nobody works on it.
+_FORGOTTEN: Final = "expires_at <= :now AND (owner IS NULL OR lease_end <= :now)"
+_COLUMNS: Final = "id, status, version, parent, root, updated_at, expires_at"
+_LIVE: Final = "version > 0 AND (expires_at IS NULL OR expires_at > :now)"
+# A parent is written before its child starts; one in another memory counts as the top.
+_ROOT: Final = """
+    CASE WHEN :parent IS NULL THEN :id
+         ELSE coalesce((SELECT root FROM machine WHERE id = :parent), :parent) END
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A record, packed for its row."""
+
+    packed: PackedRecord
+    status: str | None
+    parent: str | None
+
+    @classmethod
+    def of(cls, record: Record, packed: PackedRecord) -> "Content":
+        """Take from a record what its row says beside it."""
+        failed = record.get("executionStatus") == "failure"
+        return cls(
+            packed=packed,
+            status="failure" if failed else _text(record.get("status")),
+            parent=_text(record.get("parentSubject")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A lease as the table gives it."""
+
+    version: int
+    packed: PackedRecord | None
+
+
+def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
+    """Return the latest record."""
+    row = connection.execute(
+        f"SELECT codec, state FROM machine WHERE id = :id AND {_LIVE}",
+        {"id": machine_id, "now": _ms(now)},
+    ).fetchone()
+    return None if row is None else PackedRecord(*row)
+
+
+def acquire(
+    connection: sqlite3.Connection,
+    machine_id: str,
+    *,
+    owner: str,
+    now: datetime,
+    ttl: timedelta,
+    keep: timedelta,
+) -> Granted | timedelta:
+    """Take the lease if nobody has it.
+
+    Args:
+        connection: In a transaction.
+        machine_id: The workflow.
+        owner: Who will have it.
+        now: The time.
+        ttl: How long the lease runs.
+        keep: When to forget a lease on a workflow that is never written.
+
+    Returns:
+        How long the present holder's lease still runs, when somebody has it.
+    """
+    values = {
+        "id": machine_id,
+        "owner": owner,
+        "now": _ms(now),
+        "lease_end": _ms(now + ttl),
+        "keep": _ms(now + keep),
+    }
+    connection.execute(f"DELETE FROM machine WHERE id = :id AND {_FORGOTTEN}", values)
+    row = connection.execute(
+        """
+        INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
+        VALUES (:id, :owner, :lease_end, :now, :keep)
+        ON CONFLICT (id) DO UPDATE SET
+            owner = :owner,
+            lease_end = :lease_end,
+            expires_at = CASE WHEN version = 0 THEN :keep ELSE expires_at END
+        WHERE owner IS NULL OR lease_end <= :now
+        RETURNING version, codec, state
+        """,
+        values,
+    ).fetchone()
+    if row is not None:
+        version, codec, state = row
+        return Granted(version=version, packed=PackedRecord(codec, state) if version else None)
+    (end,) = connection.execute(
+        "SELECT lease_end FROM machine WHERE id = :id", {"id": machine_id}
+    ).fetchone()
+    return timedelta(milliseconds=end - _ms(now))
+
+
+def commit(
+    connection: sqlite3.Connection,
+    lease: MachineLease,
+    content: Content,
+    *,
+    now: datetime,
+    expires_in: timedelta | None,
+) -> None:
+    """Write a record and drop the lease; the same again changes nothing.
+
+    Raises:
+        TransactionViolation: The lease was lost, or the record moved.
+    """
+    written = connection.execute(
+        f"""
+        UPDATE machine SET
+            owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
+            status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
+            expires_at = :expires_at, codec = :codec, state = :state
+        WHERE id = :id AND owner = :owner AND version = :version
+        """,
+        {
+            **_values(lease.machine_id, content, now=now),
+            "owner": lease.owner,
+            "version": lease.version,
+            "expires_at": None if expires_in is None else _ms(now + expires_in),
+        },
+    )
+    if written.rowcount:
+        return
+    row = connection.execute(
+        "SELECT owner, version, last_owner FROM machine WHERE id = :id", {"id": lease.machine_id}
+    ).fetchone()
+    owner, version, last_owner = (None, 0, None) if row is None else row
+    if last_owner == lease.owner and version == lease.version + 1:
+        return
+    if owner != lease.owner:
+        raise TransactionViolation.lease_lost(lease.machine_id)
+    raise TransactionViolation.version_moved(lease.machine_id)
+
+
+def write(
+    connection: sqlite3.Connection,
+    machine_id: str,
+    content: Content,
+    *,
+    previous: Record | None,
+    now: datetime,
+) -> None:
+    """Write a record over the one that was read; whoever has a lease keeps it, but loses the race.
+
+    Raises:
+        TransactionViolation: Another record is stored.
+    """
+    stored = read(connection, machine_id, now=now)
+    found = None if stored is None else encode_record(unpack_record(stored))
+    if found != (None if previous is None else encode_record(previous)):
+        raise TransactionViolation.version_moved(machine_id)
+    connection.execute(
+        f"""
+        INSERT INTO machine (id, version, status, parent, root, updated_at, codec, state)
+        VALUES (:id, 1, :status, :parent, {_ROOT}, :now, :codec, :state)
+        ON CONFLICT (id) DO UPDATE SET
+            version = version + 1, last_owner = NULL, status = excluded.status,
+            parent = excluded.parent, root = excluded.root, updated_at = excluded.updated_at,
+            expires_at = NULL, codec = excluded.codec, state = excluded.state
+        """,
+        _values(machine_id, content, now=now),
+    )
+
+
+def release(connection: sqlite3.Connection, machine_id: str, *, owner: str) -> None:
+    """Drop the owner's lease, if it has one."""
+    values = {"id": machine_id, "owner": owner}
+    mine = "id = :id AND owner = :owner"
+    connection.execute(f"DELETE FROM machine WHERE {mine} AND version = 0", values)
+    connection.execute(f"UPDATE machine SET owner = NULL, lease_end = 0 WHERE {mine}", values)
+
+
+def renew(
+    connection: sqlite3.Connection,
+    lease: MachineLease,
+    *,
+    now: datetime,
+    ttl: timedelta,
+    keep: timedelta,
+) -> bool:
+    """Let the lease run for `ttl` from now; False when it was lost."""
+    renewed = connection.execute(
+        """
+        UPDATE machine SET
+            lease_end = :lease_end,
+            expires_at = CASE WHEN version = 0 THEN :keep ELSE expires_at END
+        WHERE id = :id AND owner = :owner
+        """,
+        {
+            "id": lease.machine_id,
+            "owner": lease.owner,
+            "lease_end": _ms(now + ttl),
+            "keep": _ms(now + keep),
+        },
+    )
+    return renewed.rowcount == 1
+
+
+def cleanup(connection: sqlite3.Connection, machine_id: str) -> bool:
+    """Forget a workflow and its lease; whether there was a record."""
+    row = connection.execute(
+        "DELETE FROM machine WHERE id = :id RETURNING version", {"id": machine_id}
+    ).fetchone()
+    return row is not None and row[0] > 0
+
+
+def purge(connection: sqlite3.Connection, *, now: datetime, limit: int) -> None:
+    """Delete some of what has expired."""
+    connection.execute(
+        f"DELETE FROM machine WHERE id IN "
+        f"(SELECT id FROM machine WHERE {_FORGOTTEN} ORDER BY expires_at LIMIT :limit)",
+        {"now": _ms(now), "limit": limit},
+    )
+
+
+def find(
+    connection: sqlite3.Connection, *, status: str, limit: int, now: datetime
+) -> list[StoredMachine]:
+    """Return workflows of a status, those that were started first before the others."""
+    return _machines(
+        connection.execute(
+            f"SELECT {_COLUMNS} FROM machine WHERE status = :status AND {_LIVE} "
+            "ORDER BY rowid LIMIT :limit",
+            {"status": status, "limit": limit, "now": _ms(now)},
+        )
+    )
+
+
+def children(
+    connection: sqlite3.Connection, root: str, *, limit: int, now: datetime
+) -> list[StoredMachine]:
+    """Return the workflows below one at the top, those that were started first before the others."""
+    return _machines(
+        connection.execute(
+            f"SELECT {_COLUMNS} FROM machine WHERE root = :root AND parent IS NOT NULL "
+            f"AND {_LIVE} ORDER BY rowid LIMIT :limit",
+            {"root": root, "limit": limit, "now": _ms(now)},
+        )
+    )
+
+
+def _machines(rows: sqlite3.Cursor) -> list[StoredMachine]:
+    return [
+        StoredMachine(
+            machine_id=machine_id,
+            status=status,
+            version=version,
+            parent=parent,
+            root=root,
+            updated_at=_time(updated_at),
+            expires_at=None if expires_at is None else _time(expires_at),
+        )
+        for machine_id, status, version, parent, root, updated_at, expires_at in rows
+    ]
+
+
+def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, object]:
+    return {
+        "id": machine_id,
+        "status": content.status,
+        "parent": content.parent,
+        "now": _ms(now),
+        "codec": content.packed.codec,
+        "state": content.packed.data,
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

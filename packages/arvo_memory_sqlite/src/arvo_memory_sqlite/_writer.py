@@ -1,0 +1,247 @@
+"""The one thread that writes: whatever waits goes into one transaction."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from arvo_core import ArvoError
+from arvo_event_handler import MachineMemoryError
+
+from ._database import Database
+from ._failure import memory_error
+
+_logger = logging.getLogger("arvo_memory_sqlite")
+
+T = TypeVar("T")
+
+Operation: TypeAlias = Callable[[sqlite3.Connection], T]
+"""Works inside a transaction. One that raises an `ArvoError` has changed nothing; after any other
+exception it may be run again, from the start."""
+
+_LARGEST_GROUP: Final = 512
+
+
+class _Job(Generic[T]):
+    """An operation, and who waits for what it returns."""
+
+    __slots__ = ("durable", "error", "operation", "result", "waiter")
+
+    def __init__(
+        self, operation: Operation[T], *, durable: bool, waiter: "asyncio.Future[T]"
+    ) -> None:
+        self.operation = operation
+        self.durable = durable
+        self.waiter = waiter
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Run the operation; its refusal is a result too.
+
+        Raises:
+            Exception: It failed, and what it changed must be rolled back.
+        """
+        self.result = self.error = None
+        try:
+            self.result = self.operation(connection)
+        except ArvoError as refusal:
+            self.error = refusal
+
+    def deliver(self) -> None:
+        """Tell who waits; on the event loop."""
+        if self.waiter.done():
+            return
+        if self.error is None:
+            self.waiter.set_result(self.result)  # type: ignore[arg-type] # of type T by now
+        else:
+            self.waiter.set_exception(self.error)
+
+
+class Writer:
+    """Runs operations in the order they come, many of them in one transaction.
+
+    An operation is acknowledged after its transaction was committed. One that fails is run again
+    in a transaction of its own, as are its neighbours, so that it fails alone.
+
+    Args:
+        database: For errors and for how durable a commit is.
+        connection: The thread's from now on; it closes it.
+        after: Run at the end of each group with the number of operations; may fail.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: sqlite3.Connection,
+        *,
+        after: Callable[[sqlite3.Connection, int], None],
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._after = after
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._death: BaseException | None = None
+        self._durable = True
+        # A daemon, so that a program that never closes its memory can end; the file survives that.
+        self._thread = threading.Thread(
+            target=self._work, name=f"arvo writer of {database.path}", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, operation: Operation[T], *, durable: bool) -> "asyncio.Future[T]":
+        """Have an operation run; it will be, whatever becomes of the future.
+
+        Args:
+            operation: What to do.
+            durable: Whether it must be on the disk when it is acknowledged, if the memory's
+                `synchronous` is "full".
+
+        Raises:
+            MachineMemoryError: In the future: SQLite failed, or the thread has died.
+        """
+        job = _Job(operation, durable=durable, waiter=self._loop.create_future())
+        # Put first: a thread that dies after this finds it in the queue.
+        self._queue.put(job)
+        if self._death is not None:
+            self._bury()
+        return job.waiter
+
+    async def aclose(self) -> None:
+        """Run what waits and close the connection."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        group: list[_Job[Any]] = []
+        try:
+            while True:
+                group, more = self._next_group()
+                if group:
+                    self._run(group)
+                    self._tell(group)
+                    group = []
+                if not more:
+                    break
+        except BaseException as death:
+            _logger.critical("the writer of %s died", self._database.path, exc_info=True)
+            self._death = death
+            for job in group:
+                job.error = self._dead(outcome="unknown")
+            self._tell(group)
+            self._bury()
+        finally:
+            self._connection.close()
+
+    def _next_group(self) -> tuple[list[_Job[Any]], bool]:
+        """Wait for work; return all there is, and whether there may be more."""
+        job = self._queue.get()
+        group: list[_Job[Any]] = []
+        while job is not None:
+            group.append(job)
+            if len(group) == _LARGEST_GROUP:
+                return group, True
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return group, True
+        return group, False
+
+    def _run(self, group: Sequence[_Job[Any]]) -> None:
+        try:
+            self._transact(group)
+            return
+        except Exception as error:
+            failure = error
+        if len(group) == 1 or isinstance(failure, _CannotBegin):
+            for job in group:
+                job.error = self._translated(failure)
+            return
+        for job in group:
+            self._run([job])
+
+    def _transact(self, group: Sequence[_Job[Any]]) -> None:
+        connection = self._connection
+        durable = any(job.durable for job in group)
+        try:
+            if durable != self._durable:
+                self._database.set_durable(connection, durable)
+                self._durable = durable
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _CannotBegin(error) from error
+        try:
+            for job in group:
+                job.run(connection)
+            self._after(connection, len(group))
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise _CannotCommit(error) from error
+        except BaseException:
+            # SQLite may have rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _translated(self, error: Exception) -> Exception:
+        cause = error.cause if isinstance(error, _SqliteFailed) else error
+        # A commit mark may have reached the disk although the commit failed.
+        outcome: Literal["failed", "unknown"]
+        outcome = "unknown" if isinstance(error, _CannotCommit) else "failed"
+        translated = memory_error(cause, where=self._database.path, outcome=outcome)
+        translated.__cause__ = cause
+        return translated
+
+    def _tell(self, group: Sequence[_Job[Any]]) -> None:
+        def deliver() -> None:
+            for job in jobs:
+                job.deliver()
+
+        jobs = tuple(group)
+        try:
+            self._loop.call_soon_threadsafe(deliver)
+        except RuntimeError:
+            # The event loop was closed before the memory; nobody waits any more.
+            _logger.debug("nobody waits for %s any more", self._database.path)
+
+    def _bury(self) -> None:
+        """Refuse all that waits, after the thread's death."""
+        left: list[_Job[Any]] = []
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is not None:
+                job.error = self._dead(outcome="failed")
+                left.append(job)
+        self._tell(left)
+
+    def _dead(self, *, outcome: Literal["failed", "unknown"]) -> MachineMemoryError:
+        error = MachineMemoryError(
+            f"{self._database.path}: the thread that writes has died of {self._death!r}; "
+            "open the memory again",
+            retryable=False,
+            outcome=outcome,
+        )
+        error.__cause__ = self._death
+        return error
+
+
+class _SqliteFailed(Exception):
+    def __init__(self, cause: sqlite3.Error) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _CannotBegin(_SqliteFailed):
+    """No operation was run."""
+
+
+class _CannotCommit(_SqliteFailed):
+    """All operations were run; whether they are kept is SQLite's secret."""

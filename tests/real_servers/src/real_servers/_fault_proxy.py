@@ -1,0 +1,234 @@
+"""A TCP proxy that breaks connections where a test wants it."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+_CHUNK = 65_536
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Fault:
+    """A cut that is yet to come, or has come."""
+
+    side: Literal["request", "reply"]
+    """Which way the bytes go that are cut."""
+    containing: bytes
+    """What a request must contain to be hit."""
+    after: int
+    """How many such requests are let through first."""
+    n_bytes: int
+    """How many bytes still pass before the cut."""
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the connection was cut: a test can wait for it, and see that it did happen."""
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    client: StreamWriter
+    server: StreamWriter
+    fault: Fault | None = None
+    """The one that a request of this connection has set off."""
+
+    def cut(self) -> None:
+        self.client.transport.abort()
+        self.server.transport.abort()
+
+
+class FaultProxy:
+    """Forwards bytes between clients and a server, whatever the protocol; made by `open`.
+
+    A fault is armed before and hits one connection: the first whose request sets it off. What
+    arrives in one piece counts as one request; so clients must not pipeline for exact counts.
+    """
+
+    def __init__(self, *, host: str, port: int, unix_path: Path | None) -> None:
+        self.delay = timedelta(0)
+        """How long each piece is held back, either way."""
+        self.refusing = False
+        """New connections are cut at once."""
+        self.connections = 0
+        """How many connections were ever accepted."""
+        self.host = "127.0.0.1"
+        """Where clients connect."""
+        self._target = (host, port, unix_path)
+        self._flow = asyncio.Event()
+        self._flow.set()
+        self._faults: list[Fault] = []
+        self._open: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, *, host: str = "127.0.0.1", port: int = 0, unix_path: Path | None = None
+    ) -> AsyncIterator[Self]:
+        """Listen on loopback for as long as the block lasts.
+
+        Args:
+            host: Where the server is.
+            port: Where the server is.
+            unix_path: The server's unix socket, instead of `host` and `port`.
+        """
+        proxy = cls(host=host, port=port, unix_path=unix_path)
+        proxy._listener = await asyncio.start_server(proxy._accept, proxy.host, 0)
+        try:
+            yield proxy
+        finally:
+            await proxy._aclose()
+
+    @property
+    def port(self) -> int:
+        """Where clients connect."""
+        assert self._listener is not None, "made by FaultProxy.open"
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    def lose_next_request(
+        self, *, containing: bytes = b"", after: int = 0, n_bytes: int = 0
+    ) -> Fault:
+        """Cut the connection when a request comes, before the server has all of it.
+
+        Args:
+            containing: Wait for a request with this in it.
+            after: Let so many such requests through first.
+            n_bytes: Forward so much of it.
+        """
+        return self._arm("request", containing, after, n_bytes)
+
+    def lose_next_reply(self, *, containing: bytes = b"", after: int = 0) -> Fault:
+        """Forward a request and cut the connection instead of forwarding the reply.
+
+        The server has answered then, so it did what was asked. Arguments as `lose_next_request`.
+        """
+        return self._arm("reply", containing, after, 0)
+
+    def cut_reply_after(self, n_bytes: int, *, containing: bytes = b"", after: int = 0) -> Fault:
+        """As `lose_next_reply`, but cut after `n_bytes` of what comes back."""
+        return self._arm("reply", containing, after, n_bytes)
+
+    def cut_all(self) -> None:
+        """Cut every connection now."""
+        for connection in list(self._open):
+            connection.cut()
+
+    def pause(self) -> None:
+        """Forward nothing more, and cut nothing: as a network that swallows packets."""
+        self._flow.clear()
+
+    def resume(self) -> None:
+        """Forward again, beginning with what came meanwhile."""
+        self._flow.set()
+
+    def _arm(
+        self, side: Literal["request", "reply"], containing: bytes, after: int, n_bytes: int
+    ) -> Fault:
+        fault = Fault(side=side, containing=containing, after=after, n_bytes=n_bytes)
+        self._faults.append(fault)
+        return fault
+
+    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is gone, or the proxy closes: the client sees its connection end
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self.refusing:
+            return
+        host, port, unix_path = self._target
+        if unix_path is not None:
+            server_reader, server_writer = await asyncio.open_unix_connection(unix_path)
+        else:
+            server_reader, server_writer = await asyncio.open_connection(host, port)
+        for each in (writer, server_writer):
+            # drain() waits until all is on its way: a cut drops what is not.
+            each.transport.set_write_buffer_limits(high=0)
+        connection = _Connection(writer, server_writer)
+        self._open.add(connection)
+        try:
+            # Either side's end is the end of both: half-closed connections serve no protocol here.
+            both = [
+                asyncio.ensure_future(self._forward_requests(connection, reader)),
+                asyncio.ensure_future(self._forward_replies(connection, server_reader)),
+            ]
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in both:
+                    task.cancel()
+                await asyncio.gather(*both, return_exceptions=True)
+        finally:
+            self._open.discard(connection)
+            connection.cut()
+
+    async def _forward_requests(self, connection: _Connection, reader: StreamReader) -> None:
+        while piece := await self._read(reader):
+            fault = connection.fault or self._set_off(piece)
+            connection.fault = fault
+            if fault is not None and fault.side == "request":
+                await _send(connection.server, piece[: fault.n_bytes])
+                self._cut(connection, fault)
+                return
+            await _send(connection.server, piece)
+
+    async def _forward_replies(self, connection: _Connection, reader: StreamReader) -> None:
+        while piece := await self._read(reader):
+            fault = connection.fault
+            if fault is not None and fault.side == "reply":
+                passed, fault.n_bytes = piece[: fault.n_bytes], fault.n_bytes - len(piece)
+                await _send(connection.client, passed)
+                if fault.n_bytes <= 0:
+                    self._cut(connection, fault)
+                    return
+            else:
+                await _send(connection.client, piece)
+
+    async def _read(self, reader: StreamReader) -> bytes:
+        piece = await reader.read(_CHUNK)
+        await self._flow.wait()
+        if self.delay:
+            await asyncio.sleep(self.delay.total_seconds())
+        return piece
+
+    def _set_off(self, piece: bytes) -> Fault | None:
+        for fault in self._faults:
+            if fault.containing in piece:
+                if fault.after == 0:
+                    self._faults.remove(fault)
+                    return fault
+                fault.after -= 1
+        return None
+
+    def _cut(self, connection: _Connection, fault: Fault) -> None:
+        connection.cut()
+        fault.happened.set()
+
+    async def _aclose(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.wait_closed()
+
+
+async def _send(writer: StreamWriter, piece: bytes) -> None:
+    if not piece:
+        return
+    with suppress(ConnectionError):  # reading ends as well then
+        writer.write(piece)
+        await writer.drain()

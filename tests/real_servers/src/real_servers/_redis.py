@@ -1,0 +1,119 @@
+"""One Redis or Valkey server."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal, Self
+
+from ._discovery import RedisFlavour, first_redis
+from ._resp import RedisReply, RedisReplyError, redis_command
+from ._server_process import ServerProcess, free_port, server_folder
+
+
+class RedisServer:
+    """A server of our own on loopback and on a unix socket; made by `start`."""
+
+    def __init__(
+        self, flavour: RedisFlavour, *, folder: Path, options: Mapping[str, str | int]
+    ) -> None:
+        self.flavour = flavour
+        """What it is."""
+        self.host = "127.0.0.1"
+        """Where it listens."""
+        self.port = free_port()
+        """Where it listens; the same after `restart`."""
+        self.unix_path = folder / "s"
+        """Its unix socket."""
+        self._process = ServerProcess(folder)
+        self._options = {
+            "bind": self.host,
+            "port": self.port,
+            "unixsocket": self.unix_path,
+            "dir": folder,
+            "daemonize": "no",
+            **options,
+        }
+
+    @classmethod
+    @contextmanager
+    def start(
+        cls,
+        flavour: RedisFlavour | None = None,
+        *,
+        appendfsync: Literal["always", "everysec", "no"] | None = None,
+        options: Mapping[str, str | int] | None = None,
+    ) -> Iterator[Self]:
+        """Start a server that answers, and remove it and its data after the block.
+
+        Args:
+            flavour: What to start; None takes the preferred one.
+            appendfsync: Keep an append-only file, and how it is synced. None keeps nothing: a
+                restart forgets all.
+            options: Further options of the configuration file, over ours.
+
+        Raises:
+            ServerNotFoundError: There is no Redis and no Valkey.
+            ServerStartError: It does not start.
+        """
+        kept: dict[str, str | int] = {"save": "", "appendonly": "no"}
+        if appendfsync is not None:
+            kept |= {"appendonly": "yes", "appendfsync": appendfsync}
+        with ExitStack() as stack:
+            folder = server_folder(stack)
+            server = cls(
+                flavour or first_redis(), folder=folder, options=kept | {**(options or {})}
+            )
+            stack.callback(server.kill)
+            server._launch()
+            yield server
+
+    @property
+    def url(self) -> str:
+        """Where it is, over TCP."""
+        return f"redis://{self.host}:{self.port}/0"
+
+    @property
+    def unix_url(self) -> str:
+        """Where it is, over the unix socket."""
+        return f"unix://{self.unix_path}?db=0"
+
+    @property
+    def pid(self) -> int:
+        """Its process id; a RuntimeError when it does not run."""
+        return self._process.pid
+
+    def command(self, *words: str | int) -> RedisReply:
+        """Send one command over a connection of its own.
+
+        Raises:
+            OSError: The server does not run or does not answer.
+            RedisReplyError: It answered with an error.
+        """
+        return redis_command(self.port, *words)
+
+    def kill(self) -> None:
+        """End it as a crash would; harmless when it does not run."""
+        self._process.end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order; harmless when it does not run."""
+        self._process.end(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Start it again, on the same port and the same data, after `kill` or `stop`."""
+        self._launch()
+
+    def _launch(self) -> None:
+        arguments = [
+            text for key, value in self._options.items() for text in (f"--{key}", str(value))
+        ]
+        self._process.start([self.flavour.binary, *arguments], ready=self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            # The process id tells our server from another that took the port before it.
+            info = self.command("INFO", "server")
+        except (OSError, RedisReplyError):  # not there yet, or still loading its data
+            return False
+        return f"process_id:{self.pid}\r\n" in str(info)

@@ -1,0 +1,180 @@
+"""Pytest fixtures for tests on real servers.
+
+Import what a package needs into its `conftest.py`, with the fixtures that those use themselves:
+
+    from real_servers.fixtures import redis_cluster as redis_cluster
+    from real_servers.fixtures import redis_flavour as redis_flavour
+    from real_servers.fixtures import redis_url as redis_url
+    from real_servers.fixtures import start_redis as start_redis
+
+A test that asks for one runs once for each flavour of the machine: on Redis and on Valkey, on the
+installed PostgreSQL and on that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN`
+name a server to use instead, which tests share with whatever else is in it: take random prefixes
+and schemas, and drop them. Servers that a test may kill are always our own.
+
+Without a server a test fails where `CI` is set, and is skipped elsewhere.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Literal, NoReturn, Protocol
+
+import pytest
+
+from ._discovery import (
+    PostgresFlavour,
+    RedisFlavour,
+    ServerNotFoundError,
+    first_postgres,
+    first_redis,
+    postgres_flavours,
+    redis_flavours,
+)
+from ._postgres import PostgresServer
+from ._redis import RedisServer
+from ._redis_cluster import RedisCluster
+
+GIVEN_REDIS = os.environ.get("ARVO_TEST_REDIS_URL")
+GIVEN_POSTGRES = os.environ.get("ARVO_TEST_POSTGRES_DSN")
+
+
+class StartRedis(Protocol):
+    """Starts a server for one test, which may kill it."""
+
+    def __call__(
+        self,
+        *,
+        appendfsync: Literal["always", "everysec", "no"] | None = None,
+        options: dict[str, str | int] | None = None,
+    ) -> RedisServer:
+        """Start it; arguments as `RedisServer.start`."""
+        ...
+
+
+class StartPostgres(Protocol):
+    """Starts a server for one test, which may kill it."""
+
+    def __call__(self, *, options: dict[str, str | int] | None = None) -> PostgresServer:
+        """Start it; arguments as `PostgresServer.start`."""
+        ...
+
+
+def missing(error: ServerNotFoundError) -> NoReturn:
+    """Fail where `CI` is set, skip elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
+def _name(flavour: RedisFlavour | PostgresFlavour | None) -> str:
+    return "none" if flavour is None else flavour.name
+
+
+@pytest.fixture(scope="session", params=redis_flavours() or [None], ids=_name)
+def redis_flavour(request: pytest.FixtureRequest) -> RedisFlavour:
+    """Each Redis and Valkey of this machine."""
+    flavour: RedisFlavour | None = request.param
+    if flavour is not None:
+        return flavour
+    try:
+        return first_redis()
+    except ServerNotFoundError as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_flavour: RedisFlavour) -> Iterator[RedisServer]:
+    """A server for all tests; leave it running and empty."""
+    with RedisServer.start(redis_flavour) as server:
+        yield server
+
+
+if GIVEN_REDIS is None:
+
+    @pytest.fixture(scope="session")
+    def redis_url(redis_server: RedisServer) -> str:
+        """Where the server for all tests is."""
+        return redis_server.url
+
+else:
+
+    @pytest.fixture(scope="session")
+    def redis_url() -> str:
+        """Where the server for all tests is."""
+        assert GIVEN_REDIS is not None
+        return GIVEN_REDIS
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(redis_flavour: RedisFlavour) -> Iterator[RedisCluster]:
+    """A cluster for all tests; leave it running and empty."""
+    with RedisCluster.start(redis_flavour) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_redis(redis_flavour: RedisFlavour) -> Iterator[StartRedis]:
+    """Starts servers that the test may kill."""
+    with ExitStack() as stack:
+
+        def start(
+            *,
+            appendfsync: Literal["always", "everysec", "no"] | None = None,
+            options: dict[str, str | int] | None = None,
+        ) -> RedisServer:
+            server: AbstractContextManager[RedisServer] = RedisServer.start(
+                redis_flavour, appendfsync=appendfsync, options=options
+            )
+            return stack.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session", params=postgres_flavours() or [None], ids=_name)
+def postgres_flavour(request: pytest.FixtureRequest) -> PostgresFlavour:
+    """Each PostgreSQL of this machine."""
+    flavour: PostgresFlavour | None = request.param
+    if flavour is not None:
+        return flavour
+    try:
+        return first_postgres()
+    except ServerNotFoundError as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_flavour: PostgresFlavour) -> Iterator[PostgresServer]:
+    """A server for all tests; leave it running."""
+    with PostgresServer.start(postgres_flavour) as server:
+        yield server
+
+
+if GIVEN_POSTGRES is None:
+
+    @pytest.fixture(scope="session")
+    def postgres_dsn(postgres_server: PostgresServer) -> str:
+        """Where the server for all tests is."""
+        return postgres_server.dsn
+
+else:
+
+    @pytest.fixture(scope="session")
+    def postgres_dsn() -> str:
+        """Where the server for all tests is."""
+        assert GIVEN_POSTGRES is not None
+        return GIVEN_POSTGRES
+
+
+@pytest.fixture
+def start_postgres(postgres_flavour: PostgresFlavour) -> Iterator[StartPostgres]:
+    """Starts servers that the test may kill."""
+    with ExitStack() as stack:
+
+        def start(*, options: dict[str, str | int] | None = None) -> PostgresServer:
+            server: AbstractContextManager[PostgresServer] = PostgresServer.start(
+                postgres_flavour, options=options
+            )
+            return stack.enter_context(server)
+
+        yield start

@@ -1,0 +1,161 @@
+"""A machine memory in a folder, which can be told to have bugs."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+from typing_extensions import override
+
+from arvo_event_handler import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    TransactionViolation,
+    check_machine_id,
+    until_granted,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stored:
+    owner: str = ""
+    expires: float = 0
+    version: int = 0
+    committed_by: str = ""
+    record: Record | None = None
+
+
+class FileMachineMemory(ILeasedMachineMemory):
+    """One file a workflow, replaced whole under a lock of the operating system.
+
+    Slow and simple: it stands for a correct memory when the storm itself is tested. Its URL can
+    switch off what makes it correct, one by one, to see that the storm notices:
+
+        file:///folder?lock=off     grants a lease that somebody holds
+        file:///folder?renew=off    says that it renewed a lease and does not
+        file:///folder?fence=off    commits whatever comes from whomever
+    """
+
+    def __init__(
+        self, folder: Path, *, policy: LockPolicy, lock: bool, renew: bool, fence: bool
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._policy = policy
+        self._locks, self._renews, self._fences = lock, renew, fence
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, policy: LockPolicy) -> AsyncIterator[Self]:
+        """Open the memory that a URL names; see the class."""
+        parts = urlsplit(url)
+        switches = dict.fromkeys(("lock", "renew", "fence"), True)
+        for name, value in parse_qsl(parts.query, strict_parsing=True) if parts.query else ():
+            if name not in switches or value != "off":
+                raise ValueError(f"{name}={value}: there are lock=off, renew=off and fence=off")
+            switches[name] = False
+        yield cls(Path(parts.path), policy=policy, **switches)
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        check_machine_id(machine_id)
+
+        async def attempt() -> MachineLease | timedelta:
+            with self._changing(machine_id) as stored:
+                left = stored.expires - time.time()
+                if self._locks and stored.owner and left > 0:
+                    return timedelta(seconds=left)
+                stored.owner = secrets.token_hex(16)
+                stored.expires = time.time() + self._policy.ttl.total_seconds()
+                return MachineLease(
+                    machine_id=machine_id,
+                    owner=stored.owner,
+                    version=stored.version,
+                    record=stored.record,
+                )
+
+        return await until_granted(attempt, policy=self._policy)
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        with self._changing(lease.machine_id) as stored:
+            if self._fences:
+                if stored.committed_by == lease.owner:
+                    return
+                if stored.owner != lease.owner:
+                    raise TransactionViolation.lease_lost(lease.machine_id)
+                if stored.version != lease.version:
+                    raise TransactionViolation.version_moved(lease.machine_id)
+            stored.record, stored.version = record, lease.version + 1
+            stored.owner, stored.committed_by = "", lease.owner
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        with self._changing(lease.machine_id) as stored:
+            if stored.owner == lease.owner:
+                stored.owner = ""
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        if not self._renews:
+            return True
+        with self._changing(lease.machine_id) as stored:
+            if stored.owner == lease.owner:
+                stored.expires = time.time() + self._policy.ttl.total_seconds()
+            return stored.owner == lease.owner
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        with self._changing(check_machine_id(machine_id)) as stored:
+            return stored.record
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        with self._changing(check_machine_id(machine_id)) as stored:
+            if stored.record != previous:
+                raise TransactionViolation.version_moved(machine_id)
+            stored.record, stored.version = record, stored.version + 1
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        raise NotImplementedError("the storm leases")
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        raise NotImplementedError("the storm leases")
+
+    @contextmanager
+    def _changing(self, machine_id: str) -> Iterator[_Stored]:
+        """Give what is stored to the block and store what it makes of it, all or nothing."""
+        name = hashlib.sha256(machine_id.encode()).hexdigest()[:32]
+        path = self._folder / name
+        # The lock goes with the process that held it, however that one ends.
+        with (self._folder / f"{name}.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            text = path.read_text("utf-8") if path.exists() else "{}"
+            stored = _Stored(**json.loads(text))
+            before = asdict(stored)
+            yield stored
+            after = asdict(stored)
+            if after != before:
+                fresh = path.with_suffix(".new")
+                fresh.write_text(json.dumps(after), "utf-8")
+                os.replace(fresh, path)

@@ -1,0 +1,53 @@
+"""Machine memories by URL, with a lease policy of the storm's choice."""
+
+from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from arvo_event_handler import IMachineMemory, LockPolicy
+
+from ._file_memory import FileMachineMemory
+
+# Scheme: module, class and call. The entry points of `arvo run --memory` take no policy.
+_BACKENDS: Final = {
+    "sqlite": ("arvo_memory_sqlite", "SqliteMachineMemory", "open"),
+    "redis": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
+    "rediss": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
+    "unix": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
+    "postgresql": ("arvo_memory_postgres", "PostgresMachineMemory", "connect"),
+}
+
+
+def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[IMachineMemory]:
+    """Return what opens and closes the machine memory that a URL names.
+
+    Args:
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://...`, `postgresql://...`,
+            or `file:///folder`, see `FileMachineMemory`.
+        policy: How leases are granted.
+
+    Raises:
+        ValueError: The scheme is not known.
+    """
+    check_scheme(url)
+    scheme, _, rest = url.partition(":")
+    if scheme == "file":
+        return FileMachineMemory.open(url, policy=policy)
+    module, name, call = _BACKENDS[scheme]
+    connect: Any = getattr(getattr(import_module(module), name), call)
+    target = Path(rest.removeprefix("///")) if scheme == "sqlite" else url
+    memory: AbstractAsyncContextManager[IMachineMemory] = connect(target, policy=policy)
+    return memory
+
+
+def check_scheme(url: str) -> None:
+    """Make sure that there is a memory for a URL.
+
+    Raises:
+        ValueError: The scheme is not known.
+    """
+    scheme = url.partition(":")[0]
+    if scheme not in {"file", *_BACKENDS}:
+        known = ", ".join(f"{name}:" for name in ("file", *_BACKENDS))
+        raise ValueError(f"no machine memory for {scheme}:; there are {known}")

@@ -1,0 +1,80 @@
+"""A worker: takes events from the queue, handles them, answers with what they caused."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio import StreamWriter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from arvo_core import ArvoEvent, ViolationError
+from arvo_event_handler import IArvoEventHandler, LockPolicy
+
+from ._handlers import create_handlers
+from ._ledger import Ledger
+from ._memory_url import open_memory
+from ._settings import WorkerSettings
+
+LINE_LIMIT = 2**22
+"""The longest line on the socket, in bytes."""
+
+
+def work(settings: WorkerSettings) -> None:
+    """Handle events until the queue closes the connection; runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the queue's to handle
+    asyncio.run(_work(settings))
+
+
+async def _work(told: WorkerSettings) -> None:
+    settings = told.settings
+    ledger = Ledger(Path(told.ledger))
+    policy = LockPolicy(ttl=settings.ttl, max_hold=max(settings.ttl, LockPolicy().max_hold))
+    async with open_memory(settings.memory, policy=policy) as memory:
+        handlers = {
+            handler.source: handler
+            for handler in create_handlers(
+                memory,
+                ledger=ledger,
+                think=settings.think,
+                random=Random(settings.seed * 1_000_003 + told.number),
+            )
+        }
+        reader, writer = await asyncio.open_unix_connection(told.address, limit=LINE_LIMIT)
+        _send(writer, {"worker": told.number})
+        running: set[asyncio.Task[None]] = set()
+        while line := await reader.readline():
+            task = asyncio.create_task(_handle(handlers, json.loads(line), writer))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        writer.close()
+    ledger.close()
+
+
+async def _handle(
+    handlers: dict[str, IArvoEventHandler], delivery: dict[str, Any], writer: StreamWriter
+) -> None:
+    event = ArvoEvent.from_json(delivery["event"])
+    try:
+        caused = await handlers[event.to or event.type].execute(event)
+    except Exception as error:
+        retryable = isinstance(error, ViolationError) and error.retryable
+        if not retryable:
+            print(f"storm: {event.type}: {error!r}", file=sys.stderr)  # noqa: T201
+        _send(
+            writer,
+            {"delivery": delivery["delivery"], "error": repr(error), "retryable": retryable},
+        )
+        return
+    _send(
+        writer,
+        {"delivery": delivery["delivery"], "events": [event.to_json() for event in caused]},
+    )
+
+
+def _send(writer: StreamWriter, message: dict[str, Any]) -> None:
+    writer.write(json.dumps(message).encode() + b"\n")
