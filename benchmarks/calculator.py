@@ -8,6 +8,15 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
 )
+from arvo_event_handler import (
+    ArvoEventHandler,
+    ArvoMachine,
+    ArvoOrchestrator,
+    Emit,
+    HandlerInput,
+    IMachineMemory,
+)
+from arvo_statechart import Call, Event, MachineConfig, assign, emit
 
 
 class Add(BaseModel):
@@ -34,3 +43,43 @@ ADD = SimpleArvoContract(uri="#/benchmarks/add", type="calculator.add", versions
 
 TOTAL_V1 = OrchestratorVersion("1.0.0", init=Add, complete=Total)
 TOTAL = ArvoOrchestratorContract(uri="#/benchmarks/total", name="total", versions=[TOTAL_V1])
+
+ADDED = "evt.calculator.add.success"
+"""What the service answers with."""
+
+
+async def add(call: HandlerInput[Add]) -> Emit:
+    """Add two numbers."""
+    return Emit(ADDED, Added(result=call.data.a + call.data.b))
+
+
+def adder() -> ArvoEventHandler:
+    """Return the service."""
+    return ArvoEventHandler(contract=ADD, handler={"1.0.0": add})
+
+
+def _ask(call: Call) -> Event:
+    return {"type": ADD.type, "data": {"a": call.context["total"], "b": call.context["b"]}}
+
+
+_SAVE = assign({"total": lambda call: call.event["data"]["result"]})
+
+_CONFIG: MachineConfig = {
+    "id": "total",
+    "context": lambda call: {"total": call.input["data"]["a"], "b": call.input["data"]["b"]},
+    "initial": "first",
+    "states": {
+        "first": {"entry": emit(_ask), "on": {ADDED: {"target": "second", "actions": _SAVE}}},
+        "second": {"entry": emit(_ask), "on": {ADDED: {"target": "done", "actions": _SAVE}}},
+        "done": {"type": "final"},
+    },
+    "output": lambda call: {"total": call.context["total"]},
+}
+
+
+def totaller(memory: IMachineMemory) -> ArvoOrchestrator:
+    """Return the workflow as a chart that asks the service twice, one after the other."""
+    machine = ArvoMachine(
+        contract=TOTAL.version(TOTAL_V1), services=[ADD.version(ADD_V1)], config=_CONFIG
+    )
+    return ArvoOrchestrator(machines=[machine], memory=memory, requires_resource_locking=True)

@@ -20,7 +20,11 @@ def public_names(package: str) -> dict[str, object]:
 
 
 # Every package speaks in events and contracts, and so do its examples.
-GIVEN = {"BaseModel": BaseModel, "asyncio": asyncio} | public_names("arvo_core")
+GIVEN = (
+    {"BaseModel": BaseModel, "asyncio": asyncio}
+    | public_names("arvo_core")
+    | public_names("arvo_event_handler")
+)
 
 
 def examples(package: str) -> Iterator[doctest.DocTest]:

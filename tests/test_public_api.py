@@ -39,6 +39,7 @@ POSITIONAL_CALLS = {
     "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
     "derive_id",  # derive_id(source, id, index): equal parts of one name
+    "PackedRecord",  # PackedRecord(codec, data), a pair as a database keeps it
 }
 POSITIONAL_METHODS = {
     *("write", "commit"),  # what a machine memory implements

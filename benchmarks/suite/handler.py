@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator
 
 from arvo_core import ArvoEvent, ArvoEventFactory
-from arvo_event_handler import ArvoEventHandler, Emit, HandlerInput
-from benchmarks.calculator import ADD, ADD_V1, Add, Added
+from benchmarks.calculator import ADD, ADD_V1, Add, adder
 from benchmarks.workload import Workload, benchmark
 
 
 @benchmark("handler.execute")
 async def execute() -> AsyncIterator[Workload[ArvoEvent, list[ArvoEvent]]]:
     """A service that adds two numbers, untraced, is twice as fast as in TypeScript."""
-    handler = ArvoEventHandler(contract=ADD, handler={"1.0.0": _add})
+    handler = adder()
     factory = ArvoEventFactory(ADD.version(ADD_V1))
 
     def requests(count: int) -> list[ArvoEvent]:
@@ -27,7 +26,3 @@ async def execute() -> AsyncIterator[Workload[ArvoEvent, list[ArvoEvent]]]:
         operation=handler.execute,
         check=lambda events: [event.data for event in events] == [{"result": 5.0}],
     )
-
-
-async def _add(call: HandlerInput[Add]) -> Emit:
-    return Emit("evt.calculator.add.success", Added(result=call.data.a + call.data.b))

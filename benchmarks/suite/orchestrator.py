@@ -7,35 +7,23 @@ from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
-from arvo_event_handler import ArvoMachine, ArvoOrchestrator, SimpleMachineMemory
-from arvo_statechart import Call, Event, MachineConfig, assign, emit
-from benchmarks.calculator import ADD, ADD_V1, TOTAL, TOTAL_V1, Add, Added
+from arvo_event_handler import ArvoOrchestrator, SimpleMachineMemory
+from benchmarks.calculator import (
+    ADD,
+    ADD_V1,
+    ADDED,
+    TOTAL,
+    TOTAL_V1,
+    Add,
+    Added,
+    totaller,
+)
 from benchmarks.workload import Workload, benchmark
 
 _STARTS = ArvoOrchestratorEventFactory(TOTAL.version(TOTAL_V1))
 _ANSWERS = ArvoEventFactory(ADD.version(ADD_V1))
-_ADDED = "evt.calculator.add.success"
 
 _NewWorkflow: TypeAlias = tuple[ArvoOrchestrator, ArvoEvent]
-
-
-def _ask(call: Call) -> Event:
-    return {"type": ADD.type, "data": {"a": call.context["total"], "b": call.context["b"]}}
-
-
-_SAVE = assign({"total": lambda call: call.event["data"]["result"]})
-
-_CONFIG: MachineConfig = {
-    "id": "total",
-    "context": lambda call: {"total": call.input["data"]["a"], "b": call.input["data"]["b"]},
-    "initial": "first",
-    "states": {
-        "first": {"entry": emit(_ask), "on": {_ADDED: {"target": "second", "actions": _SAVE}}},
-        "second": {"entry": emit(_ask), "on": {_ADDED: {"target": "done", "actions": _SAVE}}},
-        "done": {"type": "final"},
-    },
-    "output": lambda call: {"total": call.context["total"]},
-}
 
 
 @benchmark("orchestrator.step")
@@ -66,7 +54,7 @@ async def flow3() -> AsyncIterator[Workload[_NewWorkflow, list[ArvoEvent]]]:
         for result in (5, 8):
             (request,) = events
             answer = _ANSWERS.emits(
-                type=_ADDED,
+                type=ADDED,
                 source=ADD.type,
                 subject=request.subject,
                 data=Added(result=result),
@@ -88,12 +76,7 @@ async def flow3() -> AsyncIterator[Workload[_NewWorkflow, list[ArvoEvent]]]:
 
 def _new_workflows(count: int) -> list[_NewWorkflow]:
     """Pair start events, each of a subject of its own, with an orchestrator of empty memory."""
-    machine = ArvoMachine(
-        contract=TOTAL.version(TOTAL_V1), services=[ADD.version(ADD_V1)], config=_CONFIG
-    )
-    orchestrator = ArvoOrchestrator(
-        machines=[machine], memory=SimpleMachineMemory(), requires_resource_locking=True
-    )
+    orchestrator = totaller(SimpleMachineMemory())
     return [
         (orchestrator, _STARTS.init(source="com.benchmark.source", data=Add(a=2, b=3)))
         for _ in range(count)

@@ -559,3 +559,34 @@ def test_wire_data_survives_with_its_optional_members_at_any_depth(data: dict[st
     order = ORDER.parse(data)
     assert ORDER.dump(order) == data
     assert ORDER.parse(ORDER.dump(order)) == order
+
+
+class TestInstancesThatAreReadAnew:
+    def test_a_class_that_wants_its_instances_read_again_gets_that(self) -> None:
+        class Reread(BaseModel):
+            model_config = ConfigDict(revalidate_instances="always")
+
+            count: int
+
+        unchecked = Reread(count=1)
+        unchecked.__dict__["count"] = "7"
+        assert Payload(Reread).parse(unchecked).count == 7
+
+    def test_a_validator_of_the_whole_model_sees_instances_too(self) -> None:
+        class Even(BaseModel):
+            count: int
+
+            @model_validator(mode="after")
+            def check(self) -> "Even":
+                if self.count % 2:
+                    raise ValueError("odd")
+                return self
+
+        even = Even(count=2)
+        even.count = 3
+        with pytest.raises(InvalidDataError, match="odd"):
+            Payload(Even).parse(even)
+
+    def test_other_instances_are_taken_as_they_are(self) -> None:
+        line = Line(sku="a")
+        assert Payload(Line).parse(line) is line

@@ -57,6 +57,7 @@ class TestWaitingLeasedMemory(LeasedMachineMemorySuite):
 
 
 class TestOneClientOnly(TestWaitingLeasedMemory):
+    @override
     @pytest.fixture
     def connect(self, memory: LeasedMemory) -> ConnectLeasedMachineMemory:
         return lambda: nullcontext(memory)

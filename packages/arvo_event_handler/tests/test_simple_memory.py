@@ -48,3 +48,22 @@ async def test_a_refused_write_says_what_to_do() -> None:
         await memory.write("order-7", {"count": 2}, None)
     assert refused.value.retryable
     assert refused.value.cause.is_contention
+
+
+async def test_a_record_handed_out_is_no_ticket_once_somebody_has_written() -> None:
+    memory = SimpleMachineMemory()
+    await memory.write("order-7", {"count": 1}, None)
+    read_first = await memory.read("order-7")
+    read_last = await memory.read("order-7")
+    await memory.write("order-7", {"count": 2}, read_first)
+    with pytest.raises(TransactionViolation, match="written by somebody else since"):
+        await memory.write("order-7", {"count": 3}, read_last)
+    assert await memory.read("order-7") == {"count": 2}
+
+
+async def test_an_equal_record_of_the_writers_own_is_as_good_as_the_one_read() -> None:
+    memory = SimpleMachineMemory()
+    await memory.write("order-7", {"count": 1}, None)
+    await memory.read("order-7")
+    await memory.write("order-7", {"count": 2}, {"count": 1})
+    assert await memory.read("order-7") == {"count": 2}

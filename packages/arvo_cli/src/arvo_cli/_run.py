@@ -4,17 +4,12 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
+from arvo_concurrent import ConcurrentEventBroker, DeadLetter, HandlerDefaults
 from arvo_core import ArvoError, ArvoEvent
-from arvo_event_handler import (
-    Clock,
-    DomainedEventListener,
-    IArvoEventHandler,
-    Publish,
-    SimpleEventBroker,
-    UndeliveredError,
-)
+from arvo_event_handler import Clock, DomainedEventListener, IArvoEventHandler, Publish
 
 from ._display import Display
 from ._errors import PlainPayloadError, RejectedLineError, one_line
@@ -69,8 +64,14 @@ class Run:
         concurrency: int,
         clock: Clock,
     ) -> None:
-        self._broker = SimpleEventBroker(
-            handlers, on_domained_event=listener or _refuse, on_error=self._note
+        self._broker = ConcurrentEventBroker(
+            handlers,
+            defaults=HandlerDefaults(prefetch=concurrency),
+            on_domained_event=listener or _refuse,
+            on_broker_error=self._note,
+            on_dead_letter=_ignore,
+            on_unclaimed=self._note_unclaimed,
+            clock=clock,
         )
         self._decoder = decoder
         self._write = write
@@ -87,6 +88,7 @@ class Run:
         self._turns: WeakValueDictionary[ArvoEvent, asyncio.Lock] = WeakValueDictionary()
         self.interrupted = False
         """Whether `stop` was called."""
+        self._cancelled = False
 
     async def over(self, lines: LineReader) -> None:
         """Run all lines, or those up to a `stop`. Each line is counted in the report.
@@ -96,8 +98,11 @@ class Run:
         """
         started = self._clock.monotonic()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._intake = tasks.create_task(self._take_in(lines, tasks))
+            async with self._broker:
+                async with asyncio.TaskGroup() as tasks:
+                    self._intake = tasks.create_task(self._take_in(lines, tasks))
+                if self._cancelled:
+                    await self._broker.aclose(grace=timedelta(0))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -117,6 +122,7 @@ class Run:
 
     def cancel(self) -> None:
         """Cancel what runs."""
+        self._cancelled = True
         self._display.say(
             f"cancelling what runs ({len(self._open)}); interrupt again to end at once"
         )
@@ -166,10 +172,7 @@ class Run:
             latency = self._clock.monotonic() - started
             self.report.add_result(answer.type, latency=latency, repeated=request.repeated)
             if trouble.failures:
-                self.report.disturbed += 1
-                self._display.say(
-                    f"line {line.number} has its result, but: {'; '.join(trouble.failures)}"
-                )
+                self._tell_disturbed(line, "; ".join(trouble.failures))
             self._end(line)
 
     async def _resolve(self, request: Request) -> ArvoEvent | None:
@@ -196,11 +199,26 @@ class Run:
         """Keep a failure for the line that is being run."""
         failure = f"{type(error).__name__} at {event.type} {event.id}: {one_line(error)}"
         trouble = _trouble.get()
-        if trouble is not None and trouble.line.number in self._open:
-            if not isinstance(error, UndeliveredError):  # the line itself will say "cancelled"
-                trouble.failures.append(failure)
-        else:
+        if trouble is None:
             self._display.say(f"outside any line: {failure}")
+        elif trouble.line.number in self._open:
+            trouble.failures.append(failure)
+        else:
+            self._tell_disturbed(trouble.line, failure)
+
+    async def _note_unclaimed(self, answer: ArvoEvent) -> None:
+        """Tell of an answer that came when its line had ended."""
+        trouble = _trouble.get()
+        if trouble is not None and not self._cancelled:
+            self._tell_disturbed(trouble.line, f"a further answer came, {answer.type} {answer.id}")
+
+    def _tell_disturbed(self, line: Line, what: str) -> None:
+        self.report.disturbed += 1
+        self._display.say(f"line {line.number} has its result, but: {what}")
+
+
+async def _ignore(letter: DeadLetter) -> None:
+    """Its line says what became of it."""
 
 
 async def _refuse(event: ArvoEvent, publish: Publish) -> None:

@@ -42,7 +42,8 @@ class Backlog:
             raise
 
     def enter(self) -> None:
-        """One more event waits."""
+        """One more event is taken, and waits."""
+        self.open += 1
         self.waiting += 1
 
     def leave(self) -> None:

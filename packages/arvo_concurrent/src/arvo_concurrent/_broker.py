@@ -192,7 +192,11 @@ class ConcurrentEventBroker:
         Raises:
             BrokerClosedError: The broker does not run, or stopped while this waited.
         """
-        await self._take_in_turn(CausalTree(event, answer_to=answer_to or event.source))
+        tree = CausalTree(event, answer_to=answer_to or event.source)
+        if self._state is not _State.OPEN or self._backlog.full:
+            await self._take_in_turn(tree)
+        else:
+            self._router.take(event, tree, copy_context())
 
     def publish_nowait(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
         """Take an event, as `publish`, or raise.
@@ -204,7 +208,8 @@ class ConcurrentEventBroker:
         self._check_open()
         if self._backlog.full:
             raise QueueFullError(event, max_queued=self._backlog.limit or 0)
-        self._take(CausalTree(event, answer_to=answer_to or event.source))
+        tree = CausalTree(event, answer_to=answer_to or event.source)
+        self._router.take(event, tree, copy_context())
 
     async def resolve(
         self,
@@ -342,24 +347,21 @@ class ConcurrentEventBroker:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._check_open()
         if not self._backlog.full:
-            self._take(tree)
+            self._router.take(tree.root, tree, copy_context())
             return
         await self._backlog.place()
         try:
             self._check_open()
-            self._take(tree)
+            self._router.take(tree.root, tree, copy_context())
         finally:
             self._backlog.leave()  # the event is counted by itself now
-
-    def _take(self, tree: CausalTree) -> None:
-        tree.begin()  # so that it ends, once, even if nothing comes of the event
-        self._router.take(tree.root, tree, copy_context())
-        tree.end()
 
     async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(event, answer_to=address, waiter=waiter)
+        tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(tree)
+        tree.end()
         try:
             return await waiter
         except asyncio.CancelledError:

@@ -113,7 +113,7 @@ class HandlerRunner:
     async def _through_output_middleware(
         self, delivery: Delivery, outputs: list[ArvoEvent]
     ) -> list[ArvoEvent]:
-        leaving = self._settings.middleware.leave(outputs, delivery.event)
+        leaving = self._settings.middleware.leave(outputs, cause=delivery.event)
         try:
             return await InContext(delivery.context, leaving)
         except Exception as error:

@@ -57,7 +57,7 @@ class Middleware:
             event = (await changed if isawaitable(changed) else changed) or event
         return event
 
-    async def leave(self, outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:
+    async def leave(self, outputs: list[ArvoEvent], *, cause: ArvoEvent) -> list[ArvoEvent]:
         """Pass the outputs of one step through the output side."""
         if isinstance(self.output, Bulk):
             changed = self.output.function([*outputs], cause)

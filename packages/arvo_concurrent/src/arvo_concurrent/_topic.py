@@ -12,7 +12,7 @@ from ._backlog import Backlog
 from ._delivery import Delivery
 
 # Handlers may never wait, and timers and signals must come through all the same.
-_IN_ONE_GO = 16
+_IN_ONE_GO = 32
 
 
 class Topic:
@@ -74,7 +74,6 @@ class Topic:
     def put(self, delivery: Delivery) -> None:
         """Add an event at the end."""
         self._size += 1
-        self._backlog.open += 1
         self._backlog.enter()
         delivery.tree.begin()
         if self._by_subject:
@@ -173,7 +172,7 @@ class Topic:
                 self._unoccupied.remove(waker)
 
     def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
-        self._backlog.enter()
+        self._backlog.waiting += 1
         self._sleeping[delivery] = self._clock.call_later(pause, partial(self._wake, delivery))
 
     def _wake(self, delivery: Delivery) -> None:

@@ -66,6 +66,15 @@ def keeps_containers(schema: object) -> bool:
     return any(_keeps_containers(node) for node in nodes(schema))
 
 
+def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
+    """Return the class whose own instances validation returns unread; None when it reads them."""
+    if schema["type"] != "model":
+        return None
+    config = schema.get("config") or {}
+    rereads = schema.get("revalidate_instances") or config.get("revalidate_instances", "never")
+    return schema["cls"] if rereads == "never" else None
+
+
 def unreadable_names(schema: object) -> list[str]:
     """List members that are written under a name that is not read.
 

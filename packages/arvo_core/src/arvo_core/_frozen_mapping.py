@@ -1,12 +1,13 @@
 """A mapping that nobody can change, and that copies and pickles, unlike `MappingProxyType`."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from typing_extensions import override
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 
 class FrozenMapping(Mapping[K, V]):
@@ -20,6 +21,21 @@ class FrozenMapping(Mapping[K, V]):
     @override
     def __getitem__(self, key: K) -> V:
         return self._members[key]
+
+    # What `Mapping` inherits goes through an exception for every member that is not there.
+    @override
+    def __contains__(self, key: object) -> bool:
+        return key in self._members
+
+    @overload
+    def get(self, key: K, /) -> V | None: ...
+    @overload
+    def get(self, key: K, /, default: V) -> V: ...
+    @overload
+    def get(self, key: K, /, default: D) -> V | D: ...
+    @override
+    def get(self, key: K, /, default: Any = None) -> Any:
+        return self._members.get(key, default)
 
     @override
     def __iter__(self) -> Iterator[K]:

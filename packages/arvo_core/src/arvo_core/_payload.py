@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from ._core_schema import (
     class_members,
+    class_taken_as_it_is,
     is_never_an_object,
     keeps_containers,
     member_names,
@@ -38,6 +39,7 @@ class Payload(Generic[T]):
         "_adapter",
         "_keeps_containers",
         "_left_out",
+        "_own_class",
         "_serialize",
         "_validate",
         "kind",
@@ -72,6 +74,7 @@ class Payload(Generic[T]):
             )
         self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
+        self._own_class = class_taken_as_it_is(schema)
 
     def parse(self, data: object) -> T:
         """Parse wire data, or accept an instance of the type as it is.
@@ -82,6 +85,8 @@ class Payload(Generic[T]):
         Raises:
             InvalidDataError: The data does not match; `problems` has the path of each field.
         """
+        if type(data) is self._own_class:
+            return data  # type: ignore[return-value]
         if self._keeps_containers and isinstance(data, Mapping):
             try:
                 data = {name: _copied(item) for name, item in data.items()}

@@ -43,15 +43,18 @@ def parse_data(
     Raises:
         ContractViolation: The data does not match, or a validator of the payload broke.
     """
-    where = f"event {event.id!r} of type {event.type!r}"
     try:
         return payload.parse(event.data)
     except InvalidDataError as error:
         raise ContractViolation(
-            f"{where} does not match {contract.dataschema!r}: {error}"
+            f"{_named(event)} does not match {contract.dataschema!r}: {error}"
         ) from error
     except Exception as error:
         raise ContractViolation(
-            f"{where} cannot be read by {contract.dataschema!r}; "
+            f"{_named(event)} cannot be read by {contract.dataschema!r}; "
             f"{payload.name} raised {type(error).__name__}: {error}"
         ) from error
+
+
+def _named(event: ArvoEvent) -> str:
+    return f"event {event.id!r} of type {event.type!r}"

@@ -7,6 +7,7 @@ completion happen once; a service runs at least once and must be idempotent by (
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
@@ -195,6 +196,7 @@ class WorkflowExecution:
         service, data = read_input(event, contract=contract, services=services)
         if record is None:
             _check_parent(event, parent_subject)
+        answers = answers_by_request(record, event.subject)
         return WorkflowStep(
             event=event,
             content=content,
@@ -202,6 +204,7 @@ class WorkflowExecution:
             service=service,
             data=data,
             record=record,
+            answers=answers,
             init_event_id=init_event_id(event, record),
             parent_subject=parent_subject,
             emission=Emission(
@@ -211,7 +214,7 @@ class WorkflowExecution:
                 event=event,
                 headers=trace.headers,
                 parent_subject=parent_subject,
-                awaited=_awaited(record, event),
+                awaited=_awaited(answers, event),
             ),
             trace=trace,
             consumed=event.to_dict(),
@@ -326,12 +329,11 @@ def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
         )
 
 
-def _awaited(record: Record | None, event: ArvoEvent) -> list[str]:
+def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[str]:
     """Return the ids of requests that no answer has come to, this event among the answers."""
-    answers = answers_by_request(record, event.subject) or {}
     return [
         request
-        for request, collected in answers.items()
+        for request, collected in (answers or {}).items()
         if not collected and request != event.parentid
     ]
 

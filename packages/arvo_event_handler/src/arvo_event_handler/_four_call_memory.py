@@ -1,8 +1,8 @@
 """Makes a four-call machine memory look like one with leases, all that execution knows."""
 
 import logging
-import secrets
 from datetime import timedelta
+from itertools import count
 
 from typing_extensions import override
 
@@ -31,6 +31,8 @@ class FourCallMemory(WorkflowMemory):
         # The owners that must still unlock. A second unlock would free somebody else's lock: the
         # memory takes all tasks of this process for one holder.
         self._holders: set[str] = set()
+        # Owners are told apart within this object only, so they need not be random.
+        self._owners = map(str, count(1))
 
     @override
     async def acquire(self, machine_id: str) -> MachineLease | None:
@@ -51,7 +53,7 @@ class FourCallMemory(WorkflowMemory):
             ) from error
         if not self._locking:
             return MachineLease(machine_id=machine_id, owner="", version=0, record=record)
-        owner = secrets.token_hex(16)
+        owner = next(self._owners)
         self._holders.add(owner)
         return MachineLease(machine_id=machine_id, owner=owner, version=0, record=record)
 

@@ -38,6 +38,8 @@ class MachineRegistry:
                     f"{machine.contract.uri!r}; keep one"
                 )
             self._machines[version] = machine
+        # As subjects normally spell it; parsing would be wasted on them.
+        self._spelled = {machine.version: machine for machine in self._machines.values()}
         self.contract: ArvoOrchestratorContract = found[0].owner
         """The contract that the machines implement."""
 
@@ -52,7 +54,7 @@ class MachineRegistry:
         Raises:
             ConfigViolation: None does.
         """
-        found = self._machines.get(SemanticVersion.parse(version))
+        found = self._spelled.get(version) or self._machines.get(SemanticVersion.parse(version))
         if found is None:
             known = ", ".join(machine.version for machine in self.machines)
             raise ConfigViolation(

@@ -2,23 +2,19 @@
 
 from collections.abc import Iterable
 
-from opentelemetry.context import Context
-from typing_extensions import override
-
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
+from arvo_core import ArvoSpanKind
 
 from ._domain import EmissionDomains
-from ._execution import ExecutionPolicy, WorkflowExecution
-from ._handler_protocol import IArvoEventHandler
+from ._execution import ExecutionPolicy
 from ._machine import ArvoMachine
 from ._machine_engine import MachineExecutionEngine
 from ._machine_registry import MachineRegistry
 from ._memory import IMachineMemory
 from ._orchestrator_workflow import OrchestratorWorkflow
-from ._telemetry import ExecutionTelemetry
+from ._workflow_handler import WorkflowHandler
 
 
-class ArvoOrchestrator(IArvoEventHandler):
+class ArvoOrchestrator(WorkflowHandler):
     """A workflow across services, written as a statechart per version.
 
     The machine starts with the init event as its input and takes each answer as an event. An
@@ -80,71 +76,21 @@ class ArvoOrchestrator(IArvoEventHandler):
     ) -> None:
         self.registry: MachineRegistry = MachineRegistry(machines)
         """The machines by version."""
-        self.contract: ArvoOrchestratorContract = self.registry.contract
-        """What starts the workflow and what it completes with."""
-        self.memory: IMachineMemory = memory
-        """Where the workflow's state lives."""
-        self.executionunits: float = executionunits
-        """The cost of an output that names none."""
-        self.requires_resource_locking: bool = (
-            any(machine.requires_resource_locking for machine in self.registry.machines)
-            if requires_resource_locking is None
-            else requires_resource_locking
-        )
-        """Whether a memory that offers only the four calls is locked."""
-        self._telemetry = ExecutionTelemetry(
-            label="Orchestrator", contract=self.contract, kind=ArvoSpanKind.ORCHESTRATOR
-        )
         workflow = OrchestratorWorkflow(
             registry=self.registry,
             engine=engine or MachineExecutionEngine(),
             executionunits=executionunits,
             domains=domains or EmissionDomains(),
         )
-        self._execution = WorkflowExecution(
+        if requires_resource_locking is None:
+            requires_resource_locking = any(
+                machine.requires_resource_locking for machine in self.registry.machines
+            )
+        super().__init__(
             workflow,
+            label="Orchestrator",
+            kind=ArvoSpanKind.ORCHESTRATOR,
             memory=memory,
-            locking=self.requires_resource_locking,
-            policy=policy or ExecutionPolicy(),
+            requires_resource_locking=requires_resource_locking,
+            policy=policy,
         )
-
-    @property
-    @override
-    def source(self) -> str:
-        return self.contract.type
-
-    @property
-    @override
-    def stateful(self) -> bool:
-        return True
-
-    @property
-    def domain(self) -> str | None:
-        """The contract's domain; None for none."""
-        return self.contract.domain
-
-    @override
-    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
-        """Advance the workflow by one event and return the events to publish, in order.
-
-        An event seen before changes nothing and returns what it made the workflow emit, as far as
-        nobody has answered it yet; the init event returns all of that, so that starting a
-        workflow again resumes it. A finished workflow ignores events.
-
-        Args:
-            event: An init event, or a service's answer.
-            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
-                current span.
-
-        Raises:
-            ExecutionViolation: The subject, or a parent's, is not an orchestration subject.
-            ContractViolation: The event or an output does not match its contract.
-            ConfigViolation: The event's version or type is unknown, or an output is wired wrongly.
-            TransactionViolation: The state could not be had or stored; its cause says why.
-            ViolationError: An action or a guard raised one.
-        """
-        return await self._telemetry.watch(event, self._execution.run, parent=parent)
-
-    @override
-    def __repr__(self) -> str:
-        return f"ArvoOrchestrator({self.contract!r})"

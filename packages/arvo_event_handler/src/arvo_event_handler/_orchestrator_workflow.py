@@ -67,7 +67,7 @@ class OrchestratorWorkflow(Workflow):
         machine = self._registry.machine(step.contract.version)
         reaction = self._engine.execute(
             machine,
-            event={**step.event.to_dict(), "data": _wire_data(step)},
+            event={**step.consumed, "data": _wire_data(step)},
             state=None if step.record is None else stored_state(step.record, step.event.subject),
         )
         events = [

@@ -30,7 +30,8 @@ def decode_record(stored: bytes) -> Record:
         MachineMemoryError: The bytes are not a JSON object; not retryable.
     """
     try:
-        record = from_json(stored)
+        # Names return in every event, values hardly ever.
+        record = from_json(stored, cache_strings="keys")
     except ValueError:
         # The fast parser reads fewer levels than the writer writes.
         record = _decode_slowly(stored)

@@ -6,6 +6,7 @@ record says which events were consumed and keeps outputs until somebody answers 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -136,6 +137,8 @@ class Redelivery:
         return dropped
 
 
+# An event is hashed to be looked up, and again to be noted.
+@lru_cache(maxsize=256)
 def event_hash(source: str, event_id: str) -> str:
     """Return the short hash by which an event is remembered."""
     return blake2b(to_json([source, event_id]), digest_size=8).hexdigest()

@@ -3,23 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opentelemetry.context import Context
-from typing_extensions import override
-
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, VersionedArvoContract
+from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, VersionedArvoContract
 
 from ._domain import EmissionDomains
-from ._execution import ExecutionPolicy, WorkflowExecution
+from ._execution import ExecutionPolicy
 from ._handler_functions import check_functions, check_versions
-from ._handler_protocol import IArvoEventHandler
 from ._memory import IMachineMemory, check_memory
 from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
 from ._services import services_by_type
-from ._telemetry import ExecutionTelemetry
+from ._workflow_handler import WorkflowHandler
 
 
-class ArvoResumable(IArvoEventHandler):
+class ArvoResumable(WorkflowHandler):
     """A workflow across services, written as an async function and resumed with every answer.
 
     The function is called with a `Start` and then with a `Reply` for each answer. Its state is the
@@ -88,25 +84,10 @@ class ArvoResumable(IArvoEventHandler):
         check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
         check_versions(contract, contexts or {})
         check_memory(memory, where=contract.type)
-        self.contract: ArvoOrchestratorContract = contract
-        """What starts the workflow and what it completes with."""
         self.services: Mapping[str, VersionedArvoContract[Any]] = services_by_type(
             contract, services
         )
         """The services it may ask, by the event type they accept."""
-        self.memory: IMachineMemory = memory
-        """Where the workflow's state lives."""
-        self.executionunits: float = executionunits
-        """The cost of an output that names none."""
-        self.requires_resource_locking: bool = (
-            len(self.services) > 1
-            if requires_resource_locking is None
-            else requires_resource_locking
-        )
-        """Whether a memory that offers only the four calls is locked."""
-        self._telemetry = ExecutionTelemetry(
-            label="Resumable", contract=contract, kind=ArvoSpanKind.RESUMABLE
-        )
         workflow = ResumableWorkflow(
             contract=contract,
             services=self.services,
@@ -115,50 +96,13 @@ class ArvoResumable(IArvoEventHandler):
             domains=domains or EmissionDomains(),
             contexts=contexts or {},
         )
-        self._execution = WorkflowExecution(
+        if requires_resource_locking is None:
+            requires_resource_locking = len(self.services) > 1
+        super().__init__(
             workflow,
+            label="Resumable",
+            kind=ArvoSpanKind.RESUMABLE,
             memory=memory,
-            locking=self.requires_resource_locking,
-            policy=policy or ExecutionPolicy(),
+            requires_resource_locking=requires_resource_locking,
+            policy=policy,
         )
-
-    @property
-    @override
-    def source(self) -> str:
-        return self.contract.type
-
-    @property
-    @override
-    def stateful(self) -> bool:
-        return True
-
-    @property
-    def domain(self) -> str | None:
-        """The contract's domain; None for none."""
-        return self.contract.domain
-
-    @override
-    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
-        """Advance the workflow by one event and return the events to publish, in order.
-
-        An event seen before changes nothing and returns what it made the workflow emit, as far as
-        nobody has answered it yet; the init event returns all of that, so that starting a
-        workflow again resumes it. A finished workflow ignores events.
-
-        Args:
-            event: An init event, or a service's answer.
-            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
-                current span.
-
-        Raises:
-            ExecutionViolation: The subject, or a parent's, is not an orchestration subject.
-            ContractViolation: The event or an output does not match its contract.
-            ConfigViolation: The event's version or type is unknown, or an output is wired wrongly.
-            TransactionViolation: The state could not be had or stored; its cause says why.
-            ViolationError: The function raised one.
-        """
-        return await self._telemetry.watch(event, self._execution.run, parent=parent)
-
-    @override
-    def __repr__(self) -> str:
-        return f"ArvoResumable({self.contract!r})"

@@ -136,7 +136,7 @@ class Step(Generic[C_co]):
                     f"services holds {type(item).__name__}; each request is Emit(type, data)"
                 )
         output: object = self.output
-        if not isinstance(output, Complete | None):
+        if output is not None and not isinstance(output, Complete):
             name = type(output).__name__
             raise ContractViolation(f"output is {name}; write output=Complete({name}(...))")
 

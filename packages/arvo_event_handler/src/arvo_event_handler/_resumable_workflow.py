@@ -25,7 +25,7 @@ from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._stored_record import CONTEXT, answers_by_request, unreadable
+from ._stored_record import CONTEXT, unreadable
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
@@ -165,8 +165,8 @@ class ResumableWorkflow(Workflow):
             raise unreadable(str(record.get("subject")), f"its {CONTEXT} is no object")
         payload = self._contexts[version]
         try:
-            # Parsed twice for a copy at every depth: what users change is never written by chance.
-            return payload.parse(_JSON_OBJECT.parse(stored))
+            # Parsing copies at every depth: what users change is never written by chance.
+            return payload.parse(stored)
         except InvalidDataError as error:
             raise ConfigViolation(
                 f"{self._contract.type} {version}: the stored context does not fit "
@@ -219,7 +219,7 @@ def _context_payload(
 
 def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
     """Return requests and their answers, with this event among them when it answers one."""
-    answers = answers_by_request(step.record, step.event.subject)
+    answers = step.answers
     if answers is not None and step.event.parentid in answers:
         answers[step.event.parentid].append(step.consumed)
     return answers

@@ -30,6 +30,8 @@ class WorkflowStep:
     """The event's data, parsed by the contract that describes it."""
     record: Record | None
     """The workflow's latest record; None for the init event."""
+    answers: dict[str, list[Any]] | None
+    """The latest requests' ids with the answers so far, fresh lists; None when not collected."""
     init_event_id: str
     """The id of the event that started the workflow."""
     parent_subject: str | None

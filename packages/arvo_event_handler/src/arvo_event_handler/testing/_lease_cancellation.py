@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo_event_handler import ILeasedMachineMemory, Record
+from arvo_event_handler import ILeasedMachineMemory, MachineLease, Record
 
 from ._cancellation import cancelled_after
 from ._contention import LetTimePass, after_max_wait, after_ttl, granted
@@ -39,13 +39,13 @@ class LeaseCancellation:
                 await asyncio.sleep(0)
             waiter.cancel()
         handed = await asyncio.gather(*waiters, return_exceptions=True)
-        for lease in handed:
-            if lease is not None and not isinstance(lease, BaseException):
-                await memory.release(lease)
+        for late in handed:
+            if isinstance(late, MachineLease):
+                await memory.release(late)
         for turns in _TURNS:
             call = memory.acquire(f"order-{turns}")
-            lease = await after_max_wait(memory, call, let_pass=let_pass)
-            assert lease is not None, "a cancelled waiter holds the lease"
+            next_lease = await after_max_wait(memory, call, let_pass=let_pass)
+            assert next_lease is not None, "a cancelled waiter holds the lease"
 
     async def test_a_cancelled_commit_leaves_nothing_torn(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass

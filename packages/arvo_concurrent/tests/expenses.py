@@ -1,0 +1,86 @@
+"""A workflow that asks one service many times at once, and the service."""
+
+from pydantic import BaseModel
+
+from arvo_core import (
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    ArvoOrchestratorEventFactory,
+    OrchestratorVersion,
+    SimpleArvoContract,
+    SimpleVersion,
+)
+from arvo_event_handler import (
+    ArvoEventHandler,
+    ArvoEventHandlerFunction,
+    ArvoResumable,
+    Complete,
+    Emit,
+    HandlerInput,
+    IMachineMemory,
+    Reply,
+    Start,
+    Step,
+)
+
+
+class Count(BaseModel):
+    parts: int
+
+
+class Part(BaseModel):
+    number: int
+
+
+class Priced(BaseModel):
+    price: int
+
+
+class Sum(BaseModel):
+    total: int
+
+
+PRICE_V1 = SimpleVersion("1.0.0", accepts=Part, emits=Priced)
+PRICE = SimpleArvoContract(uri="#/office/price", type="part.price", versions=[PRICE_V1])
+CLAIM_V1 = OrchestratorVersion("1.0.0", init=Count, complete=Sum)
+CLAIM = ArvoOrchestratorContract(uri="#/office/claim", name="claim", versions=[CLAIM_V1])
+
+_CLAIMS = ArvoOrchestratorEventFactory(CLAIM.version(CLAIM_V1))
+
+
+async def price_v1(call: HandlerInput[Part]) -> Emit:
+    """Ask one for each number."""
+    return Emit("evt.part.price.success", Priced(price=call.data.number))
+
+
+async def claim_v1(call: Start[Count] | Reply[Count]) -> Step[Count]:
+    """Ask for all prices at once, and complete with their sum."""
+    if isinstance(call, Start):
+        parts = [Emit("com.part.price", Part(number=each)) for each in range(call.data.parts)]
+        return Step(context=call.data, services=parts)
+    if call.error is not None:
+        raise LookupError(f"no price: {call.error.error_message}")
+    prices = call.replies(PRICE_V1)
+    if len(prices) < call.context.parts:
+        return Step()
+    return Step(output=Complete(Sum(total=sum(each.price for each in prices))))
+
+
+def pricing(function: ArvoEventHandlerFunction = price_v1) -> ArvoEventHandler:
+    """Return the service."""
+    return ArvoEventHandler(contract=PRICE, handler={"1.0.0": function})
+
+
+def claiming(memory: IMachineMemory) -> ArvoResumable:
+    """Return the workflow."""
+    return ArvoResumable(
+        contract=CLAIM,
+        services=[PRICE.version(PRICE_V1)],
+        memory=memory,
+        handler={"1.0.0": claim_v1},
+    )
+
+
+def claim(parts: int) -> ArvoEvent:
+    """Return the event that starts a workflow."""
+    return _CLAIMS.init(source="com.app.main", data=Count(parts=parts))

@@ -1,0 +1,154 @@
+"""Workflows over the concurrent broker and memory."""
+
+import asyncio
+
+import pytest
+from opentelemetry import trace
+from typing_extensions import override
+
+from arvo_concurrent import (
+    ConcurrentEventBroker,
+    ConcurrentMachineMemory,
+    DeadLetter,
+    DeadLetterReason,
+    HandlerConfig,
+    HandlerDefaults,
+    Order,
+    RetryPolicy,
+)
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    ConfigViolation,
+    Emit,
+    ExecutionViolation,
+    HandlerInput,
+    IArvoEventHandler,
+    MachineLease,
+)
+from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
+
+from .expenses import Part, claim, claiming, price_v1, pricing
+from .stub_handler import ONE, StubHandler, event, failing
+
+
+@pytest.mark.parametrize("order", ["subject", "none"])
+async def test_fifty_answers_at_once_to_one_workflow_never_back_off(
+    clock: FakeClock, order: Order
+) -> None:
+    """In lanes they follow each other; without, the memory hands the lease over at once."""
+    memory = ConcurrentMachineMemory(clock=clock)
+    workflow = HandlerConfig(claiming(memory), order=order, prefetch=50)
+    started = clock.monotonic()
+    async with ConcurrentEventBroker([workflow, pricing()], clock=clock) as broker:
+        answer = await broker.resolve(claim(50))
+    assert answer is not None
+    assert answer.data == {"total": sum(range(50))}
+    assert clock.monotonic() == started, "somebody waited for the time to pass"
+    assert memory.held == frozenset()
+
+
+async def test_many_workflows_at_once(clock: FakeClock) -> None:
+    handlers = [claiming(ConcurrentMachineMemory(clock=clock)), pricing()]
+    async with ConcurrentEventBroker(handlers, clock=clock) as broker:
+        answers = await asyncio.gather(*(broker.resolve(claim(3)) for _ in range(200)))
+    assert [answer and answer.data for answer in answers] == [{"total": 3}] * 200
+
+
+class TestDeadLetterReply:
+    @staticmethod
+    async def refuse(call: HandlerInput[Part]) -> Emit:
+        if call.data.number == 1:
+            raise ExecutionViolation("the price list is closed", retryable=False)
+        return await price_v1(call)
+
+    async def test_a_workflow_hears_that_its_request_died(self, clock: FakeClock) -> None:
+        letters: list[DeadLetter] = []
+
+        async def keep(letter: DeadLetter) -> None:
+            letters.append(letter)
+
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            claiming(ConcurrentMachineMemory(clock=clock)),
+            HandlerConfig(pricing(self.refuse), dead_letter_reply=True),
+        ]
+        async with ConcurrentEventBroker(handlers, on_dead_letter=keep, clock=clock) as broker:
+            answer = await broker.resolve(claim(3))
+        assert answer is not None
+        assert answer.type == "sys.arvo.orc.claim.error"
+        assert "the price list is closed" in answer.data["errorMessage"]
+        assert [letter.reason for letter in letters] == [DeadLetterReason.NOT_RETRYABLE]
+
+    async def test_who_asked_for_a_workflow_that_died_is_told(self, clock: FakeClock) -> None:
+        class Broken(ConcurrentMachineMemory):
+            @override
+            async def acquire(self, machine_id: str) -> MachineLease | None:
+                raise ConnectionError("gone")
+
+        workflow = claiming(Broken(clock=clock))
+        defaults = HandlerDefaults(dead_letter_reply=True, retry=RetryPolicy(retries=0))
+        async with ConcurrentEventBroker(
+            [workflow, pricing()], defaults=defaults, clock=clock
+        ) as broker:
+            request = claim(3)
+            answer = await broker.resolve(request)
+        assert answer is not None
+        assert (answer.type, answer.parentid) == ("sys.arvo.orc.claim.error", request.id)
+        assert answer.subject == request.subject
+
+    async def test_the_same_letter_gives_the_same_reply(self, clock: FakeClock) -> None:
+        ids: list[str] = []
+        request = claim(2)
+        for _ in range(2):
+            handlers: list[HandlerConfig | IArvoEventHandler] = [
+                HandlerConfig(pricing(self.refuse), dead_letter_reply=True),
+                claiming(ConcurrentMachineMemory(clock=clock)),
+            ]
+            seen: list[ArvoEvent] = []
+
+            async def note(letter: DeadLetter, seen: list[ArvoEvent] = seen) -> None:
+                seen.append(letter.event)
+
+            async with ConcurrentEventBroker(handlers, on_dead_letter=note, clock=clock) as broker:
+                answer = await broker.resolve(request)
+            assert answer is not None
+            ids.append(answer.id)
+        assert ids[0] == ids[1]
+
+    async def test_it_needs_a_contract(self) -> None:
+        with pytest.raises(ConfigViolation, match="needs a handler with a `contract`"):
+            ConcurrentEventBroker([HandlerConfig(StubHandler(), dead_letter_reply=True)])
+
+
+class TestTelemetry:
+    async def test_retries_dead_letters_and_depths_are_counted(self, clock: FakeClock) -> None:
+        config = HandlerConfig(
+            failing(99, ConnectionError("no"), stateful=True), retry=RetryPolicy(retries=2)
+        )
+        with MetricRecorder() as recorder:
+            async with ConcurrentEventBroker([config], clock=clock) as broker:
+                for number in range(3):
+                    await broker.publish(event(f"e{number}"))
+                await clock.settle()
+                depth = recorder.find(name="arvo.broker.queue.depth")
+                await clock.run_until_complete(broker.wait_idle())
+            retries = recorder.find(name="arvo.broker.retries")
+            dead = recorder.find(name="arvo.broker.dead_letters")
+        assert (depth.value, depth.attributes) == (3, {"arvo.topic": ONE})
+        assert (retries.value, retries.attributes) == (6, {"arvo.topic": ONE})
+        assert (dead.value, dead.attributes) == (
+            3,
+            {"arvo.topic": ONE, "arvo.reason": "exhausted"},
+        )
+
+    async def test_the_current_span_follows_the_event(self, clock: FakeClock) -> None:
+        with SpanRecorder() as recorder:
+            async with ConcurrentEventBroker(
+                [claiming(ConcurrentMachineMemory(clock=clock)), pricing()], clock=clock
+            ) as broker:
+                start = claim(1)
+                with trace.get_tracer("test").start_as_current_span("request"):
+                    await broker.resolve(start.model_copy(update={"traceparent": None}))
+        (request,) = [span for span in recorder.spans if span.name == "request"]
+        handled = [span for span in recorder.spans if span.name != "request"]
+        assert len(handled) == 3
+        assert {span.trace_id for span in handled} == {request.trace_id}

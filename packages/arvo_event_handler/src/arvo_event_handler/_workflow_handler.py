@@ -1,0 +1,92 @@
+"""What orchestrators and resumables share: an address, a memory, and how they take an event."""
+
+from opentelemetry.context import Context
+from typing_extensions import override
+
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
+
+from ._execution import ExecutionPolicy, WorkflowExecution
+from ._handler_protocol import IArvoEventHandler
+from ._memory import IMachineMemory
+from ._telemetry import ExecutionTelemetry
+from ._workflow import Workflow
+
+
+class WorkflowHandler(IArvoEventHandler):
+    """A stateful handler: takes events through a workflow over a machine memory.
+
+    Args:
+        workflow: What an event leads to.
+        label: What spans call the handler.
+        kind: Which part of Arvo it is.
+        memory: Where the workflow's state lives between events.
+        requires_resource_locking: Whether to lock a memory that offers only the four calls.
+        policy: How stored state is treated; None for the defaults.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        label: str,
+        kind: ArvoSpanKind,
+        memory: IMachineMemory,
+        requires_resource_locking: bool,
+        policy: ExecutionPolicy | None,
+    ) -> None:
+        self.contract: ArvoOrchestratorContract = workflow.contract
+        """What starts the workflow and what it completes with."""
+        self.memory: IMachineMemory = memory
+        """Where the workflow's state lives."""
+        self.executionunits: float = workflow.executionunits
+        """The cost of an output that names none."""
+        self.requires_resource_locking: bool = requires_resource_locking
+        """Whether a memory that offers only the four calls is locked."""
+        self._telemetry = ExecutionTelemetry(label=label, contract=self.contract, kind=kind)
+        self._execution = WorkflowExecution(
+            workflow,
+            memory=memory,
+            locking=requires_resource_locking,
+            policy=policy or ExecutionPolicy(),
+        )
+
+    @property
+    @override
+    def source(self) -> str:
+        return self.contract.type
+
+    @property
+    @override
+    def stateful(self) -> bool:
+        return True
+
+    @property
+    def domain(self) -> str | None:
+        """The contract's domain; None for none."""
+        return self.contract.domain
+
+    @override
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        """Advance the workflow by one event and return the events to publish, in order.
+
+        An event seen before changes nothing and returns what it made the workflow emit, as far as
+        nobody has answered it yet; the init event returns all of that, so that starting a
+        workflow again resumes it. A finished workflow ignores events.
+
+        Args:
+            event: An init event, or a service's answer.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Raises:
+            ExecutionViolation: The subject, or a parent's, is not an orchestration subject.
+            ContractViolation: The event or an output does not match its contract.
+            ConfigViolation: The event's version or type is unknown, or an output is wired wrongly.
+            TransactionViolation: The state could not be had or stored; its cause says why.
+            ViolationError: The function, an action or a guard raised one.
+        """
+        return await self._telemetry.watch(event, self._execution.run, parent=parent)
+
+    @override
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.contract!r})"
