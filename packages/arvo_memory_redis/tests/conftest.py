@@ -2,8 +2,6 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
-
 from real_servers.fixtures import (
     redis_cluster as redis_cluster,
     redis_flavour as redis_flavour,
@@ -11,6 +9,7 @@ from real_servers.fixtures import (
     redis_url as redis_url,
     start_redis as start_redis,
 )
+from redis.asyncio import Redis
 
 
 @pytest.fixture

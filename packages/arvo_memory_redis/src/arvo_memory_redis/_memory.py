@@ -87,7 +87,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
         max_connections: int = 50,
-        timeout: timedelta = timedelta(seconds=5),
+        socket_timeout: timedelta = timedelta(seconds=5),
         compress_above: int | None = 16 * 1024,
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
@@ -102,7 +102,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             prefix: As of the class.
             policy: As of the class.
             max_connections: When all are in use, calls wait for one.
-            timeout: How long to wait for a connection and for an answer.
+            socket_timeout: How long to wait for a connection and for an answer.
             compress_above: As of the class.
             max_record_bytes: As of the class.
             clock: As of the class.
@@ -112,7 +112,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             ConfigViolation: The URL says `decode_responses`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
-        client = redis_py_client(url, max_connections=max_connections, timeout=timeout)
+        client = redis_py_client(url, max_connections=max_connections, timeout=socket_timeout)
         try:
             memory = cls(
                 client,
@@ -288,9 +288,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(
-            machine_id=machine_id, owner=owner, version=int(version), record=record
-        )
+        return MachineLease(machine_id=machine_id, owner=owner, version=int(version), record=record)
 
     async def _try_lock(self, machine_id: str) -> list[bytes] | timedelta:
         # A second lock of this memory must fail, and a repeated try of this one must not.

@@ -84,15 +84,17 @@ def redis_py_client(url: str, *, max_connections: int, timeout: timedelta) -> Re
     return Redis.from_pool(pool)
 
 
-def _check_client(client: RedisClient) -> None:
+def _check_client(client: object) -> None:
+    settings: dict[str, Any]
+    retry: Retry | None
     if isinstance(client, RedisCluster):
         settings, retry, allowed = client.connection_kwargs, client.retry, _RETRIES_OF_A_CLUSTER
         if client.read_from_replicas or client.load_balancing_strategy:
             raise ConfigViolation(
                 "RedisMachineMemory: the client reads from replicas, which lag behind; "
-                "make one without read_from_replicas and load_balancing_strategy"
+                "make one without a load_balancing_strategy"
             )
-        remedy = f"cluster_error_retry_attempts={allowed}"
+        remedy = f"retry=Retry(NoBackoff(), {allowed})"
     elif isinstance(client, Redis):
         settings = client.connection_pool.connection_kwargs
         retry, allowed = client.get_retry(), _RETRIES_OF_A_SERVER
@@ -107,7 +109,7 @@ def _check_client(client: RedisClient) -> None:
             "RedisMachineMemory: the client has decode_responses=True, which damages stored "
             "bytes; make one with decode_responses=False"
         )
-    retries = 0 if retry is None else retry._retries  # noqa: SLF001 - there is no public way
+    retries = 0 if retry is None else retry.get_retries()
     if not 0 <= retries <= allowed:
         raise ConfigViolation(
             f"RedisMachineMemory: the client silently repeats a call {retries} times, "
