@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +18,7 @@ from real_servers import FaultProxy
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 INSTANTS = 200 if FULL else 20
+TASKS = 200 if FULL else 50
 QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
 
 
@@ -199,7 +202,54 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
             committed.append(lease.version + 1)
             return
 
-    async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=QUICK) as memory:
-        await asyncio.gather(*(add(memory) for _ in range(200)))
-        assert await memory.read("order-7") == {"count": 200}
-    assert committed == list(range(1, 201))
+    async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+        await asyncio.gather(*(add(memory) for _ in range(TASKS)))
+        assert await memory.read("order-7") == {"count": TASKS}
+    assert committed == list(range(1, TASKS + 1))
+
+
+HOLDER = """
+import asyncio, sys
+from datetime import timedelta
+from arvo_event_handler import LockPolicy, TransactionViolation
+from arvo_memory_redis import RedisMachineMemory
+
+async def main(url, prefix):
+    policy = LockPolicy(ttl=timedelta(milliseconds=300))
+    async with RedisMachineMemory.connect(url, prefix=prefix, policy=policy) as memory:
+        lease = await memory.acquire("order-7")
+        print("held", flush=True)
+        sys.stdin.readline()
+        try:
+            await memory.commit(lease, {"by": "holder"})
+        except TransactionViolation as violation:
+            print(violation.cause.name, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
+    redis_url: str, prefix: str
+) -> None:
+    holder = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-c", HOLDER, redis_url, prefix],
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        assert await holder.stdout.readline() == b"held\n"
+        holder.send_signal(signal.SIGSTOP)
+        async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+            await memory.commit(await leased(memory), {"by": "taker"})
+            holder.send_signal(signal.SIGCONT)
+            holder.stdin.write(b"\n")
+            assert await holder.stdout.readline() == b"LEASE_LOST\n"
+            assert await memory.read("order-7") == {"by": "taker"}
+    finally:
+        holder.stdin.close()
+        if holder.returncode is None:
+            holder.kill()
+        await holder.wait()
