@@ -7,7 +7,7 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 from real_servers.fixtures import missing
 
-from real_servers import PostgresServer, ServerNotFoundError
+from real_servers import PostgresServer, RedisServer, ServerNotFoundError
 
 ROOT = Path(__file__).parent.parent
 READMES = sorted(ROOT.glob("packages/*/README.md"))
@@ -23,13 +23,23 @@ def postgres_dsn() -> Iterator[str]:
         missing(error)
 
 
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    try:
+        with RedisServer.start() as server:
+            yield server.url
+    except ServerNotFoundError as error:
+        missing(error)
+
+
 @pytest.fixture
 def servers(
     example: CodeExample, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Start the servers that a program asks its environment for."""
-    if "ARVO_POSTGRES_DSN" in example.source:
-        monkeypatch.setenv("ARVO_POSTGRES_DSN", request.getfixturevalue("postgres_dsn"))
+    for variable, fixture in (("ARVO_POSTGRES_DSN", "postgres_dsn"), ("REDIS_URL", "redis_url")):
+        if variable in example.source:
+            monkeypatch.setenv(variable, request.getfixturevalue(fixture))
 
 
 @pytest.mark.usefixtures("servers")

@@ -1,3 +1,10 @@
-"""Machine memory of Arvo on Redis or Valkey, shared by many processes."""
+"""Machine memory of Arvo on Redis or Valkey, shared by many processes.
 
-__all__: list[str] = []
+`RedisMachineMemory.connect(url)` gives the memory; `arvo run --memory redis://...` uses it.
+"""
+
+from ._memory import RedisMachineMemory
+from ._redis_py import RedisClient
+from ._stored_machine import StoredMachine
+
+__all__ = ["RedisClient", "RedisMachineMemory", "StoredMachine"]

@@ -1,0 +1,76 @@
+"""The driver's exceptions in the terms of a machine memory."""
+
+import socket
+from typing import Final, Literal
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterError,
+    ConnectionError as RedisConnectionError,
+    MaxConnectionsError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError as RedisTimeoutError,
+    TryAgainError,
+)
+
+from arvo_event_handler import MachineMemoryError
+
+DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
+"""What a transport raises when the server or the way to it fails."""
+
+_PASSING_CODES: Final = ("BUSY", "CLUSTERDOWN", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
+_PASSING: Final = (
+    BusyLoadingError, ClusterError, MaxConnectionsError, OutOfMemoryError, ReadOnlyError,
+    TryAgainError,
+)  # fmt: skip
+_NOT_CONNECTED: Final = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
+
+
+def outcome_of(error: BaseException) -> Literal["failed", "unknown"]:
+    """Return whether the server cannot have done what it was asked."""
+    if isinstance(error, (AuthenticationError, AuthorizationError, *_PASSING)):
+        return "failed"
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
+        return "failed" if _never_connected(error) else "unknown"
+    # The server answered with an error. Scripts check everything before their first write.
+    return "failed"
+
+
+def worth_another_try(error: BaseException) -> bool:
+    """Return whether a quick second try of a repeatable call may go better."""
+    if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError)):
+        return False
+    # After a timeout the caller has waited long enough.
+    return isinstance(error, RedisConnectionError)
+
+
+def failure(
+    doing: str, error: BaseException, *, outcome: Literal["failed", "unknown"]
+) -> MachineMemoryError:
+    """Return what a failed call raises, `from` the driver's exception."""
+    fate = "nothing was changed" if outcome == "failed" else "it may have happened"
+    return MachineMemoryError(
+        f"Redis could not {doing}: {type(error).__name__}: {error}; {fate}",
+        retryable=outcome == "unknown" or _passing(error),
+        outcome=outcome,
+    )
+
+
+def _passing(error: BaseException) -> bool:
+    if isinstance(error, (AuthenticationError, AuthorizationError)):
+        return False
+    lasting = not isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError, *_PASSING))
+    return not lasting or str(error).startswith(_PASSING_CODES)
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, _NOT_CONNECTED):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

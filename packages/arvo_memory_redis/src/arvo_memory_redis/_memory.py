@@ -1,0 +1,360 @@
+"""The machine memory."""
+
+import math
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+from typing_extensions import override
+
+from arvo_event_handler import (
+    SYSTEM_CLOCK,
+    Clock,
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    MachineMemoryError,
+    PackedRecord,
+    Record,
+    TransactionViolation,
+    check_machine_id,
+    encode_record,
+    pack_record,
+    take_or_give_back,
+    unpack_record,
+    until_granted,
+)
+
+from . import _scripts as scripts
+from ._redis_py import RedisClient, RedisPyTransport, redis_py_client
+from ._server import Server
+from ._stored_machine import StoredMachine
+from ._telemetry import warn
+
+_WARN_ABOVE: Final = 256 * 1024
+
+
+class RedisMachineMemory(ILeasedMachineMemory):
+    """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
+
+    Get one from `connect`, or give it a client of yours. Owner and version are checked inside
+    the script that writes, so no update is lost on one server. A failover can lose what was
+    acknowledged but not replicated yet; see the README.
+
+    Args:
+        client: Stays yours to close. It must hand out bytes and not repeat calls by itself.
+        prefix: What all keys begin with. Memories with different ones share nothing.
+        policy: How leases are granted; None takes `LockPolicy()`.
+        compress_above: Compress records longer than so many bytes; None never does.
+        max_record_bytes: Refuse records that are longer than this when stored.
+        clock: For the pauses between tries. Leases run by the server's clock.
+
+    Raises:
+        ConfigViolation: The client has `decode_responses=True`, reads from replicas, repeats
+            calls by itself, or is none of redis-py's asyncio clients.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        prefix: str = "arvo:",
+        policy: LockPolicy | None = None,
+        compress_above: int | None = 16 * 1024,
+        max_record_bytes: int = 8 * 1024 * 1024,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._server = Server(RedisPyTransport(client, owned=False), clock=clock)
+        self._prefix = prefix
+        self._policy = policy or LockPolicy()
+        self._compress_above = compress_above
+        self._max_record_bytes = max_record_bytes
+        self._clock = clock
+        self._instance = secrets.token_hex(16)
+        # A workflow that never committed is forgotten after this, so that nothing piles up.
+        self._keep = _milliseconds(2 * self._policy.max_hold)
+        self._ttl = _milliseconds(self._policy.ttl)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        url: str,
+        *,
+        prefix: str = "arvo:",
+        policy: LockPolicy | None = None,
+        max_connections: int = 50,
+        socket_timeout: timedelta = timedelta(seconds=5),
+        compress_above: int | None = 16 * 1024,
+        max_record_bytes: int = 8 * 1024 * 1024,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> AsyncIterator[Self]:
+        """Connect to a server for as long as the block lasts.
+
+        For a Cluster or Sentinel, make redis-py's client and give it to `RedisMachineMemory`.
+
+        Args:
+            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever
+                else redis-py reads from a URL.
+            prefix: As of the class.
+            policy: As of the class.
+            max_connections: When all are in use, calls wait for one.
+            socket_timeout: How long to wait for a connection and for an answer.
+            compress_above: As of the class.
+            max_record_bytes: As of the class.
+            clock: As of the class.
+
+        Raises:
+            ValueError: The URL is none that redis-py understands.
+            ConfigViolation: The URL says `decode_responses`.
+            MachineMemoryError: The server cannot be reached or refuses the login.
+        """
+        client = redis_py_client(url, max_connections=max_connections, timeout=socket_timeout)
+        try:
+            memory = cls(
+                client,
+                prefix=prefix,
+                policy=policy,
+                compress_above=compress_above,
+                max_record_bytes=max_record_bytes,
+                clock=clock,
+            )
+            await memory._server.ask("PING")
+            try:
+                yield memory
+            finally:
+                await memory.aclose()
+        finally:
+            await client.aclose()
+
+    async def aclose(self) -> None:
+        """End its use; a client that was given stays open. Again does no harm.
+
+        Calls after this raise a `MachineMemoryError`.
+        """
+        await self._server.aclose()
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    # --- leases -------------------------------------------------------------
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        check_machine_id(machine_id)
+        return await until_granted(
+            lambda: self._try_acquire(machine_id), policy=self._policy, clock=self._clock
+        )
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        packed = self._packed(record)
+        expiry = 0 if expires_in is None else max(1, _milliseconds(expires_in))
+        answer = await self._server.run(
+            scripts.COMMIT,
+            self._key(lease.machine_id),
+            lease.owner,
+            lease.version,
+            packed.codec,
+            packed.data,
+            expiry,
+        )
+        match answer:
+            case b"ok":
+                return
+            case b"moved":
+                raise TransactionViolation.version_moved(lease.machine_id)
+            case _:
+                raise TransactionViolation.lease_lost(lease.machine_id)
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await self._release(lease.machine_id, owner=lease.owner)
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        extended = await self._server.run(
+            scripts.EXTEND, self._key(lease.machine_id), lease.owner, self._ttl, self._keep
+        )
+        return bool(extended)
+
+    # --- the four calls -----------------------------------------------------
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        stored = await self.get(machine_id)
+        return None if stored is None else stored.record
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        packed = self._packed(record)
+        stored, last_owner = await self._stored(check_machine_id(machine_id))
+        if not _same(None if stored is None else stored.record, previous):
+            raise TransactionViolation.version_moved(machine_id)
+        written = await self._server.run(
+            scripts.WRITE,
+            self._key(machine_id),
+            secrets.token_hex(16),
+            0 if stored is None else stored.version,
+            last_owner,
+            packed.codec,
+            packed.data,
+            machine_id,
+        )
+        if not written:
+            raise TransactionViolation.version_moved(machine_id)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        check_machine_id(machine_id)
+        granted = await until_granted(
+            lambda: self._try_lock(machine_id), policy=self._policy, clock=self._clock
+        )
+        return granted is not None
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        await self._release(check_machine_id(machine_id), owner=self._instance)
+        return True
+
+    # --- for operators ------------------------------------------------------
+
+    async def get(self, machine_id: str) -> StoredMachine | None:
+        """Return a workflow's record and its version; None when it never wrote one.
+
+        Raises:
+            TransactionViolation: `machine_id` is empty.
+            MachineMemoryError: The server could not answer, or what is stored is damaged.
+        """
+        stored, _ = await self._stored(check_machine_id(machine_id))
+        return stored
+
+    async def scan(self) -> AsyncIterator[StoredMachine]:
+        """Go through all workflows of the prefix, in no order.
+
+        It walks the whole key space of the server, so it is for operators. Workflows that begin
+        or end meanwhile may be missing.
+
+        Raises:
+            MachineMemoryError: The server could not answer, or what is stored is damaged.
+        """
+        pattern = f"{_escaped(self._prefix)}m:*"
+        async for key in self._server.keys(pattern):
+            fields = await self._server.ask("HMGET", key, "version", "codec", "state", "subject")
+            stored = _unpacked(fields)
+            if stored is not None:
+                yield stored
+
+    async def cleanup(self, machine_id: str) -> bool:
+        """Forget a workflow and its lease at once; whoever works on it fails to commit.
+
+        Returns:
+            Whether there was anything. After a lost reply this may be False although there was.
+
+        Raises:
+            TransactionViolation: `machine_id` is empty.
+            MachineMemoryError: The server failed.
+        """
+        return bool(await self._server.ask("UNLINK", self._key(check_machine_id(machine_id))))
+
+    # --- ways to the server -------------------------------------------------
+
+    def _key(self, machine_id: str) -> str:
+        # Subjects are long, and one key is one slot of a Cluster.
+        digest = blake2b(machine_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return f"{self._prefix}m:{digest}"
+
+    async def _stored(self, machine_id: str) -> tuple[StoredMachine | None, bytes]:
+        *fields, last_owner = await self._server.ask(
+            "HMGET", self._key(machine_id), "version", "codec", "state", "subject", "last_owner"
+        )
+        return _unpacked(fields), last_owner or b""
+
+    async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
+        owner = secrets.token_hex(16)
+        answer = await self._take(machine_id, owner=owner, show_state=True)
+        if isinstance(answer, timedelta):
+            return answer
+        version, *packed = answer
+        try:
+            record = unpack_record(PackedRecord(packed[0].decode(), packed[1])) if packed else None
+        except MachineMemoryError:
+            await self._release(machine_id, owner=owner)
+            raise
+        return MachineLease(machine_id=machine_id, owner=owner, version=int(version), record=record)
+
+    async def _try_lock(self, machine_id: str) -> list[bytes] | timedelta:
+        # A second lock of this memory must fail, and a repeated try of this one must not.
+        owner = f"{self._instance}{secrets.token_hex(16)}"
+        return await self._take(machine_id, owner=owner, show_state=False)
+
+    async def _take(
+        self, machine_id: str, *, owner: str, show_state: bool
+    ) -> list[bytes] | timedelta:
+        async def take() -> list[bytes] | timedelta:
+            granted, *rest = await self._server.run(
+                scripts.ACQUIRE,
+                self._key(machine_id),
+                owner,
+                self._ttl,
+                self._keep,
+                machine_id,
+                int(show_state),
+            )
+            return rest if granted else timedelta(milliseconds=int(rest[0]))
+
+        async def give_back(taken: list[bytes] | timedelta) -> None:
+            if not isinstance(taken, timedelta):
+                await self._release(machine_id, owner=owner)
+
+        return await take_or_give_back(take(), give_back=give_back)
+
+    async def _release(self, machine_id: str, *, owner: str) -> None:
+        await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
+
+    def _packed(self, record: Record) -> PackedRecord:
+        packed = pack_record(record, compress_above=self._compress_above)
+        size = len(packed.data)
+        if size > self._max_record_bytes:
+            raise MachineMemoryError(
+                f"the record has {size} bytes, above max_record_bytes={self._max_record_bytes}; "
+                "keep large data elsewhere and its address in the workflow",
+                retryable=False,
+                outcome="failed",
+            )
+        if size > _WARN_ABOVE:
+            warn(f"the record has {size} bytes; every step sends all of it over the network")
+        return packed
+
+
+def _unpacked(fields: list[Any]) -> StoredMachine | None:
+    version, codec, state, subject = fields
+    if version is None:
+        return None
+    return StoredMachine(
+        machine_id=subject.decode("utf-8", "surrogatepass"),
+        version=int(version),
+        record=unpack_record(PackedRecord(codec.decode(), state)),
+    )
+
+
+def _same(stored: Record | None, previous: Record | None) -> bool:
+    if stored is None or previous is None:
+        return stored is previous
+    # Not by ==, for which True is 1.
+    return stored == previous and encode_record(stored) == encode_record(previous)
+
+
+def _milliseconds(delta: timedelta) -> int:
+    return math.ceil(delta / timedelta(milliseconds=1))
+
+
+def _escaped(prefix: str) -> str:
+    return "".join(f"\\{each}" if each in "*?[]^-\\" else each for each in prefix)

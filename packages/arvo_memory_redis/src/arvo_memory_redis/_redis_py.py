@@ -1,0 +1,118 @@
+"""redis-py as a transport."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+from typing_extensions import override
+
+from arvo_event_handler import ConfigViolation
+
+from ._scripts import Script
+from ._transport import Transport, Word
+
+RedisClient: TypeAlias = Redis | RedisCluster
+"""A client of redis-py's asyncio half."""
+
+_RETRIES_OF_A_SERVER: Final = 1
+# A cluster client counts the refresh of its slot table after a failover as a retry.
+_RETRIES_OF_A_CLUSTER: Final = 3
+
+
+class RedisPyTransport(Transport):
+    """Commands through a client of redis-py."""
+
+    def __init__(self, client: RedisClient, *, owned: bool) -> None:
+        """Use a client; `owned` ones are closed with the transport."""
+        _check_client(client)
+        self._client: Any = client  # redis-py types its calls as sync or async at once
+        self._owned = owned
+
+    @property
+    @override
+    def attributes(self) -> dict[str, str | int]:
+        if isinstance(self._client, RedisCluster):
+            return {}
+        settings = self._client.connection_pool.connection_kwargs
+        address = settings.get("path") or settings.get("host", "localhost")
+        found: dict[str, str | int] = {
+            "server.address": address,
+            "db.namespace": str(settings.get("db") or 0),
+        }
+        if not settings.get("path"):
+            found["server.port"] = settings.get("port", 6379)
+        return found
+
+    @override
+    async def run(self, script: Script, key: str, *arguments: Word) -> Any:
+        try:
+            return await self._client.evalsha(script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return await self._client.eval(script.source, 1, key, *arguments)
+
+    @override
+    async def send(self, command: str, *words: Word) -> Any:
+        return await self._client.execute_command(command, *words)
+
+    @override
+    async def keys(self, pattern: str) -> AsyncIterator[bytes]:
+        async for key in self._client.scan_iter(match=pattern, count=1000):
+            yield key
+
+    @override
+    async def aclose(self) -> None:
+        if self._owned:
+            await self._client.aclose()
+
+
+def redis_py_client(url: str, *, max_connections: int, timeout: timedelta) -> RedisClient:
+    """Return a client of a URL whose tasks wait for a connection when all are in use."""
+    seconds = timeout.total_seconds()
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=None,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+    )
+    return Redis.from_pool(pool)
+
+
+def _check_client(client: object) -> None:
+    settings: dict[str, Any]
+    retry: Retry | None
+    if isinstance(client, RedisCluster):
+        settings, retry, allowed = client.connection_kwargs, client.retry, _RETRIES_OF_A_CLUSTER
+        if client.read_from_replicas or client.load_balancing_strategy:
+            raise ConfigViolation(
+                "RedisMachineMemory: the client reads from replicas, which lag behind; "
+                "make one without a load_balancing_strategy"
+            )
+        remedy = f"retry=Retry(NoBackoff(), {allowed})"
+    elif isinstance(client, Redis):
+        settings = client.connection_pool.connection_kwargs
+        retry, allowed = client.get_retry(), _RETRIES_OF_A_SERVER
+        remedy = "retry=Retry(NoBackoff(), 0)"
+    else:
+        raise ConfigViolation(
+            "RedisMachineMemory: client must be a redis.asyncio.Redis or RedisCluster, "
+            f"got {type(client).__name__}"
+        )
+    if settings.get("decode_responses"):
+        raise ConfigViolation(
+            "RedisMachineMemory: the client has decode_responses=True, which damages stored "
+            "bytes; make one with decode_responses=False"
+        )
+    retries = 0 if retry is None else retry.get_retries()
+    if not 0 <= retries <= allowed:
+        raise ConfigViolation(
+            f"RedisMachineMemory: the client silently repeats a call {retries} times, "
+            "which hides lost replies and makes every wait longer; the memory repeats what is "
+            f"safe to repeat, so make a client with {remedy}"
+        )

@@ -1,0 +1,140 @@
+"""What runs inside the server: each script is one atomic step on one hash.
+
+A hash has these fields, of which a workflow that never committed has no `state`:
+
+* `subject`: the machine id.
+* `owner`, `lease_end`: who holds the lease, and until when by the server's clock, in ms. Both are
+  missing when nobody does.
+* `version`, `codec`, `state`: how often the record was written, and its latest bytes.
+* `last_owner`: the token of whoever wrote `version`, by which a repeated write is recognised.
+
+Every script may run twice with the same arguments, as happens when a reply was lost: the second
+run changes nothing but answers as the first did. They use commands of Redis 6.2 only.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Final
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A Lua script of one key."""
+
+    name: str
+    """What spans call it."""
+    source: str = field(repr=False)
+    """Lua 5.1."""
+
+    @property
+    def sha(self) -> str:
+        """By what the server knows it once it has it."""
+        return sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+ACQUIRE: Final = Script(
+    name="acquire",
+    source=_NOW
+    + """
+-- token, ttl in ms, how long to keep a hash without state in ms, subject, whether to show the state
+local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
+if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
+    return {0, tonumber(held[2]) - now}
+end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1],
+    'lease_end', string.format('%.0f', now + ARGV[2]), 'subject', ARGV[4])
+if not held[3] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+    return {1, '0'}
+end
+if ARGV[5] == '0' then
+    return {1, held[3]}
+end
+local stored = redis.call('HMGET', KEYS[1], 'codec', 'state')
+return {1, held[3], stored[1], stored[2]}
+""",
+)
+
+COMMIT: Final = Script(
+    name="commit",
+    source="""
+-- token, expected version, codec, state, expiry in ms or 0
+local held = redis.call('HMGET', KEYS[1], 'owner', 'version', 'last_owner')
+local version = tonumber(held[2] or '0')
+local following = tonumber(ARGV[2]) + 1
+if held[3] == ARGV[1] and version == following then
+    return 'ok'
+end
+if held[1] ~= ARGV[1] then
+    return 'lost'
+end
+if version + 1 ~= following then
+    return 'moved'
+end
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', following),
+    'codec', ARGV[3], 'state', ARGV[4], 'last_owner', ARGV[1])
+redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
+if ARGV[5] == '0' then
+    redis.call('PERSIST', KEYS[1])
+else
+    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+end
+return 'ok'
+""",
+)
+
+EXTEND: Final = Script(
+    name="extend",
+    source=_NOW
+    + """
+-- token, ttl in ms, how long to keep a hash without state in ms
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'lease_end', string.format('%.0f', now + ARGV[2]))
+if redis.call('HEXISTS', KEYS[1], 'version') == 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return 1
+""",
+)
+
+RELEASE: Final = Script(
+    name="release",
+    source="""
+-- token, or how the tokens of one memory begin
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if not owner or string.sub(owner, 1, #ARGV[1]) ~= ARGV[1] then
+    return 0
+end
+if redis.call('HEXISTS', KEYS[1], 'version') == 0 then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
+end
+return 1
+""",
+)
+
+WRITE: Final = Script(
+    name="write",
+    source="""
+-- token, version and last owner as they were read, codec, state, subject
+local held = redis.call('HMGET', KEYS[1], 'version', 'last_owner')
+if held[2] == ARGV[1] then
+    return 1
+end
+if (held[1] or '0') ~= ARGV[2] or (held[2] or '') ~= ARGV[3] then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[2]) + 1),
+    'codec', ARGV[4], 'state', ARGV[5], 'last_owner', ARGV[1], 'subject', ARGV[6])
+redis.call('PERSIST', KEYS[1])
+return 1
+""",
+)

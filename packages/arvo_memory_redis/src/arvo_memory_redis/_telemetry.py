@@ -1,0 +1,56 @@
+"""Spans of single operations, by OpenTelemetry's conventions for databases."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from arvo_core import tracing_enabled
+
+_SCOPE: Final = "arvo_memory_redis"
+
+
+@contextmanager
+def operation_span(
+    operation: str, attributes: Mapping[str, str | int], *, script: str | None = None
+) -> Iterator[None]:
+    """Trace one operation; with no SDK installed nothing is made.
+
+    Args:
+        operation: The command.
+        attributes: Where the server is.
+        script: The script's name, if the command runs one.
+    """
+    if not tracing_enabled():
+        yield
+        return
+    described: dict[str, str | int] = {
+        "db.system.name": "redis",
+        "db.operation.name": operation,
+        **attributes,
+    }
+    if script is not None:
+        described["db.stored_procedure.name"] = script
+    with trace.get_tracer(_SCOPE).start_as_current_span(
+        operation if script is None else f"{operation} {script}",
+        kind=SpanKind.CLIENT,
+        attributes=described,
+        set_status_on_exception=False,
+        record_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, str(error)))
+            raise
+
+
+def warn(message: str) -> None:
+    """Leave a warning on the span of whoever calls the memory."""
+    if tracing_enabled():
+        span = trace.get_current_span()
+        if span.is_recording():
+            span.add_event("warning", {"message": message})

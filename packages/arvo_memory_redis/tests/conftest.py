@@ -1,0 +1,23 @@
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from real_servers.fixtures import (
+    redis_cluster as redis_cluster,
+    redis_flavour as redis_flavour,
+    redis_server as redis_server,
+    redis_url as redis_url,
+    start_redis as start_redis,
+)
+from redis.asyncio import Redis
+
+
+@pytest.fixture
+async def prefix(redis_url: str) -> AsyncIterator[str]:
+    """What no other test's keys begin with; they are dropped afterwards."""
+    chosen = f"arvo-test-{secrets.token_hex(8)}:"
+    yield chosen
+    async with Redis.from_url(redis_url) as client:
+        found = [key async for key in client.scan_iter(match=f"{chosen}*")]
+        if found:
+            await client.unlink(*found)

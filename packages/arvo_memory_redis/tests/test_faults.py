@@ -1,0 +1,255 @@
+"""Replies get lost, scripts are flushed, servers die: no commit is lost and none happens twice."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from random import Random
+
+import pytest
+from real_servers.fixtures import StartRedis
+
+from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError, TransactionViolation
+from arvo_memory_redis import RedisMachineMemory
+from real_servers import FaultProxy
+
+FULL = os.environ.get("ARVO_FULL") == "1"
+INSTANTS = 200 if FULL else 20
+TASKS = 200 if FULL else 50
+QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
+
+
+@asynccontextmanager
+async def through_proxy(
+    start_redis: StartRedis,
+) -> AsyncIterator[tuple[RedisMachineMemory, FaultProxy]]:
+    server = start_redis()
+    async with (
+        FaultProxy.open(port=server.port) as proxy,
+        RedisMachineMemory.connect(
+            f"redis://{proxy.host}:{proxy.port}", policy=QUICK, max_connections=4
+        ) as memory,
+    ):
+        yield memory, proxy
+
+
+async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
+
+
+class TestLostReplies:
+    async def test_a_commit_whose_reply_is_lost_happens_once(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis) as (memory, proxy):
+            await memory.commit(await leased(memory), {"count": 1})
+            lease = await leased(memory)
+            fault = proxy.lose_next_reply()
+            await memory.commit(lease, {"count": 2})
+            assert fault.happened.is_set()
+            stored = await memory.get("order-7")
+            assert stored is not None
+            assert (stored.version, stored.record) == (2, {"count": 2})
+
+    async def test_an_acquire_whose_reply_is_lost_is_granted(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis) as (memory, proxy):
+            await memory.release(await leased(memory))
+            fault = proxy.lose_next_reply()
+            lease = await leased(memory)
+            assert fault.happened.is_set()
+            await memory.commit(lease, {"count": 1})
+
+    async def test_a_renewal_and_a_release_whose_replies_are_lost_happen(
+        self, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(start_redis) as (memory, proxy):
+            lease = await leased(memory)
+            for call in (memory.renew, memory.release):
+                fault = proxy.lose_next_reply()
+                assert await call(lease) in (True, None)
+                assert fault.happened.is_set()
+            await leased(memory)
+
+    async def test_a_lock_whose_reply_is_lost_is_taken_once(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis) as (memory, proxy):
+            fault = proxy.lose_next_reply()
+            assert await memory.lock("order-7")
+            assert fault.happened.is_set()
+            assert not await memory.lock("order-7")
+
+    async def test_a_write_whose_reply_is_lost_happens_once(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis) as (memory, proxy):
+            fault = proxy.lose_next_reply(containing=b'"count":1')
+            await memory.write("order-7", {"count": 1}, None)
+            assert fault.happened.is_set()
+            stored = await memory.get("order-7")
+            assert stored is not None
+            assert stored.version == 1
+
+    @pytest.mark.timeout(120)
+    async def test_no_commit_is_lost_or_doubled_at_any_instant(
+        self, start_redis: StartRedis
+    ) -> None:
+        """Requests and replies are cut anywhere; whoever is told nothing looks what became."""
+        random = Random(7)
+        cuts = 0
+        async with through_proxy(start_redis) as (memory, proxy):
+            version = 0
+            while cuts < INSTANTS:
+                if random.random() < 0.5:
+                    fault = proxy.lose_next_request(
+                        after=random.randrange(4), n_bytes=random.randrange(120)
+                    )
+                else:
+                    fault = proxy.cut_reply_after(random.randrange(8), after=random.randrange(4))
+                while not fault.happened.is_set():
+                    lease = await leased(memory)
+                    assert lease.version == version
+                    assert lease.record == (None if version == 0 else {"count": version})
+                    await memory.commit(lease, {"count": version + 1})
+                    version += 1
+                cuts += 1
+        print(f"{cuts} cuts, {version} commits, none lost, none doubled")  # noqa: T201 - the figure of the run
+
+
+async def test_scripts_that_are_flushed_between_calls_are_sent_again(
+    start_redis: StartRedis,
+) -> None:
+    server = start_redis()
+    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+        for count in range(5):
+            server.command("SCRIPT", "FLUSH")
+            lease = await leased(memory)
+            server.command("SCRIPT", "FLUSH")
+            assert await memory.renew(lease)
+            server.command("SCRIPT", "FLUSH")
+            await memory.commit(lease, {"count": count})
+        assert (await leased(memory)).version == 5
+
+
+async def test_every_acknowledged_commit_survives_a_killed_server(start_redis: StartRedis) -> None:
+    server = start_redis(appendfsync="always")
+    acknowledged: dict[str, int] = {}
+    enough = asyncio.Event()
+
+    async def work(memory: RedisMachineMemory, machine_id: str) -> None:
+        while True:
+            lease = await leased(memory, machine_id)
+            await memory.commit(lease, {"count": lease.version + 1})
+            acknowledged[machine_id] = lease.version + 1
+            if sum(acknowledged.values()) >= 200:
+                enough.set()
+
+    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+        workers = [asyncio.ensure_future(work(memory, f"order-{each}")) for each in range(10)]
+        await enough.wait()
+        server.kill()
+        failures = await asyncio.gather(*workers, return_exceptions=True)
+        assert all(isinstance(each, MachineMemoryError) for each in failures), failures
+        server.restart()
+        for machine_id, count in acknowledged.items():
+            stored = await memory.get(machine_id)
+            assert stored is not None
+            # One more may have been written whose reply did not arrive.
+            assert stored.version in (count, count + 1)
+            assert stored.record == {"count": stored.version}
+
+
+async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
+    start_redis: StartRedis,
+) -> None:
+    server = start_redis()
+    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+        lease = await leased(memory)
+        server.kill()
+        await asyncio.gather(memory.get("order-7"), return_exceptions=True)
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"count": 1})
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+
+
+async def test_a_commit_with_no_answer_is_of_unknown_outcome(start_redis: StartRedis) -> None:
+    async with through_proxy(start_redis) as (memory, proxy):
+        await memory.commit(await leased(memory), {"count": 0})
+        lease = await leased(memory)
+        for _ in range(3):
+            proxy.lose_next_reply(containing=lease.owner.encode())
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"count": 1})
+        assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+        assert await memory.read("order-7") == {"count": 1}
+        await memory.commit(lease, {"count": 1})
+
+
+@pytest.mark.timeout(90)
+async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
+    redis_url: str, prefix: str
+) -> None:
+    committed: list[int] = []
+
+    async def add(memory: RedisMachineMemory) -> None:
+        while True:
+            lease = await memory.acquire("order-7")
+            if lease is None:
+                continue
+            try:
+                await memory.commit(lease, {"count": lease.version + 1})
+            except TransactionViolation:
+                continue
+            committed.append(lease.version + 1)
+            return
+
+    async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+        await asyncio.gather(*(add(memory) for _ in range(TASKS)))
+        assert await memory.read("order-7") == {"count": TASKS}
+    assert committed == list(range(1, TASKS + 1))
+
+
+HOLDER = """
+import asyncio, sys
+from datetime import timedelta
+from arvo_event_handler import LockPolicy, TransactionViolation
+from arvo_memory_redis import RedisMachineMemory
+
+async def main(url, prefix):
+    policy = LockPolicy(ttl=timedelta(milliseconds=300))
+    async with RedisMachineMemory.connect(url, prefix=prefix, policy=policy) as memory:
+        lease = await memory.acquire("order-7")
+        print("held", flush=True)
+        sys.stdin.readline()
+        try:
+            await memory.commit(lease, {"by": "holder"})
+        except TransactionViolation as violation:
+            print(violation.cause.name, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
+    redis_url: str, prefix: str
+) -> None:
+    holder = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-c", HOLDER, redis_url, prefix],
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        assert await holder.stdout.readline() == b"held\n"
+        holder.send_signal(signal.SIGSTOP)
+        async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+            await memory.commit(await leased(memory), {"by": "taker"})
+            holder.send_signal(signal.SIGCONT)
+            holder.stdin.write(b"\n")
+            assert await holder.stdout.readline() == b"LEASE_LOST\n"
+            assert await memory.read("order-7") == {"by": "taker"}
+    finally:
+        holder.stdin.close()
+        if holder.returncode is None:
+            holder.kill()
+        await holder.wait()

@@ -1,0 +1,181 @@
+"""What only this memory promises."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from arvo_event_handler import ConfigViolation, LockPolicy, MachineMemoryError, Record
+from arvo_event_handler.testing import SpanRecorder
+from arvo_memory_redis import RedisMachineMemory
+
+POLICY = LockPolicy(max_wait=timedelta(0), max_hold=timedelta(minutes=10))
+LARGE: Record = {"text": "x" * 300_000}
+
+
+@pytest.fixture
+async def memory(redis_url: str, prefix: str) -> AsyncIterator[RedisMachineMemory]:
+    async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=POLICY) as memory:
+        yield memory
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+        yield client
+
+
+async def send(client: Any, *words: str | bytes) -> Any:
+    return await client.execute_command(*words)
+
+
+async def only_key(client: Redis, prefix: str) -> bytes:
+    (key,) = [each async for each in client.scan_iter(match=f"{prefix}*")]
+    assert isinstance(key, bytes)
+    return key
+
+
+class TestBorrowedClient:
+    async def test_it_works_and_stays_open(self, client: Redis, prefix: str) -> None:
+        memory = RedisMachineMemory(client, prefix=prefix)
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.aclose()
+        assert await send(client, "PING")
+
+    async def test_one_that_decodes_replies_is_refused(self, redis_url: str) -> None:
+        async with Redis.from_url(redis_url, decode_responses=True) as client:
+            with pytest.raises(ConfigViolation, match="decode_responses"):
+                RedisMachineMemory(client)
+
+    async def test_one_that_repeats_calls_is_refused(self) -> None:
+        """As the driver's default client does."""
+        async with Redis() as client:
+            with pytest.raises(ConfigViolation, match="silently repeats"):
+                RedisMachineMemory(client)
+
+    async def test_a_url_that_decodes_replies_is_refused(self, redis_url: str) -> None:
+        with pytest.raises(ConfigViolation, match="decode_responses"):
+            async with RedisMachineMemory.connect(f"{redis_url}?decode_responses=True"):
+                pass
+
+
+class TestErrors:
+    async def test_a_server_that_is_not_there_fails_at_once_without_showing_the_password(
+        self,
+    ) -> None:
+        with pytest.raises(MachineMemoryError) as caught:
+            async with RedisMachineMemory.connect("redis://:secret@127.0.0.1:1/0"):
+                pass
+        assert caught.value.outcome == "failed"
+        assert "secret" not in str(caught.value)
+
+    async def test_a_record_above_the_limit_is_refused(self, redis_url: str, prefix: str) -> None:
+        async with RedisMachineMemory.connect(
+            redis_url, prefix=prefix, max_record_bytes=100, compress_above=None
+        ) as memory:
+            with pytest.raises(MachineMemoryError, match="max_record_bytes=100") as caught:
+                await memory.write("order-7", LARGE, None)
+            assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+            assert await memory.read("order-7") is None
+
+
+class TestStoredHash:
+    async def test_a_workflow_that_never_committed_expires(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        key = await only_key(client, prefix)
+        assert 1_190_000 < await client.pttl(key) <= 1_200_000
+        await client.pexpire(key, 60_000)
+        assert await memory.renew(lease)
+        assert await client.pttl(key) > 1_190_000
+        await memory.commit(lease, {"count": 1})
+        assert await client.pttl(key) == -1
+
+    async def test_a_large_record_is_compressed_and_tagged(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        await memory.write("order-7", LARGE, None)
+        key = await only_key(client, prefix)
+        assert await send(client, "HGET", key, "codec") == b"zlib"
+        assert await send(client, "HSTRLEN", key, "state") < 10_000
+        assert await memory.read("order-7") == LARGE
+
+    async def test_a_small_record_is_stored_as_its_json(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        await memory.write("order-7", {"b": 1.0, "a": "ö"}, None)
+        state = await send(client, "HGET", await only_key(client, prefix), "state")
+        assert state == '{"b":1.0,"a":"ö"}'.encode()
+
+
+class TestOperators:
+    async def test_get_shows_record_and_version(self, memory: RedisMachineMemory) -> None:
+        assert await memory.get("order-7") is None
+        await memory.write("order-7", {"count": 1}, None)
+        stored = await memory.get("order-7")
+        assert stored is not None
+        assert (stored.machine_id, stored.version, stored.record) == ("order-7", 1, {"count": 1})
+
+    async def test_scan_shows_the_workflows_of_the_prefix_that_have_a_record(
+        self, memory: RedisMachineMemory, redis_url: str, prefix: str
+    ) -> None:
+        for number in range(20):
+            await memory.write(f"order-{number}", {"number": number}, None)
+        assert await memory.lock("order-locked")
+        async with RedisMachineMemory.connect(redis_url, prefix=f"{prefix}[x]*") as other:
+            await other.write("order-7", {"other": True}, None)
+            assert [each.record async for each in other.scan()] == [{"other": True}]
+        found = {each.machine_id: each.record async for each in memory.scan()}
+        assert found == {f"order-{number}": {"number": number} for number in range(20)}
+
+    async def test_cleanup_forgets_the_record_and_the_lease(
+        self, memory: RedisMachineMemory
+    ) -> None:
+        await memory.write("order-7", {"count": 1}, None)
+        assert await memory.acquire("order-7") is not None
+        assert await memory.cleanup("order-7") is True
+        assert await memory.cleanup("order-7") is False
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        assert (lease.version, lease.record) == (0, None)
+
+
+class TestTelemetry:
+    async def test_each_operation_has_a_span(self, memory: RedisMachineMemory) -> None:
+        with SpanRecorder() as recorder:
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            await memory.commit(lease, {"count": 1})
+        acquired, committed = recorder.spans
+        assert (acquired.name, committed.name) == ("EVALSHA acquire", "EVALSHA commit")
+        assert acquired.kind == "CLIENT"
+        assert acquired.attributes["db.system.name"] == "redis"
+        assert acquired.attributes["db.operation.name"] == "EVALSHA"
+        assert acquired.attributes["db.stored_procedure.name"] == "acquire"
+        assert "server.address" in acquired.attributes
+
+    async def test_a_failed_operation_says_why(self, memory: RedisMachineMemory) -> None:
+        await memory.aclose()
+        with SpanRecorder() as recorder, pytest.raises(MachineMemoryError):
+            await memory.read("order-7")
+        (span,) = recorder.spans
+        assert span.status == "ERROR"
+        assert span.attributes["error.type"] == "MachineMemoryError"
+
+    async def test_a_large_record_leaves_a_warning(self, redis_url: str, prefix: str) -> None:
+        async with RedisMachineMemory.connect(
+            redis_url, prefix=prefix, compress_above=None
+        ) as memory:
+            tracer = trace.get_tracer("test")
+            with SpanRecorder() as recorder, tracer.start_as_current_span("step"):
+                await memory.write("order-7", LARGE, None)
+        (step,) = [span for span in recorder.spans if span.name == "step"]
+        (warning,) = step.events
+        assert "bytes" in str(warning.attributes["message"])

@@ -1,0 +1,61 @@
+"""The suites pass, on every server of this machine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from arvo_event_handler import LockPolicy
+from arvo_event_handler.testing import (
+    ClosedMachineMemorySuite,
+    ConnectLeasedMachineMemory,
+    LeasedMachineMemorySuite,
+    LetTimePass,
+    MachineMemorySuite,
+    SharedMachineMemorySuite,
+)
+from arvo_memory_redis import RedisMachineMemory
+
+QUICK = LockPolicy(ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseconds=60))
+# Where many ask at once, none may lose its lock to a busy machine.
+PATIENT = LockPolicy(max_wait=timedelta(milliseconds=30))
+
+
+class TestFourCalls(MachineMemorySuite):
+    @pytest.fixture
+    async def memory(self, redis_url: str, prefix: str) -> AsyncIterator[RedisMachineMemory]:
+        async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=PATIENT) as memory:
+            yield memory
+
+
+class TestShared(SharedMachineMemorySuite):
+    @pytest.fixture
+    def connect(self, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
+        return lambda: RedisMachineMemory.connect(redis_url, prefix=prefix, policy=PATIENT)
+
+
+class TestLeases(LeasedMachineMemorySuite):
+    @pytest.fixture
+    async def memory(
+        self, connect: ConnectLeasedMachineMemory
+    ) -> AsyncIterator[RedisMachineMemory]:
+        async with connect() as memory:
+            assert isinstance(memory, RedisMachineMemory)
+            yield memory
+
+    @pytest.fixture
+    def connect(self, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
+        return lambda: RedisMachineMemory.connect(redis_url, prefix=prefix, policy=QUICK)
+
+    @pytest.fixture
+    def let_pass(self) -> LetTimePass:
+        return lambda delta: asyncio.sleep(delta.total_seconds())
+
+
+class TestClosed(ClosedMachineMemorySuite):
+    @pytest.fixture
+    async def closed_memory(self, redis_url: str, prefix: str) -> RedisMachineMemory:
+        async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+            await memory.read("order-7")
+        return memory
