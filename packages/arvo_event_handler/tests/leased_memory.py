@@ -1,8 +1,10 @@
 """A machine memory with leases, in a dict, on a clock that the test moves."""
 
 import secrets
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from pydantic_core import from_json, to_json
 from typing_extensions import override
@@ -15,6 +17,8 @@ from arvo_event_handler import (
     Record,
     TransactionViolation,
     TransactionViolationCause,
+    check_machine_id,
+    until_granted,
 )
 
 
@@ -56,6 +60,7 @@ class LeasedMemory(ILeasedMachineMemory):
 
     @override
     async def acquire(self, machine_id: str) -> MachineLease | None:
+        check_machine_id(machine_id)
         if self._holder(machine_id) is not None:
             return None
         owner = self._take(machine_id, secrets.token_hex(16))
@@ -99,27 +104,34 @@ class LeasedMemory(ILeasedMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        stored = self._current(machine_id)
+        stored = self._current(check_machine_id(machine_id))
         return None if stored is None else from_json(stored.json)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        if await self.read(machine_id) != previous:
+        stored = self._current(check_machine_id(machine_id))
+        if (None if stored is None else from_json(stored.json)) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
         self._store(machine_id, record, by="", expires_in=None)
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        if self._holder(machine_id) is not None:
+        if self._holder(check_machine_id(machine_id)) is not None:
             return False
         self._take(machine_id, self._instance)
         return True
 
     @override
     async def unlock(self, machine_id: str) -> bool:
-        if self._holder(machine_id) == self._instance:
+        if self._holder(check_machine_id(machine_id)) == self._instance:
             del self._held[machine_id]
         return True
+
+    def another_client(self) -> Self:
+        """Make one more client of the same data, with bare locks of its own."""
+        other = copy(self)
+        other._instance = secrets.token_hex(16)
+        return other
 
     def take_over(self, machine_id: str) -> None:
         """Let somebody else have the lease, as if it had run out."""
@@ -153,3 +165,21 @@ class LeasedMemory(ILeasedMachineMemory):
 
     def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
         raise TransactionViolation("refused by the test's memory", cause=cause, subject=machine_id)
+
+
+class WaitingLeasedMemory(LeasedMemory):
+    """Waits for other holders, trying again and again."""
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        async def attempt() -> MachineLease | timedelta:
+            return await super(WaitingLeasedMemory, self).acquire(machine_id) or self.policy.ttl
+
+        return await until_granted(attempt, policy=self.policy, clock=self._clock)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        async def attempt() -> bool | timedelta:
+            return await super(WaitingLeasedMemory, self).lock(machine_id) or self.policy.ttl
+
+        return await until_granted(attempt, policy=self.policy, clock=self._clock) or False

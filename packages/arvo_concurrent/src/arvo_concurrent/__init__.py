@@ -9,6 +9,7 @@ from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._errors import BrokerClosedError, QueueFullError
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerConfig, HandlerDefaults, Order
+from ._memory import ConcurrentMachineMemory
 from ._middleware import Bulk, BulkFunction, InputMiddleware, Middleware, OutputMiddleware
 from ._retry_policy import RetryPolicy
 from ._router import UnclaimedListener
@@ -21,6 +22,7 @@ __all__ = [
     "Bulk",
     "BulkFunction",
     "ConcurrentEventBroker",
+    "ConcurrentMachineMemory",
     "DeadLetter",
     "DeadLetterListener",
     "DeadLetterReason",

@@ -1,13 +1,17 @@
 """Test kit for what you build on Arvo. Never imported in production.
 
-`HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite` tests a machine
+`HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite`,
+`SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
 memory of your own. `FakeClock` moves the time by hand. `SpanRecorder` and `MetricRecorder` show
 what was reported to OpenTelemetry; they need the extra `arvo-event-handler[testing]`.
 """
 
+from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite
+from ._contention import ConnectLeasedMachineMemory, LetTimePass
 from ._expectation import ExpectedError, ExpectedEvent
 from ._fake_clock import FakeClock
 from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, StepInput
+from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
 from ._metric_recorder import MetricRecorder, RecordedMetric
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
@@ -16,6 +20,9 @@ from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 
 __all__ = [
     "CaseReport",
+    "ClosableMachineMemory",
+    "ClosedMachineMemorySuite",
+    "ConnectLeasedMachineMemory",
     "ConnectMachineMemory",
     "ExpectedError",
     "ExpectedEvent",
@@ -23,6 +30,8 @@ __all__ = [
     "HandlerCase",
     "HandlerStep",
     "HandlerSuite",
+    "LeasedMachineMemorySuite",
+    "LetTimePass",
     "MachineMemorySuite",
     "MetricRecorder",
     "RecordedMetric",

@@ -1,7 +1,6 @@
 """What every machine memory must do, as tests to subclass."""
 
 import asyncio
-from collections.abc import Coroutine
 from functools import cache
 
 from arvo_core import ArvoOrchestrationSubject
@@ -12,6 +11,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 
+from ._cancellation import cancelled_after
 from ._refusal import refuses, wins
 
 _CONTENDERS = 50
@@ -248,7 +248,7 @@ class MachineMemorySuite:
             record: Record = {"first": turns, "items": [turns] * 100, "last": turns}
             whole.append(record)
             write = memory.write("order-7", record, await memory.read("order-7"))
-            await _cancelled_after(turns, write)
+            await cancelled_after(turns, write)
             assert await memory.read("order-7") in whole
 
     # --- the lock -----------------------------------------------------------
@@ -313,7 +313,7 @@ class MachineMemorySuite:
     async def test_a_cancelled_lock_can_be_given_back(self, memory: IMachineMemory) -> None:
         """Cancelled at whatever await, the lock is ours to release or was never taken."""
         for turns in range(30):
-            await _cancelled_after(turns, memory.lock("order-7"))
+            await cancelled_after(turns, memory.lock("order-7"))
             assert await memory.unlock("order-7") is True
             assert await memory.lock("order-7")
             assert await memory.unlock("order-7") is True
@@ -322,7 +322,7 @@ class MachineMemorySuite:
         """Whoever no longer waits must not get what it can no longer give back."""
         for turns in range(30):
             assert await memory.lock("order-7")
-            await _cancelled_after(turns, memory.lock("order-7"))
+            await cancelled_after(turns, memory.lock("order-7"))
             assert await memory.unlock("order-7") is True
         assert await memory.lock("order-7")
 
@@ -330,15 +330,6 @@ class MachineMemorySuite:
 async def _expect_round_trip(memory: IMachineMemory, record: Record) -> None:
     await memory.write("order-7", record, None)
     assert await memory.read("order-7") == record
-
-
-async def _cancelled_after(turns: int, call: Coroutine[object, object, object]) -> None:
-    """Start a call and cancel it after so many turns of the event loop."""
-    task = asyncio.create_task(call)
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 @cache

@@ -1,0 +1,224 @@
+"""The machine memory with leases for one process."""
+
+import secrets
+from datetime import timedelta
+from heapq import heappop, heappush
+from typing import Final
+
+from typing_extensions import override
+
+from arvo_event_handler import (
+    SYSTEM_CLOCK,
+    Clock,
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    TransactionViolation,
+    check_machine_id,
+    decode_record,
+    encode_record,
+)
+
+from ._lease_table import LeaseTable
+
+_FEW: Final = 2
+
+
+class _Stored:
+    """A record as bytes: nobody shares an object with the memory, and it beats a deep copy."""
+
+    __slots__ = ("committed_by", "expires_at", "json", "version")
+
+    def __init__(
+        self, json: bytes, version: int, committed_by: str, expires_at: float | None
+    ) -> None:
+        self.json = json
+        self.version = version
+        self.committed_by = committed_by
+        self.expires_at = expires_at
+
+
+class ConcurrentMachineMemory(ILeasedMachineMemory):
+    """Keeps records in the process, with leases that expire and waiters that are woken.
+
+    Waiters queue, first come, first served, for at most the policy's `max_wait`. The next one gets
+    the lease the moment it is released, committed, unlocked or expired: nobody polls. A call that
+    need not wait never gives way to other tasks. Use it from the tasks of one event loop at a time;
+    everything is gone when the process ends.
+
+    Args:
+        policy: How long leases last and how long to wait for them.
+        clock: For expiry and waiting.
+
+    Example:
+        >>> async def main() -> None:
+        ...     memory = ConcurrentMachineMemory()
+        ...     lease = await memory.acquire("order-7")
+        ...     assert lease is not None
+        ...     await memory.commit(lease, {"status": "active"})
+        ...     print(await memory.read("order-7"), memory.count, memory.held)
+        >>> asyncio.run(main())
+        {'status': 'active'} 1 frozenset()
+    """
+
+    def __init__(self, *, policy: LockPolicy | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._policy = LockPolicy() if policy is None else policy
+        self._clock = clock
+        self._stored: dict[str, _Stored] = {}
+        self._expiries: list[tuple[float, str]] = []
+        self._leases = LeaseTable(policy=self._policy, clock=clock)
+        # The bare calls have one owner for all tasks.
+        self._instance = secrets.token_hex(16)
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    @property
+    def count(self) -> int:
+        """How many records are stored; those that expired are freed first."""
+        self._forget_expired(len(self._expiries))
+        return len(self._stored)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The machine ids that somebody has leased or locked at this moment."""
+        return self._leases.held()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls of `acquire` and `lock` wait for a holder at this moment."""
+        return self._leases.waiting()
+
+    async def cleanup(self, machine_id: str) -> None:
+        """Forget a workflow's record at once. Whoever holds a lease of that record cannot commit.
+
+        Raises:
+            TransactionViolation: The id is empty; cause `INVALID_SUBJECT`.
+        """
+        self._stored.pop(check_machine_id(machine_id), None)
+
+    def clear(self) -> None:
+        """Forget every record and drop every lease; waiters get theirs."""
+        self._stored.clear()
+        self._expiries.clear()
+        self._leases.clear()
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        owner = secrets.token_hex(16)
+        leases = self._leases
+        if not leases.take(check_machine_id(machine_id), owner) and not await leases.wait(
+            machine_id, owner
+        ):
+            return None
+        self._forget_expired(_FEW)
+        stored = self._current(machine_id)
+        if stored is None:
+            return MachineLease(machine_id=machine_id, owner=owner, version=0, record=None)
+        try:
+            record = decode_record(stored.json)
+        except BaseException:
+            leases.drop(machine_id, owner)
+            raise
+        return MachineLease(
+            machine_id=machine_id, owner=owner, version=stored.version, record=record
+        )
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        machine_id, owner = check_machine_id(lease.machine_id), lease.owner
+        stored = self._current(machine_id)
+        if stored is not None and stored.committed_by == owner:
+            return
+        if not self._leases.is_owner(machine_id, owner):
+            raise TransactionViolation.lease_lost(machine_id)
+        if (0 if stored is None else stored.version) != lease.version:
+            raise TransactionViolation.version_moved(machine_id)
+        expires_at = None
+        json = encode_record(record)
+        if expires_in is not None:
+            expires_at = self._clock.monotonic() + expires_in.total_seconds()
+            heappush(self._expiries, (expires_at, machine_id))
+        self._stored[machine_id] = _Stored(json, lease.version + 1, owner, expires_at)
+        self._leases.drop(machine_id, owner)
+        self._forget_expired(_FEW)
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        self._leases.drop(check_machine_id(lease.machine_id), lease.owner)
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        return self._leases.renew(check_machine_id(lease.machine_id), lease.owner)
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        stored = self._current(check_machine_id(machine_id))
+        if stored is None:
+            return None
+        record = decode_record(stored.json)
+        held = self._leases.get(machine_id)
+        if held is not None:
+            held.read_from, held.read_as = stored, record
+        return record
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        stored = self._current(check_machine_id(machine_id))
+        if stored is None:
+            moved = previous is not None
+            version = 1
+        else:
+            held = self._leases.get(machine_id)
+            if held is not None and held.read_from is stored and held.read_as is previous:
+                # The very object that was read from what is still stored: nobody wrote since.
+                held.read_from = held.read_as = None
+                moved = False
+            else:
+                # Comparing what is written is quicker than decoding, and knows True from 1.
+                moved = previous is None or encode_record(previous) != stored.json
+            version = stored.version + 1
+        if moved:
+            raise TransactionViolation.version_moved(machine_id)
+        self._stored[machine_id] = _Stored(encode_record(record), version, "", None)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        owner = self._instance
+        return self._leases.take(check_machine_id(machine_id), owner) or await self._leases.wait(
+            machine_id, owner
+        )
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        self._leases.drop(check_machine_id(machine_id), self._instance)
+        return True
+
+    def _current(self, machine_id: str) -> _Stored | None:
+        stored = self._stored.get(machine_id)
+        if (
+            stored is not None
+            and stored.expires_at is not None
+            and stored.expires_at <= self._clock.monotonic()
+        ):
+            del self._stored[machine_id]
+            return None
+        return stored
+
+    def _forget_expired(self, most: int) -> None:
+        """Free records that expired, a few at a time: each call frees more than it adds."""
+        expiries = self._expiries
+        if not expiries or expiries[0][0] > (now := self._clock.monotonic()):
+            return
+        while most and expiries and expiries[0][0] <= now:
+            expires_at, machine_id = heappop(expiries)
+            stored = self._stored.get(machine_id)
+            # It may have been written again since.
+            if stored is not None and stored.expires_at == expires_at:
+                del self._stored[machine_id]
+            most -= 1

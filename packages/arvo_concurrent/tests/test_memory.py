@@ -1,0 +1,264 @@
+"""What only this memory promises; `test_memory_suites.py` has what every memory does."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from random import Random
+
+import pytest
+from typing_extensions import override
+
+from arvo_concurrent import ConcurrentMachineMemory
+from arvo_event_handler import ClockTimer, LockPolicy, MachineLease, TransactionViolation
+from arvo_event_handler.testing import FakeClock
+
+POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=60))
+ID = "order-7"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def memory(clock: FakeClock) -> ConcurrentMachineMemory:
+    return ConcurrentMachineMemory(policy=POLICY, clock=clock)
+
+
+async def taken(memory: ConcurrentMachineMemory) -> MachineLease:
+    lease = await memory.acquire(ID)
+    assert lease is not None
+    return lease
+
+
+def ends_at_once(call: Coroutine[object, object, object]) -> bool:
+    try:
+        call.send(None)
+    except StopIteration:
+        return True
+    call.close()
+    return False
+
+
+async def test_waiters_are_served_in_order(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    served: list[int] = []
+
+    async def work(number: int) -> None:
+        lease = await taken(memory)
+        served.append(number)
+        await asyncio.sleep(0)
+        await memory.commit(lease, {"by": number})
+
+    await asyncio.gather(*map(work, range(50)))
+    assert served == list(range(50))
+    assert clock.pending == 0
+
+
+async def test_who_comes_later_does_not_overtake(memory: ConcurrentMachineMemory) -> None:
+    lease = await taken(memory)
+    first = asyncio.create_task(memory.acquire(ID))
+    await asyncio.sleep(0)
+    await memory.release(lease)
+    late = asyncio.create_task(memory.acquire(ID))
+    granted = await first
+    assert granted is not None
+    assert not late.done()
+    await memory.release(granted)
+    assert await late is not None
+
+
+async def test_a_waiter_wakes_when_the_lease_runs_out(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    await taken(memory)
+    waiter = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(timedelta(seconds=9))
+    assert not waiter.done()
+    await clock.run_for(timedelta(seconds=1.01))
+    assert waiter.done()
+    assert waiter.result() is not None
+
+
+async def test_a_late_timer_lets_nobody_overtake() -> None:
+    class LateClock(FakeClock):
+        @override
+        def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
+            return super().call_later(delay + timedelta(seconds=1), callback)
+
+    clock = LateClock()
+    memory = ConcurrentMachineMemory(policy=POLICY, clock=clock)
+    await taken(memory)
+    waiter = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(POLICY.ttl + timedelta(milliseconds=1))
+    late = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(timedelta(milliseconds=1))
+    assert waiter.done()
+    assert not late.done()
+    late.cancel()
+
+
+async def test_a_waiter_waits_on_when_the_lease_is_renewed(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    lease = await taken(memory)
+    waiter = asyncio.create_task(memory.acquire(ID))
+    await clock.run_for(timedelta(seconds=9))
+    assert await memory.renew(lease)
+    await clock.run_for(timedelta(seconds=9))
+    assert not waiter.done()
+    await clock.run_for(timedelta(seconds=1.01))
+    assert waiter.done()
+
+
+async def test_free_workflows_need_no_turn_of_the_event_loop(
+    memory: ConcurrentMachineMemory,
+) -> None:
+    assert ends_at_once(memory.lock(ID))
+    assert ends_at_once(memory.read(ID))
+    assert ends_at_once(memory.write(ID, {}, None))
+    assert ends_at_once(memory.unlock(ID))
+
+
+async def test_zero_max_wait_is_one_try(clock: FakeClock) -> None:
+    policy = LockPolicy(max_wait=timedelta(0))
+    memory = ConcurrentMachineMemory(policy=policy, clock=clock)
+    await taken(memory)
+    assert ends_at_once(memory.acquire(ID))
+
+
+async def test_nothing_is_left_of_workflows_that_nobody_uses(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    for number in range(100):
+        lease = await memory.acquire(f"order-{number}")
+        assert lease is not None
+        waiter = asyncio.create_task(memory.acquire(f"order-{number}"))
+        await asyncio.sleep(0)
+        assert memory.waiting == 1
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+        await memory.release(lease)
+    assert (memory.count, memory.held, memory.waiting) == (0, frozenset(), 0)
+    assert memory._leases._held == {}
+    assert clock.pending == 0
+
+
+async def test_finished_records_are_freed_while_others_work(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    for number in range(100):
+        lease = await memory.acquire(f"order-{number}")
+        assert lease is not None
+        await memory.commit(lease, {}, expires_in=timedelta(minutes=1))
+    clock.advance(timedelta(minutes=2))
+    for _ in range(50):
+        await memory.commit(await taken(memory), {})
+    assert set(memory._stored) == {ID}
+    assert memory._expiries == []
+
+
+async def test_leases_of_holders_that_vanished_are_freed(
+    memory: ConcurrentMachineMemory, clock: FakeClock
+) -> None:
+    for number in range(100):
+        await memory.acquire(f"order-{number}")
+    clock.advance(POLICY.max_hold + POLICY.ttl)
+    await taken(memory)
+    assert set(memory._leases._held) == {ID}
+
+
+async def test_cleanup_forgets_and_fences_the_holder(memory: ConcurrentMachineMemory) -> None:
+    await memory.write(ID, {"count": 1}, None)
+    lease = await taken(memory)
+    await memory.cleanup(ID)
+    assert (await memory.read(ID), memory.count) == (None, 0)
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.commit(lease, {"count": 2})
+
+
+async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMachineMemory) -> None:
+    await memory.write(ID, {"count": 1}, None)
+    stale = await taken(memory)
+    waiter = asyncio.create_task(memory.acquire(ID))
+    await asyncio.sleep(0)
+    memory.clear()
+    lease = await waiter
+    assert lease is not None
+    assert (lease.version, lease.record, memory.count) == (0, None, 0)
+    with pytest.raises(TransactionViolation):
+        await memory.commit(stale, {"count": 2})
+
+
+@pytest.mark.parametrize("locked", [True, False])
+async def test_a_write_of_what_was_read_is_refused_once_somebody_wrote(
+    memory: ConcurrentMachineMemory, *, locked: bool
+) -> None:
+    await memory.write(ID, {"count": 1}, None)
+    if locked:
+        assert await memory.lock(ID)
+    stale = await memory.read(ID)
+    await memory.write(ID, {"count": 2}, {"count": 1})
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.write(ID, {"count": 3}, stale)
+    fresh = await memory.read(ID)
+    await memory.write(ID, {"count": 3}, fresh)
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.write(ID, {"count": 4}, fresh)
+    assert await memory.read(ID) == {"count": 3}
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
+    """Random holders that work, fail, vanish, are late or cancelled: no update is lost."""
+    random = Random(seed)
+    clock = FakeClock()
+    memory = ConcurrentMachineMemory(policy=POLICY, clock=clock)
+    # The model: how often each record was committed, since only holders add to it.
+    committed = dict.fromkeys(["a", "b", "c"], 0)
+
+    async def hold(machine_id: str) -> None:
+        lease = await memory.acquire(machine_id)
+        if lease is None:
+            return
+        assert lease.version == committed[machine_id]
+        assert (lease.record or {"count": 0})["count"] == committed[machine_id]
+        await clock.sleep(timedelta(seconds=random.choice([0, 0, 1, 5, 9, 10, 11, 30])))
+        match random.choice(["commit", "commit", "commit", "release", "renew", "vanish"]):
+            case "release":
+                await memory.release(lease)
+            case "vanish":
+                return
+            case "renew" if not await memory.renew(lease):
+                with pytest.raises(TransactionViolation):
+                    await memory.commit(lease, {"count": -1})
+            case _:
+                stale = not memory._leases.is_owner(machine_id, lease.owner)
+                try:
+                    await memory.commit(lease, {"count": lease.version + 1})
+                except TransactionViolation:
+                    assert stale
+                else:
+                    assert not stale
+                    committed[machine_id] += 1
+
+    tasks: list[asyncio.Task[None]] = []
+    for _ in range(100):
+        tasks.append(asyncio.create_task(hold(random.choice(list(committed)))))
+        if random.random() < 0.2:
+            random.choice(tasks).cancel()
+        if random.random() < 0.5:
+            await clock.run_for(timedelta(seconds=random.choice([0, 0, 1, 3])))
+        if random.random() < 0.1:
+            random.choice(tasks).cancel()
+    outcomes = await clock.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    errors = [each for each in outcomes if isinstance(each, Exception)]
+    assert errors == []
+    for machine_id, count in committed.items():
+        assert await memory.read(machine_id) == ({"count": count} if count else None)
+    assert memory.waiting == 0
+    assert clock.pending == 0
+    clock.advance(POLICY.ttl)
+    assert memory.held == frozenset()

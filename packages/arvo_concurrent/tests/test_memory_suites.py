@@ -1,0 +1,40 @@
+"""The suites for machine memories, whole."""
+
+from contextlib import nullcontext
+from datetime import timedelta
+
+import pytest
+
+from arvo_concurrent import ConcurrentMachineMemory
+from arvo_event_handler import IMachineMemory, LockPolicy
+from arvo_event_handler.testing import (
+    ConnectLeasedMachineMemory,
+    FakeClock,
+    LeasedMachineMemorySuite,
+    LetTimePass,
+    MachineMemorySuite,
+)
+
+
+class TestTheFourCalls(MachineMemorySuite):
+    @pytest.fixture
+    def memory(self) -> IMachineMemory:
+        return ConcurrentMachineMemory(policy=LockPolicy(max_wait=timedelta(milliseconds=20)))
+
+
+class TestLeases(LeasedMachineMemorySuite):
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def memory(self, clock: FakeClock) -> ConcurrentMachineMemory:
+        return ConcurrentMachineMemory(clock=clock)
+
+    @pytest.fixture
+    def connect(self, memory: ConcurrentMachineMemory) -> ConnectLeasedMachineMemory:
+        return lambda: nullcontext(memory)
+
+    @pytest.fixture
+    def let_pass(self, clock: FakeClock) -> LetTimePass:
+        return clock.run_for

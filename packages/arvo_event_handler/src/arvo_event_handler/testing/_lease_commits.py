@@ -1,0 +1,271 @@
+"""What a commit must do: a part of the suite for machine memories with leases."""
+
+import asyncio
+from datetime import timedelta
+
+from arvo_event_handler import (
+    ILeasedMachineMemory,
+    MachineLease,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+from ._contention import ConnectLeasedMachineMemory, LetTimePass, answer, granted, refused
+from ._refusal import refuses, wins
+
+_WRITERS = 10
+_TRIES = 500
+_SHORT = timedelta(milliseconds=100)
+
+
+class LeaseCommits:
+    """Commits write once, check owner and version, drop the lease, and may expire."""
+
+    async def test_a_committed_record_is_read_by_everybody(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """At once."""
+        record: Record = {"b": [1, {"ö": None}], "a": {}}
+        await memory.commit(await granted(memory), record)
+        async with connect() as other:
+            assert await other.read("order-7") == record
+            assert (await granted(other)).record == record
+
+    async def test_a_commit_drops_the_lease(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """Whoever asks next gets it."""
+        await memory.commit(await granted(memory), {"count": 1})
+        async with connect() as other:
+            await granted(other)
+
+    async def test_each_commit_raises_the_version_by_one(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """From 0, when there is no record."""
+        for count in range(5):
+            lease = await granted(memory)
+            assert lease.version == count
+            await memory.commit(lease, {"count": count})
+
+    async def test_a_commit_replaces_the_whole_record(self, memory: ILeasedMachineMemory) -> None:
+        """Members of the old one do not linger."""
+        await memory.commit(await granted(memory), {"status": "active", "note": "old"})
+        await memory.commit(await granted(memory), {"status": "done"})
+        assert await memory.read("order-7") == {"status": "done"}
+
+    async def test_a_committed_record_is_isolated_from_its_writer(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """What the writer does to its objects afterwards changes nothing stored."""
+        inner: Record = {"count": 1}
+        record: Record = {"inner": inner}
+        await memory.commit(await granted(memory), record)
+        inner["count"] = 2
+        record["more"] = True
+        assert await memory.read("order-7") == {"inner": {"count": 1}}
+
+    async def test_a_bare_write_knows_what_was_committed(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """Both kinds of calls see one record."""
+        await memory.commit(await granted(memory), {"count": 1})
+        await memory.write("order-7", {"count": 2}, {"count": 1})
+        lease = await granted(memory)
+        assert (lease.version, lease.record) == (2, {"count": 2})
+
+    # --- the same again -----------------------------------------------------
+
+    async def test_the_same_commit_again_writes_nothing_twice(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """Whoever did not hear the answer may ask again without harm."""
+        lease = await granted(memory)
+        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") == {"count": 1}
+        assert (await granted(memory)).version == 1
+
+    async def test_the_same_commit_again_leaves_the_next_holder_alone(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """It is no error, and neither drops nor spoils the lease that came after it."""
+        first = await granted(memory)
+        await memory.commit(first, {"by": "first"})
+        second = await granted(memory)
+        await memory.commit(first, {"by": "first"})
+        assert await refused(memory, let_pass=let_pass)
+        await memory.commit(second, {"by": "second"})
+        assert await memory.read("order-7") == {"by": "second"}
+
+    async def test_an_old_commit_again_does_not_undo_a_newer_one(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """Somebody else has written since: refused."""
+        first = await granted(memory)
+        await memory.commit(first, {"by": "first"})
+        await memory.commit(await granted(memory), {"by": "second"})
+        assert not await commits(memory, first, {"by": "first"})
+        assert await memory.read("order-7") == {"by": "second"}
+        assert (await granted(memory)).version == 2
+
+    # --- what it refuses ----------------------------------------------------
+
+    async def test_a_commit_after_release_is_refused(self, memory: ILeasedMachineMemory) -> None:
+        """A lease that was given up gives no right to write."""
+        lease = await granted(memory)
+        await memory.release(lease)
+        with refuses(TransactionViolationCause.LEASE_LOST, by="commit"):
+            await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") is None
+
+    async def test_a_commit_over_somebody_elses_write_is_refused(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """A bare write needs no lease, so the version is checked too; the newer record stays."""
+        await memory.write("order-7", {"by": "nobody"}, None)
+        lease = await granted(memory)
+        async with connect() as other:
+            await other.write("order-7", {"by": "other"}, {"by": "nobody"})
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
+            await memory.commit(lease, {"by": "holder"})
+        assert await memory.read("order-7") == {"by": "other"}
+        await memory.release(lease)
+        assert (await granted(memory)).version == 2
+
+    async def test_a_first_commit_over_a_first_write_is_refused(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """A lease of version 0 starts the workflow only if nobody else has."""
+        lease = await granted(memory)
+        async with connect() as other:
+            await other.write("order-7", {"by": "other"}, None)
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
+            await memory.commit(lease, {"by": "holder"})
+        assert await memory.read("order-7") == {"by": "other"}
+
+    async def test_a_refused_commit_names_the_workflow(self, memory: ILeasedMachineMemory) -> None:
+        """The violation carries the machine id as its subject."""
+        lease = await granted(memory)
+        await memory.write("order-7", {"count": 1}, None)
+        try:
+            await memory.commit(lease, {"count": 2})
+        except TransactionViolation as violation:
+            named = violation.subject
+        else:
+            raise AssertionError("a commit over a newer record was accepted")
+        assert named == "order-7"
+
+    async def test_exactly_one_of_a_commit_and_a_write_wins(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """Made at once, whichever comes first."""
+        async with connect() as other:
+            record: Record | None = None
+            for round_ in range(5):
+                lease = await granted(memory)
+                won = await asyncio.gather(
+                    commits(memory, lease, {"commit": round_}),
+                    wins(other, {"write": round_}, record),
+                )
+                assert won.count(True) == 1
+                record = await memory.read("order-7")
+                assert record == ({"commit": round_} if won[0] else {"write": round_})
+                await memory.release(lease)
+
+    async def test_no_update_of_many_holders_is_lost(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Each of two clients' tasks adds one to what its lease shows."""
+        async with connect() as other:
+            adding = (_add_one(each) for each in [memory, other] * (_WRITERS // 2))
+            added = asyncio.gather(*adding)
+            for _ in range(_TRIES):
+                await let_pass(memory.policy.max_wait / 10)
+                if added.done():
+                    break
+            await answer(added)
+        lease = await granted(memory)
+        assert (lease.version, lease.record) == (_WRITERS, {"count": _WRITERS})
+
+    # --- records that are forgotten -----------------------------------------
+
+    async def test_a_record_is_forgotten_when_it_expires(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """For `read` and `acquire` alike."""
+        await memory.commit(await granted(memory), {"done": True}, expires_in=_SHORT)
+        await let_pass(_SHORT * 1.5)
+        assert await memory.read("order-7") is None
+        assert (await granted(memory)).record is None
+
+    async def test_a_record_is_there_until_it_expires(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """Late duplicates find it."""
+        expires_in = timedelta(hours=1)
+        await memory.commit(await granted(memory), {"done": True}, expires_in=expires_in)
+        await let_pass(_SHORT)
+        assert await memory.read("order-7") == {"done": True}
+        lease = await granted(memory)
+        assert (lease.version, lease.record) == (1, {"done": True})
+
+    async def test_the_last_commit_says_how_long_a_record_is_kept(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """Whatever was said before; without an expiry it stays."""
+        await memory.commit(await granted(memory, "order-7"), {"count": 1})
+        await memory.commit(await granted(memory, "order-7"), {"count": 2}, expires_in=_SHORT)
+        await memory.commit(await granted(memory, "order-8"), {"count": 1}, expires_in=_SHORT)
+        await memory.commit(await granted(memory, "order-8"), {"count": 2})
+        await let_pass(_SHORT * 1.5)
+        assert await memory.read("order-7") is None
+        assert await memory.read("order-8") == {"count": 2}
+
+    async def test_a_forgotten_workflow_begins_again(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """At version 0, by commit or by write, and nothing of its past expires the new record."""
+        for machine_id in ["order-7", "order-8"]:
+            lease = await granted(memory, machine_id)
+            await memory.commit(lease, {"done": True}, expires_in=_SHORT)
+        await let_pass(_SHORT * 1.5)
+        lease = await granted(memory, "order-7")
+        assert (lease.version, lease.record) == (0, None)
+        await memory.commit(lease, {"again": True})
+        await memory.write("order-8", {"again": True}, None)
+        await let_pass(_SHORT * 1.5)
+        for machine_id in ["order-7", "order-8"]:
+            lease = await granted(memory, machine_id)
+            assert (lease.version, lease.record) == (1, {"again": True})
+
+
+async def commits(memory: ILeasedMachineMemory, lease: MachineLease, record: Record) -> bool:
+    """Commit; False when the memory says that somebody else wrote or holds the lease."""
+    try:
+        await memory.commit(lease, record)
+    except TransactionViolation as violation:
+        if violation.cause not in (
+            TransactionViolationCause.VERSION_MOVED,
+            TransactionViolationCause.LEASE_LOST,
+        ):
+            raise
+        return False
+    return True
+
+
+async def _add_one(memory: ILeasedMachineMemory) -> None:
+    lease = None
+    while lease is None:
+        # Some memories never wait.
+        await asyncio.sleep(0)
+        lease = await memory.acquire("order-7")
+    count = 0 if lease.record is None else lease.record["count"]
+    assert isinstance(count, int)
+    # What a workflow does takes a moment, in which others ask for the lease.
+    await asyncio.sleep(0)
+    await memory.commit(lease, {"count": count + 1})

@@ -1,0 +1,195 @@
+"""What happens when leases run out: a part of the suite for machine memories with leases."""
+
+from arvo_event_handler import ILeasedMachineMemory, MachineLease, TransactionViolationCause
+
+from ._contention import (
+    ConnectLeasedMachineMemory,
+    LetTimePass,
+    after_ttl,
+    granted,
+    locked_out,
+    refused,
+)
+from ._lease_commits import commits
+from ._refusal import refuses
+
+
+class LeaseExpiry:
+    """A lease frees itself, and its former holder can do no harm."""
+
+    async def test_a_lease_frees_itself_after_its_ttl(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Its holder may have died."""
+        await granted(memory)
+        async with connect() as other:
+            await after_ttl(memory, let_pass=let_pass)
+            await granted(other)
+
+    async def test_a_lease_holds_until_its_ttl(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """Half of it is not enough."""
+        await granted(memory)
+        await let_pass(memory.policy.ttl / 2)
+        assert await refused(memory, let_pass=let_pass)
+
+    async def test_a_bare_lock_frees_itself_after_its_ttl(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """For leases and for locks."""
+        assert await memory.lock("order-7")
+        assert await memory.lock("order-8")
+        await after_ttl(memory, let_pass=let_pass)
+        await granted(memory, "order-7")
+        assert await memory.lock("order-8")
+
+    async def test_an_expired_lease_that_nobody_took_still_commits(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """Nobody was harmed, so the work is not thrown away."""
+        lease = await granted(memory)
+        await after_ttl(memory, let_pass=let_pass)
+        await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") == {"count": 1}
+        assert (await granted(memory)).version == 1
+
+    # --- renewing -----------------------------------------------------------
+
+    async def test_a_renewed_lease_lasts_its_ttl_from_then(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """And frees itself after that."""
+        lease = await granted(memory)
+        await let_pass(memory.policy.ttl * 0.6)
+        assert await memory.renew(lease) is True
+        await let_pass(memory.policy.ttl * 0.6)
+        assert await refused(memory, let_pass=let_pass)
+        await after_ttl(memory, let_pass=let_pass)
+        await granted(memory)
+
+    async def test_a_renewed_lease_commits(self, memory: ILeasedMachineMemory) -> None:
+        """Renewing changes neither its owner nor its version."""
+        lease = await granted(memory)
+        assert await memory.renew(lease) is True
+        await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") == {"count": 1}
+
+    async def test_an_expired_lease_that_nobody_took_can_be_renewed(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """It is not lost; from then on it excludes others again."""
+        lease = await granted(memory)
+        await after_ttl(memory, let_pass=let_pass)
+        assert await memory.renew(lease) is True
+        assert await refused(memory, let_pass=let_pass)
+
+    async def test_a_lease_that_was_dropped_cannot_be_renewed(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """Neither after a release nor after a commit."""
+        lease = await granted(memory)
+        await memory.release(lease)
+        assert await memory.renew(lease) is False
+        lease = await granted(memory)
+        await memory.commit(lease, {"count": 1})
+        assert await memory.renew(lease) is False
+        await granted(memory)
+
+    # --- taken over ---------------------------------------------------------
+
+    async def test_a_commit_of_a_stale_holder_is_refused(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Nothing is changed: neither the record nor the new holder's lease."""
+        await memory.write("order-7", {"by": "nobody"}, None)
+        async with connect() as other:
+            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
+            with refuses(TransactionViolationCause.LEASE_LOST, by="commit"):
+                await memory.commit(stale, {"by": "stale"})
+            assert await other.read("order-7") == {"by": "nobody"}
+            assert await refused(memory, let_pass=let_pass)
+            await other.commit(lease, {"by": "other"})
+            assert await memory.read("order-7") == {"by": "other"}
+
+    async def test_a_lease_once_taken_over_stays_lost(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Although its taker gave up without writing."""
+        async with connect() as other:
+            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
+            await other.release(lease)
+        with refuses(TransactionViolationCause.LEASE_LOST, by="commit"):
+            await memory.commit(stale, {"by": "stale"})
+        assert await memory.read("order-7") is None
+
+    async def test_a_stale_holder_does_not_undo_what_its_taker_committed(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Its commit is refused and the record stays."""
+        async with connect() as other:
+            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
+            await other.commit(lease, {"by": "other"})
+        assert not await commits(memory, stale, {"by": "stale"})
+        assert await memory.read("order-7") == {"by": "other"}
+
+    async def test_a_release_of_a_stale_holder_changes_nothing(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """The new holder keeps its lease."""
+        async with connect() as other:
+            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
+            await memory.release(stale)
+            assert await refused(memory, let_pass=let_pass)
+            await other.commit(lease, {"by": "other"})
+
+    async def test_a_renewal_of_a_stale_holder_is_refused(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """It is told so, and the new holder keeps its lease."""
+        async with connect() as other:
+            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
+            assert await memory.renew(stale) is False
+            await other.commit(lease, {"by": "other"})
+            assert await memory.renew(stale) is False
+
+    async def test_unlock_of_a_stale_lock_leaves_the_next_holder_alone(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """The lock ran out and somebody else has a lease: nothing of ours to release."""
+        assert await memory.lock("order-7")
+        await after_ttl(memory, let_pass=let_pass)
+        async with connect() as other:
+            await granted(other)
+            assert await memory.unlock("order-7") is True
+            assert await locked_out(memory, let_pass=let_pass)
+
+
+async def _taken_over(
+    memory: ILeasedMachineMemory, other: ILeasedMachineMemory, *, let_pass: LetTimePass
+) -> tuple[MachineLease, MachineLease]:
+    """Return a lease that ran out, and that of the other client, who took it over."""
+    stale = await granted(memory)
+    await after_ttl(memory, let_pass=let_pass)
+    return stale, await granted(other)

@@ -1,0 +1,252 @@
+"""What every machine memory with leases must do, as tests to subclass."""
+
+import asyncio
+
+from arvo_event_handler import ILeasedMachineMemory, TransactionViolationCause
+
+from ._contention import (
+    ConnectLeasedMachineMemory,
+    LetTimePass,
+    after_max_wait,
+    granted,
+    locked_out,
+    refused,
+)
+from ._lease_cancellation import LeaseCancellation
+from ._lease_commits import LeaseCommits
+from ._lease_expiry import LeaseExpiry
+from ._refusal import refuses
+
+_CONTENDERS = 50
+
+
+class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
+    """What every `ILeasedMachineMemory` must do beyond the four calls, one test for each promise.
+
+    Subclass it beside `MachineMemorySuite` and supply three fixtures:
+
+    * `memory`: yours with nothing stored, for each test anew. Its policy needs a `ttl` of at
+      least ten times `max_wait`, and a `max_wait` in which a few calls can be made.
+    * `connect`: a function that makes one more client of the same data. A memory of one process
+      has no other client: let it give `memory` itself.
+    * `let_pass`: an async function that lets a `timedelta` pass, as the memory sees it. On a
+      `FakeClock` that is its `run_for`. Where a server has the time, wait for real and make the
+      policy short: the longest wait is the `ttl`, which passes about fifteen times in all.
+
+    Example:
+        ```python
+        class TestMyLeases(LeasedMachineMemorySuite):
+            @pytest.fixture
+            async def memory(self, connect: ConnectLeasedMachineMemory) -> AsyncIterator[MyMemory]:
+                async with connect() as memory:
+                    yield memory
+
+            @pytest.fixture
+            def connect(self, url: str) -> ConnectLeasedMachineMemory:
+                policy = LockPolicy(
+                    ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseconds=60)
+                )
+                return lambda: MyMemory.connect(url, policy=policy)
+
+            @pytest.fixture
+            def let_pass(self) -> LetTimePass:
+                return lambda delta: asyncio.sleep(delta.total_seconds())
+        ```
+    """
+
+    # --- what a lease says --------------------------------------------------
+
+    async def test_a_workflow_that_never_ran_is_leased_at_version_0(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """With no record, under its own id."""
+        lease = await granted(memory)
+        assert (lease.machine_id, lease.version, lease.record) == ("order-7", 0, None)
+
+    async def test_a_lease_shows_the_record_and_its_version(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """The version counts every write, bare ones too."""
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.write("order-7", {"count": {"is": 2}}, {"count": 1})
+        lease = await granted(memory)
+        assert (lease.version, lease.record) == (2, {"count": {"is": 2}})
+
+    async def test_each_lease_has_an_owner_of_its_own(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """Random and long, whoever asks: nobody may guess or share it."""
+        owners: list[str] = []
+        async with connect() as other:
+            for client in [memory, other] * 10:
+                lease = await granted(client)
+                owners.append(lease.owner)
+                await client.release(lease)
+        assert len(set(owners)) == 20
+        assert min(map(len, owners)) >= 16
+
+    async def test_the_record_of_a_lease_is_its_holders_own(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """What the holder does to it changes nothing stored."""
+        await memory.write("order-7", {"inner": {"count": 1}}, None)
+        lease = await granted(memory)
+        assert lease.record is not None
+        assert isinstance(lease.record["inner"], dict)
+        lease.record["inner"]["count"] = 2
+        lease.record["more"] = True
+        assert await memory.read("order-7") == {"inner": {"count": 1}}
+
+    async def test_a_lease_is_no_record(self, memory: ILeasedMachineMemory) -> None:
+        """A workflow that is leased and released has still never run."""
+        lease = await granted(memory)
+        assert await memory.read("order-7") is None
+        await memory.release(lease)
+        assert await memory.read("order-7") is None
+        assert (await granted(memory)).version == 0
+
+    async def test_an_empty_machine_id_is_refused_by_acquire(
+        self, memory: ILeasedMachineMemory
+    ) -> None:
+        """With a cause that says that trying again cannot help."""
+        with refuses(TransactionViolationCause.INVALID_SUBJECT, by="acquire"):
+            await memory.acquire("")
+
+    # --- one holder at a time -----------------------------------------------
+
+    async def test_exactly_one_of_many_contenders_gets_the_lease(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Of fifty tasks of two clients; the others are told so after a bounded wait."""
+        async with connect() as other:
+            leases = await after_max_wait(
+                memory,
+                asyncio.gather(
+                    *(each.acquire("order-7") for each in [memory, other] * (_CONTENDERS // 2))
+                ),
+                let_pass=let_pass,
+            )
+        assert leases.count(None) == _CONTENDERS - 1
+
+    async def test_a_lease_excludes_other_clients(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Those that come later, too."""
+        await granted(memory)
+        async with connect() as other:
+            assert await refused(other, let_pass=let_pass)
+
+    async def test_a_lease_leaves_other_workflows_free(self, memory: ILeasedMachineMemory) -> None:
+        """Each workflow has a lease of its own."""
+        await granted(memory, "order-7")
+        await granted(memory, "order-8")
+
+    async def test_a_lease_excludes_the_bare_lock(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Of the same client too: the four calls do not know a lease's owner."""
+        await granted(memory)
+        assert await locked_out(memory, let_pass=let_pass)
+        async with connect() as other:
+            assert await locked_out(other, let_pass=let_pass)
+
+    async def test_a_bare_lock_excludes_leases(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Until it is unlocked."""
+        assert await memory.lock("order-7")
+        assert await refused(memory, let_pass=let_pass)
+        async with connect() as other:
+            assert await refused(other, let_pass=let_pass)
+            assert await memory.unlock("order-7") is True
+            await granted(other)
+
+    async def test_unlock_leaves_a_lease_alone(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """There is no bare lock to release, which is True; the lease stays held."""
+        await granted(memory)
+        assert await memory.unlock("order-7") is True
+        assert await refused(memory, let_pass=let_pass)
+
+    # --- giving it up -------------------------------------------------------
+
+    async def test_a_released_lease_goes_to_whoever_asks_next(
+        self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
+    ) -> None:
+        """At once."""
+        await memory.release(await granted(memory))
+        async with connect() as other:
+            await other.release(await granted(other))
+        await granted(memory)
+
+    async def test_a_release_writes_nothing(self, memory: ILeasedMachineMemory) -> None:
+        """Record and version stay."""
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.release(await granted(memory))
+        lease = await granted(memory)
+        assert (lease.version, lease.record) == (1, {"count": 1})
+
+    async def test_a_second_release_leaves_the_next_holder_alone(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """It is harmless: the lease is dropped already."""
+        first = await granted(memory)
+        await memory.release(first)
+        await memory.release(first)
+        await granted(memory)
+        await memory.release(first)
+        assert await refused(memory, let_pass=let_pass)
+
+    # --- waiting for it -----------------------------------------------------
+
+    async def test_a_waiter_gets_the_lease_when_it_is_released(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Within `max_wait`, from another client too."""
+        async with connect() as other:
+            for _ in range(5):
+                lease = await granted(memory)
+                waiter = asyncio.ensure_future(other.acquire("order-7"))
+                await let_pass(memory.policy.max_wait / 4)
+                in_time = not waiter.done()
+                await memory.release(lease)
+                after = await after_max_wait(memory, waiter, let_pass=let_pass)
+                if in_time and after is not None:
+                    return
+                # A busy machine may have slept over the waiter's whole wait.
+                if after is not None:
+                    await other.release(after)
+        raise AssertionError("acquire must wait for a holder, up to the policy's max_wait")
+
+    async def test_a_waiter_gets_what_the_holder_committed(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Whenever it gets the lease, it sees the latest record and not that of when it asked."""
+        await memory.write("order-7", {"count": 0}, None)
+        async with connect() as other:
+            lease = await granted(memory)
+            waiter = asyncio.ensure_future(other.acquire("order-7"))
+            await let_pass(memory.policy.max_wait / 4)
+            await memory.commit(lease, {"count": 1})
+            after = await after_max_wait(memory, waiter, let_pass=let_pass)
+            after = after or await granted(other)
+            assert (after.version, after.record) == (2, {"count": 1})

@@ -1,0 +1,740 @@
+"""The suite for leases passes on a sound memory and fails, by name, on broken ones."""
+
+import asyncio
+import inspect
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from typing import Self
+
+import pytest
+from typing_extensions import override
+
+from arvo_event_handler import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+from arvo_event_handler.testing import (
+    ConnectLeasedMachineMemory,
+    FakeClock,
+    LeasedMachineMemorySuite,
+    LetTimePass,
+    MachineMemorySuite,
+    _contention,
+)
+
+from .leased_memory import LeasedMemory, WaitingLeasedMemory
+
+POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=1))
+
+
+# --- sound memories pass ----------------------------------------------------
+
+
+class TestWaitingLeasedMemory(LeasedMachineMemorySuite):
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def memory(self, clock: FakeClock) -> LeasedMemory:
+        return WaitingLeasedMemory(clock=clock, policy=POLICY)
+
+    @pytest.fixture
+    def connect(self, memory: LeasedMemory) -> ConnectLeasedMachineMemory:
+        return lambda: nullcontext(memory.another_client())
+
+    @pytest.fixture
+    def let_pass(self, clock: FakeClock) -> LetTimePass:
+        return clock.run_for
+
+
+class TestOneClientOnly(TestWaitingLeasedMemory):
+    @override
+    @pytest.fixture
+    def connect(self, memory: LeasedMemory) -> ConnectLeasedMachineMemory:
+        return lambda: nullcontext(memory)
+
+
+class TestTheFourCalls(MachineMemorySuite):
+    @pytest.fixture
+    def memory(self) -> ILeasedMachineMemory:
+        return LeasedMemory(clock=FakeClock())
+
+
+# --- what a lease says ------------------------------------------------------
+
+
+class Memory(WaitingLeasedMemory):
+    """Sound; what is below breaks one thing each."""
+
+    @property
+    def version_moved(self) -> TransactionViolation:
+        return TransactionViolation.version_moved("order-7")
+
+
+class CountsFromOne(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        return None if lease is None else replace(lease, version=lease.version + 1)
+
+
+class ReadsNoRecord(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        return None if lease is None else replace(lease, record=None)
+
+
+class IsItsLeasesOwner(Memory):
+    @override
+    def _take(self, machine_id: str, owner: str) -> str:
+        return super()._take(machine_id, "the owner of everything")
+
+
+class CountsOwners(Memory):
+    def __init__(self, *, clock: FakeClock, policy: LockPolicy) -> None:
+        super().__init__(clock=clock, policy=policy)
+        self._owners = 0
+
+    @override
+    def _take(self, machine_id: str, owner: str) -> str:
+        self._owners += 1
+        return super()._take(machine_id, f"{self._owners}")
+
+
+class SharesRecords(Memory):
+    """Hands out, and keeps, the objects that others change."""
+
+    def __init__(self, *, clock: FakeClock, policy: LockPolicy) -> None:
+        super().__init__(clock=clock, policy=policy)
+        self._objects: dict[str, Record] = {}
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        if lease is None or lease.record is None:
+            return lease
+        return replace(lease, record=self._objects.setdefault(machine_id, lease.record))
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        return self._objects.get(machine_id) or await super().read(machine_id)
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        await super().commit(lease, record, expires_in=expires_in)
+        self._objects[lease.machine_id] = record
+
+
+class WritesAtAcquire(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        if lease is not None and lease.record is None:
+            self._store(machine_id, {}, by="", expires_in=None)
+        return lease
+
+
+class LeasesUnderNoId(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        return await super().acquire(machine_id or "nobody")
+
+
+# --- one holder at a time ---------------------------------------------------
+
+
+class GrantsToEverybody(Memory):
+    @override
+    def _holder(self, machine_id: str) -> str | None:
+        return None
+
+
+class LooksAndTakesLater(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        if self._holder(machine_id) is not None:
+            return await super().acquire(machine_id)
+        await asyncio.sleep(0)
+        self._held.pop(machine_id, None)
+        return await super().acquire(machine_id)
+
+
+class LeasesForItself(Memory):
+    @override
+    def another_client(self) -> Self:
+        other = super().another_client()
+        other._held = {}
+        return other
+
+
+class HasOneLease(Memory):
+    @override
+    def _holder(self, machine_id: str) -> str | None:
+        return next(filter(None, map(super()._holder, self._held)), None)
+
+
+class LocksBesideLeases(Memory):
+    """The four calls and the leases do not know of each other."""
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        return await super().lock(f"lock of {machine_id}")
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        return await super().unlock(f"lock of {machine_id}")
+
+
+class UnlocksLeases(Memory):
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        self._held.pop(machine_id, None)
+        return True
+
+
+class WaitsForEver(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        while (lease := await super().acquire(machine_id)) is None:
+            pass
+        return lease
+
+
+# --- giving it up -----------------------------------------------------------
+
+
+class NeverReleases(Memory):
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        pass
+
+
+class WritesAtRelease(Memory):
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        if lease.record is not None and self._holder(lease.machine_id) == lease.owner:
+            self._store(lease.machine_id, lease.record, by="", expires_in=None)
+        await super().release(lease)
+
+
+class ReleasesWhoeverHolds(Memory):
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        self._held.pop(lease.machine_id, None)
+
+
+class NeverWaits(LeasedMemory):
+    pass
+
+
+class ReadsBeforeItWaits(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        record = await self.read(machine_id)
+        lease = await super().acquire(machine_id)
+        return None if lease is None else replace(lease, record=record)
+
+
+# --- commits ----------------------------------------------------------------
+
+
+class CommitsForItself(Memory):
+    @override
+    def another_client(self) -> Self:
+        other = super().another_client()
+        other._stored = {}
+        return other
+
+
+class KeepsTheLease(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        held = self._held.get(lease.machine_id)
+        await super().commit(lease, record, expires_in=expires_in)
+        if held is not None:
+            self._held[lease.machine_id] = held
+
+
+class MergesCommits(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        merged: Record = {**(lease.record or {}), **record}
+        await super().commit(lease, merged, expires_in=expires_in)
+
+
+class NeverCounts(Memory):
+    @override
+    def _store(
+        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
+    ) -> None:
+        super()._store(machine_id, record, by=by, expires_in=expires_in)
+        self._stored[machine_id] = replace(self._stored[machine_id], version=1)
+
+
+class WritesBesideCommits(Memory):
+    """The four calls keep records of their own."""
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        await super().write(machine_id + "'s record", record, None)
+
+
+class RefusesTheSameAgain(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        if lease.machine_id not in self._held:
+            raise TransactionViolation.lease_lost(lease.machine_id)
+        await super().commit(lease, record, expires_in=expires_in)
+
+
+class WritesTwice(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        again = self._last_commit(lease)
+        await super().commit(lease, record, expires_in=expires_in)
+        if again:
+            self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+
+    def _last_commit(self, lease: MachineLease) -> bool:
+        stored = self._stored.get(lease.machine_id)
+        return stored is not None and stored.committed_by == lease.owner
+
+
+class DropsTheNextLease(WritesTwice):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        if self._last_commit(lease):
+            self._held.pop(lease.machine_id, None)
+            return
+        await super().commit(lease, record, expires_in=expires_in)
+
+
+class AcceptsAnyCommit(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+        self._held.pop(lease.machine_id, None)
+
+
+class IgnoresTheOwner(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        self._take(lease.machine_id, lease.owner)
+        await super().commit(lease, record, expires_in=expires_in)
+
+
+class IgnoresTheVersion(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        stored = self._current(lease.machine_id)
+        version = 0 if stored is None else stored.version
+        await super().commit(replace(lease, version=version), record, expires_in=expires_in)
+
+
+class ChecksNoFirstVersion(IgnoresTheVersion):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        if lease.version:
+            await Memory.commit(self, lease, record, expires_in=expires_in)
+        else:
+            await super().commit(lease, record, expires_in=expires_in)
+
+
+class WritesAndThenRefuses(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        try:
+            await super().commit(lease, record, expires_in=expires_in)
+        except TransactionViolation:
+            self._store(lease.machine_id, record, by="", expires_in=None)
+            raise
+
+
+class RefusesWithAnotherCause(Memory):
+    @override
+    def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
+        raise TransactionViolation(
+            "refused", cause=TransactionViolationCause.WRITE_FAILURE, subject=machine_id
+        )
+
+
+class NamesNobody(Memory):
+    @override
+    def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
+        raise TransactionViolation("refused", cause=cause, subject="")
+
+
+class ChecksAndCommitsLater(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        stored = self._current(lease.machine_id)
+        if (0 if stored is None else stored.version) != lease.version:
+            raise self.version_moved
+        await asyncio.sleep(0)
+        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+        self._held.pop(lease.machine_id, None)
+
+
+# --- records that are forgotten ---------------------------------------------
+
+
+class Expiring(Memory):
+    """Changes when a record is forgotten."""
+
+    def expires_in(self, machine_id: str, delta: timedelta | None) -> timedelta | None:
+        raise NotImplementedError
+
+    @override
+    def _store(
+        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
+    ) -> None:
+        changed = self.expires_in(machine_id, expires_in)
+        super()._store(machine_id, record, by=by, expires_in=changed)
+
+
+class NeverForgets(Expiring):
+    @override
+    def expires_in(self, machine_id: str, delta: timedelta | None) -> timedelta | None:
+        return None
+
+
+class ForgetsAtOnce(Expiring):
+    @override
+    def expires_in(self, machine_id: str, delta: timedelta | None) -> timedelta | None:
+        return None if delta is None else timedelta(0)
+
+
+class KeepsTheFirstExpiry(Expiring):
+    @override
+    def expires_in(self, machine_id: str, delta: timedelta | None) -> timedelta | None:
+        stored = self._stored.get(machine_id)
+        if stored is None or stored.forgotten_at is None:
+            return delta
+        return stored.forgotten_at - self._clock.now()
+
+
+class CountsOnAfterExpiry(Memory):
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        stored = self._stored.get(machine_id)
+        if lease is None or stored is None:
+            return lease
+        return replace(lease, version=stored.version)
+
+
+# --- leases that run out ----------------------------------------------------
+
+
+class NeverExpires(Memory):
+    @override
+    def _holder(self, machine_id: str) -> str | None:
+        held = self._held.get(machine_id)
+        return None if held is None else held.owner
+
+
+class OnlyLeasesExpire(Memory):
+    @override
+    def _holder(self, machine_id: str) -> str | None:
+        held = self._held.get(machine_id)
+        if held is not None and held.owner == self._instance:
+            return held.owner
+        return super()._holder(machine_id)
+
+
+class ExpiresEarly(Memory):
+    @override
+    def _take(self, machine_id: str, owner: str) -> str:
+        super()._take(machine_id, owner)
+        held = self._held[machine_id]
+        self._held[machine_id] = replace(held, until=self._clock.now() + self.policy.ttl / 3)
+        return owner
+
+
+class CommitsOnlyInTime(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        if self._holder(lease.machine_id) is None:
+            raise TransactionViolation.lease_lost(lease.machine_id)
+        await super().commit(lease, record, expires_in=expires_in)
+
+
+class RenewsNothing(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        return True
+
+
+class RenewsForEver(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        held = self._held.get(lease.machine_id)
+        if held is None or held.owner != lease.owner:
+            return False
+        until = self._clock.now() + timedelta(days=1)
+        self._held[lease.machine_id] = replace(held, until=until)
+        return True
+
+
+class RenewsUnderANewOwner(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        renewed = await super().renew(lease)
+        if renewed:
+            self._take(lease.machine_id, secrets.token_hex(16))
+        return renewed
+
+
+class RenewsOnlyInTime(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        return self._holder(lease.machine_id) is not None and await super().renew(lease)
+
+
+class RenewsWhateverIsFree(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        if self._holder(lease.machine_id) is None:
+            self._take(lease.machine_id, lease.owner)
+        return await super().renew(lease)
+
+
+class RenewsWhoeverAsks(Memory):
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        self._take(lease.machine_id, lease.owner)
+        return True
+
+
+class CommitsWhateverIsFree(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        if self._holder(lease.machine_id) is None:
+            self._take(lease.machine_id, lease.owner)
+        await super().commit(lease, record, expires_in=expires_in)
+
+
+# --- cancellation -----------------------------------------------------------
+
+
+class HoldsForEverWhenCancelled(Memory):
+    """It writes who holds the lease, and later until when."""
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        lease = await super().acquire(machine_id)
+        if lease is not None:
+            held = self._held[machine_id]
+            until = self._clock.now() + timedelta(days=1)
+            self._held[machine_id] = replace(held, until=until)
+            await asyncio.sleep(0)
+            self._held[machine_id] = held
+        return lease
+
+
+class HandsTheLeaseToTheCancelled(Memory):
+    """A release goes to the first who ever waited, there or not."""
+
+    def __init__(self, *, clock: FakeClock, policy: LockPolicy) -> None:
+        super().__init__(clock=clock, policy=policy)
+        self._waiting: dict[str, asyncio.Future[MachineLease | None]] = {}
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        if self._holder(machine_id) is None:
+            return await super().acquire(machine_id)
+        self._waiting[machine_id] = handed = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(handed)
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await super().release(lease)
+        waiting = self._waiting.pop(lease.machine_id, None)
+        if waiting is not None:
+            waiting.set_result(await super().acquire(lease.machine_id))
+
+
+class CommitsMemberByMember(Memory):
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        written: Record = {}
+        for key, value in record.items():
+            written = {**written, key: value}
+            self._store(lease.machine_id, written, by="", expires_in=expires_in)
+            await asyncio.sleep(0)
+        await super().release(lease)
+
+
+class ReleasesInTwoSteps(Memory):
+    """It marks the lease as being released, for good when cancelled there."""
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        held = self._held.get(lease.machine_id)
+        if held is not None and held.owner == lease.owner:
+            until = self._clock.now() + timedelta(days=1)
+            self._held[lease.machine_id] = replace(held, until=until)
+            await asyncio.sleep(0)
+            del self._held[lease.machine_id]
+
+
+class RenewsInTwoSteps(Memory):
+    """It drops the lease and takes it again."""
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        held = self._held.pop(lease.machine_id, None)
+        await asyncio.sleep(0)
+        if held is None:
+            return False
+        self._held[lease.machine_id] = held
+        return await super().renew(lease)
+
+
+BROKEN: dict[str, list[type[LeasedMemory]]] = {
+    "test_a_workflow_that_never_ran_is_leased_at_version_0": [CountsFromOne],
+    "test_a_lease_shows_the_record_and_its_version": [ReadsNoRecord, NeverCounts],
+    "test_each_lease_has_an_owner_of_its_own": [IsItsLeasesOwner, CountsOwners],
+    "test_the_record_of_a_lease_is_its_holders_own": [SharesRecords],
+    "test_a_lease_is_no_record": [WritesAtAcquire],
+    "test_an_empty_machine_id_is_refused_by_acquire": [LeasesUnderNoId],
+    "test_exactly_one_of_many_contenders_gets_the_lease": [
+        GrantsToEverybody,
+        LooksAndTakesLater,
+        LeasesForItself,
+    ],
+    "test_a_lease_excludes_other_clients": [LeasesForItself, WaitsForEver],
+    "test_a_lease_leaves_other_workflows_free": [HasOneLease],
+    "test_a_lease_excludes_the_bare_lock": [LocksBesideLeases],
+    "test_a_bare_lock_excludes_leases": [LocksBesideLeases],
+    "test_unlock_leaves_a_lease_alone": [UnlocksLeases],
+    "test_a_released_lease_goes_to_whoever_asks_next": [NeverReleases],
+    "test_a_release_writes_nothing": [WritesAtRelease],
+    "test_a_second_release_leaves_the_next_holder_alone": [ReleasesWhoeverHolds],
+    "test_a_waiter_gets_the_lease_when_it_is_released": [NeverWaits],
+    "test_a_waiter_gets_what_the_holder_committed": [ReadsBeforeItWaits],
+    "test_a_committed_record_is_read_by_everybody": [CommitsForItself],
+    "test_a_commit_drops_the_lease": [KeepsTheLease],
+    "test_each_commit_raises_the_version_by_one": [NeverCounts],
+    "test_a_commit_replaces_the_whole_record": [MergesCommits],
+    "test_a_committed_record_is_isolated_from_its_writer": [SharesRecords],
+    "test_a_bare_write_knows_what_was_committed": [WritesBesideCommits],
+    "test_the_same_commit_again_writes_nothing_twice": [RefusesTheSameAgain, WritesTwice],
+    "test_the_same_commit_again_leaves_the_next_holder_alone": [DropsTheNextLease],
+    "test_an_old_commit_again_does_not_undo_a_newer_one": [AcceptsAnyCommit],
+    "test_a_commit_after_release_is_refused": [IgnoresTheOwner, RefusesWithAnotherCause],
+    "test_a_commit_over_somebody_elses_write_is_refused": [
+        IgnoresTheVersion,
+        WritesAndThenRefuses,
+        RefusesWithAnotherCause,
+    ],
+    "test_a_first_commit_over_a_first_write_is_refused": [ChecksNoFirstVersion],
+    "test_a_refused_commit_names_the_workflow": [NamesNobody],
+    "test_exactly_one_of_a_commit_and_a_write_wins": [ChecksAndCommitsLater],
+    "test_no_update_of_many_holders_is_lost": [LooksAndTakesLater, KeepsTheLease],
+    "test_a_record_is_forgotten_when_it_expires": [NeverForgets],
+    "test_a_record_is_there_until_it_expires": [ForgetsAtOnce],
+    "test_the_last_commit_says_how_long_a_record_is_kept": [KeepsTheFirstExpiry],
+    "test_a_forgotten_workflow_begins_again": [CountsOnAfterExpiry, KeepsTheFirstExpiry],
+    "test_a_lease_frees_itself_after_its_ttl": [NeverExpires],
+    "test_a_lease_holds_until_its_ttl": [ExpiresEarly],
+    "test_a_bare_lock_frees_itself_after_its_ttl": [OnlyLeasesExpire],
+    "test_an_expired_lease_that_nobody_took_still_commits": [CommitsOnlyInTime],
+    "test_a_renewed_lease_lasts_its_ttl_from_then": [RenewsNothing, RenewsForEver],
+    "test_a_renewed_lease_commits": [RenewsUnderANewOwner],
+    "test_an_expired_lease_that_nobody_took_can_be_renewed": [RenewsOnlyInTime],
+    "test_a_lease_that_was_dropped_cannot_be_renewed": [RenewsNothing, RenewsWhateverIsFree],
+    "test_a_commit_of_a_stale_holder_is_refused": [IgnoresTheOwner, WritesAndThenRefuses],
+    "test_a_lease_once_taken_over_stays_lost": [CommitsWhateverIsFree],
+    "test_a_stale_holder_does_not_undo_what_its_taker_committed": [AcceptsAnyCommit],
+    "test_a_release_of_a_stale_holder_changes_nothing": [ReleasesWhoeverHolds],
+    "test_a_renewal_of_a_stale_holder_is_refused": [RenewsWhoeverAsks, RenewsNothing],
+    "test_unlock_of_a_stale_lock_leaves_the_next_holder_alone": [UnlocksLeases],
+    "test_a_cancelled_acquire_holds_nothing_beyond_the_ttl": [HoldsForEverWhenCancelled],
+    "test_a_cancelled_waiter_is_not_handed_the_lease": [HandsTheLeaseToTheCancelled],
+    "test_a_cancelled_commit_leaves_nothing_torn": [CommitsMemberByMember],
+    "test_a_cancelled_release_holds_nothing_beyond_the_ttl": [ReleasesInTwoSteps],
+    "test_a_cancelled_renewal_keeps_the_lease": [RenewsInTwoSteps],
+}
+
+
+# --- every behaviour refuses what breaks it ---------------------------------
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is broken may hang: do not wait long for it."""
+    monkeypatch.setattr(_contention, "PATIENCE", timedelta(milliseconds=50))
+
+
+def test_every_behaviour_has_a_memory_that_breaks_it() -> None:
+    behaviours = {name for name in dir(LeasedMachineMemorySuite) if name.startswith("test_")}
+    assert {name for name, memories in BROKEN.items() if memories} == behaviours
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("behaviour", "broken"),
+    [
+        pytest.param(behaviour, memory, id=f"{behaviour}-{memory.__name__}")
+        for behaviour, memories in BROKEN.items()
+        for memory in memories
+    ],
+)
+async def test_a_broken_memory_fails_by_name(behaviour: str, broken: type[LeasedMemory]) -> None:
+    clock = FakeClock()
+    memory = broken(clock=clock, policy=POLICY)
+    fixtures: dict[str, object] = {
+        "memory": memory,
+        "connect": lambda: nullcontext(memory.another_client()),
+        "let_pass": clock.run_for,
+    }
+    test: Callable[..., Awaitable[None]] = getattr(LeasedMachineMemorySuite(), behaviour)
+    wanted = {name: fixtures[name] for name in inspect.signature(test).parameters}
+    before = asyncio.all_tasks()
+    with pytest.raises((AssertionError, MachineMemoryError, TransactionViolation)):
+        await test(**wanted)
+    left = asyncio.all_tasks() - before
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
