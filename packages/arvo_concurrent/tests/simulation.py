@@ -1,0 +1,452 @@
+"""A seeded simulation of nested workflows in one broker on an unfriendly day.
+
+Everything that chance decides comes from one generator and every wait is on a fake clock, so a
+seed always plays the same story: what is slow, fails, comes twice, loses its lease, is cancelled.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+from opentelemetry.context import Context
+from pydantic import BaseModel
+from typing_extensions import override
+
+from arvo_concurrent import (
+    ConcurrentEventBroker,
+    ConcurrentMachineMemory,
+    DeadLetter,
+    HandlerConfig,
+    HandlerDefaults,
+    RetryPolicy,
+)
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoEvent,
+    ArvoOrchestrationSubject,
+    ArvoOrchestratorContract,
+    ArvoOrchestratorEventFactory,
+    OrchestratorVersion,
+    SimpleArvoContract,
+    SimpleVersion,
+)
+from arvo_event_handler import (
+    ArvoEventHandler,
+    ArvoMachine,
+    ArvoOrchestrator,
+    ArvoResumable,
+    Backoff,
+    Complete,
+    Emit,
+    ExecutionPolicy,
+    ExecutionViolation,
+    HandlerInput,
+    IArvoEventHandler,
+    LockPolicy,
+    Reply,
+    Start,
+    Step,
+    TransactionViolation,
+)
+from arvo_event_handler.testing import FakeClock
+from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
+
+APP = "com.app.main"
+SERVICES = 10
+TTL = timedelta(seconds=3)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Number(BaseModel):
+    value: int
+
+
+class Numbers(BaseModel):
+    values: list[int]
+
+
+NUMBER_V1 = SimpleVersion("1.0.0", accepts=Number, emits=Number)
+contracts = [
+    SimpleArvoContract(uri=f"#/sim/s{index}", type=f"sim.s{index}", versions=[NUMBER_V1])
+    for index in range(SERVICES)
+]
+NESTED_V1 = OrchestratorVersion("1.0.0", init=Number, complete=Number)
+PARENT_V1 = OrchestratorVersion("1.0.0", init=Numbers, complete=Number)
+parent_contract = ArvoOrchestratorContract(uri="#/sim/p", name="sim.parent", versions=[PARENT_V1])
+child_contract = ArvoOrchestratorContract(uri="#/sim/c", name="sim.child", versions=[NESTED_V1])
+grandchild_contract = ArvoOrchestratorContract(
+    uri="#/sim/g", name="sim.grandchild", versions=[NESTED_V1]
+)
+
+
+def service(index: int, value: int) -> int:
+    """Compute what a service answers; each another."""
+    return (value * (index + 2) + index) % 10_007
+
+
+def grandchild(value: int) -> int:
+    """Three services at once, then one with their sum."""
+    return service(6, sum(service(index, value) for index in (3, 4, 5)))
+
+
+def child(value: int) -> int:
+    """Three services and a grandchild at once."""
+    return sum(service(index, value) for index in (0, 1, 2)) + grandchild(value)
+
+
+def right_answer(values: list[int]) -> int:
+    """A child for each value at once, then three services in a row."""
+    value = sum(map(child, values))
+    for index in (7, 8, 9):
+        value = service(index, value)
+    return value
+
+
+def requests_of(values: list[int]) -> Counter[str]:
+    """Count what the services have to book for one parent."""
+    each = {contracts[index].type: len(values) for index in range(7)}
+    return Counter(each) + Counter({contracts[index].type: 1 for index in (7, 8, 9)})
+
+
+class UnfriendlyHandler(IArvoEventHandler):
+    """Runs a handler, but slowly, not at first, and with outputs that come twice.
+
+    Args:
+        handler: The handler.
+        day: What happens to it.
+    """
+
+    def __init__(self, handler: IArvoEventHandler, day: "Simulation") -> None:
+        self._handler = handler
+        self._day = day
+        self.running: Counter[str] = Counter()
+
+    @property
+    @override
+    def source(self) -> str:
+        return self._handler.source
+
+    @property
+    @override
+    def stateful(self) -> bool:
+        return self._handler.stateful
+
+    @override
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        self.running[event.subject] += 1
+        try:
+            if self.stateful and self._day.lanes and self.running[event.subject] > 1:
+                # Kept for the end: raised here, the broker would try again.
+                self._day.overtaken.append(event.subject)
+            await self._day.dawdle()
+            self._day.maybe_fail(event)
+            outputs = await self._handler.execute(event, parent=parent)
+            await self._day.dawdle()
+            self._day.maybe_fail(event)
+            return self._day.some_twice(outputs)
+        finally:
+            self.running[event.subject] -= 1
+
+
+@dataclass(slots=True)
+class Told:
+    """What the broker told its owner."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    errors: list[tuple[ArvoEvent, Exception]] = field(default_factory=list)
+
+    async def on_dead_letter(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
+
+    async def on_broker_error(self, event: ArvoEvent, error: Exception) -> None:
+        self.errors.append((event, error))
+
+
+class Simulation:
+    """One story: several parents, each with children and grandchildren.
+
+    Args:
+        seed: Which story.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.clock = FakeClock()
+        self.memory = ConcurrentMachineMemory(
+            # Nobody keeps a lease for longer than one ttl, so a slow step loses it.
+            policy=LockPolicy(ttl=TTL, max_hold=TTL, max_wait=self.chance.choice([0, 1]) * TTL / 6),
+            clock=self.clock,
+        )
+        self.lanes = self.chance.random() < 0.5
+        """Whether one subject's events wait for each other, or fight for the lease."""
+        self.faults = self.chance.randrange(30)
+        self.likelihood = self.chance.choice([0.02, 0.1, 0.3])
+        self.ledger: dict[tuple[str, str], tuple[str, int]] = {}
+        """What the services booked, by the request they did it for."""
+        self.answers: dict[str, dict[str, int]] = defaultdict(dict)
+        """What the application received: by the init event's id, then by the answer's id."""
+        self.ends: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """The completions of each workflow, by handler and subject of who asked."""
+        self.overtaken: list[str] = []
+        """Subjects of which two events ran at once in spite of their lane."""
+        self.told = Told()
+        self.values = [
+            [self.chance.randrange(1_000) for _ in range(self.chance.randrange(1, 3))]
+            for _ in range(self.chance.randrange(1, 3))
+        ]
+        self.inits = [self._init(index, values) for index, values in enumerate(self.values)]
+        self.broker = ConcurrentEventBroker(
+            [HandlerConfig(UnfriendlyHandler(each, self)) for each in self._handlers()],
+            defaults=HandlerDefaults(
+                prefetch=self.chance.randrange(1, 9),
+                timeout=self.chance.choice([None, 4 * TTL]),
+                # As many as faults and slow tries together: every event gets through in the end.
+                retry=RetryPolicy(
+                    retries=1_000, backoff=Backoff(initial=MILLISECOND, maximum=TTL / 3)
+                ),
+                order=None if self.lanes else "none",
+            ),
+            on_dead_letter=self.told.on_dead_letter,
+            on_broker_error=self.told.on_broker_error,
+            on_unclaimed=self._receive,
+            max_queued=self.chance.choice([None, 1, 3]),
+            contention_timeout=timedelta(hours=1),
+            clock=self.clock,
+            random=Random(self.chance.random()),
+        )
+
+    async def play(self) -> None:
+        """Ask for every parent, some twice and some without patience, and wait for the end."""
+        await self.broker.__aenter__()
+        try:
+            await self.clock.run_until_complete(self._ask_for_all())
+            await self.clock.run_until_complete(self.broker.wait_idle())
+            assert self.broker.stats.unfinished == 0
+            assert self.broker.stats.queued == 0
+            assert self.memory.waiting == 0
+        finally:
+            # Here the clock must move on, should what runs still sleep.
+            await self.clock.run_until_complete(self.broker.aclose(grace=timedelta(0)))
+
+    async def _ask_for_all(self) -> None:
+        asked = [*self.inits, *(init for init in self.inits if self.chance.random() < 0.4)]
+        self.chance.shuffle(asked)
+        await asyncio.gather(*map(self._ask, asked))
+
+    async def _ask(self, init: ArvoEvent) -> None:
+        match self.chance.randrange(4):
+            case 0:
+                await self.broker.publish(init)
+            case 1:
+                # Taken at the first turn or never: whoever cancels earlier asks again.
+                asking = asyncio.create_task(self._resolve(init))
+                await self.clock.sleep(self.chance.randrange(1, 3_000) * MILLISECOND)
+                asking.cancel()
+                await asyncio.wait([asking])
+                await self.broker.publish(init)
+            case 2:
+                patience = self.chance.randrange(1, 3_000) * MILLISECOND
+                try:
+                    await self._resolve(init, timeout=patience)
+                except TimeoutError:
+                    await self.broker.publish(init)
+            case _:
+                await self._resolve(init)
+
+    async def _resolve(self, init: ArvoEvent, *, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109
+        answer = await self.broker.resolve(init, timeout=timeout)
+        if answer is not None:
+            await self._receive(answer)
+
+    async def _receive(self, answer: ArvoEvent) -> None:
+        self.answers[answer.parentid or ""][answer.id] = answer.data.get("value", -1)
+
+    # --- misfortune ---------------------------------------------------------
+
+    async def dawdle(self) -> None:
+        """Take some time, now and then so much that a lease runs out."""
+        if self._strikes():
+            await self.clock.sleep(TTL * self.chance.uniform(1, 3))
+        elif self.chance.random() < 0.3:
+            await self.clock.sleep(self.chance.randrange(200) * MILLISECOND)
+
+    def maybe_fail(self, event: ArvoEvent) -> None:
+        """Fail in a way that another try may mend."""
+        if not self._strikes():
+            return
+        match self.chance.randrange(3):
+            case 0:
+                raise ConnectionError("no answer")
+            case 1:
+                raise ExecutionViolation("not now", retryable=True)
+            case _:
+                raise TransactionViolation.lease_lost(event.subject)
+
+    def some_twice(self, outputs: list[ArvoEvent]) -> list[ArvoEvent]:
+        """Publish some of it twice."""
+        for event in outputs:
+            if event.type.endswith((".done", ".error")):
+                self.ends[event.source, event.parentid or ""].add(event.to_json())
+        return outputs + [event for event in outputs if self._strikes()]
+
+    def _strikes(self) -> bool:
+        if self.faults == 0 or self.chance.random() >= self.likelihood:
+            return False
+        self.faults -= 1
+        return True
+
+    # --- who works ----------------------------------------------------------
+
+    def _init(self, index: int, values: list[int]) -> ArvoEvent:
+        factory = ArvoOrchestratorEventFactory(parent_contract.version(PARENT_V1))
+        subject = ArvoOrchestrationSubject.new(
+            orchestrator=parent_contract.type,
+            version="1.0.0",
+            initiator=APP,
+            execution_id=f"parent-{index}",
+        )
+        return factory.init(
+            source=APP, data=Numbers(values=values), subject=subject, id=f"init-{index}"
+        )
+
+    def _handlers(self) -> list[IArvoEventHandler]:
+        policy = ExecutionPolicy(clock=self.clock)
+        services = [contract.version(NUMBER_V1) for contract in contracts]
+        machine = ArvoMachine(
+            contract=child_contract.version(NESTED_V1),
+            services=[*services[:3], grandchild_contract.version(NESTED_V1)],
+            config=_child_config(),
+        )
+        return [
+            *(
+                ArvoEventHandler(
+                    contract=contract, handler={"1.0.0": partial(self._serve, index=index)}
+                )
+                for index, contract in enumerate(contracts)
+            ),
+            ArvoOrchestrator(machines=[machine], memory=self.memory, policy=policy),
+            ArvoResumable(
+                contract=grandchild_contract,
+                services=services[3:7],
+                memory=self.memory,
+                handler={"1.0.0": self._grandchild},
+                policy=policy,
+            ),
+            ArvoResumable(
+                contract=parent_contract,
+                services=[child_contract.version(NESTED_V1), *services[7:]],
+                memory=self.memory,
+                handler={"1.0.0": self._parent},
+                policy=policy,
+            ),
+        ]
+
+    async def _serve(self, call: HandlerInput[Number], *, index: int) -> Emit:
+        event, value = call.event, call.data.value
+        booking = (event.to or event.type, value)
+        booked = self.ledger.setdefault((event.source, event.id), booking)
+        assert booked == booking, f"event {event.id} came with {booked} and with {booking}"
+        return Emit(_answer(index), Number(value=service(index, value)))
+
+    async def _grandchild(
+        self, call: Start[Number] | Reply[dict[str, int]]
+    ) -> Step[dict[str, int]]:
+        await self.dawdle()
+        if isinstance(call, Start):
+            asked = [Emit(contracts[index].type, call.data) for index in (3, 4, 5)]
+            return Step(context={}, services=asked)
+        if last := call.collected.get(_answer(6)):
+            return Step(output=Complete(Number(value=last[0].data["value"])))
+        if _count(call) < 3:
+            return Step()
+        return Step(services=[Emit(contracts[6].type, Number(value=_sum(call)))])
+
+    async def _parent(self, call: Start[Numbers] | Reply[dict[str, int]]) -> Step[dict[str, int]]:
+        await self.dawdle()
+        if isinstance(call, Start):
+            asked = [Emit(child_contract.type, Number(value=value)) for value in call.data.values]
+            return Step(context={"children": len(asked)}, services=asked)
+        for index in (9, 8, 7):
+            if last := call.collected.get(_answer(index)):
+                value = Number(value=last[0].data["value"])
+                if index == 9:
+                    return Step(output=Complete(value))
+                return Step(services=[Emit(contracts[index + 1].type, value)])
+        if _count(call) < call.context["children"]:
+            return Step()
+        return Step(services=[Emit(contracts[7].type, Number(value=_sum(call)))])
+
+    # --- what must hold in the end ------------------------------------------
+
+    def verify(self) -> None:
+        """Check that everything happened once and rightly, and that nothing is left."""
+        assert self.told == Told()
+        assert self.overtaken == []
+        for init, values in zip(self.inits, self.values, strict=True):
+            assert list(self.answers[init.id].values()) == [right_answer(values)]
+        assert len(self.answers) == len(self.inits)
+        children = sum(map(len, self.values))
+        assert len(self.ends) == len(self.inits) + 2 * children
+        assert {len(ends) for ends in self.ends.values()} == {1}
+        expected = sum(map(requests_of, self.values), Counter[str]())
+        assert Counter(name for name, _ in self.ledger.values()) == expected
+        left = [task.get_name() for task in asyncio.all_tasks()]
+        assert [name for name in left if name.startswith("arvo ")] == []
+        # Leases that were lost to the time are not given back; their timer ends with their ttl.
+        self.clock.advance(TTL)
+        assert self.memory.held == frozenset()
+        assert self.clock.pending == 0
+
+
+def _answer(index: int) -> str:
+    return f"evt.sim.s{index}.success"
+
+
+def _count(call: Reply[dict[str, int]]) -> int:
+    return sum(map(len, call.collected.values()))
+
+
+def _sum(call: Reply[dict[str, int]]) -> int:
+    return sum(event.data["value"] for events in call.collected.values() for event in events)
+
+
+def _child_config() -> MachineConfig:
+    def region(request: str, answer: str) -> StateConfig:
+        add = assign({"total": lambda call: call.context["total"] + call.event["data"]["value"]})
+
+        def ask(call: Call) -> dict[str, Any]:
+            data: dict[str, Any] = {"value": call.context["value"]}
+            if request == grandchild_contract.type:
+                data[PARENT_SUBJECT] = call.context["subject"]
+            return {"type": request, "data": data}
+
+        return {
+            "initial": "waiting",
+            "states": {
+                "waiting": {"entry": emit(ask), "on": {answer: {"target": "got", "actions": add}}},
+                "got": {"type": "final"},
+            },
+        }
+
+    def context(call: Call) -> dict[str, Any]:
+        return {
+            "value": call.input["data"]["value"],
+            "subject": call.input["subject"],
+            "total": 0,
+        }
+
+    regions = {f"s{index}": region(contracts[index].type, _answer(index)) for index in range(3)}
+    regions["grandchild"] = region(grandchild_contract.type, f"{grandchild_contract.type}.done")
+    return {
+        "context": context,
+        "initial": "asking",
+        "states": {
+            "asking": {"type": "parallel", "states": regions, "onDone": "done"},
+            "done": {"type": "final"},
+        },
+        "output": lambda call: {"value": call.context["total"]},
+    }
