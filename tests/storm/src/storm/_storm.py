@@ -191,11 +191,12 @@ class Storm:
                 for worker in self._workers.values()
                 if worker.writer is not None and not worker.frozen and not worker.killed
             ]
-            if not standing:
-                continue
+            freezes = (blows + 1) % _FREEZE_EACH == 0
+            if len(standing) < (2 if freezes else 1):
+                continue  # one must be left to take over what a frozen one had
             blows += 1
             worker = self._random.choice(standing)
-            if blows % _FREEZE_EACH == 0 and len(standing) > 1:
+            if freezes:
                 self._freeze(worker)
             else:
                 self._kill(worker)
