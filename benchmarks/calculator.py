@@ -13,6 +13,7 @@ from arvo_event_handler import (
     ArvoMachine,
     ArvoOrchestrator,
     Emit,
+    ExecutionPolicy,
     HandlerInput,
     IMachineMemory,
 )
@@ -77,9 +78,11 @@ _CONFIG: MachineConfig = {
 }
 
 
-def totaller(memory: IMachineMemory) -> ArvoOrchestrator:
+def totaller(memory: IMachineMemory, *, policy: ExecutionPolicy | None = None) -> ArvoOrchestrator:
     """Return the workflow as a chart that asks the service twice, one after the other."""
     machine = ArvoMachine(
         contract=TOTAL.version(TOTAL_V1), services=[ADD.version(ADD_V1)], config=_CONFIG
     )
-    return ArvoOrchestrator(machines=[machine], memory=memory, requires_resource_locking=True)
+    return ArvoOrchestrator(
+        machines=[machine], memory=memory, policy=policy, requires_resource_locking=True
+    )

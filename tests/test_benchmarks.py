@@ -35,9 +35,11 @@ FIXED_NAMES = {
 }
 
 
-def run_benchmarks(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run_benchmarks(
+    *arguments: str, root: Path = ROOT, module: str = "benchmarks"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=root,
         capture_output=True,
         text=True,
@@ -188,3 +190,23 @@ class TestANewSuite:
         run = run_benchmarks("--seconds", "0.001", "--only", "made.without_server", root=root)
         assert run.returncode == 0, run.stderr
         assert "made.without_server: not run, no server answers; start one" in run.stdout
+
+
+class TestLoad:
+    def test_every_round_and_the_end_are_told(self) -> None:
+        run = run_benchmarks("--workflows", "60", "--rounds", "3", module="benchmarks.load")
+        assert run.returncode == 0, run.stderr
+        lines = run.stdout.splitlines()
+        assert [line.split()[:2] for line in lines[:3]] == [["round", str(n)] for n in (1, 2, 3)]
+        assert all("p99" in line and "MB" in line for line in lines[:3])
+        assert lines[3].startswith("60 workflows in ")
+        assert lines[4].startswith("memory from round 2 on: ")
+
+    def test_memory_that_grows_is_a_failure(self) -> None:
+        # Everything is remembered, so the second half of the rounds takes more than the first.
+        run = run_benchmarks(
+            *("--workflows", "12000", "--rounds", "4", "--remember", "3600"),
+            module="benchmarks.load",
+        )
+        assert run.returncode == 1, run.stdout
+        assert "something is kept" in run.stderr

@@ -89,9 +89,11 @@ def test_a_stopped_postgres_starts_again(start_postgres: StartPostgres) -> None:
     assert query(server, "SELECT 1") == "1"
 
 
+# What was started in the background of a script ignores Ctrl-C unless told otherwise.
 PROGRAM = """
-import sys
+import signal, sys
 from real_servers import PostgresServer, RedisServer
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with RedisServer.start() as redis, PostgresServer.start() as postgres:
     print(redis.pid, redis.unix_path.parent, postgres.pid, postgres.unix_folder, flush=True)
     sys.stdin.read()
