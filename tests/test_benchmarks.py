@@ -205,7 +205,7 @@ class TestLoad:
     def test_memory_that_grows_is_a_failure(self) -> None:
         # Everything is remembered, so the second half of the rounds takes more than the first.
         run = run_benchmarks(
-            *("--workflows", "12000", "--rounds", "4", "--remember", "3600"),
+            *("--workflows", "16000", "--rounds", "8", "--remember", "3600"),
             module="benchmarks.load",
         )
         assert run.returncode == 1, run.stdout
