@@ -15,16 +15,16 @@ class CausalTree:
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
     """
 
-    __slots__ = ("_open", "_waiter", "answer_to", "failures", "root")
+    __slots__ = ("_failures", "_open", "_waiter", "answer_to", "root")
 
     def __init__(
         self, root: ArvoEvent, *, answer_to: str, waiter: "Future[ArvoEvent | None] | None" = None
     ) -> None:
         self.root = root
         self.answer_to = answer_to
-        self.failures: list[tuple[ArvoEvent, Exception]] = []
-        """What failed for good, as long as somebody waits."""
         self._waiter = waiter
+        # No list for each of the many that never fail: every one would cost the collector a look.
+        self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
         self._open = 0
 
     @property
@@ -41,9 +41,9 @@ class CausalTree:
         self._open -= 1
         if self._open or self._waiter is None or self._waiter.done():
             return
-        if self.failures:
-            error = ResolveError(self.root, failures=self.failures)
-            error.__cause__ = self.failures[0][1]
+        if self._failures:
+            error = ResolveError(self.root, failures=self._failures)
+            error.__cause__ = self._failures[0][1]
             self._waiter.set_exception(error)
         else:
             self._waiter.set_result(None)
@@ -58,4 +58,4 @@ class CausalTree:
     def failed(self, event: ArvoEvent, error: Exception) -> None:
         """Keep a failure for who waits."""
         if self._waiter is not None:
-            self.failures.append((event, error))
+            self._failures += ((event, error),)

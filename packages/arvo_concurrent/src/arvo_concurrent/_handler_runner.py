@@ -91,7 +91,8 @@ class HandlerRunner:
         try:
             work = self._handler.execute(event) if self._plain else self._execute(event)
             outputs = await InContext(delivery.context, work)
-            check_events(outputs, what=f"handler {self._handler.source!r}")
+            if outputs != []:
+                check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
             return await self._after_failure(delivery, error)
         except asyncio.CancelledError as cancellation:
