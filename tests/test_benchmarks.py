@@ -88,6 +88,13 @@ def test_table_has_a_line_for_each(printed_and_written: tuple[str, dict[str, Any
     assert [line.split()[0] for line in lines] == list(written["results"])
 
 
+def test_only_a_part_runs_what_has_it() -> None:
+    run = run_benchmarks("--seconds", "0.001", "--only", "resume.")
+    assert run.returncode == 0, run.stderr
+    names = [line.split()[0] for line in run.stdout.splitlines()[1:]]
+    assert names == ["statechart.resume.flat", "statechart.resume.parallel"]
+
+
 def test_only_a_prefix_runs_what_begins_so() -> None:
     run = run_benchmarks("--seconds", "0.001", "--only", "subject.")
     assert run.returncode == 0, run.stderr
@@ -100,7 +107,7 @@ def test_only_a_prefix_runs_what_begins_so() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--only", "evnt"], "no benchmark begins with 'evnt'; there are\n  "),
+        (["--only", "evnt"], "no benchmark has a part that begins with 'evnt'; there are\n  "),
         (["--seconds", "0"], "'0' is not a number of seconds above zero"),
         (["--seconds", "nan"], "'nan' is not a number of seconds above zero"),
         (["--json", "no/such/folder/x.json"], "is not a file in an existing folder"),

@@ -1,0 +1,162 @@
+"""What a step on Redis costs. Run: uv run python -m benchmarks --only redis."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from arvo_event_handler import Record, encode_record
+from arvo_memory_redis import RedisMachineMemory
+from benchmarks.workload import UnavailableError, Workload, benchmark
+from real_servers import RedisServer, ServerNotFoundError
+
+_RECORD: Record = {"status": "active", "note": "x" * 2000}
+_BYTES = encode_record(_RECORD)
+_TTL_MS = 30_000
+
+# The least that a lease and a fenced write need, in as many trips as the memory makes.
+_TAKE = """
+if not redis.call('SET', KEYS[1] .. ':owner', ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+return {redis.call('GET', KEYS[1])}
+"""
+_PUT = """
+if redis.call('GET', KEYS[1] .. ':owner') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return redis.call('DEL', KEYS[1] .. ':owner')
+"""
+
+Step = Callable[[str], Awaitable[bool]]
+
+
+@benchmark("memory.redis.c1")
+async def memory_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Steps (acquire, commit) of one task, at least 0.8 of limit.redis.c1."""
+    async with _memory() as step:
+        yield _steps(step, tasks=1)
+
+
+@benchmark("memory.redis.c50")
+async def memory_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Steps (acquire, commit) of 50 tasks, at least 0.8 of limit.redis.c50."""
+    async with _memory() as step:
+        yield _steps(step, tasks=50)
+
+
+@benchmark("limit.redis.c1")
+async def limit_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Two scripts by one task on the bare driver: what a memory cannot exceed."""
+    async with _client() as client:
+        yield _steps(await _two_scripts(client), tasks=1)
+
+
+@benchmark("limit.redis.c50")
+async def limit_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Two scripts by 50 tasks on the bare driver."""
+    async with _client() as client:
+        yield _steps(await _two_scripts(client), tasks=50)
+
+
+@benchmark("naive.redis.c1")
+async def naive_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Lock, read, write, unlock by one task, one command each."""
+    async with _client() as client:
+        yield _steps(_four_commands(client), tasks=1)
+
+
+@benchmark("naive.redis.c50")
+async def naive_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Lock, read, write, unlock by 50 tasks, one command each."""
+    async with _client() as client:
+        yield _steps(_four_commands(client), tasks=50)
+
+
+@benchmark("peer.redis.lock.c1")
+async def lock_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Read and write under the driver's own Lock, by one task; it has no fence."""
+    async with _client() as client:
+        yield _steps(_under_lock(client), tasks=1)
+
+
+@asynccontextmanager
+async def _memory() -> AsyncIterator[Step]:
+    with _server() as server:
+        async with RedisMachineMemory.connect(server.url) as memory:
+
+            async def step(machine_id: str) -> bool:
+                lease = await memory.acquire(machine_id)
+                if lease is None:
+                    return False
+                await memory.commit(lease, _RECORD)
+                return True
+
+            yield step
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[Redis]:
+    with _server() as server:
+        retry = Retry(NoBackoff(), 0)
+        pool = BlockingConnectionPool.from_url(server.url, max_connections=50, retry=retry)
+        client = Redis.from_pool(pool)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+
+@contextmanager
+def _server() -> Iterator[RedisServer]:
+    try:
+        with RedisServer.start() as server:
+            yield server
+    except ServerNotFoundError as error:
+        raise UnavailableError(str(error)) from error
+
+
+async def _two_scripts(client: Redis) -> Step:
+    take, put = await client.script_load(_TAKE), await client.script_load(_PUT)
+
+    async def step(machine_id: str) -> bool:
+        owner = secrets.token_hex(16)
+        await client.evalsha(take, 1, machine_id, owner, _TTL_MS)
+        return bool(await client.evalsha(put, 1, machine_id, owner, _BYTES))
+
+    return step
+
+
+def _four_commands(client: Redis) -> Step:
+    async def step(machine_id: str) -> bool:
+        await client.set(f"{machine_id}:owner", secrets.token_hex(16), nx=True, px=_TTL_MS)
+        await client.get(machine_id)
+        await client.set(machine_id, _BYTES)
+        return bool(await client.delete(f"{machine_id}:owner"))
+
+    return step
+
+
+def _under_lock(client: Redis) -> Step:
+    async def step(machine_id: str) -> bool:
+        async with client.lock(f"{machine_id}:owner", timeout=_TTL_MS / 1000):
+            await client.get(machine_id)
+            return bool(await client.set(machine_id, _BYTES))
+
+    return step
+
+
+def _steps(step: Step, *, tasks: int) -> Workload[str, bool]:
+    numbers = count()
+
+    async def run(machine_id: str) -> bool:
+        return await step(machine_id)
+
+    # More workflows than tasks, so that no two meet in one.
+    return Workload(
+        inputs=lambda n: [f"order-{next(numbers) % 1000}" for _ in range(n)],
+        operation=run,
+        check=lambda done: done,
+        concurrency=tasks,
+    )
