@@ -112,8 +112,9 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            # The process id tells our server from another that took the port before it.
-            info = self.command("INFO", "server")
-        except (OSError, RedisReplyError):  # not there yet, or still loading its data
+            info = str(self.command("INFO"))
+        except (OSError, RedisReplyError):  # not there yet
             return False
-        return f"process_id:{self.pid}\r\n" in str(info)
+        # The process id tells our server from another that took the port before it. It says INFO
+        # also while it loads its data, and refuses everything else.
+        return f"process_id:{self.pid}\r\n" in info and "\r\nloading:0\r\n" in info
