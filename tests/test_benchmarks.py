@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # every benchmark runs once, with its servers
+
 ROOT = Path(__file__).parent.parent
 FIXED_NAMES = {
     "event.create",
