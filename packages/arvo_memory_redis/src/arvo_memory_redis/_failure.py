@@ -31,9 +31,17 @@ _PASSING: Final = (
 _NOT_CONNECTED: Final = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
 
 
+class NotConnectedError(RedisConnectionError):
+    """The server could not be reached, so nothing was sent."""
+
+
+class ConnectionLostError(RedisConnectionError):
+    """The connection ended before a reply came."""
+
+
 def outcome_of(error: BaseException) -> Literal["failed", "unknown"]:
     """Return whether the server cannot have done what it was asked."""
-    if isinstance(error, (AuthenticationError, AuthorizationError, *_PASSING)):
+    if isinstance(error, (AuthenticationError, AuthorizationError, NotConnectedError, *_PASSING)):
         return "failed"
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
         return "failed" if _never_connected(error) else "unknown"
@@ -46,7 +54,9 @@ def worth_another_try(error: BaseException) -> bool:
     if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError)):
         return False
     # After a timeout the caller has waited long enough.
-    return isinstance(error, RedisConnectionError)
+    return isinstance(error, RedisConnectionError) and not isinstance(
+        error.__cause__, (TimeoutError, RedisTimeoutError)
+    )
 
 
 def failure(

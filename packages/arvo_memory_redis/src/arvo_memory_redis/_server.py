@@ -57,11 +57,9 @@ class Server:
         except DRIVER_ERRORS as error:
             raise failure("scan", error, outcome="failed") from error
 
-    async def aclose(self) -> None:
-        """Close the transport; again does no harm."""
-        if not self._closed:
-            self._closed = True
-            await self._transport.aclose()
+    def close(self) -> None:
+        """Refuse further calls; whoever made the transport closes it."""
+        self._closed = True
 
     async def _tried(self, call: Callable[[], Awaitable[Any]], *, doing: str) -> Any:
         unknown = False

@@ -48,6 +48,20 @@ def operation_span(
             raise
 
 
+def server_attributes(*, address: str, port: int | None, db: int) -> dict[str, str | int]:
+    """Return where a server is.
+
+    Args:
+        address: Its host or its unix socket.
+        port: None for a unix socket.
+        db: The number of the database.
+    """
+    found: dict[str, str | int] = {"server.address": address, "db.namespace": str(db)}
+    if port is not None:
+        found["server.port"] = port
+    return found
+
+
 def warn(message: str) -> None:
     """Leave a warning on the span of whoever calls the memory."""
     if tracing_enabled():

@@ -32,7 +32,3 @@ class Transport(Protocol):
     def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, on all masters; a key may come twice."""
         ...
-
-    async def aclose(self) -> None:
-        """Close the connections that are its own."""
-        ...
