@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Final, Self, cast
 
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
             raise
         return connection
 
-    async def call(self, request: bytes) -> Any:
+    def call(self, request: bytes) -> Awaitable[Any]:
         """Send an encoded command, as soon as not too much is in flight, and wait for its reply.
 
         Returns:
@@ -86,12 +87,9 @@ class Connection(asyncio.Protocol):
             TimeoutError: Of redis-py: the server has sent nothing for too long.
             RedisError: The reply is an error.
         """
-        if not self._limit.try_enter(len(request)):
-            await self._limit.enter(len(request))
-        if self.ended:
-            self._limit.leave(1, len(request))
-            raise ConnectionLostError(f"the connection has ended ({self._endpoint.name})")
-        return await self._send(request)
+        if not self.ended and self._limit.try_enter(len(request)):
+            return self._send(request)
+        return self._send_later(request)
 
     async def aclose(self) -> None:
         """Close it when all that is owed has been answered; cancelled, at once."""
@@ -158,6 +156,13 @@ class Connection(asyncio.Protocol):
     async def _log_in(self) -> None:
         requests = [encode_request(words) for words in self._endpoint.login()]
         await asyncio.gather(*map(self.call, requests))
+
+    async def _send_later(self, request: bytes) -> Any:
+        await self._limit.enter(len(request))
+        if self.ended:
+            self._limit.leave(1, len(request))
+            raise ConnectionLostError(f"the connection has ended ({self._endpoint.name})")
+        return await self._send(request)
 
     def _send(self, request: bytes) -> asyncio.Future[Any]:
         reply: asyncio.Future[Any] = self._loop.create_future()

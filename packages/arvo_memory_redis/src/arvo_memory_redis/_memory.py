@@ -24,6 +24,7 @@ from arvo_event_handler import (
     encode_record,
     pack_record,
     take_or_give_back,
+    undo_if_cancelled,
     unpack_record,
     until_granted,
 )
@@ -326,23 +327,26 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
     ) -> list[bytes] | timedelta:
-        async def take() -> list[bytes] | timedelta:
-            granted, *rest = await self._server.run(
-                scripts.ACQUIRE,
-                self._key(machine_id),
-                owner,
-                self._ttl,
-                self._keep,
-                machine_id,
-                int(show_state),
-            )
-            return rest if granted else timedelta(milliseconds=int(rest[0]))
+        taking = self._server.run(
+            scripts.ACQUIRE,
+            self._key(machine_id),
+            owner,
+            self._ttl,
+            self._keep,
+            machine_id,
+            int(show_state),
+        )
 
-        async def give_back(taken: list[bytes] | timedelta) -> None:
-            if not isinstance(taken, timedelta):
-                await self._release(machine_id, owner=owner)
+        async def give_back(_: object = None) -> None:
+            await self._release(machine_id, owner=owner)
 
-        return await take_or_give_back(take(), give_back=give_back)
+        # Whoever is cancelled here may have taken the lease.
+        granted, *rest = await (
+            undo_if_cancelled(taking, undo=give_back)
+            if self._server.ordered
+            else take_or_give_back(taking, give_back=give_back)
+        )
+        return rest if granted else timedelta(milliseconds=int(rest[0]))
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)

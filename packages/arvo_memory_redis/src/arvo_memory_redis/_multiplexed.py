@@ -1,7 +1,7 @@
 """One connection for all calls, as a transport."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -41,6 +41,11 @@ class MultiplexedTransport(Transport):
     def attributes(self) -> dict[str, str | int]:
         return self._endpoint.attributes
 
+    @property
+    @override
+    def ordered(self) -> bool:
+        return True
+
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         try:
@@ -49,11 +54,12 @@ class MultiplexedTransport(Transport):
             return await self.send("EVAL", script.source, 1, key, *arguments)
 
     @override
-    async def send(self, command: str, *words: Word) -> Any:
+    def send(self, command: str, *words: Word) -> Awaitable[Any]:
+        request = encode_request((command, *words))
         connection = self._connection
         if connection is None or connection.ended:
-            connection = await self._connected()
-        return await connection.call(encode_request((command, *words)))
+            return self._connect_and_send(request)
+        return connection.call(request)
 
     @override
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
@@ -72,6 +78,10 @@ class MultiplexedTransport(Transport):
             await asyncio.wait([self._connecting])
         if self._connection is not None:
             await self._connection.aclose()
+
+    async def _connect_and_send(self, request: bytes) -> Any:
+        connection = await self._connected()
+        return await connection.call(request)
 
     async def _connected(self) -> Connection:
         # In a task of its own, as many callers wait for it, of whom each may be cancelled.

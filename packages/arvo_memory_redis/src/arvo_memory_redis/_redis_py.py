@@ -58,6 +58,11 @@ class RedisPyTransport(Transport):
             db=settings.get("db") or 0,
         )
 
+    @property
+    @override
+    def ordered(self) -> bool:
+        return False  # each call has a connection of its own
+
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         async with self._turn:

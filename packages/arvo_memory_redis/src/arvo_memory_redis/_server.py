@@ -27,6 +27,11 @@ class Server:
         self._attributes = transport.attributes
         self._closed = False
 
+    @property
+    def ordered(self) -> bool:
+        """As `Transport.ordered`."""
+        return self._transport.ordered
+
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         """Run a script; after a broken connection again, which changes nothing twice.
 
@@ -34,16 +39,24 @@ class Server:
             MachineMemoryError: The server failed, or the memory was closed.
         """
         with operation_span("EVALSHA", self._attributes, script=script.name):
-            return await self._tried(
-                lambda: self._transport.run(script, key, *arguments), doing=script.name
-            )
+            self._check_open()
+            try:
+                return await self._transport.run(script, key, *arguments)
+            except DRIVER_ERRORS as error:
+                return await self._try_again(
+                    lambda: self._transport.run(script, key, *arguments), error, doing=script.name
+                )
 
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
         with operation_span(command, self._attributes):
-            return await self._tried(
-                lambda: self._transport.send(command, *words), doing=command.lower()
-            )
+            self._check_open()
+            try:
+                return await self._transport.send(command, *words)
+            except DRIVER_ERRORS as error:
+                return await self._try_again(
+                    lambda: self._transport.send(command, *words), error, doing=command.lower()
+                )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, each once; errors as `run`."""
@@ -61,21 +74,22 @@ class Server:
         """Refuse further calls; whoever made the transport closes it."""
         self._closed = True
 
-    async def _tried(self, call: Callable[[], Awaitable[Any]], *, doing: str) -> Any:
+    async def _try_again(
+        self, call: Callable[[], Awaitable[Any]], error: Exception, *, doing: str
+    ) -> Any:
         unknown = False
         for tried in range(_TRIES):
+            unknown = unknown or outcome_of(error) == "unknown"
+            if tried == _TRIES - 1 or not worth_another_try(error):
+                break
+            await self._clock.sleep(_BACKOFF.delay(tried))
             self._check_open()
             try:
                 return await call()
-            except DRIVER_ERRORS as error:
-                unknown = unknown or outcome_of(error) == "unknown"
-                if tried == _TRIES - 1 or not worth_another_try(error):
-                    # An earlier try may have come through although this one did not.
-                    raise failure(
-                        doing, error, outcome="unknown" if unknown else "failed"
-                    ) from error
-            await self._clock.sleep(_BACKOFF.delay(tried))
-        raise AssertionError("the last try returns or raises")
+            except DRIVER_ERRORS as another:
+                error = another
+        # An earlier try may have come through although the last one did not.
+        raise failure(doing, error, outcome="unknown" if unknown else "failed") from error
 
     def _check_open(self) -> None:
         if self._closed:

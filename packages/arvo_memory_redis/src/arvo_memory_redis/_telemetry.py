@@ -1,7 +1,7 @@
 """Spans of single operations, by OpenTelemetry's conventions for databases."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry import trace
@@ -12,10 +12,12 @@ from arvo_core import tracing_enabled
 _SCOPE: Final = "arvo_memory_redis"
 
 
-@contextmanager
+_NO_SPAN: Final = nullcontext()
+
+
 def operation_span(
     operation: str, attributes: Mapping[str, str | int], *, script: str | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Trace one operation; with no SDK installed nothing is made.
 
     Args:
@@ -23,29 +25,7 @@ def operation_span(
         attributes: Where the server is.
         script: The script's name, if the command runs one.
     """
-    if not tracing_enabled():
-        yield
-        return
-    described: dict[str, str | int] = {
-        "db.system.name": "redis",
-        "db.operation.name": operation,
-        **attributes,
-    }
-    if script is not None:
-        described["db.stored_procedure.name"] = script
-    with trace.get_tracer(_SCOPE).start_as_current_span(
-        operation if script is None else f"{operation} {script}",
-        kind=SpanKind.CLIENT,
-        attributes=described,
-        set_status_on_exception=False,
-        record_exception=False,
-    ) as span:
-        try:
-            yield
-        except Exception as error:
-            span.set_attribute("error.type", type(error).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, str(error)))
-            raise
+    return _span(operation, attributes, script) if tracing_enabled() else _NO_SPAN
 
 
 def server_attributes(*, address: str, port: int | None, db: int) -> dict[str, str | int]:
@@ -68,3 +48,29 @@ def warn(message: str) -> None:
         span = trace.get_current_span()
         if span.is_recording():
             span.add_event("warning", {"message": message})
+
+
+@contextmanager
+def _span(
+    operation: str, attributes: Mapping[str, str | int], script: str | None
+) -> Iterator[None]:
+    described: dict[str, str | int] = {
+        "db.system.name": "redis",
+        "db.operation.name": operation,
+        **attributes,
+    }
+    if script is not None:
+        described["db.stored_procedure.name"] = script
+    with trace.get_tracer(_SCOPE).start_as_current_span(
+        operation if script is None else f"{operation} {script}",
+        kind=SpanKind.CLIENT,
+        attributes=described,
+        set_status_on_exception=False,
+        record_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, str(error)))
+            raise
