@@ -1,9 +1,11 @@
 """Whatever is called in whatever order, the scripts answer as a plain model in Python does."""
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
+from typing import TypeAlias
 
 import pytest
 
@@ -15,6 +17,8 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_memory_redis import RedisMachineMemory
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
 
 SEQUENCES = 2_000 if os.environ.get("ARVO_FULL") == "1" else 100
 CALLS = 12
@@ -57,9 +61,11 @@ async def cause_of(call: Awaitable[object]) -> TransactionViolationCause | None:
 
 
 @pytest.mark.timeout(300)
-async def test_scripts_answer_as_the_model_does(redis_url: str, prefix: str) -> None:
+async def test_scripts_answer_as_the_model_does(
+    connect_url: Connect, redis_url: str, prefix: str
+) -> None:
     random = Random(11)
-    async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=POLICY) as memory:
+    async with connect_url(redis_url, prefix=prefix, policy=POLICY) as memory:
         for sequence in range(SEQUENCES):
             await _play(memory, Model(), f"order-{sequence}", random)
 
