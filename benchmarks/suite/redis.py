@@ -1,10 +1,13 @@
 """What a step on Redis costs. Run: uv run python -m benchmarks --only redis."""
 
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
+from typing import Literal, cast
 
+from hiredis import Reader, pack_command
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,6 +20,7 @@ from real_servers import RedisServer, ServerNotFoundError
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
 _TTL_MS = 30_000
+_AT_ONCE = 200
 
 # The least that a lease and a fenced write need, in as many trips as the memory makes.
 _TAKE = """
@@ -34,15 +38,29 @@ Step = Callable[[str], Awaitable[bool]]
 
 @benchmark("memory.redis.c1")
 async def memory_by_one() -> AsyncIterator[Workload[str, bool]]:
-    """Steps (acquire, commit) of one task, at least 0.8 of limit.redis.c1."""
-    async with _memory() as step:
+    """Steps (acquire, commit) of one task, as `connect` makes them: at least 4 x naive.redis.c1."""
+    async with _memory("auto") as step:
         yield _steps(step, tasks=1)
 
 
 @benchmark("memory.redis.c50")
 async def memory_by_fifty() -> AsyncIterator[Workload[str, bool]]:
-    """Steps (acquire, commit) of 50 tasks, at least 0.8 of limit.redis.c50."""
-    async with _memory() as step:
+    """Steps of 50 tasks, as `connect` makes them: at least 8 x naive.redis.c50."""
+    async with _memory("auto") as step:
+        yield _steps(step, tasks=50)
+
+
+@benchmark("memory.redis.redis_py.c1")
+async def memory_through_redis_py_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Steps of one task through redis-py, at least 0.8 of limit.redis.c1."""
+    async with _memory("redis-py") as step:
+        yield _steps(step, tasks=1)
+
+
+@benchmark("memory.redis.redis_py.c50")
+async def memory_through_redis_py_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Steps of 50 tasks through redis-py, at least 0.8 of limit.redis.c50."""
+    async with _memory("redis-py") as step:
         yield _steps(step, tasks=50)
 
 
@@ -81,10 +99,26 @@ async def lock_by_one() -> AsyncIterator[Workload[str, bool]]:
         yield _steps(_under_lock(client), tasks=1)
 
 
+@benchmark("limit.redis.server")
+async def limit_of_the_server() -> AsyncIterator[Workload[bytes, list[object]]]:
+    """Steps that the server itself can take: the scripts of limit.redis, written ahead.
+
+    What memory.redis.c50 reaches of it is its share of the server's limit.
+    """
+    with _server() as server, socket.create_connection((server.host, server.port)) as connection:
+        requests = _written_ahead(server)
+        yield Workload(
+            inputs=lambda n: [requests] * n,
+            operation=lambda written: _replies(connection, written),
+            check=lambda replies: replies[-1] == 1 and len(replies) == 2 * _AT_ONCE,
+            units=_AT_ONCE,
+        )
+
+
 @asynccontextmanager
-async def _memory() -> AsyncIterator[Step]:
+async def _memory(transport: Literal["auto", "redis-py"]) -> AsyncIterator[Step]:
     with _server() as server:
-        async with RedisMachineMemory.connect(server.url) as memory:
+        async with RedisMachineMemory.connect(server.url, transport=transport) as memory:
 
             async def step(machine_id: str) -> bool:
                 lease = await memory.acquire(machine_id)
@@ -145,6 +179,29 @@ def _under_lock(client: Redis) -> Step:
             return bool(await client.set(machine_id, _BYTES))
 
     return step
+
+
+def _written_ahead(server: RedisServer) -> bytes:
+    pack = cast("Callable[[tuple[str | bytes | int, ...]], bytes]", pack_command)
+    take, put = (str(server.command("SCRIPT", "LOAD", script)) for script in (_TAKE, _PUT))
+    requests: list[bytes] = []
+    for number in range(_AT_ONCE):
+        machine_id, owner = f"order-{number}", secrets.token_hex(16)
+        requests += [
+            pack(("EVALSHA", take, 1, machine_id, owner, _TTL_MS)),
+            pack(("EVALSHA", put, 1, machine_id, owner, _BYTES)),
+        ]
+    return b"".join(requests)
+
+
+def _replies(connection: socket.socket, requests: bytes) -> list[object]:
+    connection.sendall(requests)
+    reader, replies = Reader(), list[object]()
+    while len(replies) < 2 * _AT_ONCE:
+        reader.feed(connection.recv(262_144))
+        while (reply := reader.gets()) is not False:
+            replies.append(reply)
+    return replies
 
 
 def _steps(step: Step, *, tasks: int) -> Workload[str, bool]:

@@ -94,6 +94,13 @@ class TestChoice:
             await busy(memory)
             assert 1 < len(clients_of(server)) <= 4
 
+    @pytest.mark.parametrize("query", ["?transport=redis-py", "?client_name=a&transport=redis-py"])
+    async def test_a_url_may_choose(self, start_redis: StartRedis, query: str) -> None:
+        server = start_redis()
+        async with RedisMachineMemory.connect(server.url + query) as memory:
+            await busy(memory)
+            assert len(clients_of(server)) > 1
+
     async def test_a_cluster_gets_redis_py(
         self, redis_cluster: RedisCluster, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -7,5 +7,6 @@ from storm import check_storm
 
 
 @pytest.mark.timeout(600)
-def test_nothing_is_lost(start_redis: StartRedis) -> None:
-    check_storm(start_redis().url)
+@pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
+def test_nothing_is_lost(start_redis: StartRedis, transport: str) -> None:
+    check_storm(f"{start_redis().url}?transport={transport}")

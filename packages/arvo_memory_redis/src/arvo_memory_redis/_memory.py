@@ -125,7 +125,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
             transport: What carries calls. `multiplexed`: one connection for all tasks, on which
                 nobody waits for another's reply; several times as fast, for one server.
                 `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
-                otherwise multiplexed.
+                otherwise multiplexed. Where only a URL can be given it may say so itself, with
+                `?transport=redis-py`, which wins.
             max_connections: How many calls redis-py has under way at most; others wait.
             socket_timeout: How long to wait for a connection, and how long a server may send
                 nothing while it owes an answer.
@@ -139,8 +140,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 Cluster with `transport="multiplexed"`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
-        settings = ConnectionSettings(
-            url=url,
+        settings = ConnectionSettings.from_url(
+            url,
             transport=transport,
             max_connections=max_connections,
             timeout=socket_timeout,

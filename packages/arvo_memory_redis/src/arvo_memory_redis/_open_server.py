@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from redis.exceptions import ResponseError
 
@@ -19,6 +19,7 @@ from ._server import Server
 TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
 """What carries calls; `RedisMachineMemory.connect` tells them apart."""
 
+_TRANSPORT_OPTION: Final = "transport="
 _logger: Final = logging.getLogger("arvo_memory_redis")
 
 
@@ -33,13 +34,36 @@ class ConnectionSettings:
     url: str
     """One server, or one node of a Cluster."""
     transport: TransportName
-    """What carries calls."""
+    """What carries calls. `from_url` reads it off a URL."""
     max_connections: int
     """How many calls redis-py may have under way."""
     timeout: timedelta
     """How long to wait for a connection and for an answer."""
     clock: Clock
     """For pauses and timeouts."""
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        transport: TransportName,
+        max_connections: int,
+        timeout: timedelta,
+        clock: Clock,
+    ) -> Self:
+        """Make settings of what was asked for, over which `?transport=` of the URL wins."""
+        where, mark, query = url.partition("?")
+        options = query.split("&")
+        said = [each for each in options if each.startswith(_TRANSPORT_OPTION)]
+        chosen: Any = said[-1].removeprefix(_TRANSPORT_OPTION) if said else transport
+        return cls(
+            url=where + mark + "&".join(each for each in options if each not in said),
+            transport=chosen,
+            max_connections=max_connections,
+            timeout=timeout,
+            clock=clock,
+        )
 
     def __post_init__(self) -> None:
         if self.transport not in get_args(TransportName):
