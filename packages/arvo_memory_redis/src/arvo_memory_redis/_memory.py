@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any, Final, Self
+from typing import Self
 
 from typing_extensions import override
 
@@ -22,7 +22,6 @@ from arvo_event_handler import (
     TransactionViolation,
     check_machine_id,
     encode_record,
-    pack_record,
     take_or_give_back,
     undo_if_cancelled,
     unpack_record,
@@ -31,12 +30,10 @@ from arvo_event_handler import (
 
 from . import _scripts as scripts
 from ._open_server import ConnectionSettings, TransportName, open_server
+from ._record_limits import RecordLimits
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
-from ._stored_machine import StoredMachine
-from ._telemetry import warn
-
-_WARN_ABOVE: Final = 256 * 1024
+from ._stored_machine import StoredMachine, stored_machine
 
 
 class RedisMachineMemory(ILeasedMachineMemory):
@@ -73,8 +70,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             Server(RedisPyTransport(client), clock=clock),
             prefix=prefix,
             policy=policy,
-            compress_above=compress_above,
-            max_record_bytes=max_record_bytes,
+            limits=RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes),
             clock=clock,
         )
 
@@ -84,15 +80,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
         *,
         prefix: str,
         policy: LockPolicy | None,
-        compress_above: int | None,
-        max_record_bytes: int,
+        limits: RecordLimits,
         clock: Clock,
     ) -> None:
         self._server = server
         self._prefix = prefix
         self._policy = policy or LockPolicy()
-        self._compress_above = compress_above
-        self._max_record_bytes = max_record_bytes
+        self._limits = limits
         self._clock = clock
         self._instance = secrets.token_hex(16)
         # A workflow that never committed is forgotten after this, so that nothing piles up.
@@ -154,8 +148,9 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 server,
                 prefix=prefix,
                 policy=policy,
-                compress_above=compress_above,
-                max_record_bytes=max_record_bytes,
+                limits=RecordLimits(
+                    compress_above=compress_above, max_record_bytes=max_record_bytes
+                ),
                 clock=clock,
             )
             yield memory
@@ -185,7 +180,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def commit(
         self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
     ) -> None:
-        packed = self._packed(record)
+        packed = self._limits.pack(record)
         expiry = 0 if expires_in is None else max(1, _milliseconds(expires_in))
         answer = await self._server.run(
             scripts.COMMIT,
@@ -224,7 +219,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        packed = self._packed(record)
+        packed = self._limits.pack(record)
         stored, last_owner = await self._stored(check_machine_id(machine_id))
         if not _same(None if stored is None else stored.record, previous):
             raise TransactionViolation.version_moved(machine_id)
@@ -278,7 +273,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         pattern = f"{_escaped(self._prefix)}m:*"
         async for key in self._server.keys(pattern):
             fields = await self._server.ask("HMGET", key, "version", "codec", "state", "subject")
-            stored = _unpacked(fields)
+            stored = stored_machine(fields)
             if stored is not None:
                 yield stored
 
@@ -305,7 +300,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         *fields, last_owner = await self._server.ask(
             "HMGET", self._key(machine_id), "version", "codec", "state", "subject", "last_owner"
         )
-        return _unpacked(fields), last_owner or b""
+        return stored_machine(fields), last_owner or b""
 
     async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
@@ -351,31 +346,6 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
-
-    def _packed(self, record: Record) -> PackedRecord:
-        packed = pack_record(record, compress_above=self._compress_above)
-        size = len(packed.data)
-        if size > self._max_record_bytes:
-            raise MachineMemoryError(
-                f"the record has {size} bytes, above max_record_bytes={self._max_record_bytes}; "
-                "keep large data elsewhere and its address in the workflow",
-                retryable=False,
-                outcome="failed",
-            )
-        if size > _WARN_ABOVE:
-            warn(f"the record has {size} bytes; every step sends all of it over the network")
-        return packed
-
-
-def _unpacked(fields: list[Any]) -> StoredMachine | None:
-    version, codec, state, subject = fields
-    if version is None:
-        return None
-    return StoredMachine(
-        machine_id=subject.decode("utf-8", "surrogatepass"),
-        version=int(version),
-        record=unpack_record(PackedRecord(codec.decode(), state)),
-    )
 
 
 def _same(stored: Record | None, previous: Record | None) -> bool:
