@@ -30,7 +30,7 @@ QUICK = LockPolicy(ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseco
 
 @asynccontextmanager
 async def connected(cluster: RedisCluster, policy: LockPolicy) -> AsyncIterator[RedisMachineMemory]:
-    async with ClusterClient.from_url(cluster.url, retry=Retry(NoBackoff(), 3)) as client:
+    async with ClusterClient.from_url(cluster.url, retry=Retry(NoBackoff(), 0)) as client:
         yield RedisMachineMemory(client, prefix="arvo:", policy=policy)
 
 
@@ -86,7 +86,7 @@ async def test_scan_finds_the_workflows_of_every_master(redis_cluster: RedisClus
 async def test_a_client_that_reads_from_replicas_is_refused(redis_cluster: RedisCluster) -> None:
     async with ClusterClient.from_url(
         redis_cluster.url,
-        retry=Retry(NoBackoff(), 3),
+        retry=Retry(NoBackoff(), 0),
         load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN,
     ) as client:
         with pytest.raises(ConfigViolation, match="replicas"):

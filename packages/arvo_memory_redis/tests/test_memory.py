@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -52,11 +53,30 @@ class TestBorrowedClient:
             with pytest.raises(ConfigViolation, match="decode_responses"):
                 RedisMachineMemory(client)
 
-    async def test_one_that_repeats_calls_is_refused(self) -> None:
-        """As the driver's default client does."""
-        async with Redis() as client:
-            with pytest.raises(ConfigViolation, match="silently repeats"):
+    @pytest.mark.parametrize(
+        ("settings", "times"),
+        [
+            ({}, "up to 10 times"),  # the driver's default
+            ({"retry": Retry(NoBackoff(), 1)}, "up to 1 times"),
+            ({"retry": Retry(NoBackoff(), -1)}, "without end"),
+            ({"retry": None, "retry_on_error": [OSError]}, "up to 1 times"),
+        ],
+    )
+    async def test_one_that_repeats_calls_is_refused(
+        self, settings: dict[str, Any], times: str
+    ) -> None:
+        async with Redis(**settings) as client:
+            with pytest.raises(ConfigViolation, match=f"silently repeats a call {times}"):
                 RedisMachineMemory(client)
+
+    async def test_one_that_writes_keys_in_another_encoding_is_refused(self) -> None:
+        async with Redis(encoding="latin-1", retry=Retry(NoBackoff(), 0)) as client:
+            with pytest.raises(ConfigViolation, match="encoding='latin-1'"):
+                RedisMachineMemory(client)
+
+    async def test_one_that_is_not_asynchronous_is_refused(self) -> None:
+        with pytest.raises(ConfigViolation, match="asyncio"):
+            RedisMachineMemory(BlockingRedis())  # type: ignore[arg-type]
 
     async def test_a_url_that_decodes_replies_is_refused(self, redis_url: str) -> None:
         with pytest.raises(ConfigViolation, match="decode_responses"):

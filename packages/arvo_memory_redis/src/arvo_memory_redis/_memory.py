@@ -53,8 +53,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
-        ConfigViolation: The client has `decode_responses=True`, reads from replicas, repeats
-            calls by itself, or is none of redis-py's asyncio clients.
+        ConfigViolation: The client has `decode_responses=True` or an `encoding` other than UTF-8,
+            reads from replicas, repeats calls by itself, or is none of redis-py's asyncio clients.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
         Raises:
             ValueError: The URL is none that redis-py understands.
-            ConfigViolation: The URL says `decode_responses`.
+            ConfigViolation: The URL says `decode_responses`, or an `encoding` other than UTF-8.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
         client = redis_py_client(url, max_connections=max_connections, timeout=socket_timeout)

@@ -1,11 +1,13 @@
 """redis-py as a transport."""
 
+from codecs import lookup
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from typing_extensions import override
@@ -17,10 +19,6 @@ from ._transport import Transport, Word
 
 RedisClient: TypeAlias = Redis | RedisCluster
 """A client of redis-py's asyncio half."""
-
-_RETRIES_OF_A_SERVER: Final = 1
-# A cluster client counts the refresh of its slot table after a failover as a retry.
-_RETRIES_OF_A_CLUSTER: Final = 3
 
 
 class RedisPyTransport(Transport):
@@ -35,7 +33,10 @@ class RedisPyTransport(Transport):
     @property
     @override
     def attributes(self) -> dict[str, str | int]:
-        if isinstance(self._client, RedisCluster):
+        # A Cluster has many addresses, and a Sentinel tells another one any time.
+        if isinstance(self._client, RedisCluster) or isinstance(
+            self._client.connection_pool, SentinelConnectionPool
+        ):
             return {}
         settings = self._client.connection_pool.connection_kwargs
         address = settings.get("path") or settings.get("host", "localhost")
@@ -88,17 +89,14 @@ def _check_client(client: object) -> None:
     settings: dict[str, Any]
     retry: Retry | None
     if isinstance(client, RedisCluster):
-        settings, retry, allowed = client.connection_kwargs, client.retry, _RETRIES_OF_A_CLUSTER
+        settings, retry = client.connection_kwargs, client.retry
         if client.read_from_replicas or client.load_balancing_strategy:
             raise ConfigViolation(
                 "RedisMachineMemory: the client reads from replicas, which lag behind; "
                 "make one without a load_balancing_strategy"
             )
-        remedy = f"retry=Retry(NoBackoff(), {allowed})"
     elif isinstance(client, Redis):
-        settings = client.connection_pool.connection_kwargs
-        retry, allowed = client.get_retry(), _RETRIES_OF_A_SERVER
-        remedy = "retry=Retry(NoBackoff(), 0)"
+        settings, retry = client.connection_pool.connection_kwargs, client.get_retry()
     else:
         raise ConfigViolation(
             "RedisMachineMemory: client must be a redis.asyncio.Redis or RedisCluster, "
@@ -109,10 +107,19 @@ def _check_client(client: object) -> None:
             "RedisMachineMemory: the client has decode_responses=True, which damages stored "
             "bytes; make one with decode_responses=False"
         )
-    retries = 0 if retry is None else retry.get_retries()
-    if not 0 <= retries <= allowed:
+    encoding = settings.get("encoding", "utf-8")
+    if lookup(encoding).name != "utf-8":
         raise ConfigViolation(
-            f"RedisMachineMemory: the client silently repeats a call {retries} times, "
+            f"RedisMachineMemory: the client has encoding={encoding!r}, so that others would not "
+            "find its keys; make one with encoding='utf-8'"
+        )
+    # Without a policy of its own, redis-py repeats once whatever these two name.
+    implied = 1 if settings.get("retry_on_timeout") or settings.get("retry_on_error") else 0
+    retries = implied if retry is None else retry.get_retries()
+    if retries != 0:
+        times = "without end" if retries < 0 else f"up to {retries} times"
+        raise ConfigViolation(
+            f"RedisMachineMemory: the client silently repeats a call {times}, "
             "which hides lost replies and makes every wait longer; the memory repeats what is "
-            f"safe to repeat, so make a client with {remedy}"
+            "safe to repeat, so make a client with retry=Retry(NoBackoff(), 0)"
         )

@@ -1,5 +1,6 @@
 """Calls of the server: repeated where that is safe, traced, and failing in the memory's terms."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -64,13 +65,14 @@ class Server:
             await self._transport.aclose()
 
     async def _tried(self, call: Callable[[], Awaitable[Any]], *, doing: str) -> Any:
+        handled = sys.exception()
         unknown = False
         for tried in range(_TRIES):
             self._check_open()
             try:
                 return await call()
             except DRIVER_ERRORS as error:
-                unknown = unknown or outcome_of(error) == "unknown"
+                unknown = unknown or outcome_of(error, handled=handled) == "unknown"
                 if tried == _TRIES - 1 or not worth_another_try(error):
                     # An earlier try may have come through although this one did not.
                     raise failure(
