@@ -1,5 +1,6 @@
 """Calls of the server: repeated where that is safe, traced, and failing in the memory's terms."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -50,13 +51,18 @@ class Server:
         """Go through all keys of a pattern, each once; errors as `run`."""
         self._check_open()
         seen: set[bytes] = set()
-        try:
-            async for key in self._transport.keys(pattern):
-                if key not in seen:
-                    seen.add(key)
-                    yield key
-        except DRIVER_ERRORS as error:
-            raise failure("scan", error, outcome="failed") from error
+        for tried in range(_TRIES):
+            try:
+                keys = self._transport.keys(pattern)
+                while (key := await _cancellable(anext(keys, None))) is not None:
+                    if key not in seen:
+                        seen.add(key)
+                        yield key
+                return
+            except DRIVER_ERRORS as error:
+                if tried == _TRIES - 1 or not worth_another_try(error):
+                    raise failure("scan", error, outcome="failed") from error
+            await self._clock.sleep(_BACKOFF.delay(tried))
 
     async def aclose(self) -> None:
         """Close the transport; again does no harm."""
@@ -70,7 +76,7 @@ class Server:
         for tried in range(_TRIES):
             self._check_open()
             try:
-                return await call()
+                return await _cancellable(call())
             except DRIVER_ERRORS as error:
                 unknown = unknown or outcome_of(error, handled=handled) == "unknown"
                 if tried == _TRIES - 1 or not worth_another_try(error):
@@ -88,3 +94,17 @@ class Server:
                 retryable=False,
                 outcome="failed",
             )
+
+
+async def _cancellable(call: Awaitable[Any]) -> Any:
+    """Await a call, and end by a cancellation that the call has swallowed.
+
+    Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, does so at times.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await call
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
