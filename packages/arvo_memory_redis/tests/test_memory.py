@@ -10,8 +10,16 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from typing_extensions import override
 
-from arvo_event_handler import ConfigViolation, LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import (
+    ConfigViolation,
+    LockPolicy,
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_redis import RedisMachineMemory
 
@@ -117,6 +125,45 @@ class TestStoredHash:
         assert await client.pttl(key) > 1_190_000
         await memory.commit(lease, {"count": 1})
         assert await client.pttl(key) == -1
+
+    async def test_a_bare_write_never_expires(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        """Neither under a lock, whose hash would go, nor over a finished workflow, which would."""
+        assert await memory.lock("order-7")
+        await memory.write("order-7", {"count": 1}, None)
+        key = await only_key(client, prefix)
+        assert await client.pttl(key) == -1
+        await memory.unlock("order-7")
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        await memory.commit(lease, {"count": 2}, expires_in=timedelta(hours=1))
+        assert await client.pttl(key) > 0
+        await memory.write("order-7", {"count": 3}, {"count": 2})
+        assert await client.pttl(key) == -1
+
+    async def test_a_write_over_a_workflow_that_began_again_meanwhile_is_refused(
+        self, memory: RedisMachineMemory, redis_url: str, prefix: str
+    ) -> None:
+        """It was forgotten and is at the same version again, but by another writer."""
+
+        class Overtaken(Redis):
+            @override
+            async def execute_command(self, *args: Any, **options: Any) -> Any:
+                execute: Any = super().execute_command
+                reply = await execute(*args, **options)
+                if args[0] == "HMGET":
+                    await memory.cleanup("order-7")
+                    await memory.write("order-7", {"by": "other"}, None)
+                return reply
+
+        await memory.write("order-7", {"by": "first"}, None)
+        async with Overtaken.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+            late = RedisMachineMemory(client, prefix=prefix)
+            with pytest.raises(TransactionViolation) as caught:
+                await late.write("order-7", {"by": "late"}, {"by": "first"})
+        assert caught.value.cause is TransactionViolationCause.VERSION_MOVED
+        assert await memory.read("order-7") == {"by": "other"}
 
     async def test_a_large_record_is_compressed_and_tagged(
         self, memory: RedisMachineMemory, client: Redis, prefix: str
