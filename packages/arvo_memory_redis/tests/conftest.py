@@ -1,5 +1,8 @@
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Literal, TypeAlias
 
 import pytest
 from real_servers.fixtures import (
@@ -10,6 +13,25 @@ from real_servers.fixtures import (
     start_redis as start_redis,
 )
 from redis.asyncio import Redis
+
+from arvo_memory_redis import RedisMachineMemory
+
+Transport: TypeAlias = Literal["multiplexed", "redis-py"]
+
+
+@pytest.fixture(params=["multiplexed", "redis-py"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """What carries the calls."""
+    chosen: Transport = request.param
+    return chosen
+
+
+@pytest.fixture
+def connect_url(
+    transport: Transport,
+) -> Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]:
+    """`RedisMachineMemory.connect` by each transport."""
+    return partial(RedisMachineMemory.connect, transport=transport)
 
 
 @pytest.fixture

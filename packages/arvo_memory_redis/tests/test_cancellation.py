@@ -4,9 +4,10 @@ import asyncio
 import types
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -14,6 +15,8 @@ from real_servers.fixtures import StartRedis
 from arvo_event_handler import LockPolicy, MachineLease, Record
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
 
 # Only a lease that was given back is free again within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
@@ -88,14 +91,16 @@ def broken_connections(server: RedisServer, proxy: FaultProxy) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("prepare", [slow_replies, broken_connections])
 async def test_a_call_can_be_cancelled_at_each_of_its_awaits(
-    start_redis: StartRedis, prepare: Callable[[RedisServer, FaultProxy], None]
+    connect_url: Connect,
+    start_redis: StartRedis,
+    prepare: Callable[[RedisServer, FaultProxy], None],
 ) -> None:
     server = start_redis()
     cancelled = Counter[str]()
     async with (
         FaultProxy.open(port=server.port) as proxy,
         # One connection: were it lost, or did it hold a reply too many, the next call would show it.
-        RedisMachineMemory.connect(
+        connect_url(
             f"redis://{proxy.host}:{proxy.port}", policy=POLICY, max_connections=1
         ) as memory,
     ):

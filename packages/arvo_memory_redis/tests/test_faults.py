@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from random import Random
+from typing import TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -15,6 +16,8 @@ from real_servers.fixtures import StartRedis
 from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError, TransactionViolation
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 INSTANTS = 200 if FULL else 20
@@ -24,12 +27,13 @@ QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(mil
 
 @asynccontextmanager
 async def through_proxy(
+    connect_url: Connect,
     start_redis: StartRedis,
 ) -> AsyncIterator[tuple[RedisMachineMemory, FaultProxy]]:
     server = start_redis()
     async with (
         FaultProxy.open(port=server.port) as proxy,
-        RedisMachineMemory.connect(
+        connect_url(
             f"redis://{proxy.host}:{proxy.port}", policy=QUICK, max_connections=4
         ) as memory,
     ):
@@ -43,8 +47,10 @@ async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> Mac
 
 
 class TestLostReplies:
-    async def test_a_commit_whose_reply_is_lost_happens_once(self, start_redis: StartRedis) -> None:
-        async with through_proxy(start_redis) as (memory, proxy):
+    async def test_a_commit_whose_reply_is_lost_happens_once(
+        self, connect_url: Connect, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             await memory.commit(await leased(memory), {"count": 1})
             lease = await leased(memory)
             fault = proxy.lose_next_reply()
@@ -54,8 +60,10 @@ class TestLostReplies:
             assert stored is not None
             assert (stored.version, stored.record) == (2, {"count": 2})
 
-    async def test_an_acquire_whose_reply_is_lost_is_granted(self, start_redis: StartRedis) -> None:
-        async with through_proxy(start_redis) as (memory, proxy):
+    async def test_an_acquire_whose_reply_is_lost_is_granted(
+        self, connect_url: Connect, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             await memory.release(await leased(memory))
             fault = proxy.lose_next_reply()
             lease = await leased(memory)
@@ -63,9 +71,9 @@ class TestLostReplies:
             await memory.commit(lease, {"count": 1})
 
     async def test_a_renewal_and_a_release_whose_replies_are_lost_happen(
-        self, start_redis: StartRedis
+        self, connect_url: Connect, start_redis: StartRedis
     ) -> None:
-        async with through_proxy(start_redis) as (memory, proxy):
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             lease = await leased(memory)
             for call in (memory.renew, memory.release):
                 fault = proxy.lose_next_reply()
@@ -73,15 +81,19 @@ class TestLostReplies:
                 assert fault.happened.is_set()
             await leased(memory)
 
-    async def test_a_lock_whose_reply_is_lost_is_taken_once(self, start_redis: StartRedis) -> None:
-        async with through_proxy(start_redis) as (memory, proxy):
+    async def test_a_lock_whose_reply_is_lost_is_taken_once(
+        self, connect_url: Connect, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             fault = proxy.lose_next_reply()
             assert await memory.lock("order-7")
             assert fault.happened.is_set()
             assert not await memory.lock("order-7")
 
-    async def test_a_write_whose_reply_is_lost_happens_once(self, start_redis: StartRedis) -> None:
-        async with through_proxy(start_redis) as (memory, proxy):
+    async def test_a_write_whose_reply_is_lost_happens_once(
+        self, connect_url: Connect, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             fault = proxy.lose_next_reply(containing=b'"count":1')
             await memory.write("order-7", {"count": 1}, None)
             assert fault.happened.is_set()
@@ -91,12 +103,12 @@ class TestLostReplies:
 
     @pytest.mark.timeout(120)
     async def test_no_commit_is_lost_or_doubled_at_any_instant(
-        self, start_redis: StartRedis
+        self, connect_url: Connect, start_redis: StartRedis
     ) -> None:
         """Requests and replies are cut anywhere; whoever is told nothing looks what became."""
         random = Random(7)
         cuts = 0
-        async with through_proxy(start_redis) as (memory, proxy):
+        async with through_proxy(connect_url, start_redis) as (memory, proxy):
             version = 0
             while cuts < INSTANTS:
                 if random.random() < 0.5:
@@ -116,10 +128,10 @@ class TestLostReplies:
 
 
 async def test_scripts_that_are_flushed_between_calls_are_sent_again(
-    start_redis: StartRedis,
+    connect_url: Connect, start_redis: StartRedis
 ) -> None:
     server = start_redis()
-    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+    async with connect_url(server.url, policy=QUICK) as memory:
         for count in range(5):
             server.command("SCRIPT", "FLUSH")
             lease = await leased(memory)
@@ -131,7 +143,9 @@ async def test_scripts_that_are_flushed_between_calls_are_sent_again(
     print("15 flushes of the scripts, 5 commits, none lost")  # noqa: T201 - the figure of the run
 
 
-async def test_every_acknowledged_commit_survives_a_killed_server(start_redis: StartRedis) -> None:
+async def test_every_acknowledged_commit_survives_a_killed_server(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
     server = start_redis(appendfsync="always")
     acknowledged: dict[str, int] = {}
     enough = asyncio.Event()
@@ -144,7 +158,7 @@ async def test_every_acknowledged_commit_survives_a_killed_server(start_redis: S
             if sum(acknowledged.values()) >= 200:
                 enough.set()
 
-    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+    async with connect_url(server.url, policy=QUICK) as memory:
         workers = [asyncio.ensure_future(work(memory, f"order-{each}")) for each in range(10)]
         await enough.wait()
         server.kill()
@@ -161,10 +175,10 @@ async def test_every_acknowledged_commit_survives_a_killed_server(start_redis: S
 
 
 async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
-    start_redis: StartRedis,
+    connect_url: Connect, start_redis: StartRedis
 ) -> None:
     server = start_redis()
-    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+    async with connect_url(server.url, policy=QUICK) as memory:
         lease = await leased(memory)
         server.kill()
         await asyncio.gather(memory.get("order-7"), return_exceptions=True)
@@ -173,8 +187,10 @@ async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
 
 
-async def test_a_commit_with_no_answer_is_of_unknown_outcome(start_redis: StartRedis) -> None:
-    async with through_proxy(start_redis) as (memory, proxy):
+async def test_a_commit_with_no_answer_is_of_unknown_outcome(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with through_proxy(connect_url, start_redis) as (memory, proxy):
         await memory.commit(await leased(memory), {"count": 0})
         lease = await leased(memory)
         for _ in range(3):
@@ -188,7 +204,7 @@ async def test_a_commit_with_no_answer_is_of_unknown_outcome(start_redis: StartR
 
 @pytest.mark.timeout(90)
 async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
-    redis_url: str, prefix: str
+    connect_url: Connect, redis_url: str, prefix: str
 ) -> None:
     committed: list[int] = []
 
@@ -204,7 +220,7 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
             committed.append(lease.version + 1)
             return
 
-    async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+    async with connect_url(redis_url, prefix=prefix) as memory:
         await asyncio.gather(*(add(memory) for _ in range(TASKS)))
         assert await memory.read("order-7") == {"count": TASKS}
     assert committed == list(range(1, TASKS + 1))
@@ -217,9 +233,11 @@ from datetime import timedelta
 from arvo_event_handler import LockPolicy, TransactionViolation
 from arvo_memory_redis import RedisMachineMemory
 
-async def main(url, prefix):
+async def main(url, prefix, transport):
     policy = LockPolicy(ttl=timedelta(milliseconds=300))
-    async with RedisMachineMemory.connect(url, prefix=prefix, policy=policy) as memory:
+    async with RedisMachineMemory.connect(
+        url, prefix=prefix, policy=policy, transport=transport
+    ) as memory:
         lease = await memory.acquire("order-7")
         print("held", flush=True)
         sys.stdin.readline()
@@ -233,10 +251,10 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
-    redis_url: str, prefix: str
+    connect_url: Connect, transport: str, redis_url: str, prefix: str
 ) -> None:
     holder = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-c", HOLDER, redis_url, prefix],
+        *[sys.executable, "-c", HOLDER, redis_url, prefix, transport],
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -245,7 +263,7 @@ async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
     try:
         assert await holder.stdout.readline() == b"held\n"
         holder.send_signal(signal.SIGSTOP)
-        async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+        async with connect_url(redis_url, prefix=prefix) as memory:
             await memory.commit(await leased(memory), {"by": "taker"})
             holder.send_signal(signal.SIGCONT)
             holder.stdin.write(b"\n")

@@ -2,8 +2,11 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
+from typing import TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -13,6 +16,8 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
 
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
 INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
 # Only a lease that was given back is free again within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
@@ -21,13 +26,14 @@ SCRIPTS = [ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE]
 
 @pytest.mark.timeout(120)
 async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
+    connect_url: Connect,
     start_redis: StartRedis,
 ) -> None:
     random = Random(13)
     lost = Counter[str]()
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
-        RedisMachineMemory.connect(
+        connect_url(
             f"redis://{proxy.host}:{proxy.port}", policy=POLICY, max_connections=4
         ) as memory,
     ):

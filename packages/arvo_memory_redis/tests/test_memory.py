@@ -1,8 +1,9 @@
 """What only this memory promises."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from opentelemetry import trace
@@ -23,13 +24,17 @@ from arvo_event_handler import (
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_redis import RedisMachineMemory
 
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
 POLICY = LockPolicy(max_wait=timedelta(0), max_hold=timedelta(minutes=10))
 LARGE: Record = {"text": "x" * 300_000}
 
 
 @pytest.fixture
-async def memory(redis_url: str, prefix: str) -> AsyncIterator[RedisMachineMemory]:
-    async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=POLICY) as memory:
+async def memory(
+    connect_url: Connect, redis_url: str, prefix: str
+) -> AsyncIterator[RedisMachineMemory]:
+    async with connect_url(redis_url, prefix=prefix, policy=POLICY) as memory:
         yield memory
 
 
@@ -86,24 +91,28 @@ class TestBorrowedClient:
         with pytest.raises(ConfigViolation, match="asyncio"):
             RedisMachineMemory(BlockingRedis())  # type: ignore[arg-type]
 
-    async def test_a_url_that_decodes_replies_is_refused(self, redis_url: str) -> None:
+    async def test_a_url_that_decodes_replies_is_refused(
+        self, connect_url: Connect, redis_url: str
+    ) -> None:
         with pytest.raises(ConfigViolation, match="decode_responses"):
-            async with RedisMachineMemory.connect(f"{redis_url}?decode_responses=True"):
+            async with connect_url(f"{redis_url}?decode_responses=True"):
                 pass
 
 
 class TestErrors:
     async def test_a_server_that_is_not_there_fails_at_once_without_showing_the_password(
-        self,
+        self, connect_url: Connect
     ) -> None:
         with pytest.raises(MachineMemoryError) as caught:
-            async with RedisMachineMemory.connect("redis://:secret@127.0.0.1:1/0"):
+            async with connect_url("redis://:secret@127.0.0.1:1/0"):
                 pass
         assert caught.value.outcome == "failed"
         assert "secret" not in str(caught.value)
 
-    async def test_a_record_above_the_limit_is_refused(self, redis_url: str, prefix: str) -> None:
-        async with RedisMachineMemory.connect(
+    async def test_a_record_above_the_limit_is_refused(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> None:
+        async with connect_url(
             redis_url, prefix=prefix, max_record_bytes=100, compress_above=None
         ) as memory:
             with pytest.raises(MachineMemoryError, match="max_record_bytes=100") as caught:
@@ -191,12 +200,12 @@ class TestOperators:
         assert (stored.machine_id, stored.version, stored.record) == ("order-7", 1, {"count": 1})
 
     async def test_scan_shows_the_workflows_of_the_prefix_that_have_a_record(
-        self, memory: RedisMachineMemory, redis_url: str, prefix: str
+        self, connect_url: Connect, memory: RedisMachineMemory, redis_url: str, prefix: str
     ) -> None:
         for number in range(20):
             await memory.write(f"order-{number}", {"number": number}, None)
         assert await memory.lock("order-locked")
-        async with RedisMachineMemory.connect(redis_url, prefix=f"{prefix}[x]*") as other:
+        async with connect_url(redis_url, prefix=f"{prefix}[x]*") as other:
             await other.write("order-7", {"other": True}, None)
             assert [each.record async for each in other.scan()] == [{"other": True}]
         found = {each.machine_id: each.record async for each in memory.scan()}
@@ -236,10 +245,10 @@ class TestTelemetry:
         assert span.status == "ERROR"
         assert span.attributes["error.type"] == "MachineMemoryError"
 
-    async def test_a_large_record_leaves_a_warning(self, redis_url: str, prefix: str) -> None:
-        async with RedisMachineMemory.connect(
-            redis_url, prefix=prefix, compress_above=None
-        ) as memory:
+    async def test_a_large_record_leaves_a_warning(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> None:
+        async with connect_url(redis_url, prefix=prefix, compress_above=None) as memory:
             tracer = trace.get_tracer("test")
             with SpanRecorder() as recorder, tracer.start_as_current_span("step"):
                 await memory.write("order-7", LARGE, None)

@@ -1,8 +1,9 @@
 """What a failed call says of its outcome is true, and whether to try again."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -14,6 +15,8 @@ from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
 QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
 
 
@@ -24,12 +27,13 @@ async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> Mac
 
 
 async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
+    connect_url: Connect,
     start_redis: StartRedis,
 ) -> None:
     """Whoever commits on the way out of a refused connection of his own was not refused here."""
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
-        RedisMachineMemory.connect(f"redis://{proxy.host}:{proxy.port}", policy=QUICK) as memory,
+        connect_url(f"redis://{proxy.host}:{proxy.port}", policy=QUICK) as memory,
     ):
         await memory.commit(await leased(memory), {"count": 0})  # the server knows the script now
         lease = await leased(memory)
@@ -54,10 +58,10 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
     ids=["too few replicas", "out of memory", "read only"],
 )
 async def test_a_server_that_takes_no_writes_just_now_is_worth_another_try(
-    start_redis: StartRedis, command: Sequence[str | int]
+    connect_url: Connect, start_redis: StartRedis, command: Sequence[str | int]
 ) -> None:
     server = start_redis()
-    async with RedisMachineMemory.connect(server.url, policy=QUICK) as memory:
+    async with connect_url(server.url, policy=QUICK) as memory:
         lease = await leased(memory)
         server.command(*command)
         with pytest.raises(MachineMemoryError) as caught:

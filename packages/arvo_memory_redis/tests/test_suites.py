@@ -1,8 +1,10 @@
-"""The suites pass, on every server of this machine."""
+"""The suites pass, on every server of this machine and over every transport."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from typing import TypeAlias
 
 import pytest
 
@@ -17,6 +19,8 @@ from arvo_event_handler.testing import (
 )
 from arvo_memory_redis import RedisMachineMemory
 
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
 QUICK = LockPolicy(ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseconds=60))
 # Where many ask at once, none may lose its lock to a busy machine.
 PATIENT = LockPolicy(max_wait=timedelta(milliseconds=30))
@@ -24,15 +28,19 @@ PATIENT = LockPolicy(max_wait=timedelta(milliseconds=30))
 
 class TestFourCalls(MachineMemorySuite):
     @pytest.fixture
-    async def memory(self, redis_url: str, prefix: str) -> AsyncIterator[RedisMachineMemory]:
-        async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=PATIENT) as memory:
+    async def memory(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> AsyncIterator[RedisMachineMemory]:
+        async with connect_url(redis_url, prefix=prefix, policy=PATIENT) as memory:
             yield memory
 
 
 class TestShared(SharedMachineMemorySuite):
     @pytest.fixture
-    def connect(self, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
-        return lambda: RedisMachineMemory.connect(redis_url, prefix=prefix, policy=PATIENT)
+    def connect(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> ConnectLeasedMachineMemory:
+        return lambda: connect_url(redis_url, prefix=prefix, policy=PATIENT)
 
 
 class TestLeases(LeasedMachineMemorySuite):
@@ -45,8 +53,10 @@ class TestLeases(LeasedMachineMemorySuite):
             yield memory
 
     @pytest.fixture
-    def connect(self, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
-        return lambda: RedisMachineMemory.connect(redis_url, prefix=prefix, policy=QUICK)
+    def connect(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> ConnectLeasedMachineMemory:
+        return lambda: connect_url(redis_url, prefix=prefix, policy=QUICK)
 
     @pytest.fixture
     def let_pass(self) -> LetTimePass:
@@ -55,7 +65,9 @@ class TestLeases(LeasedMachineMemorySuite):
 
 class TestClosed(ClosedMachineMemorySuite):
     @pytest.fixture
-    async def closed_memory(self, redis_url: str, prefix: str) -> RedisMachineMemory:
-        async with RedisMachineMemory.connect(redis_url, prefix=prefix) as memory:
+    async def closed_memory(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> RedisMachineMemory:
+        async with connect_url(redis_url, prefix=prefix) as memory:
             await memory.read("order-7")
         return memory

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import count
 from random import Random
 from typing import TypeVar
 
@@ -33,13 +34,14 @@ async def until_granted(
     Returns:
         What was granted; None when somebody else held the lock all the time.
     """
-    deadline = clock.monotonic() + policy.max_wait.total_seconds()
-    for delay in policy.backoff.delays(random=random):
+    started = clock.monotonic()
+    for tried in count():
         outcome = await attempt()
         if not isinstance(outcome, timedelta):
             return outcome
-        left = timedelta(seconds=deadline - clock.monotonic())
+        left = policy.max_wait - timedelta(seconds=clock.monotonic() - started)
         if left <= timedelta(0):
             break
+        delay = policy.backoff.delay(tried, random=random)
         await clock.sleep(min(delay, outcome, left))
     return None

@@ -31,6 +31,14 @@ _PASSING: Final = (
 _NOT_CONNECTED: Final = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
 
 
+class NotConnectedError(RedisConnectionError):
+    """The server could not be reached, so nothing was sent."""
+
+
+class ConnectionLostError(RedisConnectionError):
+    """The connection ended before a reply came."""
+
+
 def outcome_of(
     error: BaseException, *, handled: BaseException | None
 ) -> Literal["failed", "unknown"]:
@@ -38,10 +46,10 @@ def outcome_of(
 
     Args:
         error: What the call raised.
-        handled: What the caller was handling when it made the call. Python makes it a part of the
+        handled: What was being handled when the call was made. Python makes it a part of the
             error's context, although it says nothing about the call.
     """
-    if isinstance(error, (AuthenticationError, AuthorizationError, *_PASSING)):
+    if isinstance(error, (AuthenticationError, AuthorizationError, NotConnectedError, *_PASSING)):
         return "failed"
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
         return "failed" if _never_connected(error, handled=handled) else "unknown"
@@ -54,7 +62,9 @@ def worth_another_try(error: BaseException) -> bool:
     if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError)):
         return False
     # After a timeout the caller has waited long enough.
-    return isinstance(error, RedisConnectionError)
+    return isinstance(error, RedisConnectionError) and not isinstance(
+        error.__cause__, (TimeoutError, RedisTimeoutError)
+    )
 
 
 def failure(

@@ -24,12 +24,14 @@ from arvo_event_handler import (
     encode_record,
     pack_record,
     take_or_give_back,
+    undo_if_cancelled,
     unpack_record,
     until_granted,
 )
 
 from . import _scripts as scripts
-from ._redis_py import RedisClient, RedisPyTransport, redis_py_client
+from ._open_server import ConnectionSettings, TransportName, open_server
+from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
 from ._stored_machine import StoredMachine
 from ._telemetry import warn
@@ -67,7 +69,26 @@ class RedisMachineMemory(ILeasedMachineMemory):
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._server = Server(RedisPyTransport(client, owned=False), clock=clock)
+        self._set_up(
+            Server(RedisPyTransport(client), clock=clock),
+            prefix=prefix,
+            policy=policy,
+            compress_above=compress_above,
+            max_record_bytes=max_record_bytes,
+            clock=clock,
+        )
+
+    def _set_up(
+        self,
+        server: Server,
+        *,
+        prefix: str,
+        policy: LockPolicy | None,
+        compress_above: int | None,
+        max_record_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self._server = server
         self._prefix = prefix
         self._policy = policy or LockPolicy()
         self._compress_above = compress_above
@@ -86,6 +107,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         *,
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
+        transport: TransportName = "auto",
         max_connections: int = 50,
         socket_timeout: timedelta = timedelta(seconds=5),
         compress_above: int | None = 16 * 1024,
@@ -94,48 +116,55 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> AsyncIterator[Self]:
         """Connect to a server for as long as the block lasts.
 
-        For a Cluster or Sentinel, make redis-py's client and give it to `RedisMachineMemory`.
-
         Args:
             url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever
-                else redis-py reads from a URL.
+                else redis-py reads from a URL. One node of a Cluster is enough. For a Sentinel,
+                make redis-py's client and give it to `RedisMachineMemory`.
             prefix: As of the class.
             policy: As of the class.
-            max_connections: When all are in use, calls wait for one.
-            socket_timeout: How long to wait for a connection and for an answer.
+            transport: What carries calls. `multiplexed`: one connection for all tasks, on which
+                nobody waits for another's reply; several times as fast, for one server.
+                `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
+                otherwise multiplexed.
+            max_connections: How many calls redis-py has under way at most; others wait.
+            socket_timeout: How long to wait for a connection, and how long a server may send
+                nothing while it owes an answer.
             compress_above: As of the class.
             max_record_bytes: As of the class.
             clock: As of the class.
 
         Raises:
-            ValueError: The URL is none that redis-py understands.
-            ConfigViolation: The URL says `decode_responses`, or an `encoding` other than UTF-8.
+            ValueError: The URL is none that redis-py understands, or there is no such transport.
+            ConfigViolation: The URL says `decode_responses` or an `encoding` other than UTF-8, or
+                leads to a Sentinel, or to a Cluster with `transport="multiplexed"`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
-        client = redis_py_client(url, max_connections=max_connections, timeout=socket_timeout)
-        try:
-            memory = cls(
-                client,
+        settings = ConnectionSettings(
+            url=url,
+            transport=transport,
+            max_connections=max_connections,
+            timeout=socket_timeout,
+            clock=clock,
+        )
+        async with open_server(settings) as server:
+            memory = cls.__new__(cls)
+            cls._set_up(
+                memory,
+                server,
                 prefix=prefix,
                 policy=policy,
                 compress_above=compress_above,
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
-            await memory._server.ask("PING")
-            try:
-                yield memory
-            finally:
-                await memory.aclose()
-        finally:
-            await client.aclose()
+            yield memory
 
     async def aclose(self) -> None:
         """End its use; a client that was given stays open. Again does no harm.
 
         Calls after this raise a `MachineMemoryError`.
         """
-        await self._server.aclose()
+        self._server.close()
 
     @property
     @override
@@ -298,23 +327,26 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
     ) -> list[bytes] | timedelta:
-        async def take() -> list[bytes] | timedelta:
-            granted, *rest = await self._server.run(
-                scripts.ACQUIRE,
-                self._key(machine_id),
-                owner,
-                self._ttl,
-                self._keep,
-                machine_id,
-                int(show_state),
-            )
-            return rest if granted else timedelta(milliseconds=int(rest[0]))
+        taking = self._server.run(
+            scripts.ACQUIRE,
+            self._key(machine_id),
+            owner,
+            self._ttl,
+            self._keep,
+            machine_id,
+            int(show_state),
+        )
 
-        async def give_back(taken: list[bytes] | timedelta) -> None:
-            if not isinstance(taken, timedelta):
-                await self._release(machine_id, owner=owner)
+        async def give_back(_: object = None) -> None:
+            await self._release(machine_id, owner=owner)
 
-        return await take_or_give_back(take(), give_back=give_back)
+        # Whoever is cancelled here may have taken the lease.
+        granted, *rest = await (
+            undo_if_cancelled(taking, undo=give_back)
+            if self._server.ordered
+            else take_or_give_back(taking, give_back=give_back)
+        )
+        return rest if granted else timedelta(milliseconds=int(rest[0]))
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)

@@ -1,11 +1,13 @@
 """redis-py as a transport."""
 
+import asyncio
 from codecs import lookup
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -15,20 +17,32 @@ from typing_extensions import override
 from arvo_event_handler import ConfigViolation
 
 from ._scripts import Script
+from ._telemetry import server_attributes
 from ._transport import Transport, Word
 
 RedisClient: TypeAlias = Redis | RedisCluster
 """A client of redis-py's asyncio half."""
 
+_NO_LIMIT: Final = 2**31 - 1
+
 
 class RedisPyTransport(Transport):
     """Commands through a client of redis-py."""
 
-    def __init__(self, client: RedisClient, *, owned: bool) -> None:
-        """Use a client; `owned` ones are closed with the transport."""
+    def __init__(self, client: RedisClient, *, at_once: int | None = None) -> None:
+        """Use a client.
+
+        Args:
+            client: It must hand out bytes and not repeat calls by itself.
+            at_once: How many calls may be under way, further ones wait: redis-py's pools refuse
+                them. None leaves that to the client.
+
+        Raises:
+            ConfigViolation: The client would damage bytes or hide lost replies.
+        """
         _check_client(client)
         self._client: Any = client  # redis-py types its calls as sync or async at once
-        self._owned = owned
+        self._turn = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
 
     @property
     @override
@@ -39,50 +53,71 @@ class RedisPyTransport(Transport):
         ):
             return {}
         settings = self._client.connection_pool.connection_kwargs
-        address = settings.get("path") or settings.get("host", "localhost")
-        found: dict[str, str | int] = {
-            "server.address": address,
-            "db.namespace": str(settings.get("db") or 0),
-        }
-        if not settings.get("path"):
-            found["server.port"] = settings.get("port", 6379)
-        return found
+        path = settings.get("path")
+        return server_attributes(
+            address=path or settings.get("host", "localhost"),
+            port=None if path else settings.get("port", 6379),
+            db=settings.get("db") or 0,
+        )
+
+    @property
+    @override
+    def ordered(self) -> bool:
+        return False  # each call has a connection of its own
 
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
-        try:
-            return await self._client.evalsha(script.sha, 1, key, *arguments)
-        except NoScriptError:
-            return await self._client.eval(script.source, 1, key, *arguments)
+        async with self._turn:
+            try:
+                return await _cancellable(self._client.evalsha(script.sha, 1, key, *arguments))
+            except NoScriptError:
+                return await _cancellable(self._client.eval(script.source, 1, key, *arguments))
 
     @override
     async def send(self, command: str, *words: Word) -> Any:
-        return await self._client.execute_command(command, *words)
+        async with self._turn:
+            return await _cancellable(self._client.execute_command(command, *words))
 
     @override
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        async for key in self._client.scan_iter(match=pattern, count=1000):
+        keys = self._client.scan_iter(match=pattern, count=1000)
+        while (key := await _cancellable(anext(keys, None))) is not None:
             yield key
 
-    @override
-    async def aclose(self) -> None:
-        if self._owned:
-            await self._client.aclose()
 
-
-def redis_py_client(url: str, *, max_connections: int, timeout: timedelta) -> RedisClient:
-    """Return a client of a URL whose tasks wait for a connection when all are in use."""
-    seconds = timeout.total_seconds()
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=None,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=False,
+def redis_py_client(url: str, *, timeout: timedelta) -> Redis:
+    """Return a client of one server, not connected yet, with timeouts and no repeated calls."""
+    return Redis.from_url(
+        url, **_settings(timeout), retry=Retry(NoBackoff(), 0), decode_responses=False
     )
-    return Redis.from_pool(pool)
+
+
+def redis_py_cluster_client(url: str, *, timeout: timedelta) -> RedisCluster:
+    """Return a client of a Cluster, not connected yet, of which the URL names one node."""
+    return RedisCluster.from_url(url, **_settings(timeout), retry=Retry(NoBackoff(), 0))
+
+
+def _settings(timeout: timedelta) -> dict[str, Any]:
+    seconds = timeout.total_seconds()
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "max_connections": _NO_LIMIT,
+    }
+
+
+async def _cancellable(call: Awaitable[Any]) -> Any:
+    """Await a call of redis-py, and end by a cancellation that it has swallowed.
+
+    It sends by `asyncio.wait_for`, which before Python 3.12 does so at times.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await call
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _check_client(client: object) -> None:

@@ -32,10 +32,12 @@ class Script:
     source: str = field(repr=False)
     """Lua 5.1."""
 
-    @property
-    def sha(self) -> str:
-        """By what the server knows it once it has it."""
-        return sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+    sha: str = field(init=False)
+    """By what the server knows it once it has it."""
+
+    def __post_init__(self) -> None:
+        digest = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest)
 
 
 ACQUIRE: Final = Script(

@@ -1,6 +1,5 @@
 """Calls of the server: repeated where that is safe, traced, and failing in the memory's terms."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -29,6 +28,11 @@ class Server:
         self._attributes = transport.attributes
         self._closed = False
 
+    @property
+    def ordered(self) -> bool:
+        """As `Transport.ordered`."""
+        return self._transport.ordered
+
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         """Run a script; after a broken connection again, which changes nothing twice.
 
@@ -36,16 +40,32 @@ class Server:
             MachineMemoryError: The server failed, or the memory was closed.
         """
         with operation_span("EVALSHA", self._attributes, script=script.name):
-            return await self._tried(
-                lambda: self._transport.run(script, key, *arguments), doing=script.name
-            )
+            self._check_open()
+            handled = sys.exception()
+            try:
+                return await self._transport.run(script, key, *arguments)
+            except DRIVER_ERRORS as error:
+                return await self._try_again(
+                    lambda: self._transport.run(script, key, *arguments),
+                    error,
+                    handled=handled,
+                    doing=script.name,
+                )
 
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
         with operation_span(command, self._attributes):
-            return await self._tried(
-                lambda: self._transport.send(command, *words), doing=command.lower()
-            )
+            self._check_open()
+            handled = sys.exception()
+            try:
+                return await self._transport.send(command, *words)
+            except DRIVER_ERRORS as error:
+                return await self._try_again(
+                    lambda: self._transport.send(command, *words),
+                    error,
+                    handled=handled,
+                    doing=command.lower(),
+                )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, each once; errors as `run`."""
@@ -53,8 +73,7 @@ class Server:
         seen: set[bytes] = set()
         for tried in range(_TRIES):
             try:
-                keys = self._transport.keys(pattern)
-                while (key := await _cancellable(anext(keys, None))) is not None:
+                async for key in self._transport.keys(pattern):
                     if key not in seen:
                         seen.add(key)
                         yield key
@@ -63,29 +82,34 @@ class Server:
                 if tried == _TRIES - 1 or not worth_another_try(error):
                     raise failure("scan", error, outcome="failed") from error
             await self._clock.sleep(_BACKOFF.delay(tried))
+            self._check_open()
 
-    async def aclose(self) -> None:
-        """Close the transport; again does no harm."""
-        if not self._closed:
-            self._closed = True
-            await self._transport.aclose()
+    def close(self) -> None:
+        """Refuse further calls; whoever made the transport closes it."""
+        self._closed = True
 
-    async def _tried(self, call: Callable[[], Awaitable[Any]], *, doing: str) -> Any:
-        handled = sys.exception()
+    async def _try_again(
+        self,
+        call: Callable[[], Awaitable[Any]],
+        error: Exception,
+        *,
+        handled: BaseException | None,
+        doing: str,
+    ) -> Any:
+        first = error
         unknown = False
         for tried in range(_TRIES):
+            unknown = unknown or outcome_of(error, handled=handled) == "unknown"
+            if tried == _TRIES - 1 or not worth_another_try(error):
+                break
+            await self._clock.sleep(_BACKOFF.delay(tried))
             self._check_open()
             try:
-                return await _cancellable(call())
-            except DRIVER_ERRORS as error:
-                unknown = unknown or outcome_of(error, handled=handled) == "unknown"
-                if tried == _TRIES - 1 or not worth_another_try(error):
-                    # An earlier try may have come through although this one did not.
-                    raise failure(
-                        doing, error, outcome="unknown" if unknown else "failed"
-                    ) from error
-            await self._clock.sleep(_BACKOFF.delay(tried))
-        raise AssertionError("the last try returns or raises")
+                return await call()
+            except DRIVER_ERRORS as another:
+                error, handled = another, first
+        # An earlier try may have come through although the last one did not.
+        raise failure(doing, error, outcome="unknown" if unknown else "failed") from error
 
     def _check_open(self) -> None:
         if self._closed:
@@ -94,17 +118,3 @@ class Server:
                 retryable=False,
                 outcome="failed",
             )
-
-
-async def _cancellable(call: Awaitable[Any]) -> Any:
-    """Await a call, and end by a cancellation that the call has swallowed.
-
-    Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, does so at times.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        return await call
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError

@@ -1,7 +1,7 @@
 """Spans of single operations, by OpenTelemetry's conventions for databases."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry import trace
@@ -12,10 +12,12 @@ from arvo_core import tracing_enabled
 _SCOPE: Final = "arvo_memory_redis"
 
 
-@contextmanager
+_NO_SPAN: Final = nullcontext()
+
+
 def operation_span(
     operation: str, attributes: Mapping[str, str | int], *, script: str | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Trace one operation; with no SDK installed nothing is made.
 
     Args:
@@ -23,9 +25,35 @@ def operation_span(
         attributes: Where the server is.
         script: The script's name, if the command runs one.
     """
-    if not tracing_enabled():
-        yield
-        return
+    return _span(operation, attributes, script) if tracing_enabled() else _NO_SPAN
+
+
+def server_attributes(*, address: str, port: int | None, db: int) -> dict[str, str | int]:
+    """Return where a server is.
+
+    Args:
+        address: Its host or its unix socket.
+        port: None for a unix socket.
+        db: The number of the database.
+    """
+    found: dict[str, str | int] = {"server.address": address, "db.namespace": str(db)}
+    if port is not None:
+        found["server.port"] = port
+    return found
+
+
+def warn(message: str) -> None:
+    """Leave a warning on the span of whoever calls the memory."""
+    if tracing_enabled():
+        span = trace.get_current_span()
+        if span.is_recording():
+            span.add_event("warning", {"message": message})
+
+
+@contextmanager
+def _span(
+    operation: str, attributes: Mapping[str, str | int], script: str | None
+) -> Iterator[None]:
     described: dict[str, str | int] = {
         "db.system.name": "redis",
         "db.operation.name": operation,
@@ -46,11 +74,3 @@ def operation_span(
             span.set_attribute("error.type", type(error).__qualname__)
             span.set_status(Status(StatusCode.ERROR, str(error)))
             raise
-
-
-def warn(message: str) -> None:
-    """Leave a warning on the span of whoever calls the memory."""
-    if tracing_enabled():
-        span = trace.get_current_span()
-        if span.is_recording():
-            span.add_event("warning", {"message": message})

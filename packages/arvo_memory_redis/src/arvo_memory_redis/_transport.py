@@ -1,6 +1,6 @@
 """How commands reach the server, whatever carries them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol, TypeAlias
 
 from ._scripts import Script
@@ -21,18 +21,19 @@ class Transport(Protocol):
         """Where the server is, as OpenTelemetry names it; no password."""
         ...
 
-    async def run(self, script: Script, key: str, *arguments: Word) -> Any:
+    @property
+    def ordered(self) -> bool:
+        """Whether calls take effect in the order they were made, also cancelled ones."""
+        ...
+
+    def run(self, script: Script, key: str, *arguments: Word) -> Awaitable[Any]:
         """Run a script, which the server may or may not know yet."""
         ...
 
-    async def send(self, command: str, *words: Word) -> Any:
+    def send(self, command: str, *words: Word) -> Awaitable[Any]:
         """Send one command."""
         ...
 
     def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, on all masters; a key may come twice."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections that are its own."""
         ...

@@ -1,0 +1,211 @@
+"""One connection on which commands are pipelined."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, Final, Self, cast
+
+from hiredis import ProtocolError, Reader
+from redis.exceptions import RedisError, TimeoutError as RedisTimeoutError
+from typing_extensions import override
+
+from arvo_event_handler import Clock
+
+from ._endpoint import Endpoint
+from ._failure import ConnectionLostError, NotConnectedError
+from ._in_flight_limit import InFlightLimit
+from ._reply_error import reply_error
+from ._request import encode_request
+
+_MOST_COMMANDS: Final = 1_000
+_MOST_BYTES: Final = 32 * 1024 * 1024
+_KEEP_ALIVE: Final = timedelta(seconds=30)
+_PING: Final = encode_request(("PING",))
+
+
+class Connection(asyncio.Protocol):
+    """Commands go out in the order they were given, and their replies come back in it.
+
+    All that is given within one turn of the event loop is written to the socket at once. A call
+    that nobody waits for any more keeps its place, so that its reply goes to nobody else. When
+    the connection ends, whatever is in flight fails. Made by `open`.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._limit = InFlightLimit(commands=_MOST_COMMANDS, n_bytes=_MOST_BYTES)
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader(replyError=reply_error)
+        self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self._owed: deque[tuple[asyncio.Future[Any], int]] = deque()
+        self._last_sign = clock.monotonic()
+        self._watch = clock.call_later(endpoint.reply_timeout, self._look)
+        self._closing = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self.ended = False
+        """Whether it takes no more calls."""
+
+    @classmethod
+    async def open(cls, endpoint: Endpoint, *, clock: Clock) -> Self:
+        """Connect and log in.
+
+        Args:
+            endpoint: Where to, and as whom.
+            clock: For timeouts.
+
+        Raises:
+            NotConnectedError: The server cannot be reached, does not answer in time, or ends the
+                connection.
+            RedisError: The server refuses the login.
+        """
+        connection = cls(endpoint, clock=clock)
+        try:
+            async with clock.timeout(endpoint.connect_timeout):
+                await connection._connect()
+                await connection._log_in()
+        except (OSError, ConnectionLostError, RedisTimeoutError) as error:
+            connection._end(ConnectionLostError, "the connection was given up")
+            raise NotConnectedError(
+                f"cannot connect to {endpoint.name}: {type(error).__name__}: {error}"
+            ) from error
+        except BaseException:
+            connection._end(ConnectionLostError, "the connection was given up")
+            raise
+        return connection
+
+    def call(self, request: bytes) -> Awaitable[Any]:
+        """Send an encoded command, as soon as not too much is in flight, and wait for its reply.
+
+        Returns:
+            The reply: bytes, an int, None, or a list of these.
+
+        Raises:
+            ConnectionLostError: The connection ended before the reply came.
+            TimeoutError: Of redis-py: the server has sent nothing for too long.
+            RedisError: The reply is an error.
+        """
+        if not self.ended and self._limit.try_enter(len(request)):
+            return self._send(request)
+        return self._send_later(request)
+
+    async def aclose(self) -> None:
+        """Close it when all that is owed has been answered; cancelled, at once."""
+        self._closing = True
+        self.ended = True
+        if not self._owed:
+            self._close()
+        try:
+            await asyncio.shield(self._gone)
+        finally:
+            self._end(ConnectionLostError, "the connection was closed")
+
+    # --- asyncio calls these ------------------------------------------------
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self.ended:  # given up meanwhile
+            self._transport.abort()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._last_sign = self._clock.monotonic()
+        answered = n_bytes = 0
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                if not self._owed:
+                    self._end(ConnectionLostError, f"the server sent unasked: {reply!r}")
+                    break
+                waiting, size = self._owed.popleft()
+                answered += 1
+                n_bytes += size
+                if not waiting.done():
+                    if isinstance(reply, RedisError):
+                        waiting.set_exception(reply)
+                    else:
+                        waiting.set_result(reply)
+        except ProtocolError as error:
+            self._end(ConnectionLostError, f"the server does not speak RESP: {error}", error)
+        self._limit.leave(answered, n_bytes)
+        if self._closing and not self._owed:
+            self._close()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(ConnectionLostError, "the server closed the connection", exc)
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    # ------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        here = self._endpoint
+        tls = here.ssl
+        ending = None if tls is None else here.reply_timeout.total_seconds()
+        if here.path is not None:
+            await self._loop.create_unix_connection(lambda: self, here.path)
+        else:
+            await self._loop.create_connection(
+                lambda: self, here.host, here.port, ssl=tls, ssl_shutdown_timeout=ending
+            )
+
+    async def _log_in(self) -> None:
+        requests = [encode_request(words) for words in self._endpoint.login()]
+        await asyncio.gather(*map(self.call, requests))
+
+    async def _send_later(self, request: bytes) -> Any:
+        await self._limit.enter(len(request))
+        if self.ended:
+            self._limit.leave(1, len(request))
+            raise ConnectionLostError(f"the connection has ended ({self._endpoint.name})")
+        return await self._send(request)
+
+    def _send(self, request: bytes) -> asyncio.Future[Any]:
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        if not self._owed:
+            self._last_sign = self._clock.monotonic()
+        self._owed.append((reply, len(request)))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(request)
+        return reply
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    def _look(self) -> None:
+        """See whether the server still lives; a timer calls this."""
+        silent = timedelta(seconds=self._clock.monotonic() - self._last_sign)
+        allowed = self._endpoint.reply_timeout
+        if self._owed and silent >= allowed:
+            self._end(RedisTimeoutError, f"no reply within {allowed.total_seconds():g} s")
+            return
+        if not self._owed and silent >= _KEEP_ALIVE and self._limit.try_enter(len(_PING)):
+            # Firewalls forget connections on which nothing moves, and this one may be dead.
+            self._send(_PING).add_done_callback(asyncio.Future.exception)
+        left = allowed - silent if self._owed else allowed
+        self._watch = self._clock.call_later(left, self._look)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _end(self, kind: type[RedisError], what: str, cause: BaseException | None = None) -> None:
+        self.ended = True
+        self._watch.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        owed, self._owed = self._owed, deque()
+        self._limit.leave(len(owed), sum(size for _, size in owed))
+        for waiting, _ in owed:
+            if not waiting.done():
+                # Each its own: whoever raises one changes its traceback.
+                error = kind(f"{what} ({self._endpoint.name})")
+                error.__cause__ = cause
+                waiting.set_exception(error)

@@ -1,0 +1,83 @@
+"""Where a server is, and how to log in there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ssl import SSLContext
+from typing import Any, Self
+
+from redis.asyncio import Redis
+
+from ._telemetry import server_attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One server, over TCP, TLS or a unix socket."""
+
+    host: str
+    """Its name or address; empty for a unix socket."""
+    port: int
+    """Its port; 0 for a unix socket."""
+    path: str | None
+    """The unix socket; None for TCP and TLS."""
+    ssl: SSLContext | None
+    """How to speak TLS; None without it."""
+    db: int
+    """The number of the database, which is 0 unless the server was told otherwise."""
+    username: str | None
+    """Who logs in; None is the user `default`."""
+    password: str | None = field(repr=False)
+    """None does not log in."""
+    client_name: str | None
+    """What the server lists the connection as."""
+    connect_timeout: timedelta
+    """How long to wait for a connection, and the login."""
+    reply_timeout: timedelta
+    """How long a server may send nothing while it owes a reply."""
+
+    @classmethod
+    def of(cls, client: Redis) -> Self:
+        """Read it off a client of redis-py, which connects nothing and need not be connected.
+
+        So a URL means the same to both, with all that redis-py understands in one. The client
+        must have timeouts.
+        """
+        pool: Any = client.connection_pool
+        found = pool.make_connection()
+        path = getattr(found, "path", None)
+        ssl = getattr(found, "ssl_context", None)
+        return cls(
+            host="" if path else found.host,
+            port=0 if path else found.port,
+            path=path,
+            ssl=None if ssl is None else ssl.get(),
+            db=int(found.db or 0),
+            username=found.username,
+            password=found.password,
+            client_name=found.client_name,
+            connect_timeout=timedelta(seconds=found.socket_connect_timeout),
+            reply_timeout=timedelta(seconds=found.socket_timeout),
+        )
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.path or f"{self.host}:{self.port}"
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        """Where it is, as OpenTelemetry names it; no password."""
+        return server_attributes(
+            address=self.path or self.host, port=None if self.path else self.port, db=self.db
+        )
+
+    def login(self) -> Iterator[tuple[str | int, ...]]:
+        """Yield the commands with which a connection begins."""
+        if self.password is not None:
+            user = () if self.username is None else (self.username,)
+            yield ("AUTH", *user, self.password)
+        if self.client_name is not None:
+            yield ("CLIENT", "SETNAME", self.client_name)
+        if self.db:
+            yield ("SELECT", self.db)

@@ -1,0 +1,109 @@
+"""One connection for all calls, as a transport."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from typing import Any, Final
+
+from redis.exceptions import NoScriptError
+from typing_extensions import override
+
+from arvo_event_handler import Backoff, Clock
+
+from ._connection import Connection
+from ._endpoint import Endpoint
+from ._failure import NotConnectedError
+from ._request import encode_request
+from ._scripts import Script
+from ._transport import Transport, Word
+
+_RECONNECT: Final = Backoff(initial=timedelta(milliseconds=10), maximum=timedelta(seconds=1))
+
+
+class MultiplexedTransport(Transport):
+    """Commands of any number of tasks over one connection to one server.
+
+    A lost connection fails the calls in flight; the next call makes a new one, after a pause that
+    grows with each try in vain.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
+        """Connect to `endpoint` with the first call; `clock` is for pauses and timeouts."""
+        self._endpoint = endpoint
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._tries = 0
+        self._closed = False
+
+    @property
+    @override
+    def attributes(self) -> dict[str, str | int]:
+        return self._endpoint.attributes
+
+    @property
+    @override
+    def ordered(self) -> bool:
+        return True
+
+    @override
+    async def run(self, script: Script, key: str, *arguments: Word) -> Any:
+        try:
+            return await self.send("EVALSHA", script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return await self.send("EVAL", script.source, 1, key, *arguments)
+
+    @override
+    def send(self, command: str, *words: Word) -> Awaitable[Any]:
+        request = encode_request((command, *words))
+        connection = self._connection
+        if connection is None or connection.ended:
+            return self._connect_and_send(request)
+        return connection.call(request)
+
+    @override
+    async def keys(self, pattern: str) -> AsyncIterator[bytes]:
+        cursor: Word = 0
+        while True:
+            cursor, found = await self.send("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            for key in found:
+                yield key
+            if cursor == b"0":
+                return
+
+    async def aclose(self) -> None:
+        """Close the connection when the calls in flight are answered; nothing may be called after."""
+        self._closed = True
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting])
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    async def _connect_and_send(self, request: bytes) -> Any:
+        connection = await self._connected()
+        return await connection.call(request)
+
+    async def _connected(self) -> Connection:
+        # In a task of its own, as many callers wait for it, of whom each may be cancelled.
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._has_connected)
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> Connection:
+        if self._tries:
+            await self._clock.sleep(_RECONNECT.delay(self._tries - 1))
+        self._tries += 1
+        connection = await Connection.open(self._endpoint, clock=self._clock)
+        if self._closed:
+            await connection.aclose()
+            raise NotConnectedError("the transport was closed meanwhile")
+        # Not 0, so that the clients of a server that restarts do not all come back at once.
+        self._tries = 1
+        self._connection = connection
+        return connection
+
+    def _has_connected(self, task: asyncio.Task[Connection]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may be gone

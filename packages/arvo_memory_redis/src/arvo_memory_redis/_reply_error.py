@@ -1,0 +1,44 @@
+"""Error replies of a server as the driver's exceptions."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MaxConnectionsError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+_TOO_MANY_CLIENTS: Final = "ERR max number of clients"
+_KINDS: Final[Mapping[str, type[RedisError]]] = {
+    "CLUSTERDOWN": ClusterDownError,
+    "LOADING": BusyLoadingError,
+    "MASTERDOWN": MasterDownError,
+    "NOAUTH": AuthenticationError,
+    "NOPERM": NoPermissionError,
+    "NOSCRIPT": NoScriptError,
+    "OOM": OutOfMemoryError,
+    "READONLY": ReadOnlyError,
+    "TRYAGAIN": TryAgainError,
+    "WRONGPASS": AuthenticationError,
+}
+
+
+def reply_error(text: str) -> RedisError:
+    """Return the exception for an error reply, with all of its text.
+
+    The first word of the text is the kind of error. Those that nothing here depends on are
+    `ResponseError`s.
+    """
+    if text.startswith(_TOO_MANY_CLIENTS):
+        return MaxConnectionsError(text)
+    return _KINDS.get(text.partition(" ")[0], ResponseError)(text)
