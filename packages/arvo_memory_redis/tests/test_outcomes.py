@@ -1,18 +1,23 @@
 """What a failed call says of its outcome is true, and whether to try again."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
-from redis.asyncio import RedisCluster as ClusterClient
+from redis.asyncio import Redis, RedisCluster as ClusterClient
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from typing_extensions import override
 
-from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
+from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineLease, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
+from arvo_memory_redis._redis_py import RedisPyTransport
+from arvo_memory_redis._server import Server
+from arvo_memory_redis._transport import Word
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
@@ -46,6 +51,30 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
                 await memory.commit(lease, {"count": 1})
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
         assert await memory.read("order-7") == {"count": 1}
+
+
+class Unlucky(RedisPyTransport):
+    """Fails in a way that a real network shows only at the right instant."""
+
+    def __init__(self, errors: Iterable[Exception]) -> None:
+        super().__init__(Redis(retry=Retry(NoBackoff(), 0)))
+        self._errors = iter(errors)
+
+    @override
+    async def send(self, command: str, *words: Word) -> Any:
+        raise next(self._errors)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_reply_that_is_lost_after_a_refused_connection_is_unknown(lost: int) -> None:
+    """Each try is judged by itself, although Python shows the first as the others' context."""
+    refused = RedisConnectionError("cannot connect")
+    refused.__cause__ = ConnectionRefusedError()
+    errors = [refused, *(RedisConnectionError("closed by server") for _ in range(lost)), refused]
+    server = Server(Unlucky(errors), clock=SYSTEM_CLOCK)
+    with pytest.raises(MachineMemoryError) as caught:
+        await server.ask("UNLINK", "order-7")
+    assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.parametrize(
