@@ -140,6 +140,7 @@ async def test_scripts_that_are_flushed_between_calls_are_sent_again(
             server.command("SCRIPT", "FLUSH")
             await memory.commit(lease, {"count": count})
         assert (await leased(memory)).version == 5
+    print("15 flushes of the scripts, 5 commits, none lost")  # noqa: T201 - the figure of the run
 
 
 async def test_every_acknowledged_commit_survives_a_killed_server(
@@ -170,6 +171,7 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
             # One more may have been written whose reply did not arrive.
             assert stored.version in (count, count + 1)
             assert stored.record == {"count": stored.version}
+    print(f"{sum(acknowledged.values())} commits acknowledged before SIGKILL, all are there")  # noqa: T201 - the figure of the run
 
 
 async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
@@ -222,6 +224,7 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
         await asyncio.gather(*(add(memory) for _ in range(TASKS)))
         assert await memory.read("order-7") == {"count": TASKS}
     assert committed == list(range(1, TASKS + 1))
+    print(f"{TASKS} tasks on one workflow, {len(committed)} versions, each committed once")  # noqa: T201 - the figure of the run
 
 
 HOLDER = """
@@ -266,6 +269,7 @@ async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
             holder.stdin.write(b"\n")
             assert await holder.stdout.readline() == b"LEASE_LOST\n"
             assert await memory.read("order-7") == {"by": "taker"}
+            print("1 holder stopped past its ttl, 1 commit refused")  # noqa: T201 - the figure of the run
     finally:
         holder.stdin.close()
         if holder.returncode is None:

@@ -7,11 +7,20 @@ from typing import Any, TypeAlias
 
 import pytest
 from opentelemetry import trace
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from typing_extensions import override
 
-from arvo_event_handler import ConfigViolation, LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import (
+    ConfigViolation,
+    LockPolicy,
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+)
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_redis import RedisMachineMemory
 
@@ -57,11 +66,30 @@ class TestBorrowedClient:
             with pytest.raises(ConfigViolation, match="decode_responses"):
                 RedisMachineMemory(client)
 
-    async def test_one_that_repeats_calls_is_refused(self) -> None:
-        """As the driver's default client does."""
-        async with Redis() as client:
-            with pytest.raises(ConfigViolation, match="silently repeats"):
+    @pytest.mark.parametrize(
+        ("settings", "times"),
+        [
+            ({}, "up to"),  # as often as the version at hand does by default
+            ({"retry": Retry(NoBackoff(), 1)}, "up to 1 times"),
+            ({"retry": Retry(NoBackoff(), -1)}, "without end"),
+            ({"retry": None, "retry_on_error": [OSError]}, "up to 1 times"),
+        ],
+    )
+    async def test_one_that_repeats_calls_is_refused(
+        self, settings: dict[str, Any], times: str
+    ) -> None:
+        async with Redis(**settings) as client:
+            with pytest.raises(ConfigViolation, match=f"silently repeats a call {times}"):
                 RedisMachineMemory(client)
+
+    async def test_one_that_writes_keys_in_another_encoding_is_refused(self) -> None:
+        async with Redis(encoding="latin-1", retry=Retry(NoBackoff(), 0)) as client:
+            with pytest.raises(ConfigViolation, match="encoding='latin-1'"):
+                RedisMachineMemory(client)
+
+    async def test_one_that_is_not_asynchronous_is_refused(self) -> None:
+        with pytest.raises(ConfigViolation, match="asyncio"):
+            RedisMachineMemory(BlockingRedis())  # type: ignore[arg-type]
 
     async def test_a_url_that_decodes_replies_is_refused(
         self, connect_url: Connect, redis_url: str
@@ -106,6 +134,45 @@ class TestStoredHash:
         assert await client.pttl(key) > 1_190_000
         await memory.commit(lease, {"count": 1})
         assert await client.pttl(key) == -1
+
+    async def test_a_bare_write_never_expires(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        """Neither under a lock, whose hash would go, nor over a finished workflow, which would."""
+        assert await memory.lock("order-7")
+        await memory.write("order-7", {"count": 1}, None)
+        key = await only_key(client, prefix)
+        assert await client.pttl(key) == -1
+        await memory.unlock("order-7")
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        await memory.commit(lease, {"count": 2}, expires_in=timedelta(hours=1))
+        assert await client.pttl(key) > 0
+        await memory.write("order-7", {"count": 3}, {"count": 2})
+        assert await client.pttl(key) == -1
+
+    async def test_a_write_over_a_workflow_that_began_again_meanwhile_is_refused(
+        self, memory: RedisMachineMemory, redis_url: str, prefix: str
+    ) -> None:
+        """It was forgotten and is at the same version again, but by another writer."""
+
+        class Overtaken(Redis):
+            @override
+            async def execute_command(self, *args: Any, **options: Any) -> Any:
+                execute: Any = super().execute_command
+                reply = await execute(*args, **options)
+                if args[0] == "HMGET":
+                    await memory.cleanup("order-7")
+                    await memory.write("order-7", {"by": "other"}, None)
+                return reply
+
+        await memory.write("order-7", {"by": "first"}, None)
+        async with Overtaken.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+            late = RedisMachineMemory(client, prefix=prefix)
+            with pytest.raises(TransactionViolation) as caught:
+                await late.write("order-7", {"by": "late"}, {"by": "first"})
+        assert caught.value.cause is TransactionViolationCause.VERSION_MOVED
+        assert await memory.read("order-7") == {"by": "other"}
 
     async def test_a_large_record_is_compressed_and_tagged(
         self, memory: RedisMachineMemory, client: Redis, prefix: str
@@ -177,6 +244,16 @@ class TestTelemetry:
         (span,) = recorder.spans
         assert span.status == "ERROR"
         assert span.attributes["error.type"] == "MachineMemoryError"
+
+    async def test_a_refusal_of_the_server_is_named(
+        self, memory: RedisMachineMemory, client: Redis, prefix: str
+    ) -> None:
+        await memory.write("order-7", {"count": 1}, None)
+        await send(client, "SET", await only_key(client, prefix), "no hash")
+        with SpanRecorder() as recorder, pytest.raises(MachineMemoryError):
+            await memory.acquire("order-7")
+        (span,) = recorder.spans
+        assert (span.status, span.attributes["error.type"]) == ("ERROR", "ResponseError")
 
     async def test_a_large_record_leaves_a_warning(
         self, connect_url: Connect, redis_url: str, prefix: str

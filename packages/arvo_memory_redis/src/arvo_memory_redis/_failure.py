@@ -27,7 +27,7 @@ DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 _PASSING_CODES: Final = ("BUSY", "CLUSTERDOWN", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
 _PASSING: Final = (
     BusyLoadingError, ClusterError, MaxConnectionsError, OutOfMemoryError, ReadOnlyError,
-    TryAgainError,
+    RedisClusterException, TryAgainError,
 )  # fmt: skip
 _NOT_CONNECTED: Final = (
     ConnectionRefusedError, FileNotFoundError, SSLCertVerificationError, socket.gaierror,
@@ -42,12 +42,20 @@ class ConnectionLostError(RedisConnectionError):
     """The connection ended before a reply came."""
 
 
-def outcome_of(error: BaseException) -> Literal["failed", "unknown"]:
-    """Return whether the server cannot have done what it was asked."""
+def outcome_of(
+    error: BaseException, *, handled: BaseException | None
+) -> Literal["failed", "unknown"]:
+    """Return whether the server cannot have done what it was asked.
+
+    Args:
+        error: What the call raised.
+        handled: What was being handled when the call was made. Python makes it a part of the
+            error's context, although it says nothing about the call.
+    """
     if isinstance(error, (AuthenticationError, AuthorizationError, NotConnectedError, *_PASSING)):
         return "failed"
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
-        return "failed" if _never_connected(error) else "unknown"
+        return "failed" if _never_connected(error, handled=handled) else "unknown"
     # The server answered with an error. Scripts check everything before their first write.
     return "failed"
 
@@ -81,8 +89,8 @@ def _passing(error: BaseException) -> bool:
     return not lasting or str(error).startswith(_PASSING_CODES)
 
 
-def _never_connected(error: BaseException | None) -> bool:
-    while error is not None:
+def _never_connected(error: BaseException | None, *, handled: BaseException | None) -> bool:
+    while error is not None and error is not handled:
         if isinstance(error, _NOT_CONNECTED):
             return True
         error = error.__cause__ or error.__context__

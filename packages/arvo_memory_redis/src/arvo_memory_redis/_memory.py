@@ -52,8 +52,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
-        ConfigViolation: The client has `decode_responses=True`, reads from replicas, repeats
-            calls by itself, or is none of redis-py's asyncio clients.
+        ConfigViolation: The client has `decode_responses=True` or an `encoding` other than UTF-8,
+            reads from replicas, repeats calls by itself, or is none of redis-py's asyncio clients.
     """
 
     def __init__(
@@ -130,8 +130,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
         Raises:
             ValueError: The URL is none that redis-py understands, or there is no such transport.
-            ConfigViolation: The URL says `decode_responses`, or leads to a Sentinel, or to a
-                Cluster with `transport="multiplexed"`.
+            ConfigViolation: The URL says `decode_responses` or an `encoding` other than UTF-8, or
+                leads to a Sentinel, or to a Cluster with `transport="multiplexed"`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
         settings = ConnectionSettings.from_url(

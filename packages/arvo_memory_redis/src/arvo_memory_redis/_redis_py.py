@@ -1,13 +1,15 @@
 """redis-py as a transport."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from codecs import lookup
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from typing_extensions import override
@@ -22,9 +24,6 @@ RedisClient: TypeAlias = Redis | RedisCluster
 """A client of redis-py's asyncio half."""
 
 _NO_LIMIT: Final = 2**31 - 1
-_RETRIES_OF_A_SERVER: Final = 1
-# A cluster client counts the refresh of its slot table after a failover as a retry.
-_RETRIES_OF_A_CLUSTER: Final = 3
 
 
 class RedisPyTransport(Transport):
@@ -48,7 +47,10 @@ class RedisPyTransport(Transport):
     @property
     @override
     def attributes(self) -> dict[str, str | int]:
-        if isinstance(self._client, RedisCluster):
+        # A Cluster has many addresses, and a Sentinel tells another one any time.
+        if isinstance(self._client, RedisCluster) or isinstance(
+            self._client.connection_pool, SentinelConnectionPool
+        ):
             return {}
         settings = self._client.connection_pool.connection_kwargs
         path = settings.get("path")
@@ -67,18 +69,19 @@ class RedisPyTransport(Transport):
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         async with self._turn:
             try:
-                return await self._client.evalsha(script.sha, 1, key, *arguments)
+                return await _cancellable(self._client.evalsha(script.sha, 1, key, *arguments))
             except NoScriptError:
-                return await self._client.eval(script.source, 1, key, *arguments)
+                return await _cancellable(self._client.eval(script.source, 1, key, *arguments))
 
     @override
     async def send(self, command: str, *words: Word) -> Any:
         async with self._turn:
-            return await self._client.execute_command(command, *words)
+            return await _cancellable(self._client.execute_command(command, *words))
 
     @override
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        async for key in self._client.scan_iter(match=pattern, count=1000):
+        keys = self._client.scan_iter(match=pattern, count=1000)
+        while (key := await _cancellable(anext(keys, None))) is not None:
             yield key
 
 
@@ -91,8 +94,7 @@ def redis_py_client(url: str, *, timeout: timedelta) -> Redis:
 
 def redis_py_cluster_client(url: str, *, timeout: timedelta) -> RedisCluster:
     """Return a client of a Cluster, not connected yet, of which the URL names one node."""
-    retry = Retry(NoBackoff(), _RETRIES_OF_A_CLUSTER)
-    return RedisCluster.from_url(url, **_settings(timeout), retry=retry)
+    return RedisCluster.from_url(url, **_settings(timeout), retry=Retry(NoBackoff(), 0))
 
 
 def _settings(timeout: timedelta) -> dict[str, Any]:
@@ -104,21 +106,32 @@ def _settings(timeout: timedelta) -> dict[str, Any]:
     }
 
 
+async def _cancellable(call: Awaitable[Any]) -> Any:
+    """Await a call of redis-py, and end by a cancellation that it has swallowed.
+
+    It sends by `asyncio.wait_for`, which before Python 3.12 does so at times.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await call
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 def _check_client(client: object) -> None:
     settings: dict[str, Any]
     retry: Retry | None
     if isinstance(client, RedisCluster):
-        settings, retry, allowed = client.connection_kwargs, client.retry, _RETRIES_OF_A_CLUSTER
+        settings, retry = client.connection_kwargs, client.retry
         if client.read_from_replicas or client.load_balancing_strategy:
             raise ConfigViolation(
                 "RedisMachineMemory: the client reads from replicas, which lag behind; "
                 "make one without a load_balancing_strategy"
             )
-        remedy = f"retry=Retry(NoBackoff(), {allowed})"
     elif isinstance(client, Redis):
-        settings = client.connection_pool.connection_kwargs
-        retry, allowed = client.get_retry(), _RETRIES_OF_A_SERVER
-        remedy = "retry=Retry(NoBackoff(), 0)"
+        settings, retry = client.connection_pool.connection_kwargs, client.get_retry()
     else:
         raise ConfigViolation(
             "RedisMachineMemory: client must be a redis.asyncio.Redis or RedisCluster, "
@@ -129,10 +142,19 @@ def _check_client(client: object) -> None:
             "RedisMachineMemory: the client has decode_responses=True, which damages stored "
             "bytes; make one with decode_responses=False"
         )
-    retries = 0 if retry is None else retry.get_retries()
-    if not 0 <= retries <= allowed:
+    encoding = settings.get("encoding", "utf-8")
+    if lookup(encoding).name != "utf-8":
         raise ConfigViolation(
-            f"RedisMachineMemory: the client silently repeats a call {retries} times, "
+            f"RedisMachineMemory: the client has encoding={encoding!r}, so that others would not "
+            "find its keys; make one with encoding='utf-8'"
+        )
+    # Without a policy of its own, redis-py repeats once whatever these two name.
+    implied = 1 if settings.get("retry_on_timeout") or settings.get("retry_on_error") else 0
+    retries = implied if retry is None else retry.get_retries()
+    if retries != 0:
+        times = "without end" if retries < 0 else f"up to {retries} times"
+        raise ConfigViolation(
+            f"RedisMachineMemory: the client silently repeats a call {times}, "
             "which hides lost replies and makes every wait longer; the memory repeats what is "
-            f"safe to repeat, so make a client with {remedy}"
+            "safe to repeat, so make a client with retry=Retry(NoBackoff(), 0)"
         )

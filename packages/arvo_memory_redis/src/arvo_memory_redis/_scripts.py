@@ -9,7 +9,8 @@ A hash has these fields, of which a workflow that never committed has no `state`
 * `last_owner`: the token of whoever wrote `version`, by which a repeated write is recognised.
 
 Every script may run twice with the same arguments, as happens when a reply was lost: the second
-run changes nothing but answers as the first did. They use commands of Redis 6.2 only.
+run answers as the first did and changes nothing, except that a lease which was granted or extended
+runs from then. They use commands of Redis 6.2 only.
 """
 
 from dataclasses import dataclass, field
@@ -112,14 +113,13 @@ RELEASE: Final = Script(
 -- token, or how the tokens of one memory begin
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if not owner or string.sub(owner, 1, #ARGV[1]) ~= ARGV[1] then
-    return 0
+    return
 end
 if redis.call('HEXISTS', KEYS[1], 'version') == 0 then
     redis.call('DEL', KEYS[1])
 else
     redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
 end
-return 1
 """,
 )
 

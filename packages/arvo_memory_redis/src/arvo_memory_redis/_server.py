@@ -1,5 +1,6 @@
 """Calls of the server: repeated where that is safe, traced, and failing in the memory's terms."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -40,46 +41,65 @@ class Server:
         """
         with operation_span("EVALSHA", self._attributes, script=script.name):
             self._check_open()
+            handled = sys.exception()
             try:
                 return await self._transport.run(script, key, *arguments)
             except DRIVER_ERRORS as error:
                 return await self._try_again(
-                    lambda: self._transport.run(script, key, *arguments), error, doing=script.name
+                    lambda: self._transport.run(script, key, *arguments),
+                    error,
+                    handled=handled,
+                    doing=script.name,
                 )
 
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
         with operation_span(command, self._attributes):
             self._check_open()
+            handled = sys.exception()
             try:
                 return await self._transport.send(command, *words)
             except DRIVER_ERRORS as error:
                 return await self._try_again(
-                    lambda: self._transport.send(command, *words), error, doing=command.lower()
+                    lambda: self._transport.send(command, *words),
+                    error,
+                    handled=handled,
+                    doing=command.lower(),
                 )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, each once; errors as `run`."""
         self._check_open()
         seen: set[bytes] = set()
-        try:
-            async for key in self._transport.keys(pattern):
-                if key not in seen:
-                    seen.add(key)
-                    yield key
-        except DRIVER_ERRORS as error:
-            raise failure("scan", error, outcome="failed") from error
+        for tried in range(_TRIES):
+            try:
+                async for key in self._transport.keys(pattern):
+                    if key not in seen:
+                        seen.add(key)
+                        yield key
+                return
+            except DRIVER_ERRORS as error:
+                if tried == _TRIES - 1 or not worth_another_try(error):
+                    raise failure("scan", error, outcome="failed") from error
+            await self._clock.sleep(_BACKOFF.delay(tried))
+            self._check_open()
 
     def close(self) -> None:
         """Refuse further calls; whoever made the transport closes it."""
         self._closed = True
 
     async def _try_again(
-        self, call: Callable[[], Awaitable[Any]], error: Exception, *, doing: str
+        self,
+        call: Callable[[], Awaitable[Any]],
+        error: Exception,
+        *,
+        handled: BaseException | None,
+        doing: str,
     ) -> Any:
+        first = error
         unknown = False
         for tried in range(_TRIES):
-            unknown = unknown or outcome_of(error) == "unknown"
+            unknown = unknown or outcome_of(error, handled=handled) == "unknown"
             if tried == _TRIES - 1 or not worth_another_try(error):
                 break
             await self._clock.sleep(_BACKOFF.delay(tried))
@@ -87,7 +107,7 @@ class Server:
             try:
                 return await call()
             except DRIVER_ERRORS as another:
-                error = another
+                error, handled = another, first
         # An earlier try may have come through although the last one did not.
         raise failure(doing, error, outcome="unknown" if unknown else "failed") from error
 

@@ -71,6 +71,7 @@ def _span(
         try:
             yield
         except Exception as error:
-            span.set_attribute("error.type", type(error).__qualname__)
+            # The driver's, where there is one: ours is the same for everything.
+            span.set_attribute("error.type", type(error.__cause__ or error).__qualname__)
             span.set_status(Status(StatusCode.ERROR, str(error)))
             raise

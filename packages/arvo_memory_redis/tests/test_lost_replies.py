@@ -1,0 +1,73 @@
+"""A proxy forwards a script and cuts before the answer is through, at random instants."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from random import Random
+from typing import TypeAlias
+
+import pytest
+from real_servers.fixtures import StartRedis
+
+from arvo_event_handler import LockPolicy, MachineLease
+from arvo_memory_redis import RedisMachineMemory
+from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
+from real_servers import FaultProxy
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
+INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
+# Only a lease that was given back is free again within max_wait.
+POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
+SCRIPTS = [ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE]
+
+
+@pytest.mark.timeout(120)
+async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
+    connect_url: Connect,
+    start_redis: StartRedis,
+) -> None:
+    random = Random(13)
+    lost = Counter[str]()
+    async with (
+        FaultProxy.open(port=start_redis().port) as proxy,
+        connect_url(
+            f"redis://{proxy.host}:{proxy.port}", policy=POLICY, max_connections=4
+        ) as memory,
+    ):
+        version = await round_of_calls(memory, 0)  # the server knows all scripts now
+        while lost.total() < INSTANTS:
+            script = random.choice(SCRIPTS)
+            # None of the replies is shorter than three bytes, so none is through by then.
+            fault = proxy.cut_reply_after(
+                random.randrange(3), containing=script.sha.encode(), after=random.randrange(3)
+            )
+            while not fault.happened.is_set():
+                version = await round_of_calls(memory, version)
+            lost[script.name] += 1
+    assert lost.keys() == {script.name for script in SCRIPTS}
+    print(f"{dict(lost)} replies lost, {version} writes, none lost, none doubled")  # noqa: T201 - the figure of the run
+
+
+async def round_of_calls(memory: RedisMachineMemory, version: int) -> int:
+    """Make every call that runs a script, check what it did, and return the version after."""
+    await memory.release(await leased(memory, version))
+    lease = await leased(memory, version)
+    assert await memory.renew(lease)
+    await memory.commit(lease, {"version": version + 1})
+    assert await memory.lock("order-7")
+    await memory.write("order-7", {"version": version + 2}, {"version": version + 1})
+    assert await memory.unlock("order-7")
+    stored = await memory.get("order-7")
+    assert stored is not None
+    assert (stored.version, stored.record) == (version + 2, {"version": version + 2})
+    return version + 2
+
+
+async def leased(memory: RedisMachineMemory, version: int) -> MachineLease:
+    lease = await memory.acquire("order-7")
+    assert lease is not None
+    assert (lease.version, lease.record) == (version, {"version": version} if version else None)
+    return lease

@@ -1,0 +1,168 @@
+"""What a failed call says of its outcome is true, and whether to try again."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import pytest
+from real_servers.fixtures import StartRedis
+from redis.asyncio import Redis, RedisCluster as ClusterClient
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from typing_extensions import override
+
+from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineLease, MachineMemoryError
+from arvo_memory_redis import RedisMachineMemory
+from arvo_memory_redis._redis_py import RedisPyTransport
+from arvo_memory_redis._server import Server
+from arvo_memory_redis._transport import Word
+from real_servers import FaultProxy, RedisCluster, RedisFlavour
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
+QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
+
+
+async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
+
+
+async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
+    connect_url: Connect,
+    start_redis: StartRedis,
+) -> None:
+    """Whoever commits on the way out of a refused connection of his own was not refused here."""
+    async with (
+        FaultProxy.open(port=start_redis().port) as proxy,
+        connect_url(f"redis://{proxy.host}:{proxy.port}", policy=QUICK) as memory,
+    ):
+        await memory.commit(await leased(memory), {"count": 0})  # the server knows the script now
+        lease = await leased(memory)
+        for _ in range(3):
+            proxy.lose_next_reply(containing=lease.owner.encode())
+        try:
+            raise ConnectionRefusedError("by another server")
+        except ConnectionRefusedError:
+            with pytest.raises(MachineMemoryError) as caught:
+                await memory.commit(lease, {"count": 1})
+        assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+        assert await memory.read("order-7") == {"count": 1}
+
+
+class Unlucky(RedisPyTransport):
+    """Fails in a way that a real network shows only at the right instant."""
+
+    def __init__(self, errors: Iterable[Exception]) -> None:
+        super().__init__(Redis(retry=Retry(NoBackoff(), 0)))
+        self._errors = iter(errors)
+
+    @override
+    async def send(self, command: str, *words: Word) -> Any:
+        raise next(self._errors)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_reply_that_is_lost_after_a_refused_connection_is_unknown(lost: int) -> None:
+    """Each try is judged by itself, although Python shows the first as the others' context."""
+    refused = RedisConnectionError("cannot connect")
+    refused.__cause__ = ConnectionRefusedError()
+    errors = [refused, *(RedisConnectionError("closed by server") for _ in range(lost)), refused]
+    server = Server(Unlucky(errors), clock=SYSTEM_CLOCK)
+    with pytest.raises(MachineMemoryError) as caught:
+        await server.ask("UNLINK", "order-7")
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("CONFIG", "SET", "min-replicas-to-write", 1),
+        ("CONFIG", "SET", "maxmemory", 1),
+        ("REPLICAOF", "127.0.0.1", 1),
+    ],
+    ids=["too few replicas", "out of memory", "read only"],
+)
+async def test_a_server_that_takes_no_writes_just_now_is_worth_another_try(
+    connect_url: Connect, start_redis: StartRedis, command: Sequence[str | int]
+) -> None:
+    server = start_redis()
+    async with connect_url(server.url, policy=QUICK) as memory:
+        lease = await leased(memory)
+        server.command(*command)
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"count": 1})
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        assert await memory.read("order-7") is None
+
+
+class TestCluster:
+    """Its masters are behind proxies, which the client takes for them."""
+
+    @asynccontextmanager
+    async def behind_proxies(
+        self, flavour: RedisFlavour
+    ) -> AsyncIterator[tuple[RedisMachineMemory, RedisCluster, list[FaultProxy]]]:
+        async with AsyncExitStack() as stack:
+            cluster = stack.enter_context(RedisCluster.start(flavour))
+            proxies = {
+                node.port: await stack.enter_async_context(FaultProxy.open(port=node.port))
+                for node in cluster.nodes
+            }
+            client = await stack.enter_async_context(
+                ClusterClient.from_url(
+                    cluster.url,
+                    retry=Retry(NoBackoff(), 0),
+                    address_remap=lambda address: (
+                        (proxies[address[1]].host, proxies[address[1]].port)
+                        if address[1] in proxies
+                        else address
+                    ),
+                )
+            )
+            yield RedisMachineMemory(client, policy=QUICK), cluster, list(proxies.values())
+
+    async def test_a_commit_whose_reply_is_lost_happens_once(
+        self, redis_flavour: RedisFlavour
+    ) -> None:
+        async with self.behind_proxies(redis_flavour) as (memory, _, proxies):
+            await memory.commit(await leased(memory), {"count": 0})
+            lease = await leased(memory)
+            faults = [proxy.lose_next_reply(containing=lease.owner.encode()) for proxy in proxies]
+            await memory.commit(lease, {"count": 1})
+            assert sum(fault.happened.is_set() for fault in faults) == 1
+            stored = await memory.get("order-7")
+            assert stored is not None
+            assert (stored.version, stored.record) == (2, {"count": 1})
+
+    async def test_a_commit_is_unknown_when_its_master_is_gone_before_it_answers(
+        self, redis_flavour: RedisFlavour
+    ) -> None:
+        async with self.behind_proxies(redis_flavour) as (memory, _, proxies):
+            await memory.commit(await leased(memory), {"count": 0})
+            lease = await leased(memory)
+            for proxy in proxies:
+                proxy.lose_next_reply(containing=lease.owner.encode())
+                proxy.refusing = True
+            with pytest.raises(MachineMemoryError) as caught:
+                await memory.commit(lease, {"count": 1})
+            assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+            for proxy in proxies:
+                proxy.refusing = False
+            assert await memory.read("order-7") == {"count": 1}
+
+    async def test_a_cluster_that_is_gone_is_worth_another_try(
+        self, redis_flavour: RedisFlavour
+    ) -> None:
+        """The first call sees a broken connection, later ones that no master can be found."""
+        async with self.behind_proxies(redis_flavour) as (memory, cluster, _):
+            lease = await leased(memory)
+            for node in cluster.nodes:
+                node.kill()
+            for _ in range(3):
+                with pytest.raises(MachineMemoryError) as caught:
+                    await memory.commit(lease, {"count": 1})
+                assert caught.value.retryable
