@@ -8,6 +8,7 @@ import pytest
 from real_servers.fixtures import (
     redis_cluster as redis_cluster,
     redis_flavour as redis_flavour,
+    redis_sentinel as redis_sentinel,
     redis_server as redis_server,
     redis_url as redis_url,
     start_redis as start_redis,

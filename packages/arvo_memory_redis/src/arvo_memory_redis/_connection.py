@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._watch = clock.call_later(endpoint.reply_timeout, self._look)
         self._closing = False
         self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._why_ended = "the connection was closed"
         self.ended = False
         """Whether it takes no more calls."""
 
@@ -83,7 +84,8 @@ class Connection(asyncio.Protocol):
             The reply: bytes, an int, None, or a list of these.
 
         Raises:
-            ConnectionLostError: The connection ended before the reply came.
+            NotConnectedError: The connection had ended already.
+            ConnectionLostError: It ended before the reply came.
             TimeoutError: Of redis-py: the server has sent nothing for too long.
             RedisError: The reply is an error.
         """
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
                 if not self._owed:
-                    self._end(ConnectionLostError, f"the server sent unasked: {reply!r}")
+                    self._end(ConnectionLostError, f"the server sent unasked: {reply}")
                     break
                 waiting, size = self._owed.popleft()
                 answered += 1
@@ -161,7 +163,7 @@ class Connection(asyncio.Protocol):
         await self._limit.enter(len(request))
         if self.ended:
             self._limit.leave(1, len(request))
-            raise ConnectionLostError(f"the connection has ended ({self._endpoint.name})")
+            raise NotConnectedError(f"{self._why_ended} ({self._endpoint.name})")
         return await self._send(request)
 
     def _send(self, request: bytes) -> asyncio.Future[Any]:
@@ -197,7 +199,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _end(self, kind: type[RedisError], what: str, cause: BaseException | None = None) -> None:
-        self.ended = True
+        if not self.ended:
+            self.ended, self._why_ended = True, what
         self._watch.cancel()
         if self._transport is not None:
             self._transport.abort()

@@ -1,6 +1,7 @@
 """The driver's exceptions in the terms of a machine memory."""
 
 import socket
+from ssl import SSLCertVerificationError
 from typing import Final, Literal
 
 from redis.exceptions import (
@@ -28,7 +29,9 @@ _PASSING: Final = (
     BusyLoadingError, ClusterError, MaxConnectionsError, OutOfMemoryError, ReadOnlyError,
     RedisClusterException, TryAgainError,
 )  # fmt: skip
-_NOT_CONNECTED: Final = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
+_NOT_CONNECTED: Final = (
+    ConnectionRefusedError, FileNotFoundError, SSLCertVerificationError, socket.gaierror,
+)  # fmt: skip
 
 
 class NotConnectedError(RedisConnectionError):

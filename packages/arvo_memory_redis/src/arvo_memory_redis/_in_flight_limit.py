@@ -35,7 +35,9 @@ class InFlightLimit:
         return True
 
     async def enter(self, n_bytes: int) -> None:
-        """Wait for room and take it; a cancelled caller takes none."""
+        """Take room for a command, as soon as there is some; a cancelled caller takes none."""
+        if self.try_enter(n_bytes):
+            return
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((room, n_bytes))
         try:

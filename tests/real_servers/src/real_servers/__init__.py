@@ -21,6 +21,7 @@ from ._fault_proxy import Fault, FaultProxy
 from ._postgres import PostgresServer
 from ._redis import RedisServer
 from ._redis_cluster import RedisCluster
+from ._redis_sentinel import RedisSentinel
 from ._resp import RedisReplyError, redis_command
 from ._server_process import ServerStartError
 
@@ -32,6 +33,7 @@ __all__ = [
     "RedisCluster",
     "RedisFlavour",
     "RedisReplyError",
+    "RedisSentinel",
     "RedisServer",
     "ServerNotFoundError",
     "ServerStartError",

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from ssl import SSLContext
 from typing import Literal, Self
 
 _CHUNK = 65_536
@@ -50,10 +51,14 @@ class FaultProxy:
     def __init__(self, *, host: str, port: int, unix_path: Path | None) -> None:
         self.delay = timedelta(0)
         """How long each piece is held back, either way."""
+        self.piece_size = _CHUNK
+        """How many bytes of a reply are forwarded at a time, 1 or more."""
         self.refusing = False
         """New connections are cut at once."""
         self.connections = 0
         """How many connections were ever accepted."""
+        self.accepted = asyncio.Event()
+        """Set when the first connection was accepted."""
         self.host = "127.0.0.1"
         """Where clients connect."""
         self._target = (host, port, unix_path)
@@ -67,7 +72,12 @@ class FaultProxy:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, *, host: str = "127.0.0.1", port: int = 0, unix_path: Path | None = None
+        cls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        unix_path: Path | None = None,
+        ssl: SSLContext | None = None,
     ) -> AsyncIterator[Self]:
         """Listen on loopback for as long as the block lasts.
 
@@ -75,9 +85,10 @@ class FaultProxy:
             host: Where the server is.
             port: Where the server is.
             unix_path: The server's unix socket, instead of `host` and `port`.
+            ssl: Speak TLS with clients; the server is spoken to without.
         """
         proxy = cls(host=host, port=port, unix_path=unix_path)
-        proxy._listener = await asyncio.start_server(proxy._accept, proxy.host, 0)
+        proxy._listener = await asyncio.start_server(proxy._accept, proxy.host, 0, ssl=ssl)
         try:
             yield proxy
         finally:
@@ -135,6 +146,7 @@ class FaultProxy:
 
     async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         self.connections += 1
+        self.accepted.set()
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -155,8 +167,9 @@ class FaultProxy:
         else:
             server_reader, server_writer = await asyncio.open_connection(host, port)
         for each in (writer, server_writer):
-            # drain() waits until all is on its way: a cut drops what is not.
-            each.transport.set_write_buffer_limits(high=0)
+            # drain() waits until all is on its way: a cut drops what is not. TLS has no such wait.
+            if each.get_extra_info("ssl_object") is None:
+                each.transport.set_write_buffer_limits(high=0)
         connection = _Connection(writer, server_writer)
         self._open.add(connection)
         try:
@@ -195,7 +208,8 @@ class FaultProxy:
                     self._cut(connection, fault)
                     return
             else:
-                await _send(connection.client, piece)
+                for start in range(0, len(piece), self.piece_size):
+                    await _send(connection.client, piece[start : start + self.piece_size])
 
     async def _read(self, reader: StreamReader) -> bytes:
         piece = await reader.read(_CHUNK)

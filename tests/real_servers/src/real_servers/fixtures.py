@@ -34,6 +34,7 @@ from ._discovery import (
 from ._postgres import PostgresServer
 from ._redis import RedisServer
 from ._redis_cluster import RedisCluster
+from ._redis_sentinel import RedisSentinel
 
 GIVEN_REDIS = os.environ.get("ARVO_TEST_REDIS_URL")
 GIVEN_POSTGRES = os.environ.get("ARVO_TEST_POSTGRES_DSN")
@@ -111,6 +112,13 @@ def redis_cluster(redis_flavour: RedisFlavour) -> Iterator[RedisCluster]:
     """A cluster for all tests; leave it running and empty."""
     with RedisCluster.start(redis_flavour) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel(redis_flavour: RedisFlavour) -> Iterator[RedisSentinel]:
+    """A Sentinel and its master for all tests; leave them running and empty."""
+    with RedisSentinel.start(redis_flavour) as sentinel:
+        yield sentinel
 
 
 @pytest.fixture

@@ -1,0 +1,401 @@
+"""One connection for all: every reply reaches its call, whatever happens to calls and sockets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from random import Random
+
+import pytest
+from real_servers.fixtures import StartRedis
+from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeout
+from typing_extensions import override
+
+from arvo_event_handler import SYSTEM_CLOCK, Clock, LockPolicy, MachineMemoryError, Record
+from arvo_event_handler.testing import FakeClock
+from arvo_memory_redis import RedisMachineMemory
+from arvo_memory_redis._endpoint import Endpoint
+from arvo_memory_redis._failure import NotConnectedError
+from arvo_memory_redis._multiplexed import MultiplexedTransport
+from arvo_memory_redis._redis_py import redis_py_client
+from real_servers import FaultProxy, RedisServer
+
+CANCELLED = 10_000 if os.environ.get("ARVO_FULL") == "1" else 2_000
+SECOND = timedelta(seconds=1)
+LONGEST_FIRST_PAUSE = timedelta(milliseconds=10)
+QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
+EIGHT_MIB = 8 * 1024 * 1024
+
+
+@asynccontextmanager
+async def opened(url: str, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[MultiplexedTransport]:
+    endpoint = Endpoint.of(redis_py_client(url, timeout=5 * SECOND))
+    async with aclosing(MultiplexedTransport(endpoint, clock=clock)) as transport:
+        yield transport
+
+
+@asynccontextmanager
+async def through_proxy(
+    server: RedisServer, *, clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[tuple[MultiplexedTransport, FaultProxy]]:
+    async with (
+        FaultProxy.open(port=server.port) as proxy,
+        opened(url_of(proxy), clock=clock) as transport,
+    ):
+        yield transport, proxy
+
+
+def url_of(proxy: FaultProxy) -> str:
+    return f"redis://{proxy.host}:{proxy.port}"
+
+
+class ImpatientClock(FakeClock):
+    """Notes the pauses and does not make them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[timedelta] = []
+
+    @override
+    async def sleep(self, delay: timedelta) -> None:
+        self.pauses.append(delay)
+
+
+async def echo(transport: MultiplexedTransport, text: str) -> str:
+    reply: bytes = await transport.send("ECHO", text)
+    return reply.decode()
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+class TestReplies:
+    async def test_of_calls_cancelled_at_random_nobody_gets_a_wrong_reply(
+        self, redis_url: str
+    ) -> None:
+        random = Random(5)
+        answered = cancelled = 0
+        async with opened(redis_url) as transport:
+            while cancelled < CANCELLED:
+                texts = [f"call-{answered + cancelled + each}" for each in range(100)]
+                tasks = [asyncio.ensure_future(echo(transport, text)) for text in texts]
+                await turns(random.randrange(4))
+                for task in random.sample(tasks, 70):
+                    task.cancel()
+                outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+                for text, outcome in zip(texts, outcomes, strict=True):
+                    if isinstance(outcome, asyncio.CancelledError):
+                        cancelled += 1
+                    else:
+                        assert outcome == text
+                        answered += 1
+        print(f"{cancelled} calls cancelled, {answered} answered, no wrong reply")  # noqa: T201 - the figure of the run
+
+    async def test_all_tasks_share_one_connection(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            texts = [f"call-{each}" for each in range(500)]
+            assert await asyncio.gather(*(echo(transport, text) for text in texts)) == texts
+            assert proxy.connections == 1
+
+    async def test_replies_that_come_byte_by_byte_are_read(self, start_redis: StartRedis) -> None:
+        record: Record = {"text": "ä\r\n$5\r\n", "list": [1, None, {}]}
+        async with FaultProxy.open(port=start_redis().port) as proxy:
+            proxy.piece_size = 1
+            async with RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory:
+                for version in range(3):
+                    lease = await memory.acquire("order-7")
+                    assert lease is not None
+                    assert (lease.version, lease.record) == (version, record if version else None)
+                    assert await memory.acquire("order-7") is None
+                    await memory.commit(lease, record)
+                assert [each.record async for each in memory.scan()] == [record]
+
+    async def test_a_reply_of_8_mib_beside_small_ones(self, redis_url: str, prefix: str) -> None:
+        large: Record = {"text": "x" * (EIGHT_MIB - 100)}
+        async with RedisMachineMemory.connect(
+            redis_url, prefix=prefix, compress_above=None
+        ) as memory:
+            await memory.write("large", large, None)
+            for number in range(50):
+                await memory.write(f"small-{number}", {"number": number}, None)
+            names = [f"small-{number}" for number in range(50)]
+            found = await asyncio.gather(*map(memory.read, [*names[:25], "large", *names[25:]]))
+            assert found.pop(25) == large
+            assert found == [{"number": number} for number in range(50)]
+
+    async def test_an_error_reply_is_its_own_callers_alone(self, redis_url: str) -> None:
+        async with opened(redis_url) as transport:
+            outcomes = await asyncio.gather(
+                echo(transport, "one"),
+                transport.send("NOSUCHCOMMAND"),
+                echo(transport, "two"),
+                return_exceptions=True,
+            )
+            assert (outcomes[0], outcomes[2]) == ("one", "two")
+            assert "NOSUCHCOMMAND" in str(outcomes[1])
+
+
+class TestLostConnections:
+    async def test_a_server_that_closes_amid_a_reply(self, start_redis: StartRedis) -> None:
+        """At every byte of it: the call fails, and the next one works."""
+        reply = b"$8\r\nabcdefgh\r\n"
+        async with through_proxy(start_redis()) as (transport, proxy):
+            for n_bytes in range(1, len(reply)):
+                assert await echo(transport, "fine") == "fine"
+                proxy.cut_reply_after(n_bytes, containing=b"abcdefgh")
+                with pytest.raises(RedisConnectionError):
+                    await echo(transport, "abcdefgh")
+            assert await echo(transport, "fine") == "fine"
+            assert proxy.connections == len(reply)
+
+    async def test_every_call_in_flight_fails_as_unknown(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            assert await echo(transport, "fine") == "fine"
+            proxy.pause()
+            calls = [asyncio.ensure_future(echo(transport, str(each))) for each in range(20)]
+            await turns(5)
+            proxy.cut_all()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(each).__name__ for each in outcomes} == {"ConnectionLostError"}
+            assert len({id(each) for each in outcomes}) == 20
+
+    async def test_commits_in_flight_are_retried_and_happen_once(
+        self, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        names = [f"order-{number}" for number in range(20)]
+        async with (
+            FaultProxy.open(port=server.port) as proxy,
+            RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory,
+        ):
+            for round_ in range(10):
+                leases = await asyncio.gather(*map(memory.acquire, names))
+                cut = proxy.lose_next_reply() if round_ % 2 else proxy.lose_next_request(n_bytes=99)
+                await asyncio.gather(
+                    *(memory.commit(lease, {"round": round_}) for lease in leases if lease)
+                )
+                assert cut.happened.is_set()
+            found = await asyncio.gather(*map(memory.get, names))
+        assert {each and (each.version, each.record["round"]) for each in found} == {(10, 9)}
+
+    async def test_many_callers_share_each_try_to_connect(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            proxy.refusing = True
+            outcomes = await asyncio.gather(
+                *(echo(transport, "fine") for _ in range(50)), return_exceptions=True
+            )
+            assert all(isinstance(each, RedisConnectionError) for each in outcomes)
+            assert proxy.connections == 1
+            proxy.refusing = False
+            assert await echo(transport, "fine") == "fine"
+
+    async def test_tries_in_vain_come_ever_less_often(self) -> None:
+        clock = ImpatientClock()
+        async with opened("redis://127.0.0.1:1", clock=clock) as transport:
+            for _ in range(12):
+                with pytest.raises(NotConnectedError):
+                    await echo(transport, "fine")
+        pauses = clock.pauses
+        assert len(pauses) == 11  # none before the first try
+        assert pauses[0] <= LONGEST_FIRST_PAUSE
+        assert LONGEST_FIRST_PAUSE < max(pauses[4:]) <= SECOND
+
+    async def test_a_caller_that_is_cancelled_while_connecting_cancels_nobody_else(
+        self, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            one, two = (asyncio.ensure_future(echo(transport, name)) for name in ("one", "two"))
+            await turns(2)
+            one.cancel()
+            assert await two == "two"
+            assert proxy.connections == 1
+
+    async def test_what_is_not_redis_is_no_connection(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            with pytest.raises(MachineMemoryError, match="does not speak RESP"):
+                async with RedisMachineMemory.connect(f"redis://127.0.0.1:{port}"):
+                    pass
+
+
+class TestTime:
+    async def test_a_server_that_falls_silent_is_given_up(self, start_redis: StartRedis) -> None:
+        clock = FakeClock()
+        async with through_proxy(start_redis(), clock=clock) as (transport, proxy):
+            assert await echo(transport, "fine") == "fine"
+            clock.advance(4 * SECOND)
+            proxy.pause()
+            calls = [asyncio.ensure_future(echo(transport, "lost")) for _ in range(3)]
+            await turns(3)
+            clock.advance(4.9 * SECOND)
+            await turns(3)
+            assert not any(call.done() for call in calls)
+            clock.advance(0.1 * SECOND)
+            for call in calls:
+                with pytest.raises(RedisTimeout, match="no reply within 5 s"):
+                    await call
+            proxy.resume()
+            call = asyncio.ensure_future(echo(transport, "fine"))
+            await turns(2)
+            clock.advance(LONGEST_FIRST_PAUSE)
+            assert await call == "fine"
+            assert proxy.connections == 2
+
+    async def test_a_server_that_does_not_answer_the_login_is_given_up(
+        self, start_redis: StartRedis
+    ) -> None:
+        clock = FakeClock()
+        async with FaultProxy.open(port=start_redis().port) as proxy:
+            proxy.pause()
+            async with opened(f"{url_of(proxy)}/3", clock=clock) as transport:
+                call = asyncio.ensure_future(echo(transport, "fine"))
+                await proxy.accepted.wait()
+                clock.advance(5 * SECOND)
+                with pytest.raises(NotConnectedError, match="cannot connect to"):
+                    await call
+
+    async def test_an_idle_connection_is_kept_alive(self, start_redis: StartRedis) -> None:
+        server, clock = start_redis(), FakeClock()
+        async with opened(server.url, clock=clock) as transport:
+            assert await echo(transport, "fine") == "fine"
+            for _ in range(5):
+                clock.advance(5 * SECOND)
+                await turns(2)
+            assert "cmdstat_ping" not in await stats(transport)
+            for _ in range(6):
+                clock.advance(5 * SECOND)
+                await turns(2)
+            assert "cmdstat_ping:calls=1," in await stats(transport)
+
+
+async def stats(transport: MultiplexedTransport) -> str:
+    found: bytes = await transport.send("INFO", "commandstats")
+    return found.decode()
+
+
+class TestBackPressure:
+    async def test_no_more_than_a_thousand_calls_are_in_flight(self) -> None:
+        server = CountingServer()
+        async with server.listening() as url, opened(url) as transport:
+            calls = [asyncio.ensure_future(echo(transport, "x")) for _ in range(2_500)]
+            await server.received(1_000)
+            await turns(20)
+            assert server.commands == 1_000
+            server.answer(400)
+            await server.received(1_400)
+            await turns(20)
+            assert server.commands == 1_400
+            server.answer(1_000)
+            await server.received(2_400)
+            server.answer(1_000)
+            await server.received(2_500)
+            server.answer(100)
+            assert set(await asyncio.gather(*calls)) == {"x"}
+
+    async def test_no_more_than_32_mib_of_requests_are_in_flight(self) -> None:
+        server = CountingServer()
+        async with server.listening() as url, opened(url) as transport:
+            text = "x" * EIGHT_MIB
+            calls = [asyncio.ensure_future(echo(transport, text)) for _ in range(5)]
+            await server.received(3)
+            await turns(20)
+            assert server.commands == 3
+            server.answer(3)
+            await server.received(5)
+            server.answer(2)
+            assert set(await asyncio.gather(*calls)) == {"x"}
+
+
+class CountingServer:
+    """Counts the commands it gets, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.commands = 0
+        self._more = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        async with await asyncio.start_server(self._count, "127.0.0.1", 0) as listener:
+            yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+    async def received(self, commands: int) -> None:
+        while self.commands < commands:
+            self._more.clear()
+            await self._more.wait()
+
+    def answer(self, replies: int) -> None:
+        assert self._writer is not None
+        self._writer.write(b"$1\r\nx\r\n" * replies)
+
+    async def _count(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        try:
+            while await reader.readline():  # *2
+                await reader.readexactly(len(b"$4\r\nECHO\r\n"))
+                size = int((await reader.readline())[1:])
+                await reader.readexactly(size + 2)
+                self.commands += 1
+                self._more.set()
+        finally:
+            writer.close()
+
+
+class TestClosing:
+    async def test_it_waits_for_the_calls_in_flight(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            assert await echo(transport, "fine") == "fine"
+            proxy.pause()
+            calls = [asyncio.ensure_future(echo(transport, str(each))) for each in range(10)]
+            calls[3].cancel()
+            await turns(3)
+            closing = asyncio.ensure_future(transport.aclose())
+            await turns(10)
+            assert not closing.done()
+            proxy.resume()
+            await closing
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert [str(each) for each in outcomes] == [
+                "" if each == 3 else str(each) for each in range(10)
+            ]
+
+    async def test_cancelled_it_closes_at_once(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            assert await echo(transport, "fine") == "fine"
+            proxy.pause()
+            call = asyncio.ensure_future(echo(transport, "lost"))
+            await turns(3)
+            closing = asyncio.ensure_future(transport.aclose())
+            await turns(3)
+            closing.cancel()
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await call
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+
+    async def test_while_it_connects_nothing_stays_open(self, start_redis: StartRedis) -> None:
+        async with through_proxy(start_redis()) as (transport, proxy):
+            call = asyncio.ensure_future(echo(transport, "fine"))
+            await turns(2)
+            await transport.aclose()
+            with pytest.raises(NotConnectedError, match="closed"):
+                await call
+            assert proxy.connections == 1
+
+    async def test_after_the_block_the_server_has_no_client_left(
+        self, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        async with RedisMachineMemory.connect(server.url) as memory:
+            await memory.read("order-7")
+        listed = str(server.command("CLIENT", "LIST"))
+        assert len(listed.splitlines()) == 1

@@ -1,0 +1,233 @@
+"""What carries the calls to what, and what a URL says about the way in."""
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import trustme
+from real_servers.fixtures import StartRedis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from arvo_event_handler import ConfigViolation, MachineMemoryError
+from arvo_memory_redis import RedisMachineMemory
+from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
+
+
+@pytest.fixture
+def certificates() -> trustme.CA:
+    return trustme.CA()
+
+
+def clients_of(server: RedisServer) -> list[str]:
+    """The server's list of its clients, but for the one that asks."""
+    listed = str(server.command("CLIENT", "LIST")).splitlines()
+    return [line for line in listed if "cmd=client" not in line]
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.name == "arvo_memory_redis"]
+
+
+async def busy(memory: RedisMachineMemory) -> None:
+    """Write and read by many tasks at once."""
+
+    async def step(machine_id: str) -> None:
+        lease = await memory.acquire(machine_id)
+        assert lease is not None
+        await memory.commit(lease, {"id": machine_id})
+        assert await memory.read(machine_id) == {"id": machine_id}
+
+    await asyncio.gather(*(step(f"order-{number}") for number in range(30)))
+
+
+@contextmanager
+def refused_handshakes(context: ssl.SSLContext) -> Iterator[int]:
+    """Greet TLS clients that will not go on; a thread, as a loop would report each of them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:  # closed
+                    return
+                with client, suppress(OSError):
+                    context.wrap_socket(client, server_side=True)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+class TestChoice:
+    async def test_one_server_gets_one_multiplexed_connection(
+        self, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = start_redis()
+        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+            async with RedisMachineMemory.connect(server.url) as memory:
+                await busy(memory)
+                assert len(clients_of(server)) == 1
+        assert said(caplog) == [
+            f"one multiplexed connection carries the calls to 127.0.0.1:{server.port}"
+        ]
+
+    async def test_redis_py_has_a_pool(self, start_redis: StartRedis) -> None:
+        server = start_redis()
+        async with RedisMachineMemory.connect(
+            server.url, transport="redis-py", max_connections=4
+        ) as memory:
+            await busy(memory)
+            assert 1 < len(clients_of(server)) <= 4
+
+    async def test_a_cluster_gets_redis_py(
+        self, redis_cluster: RedisCluster, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+            async with RedisMachineMemory.connect(redis_cluster.url, prefix="choice:") as memory:
+                await busy(memory)
+                found = [each.machine_id async for each in memory.scan()]
+                for machine_id in found:
+                    assert await memory.cleanup(machine_id)
+        assert len(found) == 30
+        assert said(caplog)[-1] == "it belongs to a Cluster: redis-py carries the calls"
+
+    async def test_a_cluster_refuses_a_multiplexed_connection(
+        self, redis_cluster: RedisCluster
+    ) -> None:
+        with pytest.raises(ConfigViolation, match="cannot serve a Cluster"):
+            async with RedisMachineMemory.connect(redis_cluster.url, transport="multiplexed"):
+                pass
+
+    async def test_a_sentinel_is_refused_with_what_to_do(
+        self, redis_sentinel: RedisSentinel
+    ) -> None:
+        with pytest.raises(ConfigViolation, match="leads to a Sentinel"):
+            async with RedisMachineMemory.connect(redis_sentinel.url):
+                pass
+
+    async def test_the_client_that_a_sentinel_hands_out_works(
+        self, redis_sentinel: RedisSentinel, prefix: str
+    ) -> None:
+        watching: Any = Sentinel
+        watch = watching([(redis_sentinel.host, redis_sentinel.port)])
+        master = watch.master_for(redis_sentinel.service_name, retry=Retry(NoBackoff(), 0))
+        async with master as client:
+            memory = RedisMachineMemory(client, prefix=prefix)
+            assert await memory.read("order-0") is None
+            await busy(memory)
+        for each in watch.sentinels:
+            await each.aclose()
+        assert int(str(redis_sentinel.master.command("DBSIZE"))) >= 30
+
+    async def test_an_unknown_transport_is_refused(self) -> None:
+        unknown: Any = "carrier-pigeon"
+        with pytest.raises(ValueError, match="'auto', 'multiplexed', 'redis-py'"):
+            async with RedisMachineMemory.connect("redis://localhost", transport=unknown):
+                pass
+
+
+class TestWayIn:
+    async def test_a_user_with_few_rights_is_enough(self, start_redis: StartRedis) -> None:
+        server = start_redis()
+        server.command(
+            *["ACL", "SETUSER", "arvo", "on", ">p@ss", "~arvo:*", "-@all"],
+            *["+evalsha", "+eval", "+hmget", "+hset", "+hget", "+hdel", "+hexists"],
+            *["+pexpire", "+persist", "+del", "+time"],
+        )
+        url = server.url.replace("redis://", f"redis://arvo:{quote('p@ss')}@")
+        async with RedisMachineMemory.connect(url) as memory:
+            await busy(memory)
+            assert "user=arvo" in clients_of(server)[0]
+
+    async def test_a_wrong_password_is_said_at_once_and_not_shown(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        server.command("CONFIG", "SET", "requirepass", "right")
+        url = f"redis://:wrong@127.0.0.1:{server.port}"
+        with pytest.raises(MachineMemoryError) as caught:
+            async with connect_url(url):
+                pass
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        assert "WRONGPASS" in str(caught.value) or "invalid username" in str(caught.value)
+        assert "wrong@" not in str(caught.value)
+
+    async def test_a_password_that_is_missing_is_asked_for(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        server.command("CONFIG", "SET", "requirepass", "right")
+        with pytest.raises(MachineMemoryError, match=r"NOAUTH|Authentication"):
+            async with connect_url(f"redis://127.0.0.1:{server.port}"):
+                pass
+
+    async def test_the_number_of_the_database_and_the_name_of_the_client(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        url = f"redis://127.0.0.1:{server.port}/3?client_name=shop"
+        async with connect_url(url) as memory:
+            await busy(memory)
+            assert all(" db=3 " in each and "name=shop" in each for each in clients_of(server))
+        assert "db3:keys=30," in str(server.command("INFO", "keyspace"))
+
+    async def test_a_unix_socket(self, connect_url: Any, start_redis: StartRedis) -> None:
+        async with connect_url(start_redis().unix_url) as memory:
+            await busy(memory)
+
+    async def test_tls(
+        self,
+        connect_url: Any,
+        start_redis: StartRedis,
+        certificates: trustme.CA,
+        tmp_path: Path,
+    ) -> None:
+        server = start_redis()
+        trusted = tmp_path / "ca.pem"
+        certificates.cert_pem.write_to_path(str(trusted))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificates.issue_cert("127.0.0.1").configure_cert(context)
+        async with FaultProxy.open(port=server.port, ssl=context) as proxy:
+            url = f"rediss://127.0.0.1:{proxy.port}?ssl_ca_certs={trusted}"
+            async with connect_url(url) as memory:
+                await busy(memory)
+
+    async def test_a_certificate_that_nobody_vouches_for_is_refused(
+        self, connect_url: Any, certificates: trustme.CA
+    ) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificates.issue_cert("127.0.0.1").configure_cert(context)
+        with refused_handshakes(context) as port:
+            with pytest.raises(MachineMemoryError, match="certificate") as caught:
+                async with connect_url(f"rediss://127.0.0.1:{port}"):
+                    pass
+            assert caught.value.outcome == "failed"
+
+    async def test_too_many_clients_are_told_so(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        server.command("CONFIG", "SET", "maxclients", 1)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            with pytest.raises(MachineMemoryError, match="max number of clients") as caught:
+                async with connect_url(server.url):
+                    pass
+            assert caught.value.retryable
+        finally:
+            writer.close()
