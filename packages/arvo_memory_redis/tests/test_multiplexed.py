@@ -213,6 +213,24 @@ class TestLostConnections:
             assert await two == "two"
             assert proxy.connections == 1
 
+    async def test_a_server_that_became_a_replica_is_looked_up_anew(
+        self, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        async with (
+            FaultProxy.open(port=server.port) as proxy,
+            RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory,
+        ):
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            server.command("REPLICAOF", "127.0.0.1", 1)
+            with pytest.raises(MachineMemoryError, match="READONLY") as caught:
+                await memory.commit(lease, {"count": 1})
+            assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+            server.command("REPLICAOF", "NO", "ONE")  # as if the name led to another by now
+            await memory.commit(lease, {"count": 1})
+            assert proxy.connections == 2
+
     async def test_what_is_not_redis_is_no_connection(self) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readline()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final, Self, cast
 
 from hiredis import ProtocolError, Reader
-from redis.exceptions import RedisError, TimeoutError as RedisTimeoutError
+from redis.exceptions import ReadOnlyError, RedisError, TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
 from arvo_event_handler import Clock
@@ -116,6 +116,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._last_sign = self._clock.monotonic()
         answered = n_bytes = 0
+        demoted = False
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
@@ -128,11 +129,15 @@ class Connection(asyncio.Protocol):
                 if not waiting.done():
                     if isinstance(reply, RedisError):
                         waiting.set_exception(reply)
+                        demoted = demoted or isinstance(reply, ReadOnlyError)
                     else:
                         waiting.set_result(reply)
         except ProtocolError as error:
             self._end(ConnectionLostError, f"the server does not speak RESP: {error}", error)
         self._limit.leave(answered, n_bytes)
+        if demoted:
+            # Its name may lead to the new master by now, which only a new connection finds out.
+            self._end(ConnectionLostError, "the server has become a replica")
         if self._closing and not self._owed:
             self._close()
 
