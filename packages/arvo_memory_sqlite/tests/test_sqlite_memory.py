@@ -279,6 +279,29 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
     assert [await memory.read(f"order-{n}") for n in (1, 2)] == [{"n": 1}, {"n": 2}]
 
 
+async def test_what_came_as_far_as_a_commit_may_have_happened(
+    memory: SqliteMachineMemory,
+) -> None:
+    """Even when the next try, of each by itself, does not come as far."""
+
+    def refuse(action: int, what: str | None, *_: object) -> int:
+        refused = action == sqlite3.SQLITE_TRANSACTION and what in {"BEGIN", "COMMIT"}
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    calls: list[asyncio.Task[object]] = [
+        asyncio.create_task(memory.write("order-7", {}, None)),
+        asyncio.create_task(memory._write(lambda connection: connection.set_authorizer(refuse))),
+    ]
+    for outcome in await in_one_group(memory, *calls):
+        assert isinstance(outcome, MachineMemoryError)
+        assert outcome.outcome == "unknown"
+    with pytest.raises(MachineMemoryError) as caught:
+        await memory.write("order-7", {}, None)
+    assert caught.value.outcome == "failed"
+    memory._writer._connection.set_authorizer(None)
+    await memory.write("order-7", {}, None)
+
+
 # --- errors and the end -------------------------------------------------------
 
 
