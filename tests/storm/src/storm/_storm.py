@@ -27,7 +27,7 @@ from ._settings import Settings, WorkerSettings
 from ._worker import LINE_LIMIT, work
 
 _PREFETCH: Final = 4
-_FREEZE_EACH: Final = 4  # with every so many kills comes a freeze
+_FREEZE_EACH: Final = 4  # every so many blows is a freeze
 _CRASHES: Final = 5  # workers that ended by themselves, before we give up
 
 
@@ -183,8 +183,7 @@ class Storm:
                 worker.writer.write(line.encode() + b"\n")
 
     async def _strike(self) -> None:
-        """Kill one worker after the other; freeze another one now and then."""
-        blows, freezes_due = 0, 0
+        blows = 0
         while True:
             await asyncio.sleep(self._settings.kill_every.total_seconds())
             standing = [
@@ -192,15 +191,15 @@ class Storm:
                 for worker in self._workers.values()
                 if worker.writer is not None and not worker.frozen and not worker.killed
             ]
-            self._random.shuffle(standing)
+            freezes = (blows + 1) % _FREEZE_EACH == 0
+            if len(standing) < (2 if freezes else 1):
+                continue  # one must be left to take over what a frozen one had
             blows += 1
-            freezes_due += blows % _FREEZE_EACH == 0
-            # One must be left to take over what a frozen one had.
-            if freezes_due and len(standing) > 1:
-                freezes_due -= 1
-                self._freeze(standing.pop())
-            if standing:
-                self._kill(standing.pop())
+            worker = self._random.choice(standing)
+            if freezes:
+                self._freeze(worker)
+            else:
+                self._kill(worker)
 
     def _kill(self, worker: _Worker) -> None:
         self._report.kills += 1
