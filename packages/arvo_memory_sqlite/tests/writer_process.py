@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 import sys
 import warnings
 from datetime import timedelta
@@ -125,6 +126,7 @@ async def use_after_fork(path: str) -> None:
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
             child = os.fork()
         if child == 0:
+            signal.alarm(20)  # one that hangs is not to outlive the test
             for call in (memory.read("order-7"), memory.acquire("order-7")):
                 try:
                     say(asyncio.run(call))
