@@ -34,6 +34,10 @@ FIXED_NAMES = {
     "statechart.cold.mix",
     "memory.sqlite.c1",
     "memory.sqlite.c50",
+    "limit.sqlite.c1",
+    "limit.sqlite.c50",
+    "naive.sqlite.c1",
+    "naive.sqlite.c50",
 }
 
 

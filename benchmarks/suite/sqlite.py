@@ -1,17 +1,22 @@
 """What a step of a workflow costs in a SQLite file, and what the bare driver needs for the same.
 
-Run: uv run python -m benchmarks --only memory.sqlite, and --only limit.sqlite.
+Run: uv run python -m benchmarks --only sqlite.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final, TypeVar
 
 from arvo_event_handler import Record, encode_record
 from arvo_memory_sqlite import SqliteMachineMemory
 from benchmarks.workload import Workload, WrongResultError, benchmark
+
+T = TypeVar("T")
 
 _RECORD: Record = {
     "executionStatus": "normal",
@@ -20,6 +25,18 @@ _RECORD: Record = {
     "events": [{"id": f"event-{number:04}", "data": "x" * 40} for number in range(26)],
 }
 _BYTES = encode_record(_RECORD)
+_GROUP: Final = 50
+
+_LOCK: Final = """
+INSERT INTO machine VALUES (?, 'me', 1, 0, NULL)
+ON CONFLICT (id) DO UPDATE SET owner = 'me', lease_end = 1 WHERE owner IS NULL
+RETURNING version, state"""
+_COMMIT: Final = """
+UPDATE machine SET owner = NULL, lease_end = 0, version = version + 1, state = ?
+WHERE id = ? AND owner = 'me' AND version = ?"""
+_READ: Final = "SELECT state FROM machine WHERE id = ?"
+_WRITE: Final = "UPDATE machine SET state = ?, version = version + 1 WHERE id = ?"
+_UNLOCK: Final = "UPDATE machine SET owner = NULL, lease_end = 0 WHERE id = ? AND owner = 'me'"
 
 
 @benchmark("memory.sqlite.c1")
@@ -37,31 +54,57 @@ async def fifty_tasks() -> AsyncIterator[Workload[str, bool]]:
 
 
 @benchmark("limit.sqlite.c1")
-async def bare_driver() -> AsyncIterator[Workload[str, bool]]:
+async def limit_by_one() -> AsyncIterator[Workload[str, bool]]:
     """The same two transactions on the bare driver, in the calling thread, for one task."""
-    with TemporaryDirectory() as folder:
-        connection = _connect(Path(folder) / "state.db")
+    with _bare() as connection:
 
         def operation(machine_id: str) -> bool:
-            version = _acquire(connection, machine_id)
-            return _commit(connection, machine_id, version)
+            (version,) = _acquire(connection, [machine_id])
+            return _commit(connection, [machine_id], [version])
 
         yield Workload(inputs=_ids, operation=operation, check=lambda written: written)
-        connection.close()
+
+
+@benchmark("limit.sqlite.c50")
+async def limit_by_fifty() -> AsyncIterator[Workload[Sequence[str], bool]]:
+    """Steps of 50 tasks in two transactions of the calling thread: a group commit has no better."""
+    with _bare() as connection:
+
+        def operation(machine_ids: Sequence[str]) -> bool:
+            return _commit(connection, machine_ids, _acquire(connection, machine_ids))
+
+        yield Workload(
+            inputs=lambda count: [_ids(_GROUP) for _ in range(count)],
+            operation=operation,
+            check=lambda written: written,
+            units=_GROUP,
+        )
 
 
 @benchmark("limit.sqlite.thread.c1")
-async def bare_driver_in_a_thread() -> AsyncIterator[Workload[str, bool]]:
+async def limit_in_a_thread() -> AsyncIterator[Workload[str, bool]]:
     """The same on the bare driver, each transaction in a thread so that the event loop is free."""
-    with TemporaryDirectory() as folder:
-        connection = _connect(Path(folder) / "state.db")
+    with _bare() as connection, ThreadPoolExecutor(1) as thread:
 
         async def operation(machine_id: str) -> bool:
-            version = await asyncio.to_thread(_acquire, connection, machine_id)
-            return await asyncio.to_thread(_commit, connection, machine_id, version)
+            (version,) = await _in(thread, lambda: _acquire(connection, [machine_id]))
+            return await _in(thread, lambda: _commit(connection, [machine_id], [version]))
 
         yield Workload(inputs=_ids, operation=operation, check=lambda written: written)
-        connection.close()
+
+
+@benchmark("naive.sqlite.c1")
+async def naive_by_one() -> AsyncIterator[Workload[str, bool]]:
+    """Lock, read, write, unlock by one task, each in a transaction of a thread of its own."""
+    async for workload in _naive(concurrency=1):
+        yield workload
+
+
+@benchmark("naive.sqlite.c50")
+async def naive_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Lock, read, write, unlock by 50 tasks, one transaction after the other."""
+    async for workload in _naive(concurrency=50):
+        yield workload
 
 
 async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
@@ -83,39 +126,67 @@ async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
             )
 
 
+async def _naive(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
+    with _bare() as connection, ThreadPoolExecutor(1) as thread:
+
+        async def operation(machine_id: str) -> bool:
+            await _in(thread, lambda: connection.execute(_LOCK, (machine_id,)).fetchone())
+            await _in(thread, lambda: connection.execute(_READ, (machine_id,)).fetchone())
+            await _in(thread, lambda: connection.execute(_WRITE, (_BYTES, machine_id)))
+            return (
+                await _in(thread, lambda: connection.execute(_UNLOCK, (machine_id,)))
+            ).rowcount == 1
+
+        yield Workload(
+            inputs=_ids,
+            operation=operation,
+            check=lambda written: written,
+            concurrency=concurrency,
+        )
+
+
+async def _in(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
 def _ids(count: int) -> list[str]:
     """A hundred workflows in turn, so that most steps find a record."""
     return [f"order-{number % 100}" for number in range(count)]
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+@contextmanager
+def _bare() -> Iterator[sqlite3.Connection]:
+    with TemporaryDirectory() as folder:
+        connection = sqlite3.connect(
+            Path(folder) / "state.db", isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(
+            "CREATE TABLE machine (id TEXT PRIMARY KEY, owner TEXT, lease_end INTEGER NOT NULL, "
+            "version INTEGER NOT NULL, state BLOB) STRICT"
+        )
+        yield connection
+        connection.close()
+
+
+def _acquire(connection: sqlite3.Connection, machine_ids: Sequence[str]) -> list[int]:
+    # As the memory does it: a lease need not be on the disk.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    rows = [connection.execute(_LOCK, (machine_id,)).fetchone() for machine_id in machine_ids]
+    connection.execute("COMMIT")
+    return [version for version, _ in rows]
+
+
+def _commit(
+    connection: sqlite3.Connection, machine_ids: Sequence[str], versions: Sequence[int]
+) -> bool:
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(
-        "CREATE TABLE machine (id TEXT PRIMARY KEY, owner TEXT, lease_end INTEGER NOT NULL, "
-        "version INTEGER NOT NULL, state BLOB) STRICT"
+    connection.execute("BEGIN IMMEDIATE")
+    written = sum(
+        connection.execute(_COMMIT, (_BYTES, machine_id, version)).rowcount
+        for machine_id, version in zip(machine_ids, versions, strict=True)
     )
-    return connection
-
-
-def _acquire(connection: sqlite3.Connection, machine_id: str) -> int:
-    connection.execute("BEGIN IMMEDIATE")
-    version, _ = connection.execute(
-        "INSERT INTO machine VALUES (?, 'me', 1, 0, NULL) ON CONFLICT (id) DO UPDATE "
-        "SET owner = 'me', lease_end = 1 WHERE owner IS NULL RETURNING version, state",
-        (machine_id,),
-    ).fetchone()
     connection.execute("COMMIT")
-    return int(version)
-
-
-def _commit(connection: sqlite3.Connection, machine_id: str, version: int) -> bool:
-    connection.execute("BEGIN IMMEDIATE")
-    written = connection.execute(
-        "UPDATE machine SET owner = NULL, lease_end = 0, version = version + 1, state = ? "
-        "WHERE id = ? AND owner = 'me' AND version = ?",
-        (_BYTES, machine_id, version),
-    ).rowcount
-    connection.execute("COMMIT")
-    return written == 1
+    return written == len(machine_ids)

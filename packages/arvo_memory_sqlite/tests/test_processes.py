@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from arvo_event_handler import MachineMemoryError
 from arvo_memory_sqlite import SqliteMachineMemory
 
 from .writer_process import PATIENT, count_up
@@ -111,7 +112,27 @@ async def test_many_writers_in_several_processes_lose_nothing(path: Path) -> Non
 
 @pytest.mark.parametrize("turn", range(3))
 def test_several_processes_make_the_file_at_once(path: Path, turn: int) -> None:
-    processes = [start("migrate", path) for _ in range(4)]
+    open_at_once(path, further="no")
+    assert state(path) == b'{"count":4}'
+
+
+async def test_several_processes_migrate_an_older_file_at_once(path: Path) -> None:
+    async with SqliteMachineMemory.open(path, policy=PATIENT) as memory:
+        await count_up(memory, "shared")
+    open_at_once(path, further="yes")
+    assert state(path) == b'{"count":5}'
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT note FROM machine").fetchall() == [
+        ("migrated from version 1",)
+    ]
+    connection.close()
+    with pytest.raises(MachineMemoryError, match="schema version 2"):
+        async with SqliteMachineMemory.open(path):
+            pass
+
+
+def open_at_once(path: Path, *, further: str) -> None:
+    processes = [start("migrate", path, further) for _ in range(4)]
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -120,10 +141,13 @@ def test_several_processes_make_the_file_at_once(path: Path, turn: int) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [output(process) for process in processes] == [["migrated"]] * 4
+
+
+def state(path: Path) -> object:
     connection = sqlite3.connect(path)
-    (state,) = connection.execute("SELECT state FROM machine").fetchone()
+    (stored,) = connection.execute("SELECT state FROM machine").fetchone()
     connection.close()
-    assert state == b'{"count":4}'
+    return stored
 
 
 def test_a_full_disk_is_an_error_and_the_memory_works_again(path: Path) -> None:
@@ -132,13 +156,26 @@ def test_a_full_disk_is_an_error_and_the_memory_works_again(path: Path) -> None:
     assert int(said.split()[-1]) > 0
 
 
-def test_a_file_that_may_only_be_read_is_refused() -> None:
+@pytest.mark.parametrize("used", [False, True])
+async def test_a_file_that_may_only_be_read_is_refused(used: bool) -> None:
     # Not in pytest's folder, which other users may not enter.
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
-        sqlite3.connect(path).close()
-        path.parent.chmod(0o755)
+        if used:
+            async with SqliteMachineMemory.open(path) as memory:
+                await memory.write("order-7", {}, None)
+        else:
+            sqlite3.connect(path).close()
+        path.parent.chmod(0o777)
         path.chmod(0o444)
         [said] = output(start("open_read_only", path))
     assert said.startswith(f"retryable=False outcome=failed: {path}: ")
     assert "readonly" in said
+
+
+def test_a_forked_process_is_refused_and_does_not_hang(path: Path) -> None:
+    said = output(start("use_after_fork", path))
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith(f"retryable=False outcome=failed: {path}: ")
+        assert "before a fork" in line

@@ -1,8 +1,7 @@
-"""What only this memory promises: its file, its queries, its groups and its end."""
+"""What only this memory promises: its queries, its groups and its end."""
 
 import asyncio
 import sqlite3
-import stat
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -64,88 +63,6 @@ def rows(path: Path) -> int:
     return count
 
 
-# --- the file ---------------------------------------------------------------
-
-
-async def test_the_file_and_its_companions_are_for_their_user_alone(
-    memory: SqliteMachineMemory, path: Path
-) -> None:
-    await memory.write("order-7", {}, None)
-    files = sorted(path.parent.iterdir())
-    assert [file.name for file in files] == ["state.db", "state.db-shm", "state.db-wal"]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-
-
-@pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
-async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
-    """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
-    async with SqliteMachineMemory.open(path, synchronous=level) as memory:  # type: ignore[arg-type]
-
-        def synchronous(connection: sqlite3.Connection) -> int:
-            (value,) = connection.execute("PRAGMA synchronous").fetchone()
-            return int(value)
-
-        assert await memory._writer.submit(synchronous, durable=True) == number
-        assert await memory._writer.submit(synchronous, durable=False) == 1
-        assert await memory._writer.submit(synchronous, durable=True) == number
-
-
-@pytest.mark.parametrize(
-    ("path", "synchronous", "told"),
-    [("", "full", "path must not be empty"), (":memory:", "off", "'full' or 'normal', got 'off'")],
-)
-async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
-            pass
-
-
-def test_only_open_makes_one() -> None:
-    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
-        SqliteMachineMemory()
-
-
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "state.db"
-    with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
-        async with SqliteMachineMemory.open(path):
-            pass
-    assert caught.value.retryable is False
-
-
-async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
-        await memory.write("order-7", {}, None)
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(MachineMemoryError, match=r"schema version 99.*install a newer") as caught:
-        async with SqliteMachineMemory.open(path):
-            pass
-    assert caught.value.retryable is False
-    assert rows(path) == 1
-
-
-async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE invoice (id)")
-    connection.close()
-    with pytest.raises(MachineMemoryError, match="belongs to something else"):
-        async with SqliteMachineMemory.open(path):
-            pass
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("invoice",)]
-    connection.close()
-
-
-async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
-    path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
-    with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
-        async with SqliteMachineMemory.open(path):
-            pass
-    assert caught.value.retryable is False
-
-
 # --- questions of operators --------------------------------------------------
 
 
@@ -179,6 +96,37 @@ async def test_workflows_below_another_are_listed_at_every_depth(
     assert {each.updated_at for each in below} == {clock.now()}
     assert [each.root for each in await memory.children("elsewhere")] == ["elsewhere"]
     assert [each.machine_id for each in await memory.children("top", limit=1)] == ["child"]
+
+
+async def test_who_is_at_the_top_outlasts_those_between(memory: SqliteMachineMemory) -> None:
+    await commit(memory, "top", {"parentSubject": None})
+    await commit(memory, "child", {"parentSubject": "top"})
+    await commit(memory, "grandchild", {"parentSubject": "child"})
+    await commit(memory, "other", {"parentSubject": "child"})
+    assert await memory.cleanup("child")
+    await commit(memory, "grandchild", {"parentSubject": "child"})
+    await memory.write("other", {"parentSubject": "child", "n": 1}, {"parentSubject": "child"})
+    assert [each.machine_id for each in await memory.children("top")] == ["grandchild", "other"]
+
+
+async def test_who_is_at_the_top_is_seen_when_those_between_come_late(
+    memory: SqliteMachineMemory,
+) -> None:
+    """As when records are imported in any order."""
+    await commit(memory, "grandchild", {"parentSubject": "child"})
+    await commit(memory, "child", {"parentSubject": "top"})
+    await commit(memory, "grandchild", {"parentSubject": "child"})
+    assert [each.machine_id for each in await memory.children("top")] == ["grandchild", "child"]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_no_limit_is_not_asked_for_by_a_small_one(
+    memory: SqliteMachineMemory, limit: int
+) -> None:
+    with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}"):
+        await memory.find(status="active", limit=limit)
+    with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}"):
+        await memory.children("top", limit=limit)
 
 
 async def test_a_lease_is_not_found_as_a_workflow(memory: SqliteMachineMemory) -> None:
@@ -331,6 +279,29 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
     assert [await memory.read(f"order-{n}") for n in (1, 2)] == [{"n": 1}, {"n": 2}]
 
 
+async def test_what_came_as_far_as_a_commit_may_have_happened(
+    memory: SqliteMachineMemory,
+) -> None:
+    """Even when the next try, of each by itself, does not come as far."""
+
+    def refuse(action: int, what: str | None, *_: object) -> int:
+        refused = action == sqlite3.SQLITE_TRANSACTION and what in {"BEGIN", "COMMIT"}
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    calls: list[asyncio.Task[object]] = [
+        asyncio.create_task(memory.write("order-7", {}, None)),
+        asyncio.create_task(memory._write(lambda connection: connection.set_authorizer(refuse))),
+    ]
+    for outcome in await in_one_group(memory, *calls):
+        assert isinstance(outcome, MachineMemoryError)
+        assert outcome.outcome == "unknown"
+    with pytest.raises(MachineMemoryError) as caught:
+        await memory.write("order-7", {}, None)
+    assert caught.value.outcome == "failed"
+    memory._writer._connection.set_authorizer(None)
+    await memory.write("order-7", {}, None)
+
+
 # --- errors and the end -------------------------------------------------------
 
 
@@ -393,6 +364,24 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
         await memory.aclose()
     assert not memory._writer._thread.is_alive()
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+async def test_another_event_loop_is_refused_before_anything_happens(
+    memory: SqliteMachineMemory,
+) -> None:
+    lease = await granted(memory, "order-7")
+    for call in (
+        memory.commit(lease, {}),
+        memory.release(lease),
+        memory.acquire("order-8"),
+        memory.read("order-7"),
+        memory.cleanup("order-7"),
+    ):
+        with pytest.raises(MachineMemoryError, match="opened on another event loop") as caught:
+            await asyncio.to_thread(asyncio.run, call)
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+    await memory.commit(lease, {"count": 1})
+    await granted(memory, "order-8")
 
 
 async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,11 +3,19 @@
 import asyncio
 import os
 import resource
+import signal
 import sys
+import warnings
 from datetime import timedelta
 
 from arvo_event_handler import LockPolicy, MachineMemoryError, Record
-from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_memory_sqlite import SqliteMachineMemory, _schema
+
+FURTHER = (
+    "ALTER TABLE machine ADD COLUMN note TEXT",
+    "UPDATE machine SET note = 'migrated from version ' || version",
+)
+"""The migration of a version to come; made twice it fails."""
 
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
 
@@ -65,8 +73,15 @@ async def count_up(memory: SqliteMachineMemory, machine_id: str) -> None:
     await memory.commit(lease, {"count": count + 1})
 
 
-async def migrate(path: str) -> None:
-    """Open the file the moment the test says so, write, and close it."""
+async def migrate(path: str, further: str) -> None:
+    """Open the file the moment the test says so, write, and close it.
+
+    Args:
+        path: The file.
+        further: Whether this process knows one more version: "yes" or "no".
+    """
+    if further == "yes":
+        _schema._MIGRATIONS = (*_schema._MIGRATIONS, FURTHER)  # type: ignore[misc]
     say("ready")
     sys.stdin.readline()
     async with SqliteMachineMemory.open(path) as memory:
@@ -103,6 +118,24 @@ async def write_until_refused(memory: SqliteMachineMemory) -> int:
     raise AssertionError("the limit was never met")
 
 
+async def use_after_fork(path: str) -> None:
+    """Say how a forked process is refused the memory of its parent."""
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.read("order-7")  # so that there is a thread to miss
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+            child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # one that hangs is not to outlive the test
+            for call in (memory.read("order-7"), memory.acquire("order-7")):
+                try:
+                    say(asyncio.run(call))
+                except MachineMemoryError as error:
+                    say(f"retryable={error.retryable} outcome={error.outcome}: {error}")
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+
+
 async def open_read_only(path: str) -> None:
     """Say how a file that may not be written is refused."""
     if os.geteuid() == 0:  # for whom no file is read-only
@@ -114,7 +147,10 @@ async def open_read_only(path: str) -> None:
         say(f"retryable={error.retryable} outcome={error.outcome}: {error}")
 
 
-JOBS = {job.__name__: job for job in (commit_for_ever, add, migrate, fill_disk, open_read_only)}
+JOBS = {
+    job.__name__: job
+    for job in (commit_for_ever, add, migrate, fill_disk, use_after_fork, open_read_only)
+}
 
 if __name__ == "__main__":
     asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))

@@ -7,12 +7,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from arvo_event_handler import MachineMemoryError
 
 from ._failure import memory_error, primary_code
-from ._schema import migrate
+from ._schema import check, migrate
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 """When a write is acknowledged: after it is on the disk, or in the operating system's hands."""
@@ -32,7 +33,7 @@ class Database:
     """Where a memory's data is and how to get at it."""
 
     path: str
-    """The file, or `:memory:`."""
+    """The file, as a full path, or `:memory:`."""
     synchronous: Synchronous
     """When a write is acknowledged."""
     busy_timeout: timedelta
@@ -96,6 +97,8 @@ class Database:
     def _prepared(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
+            # Before anything is changed: turning WAL on is written into the file.
+            check(connection, where=self.path)
             if not self.in_memory:
                 self._turn_wal_on(connection)
                 # A real flush where fsync is none, as on macOS; nothing elsewhere.
@@ -119,8 +122,10 @@ class Database:
             )
 
     def _connect(self) -> sqlite3.Connection:
+        # A file that somebody took away is an error; SQLite would make an empty one for anybody.
         return sqlite3.connect(
-            self.path,
+            self.path if self.in_memory else f"{Path(self.path).as_uri()}?mode=rw",
+            uri=not self.in_memory,
             timeout=self.busy_timeout.total_seconds(),
             isolation_level=None,
             check_same_thread=False,
@@ -131,5 +136,6 @@ def _create_private(path: str) -> None:
     """Make the file for its user alone; its -wal and -shm get the same mode from SQLite."""
     # Closing any descriptor of a file drops all locks that the process has on it, so nobody in
     # this process may connect between the two calls.
+    # A link that leads nowhere yet would be taken for a file, and SQLite has to find one.
     with _creating, suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

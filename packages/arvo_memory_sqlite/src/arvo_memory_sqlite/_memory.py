@@ -26,7 +26,7 @@ from arvo_event_handler import (
 )
 
 from . import _rows as rows
-from ._database import Database, Synchronous
+from ._database import IN_MEMORY, Database, Synchronous
 from ._handover import Handover, WokenClock
 from ._readers import Query, Readers
 from ._stored_machine import StoredMachine
@@ -52,6 +52,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     _policy: LockPolicy
     _clock: Clock
     _handover: Handover
+    _loop: asyncio.AbstractEventLoop
     _instance: str
     _takes: set[object]
     _settled: asyncio.Event
@@ -98,6 +99,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         name = os.fspath(path)
         if not name:
             raise ValueError("path must not be empty; for a memory without a file, ':memory:'")
+        if name != IN_MEMORY:
+            name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
         database = Database(path=name, synchronous=synchronous, busy_timeout=_BUSY_TIMEOUT)
         connection = await take_or_give_back(
             asyncio.to_thread(database.open_writer),
@@ -207,8 +210,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             limit: How many at most.
 
         Raises:
+            ValueError: `limit` is below 1.
             MachineMemoryError: The file could not be read.
         """
+        _check_limit(limit)
         return await self._ask(
             lambda connection: rows.find(
                 connection, status=status, limit=limit, now=self._clock.now()
@@ -224,9 +229,11 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
         Raises:
             TransactionViolation: `root` is empty.
+            ValueError: `limit` is below 1.
             MachineMemoryError: The file could not be read.
         """
         check_machine_id(root)
+        _check_limit(limit)
         return await self._ask(
             lambda connection: rows.children(connection, root, limit=limit, now=self._clock.now())
         )
@@ -257,6 +264,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._policy = policy
         self._clock = clock
         self._handover = Handover()
+        self._loop = asyncio.get_running_loop()
         self._instance = secrets.token_hex(16)
         self._takes = set()
         self._settled = asyncio.Event()
@@ -294,7 +302,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         return await self._take(machine_id, owner=self._instance)
 
     async def _take(self, machine_id: str, *, owner: str) -> rows.Granted | timedelta:
-        self._check_open()
+        self._check_usable()
         take = object()
 
         async def taking() -> rows.Granted | timedelta:
@@ -333,7 +341,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             self._settled.set()
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
-        self._check_open()
+        self._check_usable()
         await self._drop(machine_id, owner=owner)
 
     async def _drop(self, machine_id: str, *, owner: str) -> None:
@@ -344,24 +352,32 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._handover.tell(machine_id)
 
     async def _write(self, operation: Operation[T]) -> T:
-        self._check_open()
+        self._check_usable()
         return await self._writer.submit(operation, durable=True)
 
     async def _lease(self, operation: Operation[T]) -> T:
-        self._check_open()
+        self._check_usable()
         # Who loses power loses the holder too, so its lease need not survive on the disk.
         return await self._writer.submit(operation, durable=False)
 
     async def _ask(self, query: Query[T]) -> T:
-        self._check_open()
+        self._check_usable()
         if self._readers is None:
             return await self._writer.submit(query, durable=False)
         return await self._readers.ask(query)
 
-    def _check_open(self) -> None:
+    def _check_usable(self) -> None:
         if self._closing is not None:
             raise MachineMemoryError(
                 f"{self._database.path}: the memory was closed; open it again",
+                retryable=False,
+                outcome="failed",
+            )
+        # Also found in a forked process, which has the memory and none of its threads.
+        if asyncio.get_running_loop() is not self._loop:
+            raise MachineMemoryError(
+                f"{self._database.path}: the memory was opened on another event loop or before a "
+                "fork; open one where it is used",
                 retryable=False,
                 outcome="failed",
             )
@@ -373,3 +389,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         await self._writer.aclose()
         if self._readers is not None:
             await self._readers.aclose()
+
+
+def _check_limit(limit: int) -> None:
+    # SQLite takes a negative one for none.
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")

@@ -22,10 +22,15 @@ from ._stored_machine import StoredMachine
 _FORGOTTEN: Final = "expires_at <= :now AND (owner IS NULL OR lease_end <= :now)"
 _COLUMNS: Final = "id, status, version, parent, root, updated_at, expires_at"
 _LIVE: Final = "version > 0 AND (expires_at IS NULL OR expires_at > :now)"
-# A parent is written before its child starts; one in another memory counts as the top.
+# A parent is written before its child starts, and may be forgotten before the child's last record;
+# one in another memory counts as the top.
 _ROOT: Final = """
     CASE WHEN :parent IS NULL THEN :id
-         ELSE coalesce((SELECT root FROM machine WHERE id = :parent), :parent) END
+         ELSE coalesce(
+             (SELECT root FROM machine WHERE id = :parent),
+             (SELECT root FROM machine WHERE id = :id AND parent = :parent),
+             :parent
+         ) END
 """
 
 

@@ -7,9 +7,10 @@ from arvo_event_handler import MachineMemoryError
 
 _APPLICATION_ID: Final = 0x4172766F  # "Arvo", shown by file(1)
 
+# What brings a file from each version to the next; the file has its version as `user_version`.
 # One row a machine. A row of version 0 is a lease on a workflow that was never written. Times are
 # milliseconds since 1970. No index on what every step changes.
-_MIGRATIONS: Final = (
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """
         CREATE TABLE machine (
@@ -33,8 +34,25 @@ _MIGRATIONS: Final = (
     ),
 )
 
-VERSION: Final = len(_MIGRATIONS)
-"""The version that this code reads and writes; the file has it as `user_version`."""
+
+def check(connection: sqlite3.Connection, *, where: str) -> None:
+    """Make sure that a file is a machine memory or empty, and change nothing in it.
+
+    Args:
+        connection: Without a transaction.
+        where: The file, for errors.
+
+    Raises:
+        MachineMemoryError: The file has a newer version, or is no machine memory.
+        sqlite3.Error: The file cannot be read.
+    """
+    # One snapshot, lest it be half that of another process which makes the file meanwhile.
+    connection.execute("BEGIN")
+    try:
+        _version(connection, where=where)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def migrate(connection: sqlite3.Connection, *, where: str) -> None:
@@ -48,17 +66,17 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
         MachineMemoryError: The file has a newer version, or is no machine memory.
         sqlite3.Error: The file cannot be read or written.
     """
-    if _version(connection, where=where) == VERSION:
-        return
+    present = len(_MIGRATIONS)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Again: another process may have been faster.
-        for statements in _MIGRATIONS[_version(connection, where=where) :]:
+        version = _version(connection, where=where)
+        for statements in _MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
+        # Also when nothing is missing: a file that may only be read is to fail here and now.
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
+        connection.execute(f"PRAGMA user_version = {present}")
+        connection.execute("ROLLBACK" if version == present else "COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -77,10 +95,10 @@ def _version(connection: sqlite3.Connection, *, where: str) -> int:
             retryable=False,
             outcome="failed",
         )
-    if version > VERSION:
+    if version > len(_MIGRATIONS):
         raise MachineMemoryError(
             f"{where}: the file has schema version {version}, and this arvo-memory-sqlite knows "
-            f"none above {VERSION}; install a newer arvo-memory-sqlite",
+            f"none above {len(_MIGRATIONS)}; install a newer arvo-memory-sqlite",
             retryable=False,
             outcome="failed",
         )

@@ -22,6 +22,8 @@ Operation: TypeAlias = Callable[[sqlite3.Connection], T]
 """Works inside a transaction. One that raises an `ArvoError` has changed nothing; after any other
 exception it may be run again, from the start."""
 
+_Outcome: TypeAlias = Literal["failed", "unknown"]
+
 _LARGEST_GROUP: Final = 512
 
 
@@ -151,18 +153,26 @@ class Writer:
                 return group, True
         return group, False
 
-    def _run(self, group: Sequence[_Job[Any]]) -> None:
+    def _run(self, group: Sequence[_Job[Any]], *, outcome: _Outcome = "failed") -> None:
+        """Run a group, and each by itself when that fails.
+
+        Args:
+            group: What to run.
+            outcome: What became of an earlier try.
+        """
         try:
             self._transact(group)
             return
         except Exception as error:
             failure = error
+        if isinstance(failure, _CannotCommit):
+            outcome = "unknown"  # its mark may have reached the disk, and count after a power cut
         if len(group) == 1 or isinstance(failure, _CannotBegin):
             for job in group:
-                job.error = self._translated(failure)
+                job.error = self._translated(failure, outcome=outcome)
             return
         for job in group:
-            self._run([job])
+            self._run([job], outcome=outcome)
 
     def _transact(self, group: Sequence[_Job[Any]]) -> None:
         connection = self._connection
@@ -188,11 +198,8 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
 
-    def _translated(self, error: Exception) -> Exception:
+    def _translated(self, error: Exception, *, outcome: _Outcome) -> Exception:
         cause = error.cause if isinstance(error, _SqliteFailed) else error
-        # A commit mark may have reached the disk although the commit failed.
-        outcome: Literal["failed", "unknown"]
-        outcome = "unknown" if isinstance(error, _CannotCommit) else "failed"
         translated = memory_error(cause, where=self._database.path, outcome=outcome)
         translated.__cause__ = cause
         return translated
@@ -222,7 +229,7 @@ class Writer:
                 left.append(job)
         self._tell(left)
 
-    def _dead(self, *, outcome: Literal["failed", "unknown"]) -> MachineMemoryError:
+    def _dead(self, *, outcome: _Outcome) -> MachineMemoryError:
         error = MachineMemoryError(
             f"{self._database.path}: the thread that writes has died of {self._death!r}; "
             "open the memory again",

@@ -1,0 +1,232 @@
+"""The file: who may read it, what it must be, and how it gets a newer schema."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from arvo_event_handler import MachineMemoryError
+from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
+from arvo_memory_sqlite._database import Database
+
+from .writer_process import FURTHER
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder / "state.db"
+
+
+@pytest.fixture
+async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
+    async with SqliteMachineMemory.open(path) as memory:
+        yield memory
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def modes(folder: Path) -> set[int]:
+    return {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+def of(path: Path, what: str) -> object:
+    """Ask the file one question."""
+    connection = sqlite3.connect(path)
+    (answer,) = connection.execute(what).fetchone()
+    connection.close()
+    return answer
+
+
+async def test_the_file_and_its_companions_are_for_their_user_alone(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    await memory.write("order-7", {}, None)
+    assert names(path.parent) == ["state.db", "state.db-shm", "state.db-wal"]
+    assert modes(path.parent) == {0o600}
+
+
+@pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
+async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
+    """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
+    async with SqliteMachineMemory.open(path, synchronous=level) as memory:  # type: ignore[arg-type]
+
+        def synchronous(connection: sqlite3.Connection) -> int:
+            (value,) = connection.execute("PRAGMA synchronous").fetchone()
+            return int(value)
+
+        assert await memory._writer.submit(synchronous, durable=True) == number
+        assert await memory._writer.submit(synchronous, durable=False) == 1
+        assert await memory._writer.submit(synchronous, durable=True) == number
+
+
+@pytest.mark.parametrize(
+    ("path", "synchronous", "told"),
+    [("", "full", "path must not be empty"), (":memory:", "off", "'full' or 'normal', got 'off'")],
+)
+async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
+            pass
+
+
+def test_only_open_makes_one() -> None:
+    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
+        SqliteMachineMemory()
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "state.db"
+    with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("order-7", {}, None)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(MachineMemoryError, match=r"schema version 99.*install a newer") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+    assert of(path, "SELECT count(*) FROM machine") == 1
+
+
+async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE invoice (id)")
+    connection.close()
+    before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
+    with pytest.raises(MachineMemoryError, match="belongs to something else"):
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert path.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
+    path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
+    with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
+        async with SqliteMachineMemory.open(path):
+            pass
+    assert caught.value.retryable is False
+
+
+async def test_a_link_to_a_file_that_is_not_there_makes_it_for_its_user_alone(
+    tmp_path: Path, path: Path
+) -> None:
+    (tmp_path / "link.db").symlink_to(path)
+    async with SqliteMachineMemory.open(tmp_path / "link.db") as memory:
+        await memory.write("order-7", {}, None)
+        assert modes(path.parent) == {0o600}
+
+
+async def test_a_process_may_change_its_folder(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections are opened when they are needed, and all of them to the same file."""
+    monkeypatch.chdir(path.parent)
+    async with SqliteMachineMemory.open("state.db") as memory:
+        await memory.write("order-7", {"count": 1}, None)
+        monkeypatch.chdir(tmp_path)
+        assert await memory.read("order-7") == {"count": 1}
+    assert names(tmp_path) == ["data"]
+
+
+async def test_a_file_that_was_taken_away_is_not_made_anew(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    """No workflow would be found in an empty one, and all would start again."""
+    os.rename(path, f"{path}.taken")
+    with pytest.raises(MachineMemoryError, match="unable to open database file"):
+        await memory.read("order-7")
+    assert path.name not in names(path.parent)
+
+
+async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
+    others, cancelled = asyncio.all_tasks(), 0
+    for turns in range(8):
+        manager = SqliteMachineMemory.open(path)
+        opening = asyncio.ensure_future(manager.__aenter__())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        if opening.cancelled():
+            cancelled += 1
+        else:
+            await manager.__aexit__(None, None, None)
+    while left := asyncio.all_tasks() - others:
+        await asyncio.wait(left)
+    assert cancelled
+    # The last connection that is closed takes the write-ahead log with it.
+    assert names(path.parent) == ["state.db"]
+
+
+async def test_who_waits_too_long_for_another_process_may_try_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
+    async with SqliteMachineMemory.open(path) as memory:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(MachineMemoryError, match="database is locked") as caught:
+            await memory.write("order-7", {"count": 1}, None)
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        assert await memory.read("order-7") is None
+        other.execute("ROLLBACK")
+        await memory.write("order-7", {"count": 1}, None)
+        other.close()
+
+
+# --- the schema ----------------------------------------------------------------
+
+
+def test_a_file_that_another_process_just_makes_is_ours(path: Path) -> None:
+    """Whatever is asked about it first, the answers belong together."""
+    database = Database(path=str(path), synchronous="full", busy_timeout=timedelta(0))
+
+    class Overtaken(sqlite3.Connection):
+        @override
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            cursor = super().execute(sql, parameters)
+            if sql == "PRAGMA application_id":
+                with suppress(MachineMemoryError):
+                    database.open_writer().close()
+            return cursor
+
+    path.touch()
+    connection = sqlite3.connect(path, isolation_level=None, factory=Overtaken)
+    _schema.check(connection, where="state.db")
+    connection.close()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        await memory.write("order-7", {"count": 1}, None)
+    broken = (*_schema._MIGRATIONS, (*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT"))
+    with monkeypatch.context() as patched:
+        patched.setattr(_schema, "_MIGRATIONS", broken)
+        with pytest.raises(MachineMemoryError, match="no such table: nowhere"):
+            async with SqliteMachineMemory.open(path):
+                pass
+    assert of(path, "PRAGMA user_version") == len(_schema._MIGRATIONS)
+    assert of(path, "SELECT count(*) FROM pragma_table_info('machine') WHERE name = 'note'") == 0
+    async with SqliteMachineMemory.open(path) as memory:
+        assert await memory.read("order-7") == {"count": 1}
