@@ -15,6 +15,7 @@ from arvo_core import ArvoEvent
 
 from ._errors import CommandError, OutputError
 from ._lines import Line
+from ._printable import printable
 
 STDOUT: Final = "-"
 """The name of standard output."""
@@ -35,6 +36,7 @@ class LineWriter:
     def __init__(self, name: str) -> None:
         self._name = "standard output" if name == STDOUT else name
         self._owned = name != STDOUT
+        self._failure: str | None = None
         try:
             self._stream: BinaryIO = open(name, "wb") if self._owned else sys.stdout.buffer  # noqa: SIM115 - closed on exit
         except OSError as error:
@@ -56,14 +58,18 @@ class LineWriter:
         """Write a line and hand it to the operating system at once.
 
         Raises:
-            OutputError: It cannot be written, as when a disk is full or a reader has gone.
+            OutputError: It cannot be written, as when a disk is full or a reader has gone, or an
+                earlier one could not.
         """
+        if self._failure is not None:
+            raise OutputError(self._failure)
         try:
             self._stream.write(f"{line}\n".encode())
             self._stream.flush()
         except OSError as error:
             self._discard()
-            raise OutputError(f"cannot write {self._name}: {error.strerror or error}") from error
+            self._failure = f"cannot write {self._name}: {error.strerror or error}"
+            raise OutputError(self._failure) from error
 
     def _discard(self) -> None:
         """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
@@ -83,8 +89,7 @@ def short_line(event: ArvoEvent, *, width: int) -> str:
     data = " ".join(f"{name}={_shown(value)}" for name, value in event.data.items())
     line = Text(f"{event.type}  {parent.plain}  {data}")
     line.truncate(width, overflow="ellipsis")
-    # What a terminal would take for a command must not reach it.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line.plain)
+    return printable(line.plain)
 
 
 def _shown(value: object) -> str:
