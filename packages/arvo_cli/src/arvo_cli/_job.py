@@ -19,7 +19,8 @@ from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
 from ._memory_url import open_memory
-from ._output import STDOUT, LineWriter, Rejects, check_names, short_line
+from ._output import STDOUT, LineWriter, check_names, short_line
+from ._rejects import Rejects
 from ._report import Report, counted
 from ._run import Run
 from ._target import Target, load_target

@@ -1,12 +1,11 @@
-"""Where results and rejects go: JSON Lines, one object a line."""
+"""Where results go: JSON Lines, one object a line, or short lines for a person."""
 
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Literal, Self
+from typing import BinaryIO, Final, Self
 
 from pydantic_core import to_json
 from rich.text import Text
@@ -14,7 +13,6 @@ from rich.text import Text
 from arvo_core import ArvoEvent
 
 from ._errors import CommandError, OutputError
-from ._lines import Line
 from ._printable import printable
 
 STDOUT: Final = "-"
@@ -97,47 +95,6 @@ def _shown(value: object) -> str:
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
     return to_json(value).decode()
-
-
-class Rejects:
-    """Says of each line that got no result why: in a file, else to the user.
-
-    Args:
-        writer: Where the file is; None when there is none.
-        say: Tells the user a line of text.
-        held: Whether to tell the user only at the end, as where results would bury it.
-    """
-
-    def __init__(
-        self, writer: LineWriter | None, *, say: Callable[[str], None], held: bool
-    ) -> None:
-        self._writer = writer
-        self._say = say
-        self._held: list[str] | None = [] if held else None
-
-    def add(self, line: Line, outcome: Literal["rejected", "failed"], *, reason: str) -> None:
-        """Put a line on record.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
-        if self._writer is None:
-            tell = self._say if self._held is None else self._held.append
-            tell(f"line {line.number} {outcome}: {reason}")
-            return
-        entry = {
-            "line": line.number,
-            "outcome": outcome,
-            "reason": reason,
-            "text": line.text,
-        }
-        self._writer.write(to_json(entry).decode())
-
-    def tell_held(self) -> None:
-        """Tell the user what was held back."""
-        for text in self._held or ():
-            self._say(text)
-        self._held = None
 
 
 def check_names(*, events: str, out: str, rejects: str | None) -> None:

@@ -17,7 +17,7 @@ from ._errors import INTERRUPTED, OutputError, PlainPayloadError, RejectedLineEr
 from ._input import Decoder, Request
 from ._interrupt import end_process
 from ._lines import Line, LineReader
-from ._output import Rejects
+from ._rejects import Rejects
 from ._report import Report, counted
 
 
