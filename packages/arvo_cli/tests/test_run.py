@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -255,6 +256,14 @@ class TestFiles:
         assert "arvo: cannot write /dev/full: No space left on device" in done.err
         [balance] = [line for line in done.err.splitlines() if line.endswith(" = 6 lines read")]
         assert len(done.answers) == int(balance.split()[0])
+
+    def test_a_standard_output_that_is_closed(
+        self, greet: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stdout", None)
+        done = greet("ada")
+        assert done.status == 2
+        assert done.err == "arvo: cannot write standard output: it is closed\n"
 
     def test_a_misspelt_target_leaves_earlier_results_alone(
         self, arvo: Any, jsonl: Jsonl, tmp_path: Path

@@ -36,9 +36,9 @@ class LineWriter:
         self._owned = name != STDOUT
         self._failure: str | None = None
         try:
-            self._stream: BinaryIO = open(name, "wb") if self._owned else sys.stdout.buffer  # noqa: SIM115 - closed on exit
+            self._stream: BinaryIO = open(name, "wb") if self._owned else _stdout()  # noqa: SIM115 - closed on exit
         except OSError as error:
-            raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+            raise CommandError(f"cannot write {self._name}: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +73,12 @@ class LineWriter:
         """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def _stdout() -> BinaryIO:
+    if sys.stdout is None:
+        raise OSError(0, "it is closed")
+    return sys.stdout.buffer
 
 
 def short_line(event: ArvoEvent, *, width: int) -> str:
