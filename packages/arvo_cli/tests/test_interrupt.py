@@ -147,6 +147,23 @@ class TestRealProcess:
         assert err == b"arvo: interrupted\n"
         assert process.returncode == 130
 
+    def test_ctrl_c_while_the_command_itself_is_imported(self) -> None:
+        program = """
+import signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+from arvo_cli import main
+sys.exit(main(["--version"]))
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+        assert done.stderr == b"arvo: interrupted\n"
+        assert done.returncode == 130
+
     def test_a_reader_that_goes_away(self, tmp_path: Path, targets: Path) -> None:
         """As in `arvo run ... | head -1`."""
         events = tmp_path / "events.jsonl"

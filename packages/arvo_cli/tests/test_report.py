@@ -38,11 +38,17 @@ def test_what_became_of_every_line(report: Report) -> None:
     ]
 
 
-def test_the_rate_is_told_when_a_run_was_long_enough_to_have_one(report: Report) -> None:
-    report.elapsed = 0.9
-    assert "per second" not in shown(report)[-1]
-    report.elapsed = 1.5
-    assert shown(report)[-1].endswith("; 2 results per second in 1.5 s")
+@pytest.mark.parametrize(
+    ("elapsed", "told"),
+    [
+        (1.5, "; 2.0 events per second in 1.50 s"),
+        (0.002, "; 1,500 events per second in 0.00 s"),
+        (0.0, "p95 250 ms"),  # a clock too coarse for a rate
+    ],
+)
+def test_the_rate(report: Report, elapsed: float, told: str) -> None:
+    report.elapsed = elapsed
+    assert shown(report)[-1].endswith(told)
 
 
 def test_nothing_read_has_no_table() -> None:

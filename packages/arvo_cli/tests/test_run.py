@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -232,6 +233,38 @@ class TestFiles:
         assert "arvo: cannot write /dev/full: No space left on device" in done.err
         assert "0 results + 0 rejected + 1 failed + 2 not started = 3 lines read" in done.out
 
+    def test_what_could_not_be_written_is_no_result(self, greet: Any) -> None:
+        done = greet("ada", "ben", "cara", "dan", options=["--out", "/dev/full"])
+        assert done.status == 1
+        assert "0 results + 0 rejected + 4 failed = 4 lines read" in done.out
+        assert done.err.count("failed: ") == 4
+
+    def test_nor_is_what_comes_when_the_run_is_broken_off(self, greet: Any) -> None:
+        # Of so many steps of the event loop one hits the moment before the line is cancelled.
+        late = [{"name": "late", "times": times} for times in range(12)]
+        done = greet("ada", *late, options=["--out", "/dev/full"])
+        assert "has its result" not in done.err
+        assert "0 results + 0 rejected + 13 failed = 13 lines read" in done.out
+
+    @pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
+    def test_rejects_that_cannot_be_written_are_counted_all_the_same(
+        self, greet: Any, concurrency: int
+    ) -> None:
+        options = ["--rejects", "/dev/full", "--concurrency", concurrency]
+        done = greet(*["silent"] * 4, "nonsense", "ada", options=options)
+        assert done.status == 1
+        assert "arvo: cannot write /dev/full: No space left on device" in done.err
+        [balance] = [line for line in done.err.splitlines() if line.endswith(" = 6 lines read")]
+        assert len(done.answers) == int(balance.split()[0])
+
+    def test_a_standard_output_that_is_closed(
+        self, greet: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stdout", None)
+        done = greet("ada")
+        assert done.status == 2
+        assert done.err == "arvo: cannot write standard output: it is closed\n"
+
     def test_a_misspelt_target_leaves_earlier_results_alone(
         self, arvo: Any, jsonl: Jsonl, tmp_path: Path
     ) -> None:
@@ -242,7 +275,9 @@ class TestFiles:
 
 
 def test_latencies_are_told(greet: Any) -> None:
-    assert "latency p50 " in greet("ada", "ben").err
+    told = greet("ada", "ben").err
+    assert "latency p50 " in told
+    assert "events per second" in told
     assert "latency" in greet("ada").err
     assert "latency" not in greet().err
 
@@ -257,9 +292,9 @@ def test_debugging_shows_the_traceback(arvo: Any, monkeypatch: pytest.MonkeyPatc
 def test_help_tells_the_options_and_the_statuses(arvo: Any) -> None:
     assert "run" in arvo("--help").out
     told = arvo("run", "--help").out
-    for word in ("--events", "--contract", "--rejects", "--memory", "130", "Ctrl-C", "terminal"):
+    words = ("--events", "--contract", "--rejects", "--memory", "130", "Ctrl-C", "terminal")
+    for word in (*words, "sqlite:///state.db"):
         assert word in told
-    assert "sqlite" not in told
 
 
 def test_version(arvo: Any) -> None:

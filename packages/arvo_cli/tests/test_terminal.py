@@ -140,6 +140,16 @@ def test_what_a_terminal_takes_for_a_command_does_not_reach_it(
     assert "hello \ufffd2J" in terminal.text()
 
 
+def test_nor_when_it_is_in_a_reason(
+    at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
+) -> None:
+    events.write_text(json.dumps({"name": "escape"}) + "\n")
+    assert at(command, stderr=terminal) == 3
+    shown = terminal.text()
+    assert "\ufffd[2J" in shown
+    assert "\x1b[2J" not in shown
+
+
 @pytest.mark.parametrize("streams", [["stdout"], ["stdout", "stderr"]])
 def test_who_says_out_gets_json_on_a_terminal_too(
     at: Callable[..., int], command: list[str | Path], terminal: Terminal, streams: list[str]

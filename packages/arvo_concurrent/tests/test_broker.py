@@ -41,6 +41,13 @@ SECOND = timedelta(seconds=1)
 STEADY = Backoff(initial=SECOND, maximum=60 * SECOND, jitter=False)
 
 
+class OutcomeError(BaseException):
+    """No `Exception`, as what test runners raise."""
+
+
+NO_EXCEPTIONS = [asyncio.CancelledError(), OutcomeError("odd")]
+
+
 class Owner:
     """Keeps what the broker tells its owner."""
 
@@ -190,16 +197,24 @@ class TestRetries:
             await clock.run_until_complete(broker.wait_idle())
         assert isinstance(owner.letters[0].error, TimeoutError)
 
-    async def test_a_handler_that_is_cancelled_from_inside_has_failed(
-        self, owner: Owner, clock: FakeClock
+    @pytest.mark.parametrize(
+        ("raised", "told"),
+        [
+            (asyncio.CancelledError(), "was cancelled from inside"),
+            (OutcomeError("odd"), "raised OutcomeError, which is no Exception: odd"),
+        ],
+    )
+    async def test_a_handler_that_raises_no_exception_has_failed_too(
+        self, owner: Owner, clock: FakeClock, raised: BaseException, told: str
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
-            raise asyncio.CancelledError
+            raise raised
 
         config = HandlerConfig(StubHandler(act), retry=RetryPolicy(retries=0))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
-        assert "cancelled from inside" in str(owner.letters[0].error)
+        assert told in str(owner.letters[0].error)
+        assert owner.letters[0].error.__cause__ is raised
 
     @pytest.mark.parametrize("retries", [-1, -100])
     async def test_negative_retries_are_refused(self, retries: int) -> None:
@@ -246,12 +261,44 @@ class TestNonsense:
         assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
         assert "PERHAPS" in owner.errors[0][1]
 
+    @pytest.mark.parametrize("raised", NO_EXCEPTIONS, ids=repr)
+    async def test_nor_does_one_that_raises_no_exception(
+        self, owner: Owner, clock: FakeClock, raised: BaseException
+    ) -> None:
+        def fail(failed: FailedTry) -> ErrorResponse:
+            raise raised
+
+        handler = failing(9, ExecutionViolation("no", retryable=False))
+        config = HandlerConfig(handler, on_error=fail)
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+        assert "on_error of" in owner.errors[0][1]
+
+    @pytest.mark.parametrize("raised", NO_EXCEPTIONS, ids=repr)
+    async def test_output_middleware_that_raises_no_exception_has_failed_too(
+        self, owner: Owner, clock: FakeClock, raised: BaseException
+    ) -> None:
+        def fail(output: ArvoEvent, cause: ArvoEvent) -> ArvoEvent:
+            raise raised
+
+        config = HandlerConfig(answering(), middleware=Middleware(output=fail))
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1>0", DeadLetterReason.OUTPUT_MIDDLEWARE)]
+
+    @pytest.mark.parametrize("raised", [KeyError("broken"), *NO_EXCEPTIONS], ids=repr)
     @pytest.mark.parametrize("name", ["on_dead_letter", "on_broker_error", "on_unclaimed"])
     async def test_a_listener_that_fails_stops_nothing(
-        self, owner: Owner, clock: FakeClock, name: str, caplog: pytest.LogCaptureFixture
+        self,
+        owner: Owner,
+        clock: FakeClock,
+        name: str,
+        caplog: pytest.LogCaptureFixture,
+        raised: BaseException,
     ) -> None:
         async def fail(*told: object) -> None:
-            raise KeyError("broken")
+            raise raised
 
         listeners: dict[str, Any] = {"on_broker_error": owner.on_broker_error, name: fail}
         async with ConcurrentEventBroker([answering()], clock=clock, **listeners) as broker:
@@ -259,7 +306,10 @@ class TestNonsense:
             await broker.publish(event("e2", to="com.nobody.here"))
         assert broker.stats.unfinished == 0
         told = [what for _, what in owner.errors]
-        assert "'broken'" in told or "on_broker_error itself failed" in caplog.text
+        if name == "on_broker_error":
+            assert "on_broker_error itself failed" in caplog.text
+        else:
+            assert any(what == "'broken'" or what.startswith(name) for what in told)
 
 
 class TestOnError:

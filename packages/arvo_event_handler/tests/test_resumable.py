@@ -1,10 +1,8 @@
 """Workflows written as code, as users run them."""
 
-import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
 from pydantic import BaseModel
 
 from arvo_core import (
@@ -16,23 +14,19 @@ from arvo_core import (
 from arvo_event_handler import (
     ArvoResumable,
     Complete,
-    ConfigViolation,
     ContractViolation,
     Emit,
-    ExecutionViolation,
     InvalidHandlerError,
     Reply,
     SimpleMachineMemory,
     Start,
     Step,
-    TransactionViolation,
 )
 from arvo_event_handler.testing import SpanRecorder
 
 from .shop import (
     APP,
     CHARGE,
-    CHARGE_V1,
     ORDER,
     ORDER_V1,
     ORDERED,
@@ -40,8 +34,6 @@ from .shop import (
     RESERVE_V1,
     AnyCall,
     Order,
-    Ordered,
-    charge_contract,
     charged,
     order,
     order_contract,
@@ -447,132 +439,3 @@ class TestNestedWorkflows:
             assert (error.subject, error.parentid) == (event.subject, init.id)
             answers = await parent.execute(error)
         assert answers[0].data == {"totals": [], "failed": ["sold out", "sold out"]}
-
-
-# --- no event raises anything else ------------------------------------------
-
-TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
-DATA = st.dictionaries(TEXT, JSON, max_size=2) | st.fixed_dictionaries(
-    {},
-    optional={
-        "items": st.lists(JSON, max_size=3),
-        "parentSubject$$": JSON,
-        "price": JSON,
-        "errorName": JSON,
-        "errorMessage": JSON,
-        "errorStack": JSON,
-    },
-)
-CHANGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "data": DATA,
-        "type": st.sampled_from(
-            [ORDER, ORDERED, "evt.stock.reserve.success", "sys.com.stock.reserve.error", "a.b.c"]
-        ),
-        "subject": TEXT,
-        "dataschema": st.none()
-        | TEXT
-        | st.sampled_from(["#/shop/order/1.0.0", "#/shop/stock/reserve/0.0.0", "#/x/1.0.0"]),
-        "parentid": st.none() | TEXT,
-        "source": TEXT,
-        "id": TEXT,
-        "redirectto": st.none() | TEXT,
-        "domain": st.none() | st.sampled_from(["a.b", "domain.event.inherit"]),
-        "accesscontrol": st.none() | TEXT,
-    },
-)
-
-
-async def unlucky(call: AnyCall) -> Step[Any]:
-    if isinstance(call, Start):
-        return Step(services=[Emit(RESERVE, {"item": item}) for item in call.data.items])
-    prices = [each.price for each in call.replies(RESERVE_V1)]
-    return Step(output=Complete(Ordered(total=100 // sum(prices))))
-
-
-@given(
-    st.lists(TEXT, max_size=2),
-    CHANGES,
-    st.lists(st.tuples(st.integers(-1, 2**70), CHANGES), max_size=3),
-    st.booleans(),
-)
-def test_no_event_raises_anything_but_violations(
-    items: list[str],
-    init: dict[str, Any],
-    replies: list[tuple[int, dict[str, Any]]],
-    fails: bool,
-) -> None:
-    """Mutated starts and answers, in a workflow that runs or does not."""
-
-    async def run() -> None:
-        handler = order(
-            unlucky,
-            services=[reserve_contract.version(RESERVE_V1), charge_contract.version(CHARGE_V1)],
-        )
-        event = ArvoEvent.create(**(start(*items).to_dict() | init))
-        requests = await execute(handler, event)
-        request = requests[0] if requests else event
-        for price, changes in replies:
-            reply = (
-                reserve_failed(request, LookupError(str(price)))
-                if fails
-                else reserved(request, price=price)
-            )
-            await execute(handler, ArvoEvent.create(**(reply.to_dict() | changes)))
-            await execute(handler, event)
-
-    async def execute(handler: ArvoResumable, event: ArvoEvent) -> list[ArvoEvent]:
-        try:
-            outputs = await handler.execute(event)
-        except (ConfigViolation, ContractViolation, ExecutionViolation):
-            return []
-        except TransactionViolation as error:
-            raise AssertionError("nobody else is there") from error
-        for output in outputs:
-            assert ArvoEvent.from_json(output.to_json()) == output
-        return outputs
-
-    asyncio.run(run())
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            [
-                "a",
-                "b",
-                "redelivery",
-                "initEventId",
-                "status",
-                "events",
-                "executionStatus",
-                "state$$",
-            ]
-        ),
-        JSON,
-    )
-)
-def test_no_record_raises_anything_but_violations(record: dict[str, Any]) -> None:
-    """Whatever the memory holds, which may be anybody's."""
-
-    async def run() -> None:
-        memory = SimpleMachineMemory()
-        event = start()
-        await memory.write(event.subject, record, None)
-        for each in (event, reserved(event)):
-            try:
-                await order(memory=memory).execute(each)
-            except TransactionViolation as error:
-                assert error.cause == "READ_MACHINE_MEMORY_FAILURE"  # noqa: PT017
-
-    asyncio.run(run())

@@ -4,6 +4,6 @@
 same for Python programs.
 """
 
-from ._command import main
+from ._main import main
 
 __all__ = ["main"]

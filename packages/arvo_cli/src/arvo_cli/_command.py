@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from ._diagram import DiagramJob, Format
-from ._errors import CommandError
-from ._interrupt import INTERRUPTED
+from ._errors import INTERRUPTED, CommandError
 from ._job import Job
 from ._memory_url import DEFAULT
 from ._output import STDOUT
@@ -54,22 +53,8 @@ _Flavour = Annotated[
 ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the `arvo` command and return its exit status.
-
-    0: every line has its result. 1: a result could not be written. 2: the command was called
-    wrongly, or what it was told to use is not there. 3: some lines were rejected or failed.
-    130: interrupted. With `ARVO_DEBUG` set in the environment, errors come with a traceback.
-    A third interrupt ends the whole process.
-
-    Args:
-        arguments: What follows the command's name; None for the process's own.
-
-    Example:
-        >>> main(["--version"])
-        arvo ...
-        0
-    """
+def run_command(arguments: Sequence[str] | None) -> int:
+    """Do what the command line says and return the exit status; see `main`."""
     status = 0
     try:
         _app(args=None if arguments is None else list(arguments), prog_name="arvo")
@@ -153,7 +138,8 @@ def _run(
             "--memory",
             metavar="URL",
             help="Where workflows keep their state. memory: forgets it when the command ends; "
-            "for others install a package that registers the URL's scheme.",
+            "for others install a package that registers the URL's scheme, as arvo-memory-sqlite "
+            "does for sqlite:///state.db.",
         ),
     ] = DEFAULT,
     flavour: _Flavour = None,

@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from ._printable import printable
 from ._report import Report, counted
 
 
@@ -55,8 +56,12 @@ class Display:
         return self._is_terminal and sys.stdout.isatty()
 
     def say(self, text: str) -> None:
-        """Write a line, above the bar when there is one."""
-        self._console.out(text, highlight=False)
+        """Tell the user a line of text, above the bar when there is one."""
+        self.show(printable(text))
+
+    def show(self, line: str) -> None:
+        """Write a line as it is, above the bar when there is one."""
+        self._console.out(line, highlight=False)
 
     def advance(self, report: Report, *, position: int) -> None:
         """Move the bar.

@@ -6,6 +6,11 @@
   + PlainPayloadError           it has nothing of a CloudEvent; --contract may be missing
 """
 
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""The exit status of a command that the user stopped."""
+
 
 class CommandError(Exception):
     """The command cannot start or go on, for a reason the user can mend."""

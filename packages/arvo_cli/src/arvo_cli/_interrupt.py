@@ -7,10 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final, NoReturn
+from typing import NoReturn
 
-INTERRUPTED: Final = 130
-"""The exit status of a command that the user stopped."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -14,11 +14,13 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
 
 from ._display import Display
+from ._errors import INTERRUPTED
 from ._input import contract_versions, decoder_for
-from ._interrupt import INTERRUPTED, interrupts
+from ._interrupt import interrupts
 from ._lines import LineReader
 from ._memory_url import open_memory
-from ._output import STDOUT, LineWriter, Rejects, check_names, short_line
+from ._output import STDOUT, LineWriter, check_names, short_line
+from ._rejects import Rejects
 from ._report import Report, counted
 from ._run import Run
 from ._target import Target, load_target
@@ -79,7 +81,7 @@ class Job:
                 handlers=handlers,
                 listener=target.listener,
                 decoder=decoder,
-                write=self._event_writer(display.say if together else results.write),
+                write=self._event_writer(display.show if together else results.write),
                 rejects=rejects,
                 report=Report(),
                 display=display,

@@ -1,12 +1,11 @@
-"""Where results and rejects go: JSON Lines, one object a line."""
+"""Where results go: JSON Lines, one object a line, or short lines for a person."""
 
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Literal, Self
+from typing import BinaryIO, Final, Self
 
 from pydantic_core import to_json
 from rich.text import Text
@@ -14,7 +13,7 @@ from rich.text import Text
 from arvo_core import ArvoEvent
 
 from ._errors import CommandError, OutputError
-from ._lines import Line
+from ._printable import printable
 
 STDOUT: Final = "-"
 """The name of standard output."""
@@ -35,10 +34,11 @@ class LineWriter:
     def __init__(self, name: str) -> None:
         self._name = "standard output" if name == STDOUT else name
         self._owned = name != STDOUT
+        self._failure: str | None = None
         try:
-            self._stream: BinaryIO = open(name, "wb") if self._owned else sys.stdout.buffer  # noqa: SIM115 - closed on exit
+            self._stream: BinaryIO = open(name, "wb") if self._owned else _stdout()  # noqa: SIM115 - closed on exit
         except OSError as error:
-            raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+            raise CommandError(f"cannot write {self._name}: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -56,19 +56,29 @@ class LineWriter:
         """Write a line and hand it to the operating system at once.
 
         Raises:
-            OutputError: It cannot be written, as when a disk is full or a reader has gone.
+            OutputError: It cannot be written, as when a disk is full or a reader has gone, or an
+                earlier one could not.
         """
+        if self._failure is not None:
+            raise OutputError(self._failure)
         try:
             self._stream.write(f"{line}\n".encode())
             self._stream.flush()
         except OSError as error:
             self._discard()
-            raise OutputError(f"cannot write {self._name}: {error.strerror or error}") from error
+            self._failure = f"cannot write {self._name}: {error.strerror or error}"
+            raise OutputError(self._failure) from error
 
     def _discard(self) -> None:
         """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def _stdout() -> BinaryIO:
+    if sys.stdout is None:
+        raise OSError(0, "it is closed")
+    return sys.stdout.buffer
 
 
 def short_line(event: ArvoEvent, *, width: int) -> str:
@@ -83,8 +93,7 @@ def short_line(event: ArvoEvent, *, width: int) -> str:
     data = " ".join(f"{name}={_shown(value)}" for name, value in event.data.items())
     line = Text(f"{event.type}  {parent.plain}  {data}")
     line.truncate(width, overflow="ellipsis")
-    # What a terminal would take for a command must not reach it.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line.plain)
+    return printable(line.plain)
 
 
 def _shown(value: object) -> str:
@@ -92,47 +101,6 @@ def _shown(value: object) -> str:
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
     return to_json(value).decode()
-
-
-class Rejects:
-    """Says of each line that got no result why: in a file, else to the user.
-
-    Args:
-        writer: Where the file is; None when there is none.
-        say: Tells the user a line of text.
-        held: Whether to tell the user only at the end, as where results would bury it.
-    """
-
-    def __init__(
-        self, writer: LineWriter | None, *, say: Callable[[str], None], held: bool
-    ) -> None:
-        self._writer = writer
-        self._say = say
-        self._held: list[str] | None = [] if held else None
-
-    def add(self, line: Line, outcome: Literal["rejected", "failed"], *, reason: str) -> None:
-        """Put a line on record.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
-        if self._writer is None:
-            tell = self._say if self._held is None else self._held.append
-            tell(f"line {line.number} {outcome}: {reason}")
-            return
-        entry = {
-            "line": line.number,
-            "outcome": outcome,
-            "reason": reason,
-            "text": line.text,
-        }
-        self._writer.write(to_json(entry).decode())
-
-    def tell_held(self) -> None:
-        """Tell the user what was held back."""
-        for text in self._held or ():
-            self._say(text)
-        self._held = None
 
 
 def check_names(*, events: str, out: str, rejects: str | None) -> None:

@@ -10,9 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_SHORTEST_RATED = 1.0
-"""The seconds below which a rate is mostly the cost of starting."""
-
 
 class Report:
     """Counts every line of the input exactly once."""
@@ -117,10 +114,11 @@ class Report:
             yield Text(f"latency p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}{self._rate()}")
 
     def _rate(self) -> str:
-        if self.elapsed < _SHORTEST_RATED:
+        if not self.elapsed:
             return ""
         rate = self.results / self.elapsed
-        return f"; {rate:,.0f} results per second in {self.elapsed:.1f} s"
+        shown = f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
+        return f"; {shown} events per second in {self.elapsed:.2f} s"
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,20 +13,22 @@ from arvo_core import ArvoError, ArvoEvent
 from arvo_event_handler import Clock, DomainedEventListener, IArvoEventHandler, Publish
 
 from ._display import Display
-from ._errors import PlainPayloadError, RejectedLineError, one_line
+from ._errors import INTERRUPTED, OutputError, PlainPayloadError, RejectedLineError, one_line
 from ._input import Decoder, Request
-from ._interrupt import INTERRUPTED, end_process
+from ._interrupt import end_process
 from ._lines import Line, LineReader
-from ._output import Rejects
+from ._rejects import Rejects
 from ._report import Report, counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Trouble:
-    """What goes wrong while one line is run."""
+    """What goes wrong while one line is run, and after it."""
 
     line: Line
     failures: list[str] = field(default_factory=list)
+    answered: bool = False
+    """Whether the line has its result."""
 
 
 # Handlers run deep inside the broker; the context tells which line they run for.
@@ -107,7 +110,8 @@ class Run:
             raise group.exceptions[0] from None
         finally:
             for line in list(self._open.values()):
-                self._fail(line, ["the run was broken off"])
+                with suppress(OutputError):  # it is what breaks the run off, and is being raised
+                    self._fail(line, ["the run was broken off"])
             self.report.elapsed = self._clock.monotonic() - started
 
     def stop(self) -> None:
@@ -169,6 +173,7 @@ class Run:
                 self._fail(line, ["ended without a final event; it may be waiting for something"])
                 return
             self._write(answer)
+            trouble.answered = True
             latency = self._clock.monotonic() - started
             self.report.add_result(answer.type, latency=latency, repeated=request.repeated)
             if trouble.failures:
@@ -203,13 +208,15 @@ class Run:
             self._display.say(f"outside any line: {failure}")
         elif trouble.line.number in self._open:
             trouble.failures.append(failure)
-        else:
+        elif trouble.answered:
             self._tell_disturbed(trouble.line, failure)
+        else:
+            self._display.say(f"line {trouble.line.number} failed, and then: {failure}")
 
     async def _note_unclaimed(self, answer: ArvoEvent) -> None:
-        """Tell of an answer that came when its line had ended."""
+        """Tell of an answer beside the result; a line that has failed was told already."""
         trouble = _trouble.get()
-        if trouble is not None and not self._cancelled:
+        if trouble is not None and trouble.answered:
             self._tell_disturbed(trouble.line, f"a further answer came, {answer.type} {answer.id}")
 
     def _tell_disturbed(self, line: Line, what: str) -> None:

@@ -1,6 +1,5 @@
 """One try to handle an event: middleware, handler, and what follows from a failure."""
 
-import asyncio
 import logging
 from datetime import timedelta
 from inspect import isawaitable
@@ -24,6 +23,7 @@ from ._failed_try import ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
 from ._in_context import InContext
 from ._middleware import check_events
+from ._user_failure import user_failure
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -93,14 +93,9 @@ class HandlerRunner:
             outputs = await InContext(delivery.context, work)
             if outputs != []:
                 check_events(outputs, what=f"handler {self._handler.source!r}")
-        except Exception as error:
-            return await self._after_failure(delivery, error)
-        except asyncio.CancelledError as cancellation:
-            if _is_being_cancelled():
-                raise
-            inside = RuntimeError(f"handler {self._handler.source!r} was cancelled from inside")
-            inside.__cause__ = cancellation
-            return await self._after_failure(delivery, inside)
+        except BaseException as error:
+            what = f"handler {self._handler.source!r}"
+            return await self._after_failure(delivery, user_failure(error, what=what))
         if not self._outputs_pass:
             outputs = await self._through_output_middleware(delivery, outputs)
         for output in outputs:
@@ -119,7 +114,8 @@ class HandlerRunner:
         leaving = self._settings.middleware.leave(outputs, cause=delivery.event)
         try:
             return await InContext(delivery.context, leaving)
-        except Exception as error:
+        except BaseException as raised:
+            error = user_failure(raised, what=f"output middleware of {self._handler.source!r}")
             delivery.failed += 1
             response = await self._asked(delivery, error)
             if response is ErrorResponse.THROW:
@@ -184,7 +180,8 @@ class HandlerRunner:
         try:
             response = self._settings.on_error(failed)
             return ErrorResponse(await response if isawaitable(response) else response)
-        except Exception as second:
+        except BaseException as raised:
+            second = user_failure(raised, what=f"on_error of {self._handler.source!r}")
             self._outbox.broker_error(delivery.event, second, delivery)
             return None
 
@@ -212,8 +209,3 @@ class HandlerRunner:
                 return
             if reply is not None:
                 self._outbox.emit(reply, delivery)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

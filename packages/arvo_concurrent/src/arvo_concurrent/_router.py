@@ -24,6 +24,7 @@ from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._delivery import Delivery, Errand
 from ._in_context import InContext
 from ._topic import Topic
+from ._user_failure import user_failure
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -222,11 +223,12 @@ class Router:
             raise TypeError("only errands go to listeners")
         try:
             await InContext(delivery.context, delivery.call())
-        except Exception as error:
+        except BaseException as raised:
+            error = user_failure(raised, what=delivery.name)
             if delivery.name == "on_domained_event":
                 delivery.tree.failed(delivery.event, error)
             if delivery.name == "on_broker_error":
-                _logger.exception("on_broker_error itself failed")
+                _logger.error("on_broker_error itself failed", exc_info=error)
             else:
                 self.broker_error(delivery.event, error, delivery)
         return None

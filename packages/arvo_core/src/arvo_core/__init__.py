@@ -4,6 +4,7 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 `ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
 """
 
+from ._cloud_event_view import CloudEventView
 from ._contract import ArvoContract, VersionedArvoContract
 from ._contract_rules import is_orchestrator_event_type
 from ._contract_version import ContractVersion, SimpleVersion, VersionDefinition
@@ -21,7 +22,7 @@ from ._errors import (
     UnknownVersionError,
     ViolationError,
 )
-from ._event import ArvoEvent, CloudEventView
+from ._event import ArvoEvent
 from ._event_id import (
     ARVO_NAMESPACE,
     EventId,

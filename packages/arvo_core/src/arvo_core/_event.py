@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from time import time_ns
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import override
 
+from ._cloud_event_view import CloudEventView
 from ._errors import FieldProblem, InvalidEventError, field_problems
 from ._event_id import EventId, developer_id, new_id
 from ._event_rules import (
@@ -32,6 +30,7 @@ from ._event_rules import (
     shorten,
     with_encoded_uris,
 )
+from ._event_time import time_text
 from ._json import JsonObject, plain_dict
 
 _OTEL_NAMES = {
@@ -53,18 +52,6 @@ _copy_data = TypeAdapter(JsonObject).serializer.to_python
 _CONTEXT = (
     "id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "time"
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudEventView:
-    """An event as the CloudEvents specification divides it."""
-
-    attributes: dict[str, Any]
-    """The attributes that CloudEvents 1.0.2 defines, by name."""
-    data: dict[str, Any]
-    """The payload."""
-    extensions: dict[str, str | bool | int | float | None]
-    """Everything else: Arvo's attributes, the tracing ones and the custom extensions."""
 
 
 class ArvoEvent(BaseModel):
@@ -207,7 +194,7 @@ class ArvoEvent(BaseModel):
             "datacontenttype": ARVO_CONTENT_TYPE if datacontenttype is None else datacontenttype,
             "dataschema": dataschema or None,
             "data": plain_dict(data),
-            "time": _time_text(time),
+            "time": time_text(time),
             "to": to or type,
             "accesscontrol": accesscontrol,
             "redirectto": redirectto or None,
@@ -362,34 +349,6 @@ def _id_text(wish: object) -> object:
             "cannot make an event id",
             problems=[FieldProblem(path=("id",), message=str(error))],
         ) from None
-
-
-def _time_text(time: object) -> object:
-    if time is None:
-        return _now_text()
-    if not isinstance(time, datetime):
-        return time
-    if time.tzinfo is None:
-        raise InvalidEventError(
-            "cannot make an event",
-            problems=[
-                FieldProblem(
-                    path=("time",), message="the datetime is naive; give it a tzinfo, such as UTC"
-                )
-            ],
-        )
-    return time.isoformat(timespec="milliseconds")
-
-
-def _now_text() -> str:
-    # All but the milliseconds is kept for a second: `isoformat` takes a tenth of making an event.
-    second, millisecond = divmod(time_ns() // 1_000_000, 1000)
-    return f"{_second_text(second)}.{millisecond:03}+00:00"
-
-
-@lru_cache(maxsize=1)
-def _second_text(second: int) -> str:
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _refuse(

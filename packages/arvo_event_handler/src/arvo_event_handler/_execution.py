@@ -37,7 +37,7 @@ from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
-from ._stored_record import answers_by_request, init_event_id, read_redelivery
+from ._stored_record import answers_by_request, init_event_id, read_redelivery, unanswered
 from ._telemetry import ExecutionTrace
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
@@ -176,7 +176,7 @@ class WorkflowExecution:
             return None if is_init else []
         redelivery = read_redelivery(record, event.subject)
         if redelivery.has_seen(event, is_init=is_init):
-            return redelivery.unanswered(event, is_init=is_init)
+            return unanswered(redelivery, event, is_init=is_init)
         if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
             return []
         return None

@@ -48,12 +48,16 @@ class Redelivery:
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> "Redelivery":
-        """Read it from a record; a record of the TypeScript version is interpreted."""
+        """Read it from a record; a record of the TypeScript version is interpreted.
+
+        Raises:
+            Exception: The record is damaged.
+        """
         if record is None:
             return cls([], [])
         member = record.get(MEMBER)
         if isinstance(member, Mapping):
-            return cls(list(member["seen"]), [_Step(*step) for step in member["out"]])
+            return cls(list(member["seen"]), [_kept_step(*step) for step in member["out"]])
         return _of_typescript_record(record)
 
     def has_seen(self, event: ArvoEvent, *, is_init: bool) -> bool:
@@ -71,6 +75,9 @@ class Redelivery:
         """Return what to send again for an event seen before, oldest first.
 
         For the init event that is everything, so that starting a workflow again resumes it.
+
+        Raises:
+            InvalidEventError: What is kept is no event.
         """
         own = event_hash(event.source, event.id)
         return [
@@ -144,6 +151,13 @@ def event_hash(source: str, event_id: str) -> str:
     return blake2b(to_json([source, event_id]), digest_size=8).hexdigest()
 
 
+def _kept_step(event: str, outputs: list[Any], answered: str | None) -> _Step:
+    for output in outputs:
+        if not isinstance(output, dict) or "id" not in output:
+            raise TypeError(f"it keeps {output!r} as an event")
+    return _Step(event, outputs, answered)
+
+
 def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
     events = record.get("events") or {}
     consumed = events.get("consumed")
@@ -159,5 +173,5 @@ def _of_typescript_record(record: Mapping[str, Any]) -> Redelivery:
         return Redelivery(seen, [])
     own = event_hash(consumed["source"], consumed["id"])
     outputs = list(events.get("produced") or [])
-    steps = [_Step(own, outputs, answered=None)] if outputs else []
+    steps = [_kept_step(own, outputs, None)] if outputs else []
     return Redelivery([*seen, own], steps)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, InvalidEventError
 
 from ._errors import TransactionViolation, TransactionViolationCause
 from ._memory import Record
@@ -33,6 +33,18 @@ def read_redelivery(record: Record, subject: str) -> Redelivery:
         return Redelivery.of(record)
     except Exception as error:
         raise unreadable(subject, repr(error)) from error
+
+
+def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> list[ArvoEvent]:
+    """Return what to send again for an event seen before; see `Redelivery.unanswered`.
+
+    Raises:
+        TransactionViolation: The record is no workflow's.
+    """
+    try:
+        return redelivery.unanswered(event, is_init=is_init)
+    except InvalidEventError as error:
+        raise unreadable(event.subject, f"what it keeps to send again: {error}") from error
 
 
 def init_event_id(event: ArvoEvent, record: Record | None) -> str:

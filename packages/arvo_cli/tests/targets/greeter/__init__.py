@@ -10,6 +10,7 @@ from arvo_core import SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
     Emit,
+    ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
@@ -42,6 +43,11 @@ async def greet_v1(call: HandlerInput[Greet]) -> list[Emit]:
             return [answer, Emit(answer.type, answer.data, to="com.no.body")]
         case "liar":
             return [Emit("evt.never.promised.this", answer.data)]
+        case "late":
+            for _ in range(call.data.times):
+                await asyncio.sleep(0)
+        case "escape":
+            raise ExecutionViolation("\x1b[2J")
         case "interrupt":
             signal.raise_signal(signal.SIGINT)
             await asyncio.sleep(0)

@@ -1,0 +1,31 @@
+"""The way into the command. What it needs is imported where an interrupt is heard."""
+
+import sys
+from collections.abc import Sequence
+
+from ._errors import INTERRUPTED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the `arvo` command and return its exit status.
+
+    0: every line has its result. 1: a result could not be written. 2: the command was called
+    wrongly, or what it was told to use is not there. 3: some lines were rejected or failed.
+    130: interrupted. With `ARVO_DEBUG` set in the environment, errors come with a traceback.
+    A third interrupt ends the whole process.
+
+    Args:
+        arguments: What follows the command's name; None for the process's own.
+
+    Example:
+        >>> main(["--version"])
+        arvo ...
+        0
+    """
+    try:
+        # Not at the top: it takes long enough for people to change their minds.
+        from ._command import run_command
+    except KeyboardInterrupt:
+        sys.stderr.write("arvo: interrupted\n")
+        return INTERRUPTED
+    return run_command(arguments)
