@@ -189,6 +189,25 @@ async def test_an_update_stays_on_its_page(postgres_dsn: str, connect_to: Connec
             assert await _hot_updates(connection, table) == before + 2
 
 
+@pytest.mark.parametrize("of_a_child", [False, True])
+async def test_a_step_is_planned_once(of_a_child: bool, connect_to: Connect) -> None:
+    """PostgreSQL plans a statement anew for ever when that seems cheaper; five times is its rule."""
+    root = subject("arvo.orc.order")
+    machine_id = subject("arvo.orc.payment", root) if of_a_child else root
+    async with connect_to(pool_size=1) as memory:
+        for _ in range(20):
+            lease = await memory.acquire(machine_id)
+            assert lease is not None
+            await memory.commit(lease, record(parent=root if of_a_child else None))
+        async with memory._pool.acquire() as connection:
+            plans = {
+                row["statement"]: (row["custom_plans"], row["generic_plans"])
+                for row in await connection.fetch("SELECT * FROM pg_prepared_statements")
+            }
+    assert plans[memory._sql.acquire] == (5, 15)
+    assert plans[memory._sql.commit] == (5, 15)
+
+
 async def _hot_updates(connection: asyncpg.Connection, table: str) -> int:
     count: int = await connection.fetchval(
         "SELECT pg_stat_get_xact_tuples_hot_updated($1::text::regclass)", table
