@@ -6,6 +6,8 @@ import random
 import statistics
 from time import perf_counter
 
+import asyncpg
+
 from arvo_event_handler import Record
 from arvo_memory_postgres import PostgresMachineMemory
 from real_servers import PostgresServer
@@ -36,10 +38,18 @@ async def _grow(last: int) -> None:
             filled, size = 0, 10
             while filled < last:
                 size = min(size, last)
-                await memory._pool.execute(_FILL, filled, size, timeout=600)  # noqa: SLF001
+                await _fill(server.dsn, filled, size)
                 filled, size = size, size * 10
                 rate = await _steps_per_second(memory)
                 print(f"{filled:>10,} workflows  {rate:>8,.0f} steps/s")
+
+
+async def _fill(dsn: str, first: int, end: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(_FILL, first, end)
+    finally:
+        await connection.close()
 
 
 async def _steps_per_second(memory: PostgresMachineMemory) -> float:

@@ -12,6 +12,7 @@ from real_servers.fixtures import (
 )
 
 from arvo_memory_postgres import PostgresMachineMemory
+from real_servers import FaultProxy
 
 Connect = Callable[..., AbstractAsyncContextManager[PostgresMachineMemory]]
 
@@ -66,6 +67,22 @@ async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
         return rows
     finally:
         await connection.close()
+
+
+async def on_its_connection(memory: PostgresMachineMemory, sql: str) -> list[asyncpg.Record]:
+    """Run a statement on the connection that the memory used last."""
+    return (await memory._runner.run("TEST", sql)).rows
+
+
+def proxied(dsn: str, proxy: FaultProxy) -> str:
+    head, _, rest = dsn.partition("@")
+    return f"{head}@{proxy.host}:{proxy.port}/{rest.partition('/')[2]}"
+
+
+def host_and_port(dsn: str) -> tuple[str, int]:
+    place = dsn.partition("@")[2].partition("/")[0]
+    host, _, port = place.partition(":")
+    return host, int(port or 5432)
 
 
 def quoted(schema: str) -> str:

@@ -14,13 +14,11 @@ from arvo_event_handler import (
     LockPolicy,
     MachineLease,
     MachineMemoryError,
-    TransactionViolation,
-    TransactionViolationCause,
 )
 from arvo_memory_postgres import PostgresMachineMemory
 from real_servers import FaultProxy
 
-from .conftest import Connect, fetch
+from .conftest import Connect, host_and_port, on_its_connection, proxied
 
 KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
 CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
@@ -31,17 +29,6 @@ async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> 
     lease = await memory.acquire(machine_id)
     assert lease is not None
     return lease
-
-
-def proxied(dsn: str, proxy: FaultProxy) -> str:
-    head, _, rest = dsn.partition("@")
-    return f"{head}@{proxy.host}:{proxy.port}/{rest.partition('/')[2]}"
-
-
-def host_and_port(dsn: str) -> tuple[str, int]:
-    place = dsn.partition("@")[2].partition("/")[0]
-    host, _, port = place.partition(":")
-    return host, int(port or 5432)
 
 
 @pytest.mark.timeout(120)
@@ -57,7 +44,7 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
             for _ in range(KILLS):
                 lease = await leased(memory)
                 assert lease.version == done
-                pid = await memory._pool.fetchval("SELECT pg_backend_pid()")
+                ((pid,),) = await on_its_connection(memory, "SELECT pg_backend_pid()")
                 commit = asyncio.ensure_future(memory.commit(lease, {"count": lease.version + 1}))
                 # An instant: so many turns of the loop after the commit began.
                 for _ in range(chance.randrange(8)):
@@ -182,9 +169,10 @@ async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> Non
     """Nothing hangs: the error names what to change."""
     async with connect_to(pool_size=1, pool_timeout=timedelta(milliseconds=50)) as memory:
         await memory.read("order-7")
-        async with memory._pool.acquire():
-            with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
-                await memory.read("order-7")
+        connection = await memory._connections.take("a long statement")
+        with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
+            await memory.read("order-7")
+        await memory._connections.give_back(connection)
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
         assert await memory.read("order-7") is None
 
@@ -221,54 +209,3 @@ async def test_a_server_that_is_away_is_an_error(start_postgres: StartPostgres) 
             await memory.commit(lease, {"count": 1})
         assert caught.value.retryable
         assert time.monotonic() - started < 20, "the call hung"
-
-
-async def test_a_holder_frozen_beyond_its_ttl_is_fenced(connect_to: Connect) -> None:
-    """It wakes up and commits, over somebody who took its place."""
-    policy = LockPolicy(ttl=timedelta(milliseconds=100), max_wait=timedelta(seconds=5))
-    async with connect_to(policy=policy) as frozen, connect_to(policy=policy) as other:
-        stale = await leased(frozen)
-        # Waits until the lease has run out, by the clock of the database.
-        lease = await leased(other)
-        with pytest.raises(TransactionViolation) as caught:
-            await frozen.commit(stale, {"by": "frozen"})
-        assert caught.value.cause is TransactionViolationCause.LEASE_LOST
-        await other.commit(lease, {"by": "other"})
-        with pytest.raises(TransactionViolation):
-            await frozen.commit(stale, {"by": "frozen"})
-        assert await frozen.read("order-7") == {"by": "other"}
-
-
-@pytest.mark.parametrize("turns", range(0, 40, 3))
-async def test_a_call_cancelled_at_any_await_leaves_the_pool_whole(
-    turns: int, connect_to: Connect
-) -> None:
-    """The only connection comes back, and the next statement on it is not the one cancelled."""
-    async with connect_to(pool_size=1) as memory:
-        call = asyncio.ensure_future(memory.acquire("order-7"))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        call.cancel()
-        await asyncio.wait([call])
-        for n in range(3):
-            await memory.write(f"order-{n}", {"n": n}, None)
-        assert await memory.read("order-2") == {"n": 2}
-
-
-async def test_sessions_of_the_server_are_all_given_back(
-    postgres_dsn: str, connect_to: Connect
-) -> None:
-    """A closed memory leaves no connection behind."""
-    async with connect_to(pool_size=3) as memory:
-        await asyncio.gather(*(memory.read(f"order-{n}") for n in range(10)))
-        pids = [holder._con.get_server_pid() for holder in memory._pool._holders if holder._con]
-        assert pids
-    left = pids
-    for _ in range(100):
-        rows = await fetch(
-            postgres_dsn, "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", pids
-        )
-        left = [row["pid"] for row in rows]
-        if not left:
-            break
-    assert left == []

@@ -1,6 +1,7 @@
 """Brings a schema up to date, whoever else does the same at the same time."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -50,13 +51,20 @@ def check_version(version: int, *, schema: str) -> None:
     )
 
 
-async def schema_version(connection: Any, schema: str) -> int:
-    """Return the number of the last migration that was made; 0 for none."""
-    if not (await connection.fetchrow(_KNOWN, schema))["has_table"]:
+async def schema_version(fetch: Callable[..., Awaitable[list[Any]]], schema: str) -> int:
+    """Return the number of the last migration that was made; 0 for none.
+
+    Args:
+        fetch: Runs a statement with its arguments and returns the rows.
+        schema: Where the tables are.
+    """
+    (known,) = await fetch(_KNOWN, schema)
+    if not known["has_table"]:
         return 0
-    version: int = await connection.fetchval(
-        f"SELECT coalesce(max(version), 0) FROM {quoted_schema(schema)}.migrations"  # noqa: S608 - quoted
+    (newest_made,) = await fetch(
+        f"SELECT coalesce(max(version), 0) AS version FROM {quoted_schema(schema)}.migrations"  # noqa: S608 - quoted
     )
+    version: int = newest_made["version"]
     return version
 
 
@@ -72,7 +80,7 @@ async def migrate(connection: Any, schema: str, *, dry_run: bool) -> str:
     async with connection.transaction():
         if not dry_run:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_number(schema))
-        current = await schema_version(connection, schema)
+        current = await schema_version(connection.fetch, schema)
         if current > newest():
             raise _newer(current, schema)
         known = await connection.fetchrow(_KNOWN, schema)
