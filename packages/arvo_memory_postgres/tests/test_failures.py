@@ -100,7 +100,7 @@ async def test_the_first_call_ends_in_time(
         connection = await asyncpg.connect(postgres_dsn)
         try:
             async with connection.transaction():
-                await connection.execute(f"LOCK TABLE {quoted(schema)}.migrations")
+                await connection.execute(f"LOCK TABLE {quoted(schema)}.machines_migrations")
                 with pytest.raises(MachineMemoryError, match="statement_timeout") as caught:
                     await memory.write("order-7", {"count": 1}, None)
             assert (caught.value.retryable, caught.value.outcome) == (True, "failed")

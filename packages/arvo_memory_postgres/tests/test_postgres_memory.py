@@ -1,7 +1,9 @@
 """What is PostgreSQL's own: the schema, the columns, the queries, and what may not pass."""
 
+import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ async def test_a_schema_that_is_dropped_meanwhile_is_missed(
 async def test_a_newer_schema_is_refused_by_every_call(postgres_dsn: str, no_schema: str) -> None:
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         await memory.migrate()
-    table = f"{quoted(no_schema)}.migrations"
+    table = f"{quoted(no_schema)}.machines_migrations"
     await execute(postgres_dsn, f"INSERT INTO {table} (version) VALUES (999)")
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         for call in (memory.read("order-7"), memory.migrate(), memory.migrate(dry_run=True)):
@@ -76,12 +78,27 @@ async def test_a_newer_schema_is_refused_by_every_call(postgres_dsn: str, no_sch
             assert not caught.value.retryable
 
 
+async def test_two_tables_of_a_schema_know_nothing_of_each_other(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        shop, stock = [
+            await stack.enter_async_context(
+                PostgresMachineMemory.connect(postgres_dsn, schema=no_schema, table=table)
+            )
+            for table in ("shop", "s" * 52)
+        ]
+        assert all(await asyncio.gather(shop.migrate(), stock.migrate()))
+        await shop.write("order-7", {"by": "shop"}, None)
+        assert await stock.read("order-7") is None
+
+
 async def test_a_dry_run_shows_the_sql_and_changes_nothing(
     postgres_dsn: str, no_schema: str
 ) -> None:
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         sql = await memory.migrate(dry_run=True)
-        assert f'CREATE TABLE "{no_schema}".machines' in sql
+        assert f'CREATE TABLE "{no_schema}"."machines" (' in sql
         assert not await fetch(
             postgres_dsn, "SELECT FROM pg_namespace WHERE nspname = $1", no_schema
         )
@@ -93,6 +110,8 @@ async def test_a_dry_run_shows_the_sql_and_changes_nothing(
 def test_a_name_that_is_no_schema_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="schema must be a name"):
         PostgresMachineMemory(pool=None, schema=name)
+    with pytest.raises(ValueError, match="table must be a name"):
+        PostgresMachineMemory(pool=None, table=name)
 
 
 @pytest.mark.parametrize(
@@ -103,13 +122,20 @@ async def test_names_and_ids_are_never_sql(
 ) -> None:
     name = f"{no_schema} {injected}"
     try:
-        async with PostgresMachineMemory.connect(postgres_dsn, schema=name) as memory:
+        async with PostgresMachineMemory.connect(
+            postgres_dsn, schema=name, table=injected
+        ) as memory:
             await memory.migrate()
+            assert await memory.migrate() == ""
             await memory.write(injected, {"text": injected}, None)
             assert await memory.read(injected) == {"text": injected}
             assert await memory.children(injected) == []
         found = await fetch(postgres_dsn, "SELECT FROM pg_namespace WHERE nspname = $1", name)
         assert len(found) == 1
+        tables = await fetch(
+            postgres_dsn, "SELECT tablename FROM pg_tables WHERE schemaname = $1", name
+        )
+        assert {row["tablename"] for row in tables} == {injected, f"{injected}_migrations"}
     finally:
         await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
 

@@ -89,7 +89,7 @@ async def test_eight_processes_migrate_at_once(postgres_dsn: str, no_schema: str
         said = sorted([await each.says() for each in processes])
         assert said == ["found"] * (PROCESSES - 1) + ["made"]
         assert [await each.process.wait() for each in processes] == [0] * PROCESSES
-    made = await fetch(postgres_dsn, f"SELECT version FROM {quoted(no_schema)}.migrations")
+    made = await fetch(postgres_dsn, f"SELECT version FROM {quoted(no_schema)}.machines_migrations")
     assert [row["version"] for row in made] == [1]
 
 

@@ -32,6 +32,7 @@ from ._migration import check_version, migrate, schema_version
 from ._owned_pool import owned_pool
 from ._statement_runner import Answer, StatementRunner
 from ._statements import Statements
+from ._table_name import TableName
 from ._workflow_columns import workflow_columns
 from ._workflow_queries import WorkflowQueries, check_count
 
@@ -55,12 +56,14 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
             it sends no reset query when a connection is given back.
         schema: Where the tables are.
+        table: The table of workflows; another of this name with `_migrations` behind it tells its
+            version.
         policy: How leases are granted. None takes the defaults.
         pool_timeout: How long to wait for a connection.
         statement_timeout: How long one statement may take.
 
     Raises:
-        ValueError: PostgreSQL knows no such schema name.
+        ValueError: PostgreSQL knows no such names.
     """
 
     def __init__(
@@ -68,19 +71,20 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool: asyncpg.Pool,
         *,
         schema: str = "arvo",
+        table: str = "machines",
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
     ) -> None:
-        self._sql = Statements.of(schema)
-        self._schema = schema
+        self._table = TableName(schema, table)
+        self._sql = Statements.of(self._table)
         self._policy = policy or LockPolicy()
         self._schema_checked = False
         # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
         self._locks: dict[str, str] = {}
         self._connections = Connections(pool, timeout=pool_timeout)
         self._runner = StatementRunner(
-            self._connections, table=f"{schema}.machines", timeout=statement_timeout
+            self._connections, table=self._table, timeout=statement_timeout
         )
 
     @classmethod
@@ -90,6 +94,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         dsn: str,
         *,
         schema: str = "arvo",
+        table: str = "machines",
         policy: LockPolicy | None = None,
         pool_size: int = 10,
         pool_timeout: timedelta = _TEN_SECONDS,
@@ -101,6 +106,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         Args:
             dsn: Such as `postgresql://user:password@host/database`.
             schema: Where the tables are.
+            table: The table of workflows.
             policy: How leases are granted. None takes the defaults.
             pool_size: How many connections at most. One is held for one statement, so few serve
                 many tasks.
@@ -111,10 +117,10 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
         Raises:
             MachineMemoryError: The database cannot be reached, or the DSN is none.
-            ValueError: PostgreSQL knows no such schema name, `pool_size` is below 1, or
+            ValueError: PostgreSQL knows no such names, `pool_size` is below 1, or
                 `statement_cache_size` is below 0.
         """
-        Statements.of(schema)
+        TableName(schema, table)
         check_count("pool_size", pool_size)
         check_count("statement_cache_size", statement_cache_size, least=0)
         async with owned_pool(
@@ -126,6 +132,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             memory = cls(
                 pool,
                 schema=schema,
+                table=table,
                 policy=policy,
                 pool_timeout=pool_timeout,
                 statement_timeout=statement_timeout,
@@ -155,7 +162,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         connection = None
         try:
             connection = await self._connections.take("MIGRATE")
-            sql = await migrate(connection, self._schema, dry_run=dry_run)
+            sql = await migrate(connection, self._table, dry_run=dry_run)
         except MachineMemoryError:
             raise
         except Exception as error:
@@ -265,11 +272,11 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             return (await self._runner.run("SCHEMA", sql, *args)).rows
 
         try:
-            version = await schema_version(fetch, self._schema)
+            version = await schema_version(fetch, self._table)
         except MachineMemoryError as error:
             error.outcome = "failed"  # what was asked for has not begun
             raise
-        check_version(version, schema=self._schema)
+        check_version(version, table=self._table)
         self._schema_checked = True
 
     async def _taken(self, machine_id: str) -> MachineLease | None:

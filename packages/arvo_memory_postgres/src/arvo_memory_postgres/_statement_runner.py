@@ -7,6 +7,7 @@ from arvo_event_handler import SYSTEM_CLOCK, Backoff, Clock, MachineMemoryError
 
 from ._connections import Connections
 from ._failures import Outcome, is_connection_lost, is_refusal, memory_error
+from ._table_name import TableName
 from ._telemetry import traced
 
 _BACKOFF: Final = Backoff(
@@ -36,12 +37,12 @@ class StatementRunner:
         self,
         connections: Connections,
         *,
-        table: str,
+        table: TableName,
         timeout: timedelta,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._connections = connections
-        self._table = table
+        self._table = str(table)
         self._timeout = timeout.total_seconds()
         self._clock = clock
 

@@ -8,7 +8,7 @@ for a row; a record expires by `statement_timestamp()`, which says the same all 
 from dataclasses import dataclass
 from typing import Self
 
-from ._schema_name import quoted_schema
+from ._table_name import TableName
 
 # A lease that a crash of the server loses is one that its holder hears of from COMMIT: no need to
 # wait for the disk. The setting ends with the statement.
@@ -119,7 +119,7 @@ DELETE FROM {table} WHERE key IN (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
-    """The statements for one schema."""
+    """The statements for one table."""
 
     acquire: str
     commit: str
@@ -136,16 +136,11 @@ class Statements:
     delete_finished: str
 
     @classmethod
-    def of(cls, schema: str) -> Self:
-        """Write them for a schema.
-
-        Raises:
-            ValueError: PostgreSQL knows no such name.
-        """
-        table = f"{quoted_schema(schema)}.machines"
+    def of(cls, table: TableName) -> Self:
+        """Write them for a table."""
 
         def sql(text: str) -> str:
-            return text.replace("{table}", table).strip()
+            return text.replace("{table}", table.quoted).strip()
 
         return cls(
             acquire=sql(_ACQUIRE),
