@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import time
+from collections import Counter
 from datetime import timedelta
 
 import asyncpg
@@ -22,7 +23,6 @@ from .conftest import Connect, host_and_port, on_its_connection, proxied
 
 KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
 CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
-COMMIT = b"lease_owner = NULL, lease_until = NULL\nWHERE m.key"
 
 
 async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
@@ -41,6 +41,7 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
     done, failed, terminated = 0, 0, 0
     try:
         async with connect_to(pool_size=2) as memory:
+            sent = count_sent(memory)
             for _ in range(KILLS):
                 lease = await leased(memory)
                 assert lease.version == done
@@ -63,8 +64,56 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
             assert done + failed == KILLS
             assert terminated == KILLS
             assert (await leased(memory)).version == done
+            # Else all of them came after the answer.
+            assert sent["COMMIT"] > KILLS
     finally:
         await killer.close()
+
+
+def count_sent(memory: PostgresMachineMemory) -> Counter[str]:
+    """Count from now on how often each operation is sent, repetitions too."""
+    sent = Counter[str]()
+    take = memory._connections.take
+
+    async def counted(operation: str) -> object:
+        sent[operation] += 1
+        return await take(operation)
+
+    memory._connections.take = counted  # type: ignore[method-assign]
+    return sent
+
+
+@pytest.mark.timeout(120)
+async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
+    postgres_dsn: str, schema: str
+) -> None:
+    """A backend that is terminated tells its client first; a network that breaks does not."""
+    chance = random.Random(7)
+    host, port = host_and_port(postgres_dsn)
+    happened = Counter[bool]()
+    async with FaultProxy.open(host=host, port=port) as proxy:
+        dsn = proxied(postgres_dsn, proxy)
+        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
+            sent = count_sent(memory)
+            for count in range(1, KILLS + 1):
+                lease = await leased(memory)
+                assert lease.version == count - 1
+                mark = f"mark {count}.".encode()
+                n_bytes = chance.randrange(40)
+                if chance.random() < 0.5:
+                    fault = proxy.lose_next_request(containing=mark, n_bytes=n_bytes)
+                else:
+                    fault = proxy.cut_reply_after(n_bytes, containing=mark)
+                before = sent["FATE"]
+                await memory.commit(lease, {"count": count, "mark": mark.decode()})
+                assert fault.happened.is_set()
+                # It asks for the fate of a commit that, sent again, found itself done.
+                happened[sent["FATE"] > before] += 1
+                record = await memory.read("order-7")
+                assert record is not None
+                assert record["count"] == count
+            assert (await leased(memory)).version == KILLS
+    assert min(happened[True], happened[False]) > KILLS // 5
 
 
 async def test_a_commit_whose_answer_is_lost_is_recognised(
