@@ -1,6 +1,6 @@
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -11,6 +11,7 @@ from real_servers.fixtures import (
     start_postgres as start_postgres,
 )
 
+from arvo_event_handler import MachineLease
 from arvo_memory_postgres import PostgresMachineMemory
 from real_servers import FaultProxy
 
@@ -74,15 +75,24 @@ async def on_its_connection(memory: PostgresMachineMemory, sql: str) -> list[asy
     return (await memory._runner.run("TEST", sql)).rows
 
 
-def proxied(dsn: str, proxy: FaultProxy) -> str:
-    head, _, rest = dsn.partition("@")
-    return f"{head}@{proxy.host}:{proxy.port}/{rest.partition('/')[2]}"
+@asynccontextmanager
+async def behind_proxy(
+    dsn: str, schema: str
+) -> AsyncIterator[tuple[FaultProxy, PostgresMachineMemory]]:
+    """A memory with one connection, through a proxy that can cut it."""
+    user, _, place = dsn.partition("@")
+    address, _, database = place.partition("/")
+    host, _, port = address.partition(":")
+    async with FaultProxy.open(host=host, port=int(port or 5432)) as proxy:
+        through = f"{user}@{proxy.host}:{proxy.port}/{database}"
+        async with PostgresMachineMemory.connect(through, schema=schema, pool_size=1) as memory:
+            yield proxy, memory
 
 
-def host_and_port(dsn: str) -> tuple[str, int]:
-    place = dsn.partition("@")[2].partition("/")[0]
-    host, _, port = place.partition(":")
-    return host, int(port or 5432)
+async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
 
 
 def quoted(schema: str) -> str:

@@ -9,17 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from arvo_event_handler import MachineLease, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
 from arvo_memory_postgres import PostgresMachineMemory
-from real_servers import FaultProxy
 
-from .conftest import Connect, execute, host_and_port, proxied, quoted
-
-
-async def leased(memory: PostgresMachineMemory) -> MachineLease:
-    lease = await memory.acquire("order-7")
-    assert lease is not None
-    return lease
+from .conftest import Connect, behind_proxy, execute, leased, quoted
 
 
 @pytest.fixture
@@ -37,38 +30,31 @@ async def test_a_lost_commit_stays_in_doubt_when_the_server_lets_nobody_in(
     postgres_dsn: str, schema: str, role: str
 ) -> None:
     """The refusal is of the second try; the first may have been done."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = f"postgresql://{role}:secret@{proxied(postgres_dsn, proxy).rpartition('@')[2]}"
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            lease = await leased(memory)
-            await execute(postgres_dsn, f"ALTER ROLE {role} NOLOGIN")
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            with pytest.raises(MachineMemoryError) as caught:
-                await memory.commit(lease, {"mark": "a mark in the record"})
-            assert fault.happened.is_set()
-            assert isinstance(
-                caught.value.__cause__, asyncpg.InvalidAuthorizationSpecificationError
-            )
-            assert caught.value.outcome == "unknown"
+    dsn = f"postgresql://{role}:secret@{postgres_dsn.rpartition('@')[2]}"
+    async with behind_proxy(dsn, schema) as (proxy, memory):
+        lease = await leased(memory)
+        await execute(postgres_dsn, f"ALTER ROLE {role} NOLOGIN")
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"mark": "a mark in the record"})
+        assert fault.happened.is_set()
+        assert isinstance(caught.value.__cause__, asyncpg.InvalidAuthorizationSpecificationError)
+        assert caught.value.outcome == "unknown"
 
 
 async def test_a_lost_commit_stays_in_doubt_when_the_memory_is_closed(
     postgres_dsn: str, schema: str
 ) -> None:
     """It cannot be sent again, and may have been done."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            lease = await leased(memory)
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
-            await fault.happened.wait()
-            await memory.aclose()
-            with pytest.raises(MachineMemoryError, match="closed") as caught:
-                await commit
-            assert caught.value.outcome == "unknown"
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        lease = await leased(memory)
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        await fault.happened.wait()
+        await memory.aclose()
+        with pytest.raises(MachineMemoryError, match="closed") as caught:
+            await commit
+        assert caught.value.outcome == "unknown"
 
 
 async def test_what_the_server_refuses_has_not_happened(connect_to: Connect, schema: str) -> None:
@@ -83,13 +69,10 @@ async def test_what_the_server_refuses_has_not_happened(connect_to: Connect, sch
 
 async def test_the_first_call_survives_a_lost_connection(postgres_dsn: str, schema: str) -> None:
     """The search for the schema is repeated as any statement is."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema) as memory:
-            fault = proxy.lose_next_reply(containing=schema.encode())
-            assert await memory.read("order-7") is None
-            assert fault.happened.is_set()
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        fault = proxy.lose_next_reply(containing=schema.encode())
+        assert await memory.read("order-7") is None
+        assert fault.happened.is_set()
 
 
 async def test_the_first_call_ends_in_time(

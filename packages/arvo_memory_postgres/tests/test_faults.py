@@ -13,22 +13,15 @@ from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import (
     LockPolicy,
-    MachineLease,
     MachineMemoryError,
 )
+from arvo_event_handler.testing import FakeClock
 from arvo_memory_postgres import PostgresMachineMemory
-from real_servers import FaultProxy
 
-from .conftest import Connect, host_and_port, on_its_connection, proxied
+from .conftest import Connect, behind_proxy, leased, on_its_connection
 
 KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
 CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
-
-
-async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
-    lease = await memory.acquire(machine_id)
-    assert lease is not None
-    return lease
 
 
 @pytest.mark.timeout(120)
@@ -89,30 +82,27 @@ async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
 ) -> None:
     """A backend that is terminated tells its client first; a network that breaks does not."""
     chance = random.Random(7)
-    host, port = host_and_port(postgres_dsn)
     happened = Counter[bool]()
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            sent = count_sent(memory)
-            for count in range(1, KILLS + 1):
-                lease = await leased(memory)
-                assert lease.version == count - 1
-                mark = f"mark {count}.".encode()
-                n_bytes = chance.randrange(40)
-                if chance.random() < 0.5:
-                    fault = proxy.lose_next_request(containing=mark, n_bytes=n_bytes)
-                else:
-                    fault = proxy.cut_reply_after(n_bytes, containing=mark)
-                before = sent["FATE"]
-                await memory.commit(lease, {"count": count, "mark": mark.decode()})
-                assert fault.happened.is_set()
-                # It asks for the fate of a commit that, sent again, found itself done.
-                happened[sent["FATE"] > before] += 1
-                record = await memory.read("order-7")
-                assert record is not None
-                assert record["count"] == count
-            assert (await leased(memory)).version == KILLS
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        sent = count_sent(memory)
+        for count in range(1, KILLS + 1):
+            lease = await leased(memory)
+            assert lease.version == count - 1
+            mark = f"mark {count}.".encode()
+            n_bytes = chance.randrange(40)
+            if chance.random() < 0.5:
+                fault = proxy.lose_next_request(containing=mark, n_bytes=n_bytes)
+            else:
+                fault = proxy.cut_reply_after(n_bytes, containing=mark)
+            before = sent["FATE"]
+            await memory.commit(lease, {"count": count, "mark": mark.decode()})
+            assert fault.happened.is_set()
+            # It asks for the fate of a commit that, sent again, found itself done.
+            happened[sent["FATE"] > before] += 1
+            record = await memory.read("order-7")
+            assert record is not None
+            assert record["count"] == count
+        assert (await leased(memory)).version == KILLS
     assert min(happened[True], happened[False]) > KILLS // 5
 
 
@@ -120,52 +110,46 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     """The server did it; sent again, it writes nothing and succeeds."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            await memory.commit(await leased(memory), {"count": 1})
-            lease = await leased(memory)
-            # The statement is prepared, so this request is the one that runs it.
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
-            assert fault.happened.is_set()
-            assert (await leased(memory)).version == 2
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        await memory.commit(await leased(memory), {"count": 1})
+        lease = await leased(memory)
+        # The statement is prepared, so this request is the one that runs it.
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
+        assert fault.happened.is_set()
+        assert (await leased(memory)).version == 2
 
 
 async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
     postgres_dsn: str, schema: str
 ) -> None:
     """The answer never came, but the lease is there: nobody waits for it to run out."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            await memory.release(await leased(memory))
-            fault = proxy.lose_next_reply(containing=b"order-8")
-            lease = await leased(memory, "order-8")
-            assert fault.happened.is_set()
-            await memory.commit(lease, {"count": 1})
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        await memory.release(await leased(memory))
+        fault = proxy.lose_next_reply(containing=b"order-8")
+        lease = await leased(memory, "order-8")
+        assert fault.happened.is_set()
+        await memory.commit(lease, {"count": 1})
 
 
 async def test_a_lost_commit_that_somebody_wrote_over_is_unknown(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     """It cannot be told any more whether it came before, and nobody claims to know."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy, connect_to() as other:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            lease = await leased(memory)
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
-            await fault.happened.wait()
-            # While the memory looks for another connection, the next holder writes twice.
-            for _ in range(2):
-                await other.commit(await leased(other), {"by": "other"})
-            with pytest.raises(MachineMemoryError) as caught:
-                await commit
-            assert caught.value.outcome == "unknown"
+    clock = FakeClock()
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory), connect_to() as other:
+        memory._runner._clock = clock
+        lease = await leased(memory)
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        await fault.happened.wait()
+        # Before the memory looks for another connection, the next holder writes twice.
+        for _ in range(2):
+            await other.commit(await leased(other), {"by": "other"})
+        await clock.run_for(timedelta(seconds=1))
+        with pytest.raises(MachineMemoryError) as caught:
+            await commit
+        assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.timeout(120)
