@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from arvo_event_handler import MachineMemoryError
+from arvo_event_handler import LockPolicy, MachineMemoryError
 from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect, behind_proxy, execute, leased, quoted
@@ -159,3 +159,19 @@ async def test_an_answer_counts_although_the_connection_cannot_be_reset(
         await memory.commit(await leased(memory), {"count": 1})
         assert resets == 4  # two for the schema, and one for each of the two
         assert (await leased(memory)).version == 1
+
+
+async def test_contention_is_no_failure_under_strict_isolation(
+    postgres_dsn: str, schema: str
+) -> None:
+    """A database may have serializable transactions by default; who loses a race waits as ever."""
+    dsn = f"{postgres_dsn}?default_transaction_isolation=serializable"
+    patient = LockPolicy(max_wait=timedelta(seconds=60))
+    async with PostgresMachineMemory.connect(dsn, schema=schema, policy=patient) as memory:
+
+        async def add() -> None:
+            lease = await leased(memory)
+            await memory.commit(lease, {"count": lease.version + 1})
+
+        await asyncio.gather(*(add() for _ in range(30)))
+        assert await memory.read("order-7") == {"count": 30}

@@ -50,6 +50,11 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
 
 
+def is_contention(error: MachineMemoryError) -> bool:
+    """Tell whether somebody else wrote the row meanwhile, which only strict isolation minds."""
+    return isinstance(error.__cause__, asyncpg.SerializationError)
+
+
 def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMemoryError:
     """Return what stands for a driver's error; raise it `from` that.
 

@@ -26,7 +26,7 @@ from arvo_event_handler import (
 )
 
 from ._connections import Connections
-from ._failures import Outcome, closed, is_refusal, memory_error
+from ._failures import Outcome, closed, is_contention, is_refusal, memory_error
 from ._machine_key import machine_key
 from ._migration import check_version, migrate, schema_version
 from ._owned_pool import owned_pool
@@ -285,7 +285,12 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         ttl = self._policy.ttl
 
         async def attempt() -> MachineLease | timedelta:
-            answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            try:
+                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            except MachineMemoryError as error:
+                if is_contention(error):
+                    return ttl
+                raise
             if answer.row is None:
                 # How long the holder has left would cost another trip; the back-off knows enough.
                 return ttl
