@@ -1,5 +1,6 @@
 """The example on a durable memory, killed on the way and started again on the same input."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -10,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 from real_servers.fixtures import missing
 
 from arvo_core import ArvoEvent
 from order_fulfilment.ledger import Ledger
-from real_servers import RedisServer, ServerNotFoundError
+from real_servers import PostgresServer, RedisServer, ServerNotFoundError
 
 from .test_order_fulfilment import EXAMPLE, EXPECTED, FLAVOURS, Flavour, check_books, ending
 
@@ -28,19 +30,21 @@ class Memory:
     """Where a run keeps its state, so that the next one finds it."""
 
     url: str
-    let_leases_run_out: Callable[[], object]
+    """As `arvo run --memory` takes it, in the folder of the test."""
+    end_leases: Callable[[], object]
     """Saves the next run its wait for what the killed one held."""
 
 
 @contextmanager
 def sqlite_memory(folder: Path) -> Iterator[Memory]:
-    def let_leases_run_out() -> None:
+    def end_leases() -> None:
         connection = sqlite3.connect(folder / "state.db", timeout=20)
         connection.execute("UPDATE machine SET lease_end = 0")
         connection.commit()
         connection.close()
 
-    yield Memory(url="sqlite:///state.db", let_leases_run_out=let_leases_run_out)
+    # Only here does the full check wait until leases run out, which takes half a minute each.
+    yield Memory(url="sqlite:///state.db", end_leases=(lambda: None) if FULL else end_leases)
 
 
 END_LEASES = """
@@ -52,19 +56,28 @@ end
 
 @contextmanager
 def redis_memory(folder: Path) -> Iterator[Memory]:
+    with RedisServer.start() as server:
+        yield Memory(url=server.url, end_leases=lambda: server.command("EVAL", END_LEASES, 0))
+
+
+@contextmanager
+def postgres_memory(folder: Path) -> Iterator[Memory]:
+    async def end_leases(dsn: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE arvo.machines SET lease_until = clock_timestamp()")
+        await connection.close()
+
+    with PostgresServer.start() as server:
+        yield Memory(url=server.dsn, end_leases=lambda: asyncio.run(end_leases(server.dsn)))
+
+
+@pytest.fixture(params=[sqlite_memory, redis_memory, postgres_memory])
+def memory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Memory]:
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(RedisServer.start())
+            memory: Memory = stack.enter_context(request.param(tmp_path))
         except ServerNotFoundError as error:
             missing(error)
-        yield Memory(
-            url=server.url, let_leases_run_out=lambda: server.command("EVAL", END_LEASES, 0)
-        )
-
-
-@pytest.fixture(params=[sqlite_memory, redis_memory])
-def memory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Memory]:
-    with request.param(tmp_path) as memory:
         yield memory
 
 
@@ -97,8 +110,7 @@ def test_killed_runs_end_every_order_right_and_charge_once(
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
-        if not FULL:  # the full check does wait
-            memory.let_leases_run_out()
+        memory.end_leases()
 
     process = start(tmp_path, flavour, memory)
     out, _ = process.communicate()

@@ -120,6 +120,7 @@ def test_a_memory_that_cannot_be_had_is_one_clear_line(run: Any, url: str, reaso
     [
         ("sqlite", "arvo-memory-sqlite"),
         ("redis", "arvo-memory-redis"),
+        ("postgres", "arvo-memory-postgres"),
         ("postgresql", "arvo-memory-postgres"),
     ],
 )

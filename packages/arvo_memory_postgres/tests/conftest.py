@@ -1,6 +1,6 @@
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -11,7 +11,9 @@ from real_servers.fixtures import (
     start_postgres as start_postgres,
 )
 
+from arvo_event_handler import MachineLease
 from arvo_memory_postgres import PostgresMachineMemory
+from real_servers import FaultProxy
 
 Connect = Callable[..., AbstractAsyncContextManager[PostgresMachineMemory]]
 
@@ -66,6 +68,31 @@ async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
         return rows
     finally:
         await connection.close()
+
+
+async def on_its_connection(memory: PostgresMachineMemory, sql: str) -> list[asyncpg.Record]:
+    """Run a statement on the connection that the memory used last."""
+    return (await memory._runner.run("TEST", sql)).rows
+
+
+@asynccontextmanager
+async def behind_proxy(
+    dsn: str, schema: str
+) -> AsyncIterator[tuple[FaultProxy, PostgresMachineMemory]]:
+    """A memory with one connection, through a proxy that can cut it."""
+    user, _, place = dsn.partition("@")
+    address, _, database = place.partition("/")
+    host, _, port = address.partition(":")
+    async with FaultProxy.open(host=host, port=int(port or 5432)) as proxy:
+        through = f"{user}@{proxy.host}:{proxy.port}/{database}"
+        async with PostgresMachineMemory.connect(through, schema=schema, pool_size=1) as memory:
+            yield proxy, memory
+
+
+async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    return lease
 
 
 def quoted(schema: str) -> str:

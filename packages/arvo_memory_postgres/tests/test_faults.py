@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import time
+from collections import Counter
 from datetime import timedelta
 
 import asyncpg
@@ -12,36 +13,15 @@ from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import (
     LockPolicy,
-    MachineLease,
     MachineMemoryError,
-    TransactionViolation,
-    TransactionViolationCause,
 )
+from arvo_event_handler.testing import FakeClock
 from arvo_memory_postgres import PostgresMachineMemory
-from real_servers import FaultProxy
 
-from .conftest import Connect, fetch
+from .conftest import Connect, behind_proxy, leased, on_its_connection
 
 KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
 CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
-COMMIT = b"lease_owner = NULL, lease_until = NULL\nWHERE m.key"
-
-
-async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> MachineLease:
-    lease = await memory.acquire(machine_id)
-    assert lease is not None
-    return lease
-
-
-def proxied(dsn: str, proxy: FaultProxy) -> str:
-    head, _, rest = dsn.partition("@")
-    return f"{head}@{proxy.host}:{proxy.port}/{rest.partition('/')[2]}"
-
-
-def host_and_port(dsn: str) -> tuple[str, int]:
-    place = dsn.partition("@")[2].partition("/")[0]
-    host, _, port = place.partition(":")
-    return host, int(port or 5432)
 
 
 @pytest.mark.timeout(120)
@@ -54,10 +34,11 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
     done, failed, terminated = 0, 0, 0
     try:
         async with connect_to(pool_size=2) as memory:
+            sent = count_sent(memory)
             for _ in range(KILLS):
                 lease = await leased(memory)
                 assert lease.version == done
-                pid = await memory._pool.fetchval("SELECT pg_backend_pid()")
+                ((pid,),) = await on_its_connection(memory, "SELECT pg_backend_pid()")
                 commit = asyncio.ensure_future(memory.commit(lease, {"count": lease.version + 1}))
                 # An instant: so many turns of the loop after the commit began.
                 for _ in range(chance.randrange(8)):
@@ -76,60 +57,99 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
             assert done + failed == KILLS
             assert terminated == KILLS
             assert (await leased(memory)).version == done
+            # Else all of them came after the answer.
+            assert sent["COMMIT"] > KILLS
     finally:
         await killer.close()
+
+
+def count_sent(memory: PostgresMachineMemory) -> Counter[str]:
+    """Count from now on how often each operation is sent, repetitions too."""
+    sent = Counter[str]()
+    take = memory._connections.take
+
+    async def counted(operation: str) -> object:
+        sent[operation] += 1
+        return await take(operation)
+
+    memory._connections.take = counted  # type: ignore[method-assign]
+    return sent
+
+
+@pytest.mark.timeout(120)
+async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
+    postgres_dsn: str, schema: str
+) -> None:
+    """A backend that is terminated tells its client first; a network that breaks does not."""
+    chance = random.Random(7)
+    happened = Counter[bool]()
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        sent = count_sent(memory)
+        for count in range(1, KILLS + 1):
+            lease = await leased(memory)
+            assert lease.version == count - 1
+            mark = f"mark {count}.".encode()
+            n_bytes = chance.randrange(40)
+            if chance.random() < 0.5:
+                fault = proxy.lose_next_request(containing=mark, n_bytes=n_bytes)
+            else:
+                fault = proxy.cut_reply_after(n_bytes, containing=mark)
+            before = sent["FATE"]
+            await memory.commit(lease, {"count": count, "mark": mark.decode()})
+            assert fault.happened.is_set()
+            # It asks for the fate of a commit that, sent again, found itself done.
+            happened[sent["FATE"] > before] += 1
+            record = await memory.read("order-7")
+            assert record is not None
+            assert record["count"] == count
+        assert (await leased(memory)).version == KILLS
+    assert min(happened[True], happened[False]) > KILLS // 5
 
 
 async def test_a_commit_whose_answer_is_lost_is_recognised(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     """The server did it; sent again, it writes nothing and succeeds."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            await memory.commit(await leased(memory), {"count": 1})
-            lease = await leased(memory)
-            # The statement is prepared, so this request is the one that runs it.
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
-            assert fault.happened.is_set()
-            assert (await leased(memory)).version == 2
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        await memory.commit(await leased(memory), {"count": 1})
+        lease = await leased(memory)
+        # The statement is prepared, so this request is the one that runs it.
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
+        assert fault.happened.is_set()
+        assert (await leased(memory)).version == 2
 
 
 async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
     postgres_dsn: str, schema: str
 ) -> None:
     """The answer never came, but the lease is there: nobody waits for it to run out."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            await memory.release(await leased(memory))
-            fault = proxy.lose_next_reply(containing=b"order-8")
-            lease = await leased(memory, "order-8")
-            assert fault.happened.is_set()
-            await memory.commit(lease, {"count": 1})
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        await memory.release(await leased(memory))
+        fault = proxy.lose_next_reply(containing=b"order-8")
+        lease = await leased(memory, "order-8")
+        assert fault.happened.is_set()
+        await memory.commit(lease, {"count": 1})
 
 
 async def test_a_lost_commit_that_somebody_wrote_over_is_unknown(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     """It cannot be told any more whether it came before, and nobody claims to know."""
-    host, port = host_and_port(postgres_dsn)
-    async with FaultProxy.open(host=host, port=port) as proxy, connect_to() as other:
-        dsn = proxied(postgres_dsn, proxy)
-        async with PostgresMachineMemory.connect(dsn, schema=schema, pool_size=1) as memory:
-            lease = await leased(memory)
-            fault = proxy.lose_next_reply(containing=b"a mark in the record")
-            commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
-            await fault.happened.wait()
-            # While the memory looks for another connection, the next holder writes twice.
-            for _ in range(2):
-                await other.commit(await leased(other), {"by": "other"})
-            with pytest.raises(MachineMemoryError) as caught:
-                await commit
-            assert caught.value.outcome == "unknown"
+    clock = FakeClock()
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory), connect_to() as other:
+        memory._runner._clock = clock
+        lease = await leased(memory)
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        await fault.happened.wait()
+        # Before the memory looks for another connection, the next holder writes twice.
+        for _ in range(2):
+            await other.commit(await leased(other), {"by": "other"})
+        await clock.run_for(timedelta(seconds=1))
+        with pytest.raises(MachineMemoryError) as caught:
+            await commit
+        assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.timeout(120)
@@ -182,9 +202,10 @@ async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> Non
     """Nothing hangs: the error names what to change."""
     async with connect_to(pool_size=1, pool_timeout=timedelta(milliseconds=50)) as memory:
         await memory.read("order-7")
-        async with memory._pool.acquire():
-            with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
-                await memory.read("order-7")
+        connection = await memory._connections.take("a long statement")
+        with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
+            await memory.read("order-7")
+        await memory._connections.give_back(connection)
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
         assert await memory.read("order-7") is None
 
@@ -221,54 +242,3 @@ async def test_a_server_that_is_away_is_an_error(start_postgres: StartPostgres) 
             await memory.commit(lease, {"count": 1})
         assert caught.value.retryable
         assert time.monotonic() - started < 20, "the call hung"
-
-
-async def test_a_holder_frozen_beyond_its_ttl_is_fenced(connect_to: Connect) -> None:
-    """It wakes up and commits, over somebody who took its place."""
-    policy = LockPolicy(ttl=timedelta(milliseconds=100), max_wait=timedelta(seconds=5))
-    async with connect_to(policy=policy) as frozen, connect_to(policy=policy) as other:
-        stale = await leased(frozen)
-        # Waits until the lease has run out, by the clock of the database.
-        lease = await leased(other)
-        with pytest.raises(TransactionViolation) as caught:
-            await frozen.commit(stale, {"by": "frozen"})
-        assert caught.value.cause is TransactionViolationCause.LEASE_LOST
-        await other.commit(lease, {"by": "other"})
-        with pytest.raises(TransactionViolation):
-            await frozen.commit(stale, {"by": "frozen"})
-        assert await frozen.read("order-7") == {"by": "other"}
-
-
-@pytest.mark.parametrize("turns", range(0, 40, 3))
-async def test_a_call_cancelled_at_any_await_leaves_the_pool_whole(
-    turns: int, connect_to: Connect
-) -> None:
-    """The only connection comes back, and the next statement on it is not the one cancelled."""
-    async with connect_to(pool_size=1) as memory:
-        call = asyncio.ensure_future(memory.acquire("order-7"))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        call.cancel()
-        await asyncio.wait([call])
-        for n in range(3):
-            await memory.write(f"order-{n}", {"n": n}, None)
-        assert await memory.read("order-2") == {"n": 2}
-
-
-async def test_sessions_of_the_server_are_all_given_back(
-    postgres_dsn: str, connect_to: Connect
-) -> None:
-    """A closed memory leaves no connection behind."""
-    async with connect_to(pool_size=3) as memory:
-        await asyncio.gather(*(memory.read(f"order-{n}") for n in range(10)))
-        pids = [holder._con.get_server_pid() for holder in memory._pool._holders if holder._con]
-        assert pids
-    left = pids
-    for _ in range(100):
-        rows = await fetch(
-            postgres_dsn, "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", pids
-        )
-        left = [row["pid"] for row in rows]
-        if not left:
-            break
-    assert left == []

@@ -21,6 +21,7 @@ DEFAULT: Final = "memory:"
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
     "redis": "arvo-memory-redis",
+    "postgres": "arvo-memory-postgres",
     "postgresql": "arvo-memory-postgres",
 }
 

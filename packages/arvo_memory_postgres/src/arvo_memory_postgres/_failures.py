@@ -20,6 +20,8 @@ _LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.DatabaseDroppedError,
+    asyncpg.IdleSessionTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the server ended the session while nobody listened
     OSError,
@@ -37,11 +39,20 @@ _POOLED = (
 )
 
 
-def is_connection_lost(error: Exception) -> bool:
+def is_connection_lost(error: BaseException) -> bool:
     """Tell whether the same statement may do better on another connection."""
-    # A timeout is an OSError too, and would only wait as long again; and wrong data, which asyncpg
-    # counts among misuse of its interface, stays wrong.
-    return isinstance(error, _LOST) and not isinstance(error, TimeoutError | asyncpg.DataError)
+    # A timeout is an OSError too, and would only wait as long again.
+    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether a statement is known to have changed nothing, as the server said no."""
+    return isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
+
+
+def is_contention(error: MachineMemoryError) -> bool:
+    """Tell whether somebody else wrote the row meanwhile, which only strict isolation minds."""
+    return isinstance(error.__cause__, asyncpg.SerializationError)
 
 
 def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMemoryError:
@@ -50,7 +61,7 @@ def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMem
     Args:
         error: What asyncpg raised.
         what: The operation.
-        outcome: For an error that leaves open whether the statement took effect.
+        outcome: Whether a change may have happened.
     """
     if isinstance(error, TimeoutError):
         return MachineMemoryError(
@@ -64,18 +75,19 @@ def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMem
             retryable=True,
             outcome=outcome,
         )
+    retryable = False
     if isinstance(error, _NO_SCHEMA):
-        return _failed(f"the schema for {what} is missing or old: {_said(error)}; {MIGRATE}")
-    if isinstance(error, _POOLED):
-        return _failed(
+        message = f"the schema for {what} is missing or old: {_said(error)}; {MIGRATE}"
+    elif isinstance(error, _POOLED):
+        message = (
             f"PostgreSQL lost a prepared statement of {what}: {_said(error)}; behind a PgBouncer "
             "that pools transactions or statements, connect with statement_cache_size=0"
         )
-    state = getattr(error, "sqlstate", None)
-    return _failed(
-        f"PostgreSQL refused {what}: {_said(error)}",
-        retryable=isinstance(state, str) and state[:2] in _RETRYABLE,
-    )
+    else:
+        message = f"PostgreSQL refused {what}: {_said(error)}"
+        state = getattr(error, "sqlstate", None)
+        retryable = isinstance(state, str) and state[:2] in _RETRYABLE
+    return MachineMemoryError(message, retryable=retryable, outcome=outcome)
 
 
 def pool_exhausted(what: str) -> MachineMemoryError:
@@ -84,6 +96,20 @@ def pool_exhausted(what: str) -> MachineMemoryError:
         f"no connection was free for {what} within pool_timeout; raise pool_size, "
         "or handle fewer events at a time",
         retryable=True,
+    )
+
+
+def unreachable(what: str) -> MachineMemoryError:
+    """Return the error for a server that does not answer who connects."""
+    return _failed(
+        f"PostgreSQL accepted no connection for {what} within pool_timeout", retryable=True
+    )
+
+
+def no_dsn() -> MachineMemoryError:
+    """Return the error for a DSN that is none; it does not show it, as it may hold a password."""
+    return _failed(
+        "the DSN is none that asyncpg takes; it looks like postgresql://user:password@host/database"
     )
 
 

@@ -1,6 +1,7 @@
 """Brings a schema up to date, whoever else does the same at the same time."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -8,18 +9,18 @@ from typing import Any
 from arvo_event_handler import MachineMemoryError
 
 from ._failures import MIGRATE
-from ._schema_name import quoted_schema
+from ._table_name import TableName
 
 _KNOWN = """
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has_schema, EXISTS (
     SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relname = 'migrations'
+    WHERE n.nspname = $1 AND c.relname = $2
 ) AS has_table"""
 
 
 @cache
 def migrations() -> dict[int, str]:
-    """Return the SQL of every migration by number, in order; `{schema}` stands for the schema."""
+    """Return the SQL of every migration by number, in order; `{table}` stands for the table."""
     folder = files("arvo_memory_postgres") / "_migrations"
     found = {
         int(file.name.partition("_")[0]): file.read_text("utf-8")
@@ -34,7 +35,7 @@ def newest() -> int:
     return max(migrations())
 
 
-def check_version(version: int, *, schema: str) -> None:
+def check_version(version: int, *, table: TableName) -> None:
     """Make sure that a schema is the one this version works with.
 
     Raises:
@@ -43,24 +44,31 @@ def check_version(version: int, *, schema: str) -> None:
     if version == newest():
         return
     if version > newest():
-        raise _newer(version, schema)
+        raise _newer(version, table)
     state = "is missing" if version == 0 else f"has version {version}, older than {newest()}"
     raise MachineMemoryError(
-        f"the schema {schema!r} {state}; {MIGRATE}", retryable=False, outcome="failed"
+        f"the table {str(table)!r} {state}; {MIGRATE}", retryable=False, outcome="failed"
     )
 
 
-async def schema_version(connection: Any, schema: str) -> int:
-    """Return the number of the last migration that was made; 0 for none."""
-    if not (await connection.fetchrow(_KNOWN, schema))["has_table"]:
+async def schema_version(fetch: Callable[..., Awaitable[list[Any]]], table: TableName) -> int:
+    """Return the number of the last migration that was made; 0 for none.
+
+    Args:
+        fetch: Runs a statement with its arguments and returns the rows.
+        table: Whose.
+    """
+    (known,) = await fetch(_KNOWN, table.schema, table.migrations)
+    if not known["has_table"]:
         return 0
-    version: int = await connection.fetchval(
-        f"SELECT coalesce(max(version), 0) FROM {quoted_schema(schema)}.migrations"  # noqa: S608 - quoted
+    (newest_made,) = await fetch(
+        f"SELECT coalesce(max(version), 0) AS version FROM {table.quoted_migrations}"  # noqa: S608 - quoted
     )
+    version: int = newest_made["version"]
     return version
 
 
-async def migrate(connection: Any, schema: str, *, dry_run: bool) -> str:
+async def migrate(connection: Any, table: TableName, *, dry_run: bool) -> str:
     """Make the migrations that are missing, in one transaction.
 
     Returns:
@@ -71,33 +79,32 @@ async def migrate(connection: Any, schema: str, *, dry_run: bool) -> str:
     """
     async with connection.transaction():
         if not dry_run:
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_number(schema))
-        current = await schema_version(connection, schema)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_number(table.schema))
+        current = await schema_version(connection.fetch, table)
         if current > newest():
-            raise _newer(current, schema)
-        known = await connection.fetchrow(_KNOWN, schema)
-        sql = _pending(schema, current, has_schema=known["has_schema"])
+            raise _newer(current, table)
+        known = await connection.fetchrow(_KNOWN, table.schema, table.migrations)
+        sql = _pending(table, current, has_schema=known["has_schema"])
         if sql and not dry_run:
             await connection.execute(sql)
     return sql
 
 
-def _pending(schema: str, current: int, *, has_schema: bool) -> str:
-    quoted = quoted_schema(schema)
+def _pending(table: TableName, current: int, *, has_schema: bool) -> str:
     parts: list[str] = []
     # Asked for even if it exists, it would need a right that the role may lack.
     if not has_schema:
-        parts.append(f"CREATE SCHEMA {quoted};\n")
+        parts.append(f"CREATE SCHEMA {table.quoted_schema};\n")
     if current == 0:
         parts.append(
-            f"CREATE TABLE IF NOT EXISTS {quoted}.migrations (\n"
+            f"CREATE TABLE IF NOT EXISTS {table.quoted_migrations} (\n"
             "    version integer PRIMARY KEY,\n"
             "    made_at timestamptz NOT NULL DEFAULT clock_timestamp()\n);\n"
         )
     for number, sql in migrations().items():
         if number > current:
-            parts.append(sql.replace("{schema}", quoted))
-            parts.append(f"INSERT INTO {quoted}.migrations (version) VALUES ({number});\n")  # noqa: S608 - quoted
+            parts.append(sql.replace("{table}", table.quoted))
+            parts.append(f"INSERT INTO {table.quoted_migrations} (version) VALUES ({number});\n")  # noqa: S608 - quoted
     return "\n".join(parts)
 
 
@@ -106,9 +113,9 @@ def _lock_number(schema: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _newer(version: int, schema: str) -> MachineMemoryError:
+def _newer(version: int, table: TableName) -> MachineMemoryError:
     return MachineMemoryError(
-        f"the schema {schema!r} has version {version}, and this package knows {newest()}; "
+        f"the table {str(table)!r} has version {version}, and this package knows {newest()}; "
         "run `pip install --upgrade arvo-memory-postgres`",
         retryable=False,
         outcome="failed",

@@ -6,9 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
+from typing_extensions import override
 
-from ._failures import memory_error
-from ._statement_runner import PlainConnection
+from ._failures import memory_error, no_dsn, unreachable
+
+
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
+    """A connection that is given back as it is: our statements leave nothing to reset."""
+
+    @override
+    def get_reset_query(self) -> str:
+        return ""
 
 
 @asynccontextmanager
@@ -29,9 +37,13 @@ async def owned_pool(
             connection_class=PlainConnection,
             timeout=patience.total_seconds(),
         )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-        # Not `from error`: what asyncpg says of a wrong DSN can show the password in it.
+    # Not `from error`: what asyncpg says of a wrong DSN can show the password in it.
+    except TimeoutError:
+        raise unreachable("connect") from None
+    except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError) as error:
         raise memory_error(error, what="connect", outcome="failed") from None
+    except (asyncpg.InterfaceError, ValueError):
+        raise no_dsn() from None
     try:
         yield pool
     finally:

@@ -25,14 +25,16 @@ from arvo_event_handler import (
     until_granted,
 )
 
-from ._failures import Outcome, closed, is_connection_lost, memory_error, pool_exhausted
+from ._connections import Connections
+from ._failures import Outcome, closed, is_contention, is_refusal, memory_error
 from ._machine_key import machine_key
 from ._migration import check_version, migrate, schema_version
-from ._owned_pool import close_pool, owned_pool
+from ._owned_pool import owned_pool
 from ._statement_runner import Answer, StatementRunner
 from ._statements import Statements
+from ._table_name import TableName
 from ._workflow_columns import workflow_columns
-from ._workflow_queries import WorkflowQueries
+from ._workflow_queries import WorkflowQueries, check_count
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
@@ -54,12 +56,14 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
             it sends no reset query when a connection is given back.
         schema: Where the tables are.
+        table: The table of workflows; another of this name with `_migrations` behind it tells its
+            version.
         policy: How leases are granted. None takes the defaults.
         pool_timeout: How long to wait for a connection.
         statement_timeout: How long one statement may take.
 
     Raises:
-        ValueError: PostgreSQL knows no such schema name.
+        ValueError: PostgreSQL knows no such names.
     """
 
     def __init__(
@@ -67,25 +71,20 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool: asyncpg.Pool,
         *,
         schema: str = "arvo",
+        table: str = "machines",
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
     ) -> None:
-        self._sql = Statements.of(schema)
-        self._schema = schema
+        self._table = TableName(schema, table)
+        self._sql = Statements.of(self._table)
         self._policy = policy or LockPolicy()
-        self._pool = pool
-        self._pool_timeout = pool_timeout
-        self._statement_timeout = statement_timeout
-        self._owns_pool = False
         self._schema_checked = False
         # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
         self._locks: dict[str, str] = {}
+        self._connections = Connections(pool, timeout=pool_timeout)
         self._runner = StatementRunner(
-            pool,
-            table=f"{schema}.machines",
-            pool_timeout=pool_timeout,
-            statement_timeout=statement_timeout,
+            self._connections, table=self._table, timeout=statement_timeout
         )
 
     @classmethod
@@ -95,6 +94,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         dsn: str,
         *,
         schema: str = "arvo",
+        table: str = "machines",
         policy: LockPolicy | None = None,
         pool_size: int = 10,
         pool_timeout: timedelta = _TEN_SECONDS,
@@ -106,6 +106,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         Args:
             dsn: Such as `postgresql://user:password@host/database`.
             schema: Where the tables are.
+            table: The table of workflows.
             policy: How leases are granted. None takes the defaults.
             pool_size: How many connections at most. One is held for one statement, so few serve
                 many tasks.
@@ -115,10 +116,13 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 PgBouncer that pools transactions and knows no prepared statements.
 
         Raises:
-            MachineMemoryError: The database cannot be reached.
-            ValueError: PostgreSQL knows no such schema name.
+            MachineMemoryError: The database cannot be reached, or the DSN is none.
+            ValueError: PostgreSQL knows no such names, `pool_size` is below 1, or
+                `statement_cache_size` is below 0.
         """
-        Statements.of(schema)
+        TableName(schema, table)
+        check_count("pool_size", pool_size)
+        check_count("statement_cache_size", statement_cache_size, least=0)
         async with owned_pool(
             dsn,
             pool_size=pool_size,
@@ -128,11 +132,12 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             memory = cls(
                 pool,
                 schema=schema,
+                table=table,
                 policy=policy,
                 pool_timeout=pool_timeout,
                 statement_timeout=statement_timeout,
             )
-            memory._owns_pool = True
+            memory._connections.is_ours = True
             try:
                 yield memory
             finally:
@@ -140,11 +145,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
     async def aclose(self) -> None:
         """Refuse further calls, and close the pool if it is the memory's own. Harmless again."""
-        if self._runner.is_closed:
-            return
-        self._runner.is_closed = True
-        if self._owns_pool:
-            await close_pool(self._pool, patience=self._pool_timeout)
+        await self._connections.aclose()
 
     async def migrate(self, *, dry_run: bool = False) -> str:
         """Make the schema, or bring it up to date; safe from many processes at once.
@@ -158,23 +159,18 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         Raises:
             MachineMemoryError: The schema is newer than this package, or the database failed.
         """
-        if self._runner.is_closed:
-            raise closed("MIGRATE")
+        connection = None
         try:
-            connection = await self._pool.acquire(timeout=self._pool_timeout.total_seconds())
-        except TimeoutError as error:
-            raise pool_exhausted("MIGRATE") from error
-        except Exception as error:
-            raise memory_error(error, what="MIGRATE", outcome="failed") from error
-        try:
-            sql = await migrate(connection, self._schema, dry_run=dry_run)
+            connection = await self._connections.take("MIGRATE")
+            sql = await migrate(connection, self._table, dry_run=dry_run)
         except MachineMemoryError:
             raise
         except Exception as error:
-            outcome: Outcome = "unknown" if is_connection_lost(error) else "failed"
+            outcome: Outcome = "failed" if connection is None or is_refusal(error) else "unknown"
             raise memory_error(error, what="MIGRATE", outcome=outcome) from error
         finally:
-            await self._pool.release(connection)
+            if connection is not None:
+                await self._connections.drop(connection, lost=False)
         self._schema_checked = self._schema_checked or not dry_run
         return sql
 
@@ -187,8 +183,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
     @override
     async def acquire(self, machine_id: str) -> MachineLease | None:
-        machine_key(machine_id)
-        return await take_or_give_back(self._taken(machine_id), give_back=self._give_back)
+        return await self._taken(machine_id)
 
     @override
     async def commit(
@@ -245,8 +240,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        machine_key(machine_id)
-        lease = await take_or_give_back(self._taken(machine_id), give_back=self._give_back)
+        lease = await self._taken(machine_id)
         if lease is None:
             return False
         self._locks[machine_id] = lease.owner
@@ -257,7 +251,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         machine_key(machine_id)
         owner = self._locks.get(machine_id)
         if owner is None:
-            if self._runner.is_closed:
+            if self._connections.is_closed:
                 raise closed("UNLOCK")
             return True
         await self._release(machine_id, owner)
@@ -274,16 +268,15 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         return await self._runner.run(operation, sql, *args)
 
     async def _check_schema(self) -> None:
-        if self._runner.is_closed or self._pool.is_closing():
-            raise closed("call")
+        async def fetch(sql: str, *args: object) -> list[Any]:
+            return (await self._runner.run("SCHEMA", sql, *args)).rows
+
         try:
-            async with self._pool.acquire(timeout=self._pool_timeout.total_seconds()) as connection:
-                version = await schema_version(connection, self._schema)
-        except TimeoutError as error:
-            raise pool_exhausted("the first call") from error
-        except Exception as error:
-            raise memory_error(error, what="the first call", outcome="failed") from error
-        check_version(version, schema=self._schema)
+            version = await schema_version(fetch, self._table)
+        except MachineMemoryError as error:
+            error.outcome = "failed"  # what was asked for has not begun
+            raise
+        check_version(version, table=self._table)
         self._schema_checked = True
 
     async def _taken(self, machine_id: str) -> MachineLease | None:
@@ -292,7 +285,12 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         ttl = self._policy.ttl
 
         async def attempt() -> MachineLease | timedelta:
-            answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            try:
+                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            except MachineMemoryError as error:
+                if is_contention(error):
+                    return ttl
+                raise
             if answer.row is None:
                 # How long the holder has left would cost another trip; the back-off knows enough.
                 return ttl
@@ -306,11 +304,16 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 machine_id=machine_id, owner=owner, version=row["version"], record=record
             )
 
-        return await until_granted(attempt, policy=self._policy, clock=SYSTEM_CLOCK)
+        async def give_back(taken: MachineLease | timedelta) -> None:
+            if isinstance(taken, MachineLease):
+                await self._release(machine_id, owner)
 
-    async def _give_back(self, lease: MachineLease | None) -> None:
-        if lease is not None:
-            await self.release(lease)
+        # Each try by itself: who is cancelled while it waits for the next one competes no more.
+        return await until_granted(
+            lambda: take_or_give_back(attempt(), give_back=give_back),
+            policy=self._policy,
+            clock=SYSTEM_CLOCK,
+        )
 
     async def _release(self, machine_id: str, owner: str) -> None:
         await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)

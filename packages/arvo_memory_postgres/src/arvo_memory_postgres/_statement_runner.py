@@ -3,26 +3,17 @@
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-import asyncpg
-from typing_extensions import override
-
 from arvo_event_handler import SYSTEM_CLOCK, Backoff, Clock, MachineMemoryError
 
-from ._failures import Outcome, closed, is_connection_lost, memory_error, pool_exhausted
+from ._connections import Connections
+from ._failures import Outcome, is_connection_lost, is_refusal, memory_error
+from ._table_name import TableName
 from ._telemetry import traced
 
 _BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=20), maximum=timedelta(milliseconds=200), jitter=False
 )
 _TRIES: Final = 3
-
-
-class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
-    """A connection that is given back as it is: our statements leave nothing to reset."""
-
-    @override
-    def get_reset_query(self) -> str:
-        return ""
 
 
 class Answer(NamedTuple):
@@ -44,20 +35,16 @@ class StatementRunner:
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        connections: Connections,
         *,
-        table: str,
-        pool_timeout: timedelta,
-        statement_timeout: timedelta,
+        table: TableName,
+        timeout: timedelta,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._pool = pool
-        self._table = table
-        self._pool_timeout = pool_timeout.total_seconds()
-        self._statement_timeout = statement_timeout.total_seconds()
+        self._connections = connections
+        self._table = str(table)
+        self._timeout = timeout.total_seconds()
         self._clock = clock
-        self.is_closed = False
-        """Set when no more statements may run."""
 
     async def run(self, operation: str, sql: str, *args: object) -> Answer:
         """Run a statement that finds what it did when it is sent again.
@@ -72,33 +59,28 @@ class StatementRunner:
         for tried in range(_TRIES):
             if tried:
                 await self._clock.sleep(_BACKOFF.delay(tried - 1))
+            repeated = sent
             try:
-                connection = await self._connection(operation)
-                repeated, sent = sent, True
-                try:
-                    rows = await connection.fetch(sql, *args, timeout=self._statement_timeout)
-                except Exception as error:
-                    if is_connection_lost(error):
-                        connection.terminate()  # or the pool may hand it out again
-                    raise
-                finally:
-                    await self._pool.release(connection)
+                connection = await self._connections.take(operation)
+                sent = True
+                return Answer(await self._fetch(connection, sql, args), repeated)
             except MachineMemoryError as error:
-                if sent and error.outcome == "failed":
+                if repeated:
                     error.outcome = "unknown"
                 raise
             except Exception as error:
-                if not is_connection_lost(error) or tried == _TRIES - 1:
-                    outcome: Outcome = "unknown" if sent else "failed"
-                    raise memory_error(error, what=operation, outcome=outcome) from error
-            else:
-                return Answer(rows, repeated)
+                if is_connection_lost(error) and tried < _TRIES - 1:
+                    continue
+                in_doubt = repeated or (sent and not is_refusal(error))
+                outcome: Outcome = "unknown" if in_doubt else "failed"
+                raise memory_error(error, what=operation, outcome=outcome) from error
         raise AssertionError("the last try returns or raises")
 
-    async def _connection(self, operation: str) -> Any:
-        if self.is_closed or self._pool.is_closing():
-            raise closed(operation)
+    async def _fetch(self, connection: Any, sql: str, args: tuple[object, ...]) -> list[Any]:
         try:
-            return await self._pool.acquire(timeout=self._pool_timeout)
-        except TimeoutError as error:
-            raise pool_exhausted(operation) from error
+            rows: list[Any] = await connection.fetch(sql, *args, timeout=self._timeout)
+        except BaseException as error:
+            await self._connections.drop(connection, lost=is_connection_lost(error))
+            raise
+        await self._connections.give_back(connection)
+        return rows

@@ -8,7 +8,7 @@ for a row; a record expires by `statement_timestamp()`, which says the same all 
 from dataclasses import dataclass
 from typing import Self
 
-from ._schema_name import quoted_schema
+from ._table_name import TableName
 
 # A lease that a crash of the server loses is one that its holder hears of from COMMIT: no need to
 # wait for the disk. The setting ends with the statement.
@@ -33,17 +33,19 @@ ON CONFLICT (key) DO UPDATE SET
 WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
 RETURNING version, codec, state"""
 
+# The root is found with the first record, and stays. No parameter that is null may make this
+# cheaper to plan: PostgreSQL would then plan every commit anew, which doubles what it costs.
 _WRITTEN = """
     version = $3::bigint + 1, last_owner = $2, codec = $4, state = $5,
     status = $6, finished_at = CASE WHEN $7::boolean THEN clock_timestamp() END,
     parent = $8::text,
-    root = CASE
-        WHEN $11::text IS NULL THEN NULL
-        WHEN $8::text IS NULL THEN m.machine_id
-        ELSE coalesce(m.root, (SELECT p.root FROM {table} AS p WHERE p.key = $9::bytea), $8::text)
-    END,
-    initiator = $10, source = $11::text,
-    updated_at = clock_timestamp(), expires_at = clock_timestamp() + $12::interval"""
+    root = coalesce(
+        CASE WHEN $3::bigint > 0 THEN m.root END,
+        (SELECT p.root FROM {table} AS p WHERE p.key = $9::bytea),
+        $10::text
+    ),
+    initiator = $11, source = $12,
+    updated_at = clock_timestamp(), expires_at = clock_timestamp() + $13::interval"""
 
 _COMMIT = f"""
 UPDATE {{table}} AS m SET {_WRITTEN}, lease_owner = NULL, lease_until = NULL
@@ -51,11 +53,11 @@ WHERE m.key = $1 AND m.lease_owner = $2 AND m.version = $3
 RETURNING m.version"""
 
 # Beginning anew takes the lease of whoever leased the old life of the workflow: its version could
-# come again. Only the lock of the writer itself, $13, stays.
+# come again. Only the lock of the writer itself, $14, stays.
 _WRITE = f"""
 UPDATE {{table}} AS m SET {_WRITTEN},
     lease_owner = CASE
-        WHEN {_EXPIRED} AND m.lease_owner IS DISTINCT FROM $13::text THEN NULL
+        WHEN {_EXPIRED} AND m.lease_owner IS DISTINCT FROM $14::text THEN NULL
         ELSE m.lease_owner
     END
 WHERE m.key = $1 AND CASE
@@ -117,7 +119,7 @@ DELETE FROM {table} WHERE key IN (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
-    """The statements for one schema."""
+    """The statements for one table."""
 
     acquire: str
     commit: str
@@ -134,16 +136,11 @@ class Statements:
     delete_finished: str
 
     @classmethod
-    def of(cls, schema: str) -> Self:
-        """Write them for a schema.
-
-        Raises:
-            ValueError: PostgreSQL knows no such name.
-        """
-        table = f"{quoted_schema(schema)}.machines"
+    def of(cls, table: TableName) -> Self:
+        """Write them for a table."""
 
         def sql(text: str) -> str:
-            return text.replace("{table}", table).strip()
+            return text.replace("{table}", table.quoted).strip()
 
         return cls(
             acquire=sql(_ACQUIRE),

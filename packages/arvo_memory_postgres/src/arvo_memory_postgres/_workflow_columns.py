@@ -9,12 +9,17 @@ from ._machine_key import is_storable, key_of
 
 
 class WorkflowColumns(NamedTuple):
-    """The columns beside the record, in the order in which statements take them."""
+    """The columns beside the record, in the order in which statements take them.
+
+    `parent_key` is empty, which is no row's key, where there is no parent; `root` is what to take
+    when the parent's row does not tell.
+    """
 
     status: str | None
     finished: bool
     parent: str | None
-    parent_key: bytes | None
+    parent_key: bytes
+    root: str | None
     initiator: str | None
     source: str | None
 
@@ -27,13 +32,14 @@ def workflow_columns(machine_id: str, record: Record) -> WorkflowColumns:
     try:
         execution = ArvoOrchestrationSubject.parse(machine_id)
     except InvalidSubjectError:
-        return WorkflowColumns(status, finished, None, None, None, None)
+        return WorkflowColumns(status, finished, None, b"", None, None, None)
     parent = _text(record.get("parentSubject"))
     return WorkflowColumns(
         status,
         finished,
         parent,
-        None if parent is None else key_of(parent),
+        b"" if parent is None else key_of(parent),
+        machine_id if parent is None else parent,
         execution.execution.initiator,
         execution.orchestrator.name,
     )

@@ -28,6 +28,7 @@ class WorkflowQueries:
         Args:
             root: Subject of the workflow at the top.
         """
+        machine_key(root)
         return _workflows(await self._ask("CHILDREN", self._sql.children, root))
 
     async def root(self, subject: str) -> str | None:
@@ -59,7 +60,7 @@ class WorkflowQueries:
         Raises:
             ValueError: `limit` is below 1, or `updated_before` has no time zone.
         """
-        _check_count("limit", limit)
+        check_count("limit", limit)
         if updated_before is not None and updated_before.tzinfo is None:
             raise ValueError("updated_before needs a time zone, such as datetime.now(UTC)")
         return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
@@ -89,7 +90,7 @@ class WorkflowQueries:
         Raises:
             ValueError: `older_than` is negative or `batch` below 1.
         """
-        _check_count("batch", batch)
+        check_count("batch", batch)
         if older_than < timedelta(0):
             raise ValueError(f"older_than must not be negative, got {older_than}")
         deleted = 0
@@ -106,6 +107,7 @@ def _workflows(answer: Answer) -> list[StoredWorkflow]:
     return [StoredWorkflow(**dict(row)) for row in answer.rows]
 
 
-def _check_count(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+def check_count(name: str, value: int, *, least: int = 1) -> None:
+    """Make sure that an argument is large enough; a ValueError names it when it is not."""
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -1,6 +1,6 @@
 -- One row a workflow, with its lease in it. No index covers what changes with every step, so that
 -- an update stays on its page (HOT); the fill factor leaves the room.
-CREATE TABLE {schema}.machines (
+CREATE TABLE {table} (
     key bytea PRIMARY KEY,          -- BLAKE2b-128 of machine_id, which can be too long for an index
     machine_id text NOT NULL,       -- the workflow's subject
     version bigint NOT NULL DEFAULT 0,
@@ -21,6 +21,5 @@ CREATE TABLE {schema}.machines (
 ) WITH (fillfactor = 70);
 
 -- Hash indexes take texts of any length.
-CREATE INDEX machines_root ON {schema}.machines USING hash (root);
-CREATE INDEX machines_finished_at ON {schema}.machines (finished_at)
-    WHERE finished_at IS NOT NULL;
+CREATE INDEX ON {table} USING hash (root);
+CREATE INDEX ON {table} (finished_at) WHERE finished_at IS NOT NULL;

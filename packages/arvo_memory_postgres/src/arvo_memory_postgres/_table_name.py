@@ -1,0 +1,60 @@
+"""Names of tables, quoted."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from typing_extensions import override
+
+from ._machine_key import is_storable
+
+_LONGEST: Final = 63  # bytes; PostgreSQL cuts longer names without a word
+_MIGRATIONS: Final = "_migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """The table of workflows, and beside it the one that tells its version.
+
+    Raises:
+        ValueError: PostgreSQL knows no such names.
+    """
+
+    schema: str
+    table: str
+
+    def __post_init__(self) -> None:
+        _check("schema", self.schema, longest=_LONGEST)
+        _check("table", self.table, longest=_LONGEST - len(_MIGRATIONS))
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def migrations(self) -> str:
+        """The name of the table that tells which migrations were made, not quoted."""
+        return self.table + _MIGRATIONS
+
+    @property
+    def quoted_schema(self) -> str:
+        """The schema, as SQL writes it."""
+        return _quoted(self.schema)
+
+    @property
+    def quoted(self) -> str:
+        """The table of workflows, as SQL writes it."""
+        return f"{_quoted(self.schema)}.{_quoted(self.table)}"
+
+    @property
+    def quoted_migrations(self) -> str:
+        """The table of migrations, as SQL writes it."""
+        return f"{_quoted(self.schema)}.{_quoted(self.migrations)}"
+
+
+def _check(what: str, name: str, *, longest: int) -> None:
+    if not name or not is_storable(name) or len(name.encode()) > longest:
+        raise ValueError(f"{what} must be a name of 1 to {longest} bytes without NUL, got {name!r}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,119 @@
+"""Cancelled at each of its awaits, a call leaves connections and leases whole."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from arvo_event_handler import LockPolicy, MachineLease
+from arvo_memory_postgres import PostgresMachineMemory
+
+from .conftest import Connect
+
+POLICY = LockPolicy(max_wait=timedelta(seconds=60))
+Call = Callable[[PostgresMachineMemory, MachineLease], Awaitable[object]]
+CALLS: dict[str, Call] = {
+    "acquire": lambda memory, _: memory.acquire("order-8"),
+    "commit": lambda memory, lease: memory.commit(lease, {"count": 2}),
+    "release": lambda memory, lease: memory.release(lease),
+    "renew": lambda memory, lease: memory.renew(lease),
+    "read": lambda memory, _: memory.read("order-7"),
+    "write": lambda memory, _: memory.write("order-8", {"count": 1}, None),
+    "lock": lambda memory, _: memory.lock("order-8"),
+    "find": lambda memory, _: memory.find(),
+    "cleanup": lambda memory, _: memory.cleanup("order-7"),
+    "delete_finished": lambda memory, _: memory.delete_finished(older_than=timedelta(0)),
+    "migrate": lambda memory, _: memory.migrate(),
+}
+
+
+class CancelledAt:
+    """Awaits a call and has it cancelled when it waits for the nth time."""
+
+    def __init__(self, call: Awaitable[object], *, wait: int) -> None:
+        self._call = call
+        self._wait = wait
+        self.was_cancelled = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._call.__await__()
+        waits = 0
+        try:
+            waited_for = next(steps)
+            while True:
+                waits += 1
+                if waits == self._wait:
+                    task = asyncio.current_task()
+                    assert task is not None
+                    self.was_cancelled = True
+                    task.cancel()
+                answer: Any = None
+                try:
+                    answer = yield waited_for
+                except BaseException as error:
+                    waited_for = steps.throw(error)
+                else:
+                    waited_for = steps.send(answer)
+        except StopIteration:
+            return
+
+
+async def cancelled(call: Awaitable[object], *, wait: int) -> bool:
+    """Run the call in a task that is cancelled at its nth wait; False when it has fewer."""
+    at = CancelledAt(call, wait=wait)
+
+    async def run() -> None:
+        await at
+
+    (ended,) = await asyncio.gather(run_in_task(run), return_exceptions=True)
+    assert ended is None or isinstance(ended, asyncio.CancelledError), ended
+    return at.was_cancelled
+
+
+def run_in_task(run: Callable[[], Any]) -> asyncio.Task[None]:
+    return asyncio.create_task(run())
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_call_cancelled_at_each_await_leaves_everything_whole(
+    name: str, fresh: bool, connect_to: Connect
+) -> None:
+    """The only connection comes back; leases are free, or whose they were; nothing is torn."""
+    wait, was_cancelled = 0, True
+    async with connect_to(policy=POLICY) as other:
+        while was_cancelled:
+            wait += 1
+            await other.cleanup("order-8")
+            await other.cleanup("order-7")
+            await other.write("order-7", {"count": 1}, None)
+            async with connect_to(policy=POLICY, pool_size=1) as memory:
+                lease = await other.acquire("order-7")
+                assert lease is not None
+                if not fresh:
+                    await memory.read("order-7")
+                was_cancelled = await cancelled(CALLS[name](memory, lease), wait=wait)
+                # The next statement is not the one that was cancelled, and its answer is its own.
+                assert await memory.read("order-7") in ({"count": 1}, {"count": 2}, None)
+                if name in ("acquire", "lock") and was_cancelled:
+                    # Without waiting for any ttl, as it would with another's lease.
+                    assert await memory.acquire("order-8") is not None
+    assert wait > 1, "it was never cancelled"
+
+
+async def test_a_cancelled_waiter_competes_no_more(connect_to: Connect) -> None:
+    """It leaves no task behind that would take the lease from others."""
+    async with connect_to(policy=POLICY) as memory:
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        before = asyncio.all_tasks()
+        waiter = asyncio.ensure_future(memory.acquire("order-7"))
+        for _ in range(50):
+            await memory.read("order-7")
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        if left := asyncio.all_tasks() - before:
+            _, left = await asyncio.wait(left, timeout=5)
+        assert not left

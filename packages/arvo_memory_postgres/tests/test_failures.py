@@ -1,0 +1,177 @@
+"""What an error says: whether a change may have happened, whether to try again, what to do."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from arvo_event_handler import LockPolicy, MachineMemoryError
+from arvo_memory_postgres import PostgresMachineMemory
+
+from .conftest import Connect, behind_proxy, execute, leased, quoted
+
+
+@pytest.fixture
+async def role(postgres_dsn: str, schema: str) -> AsyncIterator[str]:
+    """A role that may use the tables, and that can be shut out."""
+    name = f"test_{secrets.token_hex(6)}"
+    await execute(postgres_dsn, f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    for what in (f"SCHEMA {quoted(schema)}", f"ALL TABLES IN SCHEMA {quoted(schema)}"):
+        await execute(postgres_dsn, f"GRANT ALL ON {what} TO {name}")
+    yield name
+    await execute(postgres_dsn, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def test_a_lost_commit_stays_in_doubt_when_the_server_lets_nobody_in(
+    postgres_dsn: str, schema: str, role: str
+) -> None:
+    """The refusal is of the second try; the first may have been done."""
+    dsn = f"postgresql://{role}:secret@{postgres_dsn.rpartition('@')[2]}"
+    async with behind_proxy(dsn, schema) as (proxy, memory):
+        lease = await leased(memory)
+        await execute(postgres_dsn, f"ALTER ROLE {role} NOLOGIN")
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        with pytest.raises(MachineMemoryError) as caught:
+            await memory.commit(lease, {"mark": "a mark in the record"})
+        assert fault.happened.is_set()
+        assert isinstance(caught.value.__cause__, asyncpg.InvalidAuthorizationSpecificationError)
+        assert caught.value.outcome == "unknown"
+
+
+async def test_a_lost_commit_stays_in_doubt_when_the_memory_is_closed(
+    postgres_dsn: str, schema: str
+) -> None:
+    """It cannot be sent again, and may have been done."""
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        lease = await leased(memory)
+        fault = proxy.lose_next_reply(containing=b"a mark in the record")
+        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        await fault.happened.wait()
+        await memory.aclose()
+        with pytest.raises(MachineMemoryError, match="closed") as caught:
+            await commit
+        assert caught.value.outcome == "unknown"
+
+
+async def test_what_the_server_refuses_has_not_happened(connect_to: Connect, schema: str) -> None:
+    """No doubt where there is an answer."""
+    async with connect_to() as memory:
+        lease = await leased(memory)
+        with pytest.raises(MachineMemoryError, match="DatetimeFieldOverflow") as caught:
+            await memory.commit(lease, {"count": 1}, expires_in=timedelta.max)
+        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        await memory.commit(lease, {"count": 1})
+
+
+async def test_the_first_call_survives_a_lost_connection(postgres_dsn: str, schema: str) -> None:
+    """The search for the schema is repeated as any statement is."""
+    async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
+        fault = proxy.lose_next_reply(containing=schema.encode())
+        assert await memory.read("order-7") is None
+        assert fault.happened.is_set()
+
+
+async def test_the_first_call_ends_in_time(
+    postgres_dsn: str, schema: str, connect_to: Connect
+) -> None:
+    """Somebody, such as a migration, has locked the table in which the version is."""
+    async with connect_to(statement_timeout=timedelta(milliseconds=100)) as memory:
+        connection = await asyncpg.connect(postgres_dsn)
+        try:
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {quoted(schema)}.machines_migrations")
+                with pytest.raises(MachineMemoryError, match="statement_timeout") as caught:
+                    await memory.write("order-7", {"count": 1}, None)
+            assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        finally:
+            await connection.close()
+        await memory.write("order-7", {"count": 1}, None)
+
+
+@pytest.fixture
+async def deaf_port() -> AsyncIterator[int]:
+    """A port that takes connections and says nothing."""
+    ends: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: ends.append(writer), "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    for writer in ends:
+        writer.close()
+    server.close()
+
+
+async def test_a_server_that_says_nothing_is_no_exhausted_pool(deaf_port: int) -> None:
+    """The error does not send anybody to the wrong setting."""
+    dsn = f"postgresql://user@127.0.0.1:{deaf_port}/none"
+    short = timedelta(milliseconds=50)
+    with pytest.raises(MachineMemoryError, match="accepted no connection") as caught:
+        async with PostgresMachineMemory.connect(dsn, pool_timeout=short):
+            raise AssertionError("it must not open")
+    assert caught.value.retryable
+    async with asyncpg.create_pool(dsn, min_size=0, max_size=2) as pool:
+        memory = PostgresMachineMemory(pool, pool_timeout=short)
+        with pytest.raises(MachineMemoryError, match="accepted no connection") as caught:
+            await memory.read("order-7")
+    assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "retryable"),
+    [
+        ("postgresql://user:secret@127.0.0.1:1/none", True),
+        ("nonsense://user:secret@host/x", False),
+        ("postgresql://user:secret@host:port/x", False),
+    ],
+)
+async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> None:
+    with pytest.raises(MachineMemoryError) as caught:
+        async with PostgresMachineMemory.connect(dsn):
+            raise AssertionError("it must not open")
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.retryable is retryable
+
+
+@pytest.mark.parametrize(("name", "least"), [("pool_size", 1), ("statement_cache_size", 0)])
+async def test_a_size_that_is_none_is_named(name: str, least: int) -> None:
+    options: dict[str, Any] = {name: least - 1}
+    with pytest.raises(ValueError, match=f"{name} must be at least {least}"):
+        async with PostgresMachineMemory.connect("postgresql://127.0.0.1:1/none", **options):
+            raise AssertionError("it must not open")
+
+
+async def test_an_answer_counts_although_the_connection_cannot_be_reset(
+    postgres_dsn: str, schema: str
+) -> None:
+    """A borrowed pool resets connections; when that fails, the statement is done all the same."""
+    resets = 0
+
+    async def fail(connection: asyncpg.Connection) -> None:
+        nonlocal resets
+        resets += 1
+        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    async with asyncpg.create_pool(postgres_dsn, min_size=0, max_size=1, reset=fail) as pool:
+        memory = PostgresMachineMemory(pool, schema=schema)
+        await memory.commit(await leased(memory), {"count": 1})
+        assert resets == 4  # two for the schema, and one for each of the two
+        assert (await leased(memory)).version == 1
+
+
+async def test_contention_is_no_failure_under_strict_isolation(
+    postgres_dsn: str, schema: str
+) -> None:
+    """A database may have serializable transactions by default; who loses a race waits as ever."""
+    dsn = f"{postgres_dsn}?default_transaction_isolation=serializable"
+    patient = LockPolicy(max_wait=timedelta(seconds=60))
+    async with PostgresMachineMemory.connect(dsn, schema=schema, policy=patient) as memory:
+
+        async def add() -> None:
+            lease = await leased(memory)
+            await memory.commit(lease, {"count": lease.version + 1})
+
+        await asyncio.gather(*(add() for _ in range(30)))
+        assert await memory.read("order-7") == {"count": 30}
