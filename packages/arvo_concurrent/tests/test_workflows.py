@@ -27,6 +27,7 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
 
+from .broker_owner import Gate
 from .expenses import Part, claim, claiming, price_v1, pricing
 from .stub_handler import ONE, StubHandler, event, failing
 
@@ -89,11 +90,12 @@ class TestDeadLetterReply:
         async with ConcurrentEventBroker(
             [workflow, pricing()], defaults=defaults, clock=clock
         ) as broker:
-            request = claim(3)
+            request = claim(3).model_copy(update={"accesscontrol": "finance only"})
             answer = await broker.resolve(request)
         assert answer is not None
         assert (answer.type, answer.parentid) == ("sys.arvo.orc.claim.error", request.id)
         assert answer.subject == request.subject
+        assert answer.accesscontrol == "finance only"
 
     async def test_the_same_letter_gives_the_same_reply(self, clock: FakeClock) -> None:
         ids: list[str] = []
@@ -139,6 +141,20 @@ class TestTelemetry:
             3,
             {"arvo.topic": ONE, "arvo.reason": "exhausted"},
         )
+
+    async def test_depths_of_brokers_with_equal_topics_add_up(self, clock: FakeClock) -> None:
+        gate = Gate()
+        config = HandlerConfig(StubHandler(gate.act), prefetch=1)
+        with MetricRecorder() as recorder:
+            async with (
+                ConcurrentEventBroker([config], clock=clock) as one,
+                ConcurrentEventBroker([config], clock=clock) as two,
+            ):
+                for broker in (one, one, one, two, two):
+                    await broker.publish(event("e1"))
+                await clock.settle()
+                assert recorder.find(name="arvo.broker.queue.depth").value == 3
+                gate.open()
 
     async def test_the_current_span_follows_the_event(self, clock: FakeClock) -> None:
         with SpanRecorder() as recorder:

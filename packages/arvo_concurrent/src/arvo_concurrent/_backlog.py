@@ -35,10 +35,11 @@ class Backlog:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():
+            if place.cancelled():
+                if place in self._at_the_door:
+                    self._at_the_door.remove(place)
+            elif place.exception() is None:
                 self.leave()  # given just now
-            elif place in self._at_the_door:
-                self._at_the_door.remove(place)
             raise
 
     def enter(self) -> None:
@@ -59,14 +60,16 @@ class Backlog:
             for waiter in self._idle:
                 if not waiter.done():
                     waiter.set_result(None)
-            self._idle.clear()
 
     async def idle(self) -> None:
         """Wait until every event is done."""
         while self.open:
             waiter = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:
+                self._idle.remove(waiter)
 
     def close_door(self, error: Exception) -> None:
         """Turn away those that wait for a place."""

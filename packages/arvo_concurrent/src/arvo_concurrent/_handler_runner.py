@@ -1,6 +1,5 @@
 """One try to handle an event: middleware, handler, and what follows from a failure."""
 
-import asyncio
 import logging
 from datetime import timedelta
 from inspect import isawaitable
@@ -14,13 +13,14 @@ from arvo_event_handler import (
     ConfigViolation,
     IArvoEventHandler,
     TransactionViolation,
+    UndeliveredError,
 )
 
 from ._broker_telemetry import count_retry
 from ._dead_letter import DeadLetter, DeadLetterReason
 from ._dead_letter_reply import dead_letter_reply, find_contract
 from ._delivery import Delivery
-from ._failed_try import ErrorResponse, FailedTry
+from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
 from ._in_context import InContext
 from ._middleware import check_events
@@ -34,6 +34,11 @@ _CONTENTION_BACKOFF: Final = Backoff(
 
 class Outbox(Protocol):
     """Where a runner puts what comes of an event."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is carried any more, because the broker closes."""
+        ...
 
     def emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an emitted event on its way."""
@@ -95,17 +100,16 @@ class HandlerRunner:
                 check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
             return await self._after_failure(delivery, error)
-        except asyncio.CancelledError as cancellation:
-            if _is_being_cancelled():
-                raise
-            inside = RuntimeError(f"handler {self._handler.source!r} was cancelled from inside")
-            inside.__cause__ = cancellation
-            return await self._after_failure(delivery, inside)
         if not self._outputs_pass:
             outputs = await self._through_output_middleware(delivery, outputs)
         for output in outputs:
             self._outbox.emit(output, delivery)
         return None
+
+    def undelivered(self, delivery: Delivery) -> None:
+        """Give up an event that was under way, as its worker or the whole broker ended."""
+        reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
+        self._give_up(delivery, UndeliveredError(delivery.event), reason)
 
     async def _execute(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -136,7 +140,9 @@ class HandlerRunner:
         delivery.failed += 1
         response = await self._asked(delivery, error)
         if response is ErrorResponse.SUPPRESS:
-            _logger.warning(
+            # Like `on_error` itself: what logs add of the context must be of this event.
+            delivery.context.run(
+                _logger.warning,
                 "event %s of type %s was dropped, as on_error said",
                 delivery.event.id,
                 delivery.event.type,
@@ -182,8 +188,8 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            response = self._settings.on_error(failed)
-            return ErrorResponse(await response if isawaitable(response) else response)
+            asking = _ask(self._settings.on_error, failed)
+            return await InContext(delivery.context, asking)
         except Exception as second:
             self._outbox.broker_error(delivery.event, second, delivery)
             return None
@@ -204,7 +210,7 @@ class HandlerRunner:
             reason=reason,
         )
         self._outbox.give_up(letter, delivery)
-        if self._contract is not None and event is None:
+        if self._contract is not None and event is None and not self._outbox.closed:
             try:
                 reply = dead_letter_reply(letter, self._contract)
             except Exception as second:
@@ -214,6 +220,6 @@ class HandlerRunner:
                 self._outbox.emit(reply, delivery)
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+async def _ask(on_error: ErrorListener, failed: FailedTry) -> ErrorResponse:
+    response = on_error(failed)
+    return ErrorResponse(await response if isawaitable(response) else response)

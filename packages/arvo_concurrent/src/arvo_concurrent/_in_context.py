@@ -1,5 +1,6 @@
 """Runs a coroutine in a context of its own without a task of its own."""
 
+import asyncio
 from collections.abc import Awaitable, Generator
 from contextvars import Context
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,10 @@ class InContext(Awaitable[T], Generic[T]):
     Args:
         context: Where `work` runs; nothing else may run in it at the same time.
         work: What to run.
+
+    Raises:
+        RuntimeError: `work` was cancelled though nobody cancels the current task: it awaited
+            something that was.
     """
 
     __slots__ = ("_context", "_work")
@@ -46,3 +51,10 @@ class InContext(Awaitable[T], Generic[T]):
         except StopIteration as stop:
             result: T = stop.value
             return result
+        except asyncio.CancelledError as cancellation:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError(
+                "cancelled from inside: something that was awaited had been cancelled"
+            ) from cancellation
