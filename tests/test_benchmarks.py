@@ -32,6 +32,13 @@ FIXED_NAMES = {
     "statechart.resume.flat",
     "statechart.resume.parallel",
     "statechart.cold.mix",
+    "memory.concurrent.cycle",
+    "broker.resolve.handler",
+    "broker.resolve.orchestrator",
+    "broker.noop.10k",
+    "broker.handler.2k",
+    "broker.orchestrations.200",
+    "broker.contended",
     "memory.sqlite.c1",
     "memory.sqlite.c50",
 }

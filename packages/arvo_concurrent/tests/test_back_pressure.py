@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from arvo_concurrent import (
+    BrokerClosedError,
     HandlerConfig,
     QueueFullError,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler.testing import FakeClock
 
-from .broker_owner import Gate, Owner, broker_of
+from .broker_owner import Gate, Owner, broker_of, left_inside
 from .stub_handler import TWO, StubHandler, emitted, event
 
 
@@ -86,3 +87,48 @@ class TestBackPressure:
             with pytest.raises(QueueFullError):
                 broker.publish_nowait(event("e2"))
             gate.open()
+
+    async def test_a_place_that_is_given_and_given_up_at_once_is_free_again(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        gate = Gate()
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            if cause.id == "e1":
+                await gate.opened()
+            if cause.id == "e2":
+                asking.cancel()  # it has its place since the worker took this event
+            return []
+
+        config = HandlerConfig(StubHandler(act), prefetch=1)
+        async with broker_of(owner, clock, config, max_queued=1) as broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await broker.publish(event("e2"))
+            asking = asyncio.create_task(broker.publish(event("e3")))
+            await clock.settle()
+            gate.open()
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+            await broker.wait_idle()
+            assert left_inside(broker) == {}
+
+    async def test_a_drain_turns_away_at_once_who_waits_for_a_place(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        gate = Gate()
+        handler = StubHandler(gate.act)
+        config = HandlerConfig(handler, prefetch=1)
+        async with broker_of(owner, clock, config, max_queued=1) as broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await broker.publish(event("e2"))
+            asking = asyncio.create_task(broker.publish(event("e3")))
+            await clock.settle()
+            draining = asyncio.create_task(broker.drain())
+            with pytest.raises(BrokerClosedError):
+                await asking
+            assert handler.running == 1
+            gate.open()
+            await draining
+        assert handler.tried == ["e1", "e2"]

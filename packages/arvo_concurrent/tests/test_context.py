@@ -1,8 +1,10 @@
 """Context variables follow an event."""
 
 import asyncio
+import gc
 import logging
-from contextvars import ContextVar
+import weakref
+from contextvars import ContextVar, copy_context
 from datetime import timedelta
 
 import pytest
@@ -19,7 +21,7 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.testing import FakeClock
 
-from .broker_owner import Gate, Owner, broker_of
+from .broker_owner import Gate, Owner, broker_of, workers
 from .stub_handler import TWO, StubHandler, emitted, event, failing
 
 REQUEST = ContextVar("REQUEST", default="none")
@@ -119,3 +121,44 @@ class TestContext:
         finally:
             logger.removeFilter(note)
         assert sorted(said) == ["a", "b"]
+
+    async def test_what_one_event_caused_has_a_context_each(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        seen: list[str] = []
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, index, to=TWO) for index in range(3)]
+
+        async def then(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen.append(REQUEST.get())
+            REQUEST.set(cause.id)
+            await asyncio.sleep(0)
+            assert REQUEST.get() == cause.id
+            return []
+
+        handlers = [StubHandler(act), StubHandler(then, source=TWO)]
+        async with broker_of(owner, clock, *handlers) as broker:
+            REQUEST.set("mine")
+            await broker.publish(event("e1"))
+        assert seen == ["mine"] * 3
+        assert owner.letters == []
+
+    async def test_a_worker_keeps_nothing_of_the_event_it_was_started_for(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        class Big:
+            pass
+
+        async with broker_of(owner, clock, StubHandler()) as broker:
+            held: ContextVar[Big] = ContextVar("held")
+            big = Big()
+            context = copy_context()
+            context.run(held.set, big)
+            context.run(broker.publish_nowait, event("e1"))
+            await broker.wait_idle()
+            assert len(workers()) == 1
+            gone = weakref.ref(big)
+            del big, context
+            gc.collect()
+            assert gone() is None

@@ -17,6 +17,7 @@ from arvo_concurrent import (
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    Publish,
     ResolveError,
 )
 from arvo_event_handler.testing import FakeClock
@@ -317,3 +318,60 @@ class TestEnding:
             with pytest.raises(TypeError, match="grace must be a timedelta, got 5"):
                 await broker.aclose(grace=seconds)
             await broker.publish(event("e1"))
+
+    async def test_who_asks_is_told_that_the_outside_was_not_reached(
+        self, clock: FakeClock
+    ) -> None:
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, domain="human")]
+
+        async def never(question: ArvoEvent, publish: Publish) -> None:
+            await asyncio.get_running_loop().create_future()
+
+        async with ConcurrentEventBroker(
+            [StubHandler(act)], on_domained_event=never, clock=clock
+        ) as broker:
+            asking = asyncio.create_task(broker.resolve(event("e1")))
+            await clock.settle()
+            await clock.run_until_complete(broker.aclose())
+            with pytest.raises(ResolveError, match="e1>0"):
+                await asking
+
+    async def test_what_ends_after_the_listeners_is_logged(
+        self, owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await clock.sleep(SECOND)
+            raise AssertionError
+
+        async with broker_of(owner, clock, StubHandler(act)) as broker:
+            asking = asyncio.create_task(broker.resolve(event("e1")))
+            await clock.settle()
+            closing = asyncio.create_task(broker.aclose())
+            for _ in range(2):
+                await clock.settle()
+                closing.cancel()
+            await asyncio.wait([closing])
+            with pytest.raises(ResolveError):
+                await clock.run_until_complete(asking)
+        assert owner.letters == []
+        assert "event e1 of type com.svc.one did not reach on_dead_letter" in caplog.text
+        assert (left_inside(broker), workers()) == ({}, [])
+
+    async def test_listeners_have_their_time_even_without_a_grace(self, clock: FakeClock) -> None:
+        told: list[str] = []
+
+        async def keep(letter: DeadLetter) -> None:
+            await clock.sleep(3 * SECOND)
+            told.append(letter.event.id)
+
+        async with ConcurrentEventBroker(
+            [StubHandler(Gate().act)], on_dead_letter=keep, clock=clock
+        ) as broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        assert told == ["e1"]

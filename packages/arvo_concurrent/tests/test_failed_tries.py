@@ -25,7 +25,7 @@ from arvo_event_handler import (
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
-from .stub_handler import ONE, StubHandler, event, failing
+from .stub_handler import ONE, StubHandler, emitted, event, failing
 
 
 class TestRetries:
@@ -198,6 +198,7 @@ class TestContention:
             await clock.settle()
             assert handler.tried == ["e1", "e2"]
             assert broker.stats.topics[ONE].sleeping == 1
+            assert broker.stats.queued == 1
             await clock.run_until_complete(broker.wait_idle())
 
     async def test_it_ends_after_the_contention_timeout(
@@ -217,3 +218,29 @@ class TestContention:
             await clock.run_until_complete(broker.wait_idle())
         assert owner.reasons == [("e1", DeadLetterReason.CONTENTION)]
         assert 10 <= clock.monotonic() - started <= 11
+
+    async def test_a_failure_between_begins_its_time_anew(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        started = clock.monotonic()
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            spent = clock.monotonic() - started
+            if spent >= 24:
+                return [emitted(cause)]
+            if 8 <= spent < 9:
+                raise ConnectionError("no")
+            raise TransactionViolation.lease_lost("s")
+
+        retry = RetryPolicy(backoff=Backoff(initial=8 * SECOND, maximum=8 * SECOND, jitter=False))
+        broker = ConcurrentEventBroker(
+            [HandlerConfig(StubHandler(act), retry=retry)],
+            contention_timeout=10 * SECOND,
+            on_dead_letter=owner.on_dead_letter,
+            on_unclaimed=owner.on_unclaimed,
+            clock=clock,
+        )
+        async with broker:
+            await broker.publish(event("e1"))
+            await clock.run_until_complete(broker.wait_idle())
+        assert (owner.unclaimed, owner.letters) == (["e1>0"], [])

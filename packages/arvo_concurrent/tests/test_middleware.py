@@ -146,6 +146,20 @@ class TestMiddleware:
         assert handler.tried == ["e1"]
         lost = DeadLetterReason.OUTPUT_MIDDLEWARE
         assert owner.reasons == [("e1>0", lost), ("e1>1", lost)]
+        thrown = response is ErrorResponse.THROW
+        assert [id for id, _ in owner.errors] == ["e1"] * thrown + ["e1>0", "e1>1"]
+
+    async def test_bulk_middleware_that_fails_half_way_takes_nothing_with_it(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        def clear(outputs: list[ArvoEvent], cause: ArvoEvent) -> None:
+            outputs.clear()
+            raise ConnectionError("no")
+
+        config = HandlerConfig(answering(), middleware=Middleware(output=Bulk(clear)))
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert [id for id, _ in owner.reasons] == ["e1>0"]
 
     async def test_bulk_middleware_sees_all_outputs_at_once(
         self, owner: Owner, clock: FakeClock

@@ -48,6 +48,16 @@ class TestRouting:
         assert owner.reasons == [("e1", DeadLetterReason.UNROUTABLE)]
         assert "com.nobody.here" in owner.errors[0][1]
 
+    async def test_who_writes_to_himself_gets_no_answer(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        async with broker_of(owner, clock, StubHandler()) as broker:
+            with pytest.raises(ResolveError):
+                await broker.resolve(event("e1", to=APP))
+            await broker.publish(event("e2", to=APP))
+        unroutable = DeadLetterReason.UNROUTABLE
+        assert owner.reasons == [("e1", unroutable), ("e2", unroutable)]
+
     async def test_without_listeners_a_dead_letter_is_logged(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

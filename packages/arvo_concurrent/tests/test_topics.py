@@ -1,5 +1,7 @@
 """How many events of a handler run at once, and in which order."""
 
+import asyncio
+
 import pytest
 
 from arvo_concurrent import (
@@ -135,3 +137,13 @@ class TestGrowth:
             await broker.publish(event("e1", to=TWO))
             await broker.wait_idle()
             assert left_inside(broker) == {}
+
+    async def test_handlers_that_never_wait_let_others_run_now_and_then(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        handler = StubHandler()
+        async with broker_of(owner, clock, HandlerConfig(handler, prefetch=1)) as broker:
+            for number in range(1_000):
+                await broker.publish(event(f"e{number}"))
+            await asyncio.sleep(0)
+            assert 0 < len(handler.tried) < 1_000

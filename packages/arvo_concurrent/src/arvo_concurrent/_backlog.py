@@ -25,8 +25,8 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether an event from outside must wait, if only behind others."""
-        return self.limit is not None and (self.waiting >= self.limit or bool(self._at_the_door))
+        """Whether an event from outside must wait; so whenever others wait at the door."""
+        return self.limit is not None and self.waiting >= self.limit
 
     async def place(self) -> None:
         """Wait, first come, first served, for a place; it is counted as waiting already."""

@@ -210,7 +210,7 @@ class HandlerRunner:
             reason=reason,
         )
         self._outbox.give_up(letter, delivery)
-        if self._contract is not None and event is None and not self._outbox.closed:
+        if self._contract is not None and not self._outbox.closed:
             try:
                 reply = dead_letter_reply(letter, self._contract)
             except Exception as second:

@@ -148,9 +148,10 @@ class Topic:
                 return
         if len(self._workers) < self.prefetch and not self.stopped:
             # A context of its own: it outlives the event on whose account it was started.
-            worker = asyncio.create_task(self._work(), name=f"arvo {self.name}", context=Context())
+            context = Context()
+            worker = asyncio.create_task(self._work(), name=f"arvo {self.name}", context=context)
+            worker.add_done_callback(self._worker_ended, context=context)
             self._workers.add(worker)
-            worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
@@ -186,6 +187,7 @@ class Topic:
                 self._finish(delivery)
             else:
                 self._sleep(delivery, pause)
+            del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
