@@ -198,7 +198,7 @@ class Topic:
         try:
             await waker
         finally:
-            if waker in self._unoccupied:
+            if waker.cancelled() and waker in self._unoccupied:
                 self._unoccupied.remove(waker)
 
     def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
