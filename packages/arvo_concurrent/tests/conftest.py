@@ -2,7 +2,14 @@ import pytest
 
 from arvo_event_handler.testing import FakeClock
 
+from .broker_owner import Owner
+
 
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner()

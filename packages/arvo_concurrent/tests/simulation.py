@@ -55,6 +55,8 @@ from arvo_event_handler import (
 from arvo_event_handler.testing import FakeClock
 from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
 
+from .broker_owner import left_inside, workers
+
 APP = "com.app.main"
 SERVICES = 10
 TTL = timedelta(seconds=3)
@@ -394,8 +396,8 @@ class Simulation:
         assert {len(ends) for ends in self.ends.values()} == {1}
         expected = sum(map(requests_of, self.values), Counter[str]())
         assert Counter(name for name, _ in self.ledger.values()) == expected
-        left = [task.get_name() for task in asyncio.all_tasks()]
-        assert [name for name in left if name.startswith("arvo ")] == []
+        assert left_inside(self.broker) == {}
+        assert workers() == []
         # Leases that were lost to the time are not given back; their timer ends with their ttl.
         self.clock.advance(TTL)
         assert self.memory.held == frozenset()

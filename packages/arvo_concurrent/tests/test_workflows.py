@@ -1,6 +1,7 @@
 """Workflows over the concurrent broker and memory."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from opentelemetry import trace
@@ -13,10 +14,12 @@ from arvo_concurrent import (
     DeadLetterReason,
     HandlerConfig,
     HandlerDefaults,
+    Middleware,
     Order,
     RetryPolicy,
 )
-from arvo_core import ArvoEvent
+from arvo_concurrent._dead_letter_reply import dead_letter_reply
+from arvo_core import PARENT_SUBJECT, ArvoEvent
 from arvo_event_handler import (
     ConfigViolation,
     Emit,
@@ -24,9 +27,11 @@ from arvo_event_handler import (
     HandlerInput,
     IArvoEventHandler,
     MachineLease,
+    ResolveError,
 )
 from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
 
+from .broker_owner import Gate
 from .expenses import Part, claim, claiming, price_v1, pricing
 from .stub_handler import ONE, StubHandler, event, failing
 
@@ -52,6 +57,16 @@ async def test_many_workflows_at_once(clock: FakeClock) -> None:
     async with ConcurrentEventBroker(handlers, clock=clock) as broker:
         answers = await asyncio.gather(*(broker.resolve(claim(3)) for _ in range(200)))
     assert [answer and answer.data for answer in answers] == [{"total": 3}] * 200
+
+
+def letter_of(dead: ArvoEvent) -> DeadLetter:
+    return DeadLetter(
+        event=dead,
+        error=ConnectionError("no"),
+        attempts=1,
+        handler=dead.to,
+        reason=DeadLetterReason.EXHAUSTED,
+    )
 
 
 class TestDeadLetterReply:
@@ -89,11 +104,12 @@ class TestDeadLetterReply:
         async with ConcurrentEventBroker(
             [workflow, pricing()], defaults=defaults, clock=clock
         ) as broker:
-            request = claim(3)
+            request = claim(3).model_copy(update={"accesscontrol": "finance only"})
             answer = await broker.resolve(request)
         assert answer is not None
         assert (answer.type, answer.parentid) == ("sys.arvo.orc.claim.error", request.id)
         assert answer.subject == request.subject
+        assert answer.accesscontrol == "finance only"
 
     async def test_the_same_letter_gives_the_same_reply(self, clock: FakeClock) -> None:
         ids: list[str] = []
@@ -113,6 +129,58 @@ class TestDeadLetterReply:
             assert answer is not None
             ids.append(answer.id)
         assert ids[0] == ids[1]
+
+    async def test_a_request_that_was_handled_gets_none(self, clock: FakeClock) -> None:
+        """Its answer died, and may still be published from the dead letter."""
+        letters: list[DeadLetter] = []
+
+        async def keep(letter: DeadLetter) -> None:
+            letters.append(letter)
+
+        def leave(output: ArvoEvent, cause: ArvoEvent) -> None:
+            raise ConnectionError("no")
+
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            claiming(ConcurrentMachineMemory(clock=clock)),
+            HandlerConfig(pricing(), middleware=Middleware(output=leave), dead_letter_reply=True),
+        ]
+        async with ConcurrentEventBroker(handlers, on_dead_letter=keep, clock=clock) as broker:
+            with pytest.raises(ResolveError):
+                await broker.resolve(claim(1))
+        assert [letter.reason for letter in letters] == [DeadLetterReason.OUTPUT_MIDDLEWARE]
+
+    async def test_a_broker_that_closes_carries_none(self, clock: FakeClock) -> None:
+        letters: list[str] = []
+
+        async def keep(letter: DeadLetter) -> None:
+            letters.append(letter.event.type)
+
+        async def never(call: HandlerInput[Part]) -> Emit:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            claiming(ConcurrentMachineMemory(clock=clock)),
+            HandlerConfig(pricing(never), dead_letter_reply=True),
+        ]
+        async with ConcurrentEventBroker(handlers, on_dead_letter=keep, clock=clock) as broker:
+            await broker.publish(claim(1))
+            await clock.settle()
+            await broker.aclose(grace=timedelta(0))
+        assert letters == ["com.part.price"]
+
+    def test_it_is_for_the_parent_of_a_child_and_in_its_trace(self) -> None:
+        traceparent = f"00-{'1' * 32}-{'2' * 16}-01"
+        start = claim(1).model_copy(update={"traceparent": traceparent, "tracestate": "a=b"})
+        child = start.model_copy(update={"data": {**start.data, PARENT_SUBJECT: "parent"}})
+        contract = claiming(ConcurrentMachineMemory()).contract
+        reply = dead_letter_reply(letter_of(child), contract)
+        assert reply is not None
+        assert (reply.subject, reply.parentid, reply.to) == ("parent", child.id, child.source)
+        assert (reply.traceparent, reply.tracestate) == (traceparent, "a=b")
+
+    def test_an_answer_that_died_is_no_request(self) -> None:
+        contract = claiming(ConcurrentMachineMemory()).contract
+        assert dead_letter_reply(letter_of(event("e1")), contract) is None
 
     async def test_it_needs_a_contract(self) -> None:
         with pytest.raises(ConfigViolation, match="needs a handler with a `contract`"):
@@ -139,6 +207,20 @@ class TestTelemetry:
             3,
             {"arvo.topic": ONE, "arvo.reason": "exhausted"},
         )
+
+    async def test_depths_of_brokers_with_equal_topics_add_up(self, clock: FakeClock) -> None:
+        gate = Gate()
+        config = HandlerConfig(StubHandler(gate.act), prefetch=1)
+        with MetricRecorder() as recorder:
+            async with (
+                ConcurrentEventBroker([config], clock=clock) as one,
+                ConcurrentEventBroker([config], clock=clock) as two,
+            ):
+                for broker in (one, one, one, two, two):
+                    await broker.publish(event("e1"))
+                await clock.settle()
+                assert recorder.find(name="arvo.broker.queue.depth").value == 3
+                gate.open()
 
     async def test_the_current_span_follows_the_event(self, clock: FakeClock) -> None:
         with SpanRecorder() as recorder:

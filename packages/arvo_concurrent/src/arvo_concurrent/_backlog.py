@@ -25,8 +25,8 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether an event from outside must wait, if only behind others."""
-        return self.limit is not None and (self.waiting >= self.limit or bool(self._at_the_door))
+        """Whether an event from outside must wait; so whenever others wait at the door."""
+        return self.limit is not None and self.waiting >= self.limit
 
     async def place(self) -> None:
         """Wait, first come, first served, for a place; it is counted as waiting already."""
@@ -35,10 +35,11 @@ class Backlog:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():
+            if place.cancelled():
+                if place in self._at_the_door:
+                    self._at_the_door.remove(place)
+            elif place.exception() is None:
                 self.leave()  # given just now
-            elif place in self._at_the_door:
-                self._at_the_door.remove(place)
             raise
 
     def enter(self) -> None:
@@ -59,14 +60,16 @@ class Backlog:
             for waiter in self._idle:
                 if not waiter.done():
                     waiter.set_result(None)
-            self._idle.clear()
 
     async def idle(self) -> None:
         """Wait until every event is done."""
         while self.open:
             waiter = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:
+                self._idle.remove(waiter)
 
     def close_door(self, error: Exception) -> None:
         """Turn away those that wait for a place."""

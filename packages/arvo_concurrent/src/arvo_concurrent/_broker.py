@@ -26,6 +26,7 @@ from ._backlog import Backlog
 from ._broker_telemetry import observed
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetterListener
+from ._duration import check_timedelta
 from ._errors import BrokerClosedError, QueueFullError
 from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
@@ -50,8 +51,8 @@ class ConcurrentEventBroker:
     Each handler has a queue and up to `prefetch` workers. A stateful handler gets the events of
     one subject one after another, as they were published; a stateless one has no order. A failed
     try is made again as its `RetryPolicy` says; an event that cannot be handled becomes a dead
-    letter, never nothing. Use it as an async context manager: leaving the block finishes
-    everything, leaving it by an exception closes at once.
+    letter, never nothing. Use it as an async context manager, once: leaving the block finishes
+    everything, as `drain`; leaving it by an exception finishes what runs, as `aclose`.
 
     An emitted event with a domain is for the outside and goes to `on_domained_event`. An event
     that comes from outside goes to its topic, whatever its domain says.
@@ -68,8 +69,9 @@ class ConcurrentEventBroker:
         on_broker_error: Awaited for each event that failed for good, and for each listener of
             the broker that failed itself. None: both are logged.
         on_domained_event: Awaited for each emitted event with a domain, within its causal tree:
-            so is what it publishes through its second argument. None: such an event is a dead
-            letter.
+            so is what it publishes through its second argument, which is taken at once. Kept and
+            called after that tree has ended, that argument is like `publish`. None: such an event
+            is a dead letter.
         on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
         on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
             was cancelled or timed out, or a further one. None: these are dead letters.
@@ -117,8 +119,11 @@ class ConcurrentEventBroker:
         clock: Clock = SYSTEM_CLOCK,
         random: Random = SYSTEM_RANDOM,
     ) -> None:
-        if not isinstance(contention_timeout, timedelta):
-            raise TypeError(f"contention_timeout must be a timedelta, got {contention_timeout!r}")
+        check_timedelta("contention_timeout", contention_timeout)
+        if contention_timeout < timedelta(0):
+            raise ConfigViolation(
+                f"contention_timeout must not be below zero: {contention_timeout}"
+            )
         if max_queued is not None and max_queued < 1:
             raise ConfigViolation(f"max_queued must be at least 1, got {max_queued}")
         self._defaults = defaults or HandlerDefaults()
@@ -134,6 +139,7 @@ class ConcurrentEventBroker:
                 dead_letter=on_dead_letter,
                 unclaimed=on_unclaimed,
             ),
+            take_in_turn=self._take_in_turn,
             backlog=self._backlog,
             clock=clock,
         )
@@ -194,7 +200,7 @@ class ConcurrentEventBroker:
         """
         tree = CausalTree(event, answer_to=answer_to or event.source)
         if self._state is not _State.OPEN or self._backlog.full:
-            await self._take_in_turn(tree)
+            await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
 
@@ -237,6 +243,7 @@ class ConcurrentEventBroker:
             ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
             ResolveError: Everything is done without an answer, and something failed for good.
             TimeoutError: No answer came in time.
+            TypeError: `timeout` is not a timedelta.
         """
         address = answer_to or event.source
         if address in self._router.topics:
@@ -246,6 +253,7 @@ class ConcurrentEventBroker:
             )
         if timeout is None:
             return await self._resolve(event, address)
+        check_timedelta("timeout", timeout)
         async with self._clock.timeout(timeout):
             return await self._resolve(event, address)
 
@@ -259,7 +267,7 @@ class ConcurrentEventBroker:
         if self._state in {_State.CLOSING, _State.CLOSED}:
             raise BrokerClosedError
         topic = self._add(handler)
-        return Subscription(topic=topic.name, end=partial(self._unsubscribe, topic))
+        return Subscription(topic=topic.name, end=partial(self._router.remove, topic))
 
     # --- ending -------------------------------------------------------------
 
@@ -268,9 +276,11 @@ class ConcurrentEventBroker:
 
         Raises:
             TimeoutError: There was still something to do.
+            TypeError: `timeout` is not a timedelta.
         """
         if timeout is None:
             return await self._backlog.idle()
+        check_timedelta("timeout", timeout)
         async with self._clock.timeout(timeout):
             return await self._backlog.idle()
 
@@ -283,31 +293,32 @@ class ConcurrentEventBroker:
             return
         self._stop_taking()
         await self._backlog.idle()
-        await self._end()
+        await self._end(patience=_GRACE)
 
     async def aclose(self, *, grace: timedelta = _GRACE) -> None:
         """Take nothing more, let what runs finish, and hand over the rest as dead letters.
 
         What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
         events that still run. When this returns nothing of the broker is left. Harmless when
-        closed.
+        closed. Cancelling it ends the grace, cancelling it again the time of the listeners.
 
         Args:
             grace: How long what runs may take before it is cancelled and becomes a dead letter
-                as well. The listeners then get as long again, but at least 5 seconds.
+                as well. The listeners then get as long again, but at least 5 seconds; what they
+                have not been told by then is logged.
+
+        Raises:
+            TypeError: `grace` is not a timedelta.
         """
+        check_timedelta("grace", grace)
         if self._state is _State.CLOSED:
             return
         self._stop_taking()
-        topics = [*self._router.topics.values()]
+        self._router.refuse()
         try:
-            self._router.refuse(topic for topic in topics)
-            await self._within(grace, (topic.rest() for topic in topics))
-            for topic in topics:
-                await self._router.interrupt(topic)
-            await self._within(max(grace, _GRACE), [self._backlog.idle()])
+            await self._within(grace, self._router.rest())
         finally:
-            await self._end()
+            await self._end(patience=max(grace, _GRACE))
 
     # --- inside -------------------------------------------------------------
 
@@ -328,6 +339,7 @@ class ConcurrentEventBroker:
         topic = Topic(
             name,
             run=runner.run,
+            undelivered=runner.undelivered,
             prefetch=settings.prefetch,
             by_subject=settings.order == "subject",
             backlog=self._backlog,
@@ -336,26 +348,20 @@ class ConcurrentEventBroker:
         self._router.topics[name] = topic
         return topic
 
-    async def _unsubscribe(self, topic: Topic) -> None:
-        if self._router.topics.get(topic.name) is topic:
-            del self._router.topics[topic.name]
-        await topic.empty()
-        await topic.stop()
-
     def _check_open(self) -> None:
         if self._state is not _State.OPEN:
             raise BrokerClosedError
 
-    async def _take_in_turn(self, tree: CausalTree) -> None:
+    async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._check_open()
         if not self._backlog.full:
-            self._router.take(tree.root, tree, copy_context())
+            self._router.take(event, tree, copy_context())
             return
         await self._backlog.place()
         try:
             self._check_open()
-            self._router.take(tree.root, tree, copy_context())
+            self._router.take(event, tree, copy_context())
         finally:
             self._backlog.leave()  # the event is counted by itself now
 
@@ -363,7 +369,7 @@ class ConcurrentEventBroker:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(event, answer_to=address, waiter=waiter)
         tree.begin()  # so that it ends, once, even if nothing comes of the event
-        await self._take_in_turn(tree)
+        await self._take_in_turn(event, tree)
         tree.end()
         try:
             return await waiter
@@ -378,16 +384,20 @@ class ConcurrentEventBroker:
         self._state = _State.CLOSING
         self._backlog.close_door(BrokerClosedError())
 
-    async def _within(self, limit: timedelta, waits: Iterable[Awaitable[None]]) -> None:
-        """Await all of it, but not longer than `limit`."""
+    async def _within(self, limit: timedelta, wait: Awaitable[None]) -> None:
+        """Await something, but not longer than `limit`."""
         try:
             async with self._clock.timeout(limit):
-                await asyncio.gather(*waits)
+                await wait
         except TimeoutError:
             pass
 
-    async def _end(self) -> None:
-        self._state = _State.CLOSED
-        observed.discard(self)
-        for topic in [*self._router.topics.values(), self._router.listeners]:
-            await topic.stop()
+    async def _end(self, *, patience: timedelta) -> None:
+        """Cancel what runs; the listeners have some patience to be told of it."""
+        try:
+            await self._router.stop()
+            await self._within(patience, self._backlog.idle())
+        finally:
+            await self._router.stop_listeners()
+            self._state = _State.CLOSED
+            observed.discard(self)

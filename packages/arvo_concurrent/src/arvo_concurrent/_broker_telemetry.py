@@ -1,5 +1,6 @@
 """Counters of the broker, through the OpenTelemetry API alone."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 from weakref import WeakSet
@@ -22,9 +23,12 @@ observed: Final[WeakSet[HasStats]] = WeakSet()
 
 
 def _depths(_: CallbackOptions) -> Iterable[Observation]:
+    depths: Counter[str] = Counter()  # several brokers of one process may have equal topics
     for broker in [*observed]:
         for topic, stats in broker.stats.topics.items():
-            yield Observation(stats.queued + stats.sleeping, {"arvo.topic": topic})
+            depths[topic] += stats.queued + stats.sleeping
+    for topic, depth in depths.items():
+        yield Observation(depth, {"arvo.topic": topic})
 
 
 _meter.create_observable_gauge(

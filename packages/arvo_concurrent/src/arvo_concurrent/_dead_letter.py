@@ -25,6 +25,9 @@ class DeadLetterReason(StrEnum):
     """No handler listens where it wants to go."""
     UNCLAIMED = "unclaimed"
     """An answer nobody waits for (any more), without an `on_unclaimed`."""
+    CANCELLED = "cancelled"
+    """The task that handled it was cancelled, and not by the broker: user code cancelled the task
+    it runs in, or the event loop is ending."""
     CLOSED = "closed"
     """The broker was closed before the event was handled."""
 

@@ -36,4 +36,5 @@ def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> ArvoEvent |
         parentid=event.id,
         traceparent=event.traceparent,
         tracestate=event.tracestate,
+        accesscontrol=event.accesscontrol,
     )

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from arvo_event_handler import ConfigViolation, IArvoEventHandler
 
+from ._duration import check_timedelta
 from ._failed_try import ErrorListener
 from ._middleware import Middleware
 from ._retry_policy import RetryPolicy
@@ -104,8 +105,7 @@ def _check(
     if prefetch is not None and prefetch < 1:
         raise ConfigViolation(f"{where}: prefetch must be at least 1, got {prefetch}")
     if timeout is not None:
-        if not isinstance(timeout, timedelta):
-            raise TypeError(f"{where}: timeout must be a timedelta, got {timeout!r}")
+        check_timedelta(f"{where}: timeout", timeout)
         if timeout <= timedelta(0):
             raise ConfigViolation(f"{where}: timeout must be longer than zero, got {timeout}")
     if order not in (None, "subject", "none"):

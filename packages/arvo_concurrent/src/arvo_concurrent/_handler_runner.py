@@ -13,17 +13,17 @@ from arvo_event_handler import (
     ConfigViolation,
     IArvoEventHandler,
     TransactionViolation,
+    UndeliveredError,
 )
 
 from ._broker_telemetry import count_retry
 from ._dead_letter import DeadLetter, DeadLetterReason
 from ._dead_letter_reply import dead_letter_reply, find_contract
 from ._delivery import Delivery
-from ._failed_try import ErrorResponse, FailedTry
+from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
 from ._in_context import InContext
 from ._middleware import check_events
-from ._user_failure import user_failure
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -34,6 +34,11 @@ _CONTENTION_BACKOFF: Final = Backoff(
 
 class Outbox(Protocol):
     """Where a runner puts what comes of an event."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is carried any more, because the broker closes."""
+        ...
 
     def emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an emitted event on its way."""
@@ -93,14 +98,18 @@ class HandlerRunner:
             outputs = await InContext(delivery.context, work)
             if outputs != []:
                 check_events(outputs, what=f"handler {self._handler.source!r}")
-        except BaseException as error:
-            what = f"handler {self._handler.source!r}"
-            return await self._after_failure(delivery, user_failure(error, what=what))
+        except Exception as error:
+            return await self._after_failure(delivery, error)
         if not self._outputs_pass:
             outputs = await self._through_output_middleware(delivery, outputs)
         for output in outputs:
             self._outbox.emit(output, delivery)
         return None
+
+    def undelivered(self, delivery: Delivery) -> None:
+        """Give up an event that was under way, as its worker or the whole broker ended."""
+        reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
+        self._give_up(delivery, UndeliveredError(delivery.event), reason)
 
     async def _execute(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -114,8 +123,7 @@ class HandlerRunner:
         leaving = self._settings.middleware.leave(outputs, cause=delivery.event)
         try:
             return await InContext(delivery.context, leaving)
-        except BaseException as raised:
-            error = user_failure(raised, what=f"output middleware of {self._handler.source!r}")
+        except Exception as error:
             delivery.failed += 1
             response = await self._asked(delivery, error)
             if response is ErrorResponse.THROW:
@@ -132,7 +140,9 @@ class HandlerRunner:
         delivery.failed += 1
         response = await self._asked(delivery, error)
         if response is ErrorResponse.SUPPRESS:
-            _logger.warning(
+            # Like `on_error` itself: what logs add of the context must be of this event.
+            delivery.context.run(
+                _logger.warning,
                 "event %s of type %s was dropped, as on_error said",
                 delivery.event.id,
                 delivery.event.type,
@@ -178,10 +188,9 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            response = self._settings.on_error(failed)
-            return ErrorResponse(await response if isawaitable(response) else response)
-        except BaseException as raised:
-            second = user_failure(raised, what=f"on_error of {self._handler.source!r}")
+            asking = _ask(self._settings.on_error, failed)
+            return await InContext(delivery.context, asking)
+        except Exception as second:
             self._outbox.broker_error(delivery.event, second, delivery)
             return None
 
@@ -201,7 +210,7 @@ class HandlerRunner:
             reason=reason,
         )
         self._outbox.give_up(letter, delivery)
-        if self._contract is not None and event is None:
+        if self._contract is not None and not self._outbox.closed:
             try:
                 reply = dead_letter_reply(letter, self._contract)
             except Exception as second:
@@ -209,3 +218,8 @@ class HandlerRunner:
                 return
             if reply is not None:
                 self._outbox.emit(reply, delivery)
+
+
+async def _ask(on_error: ErrorListener, failed: FailedTry) -> ErrorResponse:
+    response = on_error(failed)
+    return ErrorResponse(await response if isawaitable(response) else response)

@@ -1,12 +1,15 @@
 """Runs a coroutine in a context of its own without a task of its own."""
 
+import asyncio
 from collections.abc import Awaitable, Generator
 from contextvars import Context
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from typing_extensions import override
 
 T = TypeVar("T")
+
+_PASS_THROUGH: Final = (Exception, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
 class InContext(Awaitable[T], Generic[T]):
@@ -18,6 +21,10 @@ class InContext(Awaitable[T], Generic[T]):
     Args:
         context: Where `work` runs; nothing else may run in it at the same time.
         work: What to run.
+
+    Raises:
+        RuntimeError: `work` was cancelled though nobody cancels the current task: it awaited
+            something that was. Or it raised what is no `Exception` and does not end the program.
     """
 
     __slots__ = ("_context", "_work")
@@ -46,3 +53,15 @@ class InContext(Awaitable[T], Generic[T]):
         except StopIteration as stop:
             result: T = stop.value
             return result
+        except asyncio.CancelledError as cancellation:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError(
+                "cancelled from inside: something that was awaited had been cancelled"
+            ) from cancellation
+        except BaseException as error:
+            if isinstance(error, _PASS_THROUGH):
+                raise
+            told = f"raised {type(error).__name__}, which is no Exception: {error}"
+            raise RuntimeError(told) from error

@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
+from arvo_event_handler import ConfigViolation
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -35,6 +36,9 @@ class Middleware:
 
     Input middleware is part of each try: when it fails, the try has failed. Output middleware
     runs after the handler has committed: when it fails, the outputs become dead letters.
+
+    Raises:
+        ConfigViolation: Something that is to be called cannot be.
     """
 
     input: InputMiddleware | Sequence[InputMiddleware] | None = None
@@ -42,6 +46,13 @@ class Middleware:
     output: OutputMiddleware | Sequence[OutputMiddleware] | Bulk | None = None
     """One function or several, called in order for each event; or `Bulk`. None: what the
     defaults say."""
+
+    def __post_init__(self) -> None:
+        output = [self.output.function] if isinstance(self.output, Bulk) else self.output
+        for side, functions in (("input", _functions(self.input)), ("output", _functions(output))):
+            for function in functions:
+                if not callable(function):
+                    raise ConfigViolation(f"{side} middleware must be callable, got {function!r}")
 
     def over(self, defaults: "Middleware") -> "Middleware":
         """Return this middleware with each side it leaves open taken from `defaults`."""
@@ -55,6 +66,7 @@ class Middleware:
         for function in _functions(self.input):
             changed = function(event)
             event = (await changed if isawaitable(changed) else changed) or event
+            check_events([event], what="input middleware")
         return event
 
     async def leave(self, outputs: list[ArvoEvent], *, cause: ArvoEvent) -> list[ArvoEvent]:

@@ -1,7 +1,8 @@
 """Where events go: to a topic, to who waits for an answer, outside, or to the dead letters."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,6 @@ from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._delivery import Delivery, Errand
 from ._in_context import InContext
 from ._topic import Topic
-from ._user_failure import user_failure
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -53,18 +53,30 @@ class Router:
 
     Args:
         owner: The listeners.
+        take_in_turn: Takes an event from outside when there is a place for it.
         backlog: What counts the events.
         clock: For the topic of errands.
     """
 
-    def __init__(self, owner: Listeners, *, backlog: Backlog, clock: Clock) -> None:
+    def __init__(
+        self,
+        owner: Listeners,
+        *,
+        take_in_turn: Callable[[ArvoEvent, CausalTree], Awaitable[None]],
+        backlog: Backlog,
+        clock: Clock,
+    ) -> None:
         self._owner = owner
-        self._closed = False
+        self._take_in_turn = take_in_turn
+        self._leaving: set[Topic] = set()
+        self.closed = False
+        """Whether everything is buried from now on."""
         self.topics: dict[str, Topic] = {}
         """The handlers' topics by name."""
-        self.listeners = Topic(
+        self._listeners = Topic(
             "listeners",
             run=self._run_errand,
+            undelivered=self._untold,
             prefetch=_LISTENERS_AT_ONCE,
             by_subject=False,
             backlog=backlog,
@@ -72,10 +84,20 @@ class Router:
         )
         """The errands to the listeners, which wait and run like events."""
 
+    async def remove(self, topic: Topic) -> None:
+        """Route nothing more to a topic, and end it when it is empty."""
+        if self.topics.get(topic.name) is topic:
+            del self.topics[topic.name]
+            self._leaving.add(topic)
+        await topic.empty()
+        topic.stop()
+        await topic.ended()
+        self._leaving.discard(topic)
+
     def take(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         """Send an event on its way that comes from outside."""
-        if self._closed:
-            self._bury(event, tree, context, attempts=0, handler=None)
+        if self.closed:
+            self._bury(Delivery(event, tree, context), handler=None)
             return
         topic = self.topics.get(event.to or event.type)
         if topic is not None:
@@ -89,7 +111,7 @@ class Router:
     def emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an event on its way that a handler emitted."""
         context = cause.context.copy()
-        if event.domain is None or self._closed:
+        if event.domain is None or self.closed:
             self.take(event, cause.tree, context)
         elif self._owner.domained_event is None:
             self._unroutable(event, cause.tree, context)
@@ -115,64 +137,59 @@ class Router:
 
     def give_up(self, letter: DeadLetter, delivery: Delivery) -> None:
         """Report that an event will not be handled."""
-        tree, context = delivery.tree, delivery.context.copy()
-        tree.failed(letter.event, letter.error)
-        self._keep(letter, tree, context)
+        delivery.tree.failed(letter.event, letter.error)
+        self._keep(letter, delivery.tree, delivery.context.copy())
         if letter.reason is not DeadLetterReason.CLOSED:
             self.broker_error(letter.event, letter.error, delivery)
 
     def broker_error(self, event: ArvoEvent, error: Exception, delivery: Delivery) -> None:
         """Report what failed for good, or beside the handling."""
+        context = delivery.context.copy()
         if self._owner.broker_error is None:
-            _logger.error("event %s of type %s failed", event.id, event.type, exc_info=error)
+            text = "event %s of type %s failed"
+            context.run(_logger.error, text, event.id, event.type, exc_info=error)
             return
         call = partial(self._owner.broker_error, event, error)
-        context = delivery.context.copy()
         self._send(event, delivery.tree, context, call, name="on_broker_error")
 
-    def refuse(self, topics: Iterable[Topic]) -> None:
+    def refuse(self) -> None:
         """Bury what waits, and from now on everything."""
-        self._closed = True
+        self.closed = True
+        for topic in self._all_topics():
+            for delivery in topic.abandon():
+                self._bury(delivery, handler=topic.name)
+
+    async def rest(self) -> None:
+        """Wait until no handler runs."""
+        await asyncio.gather(*(topic.rest() for topic in self._all_topics()))
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and wait for it."""
+        topics = self._all_topics()
         for topic in topics:
-            self._bury_waiting(topic)
+            topic.stop()
+        for topic in topics:
+            await topic.ended()
 
-    async def interrupt(self, topic: Topic) -> None:
-        """Cancel what still runs, and bury it."""
-        for delivery in await topic.stop():
-            self._bury_delivery(delivery, topic)
-            topic.settle(delivery)
-        self._bury_waiting(topic)
+    async def stop_listeners(self) -> None:
+        """Cancel what still is told, and log what was not."""
+        for errand in self._listeners.abandon():
+            self._untold(errand)
+        self._listeners.stop()
+        await self._listeners.ended()
 
-    def _bury_waiting(self, topic: Topic) -> None:
-        for delivery in topic.abandon():
-            self._bury_delivery(delivery, topic)
+    def _all_topics(self) -> list[Topic]:
+        return [*self.topics.values(), *self._leaving]
 
-    def _bury_delivery(self, delivery: Delivery, topic: Topic) -> None:
-        self._bury(
-            delivery.event,
-            delivery.tree,
-            delivery.context.copy(),
-            attempts=delivery.failed,
-            handler=topic.name,
-        )
-
-    def _bury(
-        self,
-        event: ArvoEvent,
-        tree: CausalTree,
-        context: Context,
-        *,
-        attempts: int,
-        handler: str | None,
-    ) -> None:
+    def _bury(self, delivery: Delivery, *, handler: str | None) -> None:
         letter = DeadLetter(
-            event=event,
-            error=UndeliveredError(event),
-            attempts=attempts,
+            event=delivery.event,
+            error=UndeliveredError(delivery.event),
+            attempts=delivery.failed,
             handler=handler,
             reason=DeadLetterReason.CLOSED,
         )
-        self.give_up(letter, Delivery(event, tree, context))
+        self.give_up(letter, delivery)
 
     def _unroutable(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         letter = DeadLetter(
@@ -187,7 +204,8 @@ class Router:
     def _keep(self, letter: DeadLetter, tree: CausalTree, context: Context) -> None:
         count_dead_letter(letter.handler, letter.reason)
         if self._owner.dead_letter is None:
-            _logger.error(
+            context.run(
+                _logger.error,
                 "event %s of type %s for %s is dead (%s): %s",
                 letter.event.id,
                 letter.event.type,
@@ -200,12 +218,11 @@ class Router:
         self._send(letter.event, tree, context, call, name="on_dead_letter")
 
     async def _come_back(self, event: ArvoEvent, *, tree: CausalTree, context: Context) -> None:
-        """Take what the outside answers; after the asking tree has ended it starts a new one."""
+        """Take what the outside answers: at once while its tree waits, else like anything new."""
         if tree.ended:
-            tree = CausalTree(event, answer_to=tree.answer_to)
-        tree.begin()
-        self.take(event, tree, context.copy())
-        tree.end()
+            await self._take_in_turn(event, tree)
+        else:
+            self.take(event, tree, context.copy())
 
     def _send(
         self,
@@ -216,19 +233,35 @@ class Router:
         *,
         name: str,
     ) -> None:
-        self.listeners.put(Errand(event, tree, context, call=call, name=name))
+        errand = Errand(event, tree, context, call=call, name=name)
+        if self._listeners.stopped:
+            self._untold(errand)
+        else:
+            self._listeners.put(errand)
 
     async def _run_errand(self, delivery: Delivery) -> timedelta | None:
-        if not isinstance(delivery, Errand):
-            raise TypeError("only errands go to listeners")
+        errand = _errand(delivery)
         try:
-            await InContext(delivery.context, delivery.call())
-        except BaseException as raised:
-            error = user_failure(raised, what=delivery.name)
-            if delivery.name == "on_domained_event":
+            await InContext(errand.context, errand.call())
+        except Exception as error:
+            if errand.name == "on_domained_event":
                 delivery.tree.failed(delivery.event, error)
-            if delivery.name == "on_broker_error":
-                _logger.error("on_broker_error itself failed", exc_info=error)
+            if errand.name == "on_broker_error":
+                text = "on_broker_error itself failed"
+                delivery.context.run(_logger.error, text, exc_info=error)
             else:
                 self.broker_error(delivery.event, error, delivery)
         return None
+
+    def _untold(self, delivery: Delivery) -> None:
+        """Log what a listener has not been told, or not wholly: nobody else is left to tell."""
+        event, name = delivery.event, _errand(delivery).name
+        delivery.tree.failed(event, UndeliveredError(event))
+        text = "event %s of type %s did not reach %s, which was cancelled"
+        delivery.context.copy().run(_logger.error, text, event.id, event.type, name)
+
+
+def _errand(delivery: Delivery) -> Errand:
+    if not isinstance(delivery, Errand):
+        raise TypeError("only errands go to listeners")
+    return delivery

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
@@ -22,6 +23,8 @@ class Topic:
         name: What it is called.
         run: Makes one try. It returns when to try again, or None when the event is done. It
             raises nothing but a cancellation.
+        undelivered: Reports an event that will not be handled: its worker was cancelled, or it
+            was to be tried again when everything else had been abandoned.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
@@ -34,6 +37,7 @@ class Topic:
         name: str,
         *,
         run: Callable[[Delivery], Awaitable[timedelta | None]],
+        undelivered: Callable[[Delivery], None],
         prefetch: int,
         by_subject: bool,
         backlog: Backlog,
@@ -42,6 +46,7 @@ class Topic:
         self.name = name
         self.prefetch = prefetch
         self._run = run
+        self._undelivered = undelivered
         self._by_subject = by_subject
         self._backlog = backlog
         self._clock = clock
@@ -55,6 +60,9 @@ class Topic:
         self._empty: asyncio.Future[None] | None = None
         self._at_rest: asyncio.Future[None] | None = None
         self._size = 0
+        self._abandoned = False
+        self.stopped = False
+        """Whether nothing begins any more."""
 
     @property
     def running(self) -> int:
@@ -102,7 +110,8 @@ class Topic:
             await asyncio.shield(self._at_rest)
 
     def abandon(self) -> Iterator[Delivery]:
-        """Take out, one after another, what waits and what sleeps."""
+        """Take out, one after another, what waits and what sleeps; from now on nothing sleeps."""
+        self._abandoned = True
         for timer in self._sleeping.values():
             timer.cancel()
         waiting = [*self._sleeping, *self._ready]
@@ -116,30 +125,43 @@ class Topic:
             yield delivery
             self._done(delivery)
 
-    async def stop(self) -> list[Delivery]:
-        """Cancel the workers and return what they were handling, which is not done then."""
-        interrupted = [*self._running]
+    def stop(self) -> None:
+        """Cancel the workers, each of which reports what it was handling."""
+        self.stopped = True
         for worker in self._workers:
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        self._workers.clear()
-        return interrupted
 
-    def settle(self, delivery: Delivery) -> None:
-        """Count out an event that `stop` returned."""
-        self._done(delivery)
+    async def ended(self) -> None:
+        """Wait until no worker is left, after `stop`."""
+        if self._workers:
+            await asyncio.wait(self._workers)
 
     def _make_ready(self, delivery: Delivery) -> None:
         self._ready.append(delivery)
-        if self._unoccupied:
-            self._unoccupied.pop().set_result(None)
-        elif len(self._workers) < self.prefetch:
-            self._workers.add(asyncio.create_task(self._work(), name=f"arvo {self.name}"))
+        self._call_worker()
+
+    def _call_worker(self) -> None:
+        while self._unoccupied:
+            waker = self._unoccupied.pop()
+            if not waker.done():
+                waker.set_result(None)
+                return
+        if len(self._workers) < self.prefetch and not self.stopped:
+            # A context of its own: it outlives the event on whose account it was started.
+            context = Context()
+            worker = asyncio.create_task(self._work(), name=f"arvo {self.name}", context=context)
+            worker.add_done_callback(self._worker_ended, context=context)
+            self._workers.add(worker)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if self._ready:
+            self._call_worker()
 
     async def _work(self) -> None:
         handled = 0
         ready, running, backlog = self._ready, self._running, self._backlog
-        while True:
+        while not self.stopped:
             if not ready:
                 await self._wait_for_work()
                 continue
@@ -148,16 +170,24 @@ class Topic:
             running.add(delivery)
             try:
                 pause = await self._run(delivery)
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                # By `stop`, by user code that cancelled the task it runs in, by the event loop.
+                self._undelivered(delivery)
+                self._finish(delivery)
+                raise
             finally:
                 running.discard(delivery)
                 if not running and self._at_rest is not None:
                     self._at_rest.set_result(None)
                     self._at_rest = None
             if pause is None:
-                self._open_lane(delivery)
-                self._done(delivery)
+                self._finish(delivery)
+            elif self._abandoned:
+                self._undelivered(delivery)
+                self._finish(delivery)
             else:
                 self._sleep(delivery, pause)
+            del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
@@ -168,7 +198,7 @@ class Topic:
         try:
             await waker
         finally:
-            if not waker.done() or waker.cancelled():
+            if waker.cancelled() and waker in self._unoccupied:
                 self._unoccupied.remove(waker)
 
     def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
@@ -178,6 +208,10 @@ class Topic:
     def _wake(self, delivery: Delivery) -> None:
         del self._sleeping[delivery]
         self._make_ready(delivery)
+
+    def _finish(self, delivery: Delivery) -> None:
+        self._open_lane(delivery)
+        self._done(delivery)
 
     def _open_lane(self, delivery: Delivery) -> None:
         """Let the next event of the subject go."""

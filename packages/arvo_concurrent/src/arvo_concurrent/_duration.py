@@ -1,0 +1,13 @@
+"""Checks that a duration is one, where it is given."""
+
+from datetime import timedelta
+
+
+def check_timedelta(name: str, value: object) -> None:
+    """Make sure that nobody takes seconds for milliseconds.
+
+    Raises:
+        TypeError: It is a bare number or anything else that is no timedelta.
+    """
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, got {value!r}")

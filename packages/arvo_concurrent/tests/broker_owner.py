@@ -1,0 +1,107 @@
+"""Owns a broker under test: keeps what it is told, and holds its handlers up."""
+
+import asyncio
+from datetime import timedelta
+
+from arvo_concurrent import (
+    ConcurrentEventBroker,
+    DeadLetter,
+    DeadLetterReason,
+    HandlerConfig,
+    HandlerDefaults,
+)
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    Backoff,
+    IArvoEventHandler,
+)
+from arvo_event_handler.testing import FakeClock
+
+from .stub_handler import emitted
+
+SECOND = timedelta(seconds=1)
+STEADY = Backoff(initial=SECOND, maximum=60 * SECOND, jitter=False)
+
+
+class Owner:
+    """Keeps what the broker tells its owner."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.errors: list[tuple[str, str]] = []
+        self.unclaimed: list[str] = []
+
+    async def on_dead_letter(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
+
+    async def on_broker_error(self, failed: ArvoEvent, error: Exception) -> None:
+        self.errors.append((failed.id, str(error)))
+
+    async def on_unclaimed(self, answer: ArvoEvent) -> None:
+        self.unclaimed.append(answer.id)
+
+    @property
+    def reasons(self) -> list[tuple[str, DeadLetterReason]]:
+        return [(letter.event.id, letter.reason) for letter in self.letters]
+
+
+def broker_of(
+    owner: Owner,
+    clock: FakeClock,
+    *handlers: HandlerConfig | IArvoEventHandler,
+    defaults: HandlerDefaults | None = None,
+    max_queued: int | None = None,
+) -> ConcurrentEventBroker:
+    return ConcurrentEventBroker(
+        handlers,
+        defaults=defaults,
+        on_dead_letter=owner.on_dead_letter,
+        on_broker_error=owner.on_broker_error,
+        on_unclaimed=owner.on_unclaimed,
+        max_queued=max_queued,
+        clock=clock,
+    )
+
+
+def workers() -> list[str]:
+    """What of a broker still runs."""
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    return [name for name in names if name.startswith("arvo ")]
+
+
+class Gate:
+    """Holds handlers until it is opened."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+
+    async def act(self, cause: ArvoEvent) -> list[ArvoEvent]:
+        await self.opened()
+        return [emitted(cause)]
+
+    async def opened(self) -> None:
+        await self._open.wait()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
+    """What a broker still keeps of the events it had; nothing when all is done."""
+    router, backlog = broker._router, broker._backlog
+    kept: dict[str, object] = {
+        "leaving": router._leaving,
+        "open": backlog.open,
+        "waiting": backlog.waiting,
+        "at the door": backlog._at_the_door,
+        "idle": backlog._idle,
+    }
+    for topic in [*router.topics.values(), router._listeners]:
+        kept |= {
+            f"{topic.name} size": topic._size,
+            f"{topic.name} ready": topic._ready,
+            f"{topic.name} lanes": topic._lanes,
+            f"{topic.name} sleeping": topic._sleeping,
+            f"{topic.name} running": topic._running,
+        }
+    return {what: value for what, value in kept.items() if value}

@@ -1,0 +1,164 @@
+"""Context variables follow an event."""
+
+import asyncio
+import gc
+import logging
+import weakref
+from contextvars import ContextVar, copy_context
+from datetime import timedelta
+
+import pytest
+
+from arvo_concurrent import (
+    ConcurrentEventBroker,
+    ErrorResponse,
+    FailedTry,
+    HandlerConfig,
+)
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    IArvoEventHandler,
+)
+from arvo_event_handler.testing import FakeClock
+
+from .broker_owner import Gate, Owner, broker_of, workers
+from .stub_handler import TWO, StubHandler, emitted, event, failing
+
+REQUEST = ContextVar("REQUEST", default="none")
+
+
+class TestContext:
+    async def test_context_variables_follow_the_event(self, owner: Owner, clock: FakeClock) -> None:
+        seen: dict[str, str] = {}
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen[cause.id] = REQUEST.get()
+            REQUEST.set(f"{REQUEST.get()}, one")
+            await asyncio.sleep(0)
+            return [emitted(cause, to=TWO)]
+
+        async def then(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen[cause.id] = REQUEST.get()
+            return []
+
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(StubHandler(act), prefetch=1),
+            StubHandler(then, source=TWO),
+        ]
+        async with broker_of(owner, clock, *handlers) as broker:
+            for name in ("a", "b"):
+                REQUEST.set(name)
+                await broker.publish(event(name))
+        assert seen == {"a": "a", "b": "b", "a>0": "a, one", "b>0": "b, one"}
+
+    async def test_tasks_of_a_handler_inherit_the_context(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        seen: list[str] = []
+
+        async def note() -> None:
+            seen.append(REQUEST.get())
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            await asyncio.create_task(note())
+            return []
+
+        async with broker_of(owner, clock, StubHandler(act)) as broker:
+            REQUEST.set("mine")
+            await broker.publish(event("e1"))
+        assert seen == ["mine"]
+
+    async def test_what_is_said_of_a_failure_is_said_in_its_events_context(
+        self, caplog: pytest.LogCaptureFixture, clock: FakeClock
+    ) -> None:
+        """A worker serves many events; it must not speak in the name of another one."""
+        said: list[tuple[str, str]] = []
+
+        def note(record: logging.LogRecord) -> bool:
+            said.append((REQUEST.get(), record.getMessage()))
+            return True
+
+        async def on_error(failed: FailedTry) -> ErrorResponse:
+            said.append((REQUEST.get(), failed.event.id))
+            return ErrorResponse.SUPPRESS if failed.event.id == "b" else ErrorResponse.THROW
+
+        config = HandlerConfig(failing(9, ConnectionError("no")), prefetch=1, on_error=on_error)
+        logger = logging.getLogger("arvo_concurrent")
+        logger.addFilter(note)
+        try:
+            async with ConcurrentEventBroker([config], clock=clock) as broker:
+                for name in ("a", "b", "c"):
+                    REQUEST.set(name)
+                    await broker.publish(event(name))
+                REQUEST.set("none")
+        finally:
+            logger.removeFilter(note)
+        # Asked each, one warning, and for each of two a dead letter and an error.
+        assert len(said) == 8
+        for request, text in said:
+            assert text == request or text.startswith(f"event {request} ")
+
+    async def test_nothing_said_while_closing_is_said_in_the_name_of_who_closes(
+        self, clock: FakeClock
+    ) -> None:
+        said: list[str] = []
+
+        def note(record: logging.LogRecord) -> bool:
+            said.append(REQUEST.get())
+            return True
+
+        logger = logging.getLogger("arvo_concurrent")
+        logger.addFilter(note)
+        config = HandlerConfig(StubHandler(Gate().act), prefetch=1)
+        try:
+            async with ConcurrentEventBroker([config], clock=clock) as broker:
+                for name in ("a", "b"):
+                    REQUEST.set(name)
+                    await broker.publish(event(name))
+                await clock.settle()
+                REQUEST.set("who closes")
+                await broker.aclose(grace=timedelta(0))
+        finally:
+            logger.removeFilter(note)
+        assert sorted(said) == ["a", "b"]
+
+    async def test_what_one_event_caused_has_a_context_each(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        seen: list[str] = []
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, index, to=TWO) for index in range(3)]
+
+        async def then(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen.append(REQUEST.get())
+            REQUEST.set(cause.id)
+            await asyncio.sleep(0)
+            assert REQUEST.get() == cause.id
+            return []
+
+        handlers = [StubHandler(act), StubHandler(then, source=TWO)]
+        async with broker_of(owner, clock, *handlers) as broker:
+            REQUEST.set("mine")
+            await broker.publish(event("e1"))
+        assert seen == ["mine"] * 3
+        assert owner.letters == []
+
+    async def test_a_worker_keeps_nothing_of_the_event_it_was_started_for(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        class Big:
+            pass
+
+        async with broker_of(owner, clock, StubHandler()) as broker:
+            held: ContextVar[Big] = ContextVar("held")
+            big = Big()
+            context = copy_context()
+            context.run(held.set, big)
+            context.run(broker.publish_nowait, event("e1"))
+            await broker.wait_idle()
+            assert len(workers()) == 1
+            gone = weakref.ref(big)
+            del big, context
+            gc.collect()
+            assert gone() is None
