@@ -13,6 +13,14 @@ import pytest
 from arvo_core import ArvoEvent
 
 
+@pytest.fixture(autouse=True)
+def _hears_interrupts() -> Iterator[None]:
+    """Whoever starts the tests in the background may have them ignore Ctrl-C, and all below them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("name", ["interrupt", "terminate"])
 def test_stops_taking_input_and_finishes_what_runs(greet: Any, name: str) -> None:
     done = greet("ada", name, "ben", "cara", options=["--concurrency", 1])
