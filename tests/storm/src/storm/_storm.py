@@ -27,7 +27,7 @@ from ._settings import Settings, WorkerSettings
 from ._worker import LINE_LIMIT, work
 
 _PREFETCH: Final = 4
-_FREEZE_EACH: Final = 4  # every so many blows is a freeze
+_KILLS_PER_FREEZE: Final = 3
 _CRASHES: Final = 5  # workers that ended by themselves, before we give up
 
 
@@ -36,6 +36,7 @@ class _Worker:
     number: int
     process: ForkServerProcess
     writer: StreamWriter | None = None
+    answers: int = 0
     frozen: bool = False
     killed: bool = False
 
@@ -134,6 +135,7 @@ class Storm:
                 worker.writer = writer
                 self._deliver()
                 while (line := await reader.readline()).endswith(b"\n"):
+                    worker.answers += 1
                     self._take_answer(json.loads(line))
                 worker.writer = None
         writer.close()
@@ -183,23 +185,29 @@ class Storm:
                 worker.writer.write(line.encode() + b"\n")
 
     async def _strike(self) -> None:
-        blows = 0
+        """Kill one at each blow; after every few kills, also freeze one."""
         while True:
             await asyncio.sleep(self._settings.kill_every.total_seconds())
-            standing = [
-                worker
-                for worker in self._workers.values()
-                if worker.writer is not None and not worker.frozen and not worker.killed
-            ]
-            freezes = (blows + 1) % _FREEZE_EACH == 0
-            if len(standing) < (2 if freezes else 1):
-                continue  # one must be left to take over what a frozen one had
-            blows += 1
-            worker = self._random.choice(standing)
-            if freezes:
-                self._freeze(worker)
-            else:
-                self._kill(worker)
+            standing = self._standing()
+            if self._report.kills >= 1 + _KILLS_PER_FREEZE * self._report.freezes:
+                if len(standing) < 2:
+                    continue  # one must be left to take over what a frozen one had
+                self._freeze(standing.pop())
+            if standing:
+                self._kill(standing.pop())
+
+    def _standing(self) -> list[_Worker]:
+        """Return in random order those that can be struck.
+
+        Whoever has not answered yet is spared: were all struck before, nothing would be handled.
+        """
+        standing = [
+            worker
+            for worker in self._workers.values()
+            if worker.answers and not worker.frozen and not worker.killed
+        ]
+        self._random.shuffle(standing)
+        return standing
 
     def _kill(self, worker: _Worker) -> None:
         self._report.kills += 1
