@@ -14,7 +14,7 @@ from ._machine import QUEUE, ArvoMachine, queued_events
 from ._workflow import WorkflowFailure
 
 _JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)
-# Both copy at every depth; the first takes nothing but JSON, the second has its word for it.
+# Both copy at every depth; only the first makes sure that it is JSON.
 _checked_copy = _JSON_OBJECT.validator.validate_python
 _copy = _JSON_OBJECT.serializer.to_python
 
