@@ -38,6 +38,11 @@ def changed(part: str, **changes: Any) -> dict[str, Any]:
     return CONTENT | {part: CONTENT[part] | changes}
 
 
+def elsewhere(subject: str) -> str:
+    """Spell a subject so that it must be decoded, as in a process that did not make it."""
+    return f"\n{subject}"
+
+
 def new(**changes: Any) -> str:
     values = {"orchestrator": "arvo.orc.order", "version": "1.0.0", "initiator": "com.app.main"}
     return ArvoOrchestrationSubject.new(**(values | changes))
@@ -45,9 +50,8 @@ def new(**changes: Any) -> str:
 
 class TestNew:
     def test_says_who_runs_what_for_whom(self) -> None:
-        content = ArvoOrchestrationSubject.parse(
-            new(domain="partner.eu", meta={"redirectto": "com.audit"}, execution_id="run-1")
-        )
+        subject = new(domain="partner.eu", meta={"redirectto": "com.audit"}, execution_id="run-1")
+        content = ArvoOrchestrationSubject.parse(elsewhere(subject))
         assert content.orchestrator.name == "arvo.orc.order"
         assert content.orchestrator.version == "1.0.0"
         assert content.execution.id == "run-1"
@@ -264,8 +268,9 @@ subjects = st.builds(
 
 @given(subjects)
 def test_any_subject_survives(subject: str) -> None:
-    content = ArvoOrchestrationSubject.parse(subject)
-    assert ArvoOrchestrationSubject.is_valid(subject)
+    content = ArvoOrchestrationSubject.parse(elsewhere(subject))
+    assert ArvoOrchestrationSubject.is_valid(elsewhere(subject))
+    assert ArvoOrchestrationSubject.parse(subject) == content
     assert ArvoOrchestrationSubject.create(content) == subject
     assert json.loads(content.model_dump_json()) == unpacked(subject)
     assert is_valid_uri(subject)
@@ -276,11 +281,10 @@ def test_any_child_keeps_what_it_does_not_replace(
     parent: str, orchestrator: str, domain: str | None, meta: dict[str, str]
 ) -> None:
     above = ArvoOrchestrationSubject.parse(parent)
-    child = ArvoOrchestrationSubject.parse(
-        ArvoOrchestrationSubject.from_parent(
-            orchestrator=orchestrator, version=None, subject=parent, domain=domain, meta=meta
-        )
+    made = ArvoOrchestrationSubject.from_parent(
+        orchestrator=orchestrator, version=None, subject=parent, domain=domain, meta=meta
     )
+    child = ArvoOrchestrationSubject.parse(elsewhere(made))
     assert child.execution.initiator == above.orchestrator.name
     assert child.execution.domain == (above.execution.domain if domain is None else domain)
     assert child.meta == {**above.meta, **meta}
@@ -340,3 +344,21 @@ def test_only_short_subjects_are_kept() -> None:
     assert parse(short) is parse(short)
     assert parse(long) == parse(long)
     assert parse(long) is not parse(long)
+
+
+def test_what_is_remembered_shares_nothing_with_what_was_given() -> None:
+    meta = {"k": "v"}
+    subject = new(meta=meta)
+    meta["k"] = "changed"
+    assert ArvoOrchestrationSubject.parse(subject).meta == {"k": "v"}
+
+
+def test_no_more_than_the_newest_subjects_are_kept() -> None:
+    parse = ArvoOrchestrationSubject.parse
+    first = new()
+    content = parse(first)
+    assert parse(first) is content
+    for _ in range(4096):
+        new()
+    assert parse(first) is not content
+    assert parse(first) == content

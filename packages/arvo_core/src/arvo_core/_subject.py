@@ -1,5 +1,6 @@
 """Orchestration subjects: the address of one run of one workflow, carried by its events."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
@@ -32,7 +33,9 @@ _Meta = Annotated[
     Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(dict[str, str])
 ]
 
+# Long ones are rare, and thousands of them would fill the memory.
 _CACHED_WIDTH = 2048
+_CACHED_SUBJECTS = 4096
 
 
 class _Part(BaseModel):
@@ -109,7 +112,7 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubjectError: A value breaks a rule.
         """
-        return ArvoOrchestrationSubject.create(
+        text, content = _encode(
             {
                 "orchestrator": {
                     "name": orchestrator,
@@ -123,6 +126,9 @@ class ArvoOrchestrationSubject:
                 "meta": dict(meta or {}),
             }
         )
+        # Who starts a workflow often runs it too, and inflating costs a sixth of its first step.
+        _remember(text, content)
+        return text
 
     @staticmethod
     def from_parent(
@@ -168,15 +174,8 @@ class ArvoOrchestrationSubject:
         plain = plain_dict(content)
         if isinstance(plain, SubjectContent):
             plain = plain.model_dump()
-        try:
-            SubjectContent.__pydantic_validator__.validate_python(plain)
-            # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.
-            return pack(to_json(plain, fallback=dict))
-        except ValidationError as error:
-            problems = json_problems(plain) or field_problems(error)
-            raise InvalidSubjectError("cannot make a subject", problems=problems) from None
-        except ValueError as error:
-            raise InvalidSubjectError(f"cannot make a subject: {error}") from None
+        text, _ = _encode(plain)
+        return text
 
     @staticmethod
     def parse(text: str) -> SubjectContent:
@@ -185,8 +184,9 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubjectError: Not a subject, or it inflates to more than 64 KiB.
         """
-        # Long ones are rare, and thousands of them would fill the memory.
-        return _parse_cached(text) if len(text) <= _CACHED_WIDTH else _parse(text)
+        if len(text) > _CACHED_WIDTH:
+            return _parse(text)
+        return _made.get(text) or _parse_cached(text)
 
     @staticmethod
     def is_valid(text: str) -> bool:
@@ -196,6 +196,30 @@ class ArvoOrchestrationSubject:
         except InvalidSubjectError:
             return False
         return True
+
+
+# What the newest texts of `new` say, oldest first.
+_made: OrderedDict[str, SubjectContent] = OrderedDict()
+
+
+def _remember(text: str, content: SubjectContent) -> None:
+    if len(text) <= _CACHED_WIDTH:
+        _made[text] = content
+        if len(_made) > _CACHED_SUBJECTS:
+            _made.popitem(last=False)
+
+
+def _encode(plain: object) -> tuple[str, SubjectContent]:
+    """Return a subject's text and what it says."""
+    try:
+        content = SubjectContent.__pydantic_validator__.validate_python(plain)
+        # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.
+        return pack(to_json(plain, fallback=dict)), content
+    except ValidationError as error:
+        problems = json_problems(plain) or field_problems(error)
+        raise InvalidSubjectError("cannot make a subject", problems=problems) from None
+    except ValueError as error:
+        raise InvalidSubjectError(f"cannot make a subject: {error}") from None
 
 
 def _parse(text: str) -> SubjectContent:
@@ -211,4 +235,4 @@ def _parse(text: str) -> SubjectContent:
         ) from None
 
 
-_parse_cached = lru_cache(maxsize=4096)(_parse)
+_parse_cached = lru_cache(maxsize=_CACHED_SUBJECTS)(_parse)

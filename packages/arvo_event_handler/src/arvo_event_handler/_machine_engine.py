@@ -13,8 +13,10 @@ from ._errors import ConfigViolation, raise_violation
 from ._machine import QUEUE, ArvoMachine, queued_events
 from ._workflow import WorkflowFailure
 
-# Copies at every depth, and takes nothing but JSON.
-_copy_json = TypeAdapter[dict[str, Any]](JsonObject).validate_python
+_JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)
+# Both copy at every depth; only the first makes sure that it is JSON.
+_checked_copy = _JSON_OBJECT.validator.validate_python
+_copy = _JSON_OBJECT.serializer.to_python
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _copy_json(persisted)
+        return _checked_copy(persisted)  # type: ignore[no-any-return]
     except ValidationError as error:
         unfit = InvalidDataError(
             f"the state of {machine.contract.dataschema!r} cannot be stored",
@@ -98,8 +100,8 @@ def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]
 def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
     try:
         # A copy, so that no action can change what the write is compared with.
-        return machine.machine.restore(_copy_json(dict(state)))
-    except (ValidationError, InvalidSnapshotError) as error:
+        return machine.machine.restore(_copy(state))
+    except InvalidSnapshotError as error:
         raise ConfigViolation(
             f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
             f"deploy one that can, then deliver again. {error}"
