@@ -11,6 +11,7 @@ import typer
 from ._diagram import DiagramJob, Format
 from ._errors import INTERRUPTED, CommandError
 from ._job import Job
+from ._log import LogLevel
 from ._memory_url import DEFAULT
 from ._output import STDOUT
 
@@ -143,6 +144,14 @@ def _run(
         ),
     ] = DEFAULT,
     flavour: _Flavour = None,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="Show on standard error what is logged, from debug, info, warning or error on.",
+        ),
+    ] = "warning",
 ) -> None:
     """Run handlers over a file of events and write each one's final event.
 
@@ -164,6 +173,7 @@ def _run(
         rejects=rejects,
         concurrency=concurrency,
         memory=memory,
+        log_level=log_level,
     )
     try:
         status = job.run()

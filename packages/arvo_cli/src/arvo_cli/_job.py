@@ -18,6 +18,7 @@ from ._errors import INTERRUPTED
 from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
+from ._log import LogLevel, shown_logs
 from ._memory_url import open_memory
 from ._output import STDOUT, LineWriter, check_names, short_line
 from ._rejects import Rejects
@@ -51,6 +52,8 @@ class Job:
     """How many lines are run at the same time."""
     memory: str
     """The machine memory's URL."""
+    log_level: LogLevel
+    """From which level on the user sees what is logged."""
 
     def run(self) -> int:
         """Do it and return the exit status.
@@ -64,16 +67,19 @@ class Job:
             opened.callback(lines.close)
             # Outside the event loop, where Ctrl-C interrupts an import that does not end.
             target = load_target(self.target)
-            return asyncio.run(self._run(lines, target, opened))
+            display = Display(total=lines.size)
+            opened.enter_context(shown_logs(self.log_level, say=display.say))
+            return asyncio.run(self._run(lines, target, display, opened))
 
-    async def _run(self, lines: LineReader, target: Target, opened: ExitStack) -> int:
+    async def _run(
+        self, lines: LineReader, target: Target, display: Display, opened: ExitStack
+    ) -> int:
         async with open_memory(self.memory) as memory:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             decoder = decoder_for(handlers, self.contract)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
             results = opened.enter_context(LineWriter(self._out))
             rejected = opened.enter_context(LineWriter(self.rejects)) if self.rejects else None
-            display = Display(total=lines.size)
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
             rejects = Rejects(rejected, say=display.say, held=together)
