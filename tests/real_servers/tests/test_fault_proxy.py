@@ -1,12 +1,15 @@
 """The faulty network: what is cut, and what has arrived by then."""
 
 import asyncio
+import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+import trustme
+from typing_extensions import override
 
 from real_servers import FaultProxy
 
@@ -32,10 +35,13 @@ class Upper:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[tuple[FaultProxy, Upper]]:
+async def opened(
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[tuple[FaultProxy, Upper]]:
     upper = Upper()
     server = await asyncio.start_server(upper.serve, "127.0.0.1", 0)
-    async with server, FaultProxy.open(port=server.sockets[0].getsockname()[1]) as proxy:
+    port = server.sockets[0].getsockname()[1]
+    async with server, FaultProxy.open(port=port, ssl=context) as proxy:
         yield proxy, upper
 
 
@@ -143,6 +149,43 @@ async def test_a_paused_proxy_swallows_and_cuts_nothing() -> None:
         assert upper.lines == [b"one\n"]
         proxy.resume()
         assert await waiting == b"TWO\n"
+
+
+async def test_replies_can_come_in_small_pieces() -> None:
+    async with opened() as (proxy, _):
+        proxy.piece_size = 1
+        pieces: list[bytes] = []
+        whole = asyncio.Event()
+
+        class Collector(asyncio.Protocol):
+            @override
+            def data_received(self, data: bytes) -> None:
+                pieces.append(data)
+                if data.endswith(b"\n"):
+                    whole.set()
+
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(Collector, proxy.host, proxy.port)
+        transport.write(b"one two three\n")
+        await whole.wait()
+        transport.abort()
+        assert b"".join(pieces) == b"ONE TWO THREE\n"
+        assert len(pieces) > 7
+
+
+async def test_clients_can_be_spoken_to_by_tls() -> None:
+    authority = trustme.CA()
+    offered = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(offered)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    async with opened(offered) as (proxy, _):
+        assert proxy.accepted.is_set() is False
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=trusted)
+        writer.write(b"one\n")
+        assert await reader.readline() == b"ONE\n"
+        assert proxy.accepted.is_set()
+        writer.transport.abort()
 
 
 async def test_a_delay_holds_every_piece_back() -> None:

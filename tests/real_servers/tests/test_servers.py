@@ -18,7 +18,9 @@ from real_servers import (
     PostgresServer,
     RedisCluster,
     RedisFlavour,
+    RedisSentinel,
     ServerNotFoundError,
+    redis_command,
 )
 
 
@@ -46,6 +48,13 @@ def test_a_redis_also_listens_on_its_unix_socket(start_redis: StartRedis) -> Non
         client.connect(str(server.unix_path))
         client.sendall(b"PING\r\n")
         assert client.recv(100) == b"+PONG\r\n"
+
+
+def test_a_sentinel_tells_where_the_master_is(redis_flavour: RedisFlavour) -> None:
+    with RedisSentinel.start(redis_flavour) as sentinel:
+        asked = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinel.service_name)
+        master = sentinel.master
+        assert redis_command(sentinel.port, *asked) == [master.host, str(master.port)]
 
 
 def test_a_cluster_takes_every_key(redis_flavour: RedisFlavour) -> None:

@@ -208,8 +208,7 @@ class FaultProxy:
                     self._cut(connection, fault)
                     return
             else:
-                for start in range(0, len(piece), self.piece_size):
-                    await _send(connection.client, piece[start : start + self.piece_size])
+                await self._send_in_pieces(connection.client, piece)
 
     async def _read(self, reader: StreamReader) -> bytes:
         piece = await reader.read(_CHUNK)
@@ -217,6 +216,14 @@ class FaultProxy:
         if self.delay:
             await asyncio.sleep(self.delay.total_seconds())
         return piece
+
+    async def _send_in_pieces(self, writer: StreamWriter, reply: bytes) -> None:
+        for start in range(0, len(reply), self.piece_size):
+            await _send(writer, reply[start : start + self.piece_size])
+            if self.piece_size < len(reply):
+                # A client in this loop must get its turn, or it reads all pieces as one.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
 
     def _set_off(self, piece: bytes) -> Fault | None:
         for fault in self._faults:
