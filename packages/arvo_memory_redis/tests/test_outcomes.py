@@ -1,5 +1,6 @@
 """What a failed call says of its outcome is true, and whether to try again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
 from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineLease, MachineMemoryError
+from arvo_event_handler.testing import FakeClock
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._redis_py import RedisPyTransport
 from arvo_memory_redis._server import Server
@@ -51,6 +53,30 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
                 await memory.commit(lease, {"count": 1})
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
         assert await memory.read("order-7") == {"count": 1}
+
+
+async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    clock = FakeClock()
+    async with (
+        FaultProxy.open(port=start_redis().port) as proxy,
+        connect_url(f"redis://{proxy.host}:{proxy.port}", policy=QUICK, clock=clock) as memory,
+    ):
+        lease = await leased(memory)
+        proxy.pause()
+        committing = asyncio.ensure_future(memory.commit(lease, {"count": 1}))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        clock.advance(timedelta(seconds=4.9))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not committing.done()
+        clock.advance(timedelta(seconds=0.1))
+        with pytest.raises(MachineMemoryError, match="no reply within 5 s") as caught:
+            await committing
+        assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+        proxy.resume()
 
 
 class Unlucky(RedisPyTransport):

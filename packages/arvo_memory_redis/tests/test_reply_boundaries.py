@@ -17,7 +17,10 @@ from arvo_memory_redis._connection import Connection
 from arvo_memory_redis._endpoint import Endpoint
 from arvo_memory_redis._redis_py import redis_py_client
 
-ENDPOINT: Final = Endpoint.of(redis_py_client("redis://nowhere", timeout=timedelta(seconds=5)))
+SECONDS: Final = timedelta(seconds=5)
+ENDPOINT: Final = Endpoint.of(
+    redis_py_client("redis://nowhere", connect_timeout=SECONDS), timeout=SECONDS
+)
 ERRORS: Final = (
     "ERR max number of clients reached", "ERR unknown command", "LOADING Redis is loading",
     "MASTERDOWN Link with MASTER is down", "NOAUTH Authentication required.",

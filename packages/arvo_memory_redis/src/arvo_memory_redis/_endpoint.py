@@ -37,11 +37,14 @@ class Endpoint:
     """How long a server may send nothing while it owes a reply."""
 
     @classmethod
-    def of(cls, client: Redis) -> Self:
+    def of(cls, client: Redis, *, timeout: timedelta) -> Self:
         """Read it off a client of redis-py, which connects nothing and need not be connected.
 
-        So a URL means the same to both, with all that redis-py understands in one. The client
-        must have timeouts.
+        So a URL means the same to both, with all that redis-py understands in one.
+
+        Args:
+            client: Where to and as whom.
+            timeout: For what the client says nothing about.
         """
         pool: Any = client.connection_pool
         found = pool.make_connection()
@@ -56,8 +59,8 @@ class Endpoint:
             username=found.username,
             password=found.password,
             client_name=found.client_name,
-            connect_timeout=timedelta(seconds=found.socket_connect_timeout),
-            reply_timeout=timedelta(seconds=found.socket_timeout),
+            connect_timeout=_duration(found.socket_connect_timeout, timeout),
+            reply_timeout=_duration(found.socket_timeout, timeout),
         )
 
     @property
@@ -81,3 +84,7 @@ class Endpoint:
             yield ("CLIENT", "SETNAME", self.client_name)
         if self.db:
             yield ("SELECT", self.db)
+
+
+def _duration(seconds: float | None, default: timedelta) -> timedelta:
+    return default if seconds is None else timedelta(seconds=seconds)

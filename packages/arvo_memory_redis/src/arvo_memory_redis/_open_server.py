@@ -13,7 +13,12 @@ from arvo_event_handler import Clock, ConfigViolation, MachineMemoryError
 
 from ._endpoint import Endpoint
 from ._multiplexed import MultiplexedTransport
-from ._redis_py import RedisPyTransport, redis_py_client, redis_py_cluster_client
+from ._redis_py import (
+    RedisClient,
+    RedisPyTransport,
+    redis_py_client,
+    redis_py_cluster_client,
+)
 from ._server import Server
 
 TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
@@ -102,10 +107,10 @@ async def open_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def _one_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
-    async with aclosing(redis_py_client(settings.url, timeout=settings.timeout)) as client:
+    async with aclosing(redis_py_client(settings.url, connect_timeout=settings.timeout)) as client:
         # Also where it carries nothing: it is what reads URLs and refuses some.
-        redis_py = RedisPyTransport(client, at_once=settings.max_connections)
-        endpoint = Endpoint.of(client)
+        redis_py = _redis_py(client, settings)
+        endpoint = Endpoint.of(client, timeout=settings.timeout)
         if settings.transport == "redis-py":
             _logger.debug("redis-py carries the calls to %s", endpoint.name)
             yield Server(redis_py, clock=settings.clock)
@@ -117,13 +122,21 @@ async def _one_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def _cluster(settings: ConnectionSettings) -> AsyncIterator[Server]:
-    async with aclosing(redis_py_cluster_client(settings.url, timeout=settings.timeout)) as client:
+    client = redis_py_cluster_client(settings.url, connect_timeout=settings.timeout)
+    async with aclosing(client):
         _logger.debug("it belongs to a Cluster: redis-py carries the calls")
-        server = Server(
-            RedisPyTransport(client, at_once=settings.max_connections), clock=settings.clock
-        )
+        server = Server(_redis_py(client, settings), clock=settings.clock)
         await server.ask("PING")  # finds the other nodes
         yield server
+
+
+def _redis_py(client: RedisClient, settings: ConnectionSettings) -> RedisPyTransport:
+    return RedisPyTransport(
+        client,
+        at_once=settings.max_connections,
+        timeout=settings.timeout,
+        clock=settings.clock,
+    )
 
 
 async def _mode_of(server: Server) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from codecs import lookup
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
@@ -11,10 +11,10 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
-from arvo_event_handler import ConfigViolation
+from arvo_event_handler import SYSTEM_CLOCK, Clock, ConfigViolation
 
 from ._scripts import Script
 from ._telemetry import server_attributes
@@ -29,13 +29,23 @@ _NO_LIMIT: Final = 2**31 - 1
 class RedisPyTransport(Transport):
     """Commands through a client of redis-py."""
 
-    def __init__(self, client: RedisClient, *, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        at_once: int | None = None,
+        timeout: timedelta | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         """Use a client.
 
         Args:
             client: It must hand out bytes and not repeat calls by itself.
             at_once: How many calls may be under way, further ones wait: redis-py's pools refuse
                 them. None leaves that to the client.
+            timeout: How long a call may take. None leaves that to the client, which before
+                Python 3.12 makes a task for each call to do it.
+            clock: For the timeout.
 
         Raises:
             ConfigViolation: The client would damage bytes or hide lost replies.
@@ -43,6 +53,8 @@ class RedisPyTransport(Transport):
         _check_client(client)
         self._client: Any = client  # redis-py types its calls as sync or async at once
         self._turn = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+        self._timeout = timeout
+        self._clock = clock
 
     @property
     @override
@@ -67,42 +79,49 @@ class RedisPyTransport(Transport):
 
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
-        async with self._turn:
-            try:
-                return await _cancellable(self._client.evalsha(script.sha, 1, key, *arguments))
-            except NoScriptError:
-                return await _cancellable(self._client.eval(script.source, 1, key, *arguments))
+        try:
+            return await self._ask(self._client.evalsha, script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return await self._ask(self._client.eval, script.source, 1, key, *arguments)
 
     @override
     async def send(self, command: str, *words: Word) -> Any:
-        async with self._turn:
-            return await _cancellable(self._client.execute_command(command, *words))
+        return await self._ask(self._client.execute_command, command, *words)
 
     @override
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
         keys = self._client.scan_iter(match=pattern, count=1000)
-        while (key := await _cancellable(anext(keys, None))) is not None:
+        while (key := await self._ask(anext, keys, None)) is not None:
             yield key
 
+    async def _ask(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        async with self._turn:
+            if self._timeout is None:
+                return await _cancellable(call(*arguments))
+            try:
+                async with self._clock.timeout(self._timeout):
+                    return await _cancellable(call(*arguments))
+            except TimeoutError as error:
+                allowed = self._timeout.total_seconds()
+                raise RedisTimeoutError(f"no reply within {allowed:g} s") from error
 
-def redis_py_client(url: str, *, timeout: timedelta) -> Redis:
-    """Return a client of one server, not connected yet, with timeouts and no repeated calls."""
-    return Redis.from_url(
-        url, **_settings(timeout), retry=Retry(NoBackoff(), 0), decode_responses=False
-    )
+
+def redis_py_client(url: str, *, connect_timeout: timedelta) -> Redis:
+    """Return a client of one server, not connected yet, that repeats no calls."""
+    return Redis.from_url(url, **_settings(connect_timeout), decode_responses=False)
 
 
-def redis_py_cluster_client(url: str, *, timeout: timedelta) -> RedisCluster:
+def redis_py_cluster_client(url: str, *, connect_timeout: timedelta) -> RedisCluster:
     """Return a client of a Cluster, not connected yet, of which the URL names one node."""
-    return RedisCluster.from_url(url, **_settings(timeout), retry=Retry(NoBackoff(), 0))
+    return RedisCluster.from_url(url, **_settings(connect_timeout))
 
 
-def _settings(timeout: timedelta) -> dict[str, Any]:
-    seconds = timeout.total_seconds()
+def _settings(connect_timeout: timedelta) -> dict[str, Any]:
     return {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
+        "socket_timeout": None,  # the transport has one
+        "socket_connect_timeout": connect_timeout.total_seconds(),
         "max_connections": _NO_LIMIT,
+        "retry": Retry(NoBackoff(), 0),
     }
 
 
