@@ -27,9 +27,9 @@ _PING: Final = encode_request(("PING",))
 class Connection(asyncio.Protocol):
     """Commands go out in the order they were given, and their replies come back in it.
 
-    All that is given within one turn of the event loop is written to the socket at once. A call
-    that nobody waits for any more keeps its place, so that its reply goes to nobody else. When
-    the connection ends, whatever is in flight fails. Made by `open`.
+    A call on an idle connection is written at once, and all others that are made within one turn
+    of the event loop together. A call that nobody waits for any more keeps its place, so that its
+    reply goes to nobody else. When the connection ends, whatever is in flight fails. Made by `open`.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
@@ -175,16 +175,21 @@ class Connection(asyncio.Protocol):
         reply: asyncio.Future[Any] = self._loop.create_future()
         if not self._owed:
             self._last_sign = self._clock.monotonic()
+            self._write(request)
+        else:
+            if not self._unsent:
+                self._loop.call_soon(self._flush)
+            self._unsent.append(request)
         self._owed.append((reply, len(request)))
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(request)
         return reply
 
     def _flush(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._unsent))
+        self._write(b"".join(self._unsent))
         self._unsent.clear()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     def _look(self) -> None:
         """See whether the server still lives; a timer calls this."""

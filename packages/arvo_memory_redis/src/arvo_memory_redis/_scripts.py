@@ -45,21 +45,22 @@ ACQUIRE: Final = Script(
     source=_NOW
     + """
 -- token, ttl in ms, how long to keep a hash without state in ms, subject, whether to show the state
-local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
+local held
+if ARGV[5] == '0' then
+    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
+else
+    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state')
+end
 if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
     return {0, tonumber(held[2]) - now}
 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1],
-    'lease_end', string.format('%.0f', now + ARGV[2]), 'subject', ARGV[4])
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f', now + ARGV[2]))
 if not held[3] then
+    redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
     return {1, '0'}
 end
-if ARGV[5] == '0' then
-    return {1, held[3]}
-end
-local stored = redis.call('HMGET', KEYS[1], 'codec', 'state')
-return {1, held[3], stored[1], stored[2]}
+return {1, held[3], held[4], held[5]}
 """,
 )
 
