@@ -48,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workers", type=_count, default=4, metavar="N", help="default: 4")
     parser.add_argument("--workflows", type=_count, default=500, metavar="N", help="default: 500")
+    parser.add_argument(
+        "--portions",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="start the workflows in so many, one after each blow, so that the storm lasts; "
+        "default: 1",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="default: a random one, printed")
     parser.add_argument(
         "--ttl", type=_seconds, default="1", metavar="S", help="of leases; default: 1"

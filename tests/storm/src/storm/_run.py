@@ -18,13 +18,14 @@ def check_storm(memory: str, *, seed: int = 1) -> Report:
         seed: For what is left to chance.
     """
     if os.environ.get("ARVO_FULL") == "1":
-        report = run_storm(memory, seed=seed, timeout=timedelta(minutes=5))
+        report = run_storm(memory, portions=6, seed=seed, timeout=timedelta(minutes=5))
         print(report)  # noqa: T201
     else:
         report = run_storm(
             memory,
             workers=2,
             workflows=20,
+            portions=6,
             seed=seed,
             ttl=timedelta(seconds=0.5),
             kill_every=timedelta(seconds=0.08),
@@ -44,6 +45,7 @@ def run_storm(
     *,
     workers: int = 4,
     workflows: int = 500,
+    portions: int = 1,
     seed: int = 1,
     ttl: timedelta = timedelta(seconds=1),
     kill_every: timedelta = timedelta(seconds=0.3),
@@ -56,6 +58,7 @@ def run_storm(
         memory: The machine memory, as a URL; an empty one.
         workers: How many processes handle events.
         workflows: How many root workflows are started.
+        portions: In how many they are started, one after each blow, so that the storm lasts.
         seed: For everything that is left to chance, except what the processes' timing is.
         ttl: How long a lease lasts when its holder is gone.
         kill_every: The pause between two blows.
@@ -66,7 +69,12 @@ def run_storm(
         RuntimeError: It ended without a report.
     """
     durations = {"ttl": ttl, "kill-every": kill_every, "think": think, "timeout": timeout}
-    numbers = {"workers": workers, "workflows": workflows, "seed": seed}
+    numbers = {
+        "workers": workers,
+        "workflows": workflows,
+        "portions": portions,
+        "seed": seed,
+    }
     options = {**numbers, **{name: each.total_seconds() for name, each in durations.items()}}
     command = [sys.executable, "-m", "storm", "--json", "--memory", memory]
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]

@@ -14,6 +14,8 @@ class Settings:
     """How many processes handle events."""
     workflows: int
     """How many root workflows are started."""
+    portions: int
+    """In how many portions they are started, one after each blow; so many blows there are, then."""
     seed: int
     """For everything that is left to chance."""
     ttl: timedelta

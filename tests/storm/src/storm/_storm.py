@@ -60,8 +60,9 @@ class Storm:
         self._answers = Answers(
             {event.subject: number for number, event in enumerate(inits)}, self._report
         )
-        for event in inits:
-            self._queue.put(event)
+        portions = settings.portions
+        self._portions = [inits[start::portions] for start in range(portions)]
+        self._start_portion()
         self._over = asyncio.Event()
         self._context = get_context("forkserver")
         # Forked from a process that has everything imported, a worker is there at once.
@@ -159,8 +160,13 @@ class Storm:
             self._report.problems.append(answer["error"])
             self._queue.acknowledge(delivery)
         self._deliver()
-        if self._queue.empty:
+        if self._queue.empty and not self._portions:
             self._over.set()
+
+    def _start_portion(self) -> None:
+        if self._portions:
+            for event in self._portions.pop():
+                self._queue.put(event)
 
     def _publish(self, event: ArvoEvent) -> None:
         if event.to == CLIENT:
@@ -185,26 +191,30 @@ class Storm:
                 worker.writer.write(line.encode() + b"\n")
 
     async def _strike(self) -> None:
-        """Kill one at each blow; after every few kills, also freeze one."""
+        """Kill one at each blow, and after every few kills also freeze one."""
         while True:
             await asyncio.sleep(self._settings.kill_every.total_seconds())
             standing = self._standing()
-            if self._report.kills >= 1 + _KILLS_PER_FREEZE * self._report.freezes:
-                if len(standing) < 2:
-                    continue  # one must be left to take over what a frozen one had
+            freezes = self._report.kills >= 1 + _KILLS_PER_FREEZE * self._report.freezes
+            # One must be left to take over what a frozen one had.
+            if len(standing) < (2 if freezes else 1):
+                continue
+            if freezes:
                 self._freeze(standing.pop())
-            if standing:
-                self._kill(standing.pop())
+            self._kill(standing.pop())
+            self._start_portion()
+            self._deliver()
 
     def _standing(self) -> list[_Worker]:
         """Return in random order those that can be struck.
 
-        Whoever has not answered yet is spared: were all struck before, nothing would be handled.
+        While there is work, who has not answered yet is spared: else nothing might ever be handled.
         """
         standing = [
             worker
             for worker in self._workers.values()
-            if worker.answers and not worker.frozen and not worker.killed
+            if worker.writer is not None and not worker.frozen and not worker.killed
+            if worker.answers or self._queue.empty
         ]
         self._random.shuffle(standing)
         return standing
