@@ -18,6 +18,18 @@ def test_what_is_important_enough_is_shown_until_the_block_ends() -> None:
     assert told == ["INFO some.library: connected to there", "ERROR some.library: lost it"]
 
 
+def test_a_traceback_is_shown_line_by_line() -> None:
+    told: list[str] = []
+    with shown_logs("info", say=told.append):
+        try:
+            raise KeyError("lost")
+        except KeyError:
+            logging.getLogger("some.library").exception("failed")
+    assert told[0] == "ERROR some.library: failed"
+    assert told[-1] == "KeyError: 'lost'"
+    assert not any("\n" in line for line in told)
+
+
 def test_a_log_that_cannot_be_shown_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(line: str) -> None:
         raise OSError("closed")

@@ -190,6 +190,16 @@ class TestStoredHash:
         state = await send(client, "HGET", await only_key(client, prefix), "state")
         assert state == '{"b":1.0,"a":"ö"}'.encode()
 
+    async def test_any_text_names_a_workflow(self, memory: RedisMachineMemory) -> None:
+        """Also what is no UTF-8, as a name read from the file system may be."""
+        for number, name in enumerate(("order-\udce9", "order-\ud800")):
+            lease = await memory.acquire(name)
+            assert lease is not None
+            await memory.commit(lease, {"count": number})
+            await memory.write(name, {"last": number}, {"count": number})
+            assert await memory.read(name) == {"last": number}
+        assert len([each.machine_id async for each in memory.scan()]) == 2
+
 
 class TestOperators:
     async def test_get_shows_record_and_version(self, memory: RedisMachineMemory) -> None:

@@ -11,11 +11,15 @@ from hypothesis import given, strategies as st
 from redis._parsers import Encoder
 from redis._parsers.resp2 import _AsyncRESP2Parser
 from redis.exceptions import RedisError
+from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK
+from arvo_event_handler import SYSTEM_CLOCK, Clock
+from arvo_event_handler.testing import FakeClock
 from arvo_memory_redis._connection import Connection
 from arvo_memory_redis._endpoint import Endpoint
+from arvo_memory_redis._failure import ConnectionLostError, NotConnectedError
 from arvo_memory_redis._redis_py import redis_py_client
+from arvo_memory_redis._reply_error import error_code
 
 SECONDS: Final = timedelta(seconds=5)
 ENDPOINT: Final = Endpoint.of(
@@ -64,8 +68,26 @@ async def as_the_driver_reads(stream: bytes, *, number: int) -> list[object]:
     return [await outcome_of(parser.read_response(disable_decoding=True)) for _ in range(number)]
 
 
+class Sink(asyncio.Transport):
+    """Where requests go that the tests answer themselves."""
+
+    @override
+    def write(self, data: object) -> None:
+        pass
+
+    @override
+    def abort(self) -> None:
+        pass
+
+
+def connected(clock: Clock = SYSTEM_CLOCK) -> Connection:
+    connection = Connection(ENDPOINT, clock=clock)
+    connection.connection_made(Sink())
+    return connection
+
+
 async def as_we_read(pieces: list[bytes], *, number: int) -> list[object]:
-    connection = Connection(ENDPOINT, clock=SYSTEM_CLOCK)
+    connection = connected()
     waiting = [connection.call(b"request") for _ in range(number)]
     for piece in pieces:
         connection.data_received(piece)
@@ -126,7 +148,7 @@ async def test_a_cut_at_every_byte_changes_nothing() -> None:
 
 
 async def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
-    connection = Connection(ENDPOINT, clock=SYSTEM_CLOCK)
+    connection = connected()
     connection.data_received(b"+hello\r\n")
     assert connection.ended
     with pytest.raises(RedisError, match="sent unasked"):
@@ -137,3 +159,42 @@ async def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
 async def test_a_kind_of_error_is_the_drivers(text: str) -> None:
     stream = error_line(text)
     assert await as_we_read([stream], number=1) == await as_the_driver_reads(stream, number=1)
+
+
+async def test_a_connection_that_takes_long_to_make_sends_nothing_by_itself() -> None:
+    """Or the reply to that would go to whoever calls first."""
+    clock = FakeClock()
+    connection = Connection(ENDPOINT, clock=clock)
+    clock.advance(timedelta(minutes=2))
+    connection.connection_made(Sink())
+    one, two = connection.call(b"one"), connection.call(b"two")
+    connection.data_received(b"+1\r\n+2\r\n")
+    assert [await one, await two] == [b"1", b"2"]
+    connection.connection_lost(None)
+
+
+async def test_what_was_not_sent_when_the_connection_ended_is_known_to_have_failed() -> None:
+    connection = connected()
+    sent, unsent = connection.call(b"one"), connection.call(b"two")  # two waits for its turn
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionLostError):
+        await sent
+    with pytest.raises(NotConnectedError):
+        await unsent
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("READONLY You can't write against a read only replica.", "READONLY"),
+        # As Redis 6.2 words what goes wrong inside a script.
+        (
+            "ERR Error running script (call to f_0a1b): @user_script:9: -READONLY You can't write.",
+            "READONLY",
+        ),
+        ("ERR Error running script (call to f_0a1b): @user_script:9: attempt to index", "ERR"),
+        ("", ""),
+    ],
+)
+def test_the_kind_of_an_error_inside_a_script_is_its_own(text: str, code: str) -> None:
+    assert error_code(text) == code

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +19,9 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from arvo_event_handler import ConfigViolation, MachineMemoryError
+from arvo_event_handler import SYSTEM_CLOCK, ConfigViolation, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
+from arvo_memory_redis._open_server import ConnectionSettings
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
 
 
@@ -111,7 +113,9 @@ class TestChoice:
                 for machine_id in found:
                     assert await memory.cleanup(machine_id)
         assert len(found) == 30
-        assert said(caplog)[-1] == "it belongs to a Cluster: redis-py carries the calls"
+        assert said(caplog) == [
+            f"redis-py carries the calls to the Cluster of 127.0.0.1:{redis_cluster.nodes[0].port}"
+        ]
 
     async def test_a_cluster_refuses_a_multiplexed_connection(
         self, redis_cluster: RedisCluster
@@ -147,8 +151,68 @@ class TestChoice:
             async with RedisMachineMemory.connect("redis://localhost", transport=unknown):
                 pass
 
+    async def test_a_url_may_say_how_many_connections(self, start_redis: StartRedis) -> None:
+        server = start_redis()
+        url = f"{server.url}?transport=redis-py&max_connections=3"
+        async with RedisMachineMemory.connect(url) as memory:
+            await busy(memory)
+            assert 1 < len(clients_of(server)) <= 3
+
+    @pytest.mark.parametrize(
+        ("options", "query", "error", "told"),
+        [
+            ({"socket_timeout": 5}, "", TypeError, "socket_timeout must be a timedelta, got 5"),
+            ({"socket_timeout": timedelta(0)}, "", ValueError, "socket_timeout must be above 0"),
+            ({"max_connections": 0}, "", ValueError, "max_connections must be at least 1, got 0"),
+            ({}, "?socket_timeout=0", ValueError, "must be above 0, got 0"),
+        ],
+    )
+    async def test_settings_that_cannot_be_are_refused(
+        self,
+        connect_url: Any,
+        options: dict[str, Any],
+        query: str,
+        error: type[Exception],
+        told: str,
+    ) -> None:
+        with pytest.raises(error, match=told):
+            async with connect_url(f"redis://127.0.0.1:1{query}", **options):
+                pass
+
+    async def test_no_password_is_shown(self) -> None:
+        settings = ConnectionSettings.from_url(
+            "redis://:secret@host",
+            transport="auto",
+            max_connections=1,
+            timeout=timedelta(seconds=1),
+            clock=SYSTEM_CLOCK,
+        )
+        assert "secret" not in repr(settings)
+
 
 class TestWayIn:
+    async def test_a_user_without_a_password(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        server.command("ACL", "SETUSER", "weak", "on", "nopass", "~*", "+@all")
+        async with connect_url(server.url.replace("redis://", "redis://weak@")) as memory:
+            await busy(memory)
+            assert all("user=weak" in each for each in clients_of(server))
+
+    async def test_a_right_that_is_missing_amid_a_script_leaves_the_outcome_unknown(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        server = start_redis()
+        server.command("ACL", "SETUSER", "weak", "on", "nopass", "~*", "+@all", "-hdel")
+        async with connect_url(server.url.replace("redis://", "redis://weak@")) as memory:
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            with pytest.raises(MachineMemoryError, match="user_script") as caught:
+                await memory.commit(lease, {"count": 1})
+            assert caught.value.outcome == "unknown"
+            assert await memory.read("order-7") == {"count": 1}
+
     async def test_a_user_with_few_rights_is_enough(self, start_redis: StartRedis) -> None:
         server = start_redis()
         server.command(

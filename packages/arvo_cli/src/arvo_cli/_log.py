@@ -17,7 +17,7 @@ def shown_logs(level: LogLevel, *, say: Callable[[str], None]) -> Iterator[None]
 
     Args:
         level: What is less important is not shown.
-        say: Writes a line, or several.
+        say: Writes a line.
     """
     root = logging.getLogger()
     handler, before = _Sayer(say), root.level
@@ -39,6 +39,7 @@ class _Sayer(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._say(self.format(record))
+            for line in self.format(record).splitlines():
+                self._say(line)
         except Exception:
             self.handleError(record)  # as every handler does: a log must not end the program

@@ -43,7 +43,7 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
-from ._shield import take_or_give_back, undo_if_cancelled
+from ._shield import take_or_give_back
 from ._simple_broker import (
     CONTENTION_TIMEOUT,
     BrokerErrorListener,
@@ -111,7 +111,6 @@ __all__ = [
     "pack_record",
     "resolve_event_domain",
     "take_or_give_back",
-    "undo_if_cancelled",
     "unpack_record",
     "until_granted",
 ]

@@ -48,35 +48,6 @@ async def take_or_give_back(
         raise
 
 
-async def undo_if_cancelled(
-    work: Awaitable[T], *, undo: Callable[[], Coroutine[Any, Any, object]]
-) -> T:
-    """Await `work`, such as taking a lock; when the caller is cancelled, undo it.
-
-    Cheaper than `take_or_give_back`, for work that can be undone whether it was done, is yet to
-    be done, or never will be: where calls take effect in the order they were made.
-
-    Args:
-        work: What to do.
-        undo: Undoes it, in a task of its own, which its caller's cancellation does not reach.
-
-    Returns:
-        What `work` returned.
-    """
-    try:
-        return await work
-    except asyncio.CancelledError:
-        kept(_undo(undo))
-        raise
-
-
-async def _undo(undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    try:
-        await undo()
-    except Exception:
-        _logger.warning("could not undo what a cancelled task had begun", exc_info=True)
-
-
 async def _give_back(taken: asyncio.Task[T], give_back: Callable[[T], Awaitable[object]]) -> None:
     try:
         await give_back(await taken)

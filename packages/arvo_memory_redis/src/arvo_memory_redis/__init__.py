@@ -4,7 +4,8 @@
 """
 
 from ._memory import RedisMachineMemory
+from ._open_server import TransportName
 from ._redis_py import RedisClient
 from ._stored_machine import StoredMachine
 
-__all__ = ["RedisClient", "RedisMachineMemory", "StoredMachine"]
+__all__ = ["RedisClient", "RedisMachineMemory", "StoredMachine", "TransportName"]

@@ -3,14 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Self, cast
 
 from hiredis import ProtocolError, Reader
-from redis.exceptions import ReadOnlyError, RedisError, TimeoutError as RedisTimeoutError
+from redis.exceptions import (
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError as RedisTimeoutError,
+)
 from typing_extensions import override
 
-from arvo_event_handler import Clock
+from arvo_event_handler import Clock, ClockTimer
 
 from ._endpoint import Endpoint
 from ._failure import ConnectionLostError, NotConnectedError
@@ -41,11 +47,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._owed: deque[tuple[asyncio.Future[Any], int]] = deque()
-        self._last_sign = clock.monotonic()
-        self._watch = clock.call_later(endpoint.reply_timeout, self._look)
+        self._last_received = clock.monotonic()
+        self._liveness_timer: ClockTimer | None = None
         self._closing = False
-        self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._why_ended = "the connection was closed"
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._end_reason = "the connection was closed"
         self.ended = False
         """Whether it takes no more calls."""
 
@@ -100,7 +106,7 @@ class Connection(asyncio.Protocol):
         if not self._owed:
             self._close()
         try:
-            await asyncio.shield(self._gone)
+            await asyncio.shield(self._closed)
         finally:
             self._end(ConnectionLostError, "the connection was closed")
 
@@ -109,19 +115,26 @@ class Connection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._last_received = self._clock.monotonic()
         if self.ended:  # given up meanwhile
             self._transport.abort()
+        else:
+            self._check_liveness()
+
+    @override
+    def eof_received(self) -> None:
+        self._end(ConnectionLostError, "the server closed the connection")
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._last_sign = self._clock.monotonic()
+        self._last_received = self._clock.monotonic()
         answered = n_bytes = 0
         demoted = False
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
                 if not self._owed:
-                    self._end(ConnectionLostError, f"the server sent unasked: {reply}")
+                    self._end(ConnectionLostError, f"the server sent unasked: {reply!s:.100}")
                     break
                 waiting, size = self._owed.popleft()
                 answered += 1
@@ -144,8 +157,8 @@ class Connection(asyncio.Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(ConnectionLostError, "the server closed the connection", exc)
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     # ------------------------------------------------------------------------
 
@@ -162,19 +175,24 @@ class Connection(asyncio.Protocol):
 
     async def _log_in(self) -> None:
         requests = [encode_request(words) for words in self._endpoint.login()]
-        await asyncio.gather(*map(self.call, requests))
+        await asyncio.gather(*map(self.call, requests), self._ping())
+
+    async def _ping(self) -> None:
+        # What accepts connections need not be a server that answers.
+        with suppress(ResponseError):  # such as a missing permission, which is an answer too
+            await self.call(_PING)
 
     async def _send_later(self, request: bytes) -> Any:
         await self._limit.enter(len(request))
         if self.ended:
             self._limit.leave(1, len(request))
-            raise NotConnectedError(f"{self._why_ended} ({self._endpoint.name})")
+            raise NotConnectedError(f"{self._end_reason} ({self._endpoint.name})")
         return await self._send(request)
 
     def _send(self, request: bytes) -> asyncio.Future[Any]:
         reply: asyncio.Future[Any] = self._loop.create_future()
         if not self._owed:
-            self._last_sign = self._clock.monotonic()
+            self._last_received = self._clock.monotonic()
             self._write(request)
         else:
             if not self._unsent:
@@ -188,37 +206,45 @@ class Connection(asyncio.Protocol):
         self._unsent.clear()
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        assert self._transport is not None, "who calls has connected"  # noqa: S101
+        self._transport.write(data)  # drops it once the connection is going down
 
-    def _look(self) -> None:
-        """See whether the server still lives; a timer calls this."""
-        silent = timedelta(seconds=self._clock.monotonic() - self._last_sign)
+    def _check_liveness(self) -> None:
+        """See whether the server still answers; a timer calls this."""
         allowed = self._endpoint.reply_timeout
+        silent = self._silent
         if self._owed and silent >= allowed:
             self._end(RedisTimeoutError, f"no reply within {allowed.total_seconds():g} s")
             return
         if not self._owed and silent >= _KEEP_ALIVE and self._limit.try_enter(len(_PING)):
             # Firewalls forget connections on which nothing moves, and this one may be dead.
             self._send(_PING).add_done_callback(asyncio.Future.exception)
-        left = allowed - silent if self._owed else allowed
-        self._watch = self._clock.call_later(left, self._look)
+        left = allowed - self._silent if self._owed else allowed
+        self._liveness_timer = self._clock.call_later(min(left, _KEEP_ALIVE), self._check_liveness)
+
+    @property
+    def _silent(self) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - self._last_received)
 
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    def _end(self, kind: type[RedisError], what: str, cause: BaseException | None = None) -> None:
+    def _end(self, kind: type[RedisError], reason: str, cause: BaseException | None = None) -> None:
         if not self.ended:
-            self.ended, self._why_ended = True, what
-        self._watch.cancel()
+            self.ended, self._end_reason = True, reason
+        if self._liveness_timer is not None:
+            self._liveness_timer.cancel()
         if self._transport is not None:
             self._transport.abort()
         owed, self._owed = self._owed, deque()
+        sent = len(owed) - len(self._unsent)
+        self._unsent.clear()
         self._limit.leave(len(owed), sum(size for _, size in owed))
-        for waiting, _ in owed:
+        for number, (waiting, _) in enumerate(owed):
             if not waiting.done():
                 # Each its own: whoever raises one changes its traceback.
-                error = kind(f"{what} ({self._endpoint.name})")
+                lost = kind if number < sent else NotConnectedError
+                error = lost(f"{reason} ({self._endpoint.name})")
                 error.__cause__ = cause
                 waiting.set_exception(error)

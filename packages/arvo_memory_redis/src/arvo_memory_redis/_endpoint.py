@@ -26,9 +26,9 @@ class Endpoint:
     db: int
     """The number of the database, which is 0 unless the server was told otherwise."""
     username: str | None
-    """Who logs in; None is the user `default`."""
+    """Who logs in; None is the user `default`, who needs no login without a password."""
     password: str | None = field(repr=False)
-    """None does not log in."""
+    """None is an empty one."""
     client_name: str | None
     """What the server lists the connection as."""
     connect_timeout: timedelta
@@ -45,6 +45,9 @@ class Endpoint:
         Args:
             client: Where to and as whom.
             timeout: For what the client says nothing about.
+
+        Raises:
+            ValueError: A timeout of the client is not above 0.
         """
         pool: Any = client.connection_pool
         found = pool.make_connection()
@@ -77,9 +80,9 @@ class Endpoint:
 
     def login(self) -> Iterator[tuple[str | int, ...]]:
         """Yield the commands with which a connection begins."""
-        if self.password is not None:
+        if self.username is not None or self.password is not None:
             user = () if self.username is None else (self.username,)
-            yield ("AUTH", *user, self.password)
+            yield ("AUTH", *user, self.password or "")
         if self.client_name is not None:
             yield ("CLIENT", "SETNAME", self.client_name)
         if self.db:
@@ -87,4 +90,10 @@ class Endpoint:
 
 
 def _duration(seconds: float | None, default: timedelta) -> timedelta:
-    return default if seconds is None else timedelta(seconds=seconds)
+    if seconds is None:
+        return default
+    if seconds <= 0:
+        raise ValueError(
+            f"socket_timeout and socket_connect_timeout must be above 0, got {seconds}"
+        )
+    return timedelta(seconds=seconds)

@@ -15,16 +15,22 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    ResponseError,
     TimeoutError as RedisTimeoutError,
     TryAgainError,
 )
 
 from arvo_event_handler import MachineMemoryError
 
+from ._reply_error import error_code
+
 DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 """What a transport raises when the server or the way to it fails."""
 
-_PASSING_CODES: Final = ("BUSY", "CLUSTERDOWN", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
+# What the server refuses before a script's first write, and may not refuse later on.
+_PASSING_CODES: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY"}
+)
 _PASSING: Final = (
     BusyLoadingError, ClusterError, MaxConnectionsError, OutOfMemoryError, ReadOnlyError,
     RedisClusterException, TryAgainError,
@@ -54,10 +60,11 @@ def outcome_of(
     """
     if isinstance(error, (AuthenticationError, AuthorizationError, NotConnectedError, *_PASSING)):
         return "failed"
-    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
-        return "failed" if _never_connected(error, handled=handled) else "unknown"
-    # The server answered with an error. Scripts check everything before their first write.
-    return "failed"
+    if isinstance(error, ResponseError):
+        # Whatever else fails amid a script, such as a missing right, may come after a write.
+        amid = "user_script" in str(error) and error_code(str(error)) not in _PASSING_CODES
+        return "unknown" if amid else "failed"
+    return "failed" if _never_connected(error, handled=handled) else "unknown"
 
 
 def worth_another_try(error: BaseException) -> bool:
@@ -85,8 +92,9 @@ def failure(
 def _passing(error: BaseException) -> bool:
     if isinstance(error, (AuthenticationError, AuthorizationError)):
         return False
-    lasting = not isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError, *_PASSING))
-    return not lasting or str(error).startswith(_PASSING_CODES)
+    if isinstance(error, ResponseError) and error_code(str(error)) in _PASSING_CODES:
+        return True
+    return isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError, *_PASSING))
 
 
 def _never_connected(error: BaseException | None, *, handled: BaseException | None) -> bool:

@@ -1,12 +1,14 @@
 """The machine memory."""
 
+import asyncio
+import logging
 import math
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Final, Self
 
 from typing_extensions import override
 
@@ -22,8 +24,6 @@ from arvo_event_handler import (
     TransactionViolation,
     check_machine_id,
     encode_record,
-    take_or_give_back,
-    undo_if_cancelled,
     unpack_record,
     until_granted,
 )
@@ -34,6 +34,8 @@ from ._record_limits import RecordLimits
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
 from ._stored_machine import StoredMachine, stored_machine
+
+_logger: Final = logging.getLogger("arvo_memory_redis")
 
 
 class RedisMachineMemory(ILeasedMachineMemory):
@@ -116,20 +118,22 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 make redis-py's client and give it to `RedisMachineMemory`.
             prefix: As of the class.
             policy: As of the class.
-            transport: What carries calls. `multiplexed`: one connection for all tasks, on which
-                nobody waits for another's reply; several times as fast, for one server.
-                `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
-                otherwise multiplexed. Where only a URL can be given it may say so itself, with
-                `?transport=redis-py`, which wins.
+            transport: What carries calls. `multiplexed`: one connection to one server for all
+                tasks, which is several times as fast when many are busy. `redis-py`: its client
+                with a pool of connections. `auto`: redis-py for a Cluster, otherwise multiplexed.
+                Where only a URL can be given it may say so itself, with `?transport=redis-py`,
+                which wins.
             max_connections: How many calls redis-py has under way at most; others wait.
-            socket_timeout: How long to wait for a connection, and how long a server may send
-                nothing while it owes an answer.
+            socket_timeout: How long to wait for a connection. And how long a server may send
+                nothing while it owes an answer; through redis-py, how long a call may take.
             compress_above: As of the class.
             max_record_bytes: As of the class.
             clock: As of the class.
 
         Raises:
-            ValueError: The URL is none that redis-py understands, or there is no such transport.
+            ValueError: The URL is none that redis-py understands, there is no such transport, or
+                a number or timeout is too small.
+            TypeError: `socket_timeout` is no timedelta.
             ConfigViolation: The URL says `decode_responses` or an `encoding` other than UTF-8, or
                 leads to a Sentinel, or to a Cluster with `transport="multiplexed"`.
             MachineMemoryError: The server cannot be reached or refuses the login.
@@ -156,11 +160,11 @@ class RedisMachineMemory(ILeasedMachineMemory):
             yield memory
 
     async def aclose(self) -> None:
-        """End its use; a client that was given stays open. Again does no harm.
+        """End its use when its calls have ended; a client that was given stays open.
 
         Calls after this raise a `MachineMemoryError`.
         """
-        self._server.close()
+        await self._server.aclose()
 
     @property
     @override
@@ -231,7 +235,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             last_owner,
             packed.codec,
             packed.data,
-            machine_id,
+            _encoded(machine_id),
         )
         if not written:
             raise TransactionViolation.version_moved(machine_id)
@@ -293,7 +297,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     def _key(self, machine_id: str) -> str:
         # Subjects are long, and one key is one slot of a Cluster.
-        digest = blake2b(machine_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        digest = blake2b(_encoded(machine_id), digest_size=16).hexdigest()
         return f"{self._prefix}m:{digest}"
 
     async def _stored(self, machine_id: str) -> tuple[StoredMachine | None, bytes]:
@@ -323,29 +327,55 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
     ) -> list[bytes] | timedelta:
-        taking = self._server.run(
-            scripts.ACQUIRE,
-            self._key(machine_id),
-            owner,
-            self._ttl,
-            self._keep,
-            machine_id,
-            int(show_state),
-        )
-
-        async def give_back(_: object = None) -> None:
-            await self._release(machine_id, owner=owner)
-
-        # Whoever is cancelled here may have taken the lease.
-        granted, *rest = await (
-            undo_if_cancelled(taking, undo=give_back)
-            if self._server.ordered
-            else take_or_give_back(taking, give_back=give_back)
+        granted, *rest = await self._undone_if_cancelled(
+            self._server.run(
+                scripts.ACQUIRE,
+                self._key(machine_id),
+                owner,
+                self._ttl,
+                self._keep,
+                _encoded(machine_id),
+                int(show_state),
+            ),
+            undo=lambda: self._release(machine_id, owner=owner),
         )
         return rest if granted else timedelta(milliseconds=int(rest[0]))
 
+    async def _undone_if_cancelled(
+        self, taking: Coroutine[Any, Any, Any], *, undo: Callable[[], Coroutine[Any, Any, None]]
+    ) -> Any:
+        """Await what takes a lease; whoever is cancelled meanwhile may have taken one."""
+        if self._server.ordered:
+            # What gives the lease back can follow at once: it takes effect after what takes it.
+            try:
+                return await taking
+            except asyncio.CancelledError:
+                self._server.in_background(_logged(undo))
+                raise
+        task = self._server.in_background(taking)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._server.in_background(_logged(undo, after=task))
+            raise
+
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
+
+
+async def _logged(
+    undo: Callable[[], Coroutine[Any, Any, None]], *, after: asyncio.Task[Any] | None = None
+) -> None:
+    try:
+        if after is not None:
+            await asyncio.wait([after])
+        await undo()
+    except MachineMemoryError:
+        _logger.warning("could not give back what a cancelled task had taken", exc_info=True)
+
+
+def _encoded(machine_id: str) -> bytes:
+    return machine_id.encode("utf-8", "surrogatepass")
 
 
 def _same(stored: Record | None, previous: Record | None) -> bool:

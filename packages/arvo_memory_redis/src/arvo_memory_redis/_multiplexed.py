@@ -75,6 +75,7 @@ class MultiplexedTransport(Transport):
         """Close the connection when the calls in flight are answered; nothing may be called after."""
         self._closed = True
         if self._connecting is not None:
+            self._connecting.cancel()
             await asyncio.wait([self._connecting])
         if self._connection is not None:
             await self._connection.aclose()
@@ -84,24 +85,32 @@ class MultiplexedTransport(Transport):
         return await connection.call(request)
 
     async def _connected(self) -> Connection:
+        if self._closed:
+            raise NotConnectedError("the transport was closed")
         # In a task of its own, as many callers wait for it, of whom each may be cancelled.
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(self._has_connected)
-        return await asyncio.shield(self._connecting)
+        task = self._connecting
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise NotConnectedError("the transport was closed meanwhile")
+        error = task.exception()
+        if error is None:
+            return task.result()
+        # Each caller its own: whoever raises one changes its traceback.
+        own = type(error)(*error.args)
+        own.__cause__ = error.__cause__
+        raise own
 
     async def _connect(self) -> Connection:
         if self._tries:
             await self._clock.sleep(_RECONNECT.delay(self._tries - 1))
         self._tries += 1
-        connection = await Connection.open(self._endpoint, clock=self._clock)
-        if self._closed:
-            await connection.aclose()
-            raise NotConnectedError("the transport was closed meanwhile")
+        self._connection = await Connection.open(self._endpoint, clock=self._clock)
         # Not 0, so that the clients of a server that restarts do not all come back at once.
         self._tries = 1
-        self._connection = connection
-        return connection
+        return self._connection
 
     def _has_connected(self, task: asyncio.Task[Connection]) -> None:
         self._connecting = None

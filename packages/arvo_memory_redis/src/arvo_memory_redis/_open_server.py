@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
@@ -16,6 +16,7 @@ from ._multiplexed import MultiplexedTransport
 from ._redis_py import (
     RedisClient,
     RedisPyTransport,
+    most_connections,
     redis_py_client,
     redis_py_cluster_client,
 )
@@ -33,17 +34,18 @@ class ConnectionSettings:
     """How to reach the server or Cluster of a URL.
 
     Raises:
-        ValueError: There is no transport of that name.
+        TypeError: `timeout` is no timedelta.
+        ValueError: There is no transport of that name, or a number is too small.
     """
 
-    url: str
+    url: str = field(repr=False)
     """One server, or one node of a Cluster."""
     transport: TransportName
     """What carries calls. `from_url` reads it off a URL."""
     max_connections: int
-    """How many calls redis-py may have under way."""
+    """How many calls redis-py may have under way, 1 or more."""
     timeout: timedelta
-    """How long to wait for a connection and for an answer."""
+    """How long to wait for a connection and for an answer; above 0."""
     clock: Clock
     """For pauses and timeouts."""
 
@@ -74,6 +76,12 @@ class ConnectionSettings:
         if self.transport not in get_args(TransportName):
             names = ", ".join(map(repr, get_args(TransportName)))
             raise ValueError(f"transport must be one of {names}, got {self.transport!r}")
+        if not isinstance(self.timeout, timedelta):
+            raise TypeError(f"socket_timeout must be a timedelta, got {self.timeout!r}")
+        if self.timeout <= timedelta(0):
+            raise ValueError(f"socket_timeout must be above 0, got {self.timeout}")
+        if self.max_connections < 1:
+            raise ValueError(f"max_connections must be at least 1, got {self.max_connections}")
 
 
 @asynccontextmanager
@@ -86,13 +94,14 @@ async def open_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
         MachineMemoryError: The server cannot be reached or refuses the login.
     """
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(_one_server(settings))
+        server, name = await stack.enter_async_context(_one_server(settings))
         mode = await _mode_of(server)
         if mode == "sentinel":
             raise ConfigViolation(
                 "RedisMachineMemory: the URL leads to a Sentinel, which keeps no workflows; give "
                 "RedisMachineMemory(client) the client of redis-py's Sentinel(...).master_for(...)"
             )
+        carrier = "redis-py" if settings.transport == "redis-py" else "one multiplexed connection"
         if mode == "cluster":
             if settings.transport == "multiplexed":
                 raise ConfigViolation(
@@ -101,30 +110,30 @@ async def open_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
                 )
             await stack.aclose()
             server = await stack.enter_async_context(_cluster(settings))
-        stack.callback(server.close)
+            carrier, name = "redis-py", f"the Cluster of {name}"
+        _logger.debug("%s carries the calls to %s", carrier, name)
+        stack.push_async_callback(server.aclose)
         yield server
 
 
 @asynccontextmanager
-async def _one_server(settings: ConnectionSettings) -> AsyncIterator[Server]:
+async def _one_server(settings: ConnectionSettings) -> AsyncIterator[tuple[Server, str]]:
+    """Reach one server; also gives what people call it."""
     async with aclosing(redis_py_client(settings.url, connect_timeout=settings.timeout)) as client:
         # Also where it carries nothing: it is what reads URLs and refuses some.
         redis_py = _redis_py(client, settings)
         endpoint = Endpoint.of(client, timeout=settings.timeout)
         if settings.transport == "redis-py":
-            _logger.debug("redis-py carries the calls to %s", endpoint.name)
-            yield Server(redis_py, clock=settings.clock)
+            yield Server(redis_py, clock=settings.clock), endpoint.name
             return
         async with aclosing(MultiplexedTransport(endpoint, clock=settings.clock)) as multiplexed:
-            _logger.debug("one multiplexed connection carries the calls to %s", endpoint.name)
-            yield Server(multiplexed, clock=settings.clock)
+            yield Server(multiplexed, clock=settings.clock), endpoint.name
 
 
 @asynccontextmanager
 async def _cluster(settings: ConnectionSettings) -> AsyncIterator[Server]:
     client = redis_py_cluster_client(settings.url, connect_timeout=settings.timeout)
     async with aclosing(client):
-        _logger.debug("it belongs to a Cluster: redis-py carries the calls")
         server = Server(_redis_py(client, settings), clock=settings.clock)
         await server.ask("PING")  # finds the other nodes
         yield server
@@ -133,7 +142,7 @@ async def _cluster(settings: ConnectionSettings) -> AsyncIterator[Server]:
 def _redis_py(client: RedisClient, settings: ConnectionSettings) -> RedisPyTransport:
     return RedisPyTransport(
         client,
-        at_once=settings.max_connections,
+        at_once=min(settings.max_connections, most_connections(client)),
         timeout=settings.timeout,
         clock=settings.clock,
     )
@@ -148,8 +157,6 @@ async def _mode_of(server: Server) -> str:
             return "standalone"  # something on the way that knows fewer commands
         raise
     # RESP3 has maps; in RESP2 they are lists of key, value, key, value.
-    known = (
-        answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
-    )
-    mode: bytes = known[b"mode"]
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2])  # noqa: B905
+    mode: bytes = dict(pairs).get(b"mode", b"standalone")
     return mode.decode()

@@ -116,6 +116,14 @@ def redis_py_cluster_client(url: str, *, connect_timeout: timedelta) -> RedisClu
     return RedisCluster.from_url(url, **_settings(connect_timeout))
 
 
+def most_connections(client: RedisClient) -> int:
+    """Return how many connections a client makes to one server before it refuses calls."""
+    if isinstance(client, RedisCluster):
+        most: int = client.connection_kwargs.get("max_connections", _NO_LIMIT)
+        return most
+    return int(client.connection_pool.max_connections)
+
+
 def _settings(connect_timeout: timedelta) -> dict[str, Any]:
     return {
         "socket_timeout": None,  # the transport has one

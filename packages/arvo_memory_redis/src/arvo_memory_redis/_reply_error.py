@@ -41,4 +41,15 @@ def reply_error(text: str) -> RedisError:
     """
     if text.startswith(_TOO_MANY_CLIENTS):
         return MaxConnectionsError(text)
-    return _KINDS.get(text.partition(" ")[0], ResponseError)(text)
+    return _KINDS.get(error_code(text), ResponseError)(text)
+
+
+def error_code(text: str) -> str:
+    """Return the first word of an error reply, which is its kind.
+
+    Of an error inside a script it is the kind of that one, which Redis wraps up before 7.0.
+    """
+    if "Error running script" in text:
+        _, found, inner = text.rpartition(": -")
+        text = inner if found else text
+    return text.partition(" ")[0]

@@ -1,16 +1,20 @@
 """Calls of the server: repeated where that is safe, traced, and failing in the memory's terms."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from arvo_event_handler import Backoff, Clock, MachineMemoryError
 
+from ._calls_under_way import CallsUnderWay
 from ._failure import DRIVER_ERRORS, failure, outcome_of, worth_another_try
-from ._scripts import Script
+from ._scripts import RELEASE, Script
 from ._telemetry import operation_span
 from ._transport import Transport, Word
+
+T = TypeVar("T")
 
 _TRIES: Final = 3
 _BACKOFF: Final = Backoff(
@@ -26,7 +30,8 @@ class Server:
         self._transport = transport
         self._clock = clock
         self._attributes = transport.attributes
-        self._closed = False
+        self._under_way = CallsUnderWay()
+        self._closing = self._closed = False
 
     @property
     def ordered(self) -> bool:
@@ -37,10 +42,12 @@ class Server:
         """Run a script; after a broken connection again, which changes nothing twice.
 
         Raises:
-            MachineMemoryError: The server failed, or the memory was closed.
+            MachineMemoryError: The server failed, or the memory was closed. While it closes, only
+                what a lease is given back with is let through.
         """
-        with operation_span("EVALSHA", self._attributes, script=script.name):
-            self._check_open()
+        with operation_span("EVALSHA", self._attributes, script=script.name), self._under_way:
+            if self._closing and (self._closed or script is not RELEASE):
+                raise _closed()
             handled = sys.exception()
             try:
                 return await self._transport.run(script, key, *arguments)
@@ -54,8 +61,9 @@ class Server:
 
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
-        with operation_span(command, self._attributes):
-            self._check_open()
+        with operation_span(command, self._attributes), self._under_way:
+            if self._closing:
+                raise _closed()
             handled = sys.exception()
             try:
                 return await self._transport.send(command, *words)
@@ -64,14 +72,15 @@ class Server:
                     lambda: self._transport.send(command, *words),
                     error,
                     handled=handled,
-                    doing=command.lower(),
+                    doing=f"answer {command}",
                 )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Go through all keys of a pattern, each once; errors as `run`."""
-        self._check_open()
         seen: set[bytes] = set()
         for tried in range(_TRIES):
+            if self._closing:
+                raise _closed()
             try:
                 async for key in self._transport.keys(pattern):
                     if key not in seen:
@@ -82,11 +91,18 @@ class Server:
                 if tried == _TRIES - 1 or not worth_another_try(error):
                     raise failure("scan", error, outcome="failed") from error
             await self._clock.sleep(_BACKOFF.delay(tried))
-            self._check_open()
 
-    def close(self) -> None:
-        """Refuse further calls; whoever made the transport closes it."""
-        self._closed = True
+    def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a task that `aclose` waits for."""
+        return self._under_way.in_background(work)
+
+    async def aclose(self) -> None:
+        """Refuse new calls and wait for those under way; whoever made the transport closes it."""
+        self._closing = True
+        try:
+            await self._under_way.none()
+        finally:
+            self._closed = True
 
     async def _try_again(
         self,
@@ -103,7 +119,6 @@ class Server:
             if tried == _TRIES - 1 or not worth_another_try(error):
                 break
             await self._clock.sleep(_BACKOFF.delay(tried))
-            self._check_open()
             try:
                 return await call()
             except DRIVER_ERRORS as another:
@@ -111,10 +126,8 @@ class Server:
         # An earlier try may have come through although the last one did not.
         raise failure(doing, error, outcome="unknown" if unknown else "failed") from error
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise MachineMemoryError(
-                "the Redis machine memory was closed; connect again",
-                retryable=False,
-                outcome="failed",
-            )
+
+def _closed() -> MachineMemoryError:
+    return MachineMemoryError(
+        "the Redis machine memory was closed; connect again", retryable=False, outcome="failed"
+    )

@@ -23,7 +23,10 @@ class Transport(Protocol):
 
     @property
     def ordered(self) -> bool:
-        """Whether calls take effect in the order they were made, also cancelled ones."""
+        """Whether calls take effect in the order they were made, also cancelled ones.
+
+        As long as the connection lasts: what a lost one still carries may come later.
+        """
         ...
 
     def run(self, script: Script, key: str, *arguments: Word) -> Awaitable[Any]:

@@ -1,0 +1,136 @@
+"""Leaving `connect` waits for what is under way, and leaves no lease behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import pytest
+from real_servers.fixtures import StartRedis
+
+from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
+from arvo_memory_redis import RedisMachineMemory
+from real_servers import FaultProxy, RedisServer
+
+Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+
+IMPATIENT = LockPolicy(max_wait=timedelta(0))
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def leased(memory: RedisMachineMemory) -> MachineLease:
+    lease = await memory.acquire("order-7")
+    assert lease is not None
+    return lease
+
+
+class Left:
+    """A memory through a proxy, whose block is left when the test says so."""
+
+    def __init__(self, memory: RedisMachineMemory, proxy: FaultProxy, server: RedisServer) -> None:
+        self.memory, self.proxy, self.server = memory, proxy, server
+        self._leave = asyncio.Event()
+
+    async def left_while(self, call: "asyncio.Task[Any]") -> None:
+        """Leave the block; what was paused goes on only when leaving has begun."""
+        self._leave.set()
+        await turns(10)
+        assert not call.done() or call.cancelled()
+        self.proxy.resume()
+
+    async def over(self) -> None:
+        await self._leave.wait()
+
+
+@asynccontextmanager
+async def opened(connect_url: Connect, server: RedisServer) -> AsyncIterator[Left]:
+    async with FaultProxy.open(port=server.port) as proxy:
+        made: asyncio.Future[Left] = asyncio.get_running_loop().create_future()
+
+        async def use() -> None:
+            url = f"redis://{proxy.host}:{proxy.port}"
+            async with connect_url(url, policy=IMPATIENT) as memory:
+                made.set_result(Left(memory, proxy, server))
+                await made.result().over()
+
+        using = asyncio.ensure_future(use())
+        yield await made
+        await using
+
+
+async def test_a_commit_under_way_is_waited_for(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with opened(connect_url, start_redis()) as left:
+        lease = await leased(left.memory)
+        left.proxy.pause()
+        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        await turns(5)
+        await left.left_while(committing)
+        await committing
+    async with RedisMachineMemory.connect(left.server.url) as memory:
+        assert await memory.read("order-7") == {"count": 1}
+
+
+async def test_so_is_one_whose_script_the_server_does_not_know(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with opened(connect_url, start_redis()) as left:
+        lease = await leased(left.memory)
+        left.server.command("SCRIPT", "FLUSH")
+        left.proxy.pause()
+        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        await turns(5)
+        await left.left_while(committing)
+        await committing
+
+
+async def test_a_commit_whose_replies_are_lost_meanwhile_is_of_unknown_outcome(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with opened(connect_url, start_redis()) as left:
+        lease = await leased(left.memory)
+        for _ in range(3):
+            left.proxy.lose_next_reply(containing=lease.owner.encode())
+        left.proxy.pause()
+        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        await turns(5)
+        await left.left_while(committing)
+        with pytest.raises(MachineMemoryError) as caught:
+            await committing
+    assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+
+
+async def test_who_is_cancelled_while_it_takes_a_lease_keeps_none(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with opened(connect_url, start_redis()) as left:
+        await left.memory.release(await leased(left.memory))  # the server knows the scripts now
+        left.proxy.pause()
+        taking = asyncio.ensure_future(left.memory.acquire("order-7"))
+        await turns(5)
+        taking.cancel()
+        await turns(1)
+        await left.left_while(taking)
+    async with RedisMachineMemory.connect(left.server.url, policy=IMPATIENT) as memory:
+        await leased(memory)
+
+
+async def test_new_calls_are_refused_while_it_closes(
+    connect_url: Connect, start_redis: StartRedis
+) -> None:
+    async with opened(connect_url, start_redis()) as left:
+        lease = await leased(left.memory)
+        left.proxy.pause()
+        reading = asyncio.ensure_future(left.memory.read("order-8"))
+        await turns(5)
+        await left.left_while(reading)
+        with pytest.raises(MachineMemoryError, match="was closed"):
+            await left.memory.commit(lease, {"count": 1})
+        await left.memory.release(lease)  # but what was taken can be given back
+        await reading
