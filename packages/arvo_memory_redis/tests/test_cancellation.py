@@ -4,10 +4,9 @@ import asyncio
 import types
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -16,7 +15,7 @@ from arvo_event_handler import LockPolicy, MachineLease, Record
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect, url_of
 
 # Only a lease that was given back is free again within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
@@ -100,9 +99,7 @@ async def test_a_call_can_be_cancelled_at_each_of_its_awaits(
     async with (
         FaultProxy.open(port=server.port) as proxy,
         # One connection: were it lost, or did it hold a reply too many, the next call would show it.
-        connect_url(
-            f"redis://{proxy.host}:{proxy.port}", policy=POLICY, max_connections=1
-        ) as memory,
+        connect_url(url_of(proxy), policy=POLICY, max_connections=1) as memory,
     ):
         for kind, call in CALLS.items():
             for number in count(1):

@@ -1,32 +1,21 @@
 """Leaving `connect` waits for what is under way, and leaves no lease behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
+from arvo_event_handler import LockPolicy, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect, leased, turns, url_of
 
 IMPATIENT = LockPolicy(max_wait=timedelta(0))
-
-
-async def turns(number: int) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-async def leased(memory: RedisMachineMemory) -> MachineLease:
-    lease = await memory.acquire("order-7")
-    assert lease is not None
-    return lease
 
 
 class Left:
@@ -53,7 +42,7 @@ async def opened(connect_url: Connect, server: RedisServer) -> AsyncIterator[Lef
         made: asyncio.Future[Left] = asyncio.get_running_loop().create_future()
 
         async def use() -> None:
-            url = f"redis://{proxy.host}:{proxy.port}"
+            url = url_of(proxy)
             async with connect_url(url, policy=IMPATIENT) as memory:
                 made.set_result(Left(memory, proxy, server))
                 await made.result().over()

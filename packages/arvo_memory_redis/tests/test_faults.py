@@ -4,20 +4,19 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
-from typing import TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError, TransactionViolation
+from arvo_event_handler import LockPolicy, MachineMemoryError, TransactionViolation
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect, leased, url_of
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 INSTANTS = 200 if FULL else 20
@@ -33,17 +32,9 @@ async def through_proxy(
     server = start_redis()
     async with (
         FaultProxy.open(port=server.port) as proxy,
-        connect_url(
-            f"redis://{proxy.host}:{proxy.port}", policy=QUICK, max_connections=4
-        ) as memory,
+        connect_url(url_of(proxy), policy=QUICK, max_connections=4) as memory,
     ):
         yield memory, proxy
-
-
-async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> MachineLease:
-    lease = await memory.acquire(machine_id)
-    assert lease is not None
-    return lease
 
 
 class TestLostReplies:
@@ -232,6 +223,7 @@ import asyncio, sys
 from datetime import timedelta
 from arvo_event_handler import LockPolicy, TransactionViolation
 from arvo_memory_redis import RedisMachineMemory
+
 
 async def main(url, prefix, transport):
     policy = LockPolicy(ttl=timedelta(milliseconds=300))

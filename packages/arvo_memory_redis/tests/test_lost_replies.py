@@ -2,11 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
-from typing import TypeAlias
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -16,7 +13,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect, url_of
 
 INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
 # Only a lease that was given back is free again within max_wait.
@@ -33,9 +30,7 @@ async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
     lost = Counter[str]()
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
-        connect_url(
-            f"redis://{proxy.host}:{proxy.port}", policy=POLICY, max_connections=4
-        ) as memory,
+        connect_url(url_of(proxy), policy=POLICY, max_connections=4) as memory,
     ):
         version = await round_of_calls(memory, 0)  # the server knows all scripts now
         while lost.total() < INSTANTS:

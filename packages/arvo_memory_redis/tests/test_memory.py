@@ -1,9 +1,8 @@
 """What only this memory promises."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -24,7 +23,7 @@ from arvo_event_handler import (
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_redis import RedisMachineMemory
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect
 
 POLICY = LockPolicy(max_wait=timedelta(0), max_hold=timedelta(minutes=10))
 LARGE: Record = {"text": "x" * 300_000}

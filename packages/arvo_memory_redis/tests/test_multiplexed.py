@@ -21,6 +21,8 @@ from arvo_memory_redis._multiplexed import MultiplexedTransport
 from arvo_memory_redis._redis_py import redis_py_client
 from real_servers import FaultProxy, RedisServer
 
+from .clients import turns, url_of
+
 CANCELLED = 10_000 if os.environ.get("ARVO_FULL") == "1" else 2_000
 SECOND = timedelta(seconds=1)
 LONGEST_FIRST_PAUSE = timedelta(milliseconds=10)
@@ -46,10 +48,6 @@ async def through_proxy(
         yield transport, proxy
 
 
-def url_of(proxy: FaultProxy) -> str:
-    return f"redis://{proxy.host}:{proxy.port}"
-
-
 class ImpatientClock(FakeClock):
     """Notes the pauses and does not make them."""
 
@@ -65,11 +63,6 @@ class ImpatientClock(FakeClock):
 async def echo(transport: MultiplexedTransport, text: str) -> str:
     reply: bytes = await transport.send("ECHO", text)
     return reply.decode()
-
-
-async def turns(number: int) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
 
 
 class TestReplies:

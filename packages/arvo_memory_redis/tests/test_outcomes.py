@@ -1,10 +1,10 @@
 """What a failed call says of its outcome is true, and whether to try again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from real_servers.fixtures import StartRedis
@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineLease, MachineMemoryError
+from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineMemoryError
 from arvo_event_handler.testing import FakeClock
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._redis_py import RedisPyTransport
@@ -22,15 +22,9 @@ from arvo_memory_redis._server import Server
 from arvo_memory_redis._transport import Word
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect, leased, url_of
 
 QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
-
-
-async def leased(memory: RedisMachineMemory, machine_id: str = "order-7") -> MachineLease:
-    lease = await memory.acquire(machine_id)
-    assert lease is not None
-    return lease
 
 
 async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
@@ -40,7 +34,7 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
     """Whoever commits on the way out of a refused connection of his own was not refused here."""
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
-        connect_url(f"redis://{proxy.host}:{proxy.port}", policy=QUICK) as memory,
+        connect_url(url_of(proxy), policy=QUICK) as memory,
     ):
         await memory.commit(await leased(memory), {"count": 0})  # the server knows the script now
         lease = await leased(memory)
@@ -61,7 +55,7 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
     clock = FakeClock()
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
-        connect_url(f"redis://{proxy.host}:{proxy.port}", policy=QUICK, clock=clock) as memory,
+        connect_url(url_of(proxy), policy=QUICK, clock=clock) as memory,
     ):
         lease = await leased(memory)
         proxy.pause()

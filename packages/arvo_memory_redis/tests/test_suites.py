@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TypeAlias
 
 import pytest
 
@@ -20,7 +18,7 @@ from arvo_event_handler.testing import (
 )
 from arvo_memory_redis import RedisMachineMemory
 
-Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
+from .clients import Connect
 
 QUICK = LockPolicy(ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseconds=60))
 # Where many ask at once, none may lose its lock to a busy machine.
