@@ -162,6 +162,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def aclose(self) -> None:
         """End its use when its calls have ended; a client that was given stays open.
 
+        Again does no harm.
+
         Calls after this raise a `MachineMemoryError`.
         """
         await self._server.aclose()
@@ -350,20 +352,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
             try:
                 return await taking
             except asyncio.CancelledError:
-                self._server.in_background(_logged(undo))
+                self._server.in_background(_give_back(undo))
                 raise
         task = self._server.in_background(taking)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._server.in_background(_logged(undo, after=task))
+            self._server.in_background(_give_back(undo, after=task))
             raise
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
 
 
-async def _logged(
+async def _give_back(
     undo: Callable[[], Coroutine[Any, Any, None]], *, after: asyncio.Task[Any] | None = None
 ) -> None:
     try:
