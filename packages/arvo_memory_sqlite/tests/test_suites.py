@@ -1,14 +1,15 @@
 """The suites for machine memories pass, on a file and without one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from arvo_event_handler import ILeasedMachineMemory, LockPolicy
+from arvo_event_handler._clock import SystemClock
 from arvo_event_handler.testing import (
     ClosableMachineMemory,
     ClosedMachineMemorySuite,
@@ -20,15 +21,33 @@ from arvo_event_handler.testing import (
 )
 from arvo_memory_sqlite import SqliteMachineMemory
 
-# The time is the machine's own, and so are its threads: the longest wait is a real one.
-POLICY = LockPolicy(ttl=timedelta(milliseconds=400), max_wait=timedelta(milliseconds=40))
+POLICY = LockPolicy(max_wait=timedelta(milliseconds=40))
+
+
+class ClockAhead(SystemClock):
+    """The machine's time, which its threads need to wait by, with a wall clock that can jump."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    @override
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    async def jump(self, delta: timedelta) -> None:
+        self._ahead += delta
+
+
+@pytest.fixture
+def clock() -> ClockAhead:
+    return ClockAhead()
 
 
 class OnAFile:
     @pytest.fixture
-    def connect(self, tmp_path: Path) -> ConnectLeasedMachineMemory:
+    def connect(self, tmp_path: Path, clock: ClockAhead) -> ConnectLeasedMachineMemory:
         return lambda: SqliteMachineMemory.open(
-            tmp_path / "state.db", policy=POLICY, synchronous="normal"
+            tmp_path / "state.db", policy=POLICY, synchronous="normal", clock=clock
         )
 
     @pytest.fixture
@@ -41,8 +60,8 @@ class OnAFile:
 
 class WithoutAFile:
     @pytest.fixture
-    async def memory(self) -> AsyncIterator[ILeasedMachineMemory]:
-        async with SqliteMachineMemory.open(":memory:", policy=POLICY) as memory:
+    async def memory(self, clock: ClockAhead) -> AsyncIterator[ILeasedMachineMemory]:
+        async with SqliteMachineMemory.open(":memory:", policy=POLICY, clock=clock) as memory:
             yield memory
 
     @pytest.fixture
@@ -58,8 +77,8 @@ class WithoutAFile:
 
 
 @pytest.fixture
-def let_pass() -> LetTimePass:
-    return lambda delta: asyncio.sleep(delta.total_seconds())
+def let_pass(clock: ClockAhead) -> LetTimePass:
+    return clock.jump
 
 
 class TestMemoryOnAFile(OnAFile, MachineMemorySuite):

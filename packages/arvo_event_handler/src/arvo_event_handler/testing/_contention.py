@@ -16,7 +16,8 @@ ConnectLeasedMachineMemory: TypeAlias = Callable[
 """Makes one more client of the same data, as another process would; closes it at the end."""
 
 LetTimePass: TypeAlias = Callable[[timedelta], Awaitable[object]]
-"""Lets so much time pass for the memory: moves its clock, or really waits."""
+"""Lets so much time pass for what the memory stores: moves its clock, makes what it stored older by
+so much, or really waits. A call that waits by the real clock ends without it."""
 
 # Beyond this, a call that should have returned counts as hanging.
 PATIENCE: timedelta = timedelta(seconds=10)

@@ -30,8 +30,9 @@ class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
     * `connect`: a function that makes one more client of the same data. A memory of one process
       has no other client: let it give `memory` itself.
     * `let_pass`: an async function that lets a `timedelta` pass, as the memory sees it. On a
-      `FakeClock` that is its `run_for`. Where a server has the time, wait for real and make the
-      policy short: the longest wait is the `ttl`, which passes about fifteen times in all.
+      `FakeClock` that is its `run_for`. Where a server has the time, make older what it stores:
+      move the end of every lease and record that much closer. Really waiting would do too, but
+      then the `ttl` must be short, and a busy machine lets leases run out that should last.
 
     Example:
         ```python
@@ -43,14 +44,19 @@ class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
 
             @pytest.fixture
             def connect(self, url: str) -> ConnectLeasedMachineMemory:
-                policy = LockPolicy(
-                    ttl=timedelta(milliseconds=600), max_wait=timedelta(milliseconds=60)
-                )
+                policy = LockPolicy(max_wait=timedelta(milliseconds=60))
                 return lambda: MyMemory.connect(url, policy=policy)
 
             @pytest.fixture
-            def let_pass(self) -> LetTimePass:
-                return lambda delta: asyncio.sleep(delta.total_seconds())
+            def let_pass(self, url: str) -> LetTimePass:
+                async def let_pass(delta: timedelta) -> None:
+                    await execute(
+                        url,
+                        "UPDATE machines SET lease_end = lease_end - $1, expires = expires - $1",
+                        delta,
+                    )
+
+                return let_pass
         ```
     """
 
@@ -224,6 +230,7 @@ class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
                 lease = await granted(memory)
                 waiter = asyncio.ensure_future(other.acquire("order-7"))
                 await let_pass(memory.policy.max_wait / 4)
+                await other.read("order-7")
                 in_time = not waiter.done()
                 await memory.release(lease)
                 after = await after_max_wait(memory, waiter, let_pass=let_pass)
@@ -246,6 +253,7 @@ class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
             lease = await granted(memory)
             waiter = asyncio.ensure_future(other.acquire("order-7"))
             await let_pass(memory.policy.max_wait / 4)
+            await other.read("order-7")
             await memory.commit(lease, {"count": 1})
             after = await after_max_wait(memory, waiter, let_pass=let_pass)
             after = after or await granted(other)
