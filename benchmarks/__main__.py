@@ -7,9 +7,11 @@ import json
 import math
 import pkgutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from . import suite
+from .idle_cores import cores_kept_awake
 from .measurement import ROUNDS, measure
 from .report import as_json, as_table
 from .workload import Benchmark, WrongResultError, registered
@@ -26,14 +28,17 @@ def main() -> int:
         parser.error(
             f"no benchmark has a part that begins with {arguments.only!r}; there are\n  {known}"
         )
-    try:
-        report = asyncio.run(measure(chosen, seconds=arguments.seconds))
-    except WrongResultError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(as_table(report))
+    with nullcontext(False) if arguments.let_cores_sleep else cores_kept_awake() as awake:
+        try:
+            report = asyncio.run(measure(chosen, seconds=arguments.seconds))
+        except WrongResultError as error:
+            print(error, file=sys.stderr)
+            return 1
+    print(as_table(report, cores_awake=awake))
     if arguments.json is not None:
-        content = json.dumps(as_json(report, seconds=arguments.seconds), indent=2)
+        content = json.dumps(
+            as_json(report, seconds=arguments.seconds, cores_awake=awake), indent=2
+        )
         arguments.json.write_text(f"{content}\n", "utf-8")
     return 0
 
@@ -58,6 +63,12 @@ def _parser(benchmarks: list[Benchmark]) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", type=_writable, metavar="FILE", help="also write results and machine facts here"
+    )
+    parser.add_argument(
+        "--let-cores-sleep",
+        action="store_true",
+        help="do not keep idle cores awake, which is done as root on Linux: on a machine with "
+        "nothing else to do, whoever waits for a server waits for cores that wake up, too",
     )
     parser.add_argument(
         "--only",

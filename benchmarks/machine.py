@@ -12,17 +12,19 @@ from typing import Any
 from .measurement import ROUNDS
 
 
-def machine_facts(*, seconds: float) -> dict[str, Any]:
+def machine_facts(*, seconds: float, cores_awake: bool) -> dict[str, Any]:
     """Describe machine, interpreter, packages and the way of measuring, as JSON.
 
     Call it after measuring: packages count when something has imported them.
 
     Args:
         seconds: How long one round of one benchmark takes.
+        cores_awake: Whether idle cores were kept from sleeping.
     """
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
+        "cores_awake": cores_awake,
         "platform": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": _imported_packages(),

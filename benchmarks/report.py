@@ -6,10 +6,10 @@ from .machine import machine_facts
 from .measurement import Report, Result
 
 
-def as_json(report: Report, *, seconds: float) -> dict[str, Any]:
+def as_json(report: Report, *, seconds: float, cores_awake: bool) -> dict[str, Any]:
     """Return the machine and every result, in the format that README.md describes."""
     return {
-        "machine": machine_facts(seconds=seconds),
+        "machine": machine_facts(seconds=seconds, cores_awake=cores_awake),
         "results": {
             result.benchmark.name: {
                 "ops_per_s": result.median,
@@ -22,8 +22,8 @@ def as_json(report: Report, *, seconds: float) -> dict[str, Any]:
     }
 
 
-def as_table(report: Report) -> str:
-    """Return one line per benchmark, and one for each that could not run."""
+def as_table(report: Report, *, cores_awake: bool) -> str:
+    """Return one line per benchmark, one for each that could not run, and how cores idled."""
     heading = ["name", "ops/s median", "best", "spread", "p50 ms", "p95 ms"]
     rows = [heading, *map(_row, report.results)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -32,6 +32,11 @@ def as_table(report: Report) -> str:
         for name, *figures in rows
     ]
     lines += [f"{name}: not run, {reason}" for name, reason in report.unavailable.items()]
+    lines.append(
+        "Idle cores were kept awake."
+        if cores_awake
+        else "Idle cores could sleep: one task that waits for a server also waits for them to wake."
+    )
     return "\n".join(lines)
 
 

@@ -90,6 +90,7 @@ def test_results_name_the_machine(printed_and_written: tuple[str, dict[str, Any]
     machine = printed_and_written[1]["machine"]
     assert machine["cpu"]
     assert machine["cores"] >= 1
+    assert machine["cores_awake"] in (True, False)
     assert machine["platform"]
     assert machine["python"].endswith(sys.version.split()[0])
     assert machine["gc"]["enabled"] is True
@@ -98,22 +99,23 @@ def test_results_name_the_machine(printed_and_written: tuple[str, dict[str, Any]
 
 def test_table_has_a_line_for_each(printed_and_written: tuple[str, dict[str, Any]]) -> None:
     printed, written = printed_and_written
-    heading, *lines = printed.splitlines()
+    heading, *lines, idling = printed.splitlines()
     assert " ".join(heading.split()) == "name ops/s median best spread p50 ms p95 ms"
     assert [line.split()[0] for line in lines] == list(written["results"])
+    assert idling.startswith("Idle cores ")
 
 
 def test_only_a_part_runs_what_has_it() -> None:
     run = run_benchmarks("--seconds", "0.001", "--only", "resume.")
     assert run.returncode == 0, run.stderr
-    names = [line.split()[0] for line in run.stdout.splitlines()[1:]]
+    names = [line.split()[0] for line in run.stdout.splitlines()[1:-1]]
     assert names == ["statechart.resume.flat", "statechart.resume.parallel"]
 
 
 def test_only_a_prefix_runs_what_begins_so() -> None:
     run = run_benchmarks("--seconds", "0.001", "--only", "subject.")
     assert run.returncode == 0, run.stderr
-    assert [line.split()[0] for line in run.stdout.splitlines()[1:]] == [
+    assert [line.split()[0] for line in run.stdout.splitlines()[1:-1]] == [
         "subject.new",
         "subject.parse",
     ]
@@ -144,6 +146,7 @@ def test_help_tells_what_each_stands_for() -> None:
 SUITE = '''
 """A suite of a test."""
 
+import struct
 from collections.abc import AsyncIterator
 
 from benchmarks.workload import UnavailableError, Workload, benchmark
@@ -170,6 +173,17 @@ async def concurrent() -> AsyncIterator[Workload[int, int]]:
         latencies=True,
     )
     print("cleaned up")
+
+
+@benchmark("made.idle")
+async def idle() -> AsyncIterator[Workload[int, int]]:
+    """Linux allows idle cores no time to wake up."""
+
+    def longest_wake_up_us(_: int) -> int:
+        with open("/dev/cpu_dma_latency", "rb") as file:
+            return int(struct.unpack("=i", file.read(4))[0])
+
+    yield Workload(inputs=range, operation=longest_wake_up_us, check=lambda result: result == 0)
 
 
 @benchmark("made.without_server")
@@ -207,6 +221,18 @@ class TestANewSuite:
         written = json.loads((root / "result.json").read_text("utf-8"))
         result = written["results"]["made.concurrent"]
         assert 0 < result["p50_ms"] <= result["p95_ms"]
+
+    @pytest.mark.skipif(
+        not os.access("/dev/cpu_dma_latency", os.W_OK), reason="only Linux, and root, can do it"
+    )
+    def test_finds_idle_cores_awake_unless_told_otherwise(self, root: Path) -> None:
+        arguments = ["--seconds", "0.001", "--only", "made.idle"]
+        run = run_benchmarks(*arguments, root=root)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.endswith("Idle cores were kept awake.\n")
+        run = run_benchmarks(*arguments, "--let-cores-sleep", root=root)
+        assert run.returncode == 1
+        assert run.stderr.startswith("made.idle does not do what it claims: it gave ")
 
     def test_may_say_that_it_cannot_run_here(self, root: Path) -> None:
         run = run_benchmarks("--seconds", "0.001", "--only", "made.without_server", root=root)
