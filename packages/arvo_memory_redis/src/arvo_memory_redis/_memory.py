@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import blake2b
@@ -329,51 +329,37 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
     ) -> list[bytes] | timedelta:
-        granted, *rest = await self._undone_if_cancelled(
-            self._server.run(
-                scripts.ACQUIRE,
-                self._key(machine_id),
-                owner,
-                self._ttl,
-                self._keep,
-                _encoded(machine_id),
-                int(show_state),
-            ),
-            undo=lambda: self._release(machine_id, owner=owner),
+        taking = self._server.run(
+            scripts.ACQUIRE,
+            self._key(machine_id),
+            owner,
+            self._ttl,
+            self._keep,
+            _encoded(machine_id),
+            int(show_state),
         )
+        # Where what gives the lease back might overtake what takes it, this one ends first.
+        task = None if self._server.ordered else self._server.in_background(taking)
+        try:
+            granted, *rest = await (taking if task is None else asyncio.shield(task))
+        except asyncio.CancelledError:
+            # Whoever is cancelled may have taken it.
+            self._server.in_background(self._give_back(machine_id, owner=owner, after=task))
+            raise
         return rest if granted else timedelta(milliseconds=int(rest[0]))
 
-    async def _undone_if_cancelled(
-        self, taking: Coroutine[Any, Any, Any], *, undo: Callable[[], Coroutine[Any, Any, None]]
-    ) -> Any:
-        """Await what takes a lease; whoever is cancelled meanwhile may have taken one."""
-        if self._server.ordered:
-            # What gives the lease back can follow at once: it takes effect after what takes it.
-            try:
-                return await taking
-            except asyncio.CancelledError:
-                self._server.in_background(_give_back(undo))
-                raise
-        task = self._server.in_background(taking)
+    async def _give_back(
+        self, machine_id: str, *, owner: str, after: asyncio.Task[Any] | None
+    ) -> None:
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._server.in_background(_give_back(undo, after=task))
-            raise
+            if after is not None:
+                await asyncio.wait([after])
+            await self._release(machine_id, owner=owner)
+        except MachineMemoryError:
+            _logger.warning("could not give back what a cancelled task had taken", exc_info=True)
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
-
-
-async def _give_back(
-    undo: Callable[[], Coroutine[Any, Any, None]], *, after: asyncio.Task[Any] | None = None
-) -> None:
-    try:
-        if after is not None:
-            await asyncio.wait([after])
-        await undo()
-    except MachineMemoryError:
-        _logger.warning("could not give back what a cancelled task had taken", exc_info=True)
 
 
 def _encoded(machine_id: str) -> bytes:

@@ -30,13 +30,10 @@ class Server:
         self._transport = transport
         self._clock = clock
         self._attributes = transport.attributes
+        self.ordered: Final = transport.ordered
+        """As `Transport.ordered`."""
         self._under_way = CallsUnderWay()
         self._closing = self._closed = False
-
-    @property
-    def ordered(self) -> bool:
-        """As `Transport.ordered`."""
-        return self._transport.ordered
 
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         """Run a script; after a broken connection again, which changes nothing twice.
