@@ -50,7 +50,7 @@ class TestLeases(LeasedMachineMemorySuite):
         async def let_pass(delta: timedelta) -> None:
             await fetch(
                 postgres_dsn,
-                f"UPDATE {quoted(schema)}.machines"  # noqa: S608 - quoted
+                f"UPDATE {quoted(schema)}.machines"
                 " SET lease_until = lease_until - $1::interval, expires_at = expires_at - $1::interval",
                 delta,
             )
