@@ -293,9 +293,10 @@ class TestWayIn:
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
-        server.command("CONFIG", "SET", "maxclients", 1)
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         try:
+            writer.write(b"CONFIG SET maxclients 1\r\n")
+            assert await reader.readline() == b"+OK\r\n"
             with pytest.raises(MachineMemoryError, match="max number of clients") as caught:
                 async with connect_url(server.url):
                     pass
