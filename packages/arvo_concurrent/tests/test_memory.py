@@ -177,6 +177,9 @@ async def test_cleanup_forgets_and_fences_the_holder(memory: ConcurrentMachineMe
     assert (await memory.read(ID), memory.count) == (None, 0)
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.commit(lease, {"count": 2})
+    await memory.write(ID, {"again": True}, None)
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+        await memory.commit(lease, {"count": 2})
 
 
 async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMachineMemory) -> None:
@@ -235,7 +238,8 @@ async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
                 with pytest.raises(TransactionViolation):
                     await memory.commit(lease, {"count": -1})
             case _:
-                stale = not memory._leases.is_owner(machine_id, lease.owner)
+                held = memory._leases.get(machine_id)
+                stale = held is None or held.owner != lease.owner
                 try:
                     await memory.commit(lease, {"count": lease.version + 1})
                 except TransactionViolation:

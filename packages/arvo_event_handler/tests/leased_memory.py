@@ -112,6 +112,8 @@ class LeasedMemory(ILeasedMachineMemory):
         stored = self._current(check_machine_id(machine_id))
         if (None if stored is None else from_json(stored.json)) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
+        if stored is None and machine_id in self._stored:
+            self._drop_lease_of_former_life(machine_id)
         self._store(machine_id, record, by="", expires_in=None)
 
     @override
@@ -136,6 +138,11 @@ class LeasedMemory(ILeasedMachineMemory):
     def take_over(self, machine_id: str) -> None:
         """Let somebody else have the lease, as if it had run out."""
         self._take(machine_id, "somebody else")
+
+    def _drop_lease_of_former_life(self, machine_id: str) -> None:
+        # Its version may come again. The writer's own bare lock stays.
+        if self._holder(machine_id) != self._instance:
+            self._held.pop(machine_id, None)
 
     def _take(self, machine_id: str, owner: str) -> str:
         self._held[machine_id] = _Held(owner=owner, until=self._clock.now() + self._policy.ttl)

@@ -19,13 +19,14 @@ class _Waiter:
 class Held:
     """A workflow that somebody holds, or held until the lease ran out."""
 
-    __slots__ = ("owner", "read_as", "read_from", "timer", "until", "waiters")
+    __slots__ = ("owner", "read_as", "read_from", "shown", "timer", "until", "waiters")
 
     def __init__(self, owner: str, until: float) -> None:
         self.owner = owner
         self.until = until
         self.waiters: deque[_Waiter] | None = None
         self.timer: ClockTimer | None = None
+        self.shown: object = None
         self.read_from: object = None
         self.read_as: object = None
 
@@ -92,10 +93,11 @@ class LeaseTable:
         """Return what is known of a workflow's holder."""
         return self._held.get(machine_id)
 
-    def is_owner(self, machine_id: str, owner: str) -> bool:
-        """Whether nobody took a workflow since this owner did."""
+    def show(self, machine_id: str, owner: str, stored: object) -> None:
+        """Remember what is stored of a workflow when this owner gets it; None for nothing."""
         held = self._held.get(machine_id)
-        return held is not None and held.owner == owner
+        if held is not None and held.owner == owner:
+            held.shown = stored
 
     def renew(self, machine_id: str, owner: str) -> bool:
         """Hold a workflow for a ttl from now; False when it is no longer this owner's."""

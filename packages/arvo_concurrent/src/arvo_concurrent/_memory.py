@@ -116,6 +116,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             return None
         self._forget_expired(_FEW)
         stored = self._current(machine_id)
+        leases.show(machine_id, owner, stored)
         if stored is None:
             return MachineLease(machine_id=machine_id, owner=owner, version=0, record=None)
         try:
@@ -135,9 +136,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         stored = self._current(machine_id)
         if stored is not None and stored.committed_by == owner:
             return
-        if not self._leases.is_owner(machine_id, owner):
+        held = self._leases.get(machine_id)
+        if held is None or held.owner != owner:
             raise TransactionViolation.lease_lost(machine_id)
-        if (0 if stored is None else stored.version) != lease.version:
+        # Not by version: a workflow that was forgotten and began again has the same ones.
+        if held.shown is not stored:
             raise TransactionViolation.version_moved(machine_id)
         expires_at = None
         json = encode_record(record)

@@ -243,6 +243,21 @@ class LeaseCommits:
             lease = await granted(memory, machine_id)
             assert (lease.version, lease.record) == (1, {"again": True})
 
+    async def test_a_commit_over_a_workflow_that_began_again_is_refused(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Although the versions are alike: the lease is of its former life."""
+        await memory.commit(await granted(memory), {"done": True}, expires_in=_SHORT)
+        stale = await granted(memory)
+        await let_pass(_SHORT * 1.5)
+        async with connect() as other:
+            await other.write("order-7", {"by": "other"}, None)
+        assert not await commits(memory, stale, {"by": "stale"})
+        assert await memory.read("order-7") == {"by": "other"}
+
 
 async def commits(memory: ILeasedMachineMemory, lease: MachineLease, record: Record) -> bool:
     """Commit; False when the memory says that somebody else wrote or holds the lease."""
