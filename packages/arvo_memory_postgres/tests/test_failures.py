@@ -8,11 +8,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import LockPolicy, MachineMemoryError
 from arvo_memory_postgres import PostgresMachineMemory
 
-from .conftest import Connect, behind_proxy, execute, leased, quoted
+from .conftest import Connect, behind_proxy, execute, leased, on_its_connection, quoted
 
 
 @pytest.fixture
@@ -175,3 +176,38 @@ async def test_contention_is_no_failure_under_strict_isolation(
 
         await asyncio.gather(*(add() for _ in range(30)))
         assert await memory.read("order-7") == {"count": 30}
+
+
+async def test_a_connection_to_a_server_that_was_demoted_is_given_up(connect_to: Connect) -> None:
+    """As after a failover: another connection may lead to the one that took over."""
+    async with connect_to(pool_size=1) as memory:
+        await on_its_connection(memory, "SET default_transaction_read_only = on")
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.commit(await leased(memory), {"count": 2})
+        assert await memory.read("order-7") == {"count": 2}
+
+
+async def test_a_server_that_takes_no_writes_is_worth_another_try(
+    start_postgres: StartPostgres,
+) -> None:
+    """It may be a replica for a moment, and nothing has happened."""
+    server = start_postgres()
+    async with PostgresMachineMemory.connect(server.dsn) as memory:
+        await memory.migrate()
+    await execute(server.dsn, "ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+    async with PostgresMachineMemory.connect(server.dsn) as memory:
+        with pytest.raises(MachineMemoryError, match="target_session_attrs=read-write") as caught:
+            await memory.acquire("order-7")
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        with pytest.raises(MachineMemoryError, match="TargetServerAttributeNotMatched") as caught:
+            async with PostgresMachineMemory.connect(
+                f"{server.dsn}?target_session_attrs=read-write"
+            ):
+                pass
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        await execute(
+            server.dsn,
+            "SET TRANSACTION READ WRITE;"
+            "ALTER ROLE CURRENT_USER RESET default_transaction_read_only",
+        )
+        await memory.commit(await leased(memory), {"count": 1})

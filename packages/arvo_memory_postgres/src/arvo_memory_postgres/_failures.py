@@ -27,6 +27,9 @@ _LOST = (
     OSError,
 )
 
+# A server that has become a replica, to which the connection still leads.
+_DEMOTED = asyncpg.ReadOnlySQLTransactionError
+
 _NO_SCHEMA = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
@@ -42,12 +45,14 @@ _POOLED = (
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether the same statement may do better on another connection."""
     # A timeout is an OSError too, and would only wait as long again.
-    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
+    return isinstance(error, (*_LOST, _DEMOTED)) and not isinstance(error, TimeoutError)
 
 
 def is_refusal(error: Exception) -> bool:
     """Tell whether a statement is known to have changed nothing, as the server said no."""
-    return isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
+    return isinstance(error, _DEMOTED) or (
+        isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
+    )
 
 
 def is_contention(error: MachineMemoryError) -> bool:
@@ -66,6 +71,13 @@ def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMem
     if isinstance(error, TimeoutError):
         return MachineMemoryError(
             f"PostgreSQL did not answer {what} within statement_timeout",
+            retryable=True,
+            outcome=outcome,
+        )
+    if isinstance(error, _DEMOTED):
+        return MachineMemoryError(
+            f"PostgreSQL refused {what}, as it takes no writes: {_said(error)}; where servers take over "
+            "from each other, let the DSN name all of them, with target_session_attrs=read-write",
             retryable=True,
             outcome=outcome,
         )

@@ -55,23 +55,23 @@ class StatementRunner:
         return await traced(operation, self._table, lambda: self._run(operation, sql, args))
 
     async def _run(self, operation: str, sql: str, args: tuple[object, ...]) -> Answer:
-        sent = False
+        in_doubt = False
         for tried in range(_TRIES):
             if tried:
                 await self._clock.sleep(_BACKOFF.delay(tried - 1))
-            repeated = sent
+            sent = False
             try:
                 connection = await self._connections.take(operation)
                 sent = True
-                return Answer(await self._fetch(connection, sql, args), repeated)
+                return Answer(await self._fetch(connection, sql, args), in_doubt)
             except MachineMemoryError as error:
-                if repeated:
+                if in_doubt:
                     error.outcome = "unknown"
                 raise
             except Exception as error:
+                in_doubt = in_doubt or (sent and not is_refusal(error))
                 if is_connection_lost(error) and tried < _TRIES - 1:
                     continue
-                in_doubt = repeated or (sent and not is_refusal(error))
                 outcome: Outcome = "unknown" if in_doubt else "failed"
                 raise memory_error(error, what=operation, outcome=outcome) from error
         raise AssertionError("the last try returns or raises")
