@@ -41,7 +41,7 @@ Step = Callable[[str], Awaitable[bool]]
 async def memory_by_one() -> AsyncIterator[Workload[str, bool]]:
     """Steps (acquire, commit) of one task, as `connect` makes them: at least 4 x naive.redis.c1.
 
-    On an idle machine less: there, two waits for a core to wake are most of a step.
+    Less where cores wake up slowly: a step of one task is mostly two waits for the server.
     """
     async with _memory("auto") as step:
         yield _steps(step, tasks=1)
