@@ -39,9 +39,9 @@ Step = Callable[[str], Awaitable[bool]]
 
 @benchmark("memory.redis.c1")
 async def memory_by_one() -> AsyncIterator[Workload[str, bool]]:
-    """Steps (acquire, commit) of one task, as `connect` makes them: at least 4 x naive.redis.c1.
+    """Steps (acquire, commit) of one task, as `connect` makes them; the mark is 4 x naive.redis.c1.
 
-    Less where cores wake up slowly: a step of one task is mostly two waits for the server.
+    It is reached only where cores wake up quickly: such a step is mostly two waits for the server.
     """
     async with _memory("auto") as step:
         yield _steps(step, tasks=1)

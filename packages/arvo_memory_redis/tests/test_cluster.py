@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import LoadBalancingStrategy
 
-from arvo_event_handler import ConfigViolation, LockPolicy
+from arvo_event_handler import ConfigViolation, ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,
@@ -41,29 +41,26 @@ def empty(redis_cluster: RedisCluster) -> None:
         node.command("FLUSHALL")
 
 
+@pytest.fixture
+def connect(redis_cluster: RedisCluster) -> ConnectLeasedMachineMemory:
+    return lambda: connected(redis_cluster)
+
+
+@pytest.fixture
+async def memory(connect: ConnectLeasedMachineMemory) -> AsyncIterator[ILeasedMachineMemory]:
+    async with connect() as memory:
+        yield memory
+
+
 class TestFourCalls(MachineMemorySuite):
-    @pytest.fixture
-    async def memory(self, redis_cluster: RedisCluster) -> AsyncIterator[RedisMachineMemory]:
-        async with connected(redis_cluster) as memory:
-            yield memory
+    pass
 
 
 class TestShared(SharedMachineMemorySuite):
-    @pytest.fixture
-    def connect(self, redis_cluster: RedisCluster) -> ConnectLeasedMachineMemory:
-        return lambda: connected(redis_cluster)
+    pass
 
 
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    async def memory(self, redis_cluster: RedisCluster) -> AsyncIterator[RedisMachineMemory]:
-        async with connected(redis_cluster) as memory:
-            yield memory
-
-    @pytest.fixture
-    def connect(self, redis_cluster: RedisCluster) -> ConnectLeasedMachineMemory:
-        return lambda: connected(redis_cluster)
-
     @pytest.fixture
     async def let_pass(self, redis_cluster: RedisCluster) -> AsyncIterator[LetTimePass]:
         async with ClusterClient.from_url(redis_cluster.url) as client:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from arvo_event_handler import LockPolicy
+from arvo_event_handler import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ClosedMachineMemorySuite,
     ConnectLeasedMachineMemory,
@@ -25,38 +25,26 @@ from .clients import Connect
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=60))
 
 
+@pytest.fixture
+def connect(connect_url: Connect, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
+    return lambda: connect_url(redis_url, prefix=prefix, policy=POLICY)
+
+
+@pytest.fixture
+async def memory(connect: ConnectLeasedMachineMemory) -> AsyncIterator[ILeasedMachineMemory]:
+    async with connect() as memory:
+        yield memory
+
+
 class TestFourCalls(MachineMemorySuite):
-    @pytest.fixture
-    async def memory(
-        self, connect_url: Connect, redis_url: str, prefix: str
-    ) -> AsyncIterator[RedisMachineMemory]:
-        async with connect_url(redis_url, prefix=prefix, policy=POLICY) as memory:
-            yield memory
+    pass
 
 
 class TestShared(SharedMachineMemorySuite):
-    @pytest.fixture
-    def connect(
-        self, connect_url: Connect, redis_url: str, prefix: str
-    ) -> ConnectLeasedMachineMemory:
-        return lambda: connect_url(redis_url, prefix=prefix, policy=POLICY)
+    pass
 
 
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    async def memory(
-        self, connect: ConnectLeasedMachineMemory
-    ) -> AsyncIterator[RedisMachineMemory]:
-        async with connect() as memory:
-            assert isinstance(memory, RedisMachineMemory)
-            yield memory
-
-    @pytest.fixture
-    def connect(
-        self, connect_url: Connect, redis_url: str, prefix: str
-    ) -> ConnectLeasedMachineMemory:
-        return lambda: connect_url(redis_url, prefix=prefix, policy=POLICY)
-
     @pytest.fixture
     async def let_pass(self, redis_url: str, prefix: str) -> AsyncIterator[LetTimePass]:
         async with Redis.from_url(redis_url) as client:

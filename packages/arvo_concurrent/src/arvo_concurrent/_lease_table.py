@@ -26,7 +26,9 @@ class Held:
         self.until = until
         self.waiters: deque[_Waiter] | None = None
         self.timer: ClockTimer | None = None
+        # What was stored when the holder leased it, which its commit may replace.
         self.shown: object = None
+        # What was stored at the last bare read, and the object that was handed out for it.
         self.read_from: object = None
         self.read_as: object = None
 

@@ -15,7 +15,11 @@ _RETRYABLE: Final = frozenset(("08", "40", "53", "55", "57", "58"))
 MIGRATE: Final = "run `await memory.migrate()` once, for example when you deploy"
 """What helps against a schema that is missing or old."""
 
+# The server has become a replica, and the connection leads to it still.
+_DEMOTED = asyncpg.ReadOnlySQLTransactionError
+
 _LOST = (
+    _DEMOTED,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -26,9 +30,6 @@ _LOST = (
     asyncpg.InternalClientError,  # the server ended the session while nobody listened
     OSError,
 )
-
-# A server that has become a replica, to which the connection still leads.
-_DEMOTED = asyncpg.ReadOnlySQLTransactionError
 
 _NO_SCHEMA = (
     asyncpg.UndefinedTableError,
@@ -45,7 +46,7 @@ _POOLED = (
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether the same statement may do better on another connection."""
     # A timeout is an OSError too, and would only wait as long again.
-    return isinstance(error, (*_LOST, _DEMOTED)) and not isinstance(error, TimeoutError)
+    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
 
 
 def is_refusal(error: Exception) -> bool:

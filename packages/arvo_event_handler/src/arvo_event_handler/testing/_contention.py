@@ -16,8 +16,11 @@ ConnectLeasedMachineMemory: TypeAlias = Callable[
 """Makes one more client of the same data, as another process would; closes it at the end."""
 
 LetTimePass: TypeAlias = Callable[[timedelta], Awaitable[object]]
-"""Lets so much time pass for what the memory stores: moves its clock, makes what it stored older by
-so much, or really waits. A call that waits by the real clock ends without it."""
+"""Lets so much time pass for what the memory stores.
+
+It moves the memory's clock, makes what is stored older, or really waits. Calls that wait by the real
+clock end without it.
+"""
 
 # Beyond this, a call that should have returned counts as hanging.
 PATIENCE: timedelta = timedelta(seconds=10)
