@@ -64,7 +64,7 @@ def create_workflow(memory: IMachineMemory) -> ArvoOrchestrator:
             "has_failed": lambda call: call.context["failure"] is not None,
         },
     )
-    return ArvoOrchestrator(machines=[machine], memory=memory)
+    return ArvoOrchestrator(machines=[machine], memory=memory, answers="awaited")
 
 
 # --- what it asks for ----------------------------------------------------------

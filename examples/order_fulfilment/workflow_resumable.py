@@ -117,6 +117,7 @@ def create_workflow(memory: IMachineMemory) -> ArvoResumable:
         ],
         memory=memory,
         handler={"1.0.0": fulfil_v1},
+        answers="awaited",
     )
 
 

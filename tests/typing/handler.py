@@ -143,6 +143,7 @@ async def flow_v1(call: Start[Init] | Reply[Context]) -> Step[Context]:
     assert_type(call.replies(PRODUCT_V1), list[Produced])
     assert_type(call.replies(FLOW_V1), list[Done])
     assert_type(call.replies(MANY_V1, type="evt.math.a"), list[Any])
+    assert_type(call.replies(product_contract.version(PRODUCT_V1)), list[Any])
     call.replies(MANY_V1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     call.replies("1.0.0")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     _ = call.context.right  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]

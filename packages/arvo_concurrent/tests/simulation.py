@@ -71,9 +71,8 @@ class Numbers(BaseModel):
     values: list[int]
 
 
-NUMBER_V1 = SimpleVersion("1.0.0", accepts=Number, emits=Number)
 contracts = [
-    SimpleArvoContract(uri=f"#/sim/s{index}", type=f"sim.s{index}", versions=[NUMBER_V1])
+    SimpleArvoContract(uri=f"#/sim/s{index}", type=f"sim.s{index}", versions=[SimpleVersion("1.0.0", accepts=Number, emits=Number)])
     for index in range(SERVICES)
 ]
 NESTED_V1 = OrchestratorVersion("1.0.0", init=Number, complete=Number)
@@ -317,7 +316,7 @@ class Simulation:
 
     def _handlers(self) -> list[IArvoEventHandler]:
         policy = ExecutionPolicy(clock=self.clock)
-        services = [contract.version(NUMBER_V1) for contract in contracts]
+        services = [contract.version("1.0.0") for contract in contracts]
         machine = ArvoMachine(
             contract=child_contract.version(NESTED_V1),
             services=[*services[:3], grandchild_contract.version(NESTED_V1)],

@@ -91,6 +91,7 @@ class TestDeadLetterReply:
         assert answer is not None
         assert answer.type == "sys.arvo.orc.claim.error"
         assert "the price list is closed" in answer.data["errorMessage"]
+        assert answer.data["errorStack"] is None
         assert [letter.reason for letter in letters] == [DeadLetterReason.NOT_RETRYABLE]
 
     async def test_who_asked_for_a_workflow_that_died_is_told(self, clock: FakeClock) -> None:
@@ -110,6 +111,7 @@ class TestDeadLetterReply:
         assert (answer.type, answer.parentid) == ("sys.arvo.orc.claim.error", request.id)
         assert answer.subject == request.subject
         assert answer.accesscontrol == "finance only"
+        assert answer.data["errorStack"] is None
 
     async def test_the_same_letter_gives_the_same_reply(self, clock: FakeClock) -> None:
         ids: list[str] = []

@@ -19,6 +19,7 @@ from arvo_core import (
     InvalidEventError,
     InvalidSubjectError,
     OrchestratorVersion,
+    SystemErrorData,
 )
 
 
@@ -161,6 +162,18 @@ class TestEmits:
 
 
 class TestSystemError:
+    def test_a_described_error_is_the_data(self) -> None:
+        try:
+            raise ValueError("no tea")
+        except ValueError as error:
+            described = SystemErrorData.from_exception(error, stack=False)
+            raised = error
+        options: Any = {"source": "com.order.place", "subject": "s"}
+        without = FACTORY.system_error(error=described, **options)
+        whole = FACTORY.system_error(error=raised, **options)
+        assert (without.data["errorMessage"], without.data["errorStack"]) == ("no tea", None)
+        assert "raise ValueError" in whole.data["errorStack"]
+
     def test_all_versions_share_its_schema(self) -> None:
         event = FACTORY.system_error(
             error=ValueError("no tea"), source="com.order.place", subject="s"

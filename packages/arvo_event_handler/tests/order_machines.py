@@ -5,12 +5,14 @@ from typing import Any
 
 from arvo_core import VersionedArvoContract
 from arvo_event_handler import (
+    Answers,
     ArvoMachine,
     ArvoOrchestrator,
     EmissionDomains,
     ExecutionPolicy,
     IMachineMemory,
     SimpleMachineMemory,
+    SystemErrorPolicy,
 )
 from arvo_statechart import (
     ActionImplementation,
@@ -191,6 +193,8 @@ def orchestrator(
     policy: ExecutionPolicy | None = None,
     locking: bool | None = None,
     executionunits: float = 0,
+    answers: Answers = "any",
+    system_errors: SystemErrorPolicy | None = None,
 ) -> ArvoOrchestrator:
     """Make the order workflow, or one of other machines."""
     return ArvoOrchestrator(
@@ -200,4 +204,6 @@ def orchestrator(
         policy=policy,
         requires_resource_locking=locking,
         executionunits=executionunits,
+        answers=answers,
+        system_errors=system_errors,
     )

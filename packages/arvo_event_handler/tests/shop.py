@@ -16,6 +16,7 @@ from arvo_core import (
     VersionedArvoContract,
 )
 from arvo_event_handler import (
+    Answers,
     ArvoResumable,
     ArvoResumableFunction,
     Complete,
@@ -28,6 +29,7 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     Start,
     Step,
+    SystemErrorPolicy,
 )
 
 APP = "com.app.main"
@@ -109,6 +111,8 @@ def order(
     policy: ExecutionPolicy | None = None,
     locking: bool | None = None,
     executionunits: float = 0,
+    answers: Answers = "any",
+    system_errors: SystemErrorPolicy | None = None,
 ) -> ArvoResumable:
     """Make the order workflow, or one with another function."""
     return ArvoResumable(
@@ -120,6 +124,8 @@ def order(
         domains=domains,
         policy=policy,
         executionunits=executionunits,
+        answers=answers,
+        system_errors=system_errors,
     )
 
 

@@ -593,9 +593,21 @@ class TestChildWorkflows:
         assert asked.data["parentSubject$$"] is None
         assert asked.subject != event.subject
 
-    async def test_a_mapping_without_it_is_refused(self) -> None:
+    async def test_a_mapping_without_a_parent_starts_a_child_of_this_workflow(self) -> None:
+        event, asked = await self.child(Emit(parent_contract.type, {"items": ["a"]}))
+        assert asked.data == {"parentSubject$$": event.subject, "items": ["a"]}
+        assert ArvoOrchestrationSubject.parse(asked.subject).execution.initiator == ORDER
+
+    async def test_a_mapping_may_name_another_parent(self) -> None:
+        other = start("other").subject
+        emit = Emit(parent_contract.type, {"items": ["a"], "parentSubject$$": other})
+        _, asked = await self.child(emit)
+        assert asked.data == {"parentSubject$$": other, "items": ["a"]}
+
+    async def test_a_parent_of_another_type_is_refused(self) -> None:
+        emit = Emit(parent_contract.type, {"items": ["a"], "parentSubject$$": 7})
         with pytest.raises(ContractViolation, match=r"parentSubject\$\$"):
-            await self.child(Emit(parent_contract.type, {"items": ["a"]}))
+            await self.child(emit)
 
     async def test_a_parent_that_is_no_subject_is_an_execution_violation(self) -> None:
         emit = Emit(parent_contract.type, {"parentSubject$$": "order/7", "items": ["a"]})

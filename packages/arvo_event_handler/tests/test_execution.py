@@ -1,6 +1,7 @@
 """The life of one event in a workflow: what is stored, what is published, and what goes wrong."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     Start,
     Step,
+    SystemErrorPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -162,6 +164,14 @@ class TestExceptions:
         assert record["error"]["name"] == "LookupError"
         assert record["error"]["message"] == "sold out"
         assert "in flow" in record["error"]["stack"]
+        assert error.data["errorStack"] is None
+
+    async def test_a_policy_may_send_the_stack(self, store: Store) -> None:
+        handler = store.order(
+            raising(LookupError("sold out")), system_errors=SystemErrorPolicy(stack=True)
+        )
+        [error] = await handler.execute(start())
+        assert "in flow" in error.data["errorStack"]
 
     async def test_a_failing_reply_belongs_to_the_start(self, store: Store) -> None:
         parent = start().subject
@@ -633,12 +643,41 @@ async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store:
     assert store.locked == []
 
 
+SECRET = "4242-4242-4242-4242"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"seen": [], "out": [["hash", [{"card": SECRET}], None]]},
+        {"seen": [], "out": [["hash", [SECRET], None]]},
+        {"seen": [], "out": [[SECRET]]},
+        {"seen": 7, "out": [], "card": SECRET},
+        {"seen": [], "out": [], "open": [[SECRET]]},
+        {"seen": [], "out": [], "open": {SECRET: SECRET}},
+    ],
+)
+async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
+    event = start()
+    await store.order(ending, answers="awaited").execute(event)
+    record = await store.read(event)
+    memory = store.memory()
+    await memory.write(event.subject, {**record, "redelivery": member}, record)
+    with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
+        await store.order(memory=memory, answers="awaited").execute(reserved(event))
+    told = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in told
+
+
 async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """Steps are for spans; a log is for what nobody else would hear of."""
+    """Steps are for spans; a log is for what nobody else would hear of, such as a stack."""
     caplog.set_level("DEBUG", logger="arvo_event_handler")
     event = start()
     [request] = await store.order(ending).execute(event)
     await store.order(ending).execute(reserved(request))
     await store.order(ending).execute(event)
-    await store.order(raising(LookupError("x"))).execute(start())
     assert caplog.records == []
+    await store.order(raising(LookupError("x"))).execute(start())
+    assert [(line.levelname, line.name) for line in caplog.records] == [
+        ("INFO", "arvo_event_handler")
+    ]

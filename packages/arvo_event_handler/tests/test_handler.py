@@ -17,6 +17,7 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerDomain,
     HandlerInput,
+    SystemErrorPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -56,13 +57,18 @@ async def add_v2(call: HandlerInput[AddExactly]) -> Emit:
 
 
 def adder(
-    v1: Any = add_v1, *, domains: EmissionDomains | None = None, executionunits: float = 0
+    v1: Any = add_v1,
+    *,
+    domains: EmissionDomains | None = None,
+    executionunits: float = 0,
+    system_errors: SystemErrorPolicy | None = None,
 ) -> ArvoEventHandler:
     return ArvoEventHandler(
         contract=add_contract,
         handler={"1.0.0": v1, "2.0.0": add_v2},
         domains=domains,
         executionunits=executionunits,
+        system_errors=system_errors,
     )
 
 
@@ -215,11 +221,35 @@ class TestSystemErrors:
         assert (error.executionunits, error.accesscontrol) == (4, "role:clerk")
         assert error.dataschema == "#/math/add/0.0.0"
 
-    async def test_it_tells_what_happened(self) -> None:
+    async def test_the_asker_learns_name_and_message_and_no_stack(self) -> None:
         [error] = await adder(raising(LookupError("no such number"))).execute(add(1))
-        assert error.data["errorName"] == "LookupError"
-        assert error.data["errorMessage"] == "no such number"
+        assert error.data == {
+            "errorName": "LookupError",
+            "errorMessage": "no such number",
+            "errorStack": None,
+        }
+
+    async def test_the_stack_is_sent_where_the_handler_says_so(self) -> None:
+        policy = SystemErrorPolicy(stack=True)
+        handler = adder(raising(LookupError("no such number")), system_errors=policy)
+        [error] = await handler.execute(add(1))
         assert "in fail" in error.data["errorStack"]
+
+    async def test_the_stack_is_in_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", logger="arvo_event_handler")
+        event = add(1)
+        await adder(raising(LookupError("no such number"))).execute(event)
+        [line] = caplog.records
+        assert line.getMessage() == (
+            f"com.math.add failed on event {event.id} of type com.math.add"
+        )
+        assert line.exc_info is not None
+        assert isinstance(line.exc_info[1], LookupError)
+
+    @pytest.mark.parametrize("stack", [None, 1, "yes"])
+    def test_a_policy_is_checked_where_it_is_made(self, stack: Any) -> None:
+        with pytest.raises(TypeError, match="stack must be a bool"):
+            SystemErrorPolicy(stack=stack)
 
     @pytest.mark.parametrize(
         "error",

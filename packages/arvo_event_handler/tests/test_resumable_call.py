@@ -213,3 +213,40 @@ class TestInAUnitTest:
         )
         assert (await order_v1(call)).output == Complete(Ordered(total=5))
         assert call.error is None
+
+
+class TestRepliesByContract:
+    """A version object belongs to one contract, which names it as well."""
+
+    def test_services_that_share_a_version_object_are_refused(self) -> None:
+        twin = type(reserve_contract)(
+            uri="#/shop/stock/release", type="stock.release", versions=[RESERVE_V1]
+        )
+        with pytest.raises(ConfigViolation, match="share one version object") as caught:
+            order(services=[reserve_contract.version(RESERVE_V1), twin.version(RESERVE_V1)])
+        assert "#/shop/stock/reserve" in str(caught.value)
+        assert "#/shop/stock/release" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "version",
+        [RESERVE_V1, reserve_contract.version(RESERVE_V1), reserve_contract.version("1.0.0")],
+    )
+    async def test_replies_are_found_by_either(self, version: Any) -> None:
+        seen: list[list[Any]] = []
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                return Step(
+                    services=[
+                        Emit(RESERVE, Reserve(item="tea")),
+                        Emit(CHARGE, Charge(amount=1)),
+                    ]
+                )
+            seen.append(call.replies(version))
+            return Step()
+
+        handler = order(flow)
+        tea, charge = await handler.execute(start())
+        await handler.execute(charged(charge))
+        await handler.execute(reserved(tea, price=3))
+        assert seen == [[], [Reserved(price=3)]]

@@ -5,6 +5,7 @@ from arvo_core import (
     ArvoContract,
     ArvoEvent,
     ArvoEventFactory,
+    SystemErrorData,
     derive_id,
 )
 from arvo_event_handler import IArvoEventHandler
@@ -29,7 +30,8 @@ def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> ArvoEvent |
     parent = event.data.get(PARENT_SUBJECT)
     return ArvoEventFactory(contract.version("any")).system_error(
         id=derive_id("dead letter", event.source, event.id),
-        error=letter.error,
+        # What went wrong is about the system, not the request: stacks stay in the log.
+        error=SystemErrorData.from_exception(letter.error, stack=False),
         source=contract.type,
         subject=parent if isinstance(parent, str) else event.subject,
         to=event.source,

@@ -130,7 +130,7 @@ class ArvoEventFactory(Generic[A]):
     def system_error(
         self,
         *,
-        error: BaseException,
+        error: BaseException | SystemErrorData,
         source: str,
         subject: str | None = None,
         **options: Unpack[EventOptions],
@@ -138,7 +138,8 @@ class ArvoEventFactory(Generic[A]):
         """Make the event that reports a failure of the service.
 
         Args:
-            error: Its class name, text and traceback become the data.
+            error: Its class name, message and traceback become the data; a `SystemErrorData`
+                is the data.
             source: Who failed. Must be reverse-DNS when `subject` is left out.
             subject: None makes a new one.
             options: See `EventOptions`.
@@ -147,7 +148,10 @@ class ArvoEventFactory(Generic[A]):
             InvalidSubjectError: No subject can be made from `source`.
             InvalidEventError: An attribute breaks a rule.
         """
-        data = self.contract.system_error.dump(SystemErrorData.from_exception(error))
+        described = (
+            error if isinstance(error, SystemErrorData) else SystemErrorData.from_exception(error)
+        )
+        data = self.contract.system_error.dump(described)
         return self._make(
             self.contract.system_error_type,
             source,

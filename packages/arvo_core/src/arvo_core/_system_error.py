@@ -31,17 +31,21 @@ class SystemErrorData(BaseModel):
     """The traceback as text; None when there is none."""
 
     @classmethod
-    def from_exception(cls, error: BaseException) -> Self:
-        """Describe `error`; its traceback is included when it has been raised.
+    def from_exception(cls, error: BaseException, *, stack: bool = True) -> Self:
+        """Describe an exception.
 
-        Of a text above 8192 characters, or a traceback above 65536, the middle is cut out.
+        Of a message above 8192 characters, or a traceback above 65536, the middle is cut out.
+
+        Args:
+            error: The exception.
+            stack: Whether to include its traceback, which it has once it was raised.
         """
-        raised = error.__traceback__ is not None
-        stack = "".join(traceback.format_exception(error)) if raised else None
+        raised = stack and error.__traceback__ is not None
+        trace = "".join(traceback.format_exception(error)) if raised else None
         return cls(
             error_name=_clean(type(error).__name__),
             error_message=_clean(_cut(_message(error), _MESSAGE_WIDTH)),
-            error_stack=None if stack is None else _clean(_cut(stack, _STACK_WIDTH)),
+            error_stack=None if trace is None else _clean(_cut(trace, _STACK_WIDTH)),
         )
 
 

@@ -37,6 +37,7 @@ from ._machine_engine import MachineExecution, MachineExecutionEngine
 from ._machine_id import check_machine_id
 from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._open_requests import Answers
 from ._orchestrator import ArvoOrchestrator
 from ._packed_record import PackedRecord, pack_record, unpack_record
 from ._record_codec import decode_record, encode_record
@@ -52,11 +53,13 @@ from ._simple_broker import (
     SimpleEventBroker,
 )
 from ._simple_memory import SimpleMachineMemory
+from ._system_error_policy import SystemErrorPolicy
 
 __all__ = [
     "CONTENTION_TIMEOUT",
     "SYSTEM_CLOCK",
     "SYSTEM_RANDOM",
+    "Answers",
     "ArvoDomain",
     "ArvoEventHandler",
     "ArvoEventHandlerFunction",
@@ -101,6 +104,7 @@ __all__ = [
     "SimpleMachineMemory",
     "Start",
     "Step",
+    "SystemErrorPolicy",
     "TransactionViolation",
     "TransactionViolationCause",
     "UndeliveredError",

@@ -189,7 +189,7 @@ class Emission:
 
     def system_error(
         self,
-        error: Exception,
+        error: SystemErrorData,
         *,
         to: str,
         parentid: str,
@@ -211,7 +211,7 @@ class Emission:
             parentid=parentid,
             subject=self._parent_subject or self._event.subject,
         )
-        data = contract.system_error.dump(SystemErrorData.from_exception(error))
+        data = contract.system_error.dump(error)
         item = Emit(contract.system_error_type, data)
         return self._copies(item, data, contract.system_error_dataschema, envelope)
 
@@ -224,9 +224,8 @@ class Emission:
     ) -> list[ArvoEvent]:
         """Make the event that starts a child workflow; it gets a subject of its own."""
         try:
-            # A mapping says itself whose child it starts; a model cannot.
-            own = None if isinstance(item.data, Mapping) else self._event.subject
-            data = payload.to_wire(item.data, parent_subject=own)
+            # A mapping may name another parent, or None for a workflow of its own.
+            data = payload.to_wire(item.data, parent_subject=self._event.subject)
         except Exception as error:
             raise self._refusal(item, contract, error) from error
         envelope.subject = partial(

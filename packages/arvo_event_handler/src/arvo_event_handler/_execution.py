@@ -35,9 +35,17 @@ from ._errors import (
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
+from ._open_requests import OPEN, Answers, OpenRequests
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
-from ._stored_record import answers_by_request, init_event_id, read_redelivery, unanswered
+from ._stored_record import (
+    answers_by_request,
+    init_event_id,
+    read_open_requests,
+    read_redelivery,
+    unanswered,
+)
+from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTrace
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
@@ -86,6 +94,8 @@ class WorkflowExecution:
         workflow: The workflow.
         memory: Where its state lives.
         locking: Whether to lock a memory that offers only the four calls.
+        answers: Which answers are taken.
+        system_errors: What whoever started a workflow learns of its failure.
         policy: Further choices.
     """
 
@@ -95,6 +105,8 @@ class WorkflowExecution:
         *,
         memory: IMachineMemory,
         locking: bool,
+        answers: Answers,
+        system_errors: SystemErrorPolicy,
         policy: ExecutionPolicy,
     ) -> None:
         self._workflow = workflow
@@ -103,13 +115,16 @@ class WorkflowExecution:
         self._memory: WorkflowMemory = (
             FourCallMemory(memory, locking=locking) if self._leased is None else self._leased
         )
+        self._answers = answers
+        self._system_errors = system_errors
         self._policy = policy
 
     async def run(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         """Handle one event and return the events to publish.
 
         Raises:
-            ExecutionViolation: The subject is not an orchestration subject, or a parent's is not.
+            ExecutionViolation: The subject is not an orchestration subject, or a parent's is not;
+                or the event answers no open request, where only such answers are taken.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown to the workflow, or an output
                 is wired up wrongly.
@@ -194,8 +209,11 @@ class WorkflowExecution:
         parent_subject = parent if isinstance(parent, str) else None
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
+        requests = self._open_requests(record, event.subject)
         if record is None:
             _check_parent(event, parent_subject)
+        elif requests is not None and service is not None:
+            requests.check(event, service)
         answers = answers_by_request(record, event.subject)
         return WorkflowStep(
             event=event,
@@ -218,7 +236,14 @@ class WorkflowExecution:
             ),
             trace=trace,
             consumed=event.to_dict(),
+            requests=requests,
         )
+
+    def _open_requests(self, record: Record | None, subject: str) -> OpenRequests | None:
+        """Return what a workflow waits for; None when it takes any answer."""
+        if self._answers == "any":
+            return None
+        return OpenRequests() if record is None else read_open_requests(record, subject)
 
     async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], Record]:
         """Run the workflow's own code and compose the record it leads to."""
@@ -249,9 +274,9 @@ class WorkflowExecution:
 
     def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], Record]:
         """Turn an exception of user code into system errors and a failure record."""
-        step.trace.failed(error)
+        step.trace.failed(error, event=step.event, source=step.contract.type)
         events = step.emission.system_error(
-            error,
+            self._system_errors.describe(error),
             to=step.content.execution.initiator,
             parentid=step.init_event_id,
             domains=self._workflow.domains.system_error,
@@ -281,7 +306,12 @@ class WorkflowExecution:
                 "outputs that may not have arrived were dropped from the record, which keeps those "
                 f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
-        return redelivery.member()
+        member = redelivery.member()
+        if step.requests is not None:
+            services = self._workflow.services(step.contract.version)
+            step.requests.advance(step.event, outputs, services=services)
+            member[OPEN] = step.requests.member()
+        return member
 
     async def _store(
         self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record

@@ -24,6 +24,7 @@ from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
 from ._handler_protocol import IArvoEventHandler
+from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace
 
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
@@ -44,6 +45,7 @@ class ArvoEventHandler(IArvoEventHandler):
             annotation `dict[str, ArvoEventHandlerFunction]`.
         executionunits: The cost of an output that names none, unitless.
         domains: Where outputs and system errors go that name no domain.
+        system_errors: What the asker learns of an exception; None for its name and message.
 
     Raises:
         InvalidHandlerError: `contract` is none, a version has no function, a function no version,
@@ -74,6 +76,7 @@ class ArvoEventHandler(IArvoEventHandler):
         handler: Mapping[str, ArvoEventHandlerFunction],
         executionunits: float = 0,
         domains: EmissionDomains | None = None,
+        system_errors: SystemErrorPolicy | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
         self.contract: ArvoContract = contract
@@ -82,6 +85,7 @@ class ArvoEventHandler(IArvoEventHandler):
         """The cost of an output that names none."""
         self._functions = dict(handler)
         self._domains = domains or EmissionDomains()
+        self._system_errors = system_errors or SystemErrorPolicy()
         self._telemetry = ExecutionTelemetry(
             label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
         )
@@ -142,9 +146,12 @@ class ArvoEventHandler(IArvoEventHandler):
             returned = await self._functions[contract.version](call)
         except Exception as error:
             raise_violation(error)
-            trace.failed(error)
+            trace.failed(error, event=event, source=self.source)
             return emission.system_error(
-                error, to=event.source, parentid=event.id, domains=self._domains.system_error
+                self._system_errors.describe(error),
+                to=event.source,
+                parentid=event.id,
+                domains=self._domains.system_error,
             )
         return [
             made

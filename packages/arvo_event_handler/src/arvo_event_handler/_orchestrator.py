@@ -10,7 +10,9 @@ from ._machine import ArvoMachine
 from ._machine_engine import MachineExecutionEngine
 from ._machine_registry import MachineRegistry
 from ._memory import IMachineMemory
+from ._open_requests import Answers
 from ._orchestrator_workflow import OrchestratorWorkflow
+from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
 
@@ -33,11 +35,18 @@ class ArvoOrchestrator(WorkflowHandler):
             when a machine needs it. A leased memory always leases.
         domains: Where requests, completions and system errors go that name no domain.
         engine: What runs the machines.
+        answers: "awaited" takes an answer only if it answers a request that this workflow sent and
+            that has no answer yet, is of a type that the asked service emits, and has that
+            service as its source (unless the request left for a domain). "any" takes whatever the
+            services can emit, as the TypeScript version does.
+        system_errors: What whoever started the workflow learns of its failure; None for the
+            exception's name and message.
         policy: How stored state is treated.
 
     Raises:
         InvalidHandlerError: There is no machine.
         ConfigViolation: Machines of several contracts, or two of one version.
+        ValueError: `answers` is neither "any" nor "awaited".
 
     Example:
         >>> class Ask(BaseModel):
@@ -72,6 +81,8 @@ class ArvoOrchestrator(WorkflowHandler):
         requires_resource_locking: bool | None = None,
         domains: EmissionDomains | None = None,
         engine: MachineExecutionEngine | None = None,
+        answers: Answers = "any",
+        system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
     ) -> None:
         self.registry: MachineRegistry = MachineRegistry(machines)
@@ -92,5 +103,7 @@ class ArvoOrchestrator(WorkflowHandler):
             kind=ArvoSpanKind.ORCHESTRATOR,
             memory=memory,
             requires_resource_locking=requires_resource_locking,
+            answers=answers,
+            system_errors=system_errors,
             policy=policy,
         )

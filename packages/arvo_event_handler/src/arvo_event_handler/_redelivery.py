@@ -154,7 +154,7 @@ def event_hash(source: str, event_id: str) -> str:
 def _kept_step(event: str, outputs: list[Any], answered: str | None) -> _Step:
     for output in outputs:
         if not isinstance(output, dict) or "id" not in output:
-            raise TypeError(f"it keeps {output!r} as an event")
+            raise TypeError(f"it keeps a {type(output).__name__} that is not an event")
     return _Step(event, outputs, answered)
 
 

@@ -9,9 +9,11 @@ from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
 from ._handler_functions import check_functions, check_versions
 from ._memory import IMachineMemory, check_memory
+from ._open_requests import Answers
 from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
-from ._services import services_by_type
+from ._services import check_distinct_versions, services_by_type
+from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
 
@@ -37,6 +39,12 @@ class ArvoResumable(WorkflowHandler):
             when there is more than one service. A leased memory always leases.
         domains: Where requests, completions and system errors go that name no domain.
         contexts: The context's type by version, for functions whose annotation cannot be resolved.
+        answers: "awaited" takes an answer only if it answers a request that this workflow sent and
+            that has no answer yet, is of a type that the asked service emits, and has that
+            service as its source (unless the request left for a domain). "any" takes whatever the
+            services can emit, as the TypeScript version does.
+        system_errors: What whoever started the workflow learns of its failure; None for the
+            exception's name and message.
         policy: How stored state is treated.
 
     Raises:
@@ -44,7 +52,9 @@ class ArvoResumable(WorkflowHandler):
             or a context no version, a function is not async or takes more than one argument, or
             its annotation does not fit or cannot be resolved.
         ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
-            type, the workflow is its own service, or `memory` is none.
+            type or a version object, the workflow is its own service, or `memory` is not a machine
+            memory.
+        ValueError: `answers` is neither "any" nor "awaited".
 
     Example:
         >>> class Ask(BaseModel):
@@ -79,6 +89,8 @@ class ArvoResumable(WorkflowHandler):
         requires_resource_locking: bool | None = None,
         domains: EmissionDomains | None = None,
         contexts: Mapping[str, ContextType] | None = None,
+        answers: Answers = "any",
+        system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
@@ -88,6 +100,7 @@ class ArvoResumable(WorkflowHandler):
             contract, services
         )
         """The services it may ask, by the event type they accept."""
+        check_distinct_versions(contract, self.services.values())
         workflow = ResumableWorkflow(
             contract=contract,
             services=self.services,
@@ -104,5 +117,7 @@ class ArvoResumable(WorkflowHandler):
             kind=ArvoSpanKind.RESUMABLE,
             memory=memory,
             requires_resource_locking=requires_resource_locking,
+            answers=answers,
+            system_errors=system_errors,
             policy=policy,
         )

@@ -81,11 +81,21 @@ class Reply(Addressed, Generic[C_co]):
     def replies(self, version: OrchestratorVersion[Any, E]) -> list[E]: ...
     @overload
     def replies(self, version: ContractVersion[Any], *, type: str) -> list[Any]: ...
-    def replies(self, version: VersionDefinition[Any], *, type: str | None = None) -> list[Any]:
+    @overload
+    def replies(
+        self, version: VersionedArvoContract[Any], *, type: str | None = None
+    ) -> list[Any]: ...
+    def replies(
+        self,
+        version: VersionDefinition[Any] | VersionedArvoContract[Any],
+        *,
+        type: str | None = None,
+    ) -> list[Any]:
         """Return the parsed successes of one service among the collected answers.
 
         Args:
-            version: The version object of the service's contract.
+            version: The version object of the service's contract, which gives typed items, or
+                `contract.version(...)`.
             type: Which of its events; needed only when the version emits several kinds.
 
         Returns:
@@ -94,9 +104,7 @@ class Reply(Addressed, Generic[C_co]):
         Raises:
             ConfigViolation: The workflow has no such service, or the service no such event.
         """
-        service = next(
-            (item for item in self.services.values() if item.definition is version), None
-        )
+        service = next((item for item in self.services.values() if _is(item, version)), None)
         if service is None:
             raise ConfigViolation(
                 f"{self.source} has no service of {version!r}; list its contract in `services`"
@@ -139,6 +147,15 @@ class Step(Generic[C_co]):
         if output is not None and not isinstance(output, Complete):
             name = type(output).__name__
             raise ContractViolation(f"output is {name}; write output=Complete({name}(...))")
+
+
+def _is(
+    service: VersionedArvoContract[Any],
+    version: VersionDefinition[Any] | VersionedArvoContract[Any],
+) -> bool:
+    if isinstance(version, VersionedArvoContract):
+        return service.dataschema == version.dataschema
+    return service.definition is version
 
 
 def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:

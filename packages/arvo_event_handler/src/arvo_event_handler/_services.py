@@ -8,6 +8,26 @@ from arvo_core import ArvoContract, VersionedArvoContract
 from ._errors import ConfigViolation
 
 
+def check_distinct_versions(
+    contract: ArvoContract, services: Iterable[VersionedArvoContract[Any]]
+) -> None:
+    """Make sure that a version object tells one service from the others.
+
+    Raises:
+        ConfigViolation: Two services share one, so that `call.replies(...)` of it would have the
+            answers of one of them only.
+    """
+    owners: dict[int, VersionedArvoContract[Any]] = {}
+    for service in services:
+        other = owners.setdefault(id(service.definition), service)
+        if other is not service:
+            raise ConfigViolation(
+                f"{contract.type}: services {other.uri!r} and {service.uri!r} share one version "
+                f"object ({service.definition!r}), so call.replies(...) could not tell their "
+                "answers apart; give each contract a version object of its own"
+            )
+
+
 def services_by_type(
     contract: ArvoContract, services: Iterable[object]
 ) -> dict[str, VersionedArvoContract[Any]]:

@@ -6,6 +6,7 @@ from arvo_core import ArvoEvent, InvalidEventError
 
 from ._errors import TransactionViolation, TransactionViolationCause
 from ._memory import Record
+from ._open_requests import OpenRequests
 from ._record_codec import decode_record, encode_record
 from ._redelivery import MEMBER, Redelivery
 
@@ -33,6 +34,18 @@ def read_redelivery(record: Record, subject: str) -> Redelivery:
         return Redelivery.of(record)
     except Exception as error:
         raise unreadable(subject, repr(error)) from error
+
+
+def read_open_requests(record: Record, subject: str) -> OpenRequests | None:
+    """Return the requests that the workflow waits for; None when its record does not say.
+
+    Raises:
+        TransactionViolation: The record is no workflow's.
+    """
+    try:
+        return OpenRequests.of(record.get(MEMBER))
+    except Exception as error:
+        raise unreadable(subject, f"its open requests: {type(error).__name__}") from error
 
 
 def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> list[ArvoEvent]:

@@ -4,6 +4,7 @@ With no SDK installed nothing is made at all; the incoming trace context is only
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from arvo_core import (
 )
 
 _SCOPE = "arvo_event_handler"
+
+_logger = logging.getLogger(_SCOPE)
 
 _metrics_state = getattr(metrics, "_internal", None)
 _meter = metrics.get_meter(_SCOPE)
@@ -67,9 +70,20 @@ class ExecutionTrace:
         if self.span.is_recording():
             self.span.set_attribute(ARVO_CONTRACT_VERSION, contract.version)
 
-    def failed(self, error: BaseException) -> None:
-        """Mark the execution as failed by an error that became data."""
+    def failed(self, error: BaseException, *, event: ArvoEvent, source: str) -> None:
+        """Mark the execution as failed by an error that becomes data, and log it.
+
+        The asker need not learn the stack, so the log has it.
+
+        Args:
+            error: What user code raised.
+            event: What it was raised for.
+            source: The handler.
+        """
         self.outcome = "failure"
+        _logger.info(
+            "%s failed on event %s of type %s", source, event.id, event.type, exc_info=error
+        )
         if not self.span.is_recording():
             return
         described = SystemErrorData.from_exception(error)

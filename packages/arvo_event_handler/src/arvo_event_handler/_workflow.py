@@ -10,6 +10,7 @@ from ._domain import EmissionDomains
 from ._emission import Emission
 from ._errors import raise_violation
 from ._memory import Record
+from ._open_requests import OpenRequests
 from ._telemetry import ExecutionTrace
 
 
@@ -42,6 +43,8 @@ class WorkflowStep:
     """The execution's telemetry."""
     consumed: dict[str, Any]
     """The event as the record keeps it, taken before user code could change anything."""
+    requests: OpenRequests | None
+    """The requests that wait for an answer; None when the workflow takes any answer."""
 
 
 _T = TypeVar("_T")

@@ -8,6 +8,8 @@ from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._handler_protocol import IArvoEventHandler
 from ._memory import IMachineMemory
+from ._open_requests import Answers, check_answers
+from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry
 from ._workflow import Workflow
 
@@ -21,6 +23,9 @@ class WorkflowHandler(IArvoEventHandler):
         kind: Which part of Arvo it is.
         memory: Where the workflow's state lives between events.
         requires_resource_locking: Whether to lock a memory that offers only the four calls.
+        answers: Which answers are taken.
+        system_errors: What whoever started the workflow learns of its failure; None for the
+            defaults.
         policy: How stored state is treated; None for the defaults.
     """
 
@@ -32,6 +37,8 @@ class WorkflowHandler(IArvoEventHandler):
         kind: ArvoSpanKind,
         memory: IMachineMemory,
         requires_resource_locking: bool,
+        answers: Answers,
+        system_errors: SystemErrorPolicy | None,
         policy: ExecutionPolicy | None,
     ) -> None:
         self.contract: ArvoOrchestratorContract = workflow.contract
@@ -47,6 +54,8 @@ class WorkflowHandler(IArvoEventHandler):
             workflow,
             memory=memory,
             locking=requires_resource_locking,
+            answers=check_answers(answers),
+            system_errors=system_errors or SystemErrorPolicy(),
             policy=policy or ExecutionPolicy(),
         )
 
@@ -79,7 +88,8 @@ class WorkflowHandler(IArvoEventHandler):
                 current span.
 
         Raises:
-            ExecutionViolation: The subject, or a parent's, is not an orchestration subject.
+            ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or the
+                event answers no open request, where only `answers="awaited"` are taken.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown, an output is wired wrongly, or
                 a machine cannot read the stored state.

@@ -8,6 +8,7 @@ from arvo_event_handler import (
     ArvoEventHandlerFunction,
     HandlerInput,
     IArvoEventHandler,
+    SystemErrorPolicy,
 )
 from conformance import rules
 from conformance.cases import Case
@@ -29,6 +30,8 @@ def _build(
     if "executionunits" in description:
         options["executionunits"] = description["executionunits"]
     return ArvoEventHandler(
+        # The TypeScript version sends stacks.
+        system_errors=SystemErrorPolicy(stack=True),
         contract=contracts[description["contract"]],
         handler={
             version: _function(version_rules)

@@ -8,6 +8,7 @@ from arvo_event_handler import (
     ArvoOrchestrator,
     ExecutionPolicy,
     IArvoEventHandler,
+    SystemErrorPolicy,
 )
 from arvo_statechart import Call, assign, emit
 from conformance.cases import Case
@@ -40,6 +41,8 @@ def build(
     if "requiresResourceLocking" in description:
         options["requires_resource_locking"] = description["requiresResourceLocking"]
     return ArvoOrchestrator(
+        # The TypeScript version sends stacks.
+        system_errors=SystemErrorPolicy(stack=True),
         machines=[_machine(machine, contracts) for machine in description["machines"]],
         memory=memory,
         # The vectors show finished records in full, and a leased memory would shorten them.

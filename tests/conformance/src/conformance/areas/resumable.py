@@ -10,6 +10,7 @@ from arvo_event_handler import (
     IArvoEventHandler,
     Reply,
     Start,
+    SystemErrorPolicy,
 )
 from conformance import rules
 from conformance.cases import Case
@@ -39,6 +40,8 @@ def build(
     if "requiresResourceLocking" in description:
         options["requires_resource_locking"] = description["requiresResourceLocking"]
     return ArvoResumable(
+        # The TypeScript version sends stacks.
+        system_errors=SystemErrorPolicy(stack=True),
         contract=own,
         services=[
             contracts[name].version(version) for name, version in description["services"].values()

@@ -1,0 +1,33 @@
+"""What the system errors of a handler say."""
+
+from dataclasses import dataclass
+
+from arvo_core import SystemErrorData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemErrorPolicy:
+    """What whoever asked learns of an exception, beside its name and message.
+
+    A stack shows file names, code and the versions of what is installed, to everybody who may ask
+    the service. It stays in the log, and in a workflow's record.
+
+    Raises:
+        TypeError: `stack` is not a bool.
+
+    Example:
+        >>> SystemErrorPolicy().describe(ValueError("no such order")).error_stack is None
+        True
+    """
+
+    stack: bool = False
+    """Whether system error events carry the stack; without it `errorStack` is null."""
+
+    def __post_init__(self) -> None:
+        stack: object = self.stack
+        if not isinstance(stack, bool):
+            raise TypeError(f"stack must be a bool, got {stack!r}")
+
+    def describe(self, error: BaseException) -> SystemErrorData:
+        """Return what a system error event says of an exception."""
+        return SystemErrorData.from_exception(error, stack=self.stack)
