@@ -72,7 +72,11 @@ class Numbers(BaseModel):
 
 
 contracts = [
-    SimpleArvoContract(uri=f"#/sim/s{index}", type=f"sim.s{index}", versions=[SimpleVersion("1.0.0", accepts=Number, emits=Number)])
+    SimpleArvoContract(
+        uri=f"#/sim/s{index}",
+        type=f"sim.s{index}",
+        versions=[SimpleVersion("1.0.0", accepts=Number, emits=Number)],
+    )
     for index in range(SERVICES)
 ]
 NESTED_V1 = OrchestratorVersion("1.0.0", init=Number, complete=Number)

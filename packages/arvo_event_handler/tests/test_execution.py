@@ -643,18 +643,18 @@ async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store:
     assert store.locked == []
 
 
-SECRET = "4242-4242-4242-4242"
+CARD_NUMBER = "4242-4242-4242-4242"
 
 
 @pytest.mark.parametrize(
     "member",
     [
-        {"seen": [], "out": [["hash", [{"card": SECRET}], None]]},
-        {"seen": [], "out": [["hash", [SECRET], None]]},
-        {"seen": [], "out": [[SECRET]]},
-        {"seen": 7, "out": [], "card": SECRET},
-        {"seen": [], "out": [], "open": [[SECRET]]},
-        {"seen": [], "out": [], "open": {SECRET: SECRET}},
+        {"seen": [], "out": [["hash", [{"card": CARD_NUMBER}], None]]},
+        {"seen": [], "out": [["hash", [CARD_NUMBER], None]]},
+        {"seen": [], "out": [[CARD_NUMBER]]},
+        {"seen": 7, "out": [], "card": CARD_NUMBER},
+        {"seen": [], "out": [], "open": [[CARD_NUMBER]]},
+        {"seen": [], "out": [], "open": {CARD_NUMBER: CARD_NUMBER}},
     ],
 )
 async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
@@ -666,7 +666,7 @@ async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
     told = "".join(traceback.format_exception(caught.value))
-    assert SECRET not in told
+    assert CARD_NUMBER not in told
 
 
 async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:

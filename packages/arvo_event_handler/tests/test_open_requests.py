@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
@@ -173,9 +174,11 @@ class _Refusing(SimpleMachineMemory):
         super().__init__()
         self._memory = memory
 
+    @override
     async def read(self, machine_id: str) -> Any:
         return await self._memory.read(machine_id)
 
+    @override
     async def write(self, machine_id: str, record: Any, previous: Any) -> None:
         raise OSError("the disk is gone")
 
