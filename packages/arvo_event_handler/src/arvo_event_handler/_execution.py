@@ -27,9 +27,10 @@ from ._duration import check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
-    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
     retryable_of,
 )
 from ._four_call_memory import FourCallMemory
@@ -37,7 +38,14 @@ from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
-from ._stored_record import answers_by_request, init_event_id, read_redelivery, unanswered
+from ._stored_record import (
+    answers_by_request,
+    init_event_id,
+    parent_subject as stored_parent_subject,
+    read_redelivery,
+    unanswered,
+    unreadable,
+)
 from ._telemetry import ExecutionTrace
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
@@ -147,6 +155,8 @@ class WorkflowExecution:
             lease = await self._memory.acquire(subject)
         except TransactionViolation:
             raise
+        except UnreadableRecordError as error:
+            raise unreadable(subject, str(error)) from error
         except Exception as error:
             raise TransactionViolation(
                 f"the machine memory could not be asked for the workflow: {error}",
@@ -190,8 +200,7 @@ class WorkflowExecution:
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         trace.applies(contract)
-        parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
-        parent_subject = parent if isinstance(parent, str) else None
+        parent_subject = _parent_subject(event, record)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
         if record is None:
@@ -286,16 +295,18 @@ class WorkflowExecution:
     async def _store(
         self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
-        """Commit, and return what may be published now."""
+        """Commit, and return what may be published now.
+
+        A record that can never be written ends the workflow. Whatever else a write raises is the
+        backend's trouble, and a workflow outlives that.
+        """
         try:
             await self._commit(lease, record)
-        except MachineMemoryError as error:
-            if error.retryable or error.outcome == "unknown":
-                raise _write_failure(step.event.subject, error) from error
+        except UnwritableRecordError as error:
             events, failure = self._fail(step, error)
             try:
                 await self._commit(lease, failure)
-            except MachineMemoryError as second:
+            except UnwritableRecordError as second:
                 raise _write_failure(step.event.subject, second) from second
         return events
 
@@ -306,7 +317,7 @@ class WorkflowExecution:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
         try:
             await self._memory.commit(lease, record, expires_in=expires_in)
-        except (TransactionViolation, MachineMemoryError):
+        except (TransactionViolation, UnwritableRecordError):
             raise
         except Exception as error:
             raise _write_failure(lease.machine_id, error) from error
@@ -319,6 +330,13 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
         raise ExecutionViolation(
             f"event {event.id!r} of type {event.type!r} has no orchestration subject: {error}"
         ) from error
+
+
+def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
+    if record is not None:
+        return stored_parent_subject(record, event.subject)
+    parent = event.data.get(PARENT_SUBJECT)
+    return parent if isinstance(parent, str) else None
 
 
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
