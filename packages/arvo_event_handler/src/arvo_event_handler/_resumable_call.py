@@ -1,6 +1,6 @@
 """What a resumable's function receives and returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
@@ -24,7 +24,6 @@ from ._call import Addressed
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation, ContractViolation
 from ._memory import Record
-from ._stored_reads import StoredReads
 from ._stored_record import parse_stored, visible
 
 A_co = TypeVar("A_co", covariant=True)
@@ -71,7 +70,9 @@ class Reply(Addressed, Generic[C_co]):
     )
     """The workflow's services, by the event type they accept."""
     _record: Record = field(default_factory=dict, repr=False)
-    _reads: StoredReads = field(default_factory=StoredReads, repr=False, compare=False)
+    _tell_unreadable: Callable[[ViolationError], object] = field(
+        default=lambda violation: None, repr=False, compare=False
+    )
 
     @property
     def metadata(self) -> Mapping[str, JsonValue]:
@@ -84,7 +85,7 @@ class Reply(Addressed, Generic[C_co]):
         try:
             return visible(self._record, self.event.subject)
         except ViolationError as violation:
-            self._reads.failed(violation)
+            self._tell_unreadable(violation)
             raise
 
     @overload
@@ -130,7 +131,7 @@ class Reply(Addressed, Generic[C_co]):
                 parse_stored(payload, answer.data, what=self._named(answer)) for answer in answers
             ]
         except ViolationError as violation:
-            self._reads.failed(violation)
+            self._tell_unreadable(violation)
             raise
 
     def _named(self, answer: ArvoEvent) -> str:

@@ -140,7 +140,7 @@ class ResumableWorkflow(Workflow):
             span=step.trace.span,
             services=self._services,
             _record=step.record,
-            _reads=reads,
+            _tell_unreadable=reads.failed,
         )
 
     def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:
