@@ -8,26 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pydantic import BaseModel
 
-from arvo_core import (
-    ArvoEvent,
-    ArvoEventFactory,
-    ArvoOrchestratorContract,
-    ArvoOrchestratorEventFactory,
-    OrchestratorVersion,
-    SimpleArvoContract,
-    SimpleVersion,
-)
 from arvo_event_handler import (
-    ArvoResumable,
-    Complete,
-    Emit,
     LockPolicy,
     MachineMemoryError,
-    Reply,
-    Start,
-    Step,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -35,7 +19,9 @@ from arvo_event_handler import (
 )
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_memory_sqlite._failure import memory_error
+from storm import answer_to, asking, question
 
+ASKED: Final = "com.storm.answerer"
 PASSES: Final = "may pass or be mended: tried again"
 LASTS: Final = "the statement or the table is wrong: not tried again"
 DAMAGED: Final = "the file is damaged: not tried again, somebody has to look"
@@ -149,51 +135,6 @@ def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
 # --- a workflow ---------------------------------------------------------------
 
 
-class Ask(BaseModel):
-    text: str
-
-
-class Answer(BaseModel):
-    text: str
-
-
-ASK_V1 = SimpleVersion("1.0.0", accepts=Ask, emits=Answer)
-ask_contract = SimpleArvoContract(uri="#/ask", type="service.ask", versions=[ASK_V1])
-FLOW_V1 = OrchestratorVersion("1.0.0", init=Ask, complete=Answer)
-flow_contract = ArvoOrchestratorContract(uri="#/flow", name="test.flow", versions=[FLOW_V1])
-
-
-async def flow_v1(call: Start[Ask] | Reply[Ask]) -> Step[Ask]:
-    if isinstance(call, Start):
-        return Step(context=call.data, services=[Emit(ask_contract.type, call.data)])
-    return Step(output=Complete(Answer(text=call.data.text)))
-
-
-def flow(memory: SqliteMachineMemory) -> ArvoResumable:
-    return ArvoResumable(
-        contract=flow_contract,
-        services=[ask_contract.version(ASK_V1)],
-        memory=memory,
-        handler={"1.0.0": flow_v1},
-    )
-
-
-def begin(text: str = "hello") -> ArvoEvent:
-    factory = ArvoOrchestratorEventFactory(flow_contract.version(FLOW_V1))
-    return factory.init(source="com.app.main", data=Ask(text=text))
-
-
-def answered(request: ArvoEvent) -> ArvoEvent:
-    return ArvoEventFactory(ask_contract.version(ASK_V1)).emits(
-        type="evt.service.ask.success",
-        source=request.type,
-        subject=request.subject,
-        parentid=request.id,
-        to=request.source,
-        data=Answer(text="good"),
-    )
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
@@ -237,17 +178,17 @@ def trigger(path: Path, *, raising: str) -> Iterator[None]:
 async def test_a_trigger_that_refuses_a_commit_ends_no_workflow(
     memory: SqliteMachineMemory, path: Path, raising: str
 ) -> None:
-    handler = flow(memory)
-    event = begin()
+    handler = asking(memory)
+    event = question()
     [request] = await handler.execute(event)
     before = await memory.read(event.subject)
     with trigger(path, raising=raising):
         with pytest.raises(TransactionViolation, match="not today") as caught:
-            await handler.execute(answered(request))
+            await handler.execute(answer_to(request))
         assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
         assert caught.value.retryable
         assert await memory.read(event.subject) == before
-    [done] = await handler.execute(answered(request))
+    [done] = await handler.execute(answer_to(request))
     assert done.data == {"text": "good"}
 
 
@@ -261,15 +202,15 @@ async def test_a_trigger_that_refuses_a_commit_ends_no_workflow(
 async def test_a_file_that_takes_nothing_just_now_ends_no_workflow(
     memory: SqliteMachineMemory, during: str, after: str, words: str
 ) -> None:
-    handler = flow(memory)
+    handler = asking(memory)
     with pragma(memory, during, after):
-        event = begin("x" * 100_000)  # more than the pages that are free
+        event = question("x" * 100_000)  # more than the pages that are free
         with pytest.raises(TransactionViolation, match=words) as caught:
             await handler.execute(event)
         assert caught.value.retryable
         assert await memory.read(event.subject) is None
     [request] = await handler.execute(event)
-    assert request.type == ask_contract.type
+    assert request.type == ASKED
 
 
 async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_other(
@@ -277,13 +218,13 @@ async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_ot
 ) -> None:
     """The limit is SQLite's own, as a build may have it."""
     memory._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
-    handler = flow(memory)
-    [error] = await handler.execute(begin("x" * 30_000))
-    assert error.type == f"sys.{flow_contract.type}.error"
+    handler = asking(memory)
+    [error] = await handler.execute(question("x" * 30_000))
+    assert error.type == "sys.arvo.orc.storm.question.error"
     assert error.data["errorName"] == "UnwritableRecordError"
     assert "larger than SQLite takes" in error.data["errorMessage"]
-    [request] = await handler.execute(begin())
-    assert request.type == ask_contract.type
+    [request] = await handler.execute(question())
+    assert request.type == ASKED
     for write in (write_at_once, commit):
         with pytest.raises(UnwritableRecordError):
             await write(memory, "order-7")
@@ -322,14 +263,14 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
     memory: SqliteMachineMemory, path: Path, kind: str
 ) -> None:
     setting, values, words = DAMAGE[kind]
-    handler = flow(memory)
-    event = begin()
+    handler = asking(memory)
+    event = question()
     [request] = await handler.execute(event)
     change(path, f"UPDATE machine SET {setting}", *values)  # noqa: S608 - from above
     # Twice: the first has left no lease behind, which the second would have met.
     for _ in range(2):
         with pytest.raises(TransactionViolation, match=words) as caught:
-            await handler.execute(answered(request))
+            await handler.execute(answer_to(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE
         assert not caught.value.retryable
     with pytest.raises(UnreadableRecordError, match=words):
@@ -351,12 +292,12 @@ async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path:
 
 async def test_a_damaged_file_is_a_read_failure(path: Path) -> None:
     async with SqliteMachineMemory.open(path) as memory:
-        event = begin("x" * 20_000)
-        [request] = await flow(memory).execute(event)
+        event = question("x" * 20_000)
+        [request] = await asking(memory).execute(event)
     damage(path, lambda pages: pages[:1] + [b"\xff" * len(page) for page in pages[1:]])
     async with SqliteMachineMemory.open(path) as memory:
         with pytest.raises(TransactionViolation, match="malformed") as caught:
-            await flow(memory).execute(answered(request))
+            await asking(memory).execute(answer_to(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE
         assert not caught.value.retryable
 
