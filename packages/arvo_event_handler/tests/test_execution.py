@@ -651,12 +651,9 @@ class TestTombstones:
         {"redelivery": {"seen": []}, "initEventId": "a"},
         {"redelivery": {"seen": [], "out": [[]]}, "initEventId": "a"},
         {"events": "none", "initEventId": "a"},
-        {"redelivery": {"seen": [], "out": []}, "initEventId": "a", "events": ["none"]},
         {"redelivery": {"seen": "a", "out": []}, "initEventId": "a"},
         {"redelivery": {"seen": [1], "out": []}, "initEventId": "a"},
         {"redelivery": {"seen": [], "out": [["a", [7], None]]}, "initEventId": "a"},
-        {"redelivery": {"seen": [], "out": []}, "initEventId": "a", "parentSubject": 7},
-        {"redelivery": {"seen": [], "out": []}, "initEventId": "a", "parentSubject": "garbage"},
     ],
     ids=repr,
 )
@@ -669,6 +666,37 @@ async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store:
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
     assert not caught.value.retryable
     assert await store.read(event) == record
+    assert store.locked == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"executionStatus": "fine"},
+        {"executionStatus": ["normal"]},
+        {"status": None},
+        {"status": 7},
+        {"initEventId": 7},
+        {"parentSubject": 7},
+        {"parentSubject": "garbage"},
+        {"events": ["none"]},
+        {"state$$": [7]},
+    ],
+    ids=repr,
+)
+async def test_a_record_with_a_damaged_member_is_a_read_failure(
+    damage: dict[str, Any], store: Store
+) -> None:
+    event = start()
+    [request] = await store.order(ending).execute(event)
+    whole = await store.read(event)
+    damaged = {**whole, **damage}
+    await store.memory().write(event.subject, damaged, whole)
+    with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
+        await store.order(ending).execute(reserved(request))
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
+    assert await store.read(event) == damaged
     assert store.locked == []
 
 

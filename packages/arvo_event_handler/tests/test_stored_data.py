@@ -5,11 +5,13 @@ stored is a violation, also inside a user's function, and whatever that makes of
 """
 
 import asyncio
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from hypothesis import given, strategies as st
 from pydantic import BaseModel, field_validator
 from typing_extensions import override
 
@@ -19,6 +21,7 @@ from arvo_core import (
     OrchestratorVersion,
     SimpleArvoContract,
     SimpleVersion,
+    ViolationError,
 )
 from arvo_event_handler import (
     ArvoResumable,
@@ -26,6 +29,7 @@ from arvo_event_handler import (
     ConfigViolation,
     ContractViolation,
     Emit,
+    IArvoEventHandler,
     Record,
     Reply,
     SimpleMachineMemory,
@@ -44,6 +48,8 @@ from .shop import (
     RESERVE_V1,
     RESERVED,
     AnyCall,
+    Order,
+    Ordered,
     Reserve,
     charge_contract,
     order,
@@ -314,6 +320,20 @@ class TestAContextThatNoLongerFits:
         await old_code_goes_on(memory, event, before, second)
 
 
+class TestARecordOfAnotherStyle:
+    async def test_a_machines_is_refused_by_a_resumable(self) -> None:
+        """The other way about: see the orchestrator's tests."""
+        memory = SimpleMachineMemory()
+        event = start("tea")
+        [request] = await orchestrator(memory=memory).execute(event)
+        before = await stored(memory, event)
+        with pytest.raises(TransactionViolation, match="not one of a resumable") as caught:
+            await order(memory=memory).execute(reserved(request))
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+        assert await stored(memory, event) == before
+
+
 class HandsOutObjects(SimpleMachineMemory):
     """A memory whose records are no JSON, as one that pickles may have."""
 
@@ -435,3 +455,81 @@ def test_a_reply_of_a_unit_test_says_the_same() -> None:
     )
     with pytest.raises(ConfigViolation, match="'answer-1'"):
         call.replies(version)
+
+
+class Items(BaseModel):
+    items: int
+
+
+async def typed_order(call: Start[Order] | Reply[Items]) -> Step[Items]:
+    """The order workflow with a context that can be checked."""
+    if isinstance(call, Start):
+        requests = [Emit(RESERVE, Reserve(item=item)) for item in call.data.items]
+        return Step(context=Items(items=len(requests)), services=requests)
+    assert isinstance(call.metadata, dict)
+    prices = [reserved.price for reserved in call.replies(RESERVE_V1)]
+    # None is a context that may be stored: that of whoever gave none.
+    if (context := call.context) is None or len(prices) < context.items:  # type: ignore[redundant-expr]
+        return Step()
+    return Step(output=Complete(Ordered(total=sum(prices))))
+
+
+STYLES: Final[dict[str, Callable[[SimpleMachineMemory], IArvoEventHandler]]] = {
+    "resumable": lambda memory: order(typed_order, memory=memory),
+    "machine": lambda memory: orchestrator(memory=memory),
+}
+GONE: Final = object()
+VALUES: Final[list[Any]] = [
+    *(GONE, None, True, 7, -1, 1e300, "garbage", [], {}, [[]], [None], ["x"], [{"id": 1}]),
+    *({"a": 1}, {"id": "x"}),
+]
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of everything inside a record."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, below in inside:
+        yield (*above, name)
+        if isinstance(below, dict | list):
+            yield from places(below, (*above, name))
+
+
+def damaged_at(record: Any, place: tuple[Any, ...], value: Any) -> Record:
+    damaged = inner = copy.deepcopy(record)
+    for name in place[:-1]:
+        inner = inner[name]
+    if value is GONE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return damaged  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@given(choice=st.data())
+def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObject) -> None:
+    """It is no matter, or a violation that leaves the record as it is; never anything else."""
+
+    async def damage() -> None:
+        memory = SimpleMachineMemory()
+        event = start("tea", "cup")
+        first, *more = await STYLES[style](memory).execute(event)
+        reply = reserved(first)
+        if more:
+            await STYLES[style](memory).execute(reply)
+            reply = reserved(more[0])
+        record = await stored(memory, event)
+        place = choice.draw(st.sampled_from(list(places(record))))
+        damaged = damaged_at(record, place, choice.draw(st.sampled_from(VALUES)))
+        for delivered in (reply, event):
+            memory = SimpleMachineMemory()
+            await memory.write(event.subject, damaged, None)
+            try:
+                await STYLES[style](memory).execute(delivered)
+            except ViolationError:
+                assert await stored(memory, event) == damaged
+            else:
+                after = await stored(memory, event)
+                assert after == damaged or after["executionStatus"] == "normal"
+
+    asyncio.run(damage())

@@ -40,6 +40,7 @@ from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
 from ._stored_record import (
     answers_by_request,
+    has_ended,
     init_event_id,
     parent_subject as stored_parent_subject,
     read_redelivery,
@@ -187,9 +188,7 @@ class WorkflowExecution:
         redelivery = read_redelivery(record, event.subject)
         if redelivery.has_seen(event, is_init=is_init):
             return unanswered(redelivery, event, is_init=is_init)
-        if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
-            return []
-        return None
+        return [] if has_ended(record, event.subject) or is_init else None
 
     def _prepare(
         self,

@@ -161,7 +161,9 @@ class ResumableWorkflow(Workflow):
         return events
 
     def _load_context(self, version: str, record: Record, subject: str) -> Any:
-        stored = record.get(CONTEXT)
+        if CONTEXT not in record:
+            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
+        stored = record[CONTEXT]
         if stored is None:
             return None
         if not isinstance(stored, dict):

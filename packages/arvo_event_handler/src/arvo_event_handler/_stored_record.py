@@ -54,6 +54,21 @@ def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> li
         raise unreadable(event.subject, f"what it keeps to send again: {error}") from error
 
 
+def has_ended(record: Record, subject: str) -> bool:
+    """Tell whether the workflow is done or has failed.
+
+    Raises:
+        TransactionViolation: The record is no workflow's.
+    """
+    execution = record.get("executionStatus")
+    if execution == "failure":
+        return True
+    status = record.get("status")
+    if execution != "normal" or not isinstance(status, str):
+        raise unreadable(subject, "its executionStatus or its status is none")
+    return status == "done"
+
+
 def init_event_id(event: ArvoEvent, record: Record | None) -> str:
     """Return the id of the event that started the workflow: this one, when there is no record.
 

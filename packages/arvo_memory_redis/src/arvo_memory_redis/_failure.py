@@ -14,6 +14,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterError,
     ConnectionError as RedisConnectionError,
     CrossSlotTransactionError,
@@ -50,7 +51,8 @@ _BEFORE_WRITES: Final = frozenset(
 # What another try cannot mend.
 _LASTING_CODES: Final = frozenset({"CROSSSLOT", "NOPROTO", _WRONG_TYPE})
 _LASTING: Final = (
-    CrossSlotTransactionError, DataError, InvalidPipelineStack, LockError, PubSubError, WatchError,
+    ClusterCrossSlotError, CrossSlotTransactionError, DataError, InvalidPipelineStack, LockError,
+    PubSubError, WatchError,
 )  # fmt: skip
 _NOT_SENT: Final = (
     BusyLoadingError, ClusterError, MaxConnectionsError, OutOfMemoryError, ReadOnlyError,
