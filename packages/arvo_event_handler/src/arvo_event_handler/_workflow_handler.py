@@ -82,7 +82,7 @@ class WorkflowHandler(IArvoEventHandler):
             ExecutionViolation: The subject, or a parent's, is not an orchestration subject.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown, an output is wired wrongly, or
-                a machine cannot read the stored state.
+                the deployed code cannot read what is stored: a context, an answer, a machine's state.
             TransactionViolation: The state could not be had or stored; its cause says why.
             ViolationError: The function, an action or a guard raised one.
         """
