@@ -29,7 +29,9 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
+    UnreadableRecordError,
     UnroutableError,
+    UnwritableRecordError,
 )
 
 EVENT = ArvoEvent.create(
@@ -50,6 +52,8 @@ EXAMPLES: list[ArvoError] = [
     ExecutionViolation("not now", retryable=True, metadata={"after": 5}),
     TransactionViolation("gone", cause=TransactionViolationCause.LEASE_LOST, subject="order-7"),
     MachineMemoryError("server away", retryable=True, outcome="unknown"),
+    UnwritableRecordError("too large"),
+    UnreadableRecordError("damaged"),
     UnroutableError(EVENT),
     UndeliveredError(EVENT),
     ResolveError(EVENT, failures=[(EVENT, ExecutionViolation("not now", retryable=True))]),

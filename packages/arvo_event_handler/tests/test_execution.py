@@ -27,6 +27,8 @@ from arvo_event_handler import (
     SystemErrorPolicy,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
 )
 from arvo_event_handler.testing import FakeClock
 
@@ -302,6 +304,37 @@ class TestMemoryFailures:
             await store.order(memory=memory).execute(start())
         assert not caught.value.retryable
 
+    async def test_what_cannot_be_read_is_a_read_failure(self, store: Store) -> None:
+        """Whichever call finds it; somebody has to look at what is stored."""
+        call = "acquire" if store.kind == "leased" else "read"
+        error = UnreadableRecordError("version is 'x'")
+        memory = store.memory(before=fail(call, error))
+        with pytest.raises(TransactionViolation, match="version is 'x'") as caught:
+            await store.order(memory=memory).execute(start())
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+        assert caught.value.__cause__ is error
+        assert store.locked == []
+
+    @pytest.mark.parametrize("retryable", [True, False])
+    async def test_a_refusal_by_the_backend_ends_no_workflow(
+        self, store: Store, retryable: bool
+    ) -> None:
+        """Nothing is stored, nobody is told, and the next delivery goes on."""
+        event = start()
+        [request] = await store.order(ending).execute(event)
+        before = await store.read(event)
+        refusal = MachineMemoryError("no right", retryable=retryable, outcome="failed")
+        memory = store.memory(before=fail(store.name("write"), refusal, times=1))
+        handler = store.order(ending, memory=memory)
+        with pytest.raises(TransactionViolation, match="no right") as caught:
+            await handler.execute(reserved(request, id="answer"))
+        assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
+        assert caught.value.retryable is retryable
+        assert await store.read(event) == before
+        [done] = await handler.execute(reserved(request, id="answer"))
+        assert done.type == ORDERED
+
     async def test_a_read_that_fails_unlocks(self) -> None:
         store = Store("plain")
         memory = store.memory(before=fail("read", ConnectionError("gone")))
@@ -344,7 +377,7 @@ class TestMemoryFailures:
 class TestRecordsThatCanNeverBeWritten:
     """Not a violation, which would be delivered for ever, but a failure of the workflow."""
 
-    too_large = MachineMemoryError("too large", retryable=False, outcome="failed")
+    too_large = UnwritableRecordError("too large")
 
     async def test_the_workflow_fails(self, store: Store) -> None:
         event = start()
@@ -352,7 +385,7 @@ class TestRecordsThatCanNeverBeWritten:
         [error] = await store.order(memory=memory).execute(event)
         assert error.type == f"sys.{ORDER}.error"
         assert (error.data["errorName"], error.data["errorMessage"]) == (
-            "MachineMemoryError",
+            "UnwritableRecordError",
             "too large",
         )
         record = await store.read(event)
@@ -362,7 +395,7 @@ class TestRecordsThatCanNeverBeWritten:
     @pytest.mark.parametrize(
         "second",
         [
-            MachineMemoryError("still too large", retryable=False, outcome="failed"),
+            UnwritableRecordError("still too large"),
             MachineMemoryError("gone", retryable=True, outcome="unknown"),
             ConnectionError("gone"),
         ],
@@ -628,6 +661,9 @@ class TestTombstones:
         {"redelivery": {"seen": []}, "initEventId": "a"},
         {"redelivery": {"seen": [], "out": [[]]}, "initEventId": "a"},
         {"events": "none", "initEventId": "a"},
+        {"redelivery": {"seen": "a", "out": []}, "initEventId": "a"},
+        {"redelivery": {"seen": [1], "out": []}, "initEventId": "a"},
+        {"redelivery": {"seen": [], "out": [["a", [7], None]]}, "initEventId": "a"},
     ],
     ids=repr,
 )
@@ -667,6 +703,37 @@ async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
     told = "".join(traceback.format_exception(caught.value))
     assert CARD_NUMBER not in told
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"executionStatus": "fine"},
+        {"executionStatus": ["normal"]},
+        {"status": None},
+        {"status": 7},
+        {"initEventId": 7},
+        {"parentSubject": 7},
+        {"parentSubject": "garbage"},
+        {"events": ["none"]},
+        {"state$$": [7]},
+    ],
+    ids=repr,
+)
+async def test_a_record_with_a_damaged_member_is_a_read_failure(
+    damage: dict[str, Any], store: Store
+) -> None:
+    event = start()
+    [request] = await store.order(ending).execute(event)
+    whole = await store.read(event)
+    damaged = {**whole, **damage}
+    await store.memory().write(event.subject, damaged, whole)
+    with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
+        await store.order(ending).execute(reserved(request))
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
+    assert await store.read(event) == damaged
+    assert store.locked == []
 
 
 async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:

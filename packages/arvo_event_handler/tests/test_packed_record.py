@@ -1,8 +1,23 @@
-import pytest
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
 
-from arvo_event_handler import MachineMemoryError, PackedRecord, Record, pack_record, unpack_record
+import pytest
+from hypothesis import given, strategies as st
+
+from arvo_event_handler import (
+    MAX_RECORD_BYTES,
+    PackedRecord,
+    Record,
+    UnreadableRecordError,
+    UnwritableRecordError,
+    pack_record,
+    unpack_record,
+)
 
 RECORD: Record = {"status": "active", "items": ["a repeated item"] * 1_000, "big": 2**53 + 1}
+MEBIBYTE = 1024 * 1024
 
 
 @pytest.mark.parametrize("compress_above", [None, 0, 100, 1_000_000])
@@ -21,15 +36,90 @@ def test_what_compression_would_lengthen_stays_as_it_is() -> None:
     assert pack_record({"a": 1}, compress_above=0) == PackedRecord("json", b'{"a":1}')
 
 
+WHOLE = zlib.compress(b'{"a":1}')
+
+
 @pytest.mark.parametrize(
     ("packed", "message"),
     [
-        pytest.param(PackedRecord("lz4", b""), "lz4", id="unknown-codec"),
+        pytest.param(PackedRecord("lz4", b""), "codec 'lz4'", id="unknown-codec"),
+        pytest.param(PackedRecord(None, b"{}"), "codec None", id="no-codec"),  # type: ignore[arg-type]
+        pytest.param(PackedRecord("json", None), "no bytes", id="no-bytes"),  # type: ignore[arg-type]
+        pytest.param(PackedRecord("zlib", "{}"), "no bytes", id="text"),  # type: ignore[arg-type]
         pytest.param(PackedRecord("zlib", b"{}"), "decompressed", id="damaged"),
+        pytest.param(PackedRecord("zlib", b""), "its end is missing", id="empty"),
+        pytest.param(PackedRecord("zlib", WHOLE[:-1]), "its end is missing", id="truncated"),
+        pytest.param(PackedRecord("zlib", WHOLE + b"x"), "behind its end", id="trailing-bytes"),
+        pytest.param(PackedRecord("zlib", zlib.compress(b"[]")), "not a JSON object", id="list"),
         pytest.param(PackedRecord("json", b"[]"), "not a JSON object", id="no-object"),
     ],
 )
 def test_what_cannot_be_read_is_an_error(packed: PackedRecord, message: str) -> None:
-    with pytest.raises(MachineMemoryError, match=message) as caught:
+    with pytest.raises(UnreadableRecordError, match=message) as caught:
         unpack_record(packed)
-    assert not caught.value.retryable
+    assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+
+
+@pytest.mark.parametrize("codec", ["json", "zlib"])
+def test_what_may_be_written_may_be_read(codec: str) -> None:
+    """One bound both ways, to the byte; compression does not stretch it."""
+    compress_above = 0 if codec == "zlib" else None
+    record: Record = {"a": "x" * 1_000}
+    size = len(pack_record(record).data)
+    packed = pack_record(record, compress_above=compress_above, max_bytes=size)
+    assert packed.codec == codec
+    assert unpack_record(packed, max_bytes=size) == record
+    with pytest.raises(UnwritableRecordError, match=f"{size} bytes, above the {size - 1}"):
+        pack_record(record, compress_above=compress_above, max_bytes=size - 1)
+    with pytest.raises(UnreadableRecordError, match=f"longer than the {size - 1} bytes"):
+        unpack_record(packed, max_bytes=size - 1)
+
+
+def bomb(size: int) -> bytes:
+    """Compress so many bytes of a JSON object, a piece at a time."""
+    deflate = zlib.compressobj()
+    piece = b" " * MEBIBYTE
+    parts = [deflate.compress(b"{"), *(deflate.compress(piece) for _ in range(size // MEBIBYTE))]
+    return b"".join([*parts, deflate.compress(b"}"), deflate.flush()])
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """Return how many bytes were allocated at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_more_is_inflated_than_a_record_may_have() -> None:
+    """However much the stored bytes stand for; 128 MiB here, that would take a moment."""
+    small = bomb(128 * MEBIBYTE)
+    assert len(small) < MEBIBYTE
+
+    def refused() -> None:
+        with pytest.raises(UnreadableRecordError, match="longer than"):
+            unpack_record(PackedRecord("zlib", small), max_bytes=MEBIBYTE)
+
+    assert peak(refused) < 4 * MEBIBYTE
+
+
+def test_the_bound_is_there_for_whoever_names_none() -> None:
+    """As memories of users do."""
+    with pytest.raises(UnreadableRecordError, match=f"longer than the {MAX_RECORD_BYTES} bytes"):
+        unpack_record(PackedRecord("zlib", bomb(MAX_RECORD_BYTES + MEBIBYTE)))
+    with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
+        pack_record({"a": "x" * MAX_RECORD_BYTES})
+
+
+@given(st.sampled_from(["json", "zlib"]), st.binary(max_size=60) | st.just(WHOLE), st.data())
+def test_no_bytes_raise_anything_else(codec: str, data: bytes, choice: st.DataObject) -> None:
+    """Whatever happened to them: cut, changed or never ours."""
+    at = choice.draw(st.integers(0, len(data)))
+    damaged = data[:at] + choice.draw(st.binary(max_size=3)) + data[at + 1 :]
+    try:
+        record = unpack_record(PackedRecord(codec, damaged), max_bytes=10_000)
+    except UnreadableRecordError:
+        return
+    assert isinstance(record, dict)

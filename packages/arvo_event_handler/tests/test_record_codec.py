@@ -5,7 +5,13 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_event_handler import MachineMemoryError, Record, decode_record, encode_record
+from arvo_event_handler import (
+    Record,
+    UnreadableRecordError,
+    UnwritableRecordError,
+    decode_record,
+    encode_record,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -32,7 +38,7 @@ def test_whatever_can_be_written_can_be_read_back() -> None:
     for levels in range(190, 260):
         try:
             stored = encode_record(nested(levels))
-        except MachineMemoryError:
+        except UnwritableRecordError:
             break
         assert decode_record(stored) == nested(levels)
     else:
@@ -48,7 +54,7 @@ def test_whatever_can_be_written_can_be_read_back() -> None:
     ],
 )
 def test_a_record_that_no_memory_can_keep_is_refused_for_good(record: Record) -> None:
-    with pytest.raises(MachineMemoryError, match="cannot be written as JSON") as refused:
+    with pytest.raises(UnwritableRecordError, match="cannot be written as JSON") as refused:
         encode_record(record)
     assert not refused.value.retryable
     assert refused.value.outcome == "failed"
@@ -56,5 +62,5 @@ def test_a_record_that_no_memory_can_keep_is_refused_for_good(record: Record) ->
 
 @pytest.mark.parametrize("stored", [b"", b"{", b"[1]", b"\xff", json.dumps("text").encode()])
 def test_bytes_that_are_no_record_are_refused(stored: bytes) -> None:
-    with pytest.raises(MachineMemoryError, match="not a JSON object"):
+    with pytest.raises(UnreadableRecordError, match="not a JSON object"):
         decode_record(stored)

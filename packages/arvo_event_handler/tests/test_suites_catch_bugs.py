@@ -19,6 +19,7 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     TransactionViolation,
     TransactionViolationCause,
+    UnwritableRecordError,
 )
 from arvo_event_handler.testing import MachineMemorySuite
 
@@ -170,7 +171,7 @@ class HasALimit(SimpleMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         if len(str(record)) > 512 * 1024:
-            raise MachineMemoryError("too large", retryable=False, outcome="failed")
+            raise UnwritableRecordError("too large")
         await super().write(machine_id, record, previous)
 
 

@@ -344,14 +344,6 @@ async def test_it_works_without_prepared_statements(connect_to: Connect) -> None
         assert await memory.read("order-7") == {"count": 2}
 
 
-async def test_a_lost_prepared_statement_names_the_option(connect_to: Connect) -> None:
-    async with connect_to(pool_size=1) as memory:
-        await memory.read("order-7")
-        await on_its_connection(memory, "DEALLOCATE ALL")
-        with pytest.raises(MachineMemoryError, match="statement_cache_size=0"):
-            await memory.read("order-7")
-
-
 async def test_each_operation_has_a_span(connect_to: Connect, schema: str) -> None:
     async with connect_to() as memory:
         await memory.read("order-7")

@@ -234,7 +234,8 @@ class TestWayIn:
         with pytest.raises(MachineMemoryError) as caught:
             async with connect_url(url):
                 pass
-        assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+        assert caught.value.outcome == "failed"
+        assert caught.value.retryable, "a password may be in the middle of a change"
         assert "WRONGPASS" in str(caught.value) or "invalid username" in str(caught.value)
         assert "wrong@" not in str(caught.value)
 

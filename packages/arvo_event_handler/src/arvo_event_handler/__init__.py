@@ -26,7 +26,9 @@ from ._errors import (
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
+    UnreadableRecordError,
     UnroutableError,
+    UnwritableRecordError,
 )
 from ._execution import ExecutionPolicy
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
@@ -39,7 +41,7 @@ from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
 from ._open_requests import Answers
 from ._orchestrator import ArvoOrchestrator
-from ._packed_record import PackedRecord, pack_record, unpack_record
+from ._packed_record import MAX_RECORD_BYTES, PackedRecord, pack_record, unpack_record
 from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
@@ -57,6 +59,7 @@ from ._system_error_policy import SystemErrorPolicy
 
 __all__ = [
     "CONTENTION_TIMEOUT",
+    "MAX_RECORD_BYTES",
     "SYSTEM_CLOCK",
     "SYSTEM_RANDOM",
     "Answers",
@@ -108,7 +111,9 @@ __all__ = [
     "TransactionViolation",
     "TransactionViolationCause",
     "UndeliveredError",
+    "UnreadableRecordError",
     "UnroutableError",
+    "UnwritableRecordError",
     "check_machine_id",
     "decode_record",
     "encode_record",

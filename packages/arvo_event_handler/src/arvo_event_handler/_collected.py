@@ -5,8 +5,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, InvalidEventError
+from arvo_core import ArvoEvent
 
+from ._stored_reads import StoredReads
 from ._stored_record import unreadable
 
 
@@ -16,10 +17,14 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
     Args:
         answers: Answers as stored, by the id of the request.
         current: The answer being handled.
+        reads: Hears of an answer that cannot be read.
     """
 
-    def __init__(self, answers: Mapping[str, list[Any]], *, current: ArvoEvent) -> None:
+    def __init__(
+        self, answers: Mapping[str, list[Any]], *, current: ArvoEvent, reads: StoredReads
+    ) -> None:
         self._current = current
+        self._reads = reads
         self._stored: dict[str, list[Any]] = {}
         self._parsed: dict[str, tuple[ArvoEvent, ...]] = {}
         for collected in answers.values():
@@ -50,5 +55,6 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
             return self._current
         try:
             return ArvoEvent.from_dict(answer)
-        except InvalidEventError as error:
-            raise unreadable(self._current.subject, f"a collected answer is {error}") from error
+        except Exception as error:
+            why = f"a collected answer is {error}"
+            raise self._reads.failed(unreadable(self._current.subject, why)) from error

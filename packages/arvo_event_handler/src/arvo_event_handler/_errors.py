@@ -9,6 +9,8 @@
   x InvalidValueError
     + InvalidHandlerError       a handler's definition does not fit its contract
   x MachineMemoryError          what a machine memory raises when its backend fails
+    + UnwritableRecordError     a record that this memory can never keep; ends its workflow
+    + UnreadableRecordError     what is stored is damaged, or of a newer version
   x UnroutableError             no handler listens where an event wants to go
   x UndeliveredError            whoever carried an event was cancelled before it arrived
   x ResolveError                a request's causal tree failed before an answer came
@@ -130,9 +132,12 @@ class InvalidHandlerError(InvalidValueError):
 class MachineMemoryError(ArvoError):
     """The backend of a machine memory failed. Raise it `from` the driver's exception.
 
+    No workflow ends of it: the execution raises a `TransactionViolation`, stores nothing, and the
+    event can be delivered again. Only an `UnwritableRecordError` ends one.
+
     Attributes:
-        retryable: Whether the same call may succeed later. False for a record that can never be
-            written, such as one over the backend's size limit.
+        retryable: Whether the same call may succeed later, with nothing of ours changed. A right
+            or a rule of the database may be mended meanwhile; a wrong table name stays wrong.
         outcome: "failed" when nothing was changed, "unknown" when the change may have happened.
     """
 
@@ -142,6 +147,28 @@ class MachineMemoryError(ArvoError):
         super().__init__(message)
         self.retryable = retryable
         self.outcome = outcome
+
+
+class UnwritableRecordError(MachineMemoryError):
+    """A record that this memory can never keep: it is not JSON, too deep, or too large.
+
+    The one failure of a write that ends its workflow: no delivery, however late, could store the
+    step. Raise it only for what is wrong with the record itself, before anything was changed.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False, outcome="failed")
+
+
+class UnreadableRecordError(MachineMemoryError):
+    """What a memory holds is no record: it is damaged, too large, or of a newer version.
+
+    The execution raises a `TransactionViolation` of cause `READ_FAILURE` that is not retryable:
+    somebody has to look at what is stored. A memory that raises it keeps no lease.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False, outcome="failed")
 
 
 def retryable_of(error: Exception) -> bool | None:

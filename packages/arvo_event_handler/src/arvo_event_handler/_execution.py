@@ -27,9 +27,10 @@ from ._duration import check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
-    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
     retryable_of,
 )
 from ._four_call_memory import FourCallMemory
@@ -40,10 +41,13 @@ from ._redelivery import MEMBER, Redelivery
 from ._shield import shielded
 from ._stored_record import (
     answers_by_request,
+    has_ended,
     init_event_id,
+    parent_subject as stored_parent_subject,
     read_open_requests,
     read_redelivery,
     unanswered,
+    unreadable,
 )
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTrace
@@ -162,6 +166,8 @@ class WorkflowExecution:
             lease = await self._memory.acquire(subject)
         except TransactionViolation:
             raise
+        except UnreadableRecordError as error:
+            raise unreadable(subject, str(error)) from error
         except Exception as error:
             raise TransactionViolation(
                 f"the machine memory could not be asked for the workflow: {error}",
@@ -192,9 +198,7 @@ class WorkflowExecution:
         redelivery = read_redelivery(record, event.subject)
         if redelivery.has_seen(event, is_init=is_init):
             return unanswered(redelivery, event, is_init=is_init)
-        if is_init or record.get("executionStatus") == "failure" or record.get("status") == "done":
-            return []
-        return None
+        return [] if has_ended(record, event.subject) or is_init else None
 
     def _prepare(
         self,
@@ -205,8 +209,7 @@ class WorkflowExecution:
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         trace.applies(contract)
-        parent = event.data.get(PARENT_SUBJECT) if record is None else record.get("parentSubject")
-        parent_subject = parent if isinstance(parent, str) else None
+        parent_subject = _parent_subject(event, record)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
         requests = self._open_requests(record, event.subject)
@@ -316,16 +319,18 @@ class WorkflowExecution:
     async def _store(
         self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record
     ) -> list[ArvoEvent]:
-        """Commit, and return what may be published now."""
+        """Commit, and return what may be published now.
+
+        A record that can never be written ends the workflow. Whatever else a write raises is the
+        backend's trouble, and a workflow outlives that.
+        """
         try:
             await self._commit(lease, record)
-        except MachineMemoryError as error:
-            if error.retryable or error.outcome == "unknown":
-                raise _write_failure(step.event.subject, error) from error
+        except UnwritableRecordError as error:
             events, failure = self._fail(step, error)
             try:
                 await self._commit(lease, failure)
-            except MachineMemoryError as second:
+            except UnwritableRecordError as second:
                 raise _write_failure(step.event.subject, second) from second
         return events
 
@@ -336,7 +341,7 @@ class WorkflowExecution:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
         try:
             await self._memory.commit(lease, record, expires_in=expires_in)
-        except (TransactionViolation, MachineMemoryError):
+        except (TransactionViolation, UnwritableRecordError):
             raise
         except Exception as error:
             raise _write_failure(lease.machine_id, error) from error
@@ -349,6 +354,13 @@ def _read_subject(event: ArvoEvent) -> SubjectContent:
         raise ExecutionViolation(
             f"event {event.id!r} of type {event.type!r} has no orchestration subject: {error}"
         ) from error
+
+
+def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
+    if record is not None:
+        return stored_parent_subject(record, event.subject)
+    parent = event.data.get(PARENT_SUBJECT)
+    return parent if isinstance(parent, str) else None
 
 
 def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from arvo_core import InvalidDataError, JsonObject, json_problems
-from arvo_statechart import GuardError, InvalidSnapshotError, Snapshot
+from arvo_statechart import GuardError, Snapshot
 
 from ._errors import ConfigViolation, raise_violation
 from ._machine import QUEUE, ArvoMachine, queued_events
@@ -101,7 +101,8 @@ def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
     try:
         # A copy, so that no action can change what the write is compared with.
         return machine.machine.restore(_copy(state))
-    except InvalidSnapshotError as error:
+    except Exception as error:
+        # Whatever restoring raises is about what is stored: no user code runs in it.
         raise ConfigViolation(
             f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
             f"deploy one that can, then deliver again. {error}"

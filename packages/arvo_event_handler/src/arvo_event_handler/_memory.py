@@ -79,7 +79,8 @@ class IMachineMemory(Protocol):
         instead, after two or three quick tries of its own: None would start the workflow again.
 
         Raises:
-            Exception: The backend could not answer. The caller turns this into a
+            UnreadableRecordError: What is stored is no record.
+            Exception: The backend could not answer. The caller turns both into a
                 `TransactionViolation` with cause `READ_FAILURE`.
         """
         ...
@@ -94,6 +95,8 @@ class IMachineMemory(Protocol):
 
         Raises:
             TransactionViolation: `previous` is not what is stored; cause `VERSION_MOVED`.
+            UnwritableRecordError: No try could ever store this record. It ends the workflow, so
+                raise it for nothing else.
             Exception: The backend failed; the caller turns this into cause `WRITE_FAILURE`.
         """
         ...
@@ -133,6 +136,8 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """Lock and read in one trip; None when not got within `policy.max_wait`.
 
         Raises:
+            UnreadableRecordError: What is stored is no record; nobody holds the lease. The caller
+                turns this into cause `READ_FAILURE`.
             Exception: The backend could not be asked; the caller turns this into cause
                 `LOCK_FAILURE`.
         """
@@ -153,6 +158,7 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         Raises:
             TransactionViolation: Somebody else holds the lease (`LEASE_LOST`) or wrote
                 (`VERSION_MOVED`); nothing was changed.
+            UnwritableRecordError: No try could ever store this record. It ends the workflow.
             MachineMemoryError: The backend failed; `outcome` says whether the write may have
                 happened.
         """

@@ -1,11 +1,19 @@
-"""Records as bytes with a tag that says how to read them, for databases."""
+"""Records as bytes with a tag that says how to read them, for databases.
+
+One bound holds both ways, so that whatever may be written can be read: the JSON of a record has at
+most `MAX_RECORD_BYTES`, however few bytes it takes when compressed. Reading inflates no further, as
+a few stored bytes can stand for gigabytes.
+"""
 
 import zlib
 from typing import Final, NamedTuple
 
-from ._errors import MachineMemoryError
+from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
+
+MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
+"""How long the JSON of a record may be, in bytes, before compression."""
 
 _JSON: Final = "json"
 _ZLIB: Final = "zlib"
@@ -20,23 +28,30 @@ class PackedRecord(NamedTuple):
     """The bytes."""
 
 
-def pack_record(record: Record, *, compress_above: int | None = None) -> PackedRecord:
+def pack_record(
+    record: Record, *, compress_above: int | None = None, max_bytes: int = MAX_RECORD_BYTES
+) -> PackedRecord:
     """Write a record for storage.
 
     Args:
         record: The record.
         compress_above: Compress JSON longer than so many bytes, if that makes it shorter. None
             never compresses.
+        max_bytes: How long its JSON may be.
 
     Raises:
-        MachineMemoryError: The record is not JSON, so that no memory could ever keep it; not
-            retryable.
+        UnwritableRecordError: The record is not JSON, or longer than `max_bytes`.
 
     Example:
         >>> pack_record({"status": "active"})
         PackedRecord(codec='json', data=b'{"status":"active"}')
     """
     data = encode_record(record)
+    if len(data) > max_bytes:
+        raise UnwritableRecordError(
+            f"the record has {len(data)} bytes, above the {max_bytes} that a record may have; "
+            "keep large data elsewhere and its address in the workflow"
+        )
     if compress_above is not None and len(data) > compress_above:
         compressed = zlib.compress(data, level=1)
         if len(compressed) < len(data):
@@ -44,30 +59,49 @@ def pack_record(record: Record, *, compress_above: int | None = None) -> PackedR
     return PackedRecord(_JSON, data)
 
 
-def unpack_record(packed: PackedRecord) -> Record:
+def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) -> Record:
     """Read what `pack_record` wrote, into fresh objects.
 
+    Args:
+        packed: As stored.
+        max_bytes: How long its JSON may be; no more than that is inflated.
+
     Raises:
-        MachineMemoryError: The codec is unknown or the bytes are damaged; not retryable.
+        UnreadableRecordError: The codec is unknown, or the bytes are missing, damaged, or longer
+            than `max_bytes`.
     """
+    if not isinstance(packed.data, bytes):  # as of a row that somebody changed by hand
+        raise UnreadableRecordError("the stored record has no bytes")
     match packed.codec:
         case "json":
+            if len(packed.data) > max_bytes:
+                raise _too_long(max_bytes)
             return decode_record(packed.data)
         case "zlib":
-            return decode_record(_decompressed(packed.data))
+            return decode_record(_inflated(packed.data, max_bytes=max_bytes))
         case unknown:
-            raise MachineMemoryError(
-                f"the stored record has the codec {unknown!r}, which this version does not know; "
-                "it was written by a newer one",
-                retryable=False,
-                outcome="failed",
+            raise UnreadableRecordError(
+                f"the stored record has the codec {unknown!r:.40}, which this version does not "
+                "know; it was written by a newer one, or is damaged"
             )
 
 
-def _decompressed(data: bytes) -> bytes:
+def _inflated(data: bytes, *, max_bytes: int) -> bytes:
+    inflating = zlib.decompressobj()
     try:
-        return zlib.decompress(data)
+        inflated = inflating.decompress(data, max_bytes + 1)
     except zlib.error as error:
-        raise MachineMemoryError(
-            f"the stored record cannot be decompressed: {error}", retryable=False, outcome="failed"
-        ) from error
+        raise UnreadableRecordError(f"the stored record cannot be decompressed: {error}") from error
+    if len(inflated) > max_bytes:
+        raise _too_long(max_bytes)
+    if not inflating.eof:
+        raise UnreadableRecordError("the stored record cannot be decompressed: its end is missing")
+    if inflating.unused_data:
+        raise UnreadableRecordError("the stored record has something else behind its end")
+    return inflated
+
+
+def _too_long(max_bytes: int) -> UnreadableRecordError:
+    return UnreadableRecordError(
+        f"the stored record is longer than the {max_bytes} bytes that a record may have"
+    )

@@ -4,7 +4,7 @@ import json
 
 from pydantic_core import from_json, to_json
 
-from ._errors import MachineMemoryError
+from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 
 
@@ -12,22 +12,20 @@ def encode_record(record: Record) -> bytes:
     """Write a record as compact JSON in UTF-8, members in their order.
 
     Raises:
-        MachineMemoryError: The record is not JSON or is nested too deeply, so that no memory
-            could ever keep it; not retryable.
+        UnwritableRecordError: The record is not JSON or is nested too deeply, so that no memory
+            could ever keep it.
     """
     try:
         return to_json(record, inf_nan_mode="constants")
     except ValueError as error:
-        raise MachineMemoryError(
-            f"the record cannot be written as JSON: {error}", retryable=False, outcome="failed"
-        ) from error
+        raise UnwritableRecordError(f"the record cannot be written as JSON: {error}") from error
 
 
 def decode_record(stored: bytes) -> Record:
     """Read what `encode_record` wrote, into fresh objects.
 
     Raises:
-        MachineMemoryError: The bytes are not a JSON object; not retryable.
+        UnreadableRecordError: The bytes are not a JSON object.
     """
     try:
         # Names return in every event, values hardly ever.
@@ -47,7 +45,5 @@ def _decode_slowly(stored: bytes) -> object:
         raise _unreadable(error) from error
 
 
-def _unreadable(error: Exception) -> MachineMemoryError:
-    return MachineMemoryError(
-        f"the stored record is not a JSON object: {error}", retryable=False, outcome="failed"
-    )
+def _unreadable(error: Exception) -> UnreadableRecordError:
+    return UnreadableRecordError(f"the stored record is not a JSON object: {error}")

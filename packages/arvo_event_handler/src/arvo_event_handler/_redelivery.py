@@ -57,7 +57,7 @@ class Redelivery:
             return cls([], [])
         member = record.get(MEMBER)
         if isinstance(member, Mapping):
-            return cls(list(member["seen"]), [_kept_step(*step) for step in member["out"]])
+            return cls(_hashes(member["seen"]), [_kept_step(*step) for step in member["out"]])
         return _of_typescript_record(record)
 
     def has_seen(self, event: ArvoEvent, *, is_init: bool) -> bool:
@@ -151,10 +151,16 @@ def event_hash(source: str, event_id: str) -> str:
     return blake2b(to_json([source, event_id]), digest_size=8).hexdigest()
 
 
+def _hashes(stored: object) -> list[str]:
+    if not isinstance(stored, list) or not all(isinstance(each, str) for each in stored):
+        raise TypeError("what it has seen is no list of texts")
+    return list(stored)
+
+
 def _kept_step(event: str, outputs: list[Any], answered: str | None) -> _Step:
     for output in outputs:
         if not isinstance(output, dict) or "id" not in output:
-            raise TypeError(f"it keeps a {type(output).__name__} that is not an event")
+            raise TypeError(f"it keeps a {type(output).__name__} as an event, or one without id")
     return _Step(event, outputs, answered)
 
 

@@ -1,6 +1,6 @@
 """What a resumable's function receives and returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
@@ -17,13 +17,14 @@ from arvo_core import (
     SystemErrorData,
     VersionDefinition,
     VersionedArvoContract,
+    ViolationError,
 )
 
 from ._call import Addressed
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation, ContractViolation
 from ._memory import Record
-from ._stored_record import visible
+from ._stored_record import parse_stored, visible
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -69,11 +70,23 @@ class Reply(Addressed, Generic[C_co]):
     )
     """The workflow's services, by the event type they accept."""
     _record: Record = field(default_factory=dict, repr=False)
+    _tell_unreadable: Callable[[ViolationError], object] = field(
+        default=lambda violation: None, repr=False, compare=False
+    )
 
     @property
     def metadata(self) -> Mapping[str, JsonValue]:
-        """The workflow's record before this event, without the context; a copy, made when read."""
-        return visible(self._record)
+        """The workflow's record before this event, without the context; a copy, made when read.
+
+        Raises:
+            TransactionViolation: The record is damaged. The step does not count then, even if the
+                function catches this.
+        """
+        try:
+            return visible(self._record, self.event.subject)
+        except ViolationError as violation:
+            self._tell_unreadable(violation)
+            raise
 
     @overload
     def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
@@ -102,7 +115,11 @@ class Reply(Addressed, Generic[C_co]):
             One item per answer; empty while none has come. System errors are not among them.
 
         Raises:
-            ConfigViolation: The workflow has no such service, or the service no such event.
+            ConfigViolation: The workflow has no such service, or the service no such event. Or a
+                stored answer does not fit the deployed model, such as one that has gained a
+                required member: nothing is stored then, even if the function catches this, and
+                the event can be delivered again to a version that can read the answer.
+            TransactionViolation: A stored answer is damaged; the same holds.
         """
         service = next((item for item in self.services.values() if _is(item, version)), None)
         if service is None:
@@ -114,11 +131,22 @@ class Reply(Addressed, Generic[C_co]):
             known = ", ".join(service.emits) or "nothing"
             raise ConfigViolation(f"{service.dataschema}: name one of the types it emits: {known}")
         payload = service.emits[types[0]]
-        return [
-            payload.parse(event.data)
-            for event in self.collected.get(types[0], ())
-            if _describes(service, event)
+        answers = [
+            event for event in self.collected.get(types[0], ()) if _describes(service, event)
         ]
+        try:
+            return [
+                parse_stored(payload, answer.data, what=self._named(answer)) for answer in answers
+            ]
+        except ViolationError as violation:
+            self._tell_unreadable(violation)
+            raise
+
+    def _named(self, answer: ArvoEvent) -> str:
+        return (
+            f"{self.source} {self.contract.version}: "
+            f"the stored answer {answer.id!r} of type {answer.type!r}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,12 @@ from arvo_core import (
 
 from ._collected import CollectedAnswers
 from ._domain import EmissionDomains
-from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
+from ._errors import ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._stored_record import CONTEXT, unreadable
+from ._stored_reads import StoredReads
+from ._stored_record import CONTEXT, parse_stored, unreadable
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
@@ -95,8 +96,9 @@ class ResumableWorkflow(Workflow):
     async def step(self, step: WorkflowStep) -> StepOutcome:
         version = step.contract.version
         expected = _collect(step)
-        call = self._call(step, expected)
-        returned = await user_code(self._functions[version](call))
+        reads = StoredReads()
+        call = self._call(step, expected, reads)
+        returned = await user_code(self._functions[version](call), reads=reads)
         if returned is None:
             returned = Step()
         if not isinstance(returned, Step):
@@ -119,7 +121,7 @@ class ResumableWorkflow(Workflow):
         )
 
     def _call(
-        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None
+        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None, reads: StoredReads
     ) -> Start[Any] | Reply[Any]:
         if step.record is None:
             return Start(
@@ -129,15 +131,16 @@ class ResumableWorkflow(Workflow):
                 span=step.trace.span,
             )
         return Reply(
-            context=self._load_context(step.contract.version, step.record),
+            context=self._load_context(step.contract.version, step.record, step.event.subject),
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=CollectedAnswers(expected or {}, current=step.event),
+            collected=CollectedAnswers(expected or {}, current=step.event, reads=reads),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
             _record=step.record,
+            _tell_unreadable=reads.failed,
         )
 
     def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:
@@ -157,21 +160,19 @@ class ResumableWorkflow(Workflow):
             )
         return events
 
-    def _load_context(self, version: str, record: Record) -> Any:
-        stored = record.get(CONTEXT)
+    def _load_context(self, version: str, record: Record, subject: str) -> Any:
+        if CONTEXT not in record:
+            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
+        stored = record[CONTEXT]
         if stored is None:
             return None
         if not isinstance(stored, dict):
-            raise unreadable(str(record.get("subject")), f"its {CONTEXT} is no object")
-        payload = self._contexts[version]
-        try:
-            # Parsing copies at every depth: what users change is never written by chance.
-            return payload.parse(stored)
-        except InvalidDataError as error:
-            raise ConfigViolation(
-                f"{self._contract.type} {version}: the stored context does not fit "
-                f"{payload.name}; deploy a version that can read it, then deliver again. {error}"
-            ) from error
+            raise unreadable(subject, f"its {CONTEXT} is no object")
+        return parse_stored(
+            self._contexts[version],
+            stored,
+            what=f"{self._contract.type} {version}: the stored context",
+        )
 
     def _dump_context(self, version: str, context: object, record: Record | None) -> Any:
         if context is None:

@@ -1,14 +1,21 @@
 """Reads what a workflow's record says; a damaged one is refused, never acted upon."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-from arvo_core import ArvoEvent, InvalidEventError
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
 
-from ._errors import TransactionViolation, TransactionViolationCause
+from ._errors import (
+    ConfigViolation,
+    MachineMemoryError,
+    TransactionViolation,
+    TransactionViolationCause,
+)
 from ._memory import Record
 from ._open_requests import OpenRequests
 from ._record_codec import decode_record, encode_record
 from ._redelivery import MEMBER, Redelivery
+
+T = TypeVar("T")
 
 CONTEXT = "state$$"
 """The record's member that holds a resumable's context."""
@@ -56,8 +63,23 @@ def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> li
     """
     try:
         return redelivery.unanswered(event, is_init=is_init)
-    except InvalidEventError as error:
+    except Exception as error:
         raise unreadable(event.subject, f"what it keeps to send again: {error}") from error
+
+
+def has_ended(record: Record, subject: str) -> bool:
+    """Tell whether the workflow is done or has failed.
+
+    Raises:
+        TransactionViolation: The record is no workflow's.
+    """
+    execution = record.get("executionStatus")
+    if execution == "failure":
+        return True
+    status = record.get("status")
+    if execution != "normal" or not isinstance(status, str):
+        raise unreadable(subject, "its executionStatus or its status is none")
+    return status == "done"
 
 
 def init_event_id(event: ArvoEvent, record: Record | None) -> str:
@@ -74,6 +96,20 @@ def init_event_id(event: ArvoEvent, record: Record | None) -> str:
     return stored
 
 
+def parent_subject(record: Record, subject: str) -> str | None:
+    """Return the subject of the workflow that asked for this one; None at the root.
+
+    Raises:
+        TransactionViolation: The record is no workflow's.
+    """
+    stored = record.get("parentSubject")
+    if stored is None:
+        return None
+    if not isinstance(stored, str) or not ArvoOrchestrationSubject.is_valid(stored):
+        raise unreadable(subject, "its parentSubject is no orchestration subject")
+    return stored
+
+
 def answers_by_request(record: Record | None, subject: str) -> dict[str, list[Any]] | None:
     """Return the latest requests' ids with the answers collected so far, as fresh lists.
 
@@ -84,7 +120,9 @@ def answers_by_request(record: Record | None, subject: str) -> dict[str, list[An
         TransactionViolation: The record is no workflow's.
     """
     events = None if record is None else record.get("events")
-    stored = events.get("expected") if isinstance(events, dict) else None
+    if events is not None and not isinstance(events, dict):
+        raise unreadable(subject, "its events is no object")
+    stored = None if events is None else events.get("expected")
     if stored is None:
         return None
     if not isinstance(stored, dict):
@@ -109,10 +147,36 @@ def stored_state(record: Record, subject: str) -> dict[str, Any]:
     return state
 
 
-def visible(record: Record) -> Record:
-    """Copy a record as users may see it: without their context and Arvo's own notes."""
+def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
+    """Parse data that an earlier step has stored, by what the contract or the context is now.
+
+    Raises:
+        ConfigViolation: The deployed code cannot read it any more; that is no fault of the event.
+    """
+    try:
+        # Parsing copies at every depth: what users change is never written by chance.
+        return payload.parse(data)
+    except Exception as error:
+        # A validator may raise anything.
+        said = isinstance(error, InvalidDataError)
+        why = str(error) if said else f"{payload.name} raised {type(error).__name__}: {error}"
+        raise ConfigViolation(
+            f"{what} does not fit {payload.name}; deploy a version that can read it, then deliver "
+            f"again. {why}"
+        ) from error
+
+
+def visible(record: Record, subject: str) -> Record:
+    """Copy a record as users may see it: without their context and Arvo's own notes.
+
+    Raises:
+        TransactionViolation: The record is no JSON.
+    """
     shown = {name: value for name, value in record.items() if name not in {MEMBER, CONTEXT}}
-    return decode_record(encode_record(shown))
+    try:
+        return decode_record(encode_record(shown))
+    except MachineMemoryError as error:
+        raise unreadable(subject, str(error)) from error
 
 
 def _is_event(answer: object) -> bool:

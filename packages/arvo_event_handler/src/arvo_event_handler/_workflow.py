@@ -11,6 +11,7 @@ from ._emission import Emission
 from ._errors import raise_violation
 from ._memory import Record
 from ._open_requests import OpenRequests
+from ._stored_reads import StoredReads
 from ._telemetry import ExecutionTrace
 
 
@@ -110,15 +111,24 @@ class WorkflowFailure(Exception):
         self.error = error
 
 
-async def user_code(running: Awaitable[_T]) -> _T:
+async def user_code(running: Awaitable[_T], *, reads: StoredReads) -> _T:
     """Await user code, and tell what it raises apart from what goes wrong around it.
 
     Raises:
         WorkflowFailure: It raised an ordinary exception.
-        ViolationError: It raised a violation, or a group of nothing else.
+        ViolationError: It raised a violation, or a group of nothing else. Or it could not read
+            what is stored, whatever it made of that.
     """
     try:
-        return await running
+        returned = await running
     except Exception as error:
+        _check(reads)
         raise_violation(error)
         raise WorkflowFailure(error) from error
+    _check(reads)
+    return returned
+
+
+def _check(reads: StoredReads) -> None:
+    if reads.failure is not None:
+        raise reads.failure from reads.failure.__cause__

@@ -92,7 +92,7 @@ class WorkflowHandler(IArvoEventHandler):
                 event answers no open request, where only `answers="awaited"` are taken.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown, an output is wired wrongly, or
-                a machine cannot read the stored state.
+                the deployed code cannot read what is stored: a context, an answer, a machine's state.
             TransactionViolation: The state could not be had or stored; its cause says why.
             ViolationError: The function, an action or a guard raised one.
         """

@@ -1,16 +1,49 @@
-"""Turns what asyncpg raises into what a machine memory raises."""
+"""Turns what asyncpg raises into what a machine memory raises.
+
+Nothing that PostgreSQL says ends a workflow: a step is not stored then, and the question is only
+whether the next delivery may go on by itself. It may where the server, a right, or a rule or trigger
+that somebody has put on the table was in the way, also in ways that are not known here: such things
+come and go while a system runs, and a retry costs little. It cannot where our statement, our values
+or the schema are wrong, or what is stored is damaged.
+
+No SQLSTATE says that a record can never be written. 54000, the nearest, is also what a database says
+that has no transaction ids left. Records have a limit of ours, far below PostgreSQL's.
+"""
 
 from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
-from arvo_event_handler import MachineMemoryError
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
 
 Outcome: TypeAlias = Literal["failed", "unknown"]
 
-# By the first two characters of the SQLSTATE: connection, serialization, resources, object state,
-# operator intervention, system.
-_RETRYABLE: Final = frozenset(("08", "40", "53", "55", "57", "58"))
+# What another try cannot mend, by the first two characters of the SQLSTATE, which are its class; see
+# https://www.postgresql.org/docs/current/errcodes-appendix.html.
+_LASTING: Final = frozenset(
+    (
+        "03",  # SQL statement not yet complete
+        "0A",  # feature not supported
+        "0B",  # invalid transaction initiation
+        "0F",  # locator
+        "0L",  # invalid grantor
+        "0P",  # invalid role specification
+        "10",  # XQuery
+        "20",  # case not found
+        "21",  # cardinality violation
+        "22",  # data: a value that is none for its type
+        "24",  # invalid cursor state
+        "2B",  # dependent privileges still exist
+        "34",  # invalid cursor name
+        "3B",  # savepoint
+        "3D",  # invalid catalog name
+        "3F",  # invalid schema name
+        "42",  # syntax, and names of tables and columns
+    )
+)
+# Rights are in class 42 too, but an operator grants them.
+_PASSING_AFTER_ALL: Final = (asyncpg.InsufficientPrivilegeError,)
+_DAMAGED: Final = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
 
 MIGRATE: Final = "run `await memory.migrate()` once, for example when you deploy"
 """What helps against a schema that is missing or old."""
@@ -18,8 +51,21 @@ MIGRATE: Final = "run `await memory.migrate()` once, for example when you deploy
 # The server has become a replica, and the connection leads to it still.
 _DEMOTED = asyncpg.ReadOnlySQLTransactionError
 
+# The connection is in a state in which it takes no statement of ours.
+_UNUSABLE = (asyncpg.InFailedSQLTransactionError, asyncpg.ActiveSQLTransactionError)
+
+# The server that answers has not, or no more, what this connection has prepared.
+_UNPREPARED = (
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.InvalidCachedStatementError,
+)
+
 _LOST = (
     _DEMOTED,
+    *_UNUSABLE,
+    *_UNPREPARED,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -37,21 +83,23 @@ _NO_SCHEMA = (
     asyncpg.InvalidSchemaNameError,
 )
 
-_POOLED = (
-    asyncpg.DuplicatePreparedStatementError,
-    asyncpg.InvalidSQLStatementNameError,
+# What another connection would say as well, although it is one of asyncpg's own errors.
+_UNFIT = (
+    asyncpg.exceptions.ClientConfigurationError,
+    asyncpg.UnsupportedClientFeatureError,
+    asyncpg.UnsupportedServerFeatureError,
 )
 
 
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether the same statement may do better on another connection."""
     # A timeout is an OSError too, and would only wait as long again.
-    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
+    return isinstance(error, _LOST) and not isinstance(error, (TimeoutError, *_UNFIT))
 
 
 def is_refusal(error: Exception) -> bool:
     """Tell whether a statement is known to have changed nothing, as the server said no."""
-    return isinstance(error, _DEMOTED) or (
+    return isinstance(error, (_DEMOTED, *_UNUSABLE, *_UNPREPARED)) or (
         isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
     )
 
@@ -82,25 +130,26 @@ def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMem
             retryable=True,
             outcome=outcome,
         )
+    if isinstance(error, _UNPREPARED):
+        return MachineMemoryError(
+            f"PostgreSQL lost a prepared statement of {what}: {_said(error)}; behind a PgBouncer "
+            "that pools transactions or statements, connect with statement_cache_size=0",
+            retryable=True,
+            outcome=outcome,
+        )
     if is_connection_lost(error):
         return MachineMemoryError(
             f"PostgreSQL could not be reached for {what}: {_said(error)}",
             retryable=True,
             outcome=outcome,
         )
-    retryable = False
+    if isinstance(error, _DAMAGED) and outcome == "failed":
+        return UnreadableRecordError(f"PostgreSQL cannot read for {what}: {_said(error)}")
     if isinstance(error, _NO_SCHEMA):
         message = f"the schema for {what} is missing or old: {_said(error)}; {MIGRATE}"
-    elif isinstance(error, _POOLED):
-        message = (
-            f"PostgreSQL lost a prepared statement of {what}: {_said(error)}; behind a PgBouncer "
-            "that pools transactions or statements, connect with statement_cache_size=0"
-        )
     else:
         message = f"PostgreSQL refused {what}: {_said(error)}"
-        state = getattr(error, "sqlstate", None)
-        retryable = isinstance(state, str) and state[:2] in _RETRYABLE
-    return MachineMemoryError(message, retryable=retryable, outcome=outcome)
+    return MachineMemoryError(message, retryable=_may_pass(error), outcome=outcome)
 
 
 def pool_exhausted(what: str) -> MachineMemoryError:
@@ -129,6 +178,14 @@ def no_dsn() -> MachineMemoryError:
 def closed(what: str) -> MachineMemoryError:
     """Return the error for a call of a closed memory."""
     return _failed(f"the memory is closed, so there is no {what}; use it inside its block")
+
+
+def _may_pass(error: Exception) -> bool:
+    if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _DAMAGED):
+        return False
+    if isinstance(error, _PASSING_AFTER_ALL):
+        return True
+    return str(error.sqlstate)[:2] not in _LASTING
 
 
 def _failed(message: str, *, retryable: bool = False) -> MachineMemoryError:

@@ -1,6 +1,7 @@
 """A pool of our own, which gives connections back without a word to the server."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -17,6 +18,12 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
     @override
     def get_reset_query(self) -> str:
         return ""
+
+    # asyncpg numbers its statements, so that every process has the same names. Behind a PgBouncer
+    # that pools transactions, one could run what another has prepared.
+    @override
+    def _get_unique_id(self, prefix: str) -> str:
+        return f"__arvo_{prefix}_{secrets.token_hex(16)}__"
 
 
 @asynccontextmanager

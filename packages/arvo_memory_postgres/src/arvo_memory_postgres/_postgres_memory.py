@@ -18,6 +18,7 @@ from arvo_event_handler import (
     PackedRecord,
     Record,
     TransactionViolation,
+    UnreadableRecordError,
     encode_record,
     pack_record,
     take_or_give_back,
@@ -225,8 +226,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         row = (await self._ask("READ", self._sql.read, key)).row
         version: int = 0 if row is None else row["version"]
         written = self._written(key, machine_id, owner, version, record)
-        stored = None if row is None else encode_record(_record(row))
-        if stored != (None if previous is None else encode_record(previous)):
+        stored = None if row is None else _record(row)
+        if _encoded(stored) != _encoded(previous):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
@@ -296,7 +297,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 return ttl
             row = answer.row
             try:
-                record = None if row["state"] is None else _record(row)
+                record = _record(row)
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
@@ -326,8 +327,22 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         return (key, owner, version, *packed, *columns)
 
 
-def _record(row: Any) -> Record:
-    return unpack_record(PackedRecord(row["codec"], row["state"]))
+def _record(row: Any) -> Record | None:
+    """Read the record of a row; None when none was ever written.
+
+    Raises:
+        UnreadableRecordError: The row is damaged.
+    """
+    version: int = row["version"]
+    codec, state = row["codec"], row["state"]
+    nothing = codec is None and state is None
+    if version < 0 or (version == 0) is not nothing:
+        raise UnreadableRecordError(f"the row of version {version} is damaged")
+    return None if nothing else unpack_record(PackedRecord(codec, state))
+
+
+def _encoded(record: Record | None) -> bytes | None:
+    return None if record is None else encode_record(record)
 
 
 def _is_written(row: Any, version: int, *, repeated: bool) -> bool:

@@ -33,6 +33,9 @@ ON CONFLICT (key) DO UPDATE SET
 WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
 RETURNING version, codec, state"""
 
+# As far as one can tell by a row that may be damaged.
+_HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
+
 # The root is found with the first record, and stays. No parameter that is null may make this
 # cheaper to plan: PostgreSQL would then plan every commit anew, which doubles what it costs.
 _WRITTEN = """
@@ -75,11 +78,11 @@ SELECT version, lease_owner = $2 AS held, last_owner = $2 AS wrote FROM {table} 
 # A workflow that was never written leaves nothing behind.
 _RELEASE = f"""
 WITH relaxed AS MATERIALIZED (SELECT setting FROM {_RELAXED}), gone AS (
-    DELETE FROM {{table}} WHERE key = $1 AND lease_owner = $2 AND version = 0
+    DELETE FROM {{table}} AS m WHERE key = $1 AND lease_owner = $2 AND NOT {_HAS_RECORD}
         AND EXISTS (SELECT FROM relaxed WHERE setting IS NOT NULL)
 )
 UPDATE {{table}} AS m SET lease_owner = NULL, lease_until = NULL
-WHERE key = $1 AND lease_owner = $2 AND version > 0
+WHERE key = $1 AND lease_owner = $2 AND {_HAS_RECORD}
     AND EXISTS (SELECT FROM relaxed WHERE setting IS NOT NULL)"""
 
 _RENEW = f"""
@@ -89,7 +92,7 @@ RETURNING true"""
 
 _READ = f"""
 SELECT m.version, m.codec, m.state FROM {{table}} AS m
-WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
+WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
 
 _SHOWN = f"""
 SELECT m.machine_id AS subject, m.version, m.status, m.parent, m.root, m.initiator, m.source,

@@ -19,12 +19,10 @@ from arvo_event_handler import (
     LockPolicy,
     MachineLease,
     MachineMemoryError,
-    PackedRecord,
     Record,
     TransactionViolation,
     check_machine_id,
     encode_record,
-    unpack_record,
     until_granted,
 )
 
@@ -33,9 +31,10 @@ from ._open_server import ConnectionSettings, TransportName, open_server
 from ._record_limits import RecordLimits
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
-from ._stored_machine import StoredMachine, stored_machine
+from ._stored_machine import StoredMachine, StoredRecord, stored_machine, stored_record
 
 _logger: Final = logging.getLogger("arvo_memory_redis")
+_FIELDS: Final = ("subject", "version", "codec", "state")
 
 
 class RedisMachineMemory(ILeasedMachineMemory):
@@ -220,20 +219,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        stored = await self.get(machine_id)
-        return None if stored is None else stored.record
+        stored, _ = await self._stored(check_machine_id(machine_id))
+        return stored.record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         packed = self._limits.pack(record)
         stored, last_owner = await self._stored(check_machine_id(machine_id))
-        if not _same(None if stored is None else stored.record, previous):
+        if not _same(stored.record, previous):
             raise TransactionViolation.version_moved(machine_id)
         written = await self._server.run(
             scripts.WRITE,
             self._key(machine_id),
             secrets.token_hex(16),
-            0 if stored is None else stored.version,
+            stored.version,
             last_owner,
             packed.codec,
             packed.data,
@@ -264,8 +263,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
             TransactionViolation: `machine_id` is empty.
             MachineMemoryError: The server could not answer, or what is stored is damaged.
         """
-        stored, _ = await self._stored(check_machine_id(machine_id))
-        return stored
+        fields = await self._server.ask("HMGET", self._key(check_machine_id(machine_id)), *_FIELDS)
+        return stored_machine(*fields, limits=self._limits)
 
     async def scan(self) -> AsyncIterator[StoredMachine]:
         """Go through all workflows of the prefix, in no order.
@@ -278,8 +277,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         """
         pattern = f"{_escaped(self._prefix)}m:*"
         async for key in self._server.keys(pattern):
-            fields = await self._server.ask("HMGET", key, "version", "codec", "state", "subject")
-            stored = stored_machine(fields)
+            fields = await self._server.ask("HMGET", key, *_FIELDS)
+            stored = stored_machine(*fields, limits=self._limits)
             if stored is not None:
                 yield stored
 
@@ -302,33 +301,32 @@ class RedisMachineMemory(ILeasedMachineMemory):
         digest = blake2b(_encoded(machine_id), digest_size=16).hexdigest()
         return f"{self._prefix}m:{digest}"
 
-    async def _stored(self, machine_id: str) -> tuple[StoredMachine | None, bytes]:
-        *fields, last_owner = await self._server.ask(
-            "HMGET", self._key(machine_id), "version", "codec", "state", "subject", "last_owner"
+    async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes]:
+        *state, last_owner = await self._server.ask(
+            "HMGET", self._key(machine_id), "version", "codec", "state", "last_owner"
         )
-        return stored_machine(fields), last_owner or b""
+        return stored_record(*state, limits=self._limits), last_owner or b""
 
     async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
         answer = await self._take(machine_id, owner=owner, show_state=True)
         if isinstance(answer, timedelta):
             return answer
-        version, *packed = answer
         try:
-            record = unpack_record(PackedRecord(packed[0].decode(), packed[1])) if packed else None
+            version, record = stored_record(*answer, limits=self._limits)
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(machine_id=machine_id, owner=owner, version=int(version), record=record)
+        return MachineLease(machine_id=machine_id, owner=owner, version=version, record=record)
 
-    async def _try_lock(self, machine_id: str) -> list[bytes] | timedelta:
+    async def _try_lock(self, machine_id: str) -> list[bytes | None] | timedelta:
         # A second lock of this memory must fail, and a repeated try of this one must not.
         owner = f"{self._instance}{secrets.token_hex(16)}"
         return await self._take(machine_id, owner=owner, show_state=False)
 
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
-    ) -> list[bytes] | timedelta:
+    ) -> list[bytes | None] | timedelta:
         taking = self._server.run(
             scripts.ACQUIRE,
             self._key(machine_id),

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
-from arvo_event_handler import MachineMemoryError, PackedRecord, Record, pack_record
+from arvo_event_handler import (
+    MAX_RECORD_BYTES,
+    PackedRecord,
+    Record,
+    UnwritableRecordError,
+    pack_record,
+    unpack_record,
+)
 
 from ._telemetry import warn
 
@@ -19,21 +26,34 @@ class RecordLimits:
     max_record_bytes: int
     """Refuse records that are longer than this when stored."""
 
+    @property
+    def max_json_bytes(self) -> int:
+        """How long a record's JSON may be before compression; what is written can be read."""
+        return max(self.max_record_bytes, MAX_RECORD_BYTES)
+
     def pack(self, record: Record) -> PackedRecord:
         """Write a record for storage; a large one leaves a warning on the current span.
 
         Raises:
-            MachineMemoryError: The record is not JSON or too large; not retryable.
+            UnwritableRecordError: The record is not JSON or too large.
         """
-        packed = pack_record(record, compress_above=self.compress_above)
+        packed = pack_record(
+            record, compress_above=self.compress_above, max_bytes=self.max_json_bytes
+        )
         size = len(packed.data)
         if size > self.max_record_bytes:
-            raise MachineMemoryError(
+            raise UnwritableRecordError(
                 f"the record has {size} bytes, above max_record_bytes={self.max_record_bytes}; "
-                "keep large data elsewhere and its address in the workflow",
-                retryable=False,
-                outcome="failed",
+                "keep large data elsewhere and its address in the workflow"
             )
         if size > _WARN_ABOVE:
             warn(f"the record has {size} bytes; every step sends all of it over the network")
         return packed
+
+    def unpack(self, packed: PackedRecord) -> Record:
+        """Read what `pack` wrote.
+
+        Raises:
+            UnreadableRecordError: It is damaged, too large, or of a newer version.
+        """
+        return unpack_record(packed, max_bytes=self.max_json_bytes)

@@ -51,14 +51,16 @@ if ARGV[5] == '0' then
 else
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state')
 end
-if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
+-- a lease whose end is damaged has ended
+if held[1] and held[1] ~= ARGV[1] and (tonumber(held[2]) or 0) > now then
     return {0, tonumber(held[2]) - now}
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f', now + ARGV[2]))
-if not held[3] then
+-- without a version but with a state it is damaged, and stays as it is
+if not held[3] and redis.call('HEXISTS', KEYS[1], 'state') == 0 then
     redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, '0'}
+    return {1, false, false, false}
 end
 return {1, held[3], held[4], held[5]}
 """,
@@ -116,7 +118,7 @@ local owner = redis.call('HGET', KEYS[1], 'owner')
 if not owner or string.sub(owner, 1, #ARGV[1]) ~= ARGV[1] then
     return
 end
-if redis.call('HEXISTS', KEYS[1], 'version') == 0 then
+if redis.call('HEXISTS', KEYS[1], 'version') == 0 and redis.call('HEXISTS', KEYS[1], 'state') == 0 then
     redis.call('DEL', KEYS[1])
 else
     redis.call('HDEL', KEYS[1], 'owner', 'lease_end')

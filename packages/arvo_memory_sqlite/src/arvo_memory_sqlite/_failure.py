@@ -1,23 +1,42 @@
-"""What an error of SQLite means to whoever uses the memory."""
+"""What an error of SQLite means to whoever uses the memory.
+
+No error of SQLite ends a workflow but one: a record that is too large for the file. Everything else
+is a step that is not stored, and the question is only whether the next delivery may go on by itself.
+It may where the file, the disk, a right or somebody's trigger was in the way, also in ways that are
+not known here. It cannot where the statement or the table is wrong, or the file is damaged.
+"""
 
 import sqlite3
 from typing import Final, Literal
 
-from arvo_event_handler import MachineMemoryError
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
 
-# Primary result codes; see https://www.sqlite.org/rescode.html.
-_PASSING: Final = frozenset(
+# Result codes, see https://www.sqlite.org/rescode.html: primary ones, or extended ones that mean
+# something else than their primary one.
+_DAMAGED: Final = frozenset(
     (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR_DATA,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+        # Of a write it means that the record is too large; `_rows` tells that.
+        sqlite3.SQLITE_TOOBIG,
     )
 )
+_LASTING: Final = frozenset(
+    (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_INTERNAL,
+        sqlite3.SQLITE_NOTFOUND,
+        sqlite3.SQLITE_EMPTY,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_RANGE,
+    )
+)
+_PASSING_AFTER_ALL: Final = frozenset((sqlite3.SQLITE_ERROR_RETRY, sqlite3.SQLITE_ERROR_SNAPSHOT))
 
 
 def primary_code(error: Exception) -> int | None:
@@ -44,6 +63,26 @@ def memory_error(
             outcome=outcome,
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if _is_damage(error) and outcome == "failed":
+        # Python's own words may quote what is stored.
+        said = "a text is not UTF-8" if primary_code(error) is None else f"{error} ({name})"
+        return UnreadableRecordError(f"{where}: {said}")
     return MachineMemoryError(
-        f"{where}: {error} ({name})", retryable=primary_code(error) in _PASSING, outcome=outcome
+        f"{where}: {error} ({name})", retryable=_may_pass(error), outcome=outcome
     )
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # Python's module raises one of these by itself only for a text that it cannot decode.
+        return isinstance(error, sqlite3.OperationalError)
+    return not _DAMAGED.isdisjoint((code, code & 0xFF))
+
+
+def _may_pass(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    # A code that is not known here may be anything, and a retry costs little.
+    return code in _PASSING_AFTER_ALL or (code & 0xFF) not in _LASTING | _DAMAGED

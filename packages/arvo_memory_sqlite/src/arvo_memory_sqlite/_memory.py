@@ -290,7 +290,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         if isinstance(granted, timedelta):
             return granted
         try:
-            record = None if granted.packed is None else unpack_record(granted.packed)
+            record = granted.record()
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise

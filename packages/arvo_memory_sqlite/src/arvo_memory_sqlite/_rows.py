@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - what is put into the SQL is written in this file
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,16 +13,22 @@ from arvo_event_handler import (
     PackedRecord,
     Record,
     TransactionViolation,
+    UnreadableRecordError,
+    UnwritableRecordError,
     encode_record,
     unpack_record,
 )
 
+from ._failure import primary_code
 from ._stored_machine import StoredMachine
 
 # Gone, and nobody works on it.
 _FORGOTTEN: Final = "expires_at <= :now AND (owner IS NULL OR lease_end <= :now)"
 _COLUMNS: Final = "id, status, version, parent, root, updated_at, expires_at"
-_LIVE: Final = "version > 0 AND (expires_at IS NULL OR expires_at > :now)"
+_KEPT: Final = "(expires_at IS NULL OR expires_at > :now)"
+_LIVE: Final = f"version > 0 AND {_KEPT}"
+# As far as one can tell by a row that may be damaged.
+_WRITTEN: Final = "(version <> 0 OR state IS NOT NULL)"
 # A parent is written before its child starts, and may be forgotten before the child's last record;
 # one in another memory counts as the top.
 _ROOT: Final = """
@@ -58,16 +65,35 @@ class Granted:
     """A lease as the table gives it."""
 
     version: int
-    packed: PackedRecord | None
+    packed: PackedRecord | None  # None when there is nothing
+
+    def record(self) -> Record | None:
+        """Read the record; None when none was ever written.
+
+        Raises:
+            UnreadableRecordError: The row is damaged.
+        """
+        if self.version < 0 or (self.version == 0) is not (self.packed is None):
+            raise _damaged(self.version)
+        return None if self.packed is None else unpack_record(self.packed)
 
 
 def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
-    """Return the latest record."""
+    """Return the latest record.
+
+    Raises:
+        UnreadableRecordError: The row is damaged.
+    """
     row = connection.execute(
-        f"SELECT codec, state FROM machine WHERE id = :id AND {_LIVE}",
+        f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_KEPT}",
         {"id": machine_id, "now": _ms(now)},
     ).fetchone()
-    return None if row is None else PackedRecord(*row)
+    if row is None:
+        return None
+    version, *packed = row
+    if version <= 0:
+        raise _damaged(version)
+    return PackedRecord(*packed)
 
 
 def acquire(
@@ -101,13 +127,13 @@ def acquire(
     }
     connection.execute(f"DELETE FROM machine WHERE id = :id AND {_FORGOTTEN}", values)
     row = connection.execute(
-        """
+        f"""
         INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
         VALUES (:id, :owner, :lease_end, :now, :keep)
         ON CONFLICT (id) DO UPDATE SET
             owner = :owner,
             lease_end = :lease_end,
-            expires_at = CASE WHEN version = 0 THEN :keep ELSE expires_at END
+            expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :keep END
         WHERE owner IS NULL OR lease_end <= :now
         RETURNING version, codec, state
         """,
@@ -115,7 +141,8 @@ def acquire(
     ).fetchone()
     if row is not None:
         version, codec, state = row
-        return Granted(version=version, packed=PackedRecord(codec, state) if version else None)
+        nothing = codec is None and state is None
+        return Granted(version=version, packed=None if nothing else PackedRecord(codec, state))
     (end,) = connection.execute(
         "SELECT lease_end FROM machine WHERE id = :id", {"id": machine_id}
     ).fetchone()
@@ -135,7 +162,8 @@ def commit(
     Raises:
         TransactionViolation: The lease was lost, or the record moved.
     """
-    written = connection.execute(
+    written = _put(
+        connection,
         f"""
         UPDATE machine SET
             owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
@@ -180,7 +208,8 @@ def write(
     found = None if stored is None else encode_record(unpack_record(stored))
     if found != (None if previous is None else encode_record(previous)):
         raise TransactionViolation.version_moved(machine_id)
-    connection.execute(
+    _put(
+        connection,
         f"""
         INSERT INTO machine (id, version, status, parent, root, updated_at, codec, state)
         VALUES (:id, 1, :status, :parent, {_ROOT}, :now, :codec, :state)
@@ -197,7 +226,7 @@ def release(connection: sqlite3.Connection, machine_id: str, *, owner: str) -> N
     """Drop the owner's lease, if it has one."""
     values = {"id": machine_id, "owner": owner}
     mine = "id = :id AND owner = :owner"
-    connection.execute(f"DELETE FROM machine WHERE {mine} AND version = 0", values)
+    connection.execute(f"DELETE FROM machine WHERE {mine} AND NOT {_WRITTEN}", values)
     connection.execute(f"UPDATE machine SET owner = NULL, lease_end = 0 WHERE {mine}", values)
 
 
@@ -294,6 +323,27 @@ def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, ob
         "codec": content.packed.codec,
         "state": content.packed.data,
     }
+
+
+def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object]) -> sqlite3.Cursor:
+    """Run the statement that holds a record.
+
+    Raises:
+        UnwritableRecordError: The record is too large for SQLite; nothing was changed.
+    """
+    try:
+        return connection.execute(sql, values)
+    except sqlite3.DataError as error:
+        if primary_code(error) != sqlite3.SQLITE_TOOBIG:
+            raise
+        raise UnwritableRecordError(
+            f"the record is larger than SQLite takes: {error}; "
+            "keep large data elsewhere and its address in the workflow"
+        ) from error
+
+
+def _damaged(version: int) -> UnreadableRecordError:
+    return UnreadableRecordError(f"the row of version {version} is damaged")
 
 
 def _text(value: object) -> str | None:

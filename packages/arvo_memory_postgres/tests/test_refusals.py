@@ -1,0 +1,412 @@
+"""What each error of asyncpg and PostgreSQL means, and that none of them ends a workflow."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import pytest
+from typing_extensions import override
+
+from arvo_event_handler import (
+    MAX_RECORD_BYTES,
+    LockPolicy,
+    MachineMemoryError,
+    Record,
+    TransactionViolation,
+    TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
+)
+from arvo_memory_postgres import PostgresMachineMemory
+from arvo_memory_postgres._failures import is_connection_lost, is_refusal, memory_error
+from storm import answer_to, asking, question
+
+from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted
+
+PASSES: Final = "may pass or be mended: the next delivery tries again"
+ELSEWHERE: Final = "another connection may do better: tried at once, and by the next delivery"
+LASTS: Final = "statement, values or schema are wrong: not tried again"
+DAMAGED: Final = "what is stored is damaged: not tried again, somebody has to look"
+NO_ERROR: Final = "no error"
+
+# By the class of the SQLSTATE, its first two characters.
+CLASSES: Final = {
+    "01": NO_ERROR,  # warning
+    "02": NO_ERROR,  # no data
+    "03": LASTS,  # SQL statement not yet complete
+    "08": ELSEWHERE,  # connection
+    "09": PASSES,  # triggered action: somebody's trigger
+    "0A": LASTS,  # feature not supported
+    "0B": LASTS,  # invalid transaction initiation
+    "0F": LASTS,  # locator
+    "0L": LASTS,  # invalid grantor
+    "0P": LASTS,  # invalid role specification
+    "0Z": PASSES,  # diagnostics: somebody's trigger
+    "10": LASTS,  # XQuery
+    "20": LASTS,  # case not found
+    "21": LASTS,  # cardinality violation
+    "22": LASTS,  # data
+    "23": PASSES,  # integrity constraint: somebody's, as none of ours is in the way
+    "24": LASTS,  # invalid cursor state
+    "25": PASSES,  # transaction state
+    "26": ELSEWHERE,  # prepared statement
+    "27": PASSES,  # triggered data change: somebody's trigger
+    "28": PASSES,  # login: a password or a right that is being changed
+    "2B": LASTS,  # dependent privileges still exist
+    "2D": PASSES,  # invalid transaction termination: somebody's trigger
+    "2F": PASSES,  # SQL routine: somebody's trigger
+    "34": LASTS,  # invalid cursor name
+    "38": PASSES,  # external routine: somebody's trigger
+    "39": PASSES,  # external routine invocation: somebody's trigger
+    "3B": LASTS,  # savepoint
+    "3D": LASTS,  # invalid catalog name
+    "3F": LASTS,  # invalid schema name
+    "40": PASSES,  # transaction rollback
+    "42": LASTS,  # syntax, names
+    "44": PASSES,  # with check option: somebody's rule
+    "53": PASSES,  # resources
+    "54": PASSES,  # program limit; see the test of transaction ids
+    "55": PASSES,  # object not in prerequisite state, locks
+    "57": PASSES,  # operator intervention
+    "58": PASSES,  # system
+    "72": PASSES,  # snapshot too old
+    "F0": PASSES,  # configuration file
+    "HV": PASSES,  # foreign data: another server
+    "P0": PASSES,  # PL/pgSQL: somebody's trigger
+    "XX": PASSES,  # internal
+}
+# Those that mean something else than their class, and those that have none.
+NAMED: Final = {
+    "ActiveSQLTransactionError": ELSEWHERE,
+    "AdminShutdownError": ELSEWHERE,
+    "CannotConnectNowError": ELSEWHERE,
+    "ClientConfigurationError": LASTS,
+    "CrashShutdownError": ELSEWHERE,
+    "DataCorruptedError": DAMAGED,
+    "DatabaseDroppedError": ELSEWHERE,
+    "DuplicatePreparedStatementError": ELSEWHERE,
+    "FatalPostgresError": PASSES,
+    "IdleInTransactionSessionTimeoutError": ELSEWHERE,
+    "IdleSessionTimeoutError": ELSEWHERE,
+    "InFailedSQLTransactionError": ELSEWHERE,
+    "IndexCorruptedError": DAMAGED,
+    "InsufficientPrivilegeError": PASSES,
+    "InterfaceError": ELSEWHERE,
+    "InterfaceWarning": NO_ERROR,
+    "InternalClientError": ELSEWHERE,
+    "InvalidCachedStatementError": ELSEWHERE,
+    "OutdatedSchemaCacheError": ELSEWHERE,
+    "PostgresError": PASSES,
+    "ProtocolError": ELSEWHERE,
+    "ReadOnlySQLTransactionError": ELSEWHERE,
+    "TargetServerAttributeNotMatched": ELSEWHERE,
+    "UnknownPostgresError": PASSES,  # a SQLSTATE that somebody's trigger has made up
+    "UnsupportedClientFeatureError": LASTS,
+    "UnsupportedServerFeatureError": LASTS,
+}
+# Answers that say that the statement has changed nothing, although the connection is given up.
+REFUSED_ELSEWHERE: Final = {
+    "ActiveSQLTransactionError",
+    "DuplicatePreparedStatementError",
+    "InFailedSQLTransactionError",
+    "InvalidCachedStatementError",
+    "InvalidSQLStatementNameError",
+    "ReadOnlySQLTransactionError",
+}
+KINDS: Final = sorted(
+    {
+        kind
+        for kind in vars(asyncpg.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    },
+    key=lambda kind: kind.__name__,
+)
+
+
+def meaning_of(kind: type[Exception]) -> str:
+    """Look it up; one that the tables do not name is a `KeyError`."""
+    if kind.__name__ in NAMED:
+        return NAMED[kind.__name__]
+    return CLASSES[str(vars(kind)["sqlstate"])[:2]]
+
+
+def judged(error: Exception) -> str:
+    made = memory_error(error, what="COMMIT", outcome="failed")
+    assert not isinstance(made, UnwritableRecordError), "no error of PostgreSQL ends a workflow"
+    if is_connection_lost(error):
+        assert made.retryable
+        return ELSEWHERE
+    if isinstance(made, UnreadableRecordError):
+        return DAMAGED
+    return PASSES if made.retryable else LASTS
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_of_asyncpg_has_a_meaning(kind: type[Exception]) -> None:
+    """One that a new asyncpg brings and the tables do not name fails here."""
+    meaning = meaning_of(kind)
+    if meaning == NO_ERROR:
+        assert not issubclass(kind, asyncpg.PostgresError)
+        return
+    error = kind("as the server says it")
+    assert judged(error) == meaning
+    answer = issubclass(kind, asyncpg.PostgresError)
+    nothing_changed = answer and (meaning != ELSEWHERE or kind.__name__ in REFUSED_ELSEWHERE)
+    assert is_refusal(error) is nothing_changed
+
+
+def test_every_class_of_the_table_is_one_that_asyncpg_knows() -> None:
+    """The table has no leftovers."""
+    states = {getattr(kind, "sqlstate", None) for kind in KINDS} - {None}
+    assert set(CLASSES) == {str(state)[:2] for state in states}
+    assert set(NAMED) <= {kind.__name__ for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (TimeoutError(), PASSES),
+        (ConnectionResetError("reset"), ELSEWHERE),
+        (ConnectionRefusedError("refused"), ELSEWHERE),
+        (BrokenPipeError("broken"), ELSEWHERE),
+        (socket.gaierror("no such host"), ELSEWHERE),
+        (ssl.SSLError("no certificate"), ELSEWHERE),
+        (ValueError("of nobody"), LASTS),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_so_have_those_of_the_network(error: Exception, meaning: str) -> None:
+    assert judged(error) == meaning
+    assert not is_refusal(error), "whether anything has changed is not known"
+
+
+def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
+    error = asyncpg.DataCorruptedError("missing chunk")
+    made = memory_error(error, what="COMMIT", outcome="unknown")
+    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, False, "unknown")
+
+
+# --- a workflow ---------------------------------------------------------------
+
+
+@asynccontextmanager
+async def refusing_once(dsn: str, schema: str, state: str, *, when: str) -> AsyncIterator[None]:
+    """Have somebody's trigger refuse one write of the table."""
+    name = quoted(schema)
+    await execute(
+        dsn,
+        f"CREATE SEQUENCE {name}.refusals;"
+        f"CREATE FUNCTION {name}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('{name}.refusals') = 1 THEN "
+        f"RAISE EXCEPTION 'not today' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$;"
+        f"CREATE TRIGGER refuse BEFORE UPDATE ON {name}.machines FOR EACH ROW "
+        f"WHEN ({when}) EXECUTE FUNCTION {name}.refuse()",
+    )
+    try:
+        yield
+    finally:
+        await execute(dsn, f"DROP FUNCTION {name}.refuse() CASCADE; DROP SEQUENCE {name}.refusals")
+
+
+@pytest.mark.parametrize(
+    ("state", "retryable"),
+    [
+        ("42501", True),  # no right
+        ("23514", True),  # a check of somebody's
+        ("53100", True),  # disk full
+        ("54000", True),  # also: no transaction ids are left until somebody vacuums
+        ("57014", True),  # cancelled by an operator
+        ("P0001", True),  # what a trigger raises that names no SQLSTATE
+        ("AR001", True),  # one that somebody has made up
+        ("22012", False),  # division by zero in it
+        ("42883", False),  # it calls a function that is not there
+        ("XX001", False),  # damage
+    ],
+)
+async def test_a_commit_that_is_refused_once_ends_no_workasking(
+    connect_to: Connect, postgres_dsn: str, schema: str, state: str, retryable: bool
+) -> None:
+    """Nothing is stored, nobody is told, and the next delivery goes on."""
+    async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
+        handler = asking(memory)
+        event = question()
+        [request] = await handler.execute(event)
+        before = await memory.read(event.subject)
+        async with refusing_once(postgres_dsn, schema, state, when="NEW.version <> OLD.version"):
+            with pytest.raises(TransactionViolation, match="not today") as caught:
+                await handler.execute(answer_to(request))
+            assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
+            assert caught.value.retryable is retryable
+            assert await memory.read(event.subject) == before
+            [done] = await handler.execute(answer_to(request))
+            assert done.data == {"text": "good"}
+
+
+async def test_damage_that_the_server_finds_is_a_read_failure(
+    connect_to: Connect, postgres_dsn: str, schema: str
+) -> None:
+    async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
+        handler = asking(memory)
+        [request] = await handler.execute(question())
+        async with refusing_once(postgres_dsn, schema, "XX001", when="NEW.lease_owner IS NOT NULL"):
+            with pytest.raises(TransactionViolation, match="cannot read") as caught:
+                await handler.execute(answer_to(request))
+            assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+            assert not caught.value.retryable
+            [done] = await handler.execute(answer_to(request))
+            assert done.data == {"text": "good"}
+
+
+async def test_a_record_that_is_too_large_is_refused_by_our_limit(connect_to: Connect) -> None:
+    """It stands before PostgreSQL's, which only breaks the connection."""
+    large: Record = {"text": "x" * MAX_RECORD_BYTES}
+    async with connect_to() as memory:
+        lease = await leased(memory)
+        with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
+            await memory.commit(lease, large)
+        with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
+            await memory.write("order-8", large, None)
+        await memory.commit(lease, {"text": "small"})
+        assert await memory.read("order-8") is None
+
+
+async def test_a_connection_in_a_failed_transaction_is_given_up(connect_to: Connect) -> None:
+    """As a pooler may hand one out."""
+    async with connect_to(pool_size=1) as memory:
+        lease = await leased(memory)
+        connection = await memory._connections.take("TEST")
+        await connection.execute("BEGIN")
+        with suppress(asyncpg.DivisionByZeroError):
+            await connection.execute("SELECT 1 / 0")
+        await memory._connections.give_back(connection)
+        await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") == {"count": 1}
+
+
+@pytest.mark.parametrize("how", ["lock timeout", "cancelled"])
+async def test_a_statement_that_is_broken_off_is_tried_again_later(
+    connect_to: Connect, postgres_dsn: str, schema: str, how: str
+) -> None:
+    async with connect_to(pool_size=1) as memory:
+        lease = await leased(memory)
+        if how == "lock timeout":
+            await on_its_connection(memory, "SET lock_timeout = '20ms'")
+        ((pid,),) = await on_its_connection(memory, "SELECT pg_backend_pid()")
+        holder = await asyncpg.connect(postgres_dsn)
+        try:
+            async with holder.transaction():
+                await holder.execute(f"LOCK TABLE {quoted(schema)}.machines")
+                commit = asyncio.ensure_future(memory.commit(lease, {"count": 1}))
+                if how == "cancelled":
+                    waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
+                    while not await holder.fetchval(waits, pid):
+                        await holder.execute("SELECT pg_stat_clear_snapshot()")
+                    await holder.execute("SELECT pg_cancel_backend($1)", pid)
+                with pytest.raises(MachineMemoryError) as caught:
+                    await commit
+                assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        finally:
+            await holder.close()
+        await memory.commit(lease, {"count": 1})
+
+
+# --- prepared statements ------------------------------------------------------
+
+
+async def test_a_prepared_statement_that_is_lost_costs_a_connection_and_nothing_else(
+    connect_to: Connect,
+) -> None:
+    """As behind a PgBouncer that pools transactions and gives the next one another session."""
+    async with connect_to(pool_size=1) as memory:
+        handler = asking(memory)
+        [request] = await handler.execute(question())
+        await on_its_connection(memory, "DEALLOCATE ALL")
+        [done] = await handler.execute(answer_to(request))
+        assert done.data == {"text": "good"}
+
+
+class Forgetful(asyncpg.Connection):  # type: ignore[misc] # untyped
+    """A connection whose server forgets every statement before it is used."""
+
+    @override
+    async def _get_statement(self, *args: Any, **options: Any) -> Any:
+        statement = await super()._get_statement(*args, **options)
+        await self.execute("DEALLOCATE ALL")
+        return statement
+
+
+async def test_statements_that_are_lost_each_time_cost_a_retry_and_never_a_workasking(
+    connect_to: Connect, postgres_dsn: str, schema: str
+) -> None:
+    async with (
+        connect_to() as memory,
+        asyncpg.create_pool(
+            postgres_dsn, min_size=0, max_size=1, connection_class=Forgetful
+        ) as pool,
+    ):
+        event = question()
+        [request] = await asking(memory).execute(event)
+        before = await memory.read(event.subject)
+        with pytest.raises(TransactionViolation, match="statement_cache_size=0") as caught:
+            await asking(PostgresMachineMemory(pool, schema=schema)).execute(answer_to(request))
+        assert caught.value.retryable
+        assert await memory.read(event.subject) == before
+        [done] = await asking(memory).execute(answer_to(request))
+        assert done.data == {"text": "good"}
+
+
+async def test_two_processes_never_name_two_statements_alike(connect_to: Connect) -> None:
+    """Else a PgBouncer could have one run what the other has prepared."""
+    names: list[set[str]] = []
+    for _ in range(2):
+        async with connect_to(pool_size=1) as memory:
+            await memory.read("order-7")
+            rows = await on_its_connection(memory, "SELECT name FROM pg_prepared_statements")
+            names.append({row["name"] for row in rows})
+            assert len(names[-1]) >= 2
+            assert all(name.startswith("__arvo_stmt_") for name in names[-1])
+    assert names[0].isdisjoint(names[1])
+
+
+# --- damage -------------------------------------------------------------------
+
+DAMAGE: Final = {
+    "negative version": ("version = -1", "version -1"),
+    "version of nothing": ("version = 0", "version 0"),
+    "no record": ("codec = NULL, state = NULL", "version 1"),
+    "no bytes": ("state = NULL", "no bytes"),
+    "no codec": ("codec = NULL", "codec None"),
+    "unknown codec": ("codec = 'lz4'", "codec 'lz4'"),
+    "no JSON": ("state = '{'", "not a JSON object"),
+    "no JSON in UTF-8": (r"state = '\x7bff7d'", "not a JSON object"),
+    "not compressed": ("codec = 'zlib'", "cannot be decompressed"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
+    connect_to: Connect, postgres_dsn: str, schema: str, kind: str
+) -> None:
+    setting, words = DAMAGE[kind]
+    async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
+        handler = asking(memory)
+        event = question()
+        [request] = await handler.execute(event)
+        await execute(postgres_dsn, f"UPDATE {quoted(schema)}.machines SET {setting}")
+        # Twice: the first has left no lease behind, which the second would have met.
+        for _ in range(2):
+            with pytest.raises(TransactionViolation, match=words) as caught:
+                await handler.execute(answer_to(request))
+            assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+            assert not caught.value.retryable
+        with pytest.raises(UnreadableRecordError, match=words):
+            await memory.read(event.subject)
+        with pytest.raises(UnreadableRecordError, match=words):
+            await memory.write(event.subject, {}, None)
+        rows = await fetch(postgres_dsn, f"SELECT lease_owner FROM {quoted(schema)}.machines")
+        assert [row["lease_owner"] for row in rows] == [None], "it is there, and nobody holds it"

@@ -1,0 +1,311 @@
+"""What each error of SQLite means, and that none but one ends a workflow."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from arvo_event_handler import (
+    LockPolicy,
+    MachineMemoryError,
+    TransactionViolation,
+    TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
+)
+from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_memory_sqlite._failure import memory_error
+from storm import answer_to, asking, question
+
+ASKED: Final = "com.storm.answerer"
+PASSES: Final = "may pass or be mended: tried again"
+LASTS: Final = "the statement or the table is wrong: not tried again"
+DAMAGED: Final = "the file is damaged: not tried again, somebody has to look"
+
+# By the name of a result code without SQLITE_, or by how it begins; the longest counts.
+MEANING: Final = {
+    "ERROR": LASTS,
+    "ERROR_MISSING_COLLSEQ": LASTS,
+    "ERROR_RETRY": PASSES,
+    "ERROR_SNAPSHOT": PASSES,
+    "INTERNAL": LASTS,
+    "PERM": PASSES,
+    "ABORT": PASSES,
+    "BUSY": PASSES,
+    "LOCKED": PASSES,
+    "NOMEM": PASSES,
+    "READONLY": PASSES,
+    "INTERRUPT": PASSES,
+    "IOERR": PASSES,
+    "IOERR_DATA": DAMAGED,
+    "IOERR_CORRUPTFS": DAMAGED,
+    "CORRUPT": DAMAGED,
+    "NOTFOUND": LASTS,
+    "FULL": PASSES,
+    "CANTOPEN": PASSES,
+    "PROTOCOL": PASSES,
+    "EMPTY": LASTS,
+    "SCHEMA": PASSES,
+    "TOOBIG": DAMAGED,  # of what is stored; of a record to write see below
+    "CONSTRAINT": PASSES,  # somebody's trigger or rule: the table has none of its own in the way
+    "MISMATCH": LASTS,
+    "MISUSE": LASTS,
+    "NOLFS": LASTS,
+    "AUTH": PASSES,
+    "FORMAT": LASTS,
+    "RANGE": LASTS,
+    "NOTADB": DAMAGED,
+}
+NO_ERRORS: Final = ("OK", "ROW", "DONE", "NOTICE", "WARNING")
+# Constants of the module that are no result codes: limits, settings, and actions of an authorizer.
+OTHERS: Final = (
+    *("LIMIT", "DBCONFIG", "DENY", "IGNORE", "CREATE", "DROP", "ALTER", "DELETE", "INSERT"),
+    *("PRAGMA", "READ", "SELECT", "TRANSACTION", "UPDATE", "ATTACH", "DETACH", "REINDEX"),
+    *("ANALYZE", "FUNCTION", "SAVEPOINT", "RECURSIVE", "COPY", "KEYWORDS"),
+)
+
+
+def result_codes() -> Iterator[tuple[str, int]]:
+    """Yield every result code that Python names, primary and extended."""
+    for constant, value in vars(sqlite3).items():
+        prefix, _, name = constant.partition("_")
+        if prefix != "SQLITE" or not isinstance(value, int):
+            continue
+        if begins(name, NO_ERRORS) or (not begins(name, MEANING) and begins(name, OTHERS)):
+            continue
+        yield name, value
+
+
+def begins(name: str, known: Any) -> str:
+    """Return the longest of the known names that this one is, or begins with."""
+    return max((each for each in known if f"{name}_".startswith(f"{each}_")), key=len, default="")
+
+
+def judged(error: sqlite3.Error) -> str:
+    made = memory_error(error, where="state.db", outcome="failed")
+    assert not isinstance(made, UnwritableRecordError)
+    if isinstance(made, UnreadableRecordError):
+        return DAMAGED
+    return PASSES if made.retryable else LASTS
+
+
+@pytest.mark.parametrize(("name", "code"), list(result_codes()))
+def test_every_result_code_has_a_meaning(name: str, code: int) -> None:
+    """One that a new Python names and the table does not fails here."""
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode, error.sqlite_errorname = code, f"SQLITE_{name}"
+    assert judged(error) == MEANING[begins(name, MEANING)]
+
+
+def test_all_primary_codes_are_among_them() -> None:
+    """By SQLite's own list: 1 to 26 are errors, and 27 and 28 are for its log."""
+    primary = {code for _, code in result_codes() if code < 256}
+    assert primary >= {*range(1, 27)} - {22} | {sqlite3.SQLITE_NOLFS}
+
+
+def test_a_code_that_is_not_known_may_be_anything() -> None:
+    error = sqlite3.DatabaseError("from a later version")
+    error.sqlite_errorcode = 99
+    assert judged(error) == PASSES
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), LASTS),
+        (sqlite3.InterfaceError("bad parameter"), LASTS),
+        (sqlite3.OperationalError("Could not decode to UTF-8 column"), DAMAGED),
+    ],
+)
+def test_what_pythons_module_says_by_itself(error: sqlite3.Error, meaning: str) -> None:
+    assert judged(error) == meaning
+
+
+def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    made = memory_error(error, where="state.db", outcome="unknown")
+    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, False, "unknown")
+
+
+# --- a workflow ---------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
+    policy = LockPolicy(max_wait=timedelta(0))
+    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+        yield memory
+
+
+def change(path: Path, sql: str, *values: object) -> None:
+    """Change the file from outside."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(sql, values)
+    connection.close()
+
+
+@contextmanager
+def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
+    """Have the writer meet a condition of the file or the disk."""
+    memory._writer._connection.execute(f"PRAGMA {during}").fetchall()
+    yield
+    memory._writer._connection.execute(f"PRAGMA {after}").fetchall()
+
+
+@contextmanager
+def trigger(path: Path, *, raising: str) -> Iterator[None]:
+    """Have somebody's trigger refuse what a commit writes, and only that."""
+    change(
+        path,
+        "CREATE TRIGGER no BEFORE UPDATE ON machine WHEN NEW.version <> OLD.version "
+        f"BEGIN SELECT RAISE({raising}, 'not today'); END",
+    )
+    yield
+    change(path, "DROP TRIGGER no")
+
+
+@pytest.mark.parametrize("raising", ["ABORT", "FAIL", "ROLLBACK"])
+async def test_a_trigger_that_refuses_a_commit_ends_no_workflow(
+    memory: SqliteMachineMemory, path: Path, raising: str
+) -> None:
+    handler = asking(memory)
+    event = question()
+    [request] = await handler.execute(event)
+    before = await memory.read(event.subject)
+    with trigger(path, raising=raising):
+        with pytest.raises(TransactionViolation, match="not today") as caught:
+            await handler.execute(answer_to(request))
+        assert caught.value.cause is TransactionViolationCause.WRITE_FAILURE
+        assert caught.value.retryable
+        assert await memory.read(event.subject) == before
+    [done] = await handler.execute(answer_to(request))
+    assert done.data == {"text": "good"}
+
+
+@pytest.mark.parametrize(
+    ("during", "after", "words"),
+    [
+        ("query_only = ON", "query_only = OFF", "SQLITE_READONLY"),
+        ("max_page_count = 1", "max_page_count = 1000000", "SQLITE_FULL"),
+    ],
+)
+async def test_a_file_that_takes_nothing_just_now_ends_no_workflow(
+    memory: SqliteMachineMemory, during: str, after: str, words: str
+) -> None:
+    handler = asking(memory)
+    with pragma(memory, during, after):
+        event = question("x" * 100_000)  # more than the pages that are free
+        with pytest.raises(TransactionViolation, match=words) as caught:
+            await handler.execute(event)
+        assert caught.value.retryable
+        assert await memory.read(event.subject) is None
+    [request] = await handler.execute(event)
+    assert request.type == ASKED
+
+
+async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_other(
+    memory: SqliteMachineMemory,
+) -> None:
+    """The limit is SQLite's own, as a build may have it."""
+    memory._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    handler = asking(memory)
+    [error] = await handler.execute(question("x" * 30_000))
+    assert error.type == "sys.arvo.orc.storm.question.error"
+    assert error.data["errorName"] == "UnwritableRecordError"
+    assert "larger than SQLite takes" in error.data["errorMessage"]
+    [request] = await handler.execute(question())
+    assert request.type == ASKED
+    for write in (write_at_once, commit):
+        with pytest.raises(UnwritableRecordError):
+            await write(memory, "order-7")
+        assert await memory.read("order-7") is None
+
+
+async def write_at_once(memory: SqliteMachineMemory, machine_id: str) -> None:
+    await memory.write(machine_id, {"text": "x" * 30_000}, None)
+
+
+async def commit(memory: SqliteMachineMemory, machine_id: str) -> None:
+    lease = await memory.acquire(machine_id)
+    assert lease is not None
+    try:
+        await memory.commit(lease, {"text": "x" * 30_000})
+    finally:
+        await memory.release(lease)
+
+
+DAMAGE: Final[dict[str, tuple[str, tuple[object, ...], str]]] = {
+    "negative version": ("version = -1", (), "version -1"),
+    "version of nothing": ("version = 0", (), "version 0"),
+    "no record": ("codec = NULL, state = NULL", (), "version 1|no bytes"),
+    "no bytes": ("state = NULL", (), "no bytes"),
+    "no codec": ("codec = NULL", (), "codec None"),
+    "unknown codec": ("codec = 'lz4'", (), "codec 'lz4'"),
+    "codec that is not UTF-8": ("codec = CAST(x'ff' AS TEXT)", (), "not UTF-8"),
+    "no JSON": ("state = ?", (b"{",), "not a JSON object"),
+    "no JSON in UTF-8": ("state = ?", (b'{"a":"\xff"}',), "not a JSON object"),
+    "not compressed": ("codec = 'zlib'", (), "cannot be decompressed"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
+    memory: SqliteMachineMemory, path: Path, kind: str
+) -> None:
+    setting, values, words = DAMAGE[kind]
+    handler = asking(memory)
+    event = question()
+    [request] = await handler.execute(event)
+    change(path, f"UPDATE machine SET {setting}", *values)  # noqa: S608 - from above
+    # Twice: the first has left no lease behind, which the second would have met.
+    for _ in range(2):
+        with pytest.raises(TransactionViolation, match=words) as caught:
+            await handler.execute(answer_to(request))
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+    with pytest.raises(UnreadableRecordError, match=words):
+        await memory.read(event.subject)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT owner FROM machine").fetchall() == [(None,)]
+    connection.close()
+
+
+async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path: Path) -> None:
+    """Leased and released, it is neither deleted nor forgotten, whatever its version says."""
+    await memory.write("order-7", {"n": 1}, None)
+    change(path, "UPDATE machine SET version = 0")
+    with pytest.raises(UnreadableRecordError):
+        await memory.acquire("order-7")
+    change(path, "UPDATE machine SET version = 1 WHERE expires_at IS NULL")
+    assert await memory.read("order-7") == {"n": 1}
+
+
+async def test_a_damaged_file_is_a_read_failure(path: Path) -> None:
+    async with SqliteMachineMemory.open(path) as memory:
+        event = question("x" * 20_000)
+        [request] = await asking(memory).execute(event)
+    damage(path, lambda pages: pages[:1] + [b"\xff" * len(page) for page in pages[1:]])
+    async with SqliteMachineMemory.open(path) as memory:
+        with pytest.raises(TransactionViolation, match="malformed") as caught:
+            await asking(memory).execute(answer_to(request))
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+
+
+def damage(path: Path, change_pages: Callable[[list[bytes]], list[bytes]]) -> None:
+    connection = sqlite3.connect(path)
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    stored = path.read_bytes()
+    pages = [stored[at : at + size] for at in range(0, len(stored), size)]
+    path.write_bytes(b"".join(change_pages(pages)))
