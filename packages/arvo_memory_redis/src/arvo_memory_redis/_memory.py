@@ -41,7 +41,7 @@ _logger: Final = logging.getLogger("arvo_memory_redis")
 class RedisMachineMemory(ILeasedMachineMemory):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
-    Get one from `connect`, or give it a client of yours. Owner and version are checked inside
+    Get one from `connect`, or give it a client of yours. Version and last writer are checked inside
     the script that writes, so no update is lost on one server. A failover can lose what was
     acknowledged but not replicated yet; see the README.
 
@@ -188,22 +188,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> None:
         packed = self._limits.pack(record)
         expiry = 0 if expires_in is None else max(1, _milliseconds(expires_in))
-        answer = await self._server.run(
+        committed = await self._server.run(
             scripts.COMMIT,
             self._key(lease.machine_id),
             lease.owner,
             lease.version,
+            lease.committed_by,
             packed.codec,
             packed.data,
+            # Only the first record's hash may lack it.
+            b"" if lease.version else _encoded(lease.machine_id),
             expiry,
         )
-        match answer:
-            case b"ok":
-                return
-            case b"moved":
-                raise TransactionViolation.version_moved(lease.machine_id)
-            case _:
-                raise TransactionViolation.lease_lost(lease.machine_id)
+        if not committed:
+            raise TransactionViolation.version_moved(lease.machine_id)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -284,7 +282,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 yield stored
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever works on it fails to commit.
+        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
 
         Returns:
             Whether there was anything. After a lost reply this may be False although there was.
@@ -313,13 +311,19 @@ class RedisMachineMemory(ILeasedMachineMemory):
         answer = await self._take(machine_id, owner=owner, show_state=True)
         if isinstance(answer, timedelta):
             return answer
-        version, *packed = answer
+        version, committed_by, *packed = answer
         try:
             record = unpack_record(PackedRecord(packed[0].decode(), packed[1])) if packed else None
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(machine_id=machine_id, owner=owner, version=int(version), record=record)
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=int(version),
+            committed_by=(committed_by or b"").decode(),
+            record=record,
+        )
 
     async def _try_lock(self, machine_id: str) -> list[bytes] | timedelta:
         # A second lock of this memory must fail, and a repeated try of this one must not.
