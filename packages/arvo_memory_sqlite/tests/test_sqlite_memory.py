@@ -140,7 +140,7 @@ async def test_cleanup_forgets_at_once(memory: SqliteMachineMemory) -> None:
     assert await memory.cleanup("order-7") is True
     assert await memory.cleanup("order-7") is False
     assert await memory.read("order-7") is None
-    with pytest.raises(TransactionViolation, match="LEASE_LOST"):
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.commit(lease, {"count": 2})
     assert (await granted(memory, "order-7")).version == 0
 
