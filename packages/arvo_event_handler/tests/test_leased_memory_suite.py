@@ -359,12 +359,6 @@ class ComparesNoFirstVersion(Memory):
         return lease.version == 0 or super().is_as_loaded(stored, lease)
 
 
-class CommitsOverTheForgotten(Memory):
-    @override
-    def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
-        return stored is None or super().is_as_loaded(stored, lease)
-
-
 class RefusesWhoeverIsNotTheHolder(Memory):
     """As fencing tokens do: whoever has outlasted its lease has worked for nothing."""
 
@@ -738,9 +732,6 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
     "test_a_commit_over_a_workflow_that_began_again_is_refused": [
         ComparesTheVersionOnly,
         RefusesWhoeverIsNotTheHolder,
-    ],
-    "test_a_commit_over_a_record_that_was_forgotten_meanwhile_is_refused": [
-        CommitsOverTheForgotten
     ],
     "test_a_lease_frees_itself_after_its_ttl": [NeverExpires],
     "test_a_lease_holds_until_its_ttl": [ExpiresEarly],

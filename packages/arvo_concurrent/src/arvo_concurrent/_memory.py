@@ -137,9 +137,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     ) -> None:
         machine_id, owner = check_machine_id(lease.machine_id), lease.owner
         stored = self._current(machine_id)
-        version, committed_by = (
-            (0, "") if stored is None else (stored.version, stored.committed_by)
-        )
+        version, committed_by = (0, "") if stored is None else (stored.version, stored.committed_by)
         if committed_by == owner:
             return
         if version != lease.version or committed_by != lease.committed_by:

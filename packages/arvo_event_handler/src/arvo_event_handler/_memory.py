@@ -162,8 +162,8 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
             expires_in: Forget the record after this; None keeps it.
 
         Raises:
-            TransactionViolation: Somebody else wrote, or the record was forgotten, since it was
-                loaded (`VERSION_MOVED`); nothing was changed.
+            TransactionViolation: Somebody else wrote since the record was loaded, or it is gone
+                (`VERSION_MOVED`); nothing was changed.
             MachineMemoryError: The backend failed; `outcome` says whether the write may have
                 happened.
         """

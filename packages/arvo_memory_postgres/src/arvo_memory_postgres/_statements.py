@@ -52,7 +52,7 @@ _WRITTEN = """
 _AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
     WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
-    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14 AND ({_EXPIRED}) IS NOT TRUE
+    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14
 END
 RETURNING m.version"""
 

@@ -42,7 +42,6 @@ _COMMIT: Final = f"""
         status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
         expires_at = :expires_at, codec = :codec, state = :state
     WHERE id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
-        AND (version = 0 OR {_LIVE})
 """
 
 
@@ -152,7 +151,7 @@ def commit(
     The same again changes nothing.
 
     Raises:
-        TransactionViolation: Somebody else wrote since, or the record was forgotten.
+        TransactionViolation: Somebody else wrote since, or the record is gone.
     """
     values = {
         **_values(lease.machine_id, content, now=now),

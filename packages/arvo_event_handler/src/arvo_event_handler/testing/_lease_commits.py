@@ -279,17 +279,6 @@ class LeaseCommits:
                 await memory.commit(lease, {"by": "stale"})
             assert await memory.read(lease.machine_id) == {"by": "other"}
 
-    async def test_a_commit_over_a_record_that_was_forgotten_meanwhile_is_refused(
-        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
-    ) -> None:
-        """What it builds on is gone: nothing is brought back to life."""
-        await memory.commit(await granted(memory), {"done": True}, expires_in=_SHORT)
-        lease = await granted(memory)
-        await let_pass(_SHORT * 1.5)
-        with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-            await memory.commit(lease, {"again": True})
-        assert await memory.read("order-7") is None
-
 
 async def commits(memory: ILeasedMachineMemory, lease: MachineLease, record: Record) -> bool:
     """Commit; False when the memory says that somebody else wrote."""

@@ -166,9 +166,8 @@ class _Worker:
             except TransactionViolation as violation:
                 if not violation.cause.is_contention:
                     raise
-                assert violation.cause is not TransactionViolationCause.LOCK_UNACQUIRED, (
-                    "a lease that ran out must be free for others"
-                )
+                if violation.cause is TransactionViolationCause.LOCK_UNACQUIRED:
+                    raise AssertionError("a lease that ran out must be free") from violation
                 left.append(event)
             if not self._began:
                 await self._workers.give_turn_up()
