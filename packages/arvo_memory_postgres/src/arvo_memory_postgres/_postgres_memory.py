@@ -212,7 +212,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
-        row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
+        key = machine_key(machine_id)
+        row = (await self._ask("READ", self._sql.read, key)).row
         loaded = MachineLease(
             machine_id=machine_id,
             owner=secrets.token_hex(16),
@@ -223,6 +224,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         stored = None if loaded.record is None else encode_record(loaded.record)
         if stored != (None if previous is None else encode_record(previous)):
             raise TransactionViolation.version_moved(machine_id)
+        if row is None:
+            await self._ask("WRITE", self._sql.ensure, key, machine_id)
         await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
 
     @override
