@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from heapq import heappop, heappush
+from itertools import count
 from typing import Final
 
 from typing_extensions import override
@@ -70,6 +71,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self._leases = LeaseTable(policy=self._policy, clock=clock)
         # The bare calls have one owner for all tasks.
         self._instance = secrets.token_hex(16)
+        # Each bare write has a writer of its own, which no other in this process has.
+        self._writes = count(1)
 
     @property
     @override
@@ -188,7 +191,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             version = stored.version + 1
         if moved:
             raise TransactionViolation.version_moved(machine_id)
-        writer = secrets.token_hex(16)
+        writer = f"write {next(self._writes)}"
         self._stored[machine_id] = _Stored(encode_record(record), version, writer, None)
 
     @override
