@@ -29,6 +29,7 @@ from arvo_event_handler.testing import (
     MachineMemorySuite,
     _contention,
 )
+from arvo_event_handler.testing._watched_renewals import WatchedRenewals
 
 from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 
@@ -67,6 +68,12 @@ class TestTheFourCalls(MachineMemorySuite):
     @pytest.fixture
     def memory(self) -> ILeasedMachineMemory:
         return LeasedMemory(clock=FakeClock())
+
+
+class TestTheFourCallsWhileRenewalsAreWatched(MachineMemorySuite):
+    @pytest.fixture
+    def memory(self) -> ILeasedMachineMemory:
+        return WatchedRenewals(LeasedMemory(clock=FakeClock()))
 
 
 # --- what a lease says ------------------------------------------------------

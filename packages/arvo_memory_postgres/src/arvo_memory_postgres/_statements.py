@@ -31,7 +31,7 @@ ON CONFLICT (key) DO UPDATE SET
     finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
     expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
 WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
-RETURNING version, coalesce(last_owner, '') AS committed_by, codec, state"""
+RETURNING version, codec, state, coalesce(last_owner, '') AS committed_by"""
 
 # The root is found with the first record, and stays. No parameter that is null may make this
 # cheaper to plan: PostgreSQL would then plan every commit anew, which doubles what it costs.
@@ -85,7 +85,7 @@ WHERE key = $1 AND lease_owner = $2 AND relaxed.setting IS NOT NULL
 RETURNING true"""
 
 _READ = f"""
-SELECT m.version, coalesce(m.last_owner, '') AS committed_by, m.codec, m.state
+SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by
 FROM {{table}} AS m
 WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
 

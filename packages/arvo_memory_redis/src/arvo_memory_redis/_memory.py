@@ -311,9 +311,9 @@ class RedisMachineMemory(ILeasedMachineMemory):
         answer = await self._take(machine_id, owner=owner, show_state=True)
         if isinstance(answer, timedelta):
             return answer
-        version, committed_by, *packed = answer
+        version, codec, state, last_owner = answer
         try:
-            record = unpack_record(PackedRecord(packed[0].decode(), packed[1])) if packed else None
+            record = None if codec is None else unpack_record(PackedRecord(codec.decode(), state))
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
@@ -321,18 +321,18 @@ class RedisMachineMemory(ILeasedMachineMemory):
             machine_id=machine_id,
             owner=owner,
             version=int(version),
-            committed_by=(committed_by or b"").decode(),
+            committed_by=(last_owner or b"").decode(),
             record=record,
         )
 
-    async def _try_lock(self, machine_id: str) -> list[bytes] | timedelta:
+    async def _try_lock(self, machine_id: str) -> list[Any] | timedelta:
         # A second lock of this memory must fail, and a repeated try of this one must not.
         owner = f"{self._instance}{secrets.token_hex(16)}"
         return await self._take(machine_id, owner=owner, show_state=False)
 
     async def _take(
         self, machine_id: str, *, owner: str, show_state: bool
-    ) -> list[bytes] | timedelta:
+    ) -> list[Any] | timedelta:
         taking = self._server.run(
             scripts.ACQUIRE,
             self._key(machine_id),

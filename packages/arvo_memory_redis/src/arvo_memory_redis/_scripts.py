@@ -71,8 +71,8 @@ local held
 if ARGV[5] == '0' then
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
 else
-    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'last_owner', 'codec',
-        'state')
+    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
+        'last_owner')
 end
 if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > now then
     return {0, tonumber(held[2]) - now}
@@ -81,7 +81,7 @@ redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f',
 if not held[3] then
     redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, '0', ''}
+    return {1, '0', false, false, false}
 end
 return {1, held[3], held[4], held[5], held[6]}
 """,
