@@ -211,7 +211,7 @@ async def test_a_leased_memory_grants_one_lease_and_fails_as_told() -> None:
     assert lease is not None
     assert await memory.acquire("m") is None
     await memory.commit(lease, {"a": 1})
-    with pytest.raises(TransactionViolation, match="LEASE_LOST"):
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.commit(lease, {"a": 2})
     assert memory.records == {"m": {"a": 1}}
     memory.begin_step({"unlock": "error"})

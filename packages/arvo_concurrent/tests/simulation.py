@@ -289,7 +289,7 @@ class Simulation:
             case 1:
                 raise ExecutionViolation("not now", retryable=True)
             case _:
-                raise TransactionViolation.lease_lost(event.subject)
+                raise TransactionViolation.version_moved(event.subject)
 
     def some_twice(self, outputs: list[ArvoEvent]) -> list[ArvoEvent]:
         """Publish some of it twice."""

@@ -167,8 +167,8 @@ class TestContention:
     @pytest.mark.parametrize(
         "error",
         [
+            TransactionViolation("lost", cause=TransactionViolationCause.LEASE_LOST, subject="s"),
             TransactionViolation.version_moved("s"),
-            TransactionViolation.lease_lost("s"),
             TransactionViolation(
                 "held", cause=TransactionViolationCause.LOCK_UNACQUIRED, subject="s"
             ),
@@ -191,7 +191,7 @@ class TestContention:
         assert (told, owner.letters) == ([], [])
 
     async def test_it_holds_no_slot(self, owner: Owner, clock: FakeClock) -> None:
-        handler = failing(1, TransactionViolation.lease_lost("s"))
+        handler = failing(1, TransactionViolation.version_moved("s"))
         async with broker_of(owner, clock, HandlerConfig(handler, prefetch=1)) as broker:
             await broker.publish(event("e1"))
             await broker.publish(event("e2"))
@@ -204,7 +204,7 @@ class TestContention:
     async def test_it_ends_after_the_contention_timeout(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        handler = failing(10**9, TransactionViolation.lease_lost("s"))
+        handler = failing(10**9, TransactionViolation.version_moved("s"))
         broker = ConcurrentEventBroker(
             [handler],
             contention_timeout=10 * SECOND,
@@ -230,7 +230,7 @@ class TestContention:
                 return [emitted(cause)]
             if 8 <= spent < 9:
                 raise ConnectionError("no")
-            raise TransactionViolation.lease_lost("s")
+            raise TransactionViolation.version_moved("s")
 
         retry = RetryPolicy(backoff=Backoff(initial=8 * SECOND, maximum=8 * SECOND, jitter=False))
         broker = ConcurrentEventBroker(

@@ -23,7 +23,9 @@ from arvo_event_handler import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
+class Stored:
+    """A record and who wrote it."""
+
     json: bytes
     version: int
     committed_by: str
@@ -37,12 +39,12 @@ class _Held:
 
 
 class LeasedMemory(ILeasedMachineMemory):
-    """Leases run out by the clock; owner and version are checked inside the write. Never waits."""
+    """Leases run out by the clock; version and last writer are checked in the write. Never waits."""
 
     def __init__(self, *, clock: Clock, policy: LockPolicy | None = None) -> None:
         self._clock = clock
         self._policy = policy or LockPolicy()
-        self._stored: dict[str, _Stored] = {}
+        self._stored: dict[str, Stored] = {}
         self._held: dict[str, _Held] = {}
         self._instance = secrets.token_hex(16)
         self.expiries: list[timedelta | None] = []
@@ -69,6 +71,7 @@ class LeasedMemory(ILeasedMachineMemory):
             machine_id=machine_id,
             owner=owner,
             version=0 if stored is None else stored.version,
+            committed_by="" if stored is None else stored.committed_by,
             record=None if stored is None else from_json(stored.json),
         )
 
@@ -79,14 +82,11 @@ class LeasedMemory(ILeasedMachineMemory):
         stored = self._current(lease.machine_id)
         if stored is not None and stored.committed_by == lease.owner:
             return
-        held = self._held.get(lease.machine_id)
-        if held is None or held.owner != lease.owner:
-            self._refuse(lease.machine_id, TransactionViolationCause.LEASE_LOST)
-        if (0 if stored is None else stored.version) != lease.version:
+        if not self.is_as_loaded(stored, lease):
             self._refuse(lease.machine_id, TransactionViolationCause.VERSION_MOVED)
         self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
         self.expiries.append(expires_in)
-        del self._held[lease.machine_id]
+        self._held.pop(lease.machine_id, None)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -112,9 +112,7 @@ class LeasedMemory(ILeasedMachineMemory):
         stored = self._current(check_machine_id(machine_id))
         if (None if stored is None else from_json(stored.json)) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
-        if stored is None and machine_id in self._stored:
-            self._drop_lease_of_former_life(machine_id)
-        self._store(machine_id, record, by="", expires_in=None)
+        self._store(machine_id, record, by=secrets.token_hex(16), expires_in=None)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -139,10 +137,11 @@ class LeasedMemory(ILeasedMachineMemory):
         """Let somebody else have the lease, as if it had run out."""
         self._take(machine_id, "somebody else")
 
-    def _drop_lease_of_former_life(self, machine_id: str) -> None:
-        # Its version may come again. The writer's own bare lock stays.
-        if self._holder(machine_id) != self._instance:
-            self._held.pop(machine_id, None)
+    def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
+        """Whether nobody wrote since the lease was granted."""
+        if stored is None:
+            return lease.version == 0
+        return (stored.version, stored.committed_by) == (lease.version, lease.committed_by)
 
     def _take(self, machine_id: str, owner: str) -> str:
         self._held[machine_id] = _Held(owner=owner, until=self._clock.now() + self._policy.ttl)
@@ -152,7 +151,7 @@ class LeasedMemory(ILeasedMachineMemory):
         held = self._held.get(machine_id)
         return held.owner if held is not None and self._clock.now() < held.until else None
 
-    def _current(self, machine_id: str) -> _Stored | None:
+    def _current(self, machine_id: str) -> Stored | None:
         stored = self._stored.get(machine_id)
         gone = stored is not None and (
             stored.forgotten_at is not None and self._clock.now() >= stored.forgotten_at
@@ -163,7 +162,7 @@ class LeasedMemory(ILeasedMachineMemory):
         self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
     ) -> None:
         before = self._current(machine_id)
-        self._stored[machine_id] = _Stored(
+        self._stored[machine_id] = Stored(
             json=to_json(record),
             version=1 if before is None else before.version + 1,
             committed_by=by,

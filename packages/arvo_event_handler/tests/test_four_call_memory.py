@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from arvo_event_handler import (
+    LockPolicy,
     MachineMemoryError,
     SimpleMachineMemory,
     TransactionViolation,
@@ -15,8 +16,10 @@ from arvo_event_handler import (
 )
 from arvo_event_handler._four_call_memory import FourCallMemory
 from arvo_event_handler.testing import FakeClock
+from arvo_event_handler.testing._lease_progress import expect_progress
 
 from .intercepted_memory import InterceptedMemory, fail
+from .leased_memory import LeasedMemory
 
 
 class Wrapped:
@@ -134,6 +137,18 @@ async def test_a_memory_that_knows_whether_another_try_helps_is_believed(
     with pytest.raises(TransactionViolation) as caught:
         await Wrapped(before=fail("read", error)).memory.acquire("order-7")
     assert caught.value.retryable is error.retryable
+
+
+async def test_steps_that_outlast_the_lock_get_done() -> None:
+    """Three workers with four calls each, whose locks run out in every step: `previous` decides."""
+    clock = FakeClock()
+    policy = LockPolicy()
+    shared = LeasedMemory(clock=clock, policy=policy)
+    await expect_progress(
+        [InterceptedMemory(shared.another_client()) for _ in range(3)],
+        pass_time=lambda: clock.run_for(policy.ttl * 2.5),
+        clock=FakeClock(),
+    )
 
 
 class Paused:

@@ -115,19 +115,39 @@ async def test_it_ends_when_the_step_is_cancelled() -> None:
     assert not slow.is_locked()
 
 
-async def test_a_lost_lease_is_seen_before_the_commit() -> None:
+async def overtaken() -> Slow:
+    """Return a step whose lease somebody else has, as a renewal found out."""
     slow = Slow()
     await slow.clock.run_for(timedelta(0))
     slow.leased.take_over(slow.event.subject)
     await slow.clock.run_for(TTL / 3)
     assert slow.renewals == 1
+    return slow
+
+
+async def test_a_lost_lease_is_renewed_no_more() -> None:
+    slow = await overtaken()
     await slow.clock.run_for(TTL / 2)
-    assert slow.renewals == 1, "what is lost is not asked for again"
+    assert slow.renewals == 1
+    assert slow.is_locked(), "the lease of the other one was given away"
+    await slow.finish()
+
+
+async def test_a_lost_lease_is_no_reason_to_throw_finished_work_away() -> None:
+    slow = await overtaken()
+    [done] = await slow.finish()
+    assert done.data == {"total": 1}
+    assert await slow.leased.read(slow.event.subject) is not None
+
+
+async def test_a_lost_lease_commits_nothing_once_its_taker_has_written() -> None:
+    slow = await overtaken()
+    theirs = {"by": "somebody else"}
+    await slow.leased.write(slow.event.subject, {**theirs}, None)
     with pytest.raises(TransactionViolation) as caught:
         await slow.finish()
-    assert caught.value.cause is TransactionViolationCause.LEASE_LOST
-    assert "commit" not in slow.memory.calls
-    assert await slow.leased.read(slow.event.subject) is None
+    assert caught.value.cause is TransactionViolationCause.VERSION_MOVED
+    assert await slow.leased.read(slow.event.subject) == theirs
     assert slow.is_locked(), "the lease of the other one was given away"
 
 

@@ -49,7 +49,13 @@ class TestLockPolicy:
 
 
 def test_the_text_of_a_lease_does_not_give_its_owner_away() -> None:
-    lease = MachineLease(machine_id="order-7", owner="secret", version=3, record={"count": 1})
+    lease = MachineLease(
+        machine_id="order-7",
+        owner="secret",
+        version=3,
+        committed_by="the last secret",
+        record={"count": 1},
+    )
     assert "order-7" in repr(lease)
     assert "secret" not in repr(lease)
 

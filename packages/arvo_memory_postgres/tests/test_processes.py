@@ -6,6 +6,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
+
+from arvo_event_handler import TransactionViolation
+
 from .conftest import Connect, fetch, quoted
 
 PROCESSES = 8
@@ -38,6 +42,7 @@ async def main(dsn, schema):
         sys.stdin.readline()
         try:
             await memory.commit(lease, {"by": "holder"})
+            print("stored", flush=True)
         except TransactionViolation as violation:
             print(violation.cause.name, flush=True)
 
@@ -96,15 +101,32 @@ async def test_eight_processes_migrate_at_once(postgres_dsn: str, no_schema: str
 async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """It wakes up and commits, over somebody who took its place, and changes nothing."""
+    """It wakes up and commits, over what somebody wrote who took its place, and changes nothing."""
     async with Process.start(HOLD, postgres_dsn, schema) as holder, connect_to() as memory:
         assert await holder.says() == "held"
         holder.process.send_signal(signal.SIGSTOP)
         # Waits until the lease has run out, by the clock of the database.
         lease = await memory.acquire("order-7")
         assert lease is not None
+        await memory.commit(lease, {"by": "taker"})
         holder.go_on()
         holder.process.send_signal(signal.SIGCONT)
-        assert await holder.says() == "LEASE_LOST"
-        await memory.commit(lease, {"by": "taker"})
+        assert await holder.says() == "VERSION_MOVED"
         assert await memory.read("order-7") == {"by": "taker"}
+
+
+async def test_a_holder_that_was_stopped_past_its_ttl_is_stored_when_it_is_the_first(
+    postgres_dsn: str, schema: str, connect_to: Connect
+) -> None:
+    """Somebody has taken its place and has not committed yet."""
+    async with Process.start(HOLD, postgres_dsn, schema) as holder, connect_to() as memory:
+        assert await holder.says() == "held"
+        holder.process.send_signal(signal.SIGSTOP)
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        holder.go_on()
+        holder.process.send_signal(signal.SIGCONT)
+        assert await holder.says() == "stored"
+        with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
+            await memory.commit(lease, {"by": "taker"})
+        assert await memory.read("order-7") == {"by": "holder"}

@@ -19,8 +19,9 @@ from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect, fetch, quoted
 
-# Leases last for as long as a busy machine may take; calls do not wait long.
-POLICY = LockPolicy(max_wait=timedelta(milliseconds=100))
+# Leases last for as long as a busy machine may take; calls do not wait long. To let time pass opens
+# a connection, so what lasts for `max_hold` should not take many turns.
+POLICY = LockPolicy(max_wait=timedelta(milliseconds=100), max_hold=timedelta(minutes=1))
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
             await memory.commit(await leased(memory), {"by": "taker"})
             holder.send_signal(signal.SIGCONT)
             holder.stdin.write(b"\n")
-            assert await holder.stdout.readline() == b"LEASE_LOST\n"
+            assert await holder.stdout.readline() == b"VERSION_MOVED\n"
             assert await memory.read("order-7") == {"by": "taker"}
             print("1 holder stopped past its ttl, 1 commit refused")  # noqa: T201 - the figure of the run
     finally:

@@ -336,6 +336,21 @@ async def test_a_damaged_hash_is_a_read_failure_and_keeps_no_lease(
             [each async for each in memory.scan()]
 
 
+async def test_a_writer_that_is_no_token_is_a_read_failure_for_who_would_write(
+    connect_url: Connect, redis_url: str, prefix: str, client: Redis
+) -> None:
+    async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
+        event = question()
+        [request] = await asking(memory).execute(event)
+        key = memory._key(event.subject)
+        await damage(client, key, {"last_owner": b"\xff"})
+        before = await client.hgetall(key)
+        for _ in range(2):
+            await refused(memory, request, "last_owner is damaged")
+        assert await client.hgetall(key) == before, "as it was, and nobody holds it"
+        assert await memory.read(event.subject) is not None
+
+
 async def test_a_key_of_another_type_is_a_read_failure(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis
 ) -> None:

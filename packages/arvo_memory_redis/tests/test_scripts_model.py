@@ -73,11 +73,9 @@ class Model:
         return True
 
     def commit(self, lease: MachineLease, record: Record) -> TransactionViolationCause | None:
-        if self.last_owner == lease.owner and self.version == lease.version + 1:
+        if self.last_owner == lease.owner:
             return None
-        if self.owner != lease.owner:
-            return TransactionViolationCause.LEASE_LOST
-        if self.version != lease.version:
+        if (self.version, self.last_owner or "") != (lease.version, lease.committed_by):
             return TransactionViolationCause.VERSION_MOVED
         self.owner, self.last_owner = None, lease.owner
         self.version, self.record = self.version + 1, record
@@ -86,7 +84,8 @@ class Model:
     def write(self, record: Record, previous: Record | None) -> TransactionViolationCause | None:
         if self.record != previous:
             return TransactionViolationCause.VERSION_MOVED
-        self.version, self.record, self.last_owner = self.version + 1, record, None
+        self.version, self.record = self.version + 1, record
+        self.last_owner = BARE
         return None
 
     def cleanup(self) -> bool:
@@ -139,6 +138,11 @@ class Sequence:
         assert (lease is not None) == self.model.free()
         if lease is not None:
             assert (lease.version, lease.record) == (self.model.version, self.model.record)
+            if self.model.last_owner == BARE:
+                # A bare write has a token that only the memory knows, and none before it had.
+                assert all(lease.committed_by != each.committed_by for each in self.leases)
+                self.model.last_owner = lease.committed_by
+            assert lease.committed_by == (self.model.last_owner or "")
             self.model.take(lease.owner)
             self.leases.append(lease)
 

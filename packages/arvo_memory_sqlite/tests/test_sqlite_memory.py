@@ -140,7 +140,7 @@ async def test_cleanup_forgets_at_once(memory: SqliteMachineMemory) -> None:
     assert await memory.cleanup("order-7") is True
     assert await memory.cleanup("order-7") is False
     assert await memory.read("order-7") is None
-    with pytest.raises(TransactionViolation, match="LEASE_LOST"):
+    with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.commit(lease, {"count": 2})
     assert (await granted(memory, "order-7")).version == 0
 
@@ -245,8 +245,8 @@ async def test_what_waits_is_written_in_one_transaction(
 async def test_a_refused_write_leaves_its_neighbours_alone(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
-    lease = await granted(memory, "lost")
-    await memory.release(lease)
+    lease = await granted(memory, "order-2")
+    await memory.write("order-2", {"by": "other"}, None)
     calls = [
         asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
         asyncio.create_task(memory.commit(lease, {"n": 2})),
@@ -257,6 +257,7 @@ async def test_a_refused_write_leaves_its_neighbours_alone(
     assert (first, fourth) == (None, None)
     assert isinstance(second, TransactionViolation)
     assert isinstance(third, TransactionViolation)
+    assert await memory.read("order-2") == {"by": "other"}
     assert [await memory.read(f"order-{n}") for n in (1, 3, 4)] == [{"n": 1}, None, {"n": 4}]
 
 

@@ -19,15 +19,13 @@ class _Waiter:
 class Held:
     """A workflow that somebody holds, or held until the lease ran out."""
 
-    __slots__ = ("owner", "read_as", "read_from", "shown", "timer", "until", "waiters")
+    __slots__ = ("owner", "read_as", "read_from", "timer", "until", "waiters")
 
     def __init__(self, owner: str, until: float) -> None:
         self.owner = owner
         self.until = until
         self.waiters: deque[_Waiter] | None = None
         self.timer: ClockTimer | None = None
-        # What was stored when the holder leased it, which its commit may replace.
-        self.shown: object = None
         # What was stored at the last bare read, and the object that was handed out for it.
         self.read_from: object = None
         self.read_as: object = None
@@ -37,7 +35,7 @@ class LeaseTable:
     """Leases of one process, handed from holder to waiter in the order in which they asked.
 
     A workflow that nobody holds has no entry. One whose lease ran out keeps it, for its holder may
-    still commit; it goes when `max_hold` has passed too.
+    still renew; it goes when `max_hold` has passed too.
     """
 
     def __init__(self, *, policy: LockPolicy, clock: Clock) -> None:
@@ -95,12 +93,6 @@ class LeaseTable:
         """Return what is known of a workflow's holder."""
         return self._held.get(machine_id)
 
-    def show(self, machine_id: str, owner: str, stored: object) -> None:
-        """Remember what is stored of a workflow when this owner gets it; None for nothing."""
-        held = self._held.get(machine_id)
-        if held is not None and held.owner == owner:
-            held.shown = stored
-
     def renew(self, machine_id: str, owner: str) -> bool:
         """Hold a workflow for a ttl from now; False when it is no longer this owner's."""
         held = self._held.get(machine_id)
@@ -110,13 +102,20 @@ class LeaseTable:
         return True
 
     def drop(self, machine_id: str, owner: str) -> None:
-        """Give a workflow up, to whoever waits next."""
+        """Give a workflow up, to whoever waits next; nothing when it is no longer this owner's."""
         held = self._held.get(machine_id)
         if held is not None and held.owner == owner:
-            if held.waiters:
-                self._pass_on(machine_id, held)
-            else:
-                del self._held[machine_id]
+            self.free(machine_id)
+
+    def free(self, machine_id: str) -> None:
+        """Let whoever waits next have a workflow, whoever holds it."""
+        held = self._held.get(machine_id)
+        if held is None:
+            return
+        if held.waiters:
+            self._pass_on(machine_id, held)
+        else:
+            del self._held[machine_id]
 
     def held(self) -> frozenset[str]:
         """Return what is held at this moment."""
@@ -129,8 +128,8 @@ class LeaseTable:
 
     def clear(self) -> None:
         """Drop every lease."""
-        for machine_id, held in list(self._held.items()):
-            self.drop(machine_id, held.owner)
+        for machine_id in list(self._held):
+            self.free(machine_id)
 
     def _pass_on(self, machine_id: str, held: Held) -> None:
         while held.waiters:

@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from heapq import heappop, heappush
+from itertools import count
 from typing import Final
 
 from typing_extensions import override
@@ -70,6 +71,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self._leases = LeaseTable(policy=self._policy, clock=clock)
         # The bare calls have one owner for all tasks.
         self._instance = secrets.token_hex(16)
+        # Each bare write has a writer of its own, which no other in this process has.
+        self._writes = count(1)
 
     @property
     @override
@@ -93,7 +96,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         return self._leases.waiting()
 
     async def cleanup(self, machine_id: str) -> None:
-        """Forget a workflow's record at once. Whoever holds a lease of that record cannot commit.
+        """Forget a workflow's record at once. Whoever loaded that record cannot commit.
 
         Raises:
             TransactionViolation: The id is empty; cause `INVALID_SUBJECT`.
@@ -116,7 +119,6 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             return None
         self._forget_expired(_FEW)
         stored = self._current(machine_id)
-        leases.show(machine_id, owner, stored)
         if stored is None:
             return MachineLease(machine_id=machine_id, owner=owner, version=0, record=None)
         try:
@@ -125,7 +127,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             leases.drop(machine_id, owner)
             raise
         return MachineLease(
-            machine_id=machine_id, owner=owner, version=stored.version, record=record
+            machine_id=machine_id,
+            owner=owner,
+            version=stored.version,
+            committed_by=stored.committed_by,
+            record=record,
         )
 
     @override
@@ -134,13 +140,10 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     ) -> None:
         machine_id, owner = check_machine_id(lease.machine_id), lease.owner
         stored = self._current(machine_id)
-        if stored is not None and stored.committed_by == owner:
+        version, committed_by = (0, "") if stored is None else (stored.version, stored.committed_by)
+        if committed_by == owner:
             return
-        held = self._leases.get(machine_id)
-        if held is None or held.owner != owner:
-            raise TransactionViolation.lease_lost(machine_id)
-        # Not by version: a workflow that was forgotten and began again has the same ones.
-        if held.shown is not stored:
+        if version != lease.version or committed_by != lease.committed_by:
             raise TransactionViolation.version_moved(machine_id)
         expires_at = None
         json = encode_record(record)
@@ -148,7 +151,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             expires_at = self._clock.monotonic() + expires_in.total_seconds()
             heappush(self._expiries, (expires_at, machine_id))
         self._stored[machine_id] = _Stored(json, lease.version + 1, owner, expires_at)
-        self._leases.drop(machine_id, owner)
+        self._leases.free(machine_id)
         self._forget_expired(_FEW)
 
     @override
@@ -188,7 +191,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             version = stored.version + 1
         if moved:
             raise TransactionViolation.version_moved(machine_id)
-        self._stored[machine_id] = _Stored(encode_record(record), version, "", None)
+        writer = f"write {next(self._writes)}"
+        self._stored[machine_id] = _Stored(encode_record(record), version, writer, None)
 
     @override
     async def lock(self, machine_id: str) -> bool:

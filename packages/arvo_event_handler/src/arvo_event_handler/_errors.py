@@ -52,7 +52,8 @@ class TransactionViolationCause(StrEnum):
     INVALID_SUBJECT = "INVALID_SUBJECT"
     """The memory cannot store anything under this subject."""
     LEASE_LOST = "LEASE_LOST"
-    """The lease expired and somebody else took it."""
+    """The lease expired and somebody else took it. For memories that tie their commits to the
+    lease; those of Arvo commit by version, so theirs say `VERSION_MOVED` and only once it did."""
     VERSION_MOVED = "VERSION_MOVED"
     """Somebody else wrote since the record was read."""
 
@@ -112,15 +113,6 @@ class TransactionViolation(ViolationError):
         return cls(
             "the record was written by somebody else since it was read; deliver again",
             cause=TransactionViolationCause.VERSION_MOVED,
-            subject=subject,
-        )
-
-    @classmethod
-    def lease_lost(cls, subject: str) -> Self:
-        """Return what a machine memory raises when somebody else took the lease over."""
-        return cls(
-            "the lease ran out and somebody else took it; nothing was written; deliver again",
-            cause=TransactionViolationCause.LEASE_LOST,
             subject=subject,
         )
 

@@ -149,8 +149,7 @@ class WorkflowExecution:
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             events, record = await self._react(step)
-            if keeper is not None and keeper.lost:
-                raise _contention(event.subject, TransactionViolationCause.LEASE_LOST)
+            # However long that took and whoever has the lease by now: the version decides.
             events = await self._store(lease, step, events, record)
             committed = True
             return events
@@ -177,7 +176,11 @@ class WorkflowExecution:
             ) from error
         trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
-            raise _contention(subject, TransactionViolationCause.LOCK_UNACQUIRED)
+            raise TransactionViolation(
+                "another event of this workflow is being handled; deliver this one again",
+                cause=TransactionViolationCause.LOCK_UNACQUIRED,
+                subject=subject,
+            )
         return lease
 
     async def _release(self, lease: MachineLease) -> None:
@@ -378,14 +381,6 @@ def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[
         for request, collected in (answers or {}).items()
         if not collected and request != event.parentid
     ]
-
-
-def _contention(subject: str, cause: TransactionViolationCause) -> TransactionViolation:
-    return TransactionViolation(
-        "another event of this workflow is being handled; deliver this one again",
-        cause=cause,
-        subject=subject,
-    )
 
 
 def _write_failure(subject: str, error: Exception) -> TransactionViolation:

@@ -18,6 +18,9 @@ _logger = logging.getLogger("arvo_event_handler")
 class FourCallMemory(WorkflowMemory):
     """Leases on top of `lock`, `read`, `write` and `unlock`.
 
+    A commit is a `write` with `previous`, whoever has the lock by then: here too the first one that
+    comes wins, as far as the memory heeds `previous`.
+
     Args:
         memory: The memory.
         locking: Whether to lock at all. Without it two writers are told apart by `previous` only.

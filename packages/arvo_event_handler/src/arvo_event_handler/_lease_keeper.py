@@ -12,7 +12,8 @@ _logger = logging.getLogger("arvo_event_handler")
 class LeaseKeeper:
     """Renews one lease every third of its ttl, up to the policy's `max_hold`.
 
-    Only a timer is set until a third of the ttl has passed: quick steps never start a task.
+    Only a timer is set until a third of the ttl has passed: quick steps never start a task. A lease
+    that somebody else took is renewed no more, and the step goes on: its commit may still come first.
 
     Args:
         memory: Who granted the lease.
@@ -20,7 +21,7 @@ class LeaseKeeper:
         clock: For the timer.
     """
 
-    __slots__ = ("_clock", "_lease", "_memory", "_task", "_timer", "lost")
+    __slots__ = ("_clock", "_lease", "_memory", "_task", "_timer")
 
     def __init__(self, memory: ILeasedMachineMemory, lease: MachineLease, *, clock: Clock) -> None:
         self._memory = memory
@@ -28,8 +29,6 @@ class LeaseKeeper:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._timer: ClockTimer = clock.call_later(memory.policy.ttl / 3, self._start)
-        self.lost: bool = False
-        """Whether somebody else took the lease over."""
 
     def stop(self) -> None:
         """Renew no more."""
@@ -46,7 +45,6 @@ class LeaseKeeper:
         while self._clock.monotonic() < until:
             try:
                 if not await self._memory.renew(self._lease):
-                    self.lost = True
                     return
             except Exception:
                 # One missed renewal is harmless: two more follow before the lease runs out.

@@ -58,6 +58,10 @@ class MachineLease:
     """Random, 128 bits, new for every acquisition: whoever shows it is the holder."""
     version: int
     """How often the record was written; 0 when it never was."""
+    committed_by: str = field(default="", repr=False)
+    """Who wrote `version`: the owner that committed it, or a token of its own for a bare `write`;
+    empty when nobody did. A workflow that was forgotten and began again comes to the same versions,
+    but never by the same writers."""
     record: Record | None
     """The latest record, the holder's own copy; None when none was ever written."""
 
@@ -121,10 +125,12 @@ class IMachineMemory(Protocol):
 
 @runtime_checkable
 class ILeasedMachineMemory(IMachineMemory, Protocol):
-    """A machine memory that grants leases and checks them inside the write.
+    """A machine memory that grants leases, and compares inside the write with what they loaded.
 
-    Two trips a step instead of four, and no lost update: `commit` refuses a holder whose lease
-    was taken over or whose record moved. Arvo uses these calls whenever a memory has them.
+    Two trips a step instead of four, and no lost update: **the first commit at the loaded version
+    wins**, whoever holds the lease by then. The lease only saves work that would be in vain. So a
+    step that outlasts its lease is stored unless somebody else was faster, and among any number of
+    such steps one always is. Arvo uses these calls whenever a memory has them.
     """
 
     @property
@@ -146,17 +152,22 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
     async def commit(
         self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
     ) -> None:
-        """Write `record` and drop the lease, checking owner and version inside the write.
+        """Write `record` if version and last writer are those that were loaded; drop the lease.
 
-        An expired lease that nobody took still commits. The same commit again is no error.
+        Compare inside the write, and with nothing else: a lease that ran out, was taken over or was
+        given up still commits if nobody wrote since. A record that was forgotten is at version 0
+        again, so at that version the row may have to be made. Whatever lease stands is dropped,
+        somebody else's too: its holder loaded the version that is replaced here, so its own commit
+        will be refused, and nobody need wait for it. The same commit again is no error and changes
+        nothing, whoever holds the lease then.
 
         Args:
-            lease: From `acquire`, not yet committed or released.
+            lease: From `acquire`, not yet committed.
             record: The new state.
             expires_in: Forget the record after this; None keeps it.
 
         Raises:
-            TransactionViolation: Somebody else holds the lease (`LEASE_LOST`) or wrote
+            TransactionViolation: Somebody else wrote since the record was loaded, or it is gone
                 (`VERSION_MOVED`); nothing was changed.
             UnwritableRecordError: No try could ever store this record. It ends the workflow.
             MachineMemoryError: The backend failed; `outcome` says whether the write may have
@@ -165,11 +176,14 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         ...
 
     async def release(self, lease: MachineLease) -> None:
-        """Give the lease up without writing. Harmless when it was lost or dropped already."""
+        """Give the lease up without writing; one that somebody else has by now stays theirs."""
         ...
 
     async def renew(self, lease: MachineLease) -> bool:
-        """Extend the lease by `policy.ttl` from now; False when it was lost."""
+        """Extend the lease by `policy.ttl` from now; False when it was taken over or dropped.
+
+        One that ran out and that nobody took is extended too.
+        """
         ...
 
 

@@ -45,8 +45,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
     """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
 
     A step is two statements, and each is a transaction of its own: no transaction and no connection
-    is held while user code runs. The statement that writes checks lease and version itself, by the
-    clock of the database. A connection that is lost is replaced and the statement sent again; it
+    is held while user code runs. The statement that writes checks version and last writer itself.
+    Leases run by the clock of the database. A connection that is lost is replaced and the statement sent again; it
     recognises itself, so nothing is written twice.
 
     Every call but the constructor raises `MachineMemoryError` when the database fails; `outcome`
@@ -190,17 +190,9 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
     async def commit(
         self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
     ) -> None:
-        key = machine_key(lease.machine_id)
-        written = self._written(key, lease.machine_id, lease.owner, lease.version, record)
-        answer = await self._ask("COMMIT", self._sql.commit, *written, expires_in)
-        if answer.row is not None:
-            return
-        row = (await self._ask("FATE", self._sql.fate, key, lease.owner)).row
-        if _is_written(row, lease.version, repeated=answer.repeated):
-            return
-        if row is not None and row["held"]:
-            raise TransactionViolation.version_moved(lease.machine_id)
-        raise TransactionViolation.lease_lost(lease.machine_id)
+        await self._write_as_loaded(
+            "COMMIT", self._sql.commit, lease, record, expires_in=expires_in
+        )
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -222,22 +214,19 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         key = machine_key(machine_id)
-        owner = secrets.token_hex(16)
         row = (await self._ask("READ", self._sql.read, key)).row
-        version: int = 0 if row is None else row["version"]
-        written = self._written(key, machine_id, owner, version, record)
-        stored = None if row is None else _record(row)
-        if _encoded(stored) != _encoded(previous):
+        loaded = MachineLease(
+            machine_id=machine_id,
+            owner=secrets.token_hex(16),
+            version=0 if row is None else row["version"],
+            committed_by="" if row is None else row["committed_by"],
+            record=None if row is None else _record(row),
+        )
+        if _encoded(loaded.record) != _encoded(previous):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        lock = self._locks.get(machine_id)
-        answer = await self._ask("WRITE", self._sql.write, *written, None, lock)
-        if answer.row is not None:
-            return
-        row = (await self._ask("FATE", self._sql.fate, key, owner)).row
-        if not _is_written(row, version, repeated=answer.repeated):
-            raise TransactionViolation.version_moved(machine_id)
+        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -302,7 +291,11 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 await self._release(machine_id, owner)
                 raise
             return MachineLease(
-                machine_id=machine_id, owner=owner, version=row["version"], record=record
+                machine_id=machine_id,
+                owner=owner,
+                version=row["version"],
+                committed_by=row["committed_by"],
+                record=record,
             )
 
         async def give_back(taken: MachineLease | timedelta) -> None:
@@ -319,12 +312,36 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
     async def _release(self, machine_id: str, owner: str) -> None:
         await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
 
-    def _written(
-        self, key: bytes, machine_id: str, owner: str, version: int, record: Record
-    ) -> tuple[object, ...]:
-        packed = pack_record(record)
-        columns = workflow_columns(machine_id, record)
-        return (key, owner, version, *packed, *columns)
+    async def _write_as_loaded(
+        self,
+        operation: str,
+        sql: str,
+        loaded: MachineLease,
+        record: Record,
+        *,
+        expires_in: timedelta | None,
+    ) -> None:
+        """Write if the row is as it was loaded; making it, where it is gone and was never written.
+
+        Raises:
+            TransactionViolation: Somebody else wrote since; nothing was changed.
+            MachineMemoryError: It failed, or whether it was done is unknown.
+        """
+        machine_id, version = loaded.machine_id, loaded.version
+        key = machine_key(machine_id)
+        packed, columns = pack_record(record), workflow_columns(machine_id, record)
+        written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        while True:
+            answer = await self._ask(operation, sql, *written)
+            if answer.row is not None:
+                return
+            row = (await self._ask("FATE", self._sql.fate, key, loaded.owner)).row
+            if _is_written(row, version, repeated=answer.repeated):
+                return
+            if row is not None or version:
+                raise TransactionViolation.version_moved(machine_id)
+            # Gone again when somebody leases and releases it at this moment: then once more.
+            await self._ask(operation, self._sql.ensure, key, machine_id)
 
 
 def _record(row: Any) -> Record | None:

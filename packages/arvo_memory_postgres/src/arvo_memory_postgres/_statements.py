@@ -10,8 +10,8 @@ from typing import Self
 
 from ._table_name import TableName
 
-# A lease that a crash of the server loses is one that its holder hears of from COMMIT: no need to
-# wait for the disk. The setting ends with the statement.
+# A lease saves work and protects nothing, so a crash of the server may lose it: no need to wait for
+# the disk. The setting ends with the statement.
 _RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS relaxed"
 
 _EXPIRED = "m.expires_at <= statement_timestamp()"
@@ -31,7 +31,7 @@ ON CONFLICT (key) DO UPDATE SET
     finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
     expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
 WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
-RETURNING version, codec, state"""
+RETURNING version, codec, state, coalesce(last_owner, '') AS committed_by"""
 
 # As far as one can tell by a row that may be damaged.
 _HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
@@ -50,30 +50,27 @@ _WRITTEN = """
     initiator = $11, source = $12,
     updated_at = clock_timestamp(), expires_at = clock_timestamp() + $13::interval"""
 
-_COMMIT = f"""
-UPDATE {{table}} AS m SET {_WRITTEN}, lease_owner = NULL, lease_until = NULL
-WHERE m.key = $1 AND m.lease_owner = $2 AND m.version = $3
-RETURNING m.version"""
-
-# Beginning anew takes the lease of whoever leased the old life of the workflow: its version could
-# come again. Only the lock of the writer itself, $14, stays.
-_WRITE = f"""
-UPDATE {{table}} AS m SET {_WRITTEN},
-    lease_owner = CASE
-        WHEN {_EXPIRED} AND m.lease_owner IS DISTINCT FROM $14::text THEN NULL
-        ELSE m.lease_owner
-    END
+# Nothing is written unless the row is as its writer loaded it. $14 is who had written it: a version
+# may come again after the workflow was forgotten, but not by the same owner.
+_AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
     WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
-    ELSE m.version = $3 AND ({_EXPIRED}) IS NOT TRUE
+    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14
 END
 RETURNING m.version"""
 
+_COMMIT = f"""
+UPDATE {{table}} AS m SET {_WRITTEN}, lease_owner = NULL, lease_until = NULL{_AS_LOADED}"""
+
+_WRITE = f"""
+UPDATE {{table}} AS m SET {_WRITTEN}{_AS_LOADED}"""
+
+# The row of a workflow that was never written may be gone before its first record comes.
 _ENSURE = """
 INSERT INTO {table} (key, machine_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"""
 
 _FATE = """
-SELECT version, lease_owner = $2 AS held, last_owner = $2 AS wrote FROM {table} WHERE key = $1"""
+SELECT version, last_owner = $2 AS wrote FROM {table} WHERE key = $1"""
 
 # A workflow that was never written leaves nothing behind.
 _RELEASE = f"""
@@ -91,7 +88,8 @@ WHERE key = $1 AND lease_owner = $2 AND relaxed.setting IS NOT NULL
 RETURNING true"""
 
 _READ = f"""
-SELECT m.version, m.codec, m.state FROM {{table}} AS m
+SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by
+FROM {{table}} AS m
 WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
 
 _SHOWN = f"""

@@ -66,7 +66,7 @@ class WorkflowQueries:
         return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow at once, with its lease; whoever runs it will not be able to commit.
+        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
 
         An event of it that comes late starts it again.
 

@@ -31,7 +31,7 @@ from ._open_server import ConnectionSettings, TransportName, open_server
 from ._record_limits import RecordLimits
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
-from ._stored_machine import StoredMachine, StoredRecord, stored_machine, stored_record
+from ._stored_machine import StoredMachine, StoredRecord, stored_machine, stored_owner, stored_record
 
 _logger: Final = logging.getLogger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
@@ -40,7 +40,7 @@ _FIELDS: Final = ("subject", "version", "codec", "state")
 class RedisMachineMemory(ILeasedMachineMemory):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
-    Get one from `connect`, or give it a client of yours. Owner and version are checked inside
+    Get one from `connect`, or give it a client of yours. Version and last writer are checked inside
     the script that writes, so no update is lost on one server. A failover can lose what was
     acknowledged but not replicated yet; see the README.
 
@@ -187,22 +187,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> None:
         packed = self._limits.pack(record)
         expiry = 0 if expires_in is None else max(1, _milliseconds(expires_in))
-        answer = await self._server.run(
+        committed = await self._server.run(
             scripts.COMMIT,
             self._key(lease.machine_id),
             lease.owner,
             lease.version,
+            lease.committed_by,
             packed.codec,
             packed.data,
+            # Only the first record's hash may lack it.
+            b"" if lease.version else _encoded(lease.machine_id),
             expiry,
         )
-        match answer:
-            case b"ok":
-                return
-            case b"moved":
-                raise TransactionViolation.version_moved(lease.machine_id)
-            case _:
-                raise TransactionViolation.lease_lost(lease.machine_id)
+        if not committed:
+            raise TransactionViolation.version_moved(lease.machine_id)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -283,7 +281,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 yield stored
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever works on it fails to commit.
+        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
 
         Returns:
             Whether there was anything. After a lost reply this may be False although there was.
@@ -312,12 +310,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
         answer = await self._take(machine_id, owner=owner, show_state=True)
         if isinstance(answer, timedelta):
             return answer
+        *state, last_owner = answer
         try:
-            version, record = stored_record(*answer, limits=self._limits)
+            version, record = stored_record(*state, limits=self._limits)
+            committed_by = stored_owner(last_owner)
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(machine_id=machine_id, owner=owner, version=version, record=record)
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=version,
+            committed_by=committed_by,
+            record=record,
+        )
 
     async def _try_lock(self, machine_id: str) -> list[bytes | None] | timedelta:
         # A second lock of this memory must fail, and a repeated try of this one must not.

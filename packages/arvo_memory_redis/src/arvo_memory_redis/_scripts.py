@@ -6,7 +6,11 @@ A hash has these fields, of which a workflow that never committed has no `state`
 * `owner`, `lease_end`: who holds the lease, and until when by the server's clock, in ms. Both are
   missing when nobody does.
 * `version`, `codec`, `state`: how often the record was written, and its latest bytes.
-* `last_owner`: the token of whoever wrote `version`, by which a repeated write is recognised.
+* `last_owner`: the token of whoever wrote `version`. By it a repeated write is recognised, and a
+  workflow that was forgotten and came to the same version again.
+
+Who holds the lease matters to ACQUIRE, EXTEND and RELEASE only: what is written depends on what its
+writer loaded.
 
 Every script may run twice with the same arguments, as happens when a reply was lost: the second
 run answers as the first did and changes nothing, except that a lease which was granted or extended
@@ -40,6 +44,24 @@ class Script:
         object.__setattr__(self, "sha", digest)
 
 
+# The hash may be gone by then: a lease on a workflow that was never written expires.
+_WRITE_AS_LOADED: Final = """
+-- token, version and last owner as they were loaded, codec, state, subject
+local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner')
+if stored[2] == ARGV[1] then
+    return 1
+end
+if (stored[1] or '0') ~= ARGV[2] or (stored[2] or '') ~= ARGV[3] then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[2]) + 1),
+    'codec', ARGV[4], 'state', ARGV[5], 'last_owner', ARGV[1])
+if ARGV[2] == '0' then
+    redis.call('HSET', KEYS[1], 'subject', ARGV[6])
+end
+"""
+
+
 ACQUIRE: Final = Script(
     name="acquire",
     source=_NOW
@@ -49,7 +71,8 @@ local held
 if ARGV[5] == '0' then
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
 else
-    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state')
+    held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
+        'last_owner')
 end
 -- a lease whose end is damaged has ended
 if held[1] and held[1] ~= ARGV[1] and (tonumber(held[2]) or 0) > now then
@@ -60,37 +83,24 @@ redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f',
 if not held[3] and redis.call('HEXISTS', KEYS[1], 'state') == 0 then
     redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, false, false, false}
+    return {1, false, false, false, false}
 end
-return {1, held[3], held[4], held[5]}
+return {1, held[3], held[4], held[5], held[6]}
 """,
 )
 
 COMMIT: Final = Script(
     name="commit",
-    source="""
--- token, expected version, codec, state, expiry in ms or 0
-local held = redis.call('HMGET', KEYS[1], 'owner', 'version', 'last_owner')
-local version = tonumber(held[2] or '0')
-local following = tonumber(ARGV[2]) + 1
-if held[3] == ARGV[1] and version == following then
-    return 'ok'
-end
-if held[1] ~= ARGV[1] then
-    return 'lost'
-end
-if version + 1 ~= following then
-    return 'moved'
-end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', following),
-    'codec', ARGV[3], 'state', ARGV[4], 'last_owner', ARGV[1])
+    source=_WRITE_AS_LOADED
+    + """
+-- and: expiry in ms or 0
 redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
-if ARGV[5] == '0' then
+if ARGV[7] == '0' then
     redis.call('PERSIST', KEYS[1])
 else
-    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    redis.call('PEXPIRE', KEYS[1], ARGV[7])
 end
-return 'ok'
+return 1
 """,
 )
 
@@ -128,17 +138,8 @@ end
 
 WRITE: Final = Script(
     name="write",
-    source="""
--- token, version and last owner as they were read, codec, state, subject
-local held = redis.call('HMGET', KEYS[1], 'version', 'last_owner')
-if held[2] == ARGV[1] then
-    return 1
-end
-if (held[1] or '0') ~= ARGV[2] or (held[2] or '') ~= ARGV[3] then
-    return 0
-end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[2]) + 1),
-    'codec', ARGV[4], 'state', ARGV[5], 'last_owner', ARGV[1], 'subject', ARGV[6])
+    source=_WRITE_AS_LOADED
+    + """
 redis.call('PERSIST', KEYS[1])
 return 1
 """,

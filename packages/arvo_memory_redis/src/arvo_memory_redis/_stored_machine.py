@@ -51,6 +51,18 @@ def stored_record(
     return StoredRecord(int(version), limits.unpack(packed))
 
 
+def stored_owner(last_owner: bytes | None) -> str:
+    """Read the field that says who wrote the record; empty where nobody did.
+
+    Raises:
+        UnreadableRecordError: It is damaged.
+    """
+    try:
+        return (last_owner or b"").decode("ascii")
+    except UnicodeDecodeError as error:
+        raise UnreadableRecordError("the stored last_owner is damaged") from error
+
+
 def stored_machine(
     subject: bytes | None, *state: bytes | None, limits: RecordLimits
 ) -> StoredMachine | None:

@@ -239,7 +239,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         )
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever works on it fails to commit.
+        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
 
         Returns:
             Whether there was a record.
@@ -295,7 +295,11 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             await self._release(machine_id, owner=owner)
             raise
         return MachineLease(
-            machine_id=machine_id, owner=owner, version=granted.version, record=record
+            machine_id=machine_id,
+            owner=owner,
+            version=granted.version,
+            committed_by=granted.committed_by,
+            record=record,
         )
 
     async def _try_lock(self, machine_id: str) -> rows.Granted | timedelta:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - what is put into the SQL is written in this file
 
+import secrets
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,16 @@ _ROOT: Final = """
 """
 
 
+# A version may come again after the workflow was forgotten, but not by the same owner.
+_COMMIT: Final = f"""
+    UPDATE machine SET
+        owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
+        status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
+        expires_at = :expires_at, codec = :codec, state = :state
+    WHERE id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """A record, packed for its row."""
@@ -65,6 +76,7 @@ class Granted:
     """A lease as the table gives it."""
 
     version: int
+    committed_by: str
     packed: PackedRecord | None  # None when there is nothing
 
     def record(self) -> Record | None:
@@ -135,14 +147,18 @@ def acquire(
             lease_end = :lease_end,
             expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :keep END
         WHERE owner IS NULL OR lease_end <= :now
-        RETURNING version, codec, state
+        RETURNING version, coalesce(last_owner, ''), codec, state
         """,
         values,
     ).fetchone()
     if row is not None:
-        version, codec, state = row
+        version, committed_by, codec, state = row
         nothing = codec is None and state is None
-        return Granted(version=version, packed=None if nothing else PackedRecord(codec, state))
+        return Granted(
+            version=version,
+            committed_by=committed_by,
+            packed=None if nothing else PackedRecord(codec, state),
+        )
     (end,) = connection.execute(
         "SELECT lease_end FROM machine WHERE id = :id", {"id": machine_id}
     ).fetchone()
@@ -157,38 +173,33 @@ def commit(
     now: datetime,
     expires_in: timedelta | None,
 ) -> None:
-    """Write a record and drop the lease; the same again changes nothing.
+    """Write a record over the one that was loaded, and drop whatever lease stands.
+
+    The same again changes nothing.
 
     Raises:
-        TransactionViolation: The lease was lost, or the record moved.
+        TransactionViolation: Somebody else wrote since, or the record is gone.
     """
-    written = _put(
-        connection,
-        f"""
-        UPDATE machine SET
-            owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
-            status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
-            expires_at = :expires_at, codec = :codec, state = :state
-        WHERE id = :id AND owner = :owner AND version = :version
-        """,
-        {
-            **_values(lease.machine_id, content, now=now),
-            "owner": lease.owner,
-            "version": lease.version,
-            "expires_at": None if expires_in is None else _ms(now + expires_in),
-        },
-    )
-    if written.rowcount:
+    values = {
+        **_values(lease.machine_id, content, now=now),
+        "owner": lease.owner,
+        "version": lease.version,
+        "committed_by": lease.committed_by,
+        "expires_at": None if expires_in is None else _ms(now + expires_in),
+    }
+    if _put(connection, _COMMIT, values).rowcount:
         return
-    row = connection.execute(
-        "SELECT owner, version, last_owner FROM machine WHERE id = :id", {"id": lease.machine_id}
+    live = connection.execute(
+        f"SELECT last_owner FROM machine WHERE id = :id AND {_LIVE}", values
     ).fetchone()
-    owner, version, last_owner = (None, 0, None) if row is None else row
-    if last_owner == lease.owner and version == lease.version + 1:
+    if live == (lease.owner,):
         return
-    if owner != lease.owner:
-        raise TransactionViolation.lease_lost(lease.machine_id)
-    raise TransactionViolation.version_moved(lease.machine_id)
+    if live is not None or lease.version:
+        raise TransactionViolation.version_moved(lease.machine_id)
+    # It was never written, or is forgotten, and the lease went with its row.
+    connection.execute("DELETE FROM machine WHERE id = :id", values)
+    connection.execute("INSERT INTO machine (id, updated_at) VALUES (:id, :now)", values)
+    _put(connection, _COMMIT, values)
 
 
 def write(
@@ -199,7 +210,7 @@ def write(
     previous: Record | None,
     now: datetime,
 ) -> None:
-    """Write a record over the one that was read; whoever has a lease keeps it, but loses the race.
+    """Write a record over the one that was read; whoever has a lease keeps it, and cannot commit.
 
     Raises:
         TransactionViolation: Another record is stored.
@@ -211,14 +222,15 @@ def write(
     _put(
         connection,
         f"""
-        INSERT INTO machine (id, version, status, parent, root, updated_at, codec, state)
-        VALUES (:id, 1, :status, :parent, {_ROOT}, :now, :codec, :state)
+        INSERT INTO machine (id, version, last_owner, status, parent, root, updated_at, codec, state)
+        VALUES (:id, 1, :writer, :status, :parent, {_ROOT}, :now, :codec, :state)
         ON CONFLICT (id) DO UPDATE SET
-            version = version + 1, last_owner = NULL, status = excluded.status,
-            parent = excluded.parent, root = excluded.root, updated_at = excluded.updated_at,
-            expires_at = NULL, codec = excluded.codec, state = excluded.state
+            version = CASE WHEN {_LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
+            status = excluded.status, parent = excluded.parent, root = excluded.root,
+            updated_at = excluded.updated_at, expires_at = NULL, codec = excluded.codec,
+            state = excluded.state
         """,
-        _values(machine_id, content, now=now),
+        {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)},
     )
 
 

@@ -87,6 +87,7 @@ class FileMachineMemory(ILeasedMachineMemory):
                     machine_id=machine_id,
                     owner=stored.owner,
                     version=stored.version,
+                    committed_by=stored.committed_by,
                     record=stored.record,
                 )
 
@@ -100,9 +101,8 @@ class FileMachineMemory(ILeasedMachineMemory):
             if self._fences:
                 if stored.committed_by == lease.owner:
                     return
-                if stored.owner != lease.owner:
-                    raise TransactionViolation.lease_lost(lease.machine_id)
-                if stored.version != lease.version:
+                loaded = (lease.version, lease.committed_by)
+                if (stored.version, stored.committed_by) != loaded:
                     raise TransactionViolation.version_moved(lease.machine_id)
             stored.record, stored.version = record, lease.version + 1
             stored.owner, stored.committed_by = "", lease.owner
@@ -133,6 +133,7 @@ class FileMachineMemory(ILeasedMachineMemory):
             if stored.record != previous:
                 raise TransactionViolation.version_moved(machine_id)
             stored.record, stored.version = record, stored.version + 1
+            stored.committed_by = secrets.token_hex(16)
 
     @override
     async def lock(self, machine_id: str) -> bool:

@@ -236,7 +236,7 @@ class Storm:
         )
 
     def _thaw(self, worker: _Worker) -> None:
-        """Let a worker go on, with leases that it has lost."""
+        """Let a worker go on, with leases that have run out."""
         worker.frozen = False
         with suppress(ProcessLookupError):
             os.kill(_pid(worker), signal.SIGCONT)

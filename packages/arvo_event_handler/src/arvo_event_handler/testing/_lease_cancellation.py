@@ -77,10 +77,11 @@ class LeaseCancellation:
     async def test_a_cancelled_renewal_keeps_the_lease(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Done or not, the holder commits; and it renews nothing after that."""
+        """Done or not, it can be renewed again, until the holder commits; and not after that."""
         for turns in _TURNS:
             lease = await granted(memory, f"order-{turns}")
             await cancelled_after(turns, memory.renew(lease))
+            assert await memory.renew(lease) is True
             assert await commits(memory, lease, {"count": turns})
         await after_ttl(memory, let_pass=let_pass)
         await _expect_free(memory)

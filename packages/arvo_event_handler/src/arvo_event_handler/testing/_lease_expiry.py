@@ -1,5 +1,7 @@
 """What happens when leases run out: a part of the suite for machine memories with leases."""
 
+import asyncio
+
 from arvo_event_handler import ILeasedMachineMemory, MachineLease, TransactionViolationCause
 
 from ._contention import (
@@ -15,7 +17,7 @@ from ._refusal import refuses
 
 
 class LeaseExpiry:
-    """A lease frees itself, and its former holder can do no harm."""
+    """A lease frees itself, and the first commit wins, whoever holds the lease by then."""
 
     async def test_a_lease_frees_itself_after_its_ttl(
         self,
@@ -71,9 +73,10 @@ class LeaseExpiry:
         await after_ttl(memory, let_pass=let_pass)
         await granted(memory)
 
-    async def test_a_renewed_lease_commits(self, memory: ILeasedMachineMemory) -> None:
-        """Renewing changes neither its owner nor its version."""
+    async def test_a_renewed_lease_stays_its_holders(self, memory: ILeasedMachineMemory) -> None:
+        """Renewing changes neither its owner nor its version: it renews again, and commits."""
         lease = await granted(memory)
+        assert await memory.renew(lease) is True
         assert await memory.renew(lease) is True
         await memory.commit(lease, {"count": 1})
         assert await memory.read("order-7") == {"count": 1}
@@ -101,49 +104,110 @@ class LeaseExpiry:
 
     # --- taken over ---------------------------------------------------------
 
-    async def test_a_commit_of_a_stale_holder_is_refused(
+    async def test_the_first_commit_wins_although_the_lease_was_taken_over(
         self,
         memory: ILeasedMachineMemory,
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Nothing is changed: neither the record nor the new holder's lease."""
-        await memory.write("order-7", {"by": "nobody"}, None)
-        async with connect() as other:
-            stale, lease = await _taken_over(memory, other, let_pass=let_pass)
-            with refuses(TransactionViolationCause.LEASE_LOST, by="commit"):
+        """The new holder's is refused: it loaded what was replaced. Over a record or none."""
+        await memory.write("order-8", {"by": "nobody"}, None)
+        for machine_id, version in [("order-7", 1), ("order-8", 2)]:
+            async with connect() as other:
+                stale, lease = await _taken_over(memory, other, machine_id, let_pass=let_pass)
                 await memory.commit(stale, {"by": "stale"})
-            assert await other.read("order-7") == {"by": "nobody"}
-            assert await refused(memory, let_pass=let_pass)
-            await other.commit(lease, {"by": "other"})
-            assert await memory.read("order-7") == {"by": "other"}
+                with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
+                    await other.commit(lease, {"by": "other"})
+                await other.release(lease)
+                assert await other.read(machine_id) == {"by": "stale"}
+                assert (await granted(other, machine_id)).version == version
 
-    async def test_a_lease_once_taken_over_stays_lost(
+    async def test_the_first_commit_drops_the_lease_that_was_taken_over(
         self,
         memory: ILeasedMachineMemory,
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Although its taker gave up without writing."""
+        """Nobody waits for a holder whose work is in vain; it can neither renew nor spoil the next."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
-            await other.release(lease)
-        with refuses(TransactionViolationCause.LEASE_LOST, by="commit"):
             await memory.commit(stale, {"by": "stale"})
-        assert await memory.read("order-7") is None
+            after = await granted(memory)
+            assert await other.renew(lease) is False
+            await other.release(lease)
+            await memory.commit(stale, {"by": "stale"})
+            assert await refused(other, let_pass=let_pass)
+            await memory.commit(after, {"by": "next"})
+            assert await other.read("order-7") == {"by": "next"}
 
-    async def test_a_stale_holder_does_not_undo_what_its_taker_committed(
+    async def test_a_stale_holder_commits_after_its_taker_gave_up(
         self,
         memory: ILeasedMachineMemory,
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Its commit is refused and the record stays."""
+        """Nobody wrote, so the work is not thrown away. Over a record or none."""
+        await memory.write("order-8", {"by": "nobody"}, None)
+        for machine_id in ["order-7", "order-8"]:
+            async with connect() as other:
+                stale, lease = await _taken_over(memory, other, machine_id, let_pass=let_pass)
+                await other.release(lease)
+                await memory.commit(stale, {"by": "stale"})
+                assert await other.read(machine_id) == {"by": "stale"}
+
+    async def test_a_commit_of_a_stale_holder_is_refused_once_its_taker_committed(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """Nothing is changed: neither the record nor the lease of the third that came then."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             await other.commit(lease, {"by": "other"})
-        assert not await commits(memory, stale, {"by": "stale"})
-        assert await memory.read("order-7") == {"by": "other"}
+            third = await granted(other)
+            with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
+                await memory.commit(stale, {"by": "stale"})
+            assert await memory.read("order-7") == {"by": "other"}
+            assert await refused(memory, let_pass=let_pass)
+            await other.commit(third, {"by": "third"})
+            assert await memory.read("order-7") == {"by": "third"}
+
+    async def test_exactly_one_of_many_stale_holders_commits(
+        self,
+        memory: ILeasedMachineMemory,
+        connect: ConnectLeasedMachineMemory,
+        let_pass: LetTimePass,
+    ) -> None:
+        """All loaded the same version and commit at once. Over a record or none."""
+        await memory.write("order-8", {"by": "nobody"}, None)
+        async with connect() as other:
+            for machine_id, version in [("order-7", 1), ("order-8", 2)]:
+                holders: list[tuple[ILeasedMachineMemory, MachineLease]] = []
+                for client in [memory, other] * 3:
+                    holders.append((client, await granted(client, machine_id)))
+                    await after_ttl(memory, let_pass=let_pass)
+                won = await asyncio.gather(
+                    *(
+                        commits(client, lease, {"by": number})
+                        for number, (client, lease) in enumerate(holders)
+                    )
+                )
+                assert won.count(True) == 1
+                lease = await granted(memory, machine_id)
+                assert (lease.version, lease.record) == (version, {"by": won.index(True)})
+
+    async def test_a_first_commit_stands_however_late_it_comes(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """A memory that forgets leases on workflows that were never written loses no work by it."""
+        lease = await granted(memory)
+        await let_pass(memory.policy.max_hold * 4)
+        # Some forget at the next call only.
+        await granted(memory, "order-8")
+        await memory.commit(lease, {"count": 1})
+        assert await memory.read("order-7") == {"count": 1}
+        assert (await granted(memory)).version == 1
 
     async def test_a_release_of_a_stale_holder_changes_nothing(
         self,
@@ -168,6 +232,7 @@ class LeaseExpiry:
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             assert await memory.renew(stale) is False
+            assert await refused(memory, let_pass=let_pass)
             await other.commit(lease, {"by": "other"})
             assert await memory.renew(stale) is False
 
@@ -187,9 +252,13 @@ class LeaseExpiry:
 
 
 async def _taken_over(
-    memory: ILeasedMachineMemory, other: ILeasedMachineMemory, *, let_pass: LetTimePass
+    memory: ILeasedMachineMemory,
+    other: ILeasedMachineMemory,
+    machine_id: str = "order-7",
+    *,
+    let_pass: LetTimePass,
 ) -> tuple[MachineLease, MachineLease]:
     """Return a lease that ran out, and that of the other client, who took it over."""
-    stale = await granted(memory)
+    stale = await granted(memory, machine_id)
     await after_ttl(memory, let_pass=let_pass)
-    return stale, await granted(other)
+    return stale, await granted(other, machine_id)

@@ -15,12 +15,13 @@ from ._contention import (
 from ._lease_cancellation import LeaseCancellation
 from ._lease_commits import LeaseCommits
 from ._lease_expiry import LeaseExpiry
+from ._lease_progress import LeaseProgress
 from ._refusal import refuses
 
 _CONTENDERS = 50
 
 
-class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseCancellation):
+class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseProgress, LeaseCancellation):
     """What every `ILeasedMachineMemory` must do beyond the four calls, one test for each promise.
 
     Subclass it beside `MachineMemorySuite` and supply three fixtures:

@@ -1,0 +1,209 @@
+"""Several workers for one workflow, of which each loses its lease to the next in every step."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from pydantic import BaseModel
+
+from arvo_core import (
+    ArvoEvent,
+    ArvoEventFactory,
+    ArvoOrchestratorContract,
+    ArvoOrchestratorEventFactory,
+    OrchestratorVersion,
+    SimpleArvoContract,
+    SimpleVersion,
+)
+from arvo_event_handler import (
+    ArvoResumable,
+    Clock,
+    Complete,
+    Emit,
+    ExecutionPolicy,
+    IMachineMemory,
+    Reply,
+    Start,
+    Step,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+PassTime: TypeAlias = Callable[[], Awaitable[object]]
+"""Lets pass the time that a step takes, which is longer than its lease."""
+
+
+class _Count(BaseModel):
+    numbers: int
+
+
+class _Number(BaseModel):
+    number: int
+
+
+class _Progress(BaseModel):
+    total: int
+    numbers: list[int] = []
+
+
+class _Counted(BaseModel):
+    numbers: list[int]
+
+
+_NUMBER = SimpleVersion("1.0.0", accepts=_Number, emits=_Number)
+_NUMBERS = SimpleArvoContract(uri="#/suite/number", type="suite.number", versions=[_NUMBER])
+_COUNT = OrchestratorVersion("1.0.0", init=_Count, complete=_Counted)
+_COUNTING = ArvoOrchestratorContract(uri="#/suite/count", name="suite.count", versions=[_COUNT])
+
+
+class OvertakenWorkers:
+    """Workers that hand events to one workflow, each over a client of the same memory.
+
+    A step takes the time that it is given. It does not end before another worker has begun a step
+    of its own, with the lease that ran out meanwhile, unless no other worker has an event. So each
+    commit but the last comes from a worker whose lease is somebody else's by then.
+
+    Args:
+        memories: One for each worker.
+        pass_time: What a step does.
+        clock: By what leases are renewed while a step runs.
+    """
+
+    def __init__(
+        self, memories: Sequence[IMachineMemory], *, pass_time: PassTime, clock: Clock
+    ) -> None:
+        self.steps = 0
+        """How often the workflow's function was called."""
+        self._pass_time = pass_time
+        # Whoever has it may begin a step: the one before has outlasted its lease.
+        self._turn = asyncio.Semaphore(1)
+        self._news = asyncio.Condition()
+        # How many workers have an event and are not in a step.
+        self._waiting = 0
+        self._workers = [_Worker(self, memory, clock=clock) for memory in memories]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._workers)
+
+    async def handle(self, events: Sequence[ArvoEvent], *, steps: int) -> list[ArvoEvent]:
+        """Have all events handled, one that met contention again and again.
+
+        Args:
+            events: Of one workflow.
+            steps: How many steps that may take at most.
+
+        Returns:
+            What is to be published.
+
+        Raises:
+            AssertionError: It took more.
+        """
+        left = deque(events)
+        most = self.steps + steps
+        working = [
+            asyncio.ensure_future(worker.handle(left, most=most)) for worker in self._workers
+        ]
+        try:
+            published = await asyncio.gather(*working)
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        return [event for events in published for event in events]
+
+    async def wait_for_turn(self) -> None:
+        """Wait until the step before has outlasted its lease."""
+        self._waiting += 1
+        await self._turn.acquire()
+
+    async def give_turn_up(self) -> None:
+        """Let another worker begin, after a turn that led to no step."""
+        self._waiting -= 1
+        self._turn.release()
+        await self._tell()
+
+    async def take_time(self) -> None:
+        """Outlast the lease, and be overtaken by whoever there is."""
+        self.steps += 1
+        mine = self.steps
+        self._waiting -= 1
+        await self._tell()
+        await self._pass_time()
+        self._turn.release()
+        async with self._news:
+            await self._news.wait_for(lambda: self.steps > mine or not self._waiting)
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+
+class _Worker:
+    def __init__(self, workers: OvertakenWorkers, memory: IMachineMemory, *, clock: Clock) -> None:
+        self._workers = workers
+        self._began = False
+        self._workflow = ArvoResumable(
+            contract=_COUNTING,
+            services=[_NUMBERS.version(_NUMBER)],
+            memory=memory,
+            handler={"1.0.0": self._count},
+            requires_resource_locking=True,
+            policy=ExecutionPolicy(clock=clock),
+        )
+
+    async def handle(self, left: deque[ArvoEvent], *, most: int) -> list[ArvoEvent]:
+        """Handle what is left, and put back what met contention."""
+        published: list[ArvoEvent] = []
+        while left:
+            event = left.popleft()
+            await self._workers.wait_for_turn()
+            self._began = False
+            try:
+                published += await self._workflow.execute(event)
+            except TransactionViolation as violation:
+                if not violation.cause.is_contention:
+                    raise
+                if violation.cause is TransactionViolationCause.LOCK_UNACQUIRED:
+                    raise AssertionError("a lease that ran out must be free") from violation
+                left.append(event)
+            if not self._began:
+                await self._workers.give_turn_up()
+            assert self._workers.steps <= most, (
+                f"after {self._workers.steps} steps not all is stored: the first commit over what "
+                "was loaded must stand, whoever holds the lease by then"
+            )
+        return published
+
+    async def _count(self, call: Start[_Count] | Reply[_Progress]) -> Step[_Progress]:
+        self._began = True
+        await self._workers.take_time()
+        if isinstance(call, Start):
+            requests = [
+                Emit(_NUMBERS.type, _Number(number=number)) for number in range(call.data.numbers)
+            ]
+            return Step(context=_Progress(total=call.data.numbers), services=requests)
+        numbers = [*call.context.numbers, call.data.number]
+        if len(numbers) < call.context.total:
+            return Step(context=_Progress(total=call.context.total, numbers=numbers))
+        return Step(output=Complete(_Counted(numbers=numbers)))
+
+
+def start(numbers: int) -> ArvoEvent:
+    """Return the event that starts a workflow which asks for so many numbers."""
+    factory = ArvoOrchestratorEventFactory(_COUNTING.version(_COUNT))
+    return factory.init(source="com.suite.main", data=_Count(numbers=numbers))
+
+
+def reply(request: ArvoEvent) -> ArvoEvent:
+    """Return the answer to one of its requests: the number that it has."""
+    return ArvoEventFactory(_NUMBERS.version(_NUMBER)).emits(
+        type="evt.suite.number.success",
+        source=request.type,
+        subject=request.subject,
+        parentid=request.id,
+        to=request.source,
+        data=_Number(number=request.data["number"]),
+    )

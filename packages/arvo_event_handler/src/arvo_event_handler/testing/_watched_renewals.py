@@ -1,0 +1,75 @@
+"""A machine memory that tells when the renewals of its leases have ended."""
+
+import asyncio
+from datetime import timedelta
+
+from typing_extensions import override
+
+from arvo_event_handler import ILeasedMachineMemory, LockPolicy, MachineLease, Record
+
+
+class WatchedRenewals(ILeasedMachineMemory):
+    """Passes every call on.
+
+    Args:
+        memory: To where.
+    """
+
+    def __init__(self, memory: ILeasedMachineMemory) -> None:
+        self._memory = memory
+        self._under_way = 0
+        self._ended = asyncio.Condition()
+        self.renewed = 0
+        """How often a lease was extended."""
+
+    async def settled(self) -> None:
+        """Wait until no renewal is under way."""
+        async with self._ended:
+            await self._ended.wait_for(lambda: not self._under_way)
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._memory.policy
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        return await self._memory.acquire(machine_id)
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        await self._memory.commit(lease, record, expires_in=expires_in)
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await self._memory.release(lease)
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        self._under_way += 1
+        try:
+            renewed = await self._memory.renew(lease)
+        finally:
+            self._under_way -= 1
+            async with self._ended:
+                self._ended.notify_all()
+        self.renewed += renewed
+        return renewed
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        return await self._memory.read(machine_id)
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        await self._memory.write(machine_id, record, previous)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        return await self._memory.lock(machine_id)
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        return await self._memory.unlock(machine_id)
