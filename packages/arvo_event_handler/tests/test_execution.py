@@ -759,6 +759,24 @@ async def test_a_record_with_a_damaged_member_is_a_read_failure(
     assert store.locked == []
 
 
+async def test_an_output_to_send_again_that_is_no_event_is_a_read_failure(store: Store) -> None:
+    """Found when the event that caused it comes again; its data is not shown."""
+    event = start()
+    await store.order(ending).execute(event)
+    whole = await store.read(event)
+    [[own, [output], answered]] = whole["redelivery"]["out"]
+    broken = [own, [{"id": output["id"], "data": {"card": "4111"}}], answered]
+    damaged = {**whole, "redelivery": {**whole["redelivery"], "out": [broken]}}
+    await store.memory().write(event.subject, damaged, whole)
+    with pytest.raises(TransactionViolation, match="what it keeps to send again") as caught:
+        await store.order(ending).execute(event)
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
+    assert "4111" not in str(caught.value)
+    assert await store.read(event) == damaged
+    assert store.locked == []
+
+
 async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """Steps are for spans; a log is for what nobody else would hear of, such as a stack."""
     caplog.set_level("DEBUG", logger="arvo_event_handler")

@@ -31,7 +31,13 @@ from ._open_server import ConnectionSettings, TransportName, open_server
 from ._record_limits import RecordLimits
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
-from ._stored_machine import StoredMachine, StoredRecord, stored_machine, stored_owner, stored_record
+from ._stored_machine import (
+    StoredMachine,
+    StoredRecord,
+    stored_machine,
+    stored_owner,
+    stored_record,
+)
 
 _logger: Final = logging.getLogger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")

@@ -20,7 +20,6 @@ from arvo_event_handler import (
     unpack_record,
 )
 
-from ._failure import primary_code
 from ._stored_machine import StoredMachine
 
 # Gone, and nobody works on it.
@@ -345,9 +344,7 @@ def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object])
     """
     try:
         return connection.execute(sql, values)
-    except sqlite3.DataError as error:
-        if primary_code(error) != sqlite3.SQLITE_TOOBIG:
-            raise
+    except sqlite3.DataError as error:  # which stands for SQLITE_TOOBIG and nothing else
         raise UnwritableRecordError(
             f"the record is larger than SQLite takes: {error}; "
             "keep large data elsewhere and its address in the workflow"
