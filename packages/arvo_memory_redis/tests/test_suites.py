@@ -21,8 +21,9 @@ from arvo_memory_redis import RedisMachineMemory
 from .aging import make_older
 from .clients import Connect
 
-# Leases last for as long as a busy machine may take; calls do not wait long.
-POLICY = LockPolicy(max_wait=timedelta(milliseconds=60))
+# Leases last for as long as a busy machine may take; calls do not wait long. To let time pass looks
+# for all keys, so what lasts for `max_hold` should not take many turns.
+POLICY = LockPolicy(max_wait=timedelta(milliseconds=60), max_hold=timedelta(minutes=1))
 
 
 @pytest.fixture

@@ -61,8 +61,8 @@ class OvertakenWorkers:
     """Workers that hand events to one workflow, each over a client of the same memory.
 
     A step takes the time that it is given. It does not end before another worker has begun a step
-    of its own, with the lease that ran out meanwhile, unless no other worker has an event. So each
-    commit but the last comes from a worker whose lease is somebody else's by then.
+    of its own, with the lease that ran out meanwhile, as long as one may do so. So the commits come
+    from workers whose lease is somebody else's by then, but for the last ones.
 
     Args:
         memories: One for each worker.
@@ -79,8 +79,8 @@ class OvertakenWorkers:
         # Whoever has it may begin a step: the one before has outlasted its lease.
         self._turn = asyncio.Semaphore(1)
         self._news = asyncio.Condition()
-        # How many workers have an event and are not in a step.
-        self._waiting = 0
+        # How many workers may begin a step, now or when they are through with their last one.
+        self._able = 0
         self._workers = [_Worker(self, memory, clock=clock) for memory in memories]
 
     @property
@@ -103,6 +103,7 @@ class OvertakenWorkers:
         """
         left = deque(events)
         most = self.steps + steps
+        self._able = self.count
         working = [
             asyncio.ensure_future(worker.handle(left, most=most)) for worker in self._workers
         ]
@@ -116,27 +117,26 @@ class OvertakenWorkers:
 
     async def wait_for_turn(self) -> None:
         """Wait until the step before has outlasted its lease."""
-        self._waiting += 1
         await self._turn.acquire()
 
-    async def give_turn_up(self) -> None:
+    def give_turn_up(self) -> None:
         """Let another worker begin, after a turn that led to no step."""
-        self._waiting -= 1
         self._turn.release()
-        await self._tell()
 
     async def take_time(self) -> None:
         """Outlast the lease, and be overtaken by whoever there is."""
         self.steps += 1
         mine = self.steps
-        self._waiting -= 1
-        await self._tell()
+        await self.leave()
         await self._pass_time()
         self._turn.release()
         async with self._news:
-            await self._news.wait_for(lambda: self.steps > mine or not self._waiting)
+            await self._news.wait_for(lambda: self.steps > mine or not self._able)
+        self._able += 1
 
-    async def _tell(self) -> None:
+    async def leave(self) -> None:
+        """Begin no step, for the moment or for good."""
+        self._able -= 1
         async with self._news:
             self._news.notify_all()
 
@@ -170,11 +170,12 @@ class _Worker:
                     raise AssertionError("a lease that ran out must be free") from violation
                 left.append(event)
             if not self._began:
-                await self._workers.give_turn_up()
+                self._workers.give_turn_up()
             assert self._workers.steps <= most, (
                 f"after {self._workers.steps} steps not all is stored: the first commit over what "
                 "was loaded must stand, whoever holds the lease by then"
             )
+        await self._workers.leave()
         return published
 
     async def _count(self, call: Start[_Count] | Reply[_Progress]) -> Step[_Progress]:
