@@ -13,12 +13,13 @@ from arvo_concurrent import (
     DeadLetter,
     DeadLetterReason,
     HandlerConfig,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    Backoff,
     Publish,
     ResolveError,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 
@@ -238,10 +239,11 @@ class TestEnding:
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
-                await clock.sleep(60 * SECOND)
+                await clock.sleep(SECOND / 2)
             raise AssertionError
 
-        config = HandlerConfig(StubHandler(act), prefetch=2, retry=RetryPolicy(backoff=STEADY))
+        backoff = Backoff(initial=SECOND / 4, maximum=SECOND / 4, jitter=False)
+        config = HandlerConfig(StubHandler(act), prefetch=2, retry=RetryPolicy(backoff=backoff))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
             await broker.publish(event("e2"))
@@ -356,7 +358,8 @@ class TestEnding:
                 closing.cancel()
             await asyncio.wait([closing])
             with pytest.raises(ResolveError):
-                await clock.run_until_complete(asking)
+                await asking
+        await clock.run_for(SECOND)
         assert owner.letters == []
         assert "event e1 of type com.svc.one did not reach on_dead_letter" in caplog.text
         assert (left_inside(broker), workers()) == ({}, [])

@@ -12,13 +12,13 @@ from arvo_concurrent import (
     ErrorResponse,
     FailedTry,
     HandlerConfig,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     Backoff,
     ExecutionViolation,
     ResolveError,
+    RetryPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -96,7 +96,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("retries", [-1, -100])
     async def test_negative_retries_are_refused(self, retries: int) -> None:
-        with pytest.raises(ValueError, match="must not be negative"):
+        with pytest.raises(ValueError, match="retries must not be negative"):
             RetryPolicy(retries=retries)
 
 

@@ -11,11 +11,11 @@ from arvo_concurrent import (
     DeadLetterReason,
     HandlerConfig,
     Middleware,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     ExecutionViolation,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 

@@ -17,7 +17,7 @@ class Delivery:
         context: The context variables it carries along.
     """
 
-    __slots__ = ("contended", "contended_since", "context", "event", "failed", "tree")
+    __slots__ = ("contended", "contended_since", "context", "event", "failed", "given_up", "tree")
 
     def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         self.event = event
@@ -29,6 +29,9 @@ class Delivery:
         """How often its workflow was held by somebody else."""
         self.contended_since: float | None = None
         """Since when, by the monotonic clock."""
+        self.given_up = False
+        """Whether it was reported as undelivered although its handler still ran: what comes of
+        that later is not published."""
 
 
 class Errand(Delivery):

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 from random import Random
 from typing import Final, Protocol
@@ -11,9 +12,13 @@ from arvo_event_handler import (
     Backoff,
     Clock,
     ConfigViolation,
+    GuardedCall,
     IArvoEventHandler,
+    RetryableFailure,
     TransactionViolation,
     UndeliveredError,
+    check_events,
+    log_dead_letter,
 )
 
 from ._broker_telemetry import count_retry
@@ -22,8 +27,6 @@ from ._dead_letter_reply import dead_letter_reply, find_contract
 from ._delivery import Delivery
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
-from ._in_context import InContext
-from ._middleware import check_events
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -82,7 +85,8 @@ class HandlerRunner:
         self._contention_seconds = contention_timeout.total_seconds()
         self._clock = clock
         self._random = random
-        self._plain = settings.timeout is None and settings.middleware.input is None
+        plain = settings.timeout is None and settings.middleware.input is None
+        self._execute = handler.execute if plain else self._execute_guarded
         self._outputs_pass = settings.middleware.output is None
         self._contract = find_contract(handler) if settings.dead_letter_reply else None
         if settings.dead_letter_reply and self._contract is None:
@@ -94,16 +98,12 @@ class HandlerRunner:
         """Make one try; return when to make another one, or None."""
         event = delivery.event
         try:
-            work = self._handler.execute(event) if self._plain else self._execute(event)
-            outputs = await InContext(delivery.context, work)
+            outputs = await GuardedCall(delivery.context, self._execute, event)
             if outputs != []:
                 check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
             return await self._after_failure(delivery, error)
-        if not self._outputs_pass:
-            outputs = await self._through_output_middleware(delivery, outputs)
-        for output in outputs:
-            self._outbox.emit(output, delivery)
+        await self._publish(delivery, outputs)
         return None
 
     def undelivered(self, delivery: Delivery) -> None:
@@ -111,18 +111,24 @@ class HandlerRunner:
         reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
         self._give_up(delivery, UndeliveredError(delivery.event), reason)
 
-    async def _execute(self, event: ArvoEvent) -> list[ArvoEvent]:
+    async def _execute_guarded(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
             return await self._handler.execute(await self._settings.middleware.enter(event))
         async with self._clock.timeout(self._settings.timeout):
             return await self._handler.execute(await self._settings.middleware.enter(event))
 
+    async def _publish(self, delivery: Delivery, outputs: list[ArvoEvent]) -> None:
+        if not self._outputs_pass:
+            outputs = await self._through_output_middleware(delivery, outputs)
+        for output in outputs:
+            self._outbox.emit(output, delivery)
+
     async def _through_output_middleware(
         self, delivery: Delivery, outputs: list[ArvoEvent]
     ) -> list[ArvoEvent]:
-        leaving = self._settings.middleware.leave(outputs, cause=delivery.event)
+        leave = partial(self._settings.middleware.leave, cause=delivery.event)
         try:
-            return await InContext(delivery.context, leaving)
+            return await GuardedCall(delivery.context, leave, outputs)
         except Exception as error:
             delivery.failed += 1
             response = await self._asked(delivery, error)
@@ -134,6 +140,8 @@ class HandlerRunner:
             return []
 
     async def _after_failure(self, delivery: Delivery, error: Exception) -> timedelta | None:
+        if delivery.given_up:
+            return None
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(delivery, error)
         delivery.contended_since = None
@@ -142,11 +150,14 @@ class HandlerRunner:
         if response is ErrorResponse.SUPPRESS:
             # Like `on_error` itself: what logs add of the context must be of this event.
             delivery.context.run(
-                _logger.warning,
-                "event %s of type %s was dropped, as on_error said",
-                delivery.event.id,
-                delivery.event.type,
-                exc_info=error,
+                log_dead_letter,
+                delivery.event,
+                error=error,
+                handler=self._handler.source,
+                reason="dropped, as on_error said",
+                attempts=delivery.failed,
+                logger=_logger,
+                level=logging.WARNING,
             )
             return None
         if response is ErrorResponse.THROW:
@@ -155,12 +166,15 @@ class HandlerRunner:
         if response is None and isinstance(error, ViolationError) and not error.retryable:
             self._give_up(delivery, error, DeadLetterReason.NOT_RETRYABLE)
             return None
-        retry = self._settings.retry
-        if delivery.failed > retry.retries:
+        pause = self._settings.retry.pause_after(error, failed=delivery.failed, random=self._random)
+        if pause is not None:
+            count_retry(self._handler.source)
+        elif isinstance(error, RetryableFailure):
+            # Whoever asked is told by these, and once: it is no dead letter.
+            await self._publish(delivery, [*error.replies])
+        else:
             self._give_up(delivery, error, DeadLetterReason.EXHAUSTED)
-            return None
-        count_retry(self._handler.source)
-        return retry.backoff.delay(delivery.failed - 1, random=self._random)
+        return pause
 
     def _after_contention(
         self, delivery: Delivery, error: TransactionViolation
@@ -188,8 +202,7 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            asking = _ask(self._settings.on_error, failed)
-            return await InContext(delivery.context, asking)
+            return await GuardedCall(delivery.context, _ask, self._settings.on_error, failed)
         except Exception as second:
             self._outbox.broker_error(delivery.event, second, delivery)
             return None

@@ -8,6 +8,7 @@ an `IMachineMemory`; a broker carries the events.
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
+from ._dead_letter_log import log_dead_letter
 from ._domain import (
     ArvoDomain,
     DomainChoice,
@@ -23,14 +24,22 @@ from ._errors import (
     InvalidHandlerError,
     MachineMemoryError,
     ResolveError,
+    RetryableFailure,
+    RetryLater,
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
     UnroutableError,
 )
 from ._execution import ExecutionPolicy
-from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
-from ._handler_protocol import IArvoEventHandler
+from ._guarded_call import GuardedCall, check_events
+from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
+from ._handler_protocol import (
+    IArvoEventHandler,
+    IRetriedEventHandler,
+    check_handler,
+    own_retry_policy,
+)
 from ._lock_wait import until_granted
 from ._machine import ArvoMachine
 from ._machine_engine import MachineExecution, MachineExecutionEngine
@@ -43,6 +52,7 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
+from ._retry_policy import RetryPolicy
 from ._shield import take_or_give_back
 from ._simple_broker import (
     CONTENTION_TIMEOUT,
@@ -79,11 +89,13 @@ __all__ = [
     "Emit",
     "ExecutionPolicy",
     "ExecutionViolation",
+    "GuardedCall",
     "HandlerDomain",
     "HandlerInput",
     "IArvoEventHandler",
     "ILeasedMachineMemory",
     "IMachineMemory",
+    "IRetriedEventHandler",
     "InvalidHandlerError",
     "LockPolicy",
     "MachineExecution",
@@ -97,6 +109,10 @@ __all__ = [
     "Record",
     "Reply",
     "ResolveError",
+    "RetryLater",
+    "RetryOn",
+    "RetryPolicy",
+    "RetryableFailure",
     "SimpleEventBroker",
     "SimpleMachineMemory",
     "Start",
@@ -105,9 +121,13 @@ __all__ = [
     "TransactionViolationCause",
     "UndeliveredError",
     "UnroutableError",
+    "check_events",
+    "check_handler",
     "check_machine_id",
     "decode_record",
     "encode_record",
+    "log_dead_letter",
+    "own_retry_policy",
     "pack_record",
     "resolve_event_domain",
     "take_or_give_back",

@@ -3,24 +3,32 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
+from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent
 
-from ._backoff import Backoff
+from ._backoff import SYSTEM_RANDOM, Backoff
 from ._clock import SYSTEM_CLOCK, Clock
+from ._dead_letter_log import log_dead_letter
 from ._duration import check_duration
 from ._errors import (
     ConfigViolation,
     ResolveError,
+    RetryableFailure,
+    RetryLater,
     TransactionViolation,
     UndeliveredError,
     UnroutableError,
 )
-from ._handler_protocol import IArvoEventHandler
+from ._guarded_call import GuardedCall, check_events
+from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
 from ._memory import LockPolicy
+from ._retry_policy import RetryPolicy
+from ._settings import check_async, check_clock, check_random
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -47,6 +55,27 @@ class _Delivery(NamedTuple):
 
     event: ArvoEvent
     emitted: bool  # by a handler; else it came from outside, whatever its domain says
+
+
+class _Handling:
+    """A workflow that is being handled, and those being handled by whoever asked for that.
+
+    Args:
+        handler: Whose workflow.
+        subject: Which one.
+        outer: What the context was handling already.
+    """
+
+    __slots__ = ("handler", "outer", "running", "subject")
+
+    def __init__(self, handler: IArvoEventHandler, subject: str, outer: "_Handling | None") -> None:
+        self.handler = handler
+        self.subject = subject
+        self.outer = outer
+        self.running = True  # a task that the handler started may outlive it
+
+
+_handling: ContextVar[_Handling | None] = ContextVar("arvo_handling", default=None)
 
 
 class _CausalTree:
@@ -92,6 +121,12 @@ class SimpleEventBroker:
     An event with a domain is for the outside: it goes to `on_domained_event`. One nobody listens
     for is an `UnroutableError`. Neither stops the rest of the tree.
 
+    A failure that asks for another try, `RetryableFailure` or `RetryLater`, is tried again here and
+    now, as the handler's `retry` says; nothing else is.
+
+    A handler may await `publish` and `resolve`, but not for the workflow that it is handling: that
+    would wait for itself.
+
     TypeScript: `createSimpleEventBroker`.
 
     Args:
@@ -102,11 +137,14 @@ class SimpleEventBroker:
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
             `resolve` raises it when no answer came.
         contention_timeout: How long an event waits for a workflow that somebody else holds.
-        clock: For that wait.
+        clock: For that wait, and for the pauses between tries.
+        random: For the jitter of both.
 
     Raises:
         ConfigViolation: Two handlers have one source.
-        TypeError: `contention_timeout` is not a timedelta.
+        TypeError: A handler is not one or its `retry` not a `RetryPolicy`, a listener is not
+            async, `contention_timeout` not a timedelta, `clock` not a `Clock` or `random` not a
+            `Random`.
         ValueError: `contention_timeout` is negative.
 
     Example:
@@ -133,18 +171,27 @@ class SimpleEventBroker:
         on_error: BrokerErrorListener | None = None,
         contention_timeout: timedelta = CONTENTION_TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
+        random: Random = SYSTEM_RANDOM,
     ) -> None:
+        if on_domained_event is not None:
+            check_async(on_domained_event, name="on_domained_event")
+        if on_error is not None:
+            check_async(on_error, name="on_error")
         self._handlers: dict[str, IArvoEventHandler] = {}
+        self._policies: dict[str, RetryPolicy] = {}
         for handler in handlers:
+            check_handler(handler)
             if handler.source in self._handlers:
                 raise ConfigViolation(
                     f"two handlers listen to {handler.source!r}; a topic has one handler"
                 )
             self._handlers[handler.source] = handler
+            self._policies[handler.source] = own_retry_policy(handler) or RetryPolicy()
         self._on_domained_event = on_domained_event
         self._on_error = on_error
         self._contention_timeout = check_duration("contention_timeout", contention_timeout)
-        self._clock = clock
+        self._clock = check_clock(clock)
+        self._random = check_random(random)
         self._trees: list[_CausalTree] = []
 
     async def publish(self, event: ArvoEvent) -> None:
@@ -152,6 +199,10 @@ class SimpleEventBroker:
 
         An event caused by one of a tree being worked off joins that tree and returns at once.
         An answer for somebody who is no handler is an `UnroutableError`: to get it, `resolve`.
+
+        Raises:
+            ConfigViolation: A handler awaits this, and the event is for the workflow that it is
+                handling.
         """
         await self._publish(event, self._trees)
 
@@ -170,7 +221,8 @@ class SimpleEventBroker:
             None when it ended without one and without a failure.
 
         Raises:
-            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
+            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it. Or a
+                handler awaits this, and the event is for the workflow that it is handling.
             ResolveError: The tree ended without an answer because something failed.
         """
         address = answer_to or event.source
@@ -179,6 +231,7 @@ class SimpleEventBroker:
                 f"answers to {address!r} go to the handler of that name; "
                 "choose a source or answer_to that no handler listens to"
             )
+        self._refuse_self_wait(event)
         tree = _CausalTree(event, answer_to=address)
         await self._work_off(tree)
         if tree.answer is None and tree.failures:
@@ -191,6 +244,7 @@ class SimpleEventBroker:
             if tree.caused(event):
                 tree.add(event, emitted=False)
                 return
+        self._refuse_self_wait(event)
         await self._work_off(_CausalTree(event, answer_to=None))
 
     async def _work_off(self, tree: _CausalTree) -> None:
@@ -222,22 +276,66 @@ class SimpleEventBroker:
             await self._fail(event, error, tree)
 
     async def _handle(self, event: ArvoEvent) -> list[ArvoEvent]:
-        handler = self._handlers.get(event.to or event.type)
+        topic = event.to or event.type
+        handler = self._handlers.get(topic)
         if handler is None:
             raise UnroutableError(event)
-        return list(await self._execute(handler, event))
+        if not handler.stateful:
+            return await self._execute(topic, handler, event)
+        self._refuse_self_wait(event)
+        handling = _Handling(handler, event.subject, _handling.get())
+        before = _handling.set(handling)
+        try:
+            return await self._execute(topic, handler, event)
+        finally:
+            handling.running = False
+            _handling.reset(before)
 
-    async def _execute(self, handler: IArvoEventHandler, event: ArvoEvent) -> list[ArvoEvent]:
-        """Run a handler; contention is no failure, so it is tried again for a while."""
-        deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
-        pauses = _CONTENTION_BACKOFF.delays()
+    def _refuse_self_wait(self, event: ArvoEvent) -> None:
+        """Make sure that an event need not wait for the workflow that its sender is handling."""
+        handler = self._handlers.get(event.to or event.type)
+        handling = _handling.get()
+        while handling is not None:
+            mine = handling.handler is handler and handling.subject == event.subject
+            if mine and handling.running:
+                raise ConfigViolation(
+                    f"event {event.id!r} of type {event.type!r} is for the workflow that its "
+                    "sender is handling, so it would wait for itself; return it as an output "
+                    "instead of awaiting the broker"
+                )
+            handling = handling.outer
+
+    async def _execute(
+        self, topic: str, handler: IArvoEventHandler, event: ArvoEvent
+    ) -> list[ArvoEvent]:
+        """Run a handler, again after contention, and after failures that ask for it."""
+        failed = 0
+        patience = self._patience()
         while True:
             try:
-                return await handler.execute(event)
+                outputs = await GuardedCall(None, handler.execute, event)
+                return check_events(outputs, what=f"handler {topic!r}")
             except TransactionViolation as error:
-                if not error.cause.is_contention or self._clock.monotonic() >= deadline:
+                pause = next(patience, None) if error.cause.is_contention else None
+                if pause is None:
                     raise
-            await self._clock.sleep(next(pauses))
+            except (RetryableFailure, RetryLater) as error:
+                failed += 1
+                patience = self._patience()
+                pause = self._policies[topic].pause_after(error, failed=failed, random=self._random)
+                if pause is None:
+                    if isinstance(error, RetryableFailure):
+                        return [*error.replies]
+                    raise
+            await self._clock.sleep(pause)
+
+    def _patience(self) -> Iterator[timedelta]:
+        """Yield the pauses for which an event waits for its workflow, from the first one on."""
+        deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
+        for pause in _CONTENTION_BACKOFF.delays(random=self._random):
+            if self._clock.monotonic() >= deadline:
+                return
+            yield pause
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:
@@ -249,16 +347,16 @@ class SimpleEventBroker:
             asking = [tree] if tree in self._trees else []
             await self._publish(reply, [*asking, *self._trees])
 
-        await self._on_domained_event(event, publish)
+        await GuardedCall(None, self._on_domained_event, event, publish)
 
     async def _fail(self, event: ArvoEvent, error: Exception, tree: _CausalTree) -> None:
         tree.failures.append((event, error))
         if self._on_error is None:
             if tree.answer_to is None:
-                _logger.error("event %s of type %s failed", event.id, event.type, exc_info=error)
+                log_dead_letter(event, error=error, handler=event.to, logger=_logger)
             return
         try:
-            await self._on_error(event, error)
+            await GuardedCall(None, self._on_error, event, error)
         except Exception:
             _logger.exception("on_error itself failed for event %s", event.id)
 
