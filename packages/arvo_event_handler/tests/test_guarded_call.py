@@ -3,7 +3,7 @@ from contextvars import ContextVar, copy_context
 
 import pytest
 
-from arvo_event_handler import GuardedCall
+from arvo_event_handler import guarded_call
 
 NAME = ContextVar("NAME", default="outside")
 
@@ -14,7 +14,7 @@ async def test_variables_set_inside_stay_inside() -> None:
         await asyncio.sleep(0)
         return NAME.get()
 
-    assert await GuardedCall(copy_context(), work) == "inside"
+    assert await guarded_call(copy_context(), work) == "inside"
     assert NAME.get() == "outside"
 
 
@@ -24,7 +24,7 @@ async def test_an_exception_comes_out() -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        await GuardedCall(copy_context(), work)
+        await guarded_call(copy_context(), work)
 
 
 async def test_an_exception_can_be_handled_inside() -> None:
@@ -40,7 +40,7 @@ async def test_an_exception_can_be_handled_inside() -> None:
 
     context = copy_context()
     context.run(NAME.set, "inside")
-    assert await GuardedCall(context, work) == "inside"
+    assert await guarded_call(context, work) == "inside"
 
 
 async def test_cancellation_goes_in_and_clean_up_runs_in_the_context() -> None:
@@ -54,7 +54,7 @@ async def test_cancellation_goes_in_and_clean_up_runs_in_the_context() -> None:
             seen.append(NAME.get())
 
     async def use() -> None:
-        await GuardedCall(copy_context(), work)
+        await guarded_call(copy_context(), work)
 
     task = asyncio.create_task(use())
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_a_timeout_inside_works_on_the_task_that_waits() -> None:
             await asyncio.get_running_loop().create_future()
 
     with pytest.raises(TimeoutError):
-        await GuardedCall(copy_context(), work)
+        await guarded_call(copy_context(), work)
 
 
 async def test_what_is_given_up_half_way_is_closed() -> None:
@@ -82,7 +82,7 @@ async def test_what_is_given_up_half_way_is_closed() -> None:
         finally:
             seen.append("closed")
 
-    steps = GuardedCall(copy_context(), work).__await__()
-    next(steps)
+    steps = guarded_call(copy_context(), work)
+    steps.send(None)
     steps.close()
     assert seen == ["closed"]

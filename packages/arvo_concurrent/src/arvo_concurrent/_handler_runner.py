@@ -12,12 +12,12 @@ from arvo_event_handler import (
     Backoff,
     Clock,
     ConfigViolation,
-    GuardedCall,
     IArvoEventHandler,
     RetryableFailure,
     TransactionViolation,
     UndeliveredError,
     check_events,
+    guarded_call,
     log_dead_letter,
 )
 
@@ -86,7 +86,7 @@ class HandlerRunner:
         self._clock = clock
         self._random = random
         plain = settings.timeout is None and settings.middleware.input is None
-        self._execute = handler.execute if plain else self._execute_guarded
+        self._execute = handler.execute if plain else self._execute_within
         self._outputs_pass = settings.middleware.output is None
         self._contract = find_contract(handler) if settings.dead_letter_reply else None
         if settings.dead_letter_reply and self._contract is None:
@@ -98,12 +98,18 @@ class HandlerRunner:
         """Make one try; return when to make another one, or None."""
         event = delivery.event
         try:
-            outputs = await GuardedCall(delivery.context, self._execute, event)
+            outputs = await guarded_call(delivery.context, self._execute, event)
             if outputs != []:
-                check_events(outputs, what=f"handler {self._handler.source!r}")
+                outputs = check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
-            return await self._after_failure(delivery, error)
-        await self._publish(delivery, outputs)
+            decided = await self._after_failure(delivery, error)
+            if isinstance(decided, timedelta):
+                return decided
+            outputs = decided
+        if not self._outputs_pass and not delivery.given_up:
+            outputs = await self._through_output_middleware(delivery, outputs)
+        for output in outputs:
+            self._outbox.emit(output, delivery)
         return None
 
     def undelivered(self, delivery: Delivery) -> None:
@@ -111,24 +117,18 @@ class HandlerRunner:
         reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
         self._give_up(delivery, UndeliveredError(delivery.event), reason)
 
-    async def _execute_guarded(self, event: ArvoEvent) -> list[ArvoEvent]:
+    async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
             return await self._handler.execute(await self._settings.middleware.enter(event))
         async with self._clock.timeout(self._settings.timeout):
             return await self._handler.execute(await self._settings.middleware.enter(event))
-
-    async def _publish(self, delivery: Delivery, outputs: list[ArvoEvent]) -> None:
-        if not self._outputs_pass:
-            outputs = await self._through_output_middleware(delivery, outputs)
-        for output in outputs:
-            self._outbox.emit(output, delivery)
 
     async def _through_output_middleware(
         self, delivery: Delivery, outputs: list[ArvoEvent]
     ) -> list[ArvoEvent]:
         leave = partial(self._settings.middleware.leave, cause=delivery.event)
         try:
-            return await GuardedCall(delivery.context, leave, outputs)
+            return await guarded_call(delivery.context, leave, outputs)
         except Exception as error:
             delivery.failed += 1
             response = await self._asked(delivery, error)
@@ -139,46 +139,51 @@ class HandlerRunner:
                 self._give_up(delivery, error, DeadLetterReason.OUTPUT_MIDDLEWARE, event=output)
             return []
 
-    async def _after_failure(self, delivery: Delivery, error: Exception) -> timedelta | None:
+    async def _after_failure(
+        self, delivery: Delivery, error: Exception
+    ) -> timedelta | list[ArvoEvent]:
+        """Return when to try again; or what to publish, if anything, as there is no further try."""
         if delivery.given_up:
-            return None
+            return []
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(delivery, error)
         delivery.contended_since = None
         delivery.failed += 1
         response = await self._asked(delivery, error)
         if response is ErrorResponse.SUPPRESS:
-            # Like `on_error` itself: what logs add of the context must be of this event.
-            delivery.context.run(
-                log_dead_letter,
-                delivery.event,
-                error=error,
-                handler=self._handler.source,
-                reason="dropped, as on_error said",
-                attempts=delivery.failed,
-                logger=_logger,
-                level=logging.WARNING,
+            self._log_dropped(delivery, error)
+            return []
+        reason = _reason_to_end(response, error)
+        if reason is None:
+            pause = self._settings.retry.pause_after(
+                error, failed=delivery.failed, random=self._random
             )
-            return None
-        if response is ErrorResponse.THROW:
-            self._give_up(delivery, error, DeadLetterReason.THROWN)
-            return None
-        if response is None and isinstance(error, ViolationError) and not error.retryable:
-            self._give_up(delivery, error, DeadLetterReason.NOT_RETRYABLE)
-            return None
-        pause = self._settings.retry.pause_after(error, failed=delivery.failed, random=self._random)
-        if pause is not None:
-            count_retry(self._handler.source)
-        elif isinstance(error, RetryableFailure):
-            # Whoever asked is told by these, and once: it is no dead letter.
-            await self._publish(delivery, [*error.replies])
-        else:
-            self._give_up(delivery, error, DeadLetterReason.EXHAUSTED)
-        return pause
+            if pause is not None:
+                count_retry(self._handler.source)
+                return pause
+            if isinstance(error, RetryableFailure):
+                # Whoever asked is told by these, and once: it is no dead letter.
+                return [*error.replies]
+            reason = DeadLetterReason.EXHAUSTED
+        self._give_up(delivery, error, reason)
+        return []
+
+    def _log_dropped(self, delivery: Delivery, error: Exception) -> None:
+        # Like `on_error` itself: what logs add of the context must be of this event.
+        delivery.context.run(
+            log_dead_letter,
+            delivery.event,
+            error=error,
+            handler=self._handler.source,
+            reason="dropped, as on_error said",
+            attempts=delivery.failed,
+            logger=_logger,
+            level=logging.WARNING,
+        )
 
     def _after_contention(
         self, delivery: Delivery, error: TransactionViolation
-    ) -> timedelta | None:
+    ) -> timedelta | list[ArvoEvent]:
         """Somebody else was faster: no failure, so it costs no try, but it must end some time."""
         now = self._clock.monotonic()
         if delivery.contended_since is None:
@@ -186,7 +191,7 @@ class HandlerRunner:
             delivery.contended = 0
         if now - delivery.contended_since >= self._contention_seconds:
             self._give_up(delivery, error, DeadLetterReason.CONTENTION)
-            return None
+            return []
         delivery.contended += 1
         return _CONTENTION_BACKOFF.delay(delivery.contended - 1, random=self._random)
 
@@ -202,7 +207,7 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            return await GuardedCall(delivery.context, _ask, self._settings.on_error, failed)
+            return await guarded_call(delivery.context, _ask, self._settings.on_error, failed)
         except Exception as second:
             self._outbox.broker_error(delivery.event, second, delivery)
             return None
@@ -231,6 +236,15 @@ class HandlerRunner:
                 return
             if reply is not None:
                 self._outbox.emit(reply, delivery)
+
+
+def _reason_to_end(response: ErrorResponse | None, error: Exception) -> DeadLetterReason | None:
+    """Return why there must be no further try, whatever the policy says; None when there may."""
+    if response is ErrorResponse.THROW:
+        return DeadLetterReason.THROWN
+    if response is None and isinstance(error, ViolationError) and not error.retryable:
+        return DeadLetterReason.NOT_RETRYABLE
+    return None
 
 
 async def _ask(on_error: ErrorListener, failed: FailedTry) -> ErrorResponse:

@@ -1,5 +1,6 @@
 """Which handlers hold a slot while they wait for an answer, so that none waits for itself."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,41 +44,46 @@ class Seats:
             del self._subjects[subject]
 
 
-class Handling:
-    """One event that is being handled.
+class Handling(ABC):
+    """Something that a handler may be working on.
 
-    Args:
-        seats: Those of its topic.
-        subject: The event's.
-        asker: The handling that waits for the causal tree of the event; None when none does.
+    Attributes:
+        seats: Those of the handler's topic while it works on this, else None: a task that it
+            started may outlive it.
+        asking: How many answers the handler, or one that waits for it, waits for.
     """
 
-    __slots__ = ("_asking", "asker", "running", "seats", "subject")
+    __slots__ = ("asking", "seats")
 
-    def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
-        self.seats = seats
-        self.subject = subject
-        self.asker = asker
-        self.running = True
-        """Whether the handler runs; a task that it started may outlive it."""
-        self._asking = 0
+    seats: Seats | None
+    asking: int
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """The subject of the event."""
+
+    @property
+    @abstractmethod
+    def asker(self) -> "Handling | None":
+        """What is being handled by the handler that waits for the causal tree of the event."""
+
+    def end(self) -> None:
+        """The handler has ended."""
+        if self.asking and self.seats is not None:
+            self.seats.leave(self.subject)
+        self.seats = None
 
     def ask(self) -> None:
-        """The handler, or one that it waits for, begins to wait for one more answer."""
-        self._asking += 1
-        if self._asking == 1 and self.running:
+        """One more answer is waited for."""
+        self.asking += 1
+        if self.asking == 1 and self.seats is not None:
             self.seats.take(self.subject)
 
     def hear(self) -> None:
         """One answer is waited for no more."""
-        self._asking -= 1
-        if not self._asking and self.running:
-            self.seats.leave(self.subject)
-
-    def end(self) -> None:
-        """The handler has ended."""
-        self.running = False
-        if self._asking:
+        self.asking -= 1
+        if not self.asking and self.seats is not None:
             self.seats.leave(self.subject)
 
 
@@ -91,14 +97,17 @@ enter: Final = _current.set
 def current() -> Handling | None:
     """Return what is being handled where this is called; None outside of handlers."""
     handling = _current.get()
-    while handling is not None and not handling.running:
+    while handling is not None and handling.seats is None:
         handling = handling.asker
     return handling
 
 
 def handled_by(broker: object) -> Handling | None:
     """Return what a broker is handling and waits, at some remove, for who calls this."""
-    return next((each for each in _running() if each.seats.broker is broker), None)
+    for handling in _running():
+        if handling.seats is not None and handling.seats.broker is broker:
+            return handling
+    return None
 
 
 @contextmanager
@@ -117,6 +126,6 @@ def asking() -> Iterator[None]:
 def _running() -> Iterator[Handling]:
     handling = _current.get()
     while handling is not None:
-        if handling.running:
+        if handling.seats is not None:
             yield handling
         handling = handling.asker

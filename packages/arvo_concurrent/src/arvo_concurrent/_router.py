@@ -14,9 +14,9 @@ from arvo_event_handler import (
     BrokerErrorListener,
     Clock,
     DomainedEventListener,
-    GuardedCall,
     UndeliveredError,
     UnroutableError,
+    guarded_call,
     log_dead_letter,
 )
 
@@ -269,7 +269,7 @@ class Router:
     async def _run_errand(self, delivery: Delivery) -> timedelta | None:
         errand = _errand(delivery)
         try:
-            await GuardedCall(errand.context, errand.call)
+            await guarded_call(errand.context, errand.call)
         except Exception as error:
             if errand.name == "on_domained_event":
                 delivery.tree.failed(delivery.event, error)

@@ -12,7 +12,7 @@ from arvo_event_handler import Clock, ClockTimer
 
 from ._backlog import Backlog
 from ._delivery import Delivery
-from ._handling import Handling, Seats, enter
+from ._handling import Seats, enter
 
 _logger = logging.getLogger("arvo_concurrent")
 
@@ -193,8 +193,8 @@ class Topic:
             delivery = ready.popleft()
             backlog.leave()
             running.add(delivery)
-            handling = Handling(self.seats, delivery.event.subject, delivery.tree.asker)
-            delivery.context.run(enter, handling)
+            delivery.seats = self.seats
+            delivery.context.run(enter, delivery)
             try:
                 pause = await self._run(delivery)
                 if pause is not None and not self._abandoned and not delivery.given_up:
@@ -209,9 +209,10 @@ class Topic:
                     self._finish(delivery)
                 raise
             finally:
-                handling.end()
+                delivery.end()
                 running.discard(delivery)
-                self._look_for_rest()
+                if self._at_rest is not None:
+                    self._look_for_rest()
             if delivery.given_up:
                 self._log_late(delivery)
             elif pause is None:
@@ -219,7 +220,7 @@ class Topic:
             elif self._abandoned:
                 self._undelivered(delivery)
                 self._finish(delivery)
-            del delivery, handling  # or a worker without work would keep the last one alive
+            del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
@@ -253,13 +254,12 @@ class Topic:
         self._make_ready(delivery)
 
     def _finish(self, delivery: Delivery) -> None:
-        self._open_lane(delivery)
+        if self._by_subject:
+            self._open_lane(delivery)
         self._done(delivery)
 
     def _open_lane(self, delivery: Delivery) -> None:
         """Let the next event of the subject go."""
-        if not self._by_subject:
-            return
         subject = delivery.event.subject
         lane = self._lanes.get(subject)
         if lane:
@@ -269,6 +269,9 @@ class Topic:
 
     def _done(self, delivery: Delivery) -> None:
         self._size -= 1
+        if not delivery.given_up:
+            # It refers back to the delivery; what of it is needed later was copied.
+            del delivery.context
         delivery.tree.end()
         self._backlog.done()
         if not self._size and self._empty is not None:

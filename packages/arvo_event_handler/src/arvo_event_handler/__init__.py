@@ -32,7 +32,7 @@ from ._errors import (
     UnroutableError,
 )
 from ._execution import ExecutionPolicy
-from ._guarded_call import GuardedCall, check_events
+from ._guarded_call import check_events, guarded_call
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
 from ._handler_protocol import (
     IArvoEventHandler,
@@ -89,7 +89,6 @@ __all__ = [
     "Emit",
     "ExecutionPolicy",
     "ExecutionViolation",
-    "GuardedCall",
     "HandlerDomain",
     "HandlerInput",
     "IArvoEventHandler",
@@ -126,6 +125,7 @@ __all__ = [
     "check_machine_id",
     "decode_record",
     "encode_record",
+    "guarded_call",
     "log_dead_letter",
     "own_retry_policy",
     "pack_record",

@@ -1,12 +1,10 @@
 """Calls user code so that all it can do is return or fail."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import Context
-from types import CoroutineType
-from typing import Any, Final, Generic, TypeVar, TypeVarTuple
-
-from typing_extensions import override
+from types import CoroutineType, coroutine
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from arvo_core import ArvoEvent
 
@@ -16,8 +14,11 @@ Ts = TypeVarTuple("Ts")
 _PASS_THROUGH: Final = (Exception, KeyboardInterrupt, SystemExit)
 
 
-class GuardedCall(Awaitable[T], Generic[T]):
-    """Awaits a call of user code, in a context of its own without a task of its own.
+@coroutine
+def guarded_call(
+    context: Context | None, function: Callable[[*Ts], Awaitable[T]], *args: *Ts
+) -> Generator[Any, Any, T]:
+    """Await a call of user code, in a context of its own without a task of its own.
 
     A task per event would do the same for several microseconds more. The current task stays the
     awaiting one, so timeouts and cancellation work as if the call was awaited plainly. The call
@@ -29,6 +30,9 @@ class GuardedCall(Awaitable[T], Generic[T]):
         function: What to call.
         args: What to call it with.
 
+    Returns:
+        What the call returned.
+
     Raises:
         RuntimeError: What was called raised what is not an `Exception`, such as `GeneratorExit`;
             or it was cancelled though nobody cancels the current task, as it awaited something
@@ -37,60 +41,42 @@ class GuardedCall(Awaitable[T], Generic[T]):
         SystemExit: As raised: it ends the program.
         CancelledError: The current task is being cancelled.
     """
-
-    __slots__ = ("_args", "_context", "_function")
-
-    def __init__(
-        self,
-        context: Context | None,
-        function: Callable[[*Ts], Awaitable[T]],
-        *args: *Ts,
-    ) -> None:
-        self._context = context
-        self._function = function
-        self._args = args
-
-    @override
-    def __await__(self) -> Generator[Any, Any, T]:
-        run = _run_here if self._context is None else self._context.run
-        closed = False
+    run = _run_here if context is None else context.run
+    closed = False
+    try:
         try:
-            steps = self._begin(run)
-            send = steps.send
-            step, value = send, None
-            while True:
-                yielded = run(step, value)
-                try:
-                    value = yield yielded
-                    step = send
-                except GeneratorExit:
-                    closed = True
-                    run(steps.close)
-                    raise
-                except BaseException as error:
-                    step, value = steps.throw, error
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        except asyncio.CancelledError as cancellation:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise RuntimeError(
-                "cancelled from inside: something that was awaited had been cancelled"
-            ) from cancellation
-        except BaseException as error:
-            if closed or isinstance(error, _PASS_THROUGH):
-                raise
-            told = f"raised {type(error).__name__}, which is no Exception: {error}"
-            raise RuntimeError(told) from error
-
-    def _begin(self, run: Callable[..., Any]) -> Coroutine[Any, Any, T]:
-        try:
-            made = run(self._function, *self._args)
+            made = run(function, *args)
         except StopIteration as error:  # else it would look like the end of what was called
             raise RuntimeError("raised StopIteration") from error
-        return made if isinstance(made, CoroutineType) else _awaited(made)
+        steps = made if isinstance(made, CoroutineType) else _awaited(made)
+        send = steps.send
+        step, value = send, None
+        while True:
+            yielded = run(step, value)
+            try:
+                value = yield yielded
+                step = send
+            except GeneratorExit:
+                closed = True
+                run(steps.close)
+                raise
+            except BaseException as error:
+                step, value = steps.throw, error
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    except asyncio.CancelledError as cancellation:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(
+            "cancelled from inside: something that was awaited had been cancelled"
+        ) from cancellation
+    except BaseException as error:
+        if closed or isinstance(error, _PASS_THROUGH):
+            raise
+        told = f"raised {type(error).__name__}, which is no Exception: {error}"
+        raise RuntimeError(told) from error
 
 
 async def _awaited(work: Awaitable[T]) -> T:

@@ -24,7 +24,7 @@ from ._errors import (
     UndeliveredError,
     UnroutableError,
 )
-from ._guarded_call import GuardedCall, check_events
+from ._guarded_call import check_events, guarded_call
 from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
 from ._memory import LockPolicy
 from ._retry_policy import RetryPolicy
@@ -313,7 +313,7 @@ class SimpleEventBroker:
         patience = self._patience()
         while True:
             try:
-                outputs = await GuardedCall(None, handler.execute, event)
+                outputs = await guarded_call(None, handler.execute, event)
                 return check_events(outputs, what=f"handler {topic!r}")
             except TransactionViolation as error:
                 pause = next(patience, None) if error.cause.is_contention else None
@@ -347,7 +347,7 @@ class SimpleEventBroker:
             asking = [tree] if tree in self._trees else []
             await self._publish(reply, [*asking, *self._trees])
 
-        await GuardedCall(None, self._on_domained_event, event, publish)
+        await guarded_call(None, self._on_domained_event, event, publish)
 
     async def _fail(self, event: ArvoEvent, error: Exception, tree: _CausalTree) -> None:
         tree.failures.append((event, error))
@@ -356,7 +356,7 @@ class SimpleEventBroker:
                 log_dead_letter(event, error=error, handler=event.to, logger=_logger)
             return
         try:
-            await GuardedCall(None, self._on_error, event, error)
+            await guarded_call(None, self._on_error, event, error)
         except Exception:
             _logger.exception("on_error itself failed for event %s", event.id)
 
