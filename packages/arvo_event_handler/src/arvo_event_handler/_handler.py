@@ -66,7 +66,7 @@ class ArvoEventHandler(IRetriedEventHandler):
     Raises:
         TypeError: `retry_on` is not what `except` takes, `retry` not a `RetryPolicy`, `domains`
             not an `EmissionDomains`, or `executionunits` not a number.
-        ValueError: `retry_on` names a violation, or `executionunits` is negative or not finite.
+        ValueError: `retry_on` names a violation, or `executionunits` is not finite.
         InvalidHandlerError: `contract` is none, a version has no function, a function no version,
             it is not async or takes more than one argument, or its annotation is not what the
             version accepts.

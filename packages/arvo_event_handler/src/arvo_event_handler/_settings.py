@@ -30,8 +30,8 @@ def check_count(value: object, *, name: str, least: int = 0) -> int:
     return value
 
 
-def check_number(value: object, *, name: str, least: float = 0) -> float:
-    """Return a finite number that is not below `least`. A bool is not a number.
+def check_number(value: object, *, name: str, least: float | None = None) -> float:
+    """Return a finite number that is not below `least`, if there is one. A bool is not a number.
 
     Raises:
         TypeError: It is neither an int nor a float.
@@ -43,8 +43,11 @@ def check_number(value: object, *, name: str, least: float = 0) -> float:
         finite = isfinite(value)
     except OverflowError:
         raise ValueError(f"{name} must be a number that a float can hold") from None
-    if not finite or value < least:
-        raise ValueError(f"{name} must be finite and at least {least}, got {value}")
+    if not finite:
+        raise ValueError(f"{name} must be finite, got {value}")
+    if least is not None and value < least:
+        wanted = f"be at least {least}" if least else "not be negative"
+        raise ValueError(f"{name} must {wanted}, got {value}")
     return value
 
 
