@@ -174,9 +174,9 @@ class TestWithoutABroker:
 
         async def ask_another(call: HandlerInput[Reserve]) -> None:
             if not grouped:
-                await inner.execute(ask(source="com.other"))
+                await inner.execute(ask(source="com.other.app"))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(inner.execute(ask(source="com.other")))
+                tasks.create_task(inner.execute(ask(source="com.other.app")))
 
         outer = ArvoEventHandler(contract=reserve_contract, handler={"1.0.0": ask_another})
         if grouped:
@@ -187,6 +187,7 @@ class TestWithoutABroker:
             assert caught.value.after == 90 * SECOND
             [reply] = caught.value.replies
         assert reply.to == APP
+        assert reply.data["errorName"] == ("ExceptionGroup" if grouped else "RetryableFailure")
 
     async def test_a_suite_expects_it_as_an_error(self) -> None:
         case = HandlerCase(
