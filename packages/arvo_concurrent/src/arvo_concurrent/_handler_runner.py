@@ -112,10 +112,15 @@ class HandlerRunner:
             self._outbox.emit(output, delivery)
         return None
 
-    def undelivered(self, delivery: Delivery) -> None:
-        """Give up an event that was under way, as its worker or the whole broker ended."""
+    def undelivered(self, delivery: Delivery, cause: Exception | None) -> None:
+        """Give up an event that was under way, as its worker or the whole broker ended.
+
+        Args:
+            delivery: The event.
+            cause: What went wrong beside its handling; None when it was cancelled.
+        """
         reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
-        self._give_up(delivery, UndeliveredError(delivery.event), reason)
+        self._give_up(delivery, cause or UndeliveredError(delivery.event), reason)
 
     async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:

@@ -280,7 +280,7 @@ class Router:
                 self.broker_error(delivery.event, error, delivery)
         return None
 
-    def _untold(self, delivery: Delivery) -> None:
+    def _untold(self, delivery: Delivery, _: Exception | None = None) -> None:
         """Log what a listener has not been told, or not wholly: nobody else is left to tell."""
         event, name = delivery.event, _errand(delivery).name
         delivery.tree.failed(event, UndeliveredError(event))

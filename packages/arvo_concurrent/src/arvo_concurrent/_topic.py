@@ -27,8 +27,9 @@ class Topic:
         name: What it is called.
         run: Makes one try. It returns when to try again, or None when the event is done. It
             raises nothing but a cancellation, or what ends the program.
-        undelivered: Reports an event that will not be handled: its worker was cancelled, or it
-            was to be tried again when everything else had been abandoned.
+        undelivered: Reports an event that will not be handled: its worker was cancelled, it was
+            to be tried again when everything else had been abandoned, or an error beside its
+            handling, which is given too, left nobody to say what comes next.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
@@ -42,7 +43,7 @@ class Topic:
         name: str,
         *,
         run: Callable[[Delivery], Awaitable[timedelta | None]],
-        undelivered: Callable[[Delivery], None],
+        undelivered: Callable[[Delivery, Exception | None], None],
         prefetch: int,
         by_subject: bool,
         backlog: Backlog,
@@ -154,7 +155,7 @@ class Topic:
         What comes of it later is not published.
         """
         for delivery in [*self._running]:
-            self._undelivered(delivery)
+            self._undelivered(delivery, None)
             delivery.given_up = True
             self._finish(delivery)
         self._running.clear()
@@ -195,18 +196,20 @@ class Topic:
             running.add(delivery)
             delivery.seats = self.seats
             delivery.context.run(enter, delivery)
+            ended = False
             try:
                 pause = await self._run(delivery)
                 if pause is not None and not self._abandoned and not delivery.given_up:
                     self._sleep(delivery, pause)
             except GeneratorExit:
                 raise  # the event loop is gone, and with it whoever could be told
+            except Exception as error:
+                # A clock or a source of chance has failed, which is no reason to lose an event.
+                self._end_undelivered(delivery, cause=error)
+                ended = True
             except BaseException:
-                # By `stop`, by user code that cancelled the task it runs in, by the event loop; or
-                # a clock or a source of chance has failed.
-                if not delivery.given_up:
-                    self._undelivered(delivery)
-                    self._finish(delivery)
+                # By `stop`, by user code that cancelled the task it runs in, by the event loop.
+                self._end_undelivered(delivery)
                 raise
             finally:
                 delivery.end()
@@ -215,11 +218,12 @@ class Topic:
                     self._look_for_rest()
             if delivery.given_up:
                 self._log_late(delivery)
+            elif ended:
+                pass
             elif pause is None:
                 self._finish(delivery)
             elif self._abandoned:
-                self._undelivered(delivery)
-                self._finish(delivery)
+                self._end_undelivered(delivery)
             del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
@@ -252,6 +256,11 @@ class Topic:
     def _wake(self, delivery: Delivery) -> None:
         del self._sleeping[delivery]
         self._make_ready(delivery)
+
+    def _end_undelivered(self, delivery: Delivery, *, cause: Exception | None = None) -> None:
+        if not delivery.given_up:
+            self._undelivered(delivery, cause)
+            self._finish(delivery)
 
     def _finish(self, delivery: Delivery) -> None:
         if self._by_subject:
