@@ -87,6 +87,7 @@ class _CausalTree:
         self.answer_to = answer_to
         self.answer: ArvoEvent | None = None
         self.failures: list[tuple[ArvoEvent, Exception]] = []
+        self.refusal: ConfigViolation | None = None  # as an event would wait for who asks
         self._ids: set[str] = set()
         self._subjects: set[str] = set()
         self.add(root, emitted=False)
@@ -231,9 +232,12 @@ class SimpleEventBroker:
                 f"answers to {address!r} go to the handler of that name; "
                 "choose a source or answer_to that no handler listens to"
             )
-        self._refuse_self_wait(event)
+        if (refusal := self._self_wait(event)) is not None:
+            raise refusal
         tree = _CausalTree(event, answer_to=address)
         await self._work_off(tree)
+        if tree.answer is None and tree.refusal is not None:
+            raise tree.refusal
         if tree.answer is None and tree.failures:
             raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
         return tree.answer
@@ -244,7 +248,8 @@ class SimpleEventBroker:
             if tree.caused(event):
                 tree.add(event, emitted=False)
                 return
-        self._refuse_self_wait(event)
+        if (refusal := self._self_wait(event)) is not None:
+            raise refusal
         await self._work_off(_CausalTree(event, answer_to=None))
 
     async def _work_off(self, tree: _CausalTree) -> None:
@@ -269,6 +274,9 @@ class SimpleEventBroker:
                 await self._send_outside(event, tree)
             elif event is not tree.root and event.to == tree.answer_to is not None:
                 _keep_answer(event, tree)
+            elif (refusal := self._self_wait(event)) is not None:
+                tree.refusal = refusal
+                raise refusal
             else:
                 for outcome in await self._handle(event):
                     tree.add(outcome, emitted=True)
@@ -282,7 +290,6 @@ class SimpleEventBroker:
             raise UnroutableError(event)
         if not handler.stateful:
             return await self._execute(topic, handler, event)
-        self._refuse_self_wait(event)
         handling = _Handling(handler, event.subject, _handling.get())
         before = _handling.set(handling)
         try:
@@ -291,19 +298,20 @@ class SimpleEventBroker:
             handling.running = False
             _handling.reset(before)
 
-    def _refuse_self_wait(self, event: ArvoEvent) -> None:
-        """Make sure that an event need not wait for the workflow that its sender is handling."""
+    def _self_wait(self, event: ArvoEvent) -> ConfigViolation | None:
+        """Return an error if an event would wait for the workflow that its sender is handling."""
         handler = self._handlers.get(event.to or event.type)
         handling = _handling.get()
         while handling is not None:
             mine = handling.handler is handler and handling.subject == event.subject
             if mine and handling.running:
-                raise ConfigViolation(
+                return ConfigViolation(
                     f"event {event.id!r} of type {event.type!r} is for the workflow that its "
                     "sender is handling, so it would wait for itself; return it as an output "
                     "instead of awaiting the broker"
                 )
             handling = handling.outer
+        return None
 
     async def _execute(
         self, topic: str, handler: IArvoEventHandler, event: ArvoEvent
