@@ -1,5 +1,7 @@
 import asyncio
-from contextvars import ContextVar, copy_context
+from collections.abc import Awaitable, Coroutine, Generator
+from contextvars import Context, ContextVar, copy_context
+from typing import Any
 
 import pytest
 
@@ -86,3 +88,77 @@ async def test_what_is_given_up_half_way_is_closed() -> None:
     steps.send(None)
     steps.close()
     assert seen == ["closed"]
+
+
+class Own:
+    """An awaitable that is not a coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        yield from asyncio.sleep(0).__await__()
+        return NAME.get()
+
+
+async def test_the_call_itself_is_made_in_the_context() -> None:
+    def work() -> Awaitable[str]:
+        NAME.set("inside")
+        return Own()
+
+    assert await guarded_call(copy_context(), work) == "inside"
+    assert NAME.get() == "outside"
+
+
+async def test_without_a_context_it_runs_where_it_is_awaited() -> None:
+    async def work(name: str) -> None:
+        NAME.set(name)
+
+    def use() -> Coroutine[Any, Any, str]:
+        async def main() -> str:
+            await guarded_call(None, work, "here")
+            return NAME.get()
+
+        return main()
+
+    assert await asyncio.create_task(use()) == "here"
+
+
+@pytest.mark.parametrize("returned", [None, 7, "text"])
+async def test_what_cannot_be_awaited_is_a_failure(returned: Any) -> None:
+    with pytest.raises(TypeError, match="await"):
+        await guarded_call(None, lambda: returned)
+
+
+async def test_what_cannot_be_called_is_a_failure() -> None:
+    wrong: Any = 7
+    with pytest.raises(TypeError, match="not callable"):
+        await guarded_call(None, wrong)
+
+
+@pytest.mark.parametrize("context", [None, copy_context()], ids=["here", "context"])
+async def test_a_generator_exit_of_its_own_is_a_failure(context: Context | None) -> None:
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise GeneratorExit
+
+    with pytest.raises(RuntimeError, match="raised GeneratorExit"):
+        await guarded_call(context, work)
+
+
+async def test_a_stop_iteration_of_a_plain_function_is_no_result() -> None:
+    def work() -> Any:
+        raise StopIteration("result")
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await guarded_call(None, work)
+
+
+def test_what_is_given_up_and_refuses_to_close_says_so() -> None:
+    async def work() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            await asyncio.sleep(0)
+
+    steps = guarded_call(None, work)
+    steps.send(None)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+        steps.close()

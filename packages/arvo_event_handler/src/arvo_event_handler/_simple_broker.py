@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
@@ -29,6 +28,7 @@ from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_polic
 from ._memory import LockPolicy
 from ._retry_policy import RetryPolicy
 from ._settings import check_async, check_clock, check_random
+from ._workflow_in_hand import in_hand, is_in_hand
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -55,27 +55,6 @@ class _Delivery(NamedTuple):
 
     event: ArvoEvent
     emitted: bool  # by a handler; else it came from outside, whatever its domain says
-
-
-class _Handling:
-    """A workflow that is being handled, and those being handled by whoever asked for that.
-
-    Args:
-        handler: Whose workflow.
-        subject: Which one.
-        outer: What the context was handling already.
-    """
-
-    __slots__ = ("handler", "outer", "running", "subject")
-
-    def __init__(self, handler: IArvoEventHandler, subject: str, outer: "_Handling | None") -> None:
-        self.handler = handler
-        self.subject = subject
-        self.outer = outer
-        self.running = True  # a task that the handler started may outlive it
-
-
-_handling: ContextVar[_Handling | None] = ContextVar("arvo_handling", default=None)
 
 
 class _CausalTree:
@@ -290,28 +269,18 @@ class SimpleEventBroker:
             raise UnroutableError(event)
         if not handler.stateful:
             return await self._execute(topic, handler, event)
-        handling = _Handling(handler, event.subject, _handling.get())
-        before = _handling.set(handling)
-        try:
+        with in_hand(handler, event.subject):
             return await self._execute(topic, handler, event)
-        finally:
-            handling.running = False
-            _handling.reset(before)
 
     def _self_wait(self, event: ArvoEvent) -> ConfigViolation | None:
         """Return an error if an event would wait for the workflow that its sender is handling."""
-        handler = self._handlers.get(event.to or event.type)
-        handling = _handling.get()
-        while handling is not None:
-            mine = handling.handler is handler and handling.subject == event.subject
-            if mine and handling.running:
-                return ConfigViolation(
-                    f"event {event.id!r} of type {event.type!r} is for the workflow that its "
-                    "sender is handling, so it would wait for itself; return it as an output "
-                    "instead of awaiting the broker"
-                )
-            handling = handling.outer
-        return None
+        if not is_in_hand(self._handlers.get(event.to or event.type), event.subject):
+            return None
+        return ConfigViolation(
+            f"event {event.id!r} of type {event.type!r} is for the workflow that its sender is "
+            "handling, so it would wait for itself; return it as an output instead of awaiting "
+            "the broker"
+        )
 
     async def _execute(
         self, topic: str, handler: IArvoEventHandler, event: ArvoEvent
