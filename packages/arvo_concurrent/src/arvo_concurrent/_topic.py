@@ -196,17 +196,21 @@ class Topic:
             running.add(delivery)
             delivery.seats = self.seats
             delivery.context.run(enter, delivery)
-            ended = False
             try:
                 pause = await self._run(delivery)
-                if pause is not None and not self._abandoned and not delivery.given_up:
+                if delivery.given_up:
+                    self._log_late(delivery)
+                elif pause is None:
+                    self._finish(delivery)
+                elif self._abandoned:
+                    self._end_undelivered(delivery)
+                else:
                     self._sleep(delivery, pause)
             except GeneratorExit:
                 raise  # the event loop is gone, and with it whoever could be told
             except Exception as error:
                 # A clock or a source of chance has failed, which is no reason to lose an event.
                 self._end_undelivered(delivery, cause=error)
-                ended = True
             except BaseException:
                 # By `stop`, by user code that cancelled the task it runs in, by the event loop.
                 self._end_undelivered(delivery)
@@ -216,14 +220,6 @@ class Topic:
                 running.discard(delivery)
                 if self._at_rest is not None:
                     self._look_for_rest()
-            if delivery.given_up:
-                self._log_late(delivery)
-            elif ended:
-                pass
-            elif pause is None:
-                self._finish(delivery)
-            elif self._abandoned:
-                self._end_undelivered(delivery)
             del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
