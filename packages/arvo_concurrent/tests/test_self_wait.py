@@ -226,6 +226,39 @@ class TestResolve:
             assert await later[0] is not None
         assert owner.letters == []
 
+    async def test_of_a_slot_whose_handler_has_ended_while_its_task_still_asks_is_answered(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        gate = Gate()
+        asking: list[asyncio.Task[Any]] = []
+
+        async def act(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
+            if cause.id == "e1":
+                slow = broker.resolve(event("slow", to=TWO))
+                asking.append(asyncio.create_task(slow))
+                await asyncio.sleep(0)
+            return None
+
+        async def ask_one(cause: ArvoEvent) -> list[ArvoEvent]:
+            answer = await broker.resolve(event("e2"))
+            return [] if answer is None else [emitted(cause)]
+
+        asker = Asker(act)
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
+            StubHandler(gate.act, source=TWO),
+            StubHandler(ask_one, source="com.svc.three"),
+        ]
+        async with broker_of(owner, clock, *handlers) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            assert await broker.resolve(event("three", to="com.svc.three")) is not None
+            gate.open()
+            await asking[0]
+        assert owner.letters == []
+        assert left_inside(broker) == {}
+
     async def test_in_a_listener_that_holds_up_its_handler_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
