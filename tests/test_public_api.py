@@ -35,6 +35,7 @@ EXPORTS = [
 ]
 
 POSITIONAL_CALLS = {
+    "guarded_call",  # guarded_call(context, function, *args), as `Context.run` and event loops have it
     "Emit",  # Emit("evt.order.placed", OrderPlaced(...)) stands in every handler
     "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers

@@ -37,12 +37,15 @@ from arvo_event_handler import (
     Publish,
     Record,
     Reply,
+    RetryLater,
+    RetryPolicy,
     SimpleEventBroker,
     SimpleMachineMemory,
     Start,
     Step,
     TransactionViolation,
     TransactionViolationCause,
+    own_retry_policy,
 )
 from arvo_statechart import assign, emit
 
@@ -110,6 +113,17 @@ ArvoEventHandler(contract=product_contract, handler={"1.0.0": perhaps})
 ArvoEventHandler(contract=product_contract, handler={"1.0.0": no_output})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(contract=product_contract, handler={"1.0.0": not_async})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(product_contract, {"1.0.0": product_v1})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+policy = RetryPolicy(retries=2)
+for retry_on in (ConnectionError, (ConnectionError, OSError), ()):
+    ArvoEventHandler(
+        contract=product_contract, handler={"1.0.0": product_v1}, retry_on=retry_on, retry=policy
+    )
+ArvoEventHandler(contract=product_contract, handler={}, retry_on=int)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ArvoEventHandler(contract=product_contract, handler={}, retry_on="OSError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ArvoEventHandler(contract=product_contract, handler={}, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(own_retry_policy(service), RetryPolicy | None)
+RetryLater("busy")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 # A table in a variable needs its annotation.
 table: dict[str, ArvoEventHandlerFunction] = {"1.0.0": product_v1}

@@ -22,7 +22,6 @@ from arvo_concurrent import (
     DeadLetter,
     HandlerConfig,
     HandlerDefaults,
-    RetryPolicy,
 )
 from arvo_core import (
     PARENT_SUBJECT,
@@ -48,6 +47,7 @@ from arvo_event_handler import (
     IArvoEventHandler,
     LockPolicy,
     Reply,
+    RetryPolicy,
     Start,
     Step,
     TransactionViolation,

@@ -1,6 +1,7 @@
 """A broker ends without losing an event or leaving a task."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -9,21 +10,25 @@ import pytest
 
 from arvo_concurrent import (
     BrokerClosedError,
+    Bulk,
     ConcurrentEventBroker,
     DeadLetter,
     DeadLetterReason,
+    ErrorResponse,
     HandlerConfig,
-    RetryPolicy,
+    Middleware,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    Backoff,
     Publish,
     ResolveError,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside, workers
-from .stub_handler import TWO, StubHandler, emitted, event, failing
+from .stub_handler import TWO, StubHandler, answering, emitted, event, failing
 
 
 class TestEnding:
@@ -238,10 +243,11 @@ class TestEnding:
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
-                await clock.sleep(60 * SECOND)
+                await clock.sleep(SECOND / 2)
             raise AssertionError
 
-        config = HandlerConfig(StubHandler(act), prefetch=2, retry=RetryPolicy(backoff=STEADY))
+        backoff = Backoff(initial=SECOND / 4, maximum=SECOND / 4, jitter=False)
+        config = HandlerConfig(StubHandler(act), prefetch=2, retry=RetryPolicy(backoff=backoff))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
             await broker.publish(event("e2"))
@@ -356,7 +362,8 @@ class TestEnding:
                 closing.cancel()
             await asyncio.wait([closing])
             with pytest.raises(ResolveError):
-                await clock.run_until_complete(asking)
+                await asking
+        await clock.run_for(SECOND)
         assert owner.letters == []
         assert "event e1 of type com.svc.one did not reach on_dead_letter" in caplog.text
         assert (left_inside(broker), workers()) == ({}, [])
@@ -375,3 +382,184 @@ class TestEnding:
             await clock.settle()
             await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
         assert told == ["e1"]
+
+
+class Stubborn:
+    """Swallows every cancellation until it is let go, and ends then as it is told.
+
+    Args:
+        ending: Returns or raises what comes of it in the end.
+    """
+
+    def __init__(self, ending: Callable[[ArvoEvent], list[ArvoEvent]]) -> None:
+        self._ending = ending
+        self._gone = asyncio.Event()
+        self.swallowed = 0
+
+    async def act(self, cause: ArvoEvent) -> list[ArvoEvent]:
+        await self.stay()
+        return self._ending(cause)
+
+    async def stay(self, *told: object) -> None:
+        while not self._gone.is_set():
+            try:
+                await self._gone.wait()
+            except asyncio.CancelledError:
+                self.swallowed += 1
+
+    async def leave(self, clock: FakeClock) -> None:
+        self._gone.set()
+        await clock.settle()
+
+
+def answer_late(cause: ArvoEvent) -> list[ArvoEvent]:
+    return [emitted(cause)]
+
+
+def fail_late(cause: ArvoEvent) -> list[ArvoEvent]:
+    raise ConnectionError("late")
+
+
+def end_late(cause: ArvoEvent) -> list[ArvoEvent]:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("ending", [answer_late, fail_late, end_late])
+@pytest.mark.parametrize("stateful", [False, True])
+class TestSwallowedCancellation:
+    """Closing waits for nobody who swallows it: the event is a dead letter, once."""
+
+    async def test_aclose_returns_within_grace_and_a_bit(
+        self,
+        owner: Owner,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+        ending: Callable[[ArvoEvent], list[ArvoEvent]],
+        stateful: bool,
+    ) -> None:
+        stubborn = Stubborn(ending)
+        async with broker_of(owner, clock, StubHandler(stubborn.act, stateful=stateful)) as broker:
+            asking = asyncio.create_task(broker.resolve(event("e1")))
+            await clock.settle()
+            before = clock.monotonic()
+            await clock.run_until_complete(broker.aclose(grace=7 * SECOND))
+            assert clock.monotonic() - before == 7 + 1
+            with pytest.raises(ResolveError):
+                await asking
+            assert stubborn.swallowed == 1
+            assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
+            assert (left_inside(broker), caplog.records) == ({}, [])
+        await stubborn.leave(clock)
+        assert (owner.letters[1:], owner.errors, owner.unclaimed) == ([], [], [])
+        late = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
+        said = [record.getMessage() for record in caplog.records]
+        assert said == ([] if ending is end_late else [late])
+        assert workers() == []
+
+    async def test_a_cancelled_drain_returns_too(
+        self,
+        owner: Owner,
+        clock: FakeClock,
+        ending: Callable[[ArvoEvent], list[ArvoEvent]],
+        stateful: bool,
+    ) -> None:
+        stubborn = Stubborn(ending)
+
+        async def use() -> None:
+            async with broker_of(
+                owner, clock, StubHandler(stubborn.act, stateful=stateful)
+            ) as broker:
+                await broker.publish(event("e1"))
+
+        using = asyncio.create_task(use())
+        await clock.settle()
+        using.cancel()
+        await clock.run_for(2 * SECOND)
+        assert using.cancelled()
+        assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
+        await stubborn.leave(clock)
+        assert workers() == []
+
+    async def test_unsubscribing_ends_with_the_broker(
+        self,
+        owner: Owner,
+        clock: FakeClock,
+        ending: Callable[[ArvoEvent], list[ArvoEvent]],
+        stateful: bool,
+    ) -> None:
+        stubborn = Stubborn(ending)
+        async with broker_of(owner, clock) as broker:
+            subscription = broker.subscribe(StubHandler(stubborn.act, stateful=stateful))
+            await broker.publish(event("e1"))
+            await broker.publish(event("e2"))
+            leaving = asyncio.create_task(subscription.unsubscribe())
+            await clock.settle()
+            await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+            await leaving
+        assert sorted(owner.reasons) == [
+            ("e1", DeadLetterReason.CLOSED),
+            ("e2", DeadLetterReason.CLOSED),
+        ]
+        await stubborn.leave(clock)
+        assert left_inside(broker) == {}
+
+
+class TestSwallowedElsewhere:
+    @pytest.mark.parametrize("name", ["on_dead_letter", "on_broker_error", "on_domained_event"])
+    async def test_a_listener_that_swallows_its_cancellation_is_given_up_and_logged(
+        self, clock: FakeClock, caplog: pytest.LogCaptureFixture, name: str
+    ) -> None:
+        stubborn = Stubborn(answer_late)
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, domain="human"), emitted(cause, 1, to="com.nobody.here")]
+
+        listeners: dict[str, Any] = {name: stubborn.stay}
+        async with ConcurrentEventBroker([StubHandler(act)], clock=clock, **listeners) as broker:
+            asking = asyncio.create_task(broker.resolve(event("e1")))
+            await clock.settle()
+            before = clock.monotonic()
+            await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+            assert clock.monotonic() - before == 5 + 1
+            with pytest.raises(ResolveError):
+                await asking
+            assert left_inside(broker) == {}
+        assert f"did not reach {name}" in caplog.text
+        await stubborn.leave(clock)
+        assert workers() == []
+
+    @pytest.mark.parametrize("where", ["on_error", "input", "output"])
+    async def test_whatever_user_code_swallows_it(
+        self, owner: Owner, clock: FakeClock, where: str
+    ) -> None:
+        stubborn = Stubborn(answer_late)
+
+        async def stay(*told: object) -> Any:
+            await stubborn.stay()
+            return None if where == "input" else ErrorResponse.RETRY
+
+        handler = failing(9, ConnectionError("no")) if where == "on_error" else answering()
+        config = HandlerConfig(
+            handler,
+            on_error=stay if where == "on_error" else None,
+            middleware=Middleware(
+                input=stay if where == "input" else None,
+                output=Bulk(stubborn_outputs(stubborn)) if where == "output" else None,
+            ),
+        )
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await clock.run_until_complete(broker.aclose(grace=SECOND))
+            assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
+        await stubborn.leave(clock)
+        assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
+        assert (owner.errors, owner.unclaimed, workers()) == ([], [], [])
+
+
+def stubborn_outputs(stubborn: Stubborn) -> Any:
+    async def stay(outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:
+        await stubborn.stay()
+        return outputs
+
+    return stay

@@ -12,13 +12,13 @@ from arvo_concurrent import (
     ErrorResponse,
     FailedTry,
     HandlerConfig,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     Backoff,
     ExecutionViolation,
     ResolveError,
+    RetryPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -26,6 +26,10 @@ from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, StubHandler, emitted, event, failing
+
+HELD = TransactionViolation(
+    "somebody else holds it", cause=TransactionViolationCause.LOCK_UNACQUIRED, subject="s"
+)
 
 
 class TestRetries:
@@ -96,7 +100,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("retries", [-1, -100])
     async def test_negative_retries_are_refused(self, retries: int) -> None:
-        with pytest.raises(ValueError, match="must not be negative"):
+        with pytest.raises(ValueError, match="retries must not be negative"):
             RetryPolicy(retries=retries)
 
 
@@ -204,7 +208,7 @@ class TestContention:
     async def test_it_ends_after_the_contention_timeout(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        handler = failing(10**9, TransactionViolation.version_moved("s"))
+        handler = failing(10**9, HELD)
         broker = ConcurrentEventBroker(
             [handler],
             contention_timeout=10 * SECOND,
@@ -230,7 +234,7 @@ class TestContention:
                 return [emitted(cause)]
             if 8 <= spent < 9:
                 raise ConnectionError("no")
-            raise TransactionViolation.version_moved("s")
+            raise HELD
 
         retry = RetryPolicy(backoff=Backoff(initial=8 * SECOND, maximum=8 * SECOND, jitter=False))
         broker = ConcurrentEventBroker(

@@ -63,7 +63,10 @@ class TestRouting:
     ) -> None:
         async with ConcurrentEventBroker([StubHandler()]) as broker:
             await broker.publish(event("e1", to="com.nobody.here"))
-        assert any("is dead (unroutable)" in record.message for record in caplog.records)
+        assert any(
+            "is dead (unroutable, attempts: 0): UnroutableError: " in record.message
+            for record in caplog.records
+        )
 
     async def test_two_handlers_of_one_source_are_refused(self) -> None:
         with pytest.raises(ConfigViolation, match="two handlers"):

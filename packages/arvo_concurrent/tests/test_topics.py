@@ -7,12 +7,11 @@ import pytest
 from arvo_concurrent import (
     HandlerConfig,
     HandlerDefaults,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    ConfigViolation,
     ExecutionViolation,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 
@@ -88,9 +87,9 @@ class TestSlotsAndLanes:
 
     @pytest.mark.parametrize("prefetch", [0, -1])
     async def test_a_prefetch_below_one_is_refused(self, prefetch: int) -> None:
-        with pytest.raises(ConfigViolation, match="prefetch must be at least 1"):
+        with pytest.raises(ValueError, match="prefetch must be at least 1"):
             HandlerConfig(StubHandler(), prefetch=prefetch)
-        with pytest.raises(ConfigViolation, match="prefetch must be at least 1"):
+        with pytest.raises(ValueError, match="prefetch must be at least 1"):
             HandlerDefaults(prefetch=prefetch)
 
 

@@ -1,9 +1,13 @@
 """What user code gets wrong stops no worker and loses no event."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_concurrent import (
     Bulk,
@@ -11,16 +15,17 @@ from arvo_concurrent import (
     DeadLetterReason,
     HandlerConfig,
     Middleware,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    ClockTimer,
     ExecutionViolation,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, left_inside, workers
-from .stub_handler import TWO, StubHandler, answering, emitted, event, failing
+from .stub_handler import ONE, TWO, StubHandler, answering, emitted, event, failing
 
 
 class TestNonsense:
@@ -105,9 +110,50 @@ async def raise_no_exception(*told: object) -> None:
     raise OutcomeError("odd")
 
 
+async def raise_generator_exit(*told: object) -> None:
+    raise GeneratorExit
+
+
+async def raise_generator_exit_later(*told: object) -> None:
+    await asyncio.sleep(0)
+    raise GeneratorExit
+
+
+def raise_generator_exit_at_once(*told: object) -> Any:
+    raise GeneratorExit
+
+
+async def raise_cancelled_error(*told: object) -> None:
+    raise asyncio.CancelledError
+
+
+async def raise_a_group(*told: object) -> None:
+    raise BaseExceptionGroup("both", [GeneratorExit(), KeyError("x")])
+
+
+async def raise_stop_iteration(*told: object) -> None:
+    raise StopIteration(7)
+
+
+def raise_stop_iteration_at_once(*told: object) -> Any:
+    raise StopIteration([])
+
+
+async def raise_stop_async_iteration(*told: object) -> None:
+    raise StopAsyncIteration
+
+
 SAID = {
     await_what_was_cancelled: "cancelled from inside",
     raise_no_exception: "raised OutcomeError, which is no Exception: odd",
+    raise_generator_exit: "raised GeneratorExit, which is no Exception",
+    raise_generator_exit_later: "raised GeneratorExit, which is no Exception",
+    raise_generator_exit_at_once: "raised GeneratorExit, which is no Exception",
+    raise_cancelled_error: "cancelled from inside",
+    raise_a_group: "raised BaseExceptionGroup, which is no Exception",
+    raise_stop_iteration: "StopIteration",
+    raise_stop_iteration_at_once: "StopIteration",
+    raise_stop_async_iteration: "",
 }
 
 
@@ -116,11 +162,19 @@ class TestNoException:
     """Nobody but the broker ends its workers: whoever raises what would do so has failed."""
 
     async def test_a_handler(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
-        config = HandlerConfig(StubHandler(fail), retry=RetryPolicy(retries=0))
+        config = HandlerConfig(Bare(fail), retry=RetryPolicy(retries=0))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
         assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
         assert SAID[fail] in str(owner.letters[0].error)
+
+    async def test_input_middleware(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
+        config = HandlerConfig(
+            answering(), middleware=Middleware(input=fail), retry=RetryPolicy(retries=0)
+        )
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
 
     async def test_on_error(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
         handler = failing(9, ExecutionViolation("no", retryable=False))
@@ -143,11 +197,103 @@ class TestNoException:
             outputs = (emitted(cause), emitted(cause, 1, domain="human"))
             return [*outputs, emitted(cause, 2, to="com.nobody.here")]
 
-        listeners: dict[str, Any] = {name: fail}
+        async def listener(*told: object) -> None:
+            await fail(*told)
+
+        listeners: dict[str, Any] = {name: listener}
         async with ConcurrentEventBroker([StubHandler(act)], clock=clock, **listeners) as broker:
             for number in range(40):  # more than are told at once
                 await broker.publish(event(f"e{number}"))
         assert left_inside(broker) == {}
+
+
+class Bare:
+    """A handler whose `execute` is the function itself, which need not be async."""
+
+    source = ONE
+    stateful = False
+
+    def __init__(self, execute: Any) -> None:
+        self.execute = execute
+
+
+class TestSettingsThatFail:
+    """A clock, a delay or a source of chance of one's own may fail: no event is lost, none hangs."""
+
+    async def test_a_source_of_chance(self, owner: Owner, clock: FakeClock) -> None:
+        class Broken(Random):
+            @override
+            def random(self) -> float:
+                raise KeyError("no chance")
+
+        broker = ConcurrentEventBroker(
+            [failing(9, ConnectionError("no"))],
+            on_dead_letter=owner.on_dead_letter,
+            clock=clock,
+            random=Broken(),
+        )
+        async with broker:
+            await broker.publish(event("e1"))
+            await broker.publish(event("e2"))
+        assert owner.reasons == [(id, DeadLetterReason.CANCELLED) for id in ("e1", "e2")]
+        assert [str(letter.error) for letter in owner.letters] == ["'no chance'"] * 2
+        assert left_inside(broker) == {}
+
+    async def test_a_clock(self, owner: Owner) -> None:
+        class Broken(FakeClock):
+            broken = True
+
+            @override
+            def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
+                if self.broken:
+                    raise OverflowError("too late")
+                return super().call_later(delay, callback)
+
+        clock = Broken()
+        config = HandlerConfig(failing(1, ConnectionError("no")), prefetch=1)
+        async with broker_of(owner, clock, config) as broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            clock.broken = False
+            await broker.publish(event("e2"))
+        assert owner.reasons == [("e1", DeadLetterReason.CANCELLED)]
+        assert isinstance(owner.letters[0].error, OverflowError)
+        assert owner.unclaimed == ["e2>0"]
+        assert left_inside(broker) == {}
+
+
+INTERRUPTS = [KeyboardInterrupt("now"), SystemExit(3)]
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS, ids=["keyboard", "exit"])
+class TestInterrupts:
+    """They end the program as anywhere in Python, and the event is not lost."""
+
+    @pytest.mark.parametrize("where", ["handler", "on_error", "middleware"])
+    def test_it_ends_the_program_and_the_event_is_a_dead_letter(
+        self, interrupt: BaseException, where: str
+    ) -> None:
+        owner = Owner()
+
+        async def end(*told: object) -> Any:
+            raise interrupt
+
+        async def use() -> None:
+            handler = answering() if where == "middleware" else failing(9, KeyError("x"))
+            config = HandlerConfig(
+                StubHandler(end) if where == "handler" else handler,
+                on_error=end if where == "on_error" else None,
+                middleware=Middleware(output=Bulk(end)) if where == "middleware" else None,
+            )
+            async with ConcurrentEventBroker(
+                [config], on_dead_letter=owner.on_dead_letter
+            ) as broker:
+                await broker.publish(event("e1"))
+
+        with pytest.raises(type(interrupt)) as caught:
+            asyncio.run(use())
+        assert caught.value is interrupt
+        assert owner.reasons == [("e1", DeadLetterReason.CANCELLED)]
 
 
 class TestCancelledTasks:

@@ -16,7 +16,6 @@ from arvo_concurrent import (
     HandlerDefaults,
     Middleware,
     Order,
-    RetryPolicy,
 )
 from arvo_concurrent._dead_letter_reply import dead_letter_reply
 from arvo_core import PARENT_SUBJECT, ArvoEvent
@@ -28,6 +27,7 @@ from arvo_event_handler import (
     IArvoEventHandler,
     MachineLease,
     ResolveError,
+    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
 

@@ -2,6 +2,7 @@ import copy
 import json
 import pickle
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from arvo_event_handler import (
     InvalidHandlerError,
     MachineMemoryError,
     ResolveError,
+    RetryableFailure,
+    RetryLater,
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
@@ -51,6 +54,8 @@ EXAMPLES: list[ArvoError] = [
     ConfigViolation("no such version"),
     ExecutionViolation("not now", retryable=True, metadata={"after": 5}),
     TransactionViolation("gone", cause=TransactionViolationCause.LEASE_LOST, subject="order-7"),
+    RetryableFailure("away", replies=[EVENT], after=timedelta(seconds=5)),
+    RetryLater("busy", after=timedelta(seconds=5)),
     MachineMemoryError("server away", retryable=True, outcome="unknown"),
     UnwritableRecordError("too large"),
     UnreadableRecordError("damaged"),
@@ -121,6 +126,7 @@ class TestViolations:
             "ConfigViolation",
             "ExecutionViolation",
             "TransactionViolation",
+            "RetryableFailure",
         }
 
 

@@ -246,11 +246,6 @@ class TestSystemErrors:
         assert line.exc_info is not None
         assert isinstance(line.exc_info[1], LookupError)
 
-    @pytest.mark.parametrize("stack", [None, 1, "yes"])
-    def test_a_policy_is_checked_where_it_is_made(self, stack: Any) -> None:
-        with pytest.raises(TypeError, match="stack must be a bool"):
-            SystemErrorPolicy(stack=stack)
-
     @pytest.mark.parametrize(
         "error",
         [

@@ -273,7 +273,7 @@ class TestRepeat:
 
     @pytest.mark.parametrize("share", [0, -0.1, 1.1, 80, float("nan")])
     def test_a_share_is_above_0_and_at_most_1(self, share: float) -> None:
-        with pytest.raises(ValueError, match="min_success must be above 0 and at most 1"):
+        with pytest.raises(ValueError, match="min_success must be"):
             Repeat(times=10, min_success=share)
 
 

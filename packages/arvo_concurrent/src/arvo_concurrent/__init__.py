@@ -11,7 +11,6 @@ from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerConfig, HandlerDefaults, Order
 from ._memory import ConcurrentMachineMemory
 from ._middleware import Bulk, BulkFunction, InputMiddleware, Middleware, OutputMiddleware
-from ._retry_policy import RetryPolicy
 from ._router import UnclaimedListener
 from ._stats import BrokerStats, TopicStats
 from ._subscription import Subscription
@@ -36,7 +35,6 @@ __all__ = [
     "Order",
     "OutputMiddleware",
     "QueueFullError",
-    "RetryPolicy",
     "Subscription",
     "TopicStats",
     "UnclaimedListener",

@@ -21,21 +21,30 @@ from arvo_event_handler import (
     DomainedEventListener,
     IArvoEventHandler,
 )
+from arvo_event_handler.settings import (
+    check_async,
+    check_clock,
+    check_count,
+    check_instance,
+    check_random,
+)
 
 from ._backlog import Backlog
 from ._broker_telemetry import observed
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetterListener
 from ._duration import check_timedelta
-from ._errors import BrokerClosedError, QueueFullError
+from ._errors import BrokerClosedError, QueueFullError, endless_wait, self_wait
 from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
+from ._handling import Handling, asking, current, handled_by
 from ._router import Listeners, Router, UnclaimedListener
 from ._stats import BrokerStats, TopicStats
 from ._subscription import Subscription
 from ._topic import Topic
 
 _GRACE: Final = timedelta(seconds=5)
+_CLEAN_UP: Final = timedelta(seconds=1)
 
 
 class _State(Enum):
@@ -57,8 +66,9 @@ class ConcurrentEventBroker:
     An emitted event with a domain is for the outside and goes to `on_domained_event`. An event
     that comes from outside goes to its topic, whatever its domain says.
 
-    A handler must not await `publish` of the broker that runs it: where `max_queued` is reached,
-    that would wait for itself. What it returns is always taken.
+    What a handler returns is always taken. It should not await the broker that runs it: `publish`
+    raises where it would have to wait for a place, and `resolve` where the answer would have to
+    wait for the handler itself, or for others that wait likewise.
 
     TypeScript: `createConcurrentEventBroker`.
 
@@ -77,15 +87,18 @@ class ConcurrentEventBroker:
             was cancelled or timed out, or a further one. None: these are dead letters.
         max_queued: How many events may wait before `publish` waits and `publish_nowait` raises.
             None: any number. What handlers emit is always taken and counted.
-        contention_timeout: How long an event is tried again while somebody else holds its
-            workflow; outside the retry budget and without a slot.
+        contention_timeout: How long an event is tried again while others handle its workflow
+            and it does not move; outside the retry budget and without a slot. An event that lost
+            to another one's commit begins to wait anew, 100 times at most.
         clock: For delays and timeouts.
         random: For the jitter of delays.
 
     Raises:
-        ConfigViolation: Two handlers have one source, a setting is out of its range, or a handler
-            without a contract is to reply to dead letters.
-        TypeError: `contention_timeout` is not a timedelta.
+        ConfigViolation: Two handlers have one source, or a handler without a contract is to reply
+            to dead letters.
+        TypeError: A handler is not one, a listener is not async, or a setting is of another type
+            than its parameter.
+        ValueError: A setting is out of its range.
 
     Example:
         >>> class Ping(BaseModel):
@@ -121,17 +134,25 @@ class ConcurrentEventBroker:
     ) -> None:
         check_timedelta("contention_timeout", contention_timeout)
         if contention_timeout < timedelta(0):
-            raise ConfigViolation(
-                f"contention_timeout must not be below zero: {contention_timeout}"
-            )
-        if max_queued is not None and max_queued < 1:
-            raise ConfigViolation(f"max_queued must be at least 1, got {max_queued}")
+            raise ValueError(f"contention_timeout must not be below zero: {contention_timeout}")
+        if max_queued is not None:
+            check_count(max_queued, name="max_queued", least=1)
+        if defaults is not None:
+            check_instance(defaults, kind=HandlerDefaults, name="defaults")
         self._defaults = defaults or HandlerDefaults()
         self._contention_timeout = contention_timeout
-        self._clock = clock
-        self._random = random
+        self._clock = check_clock(clock)
+        self._random = check_random(random)
         self._state = _State.NEW
         self._backlog = Backlog(max_queued)
+        for name, listener in (
+            ("on_broker_error", on_broker_error),
+            ("on_domained_event", on_domained_event),
+            ("on_dead_letter", on_dead_letter),
+            ("on_unclaimed", on_unclaimed),
+        ):
+            if listener is not None:
+                check_async(listener, name=name)
         self._router = Router(
             Listeners(
                 broker_error=on_broker_error,
@@ -197,6 +218,7 @@ class ConcurrentEventBroker:
 
         Raises:
             BrokerClosedError: The broker does not run, or stopped while this waited.
+            ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
         tree = CausalTree(event, answer_to=answer_to or event.source)
         if self._state is not _State.OPEN or self._backlog.full:
@@ -240,7 +262,8 @@ class ConcurrentEventBroker:
 
         Raises:
             BrokerClosedError: The broker does not run, or stopped while this waited for a place.
-            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
+            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it. Or a
+                handler of this broker awaits it, and what the answer needs waits for that handler.
             ResolveError: Everything is done without an answer, and something failed for good.
             TimeoutError: No answer came in time.
             TypeError: `timeout` is not a timedelta.
@@ -263,6 +286,7 @@ class ConcurrentEventBroker:
         Raises:
             BrokerClosedError: The broker is closing or closed.
             ConfigViolation: As for the constructor.
+            TypeError: `handler` is not a handler.
         """
         if self._state in {_State.CLOSING, _State.CLOSED}:
             raise BrokerClosedError
@@ -275,9 +299,12 @@ class ConcurrentEventBroker:
         """Wait until every event taken is done. New ones are taken all the while.
 
         Raises:
+            ConfigViolation: A handler or listener of this broker awaits it.
             TimeoutError: There was still something to do.
             TypeError: `timeout` is not a timedelta.
         """
+        if self._router.handles_here():
+            raise endless_wait("wait_idle")
         if timeout is None:
             return await self._backlog.idle()
         check_timedelta("timeout", timeout)
@@ -287,10 +314,14 @@ class ConcurrentEventBroker:
     async def drain(self) -> None:
         """Take nothing more, finish everything, and close. Harmless when closed.
 
-        Not for handlers and listeners: they would wait for themselves. So with `aclose`.
+        Raises:
+            ConfigViolation: A handler or listener of this broker awaits it, so it would wait for
+                itself.
         """
         if self._state is _State.CLOSED:
             return
+        if self._router.handles_here():
+            raise endless_wait("drain")
         self._stop_taking()
         await self._backlog.idle()
         await self._end(patience=_GRACE)
@@ -299,13 +330,16 @@ class ConcurrentEventBroker:
         """Take nothing more, let what runs finish, and hand over the rest as dead letters.
 
         What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
-        events that still run. When this returns nothing of the broker is left. Harmless when
-        closed. Cancelling it ends the grace, cancelling it again the time of the listeners.
+        events that still run. When this returns nothing of the broker is left but handlers that
+        swallow their cancellation, from which nothing is published any more. Harmless when
+        closed. Cancelling it ends the grace, cancelling it again the time of the listeners. Not
+        for handlers and listeners: they would wait for themselves until the grace is over.
 
         Args:
             grace: How long what runs may take before it is cancelled and becomes a dead letter
-                as well. The listeners then get as long again, but at least 5 seconds; what they
-                have not been told by then is logged.
+                as well. It has a second to clean up then, and is waited for no longer. The
+                listeners get as long as the grace again, but at least 5 seconds; what they have
+                not been told by then is logged.
 
         Raises:
             TypeError: `grace` is not a timedelta.
@@ -344,6 +378,7 @@ class ConcurrentEventBroker:
             by_subject=settings.order == "subject",
             backlog=self._backlog,
             clock=self._clock,
+            broker=self._backlog,
         )
         self._router.topics[name] = topic
         return topic
@@ -358,6 +393,8 @@ class ConcurrentEventBroker:
         if not self._backlog.full:
             self._router.take(event, tree, copy_context())
             return
+        if handled_by(self._backlog) is not None:
+            raise self_wait(event)
         await self._backlog.place()
         try:
             self._check_open()
@@ -366,8 +403,20 @@ class ConcurrentEventBroker:
             self._backlog.leave()  # the event is counted by itself now
 
     async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
+        asker = current()
+        if asker is None:
+            return await self._ask(event, address, asker=None)
+        with asking():
+            topic = self._router.topics.get(event.to or event.type)
+            if topic is not None and topic.seats.blocked(event.subject):
+                raise self_wait(event)
+            return await self._ask(event, address, asker=asker)
+
+    async def _ask(
+        self, event: ArvoEvent, address: str, *, asker: Handling | None
+    ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
-        tree = CausalTree(event, answer_to=address, waiter=waiter)
+        tree = CausalTree(event, answer_to=address, waiter=waiter, asker=asker)
         tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
         tree.end()
@@ -395,9 +444,11 @@ class ConcurrentEventBroker:
     async def _end(self, *, patience: timedelta) -> None:
         """Cancel what runs; the listeners have some patience to be told of it."""
         try:
-            await self._router.stop()
+            await self._router.stop(patience=_CLEAN_UP)
             await self._within(patience, self._backlog.idle())
         finally:
-            await self._router.stop_listeners()
-            self._state = _State.CLOSED
-            observed.discard(self)
+            try:
+                await self._router.stop_listeners(patience=_CLEAN_UP)
+            finally:
+                self._state = _State.CLOSED
+                observed.discard(self)

@@ -5,6 +5,8 @@ from asyncio import Future
 from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
 
+from ._handling import Handling
+
 
 class CausalTree:
     """Counts what of an event's consequences is still on its way.
@@ -13,14 +15,21 @@ class CausalTree:
         root: The event that started it.
         answer_to: Whom the answer is addressed to.
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
+        asker: What is being handled by the handler that waits; None when none does.
     """
 
-    __slots__ = ("_failures", "_open", "_waiter", "answer_to", "root")
+    __slots__ = ("_failures", "_open", "_waiter", "answer_to", "asker", "root")
 
     def __init__(
-        self, root: ArvoEvent, *, answer_to: str, waiter: "Future[ArvoEvent | None] | None" = None
+        self,
+        root: ArvoEvent,
+        *,
+        answer_to: str,
+        waiter: "Future[ArvoEvent | None] | None" = None,
+        asker: Handling | None = None,
     ) -> None:
         self.root = root
+        self.asker = asker
         self.answer_to = answer_to
         self._waiter = waiter
         # No list for each of the many that never fail: every one would cost the collector a look.
@@ -54,6 +63,11 @@ class CausalTree:
             return False
         self._waiter.set_result(event)
         return True
+
+    def refuse(self, error: Exception) -> None:
+        """End the waiting by an error; all that came of the root goes on."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
         """Keep a failure for who waits."""

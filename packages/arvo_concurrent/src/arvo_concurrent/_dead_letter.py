@@ -18,7 +18,7 @@ class DeadLetterReason(StrEnum):
     THROWN = "thrown"
     """`on_error` said so."""
     CONTENTION = "contention"
-    """Its workflow was held by somebody else for longer than `contention_timeout`."""
+    """Others handled its workflow, which did not move for `contention_timeout`."""
     OUTPUT_MIDDLEWARE = "output middleware"
     """A handler emitted it and its output middleware failed; what caused it was handled."""
     UNROUTABLE = "unroutable"
@@ -26,8 +26,9 @@ class DeadLetterReason(StrEnum):
     UNCLAIMED = "unclaimed"
     """An answer nobody waits for (any more), without an `on_unclaimed`."""
     CANCELLED = "cancelled"
-    """The task that handled it was cancelled, and not by the broker: user code cancelled the task
-    it runs in, or the event loop is ending."""
+    """The task that handled it was ended, and not by the broker: user code cancelled the task it
+    runs in or ended the program, the event loop is ending, or a clock or a source of chance of
+    one's own failed, which is the error then."""
     CLOSED = "closed"
     """The broker was closed before the event was handled."""
 

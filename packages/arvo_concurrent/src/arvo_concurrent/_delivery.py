@@ -3,12 +3,16 @@
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
+from typing_extensions import override
+
 from arvo_core import ArvoEvent
+from arvo_event_handler import Contention
 
 from ._causal_tree import CausalTree
+from ._handling import Handling
 
 
-class Delivery:
+class Delivery(Handling):
     """An event on its way.
 
     Args:
@@ -17,7 +21,7 @@ class Delivery:
         context: The context variables it carries along.
     """
 
-    __slots__ = ("contended", "contended_since", "context", "event", "failed", "tree")
+    __slots__ = ("contention", "context", "event", "failed", "given_up", "tree")
 
     def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         self.event = event
@@ -25,10 +29,24 @@ class Delivery:
         self.context = context
         self.failed = 0
         """How many tries failed."""
-        self.contended = 0
-        """How often its workflow was held by somebody else."""
-        self.contended_since: float | None = None
-        """Since when, by the monotonic clock."""
+        self.contention: Contention | None = None
+        """The latest tries that failed because others handled its workflow; None when the latest
+        did not."""
+        self.given_up = False
+        """Whether it was reported as undelivered although its handler still ran: what comes of
+        that later is not published."""
+        self.seats = None
+        self.asking = 0
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.event.subject
+
+    @property
+    @override
+    def asker(self) -> Handling | None:
+        return self.tree.asker
 
 
 class Errand(Delivery):

@@ -1,6 +1,7 @@
 """What the concurrent broker raises. Everything is an ArvoError."""
 
 from arvo_core import ArvoError, ArvoEvent
+from arvo_event_handler import ConfigViolation
 
 
 class BrokerClosedError(ArvoError):
@@ -25,3 +26,22 @@ class QueueFullError(ArvoError):
             "already, which is max_queued; await `publish`, or try again later"
         )
         self.event = event
+
+
+def self_wait(event: ArvoEvent) -> ConfigViolation:
+    """Return what a handler gets that would wait, at some remove, for itself."""
+    return ConfigViolation(
+        f"a handler awaits the broker for event {event.id!r} of type {event.type!r}, which waits "
+        "for that handler, or for others that wait likewise; return the event as an output "
+        "instead of awaiting the broker",
+        # The slots and places that it waits for may be free at the next try.
+        retryable=True,
+    )
+
+
+def endless_wait(name: str) -> ConfigViolation:
+    """Return what a handler or listener gets that awaits the end of everything, itself included."""
+    return ConfigViolation(
+        f"{name} waits for what the broker still does, so whoever runs within the broker would "
+        "wait for itself; call it from a task outside of handlers and listeners"
+    )

@@ -4,12 +4,17 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler import ConfigViolation, IArvoEventHandler
+from arvo_event_handler import (
+    IArvoEventHandler,
+    RetryPolicy,
+    check_handler,
+    own_retry_policy,
+)
+from arvo_event_handler.settings import check_callable, check_count, check_flag, check_instance
 
 from ._duration import check_timedelta
 from ._failed_try import ErrorListener
 from ._middleware import Middleware
-from ._retry_policy import RetryPolicy
 
 Order: TypeAlias = Literal["subject", "none"]
 """`subject`: the events of one subject one after another, as published. `none`: all at once."""
@@ -20,8 +25,8 @@ class HandlerDefaults:
     """How a broker runs the handlers whose own `HandlerConfig` does not say.
 
     Raises:
-        ConfigViolation: `prefetch` is below 1, `timeout` not longer than zero, or `order` unknown.
-        TypeError: `timeout` is not a timedelta.
+        TypeError: A value is of another type than its field.
+        ValueError: `prefetch` is below 1, `timeout` not longer than zero, or `order` unknown.
     """
 
     prefetch: int = 16
@@ -30,7 +35,8 @@ class HandlerDefaults:
     """How long one try may take; a longer one is cancelled and has failed with a `TimeoutError`.
     None: as long as it likes."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    """How often a failed try is repeated."""
+    """How often a failed try is repeated, unless the handler itself says. A waiting event holds no
+    slot of its handler."""
     middleware: Middleware = field(default_factory=Middleware)
     """What events pass through."""
     on_error: ErrorListener | None = None
@@ -44,7 +50,11 @@ class HandlerDefaults:
     so that it does not wait for ever."""
 
     def __post_init__(self) -> None:
-        _check(self.prefetch, self.timeout, self.order, where="HandlerDefaults")
+        check_count(self.prefetch, name="prefetch", least=1)
+        check_instance(self.retry, kind=RetryPolicy, name="retry")
+        check_instance(self.middleware, kind=Middleware, name="middleware")
+        check_flag(self.dead_letter_reply, name="dead_letter_reply")
+        _check(self.timeout, self.on_error, self.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +62,8 @@ class HandlerConfig:
     """A handler and how the broker runs it. What is None comes from the broker's defaults.
 
     Raises:
-        ConfigViolation: As `HandlerDefaults`.
-        TypeError: As `HandlerDefaults`.
+        TypeError: As `HandlerDefaults`; or `handler` is not a handler.
+        ValueError: As `HandlerDefaults`.
     """
 
     handler: IArvoEventHandler
@@ -64,7 +74,7 @@ class HandlerConfig:
     timeout: timedelta | None = None
     """As `HandlerDefaults.timeout`."""
     retry: RetryPolicy | None = None
-    """As `HandlerDefaults.retry`."""
+    """As `HandlerDefaults.retry`. None: the handler's own `retry`; without one, the defaults'."""
     middleware: Middleware | None = None
     """As `HandlerDefaults.middleware`; the side it leaves open comes from there."""
     on_error: ErrorListener | None = None
@@ -75,9 +85,19 @@ class HandlerConfig:
     """As `HandlerDefaults.dead_letter_reply`."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.handler, type) or not hasattr(self.handler, "execute"):
-            raise ConfigViolation(f"HandlerConfig takes a handler, got {self.handler!r}")
-        _check(self.prefetch, self.timeout, self.order, where=f"handler {self.handler.source!r}")
+        check_handler(self.handler)
+        try:
+            if self.prefetch is not None:
+                check_count(self.prefetch, name="prefetch", least=1)
+            if self.retry is not None:
+                check_instance(self.retry, kind=RetryPolicy, name="retry")
+            if self.middleware is not None:
+                check_instance(self.middleware, kind=Middleware, name="middleware")
+            if self.dead_letter_reply is not None:
+                check_flag(self.dead_letter_reply, name="dead_letter_reply")
+            _check(self.timeout, self.on_error, self.order)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"handler {self.handler.source!r}: {error}") from None
 
     def settled(self, defaults: HandlerDefaults) -> HandlerDefaults:
         """Return what applies: the handler's own settings over the defaults, field by field."""
@@ -85,7 +105,7 @@ class HandlerConfig:
         return HandlerDefaults(
             prefetch=defaults.prefetch if self.prefetch is None else self.prefetch,
             timeout=defaults.timeout if self.timeout is None else self.timeout,
-            retry=self.retry or defaults.retry,
+            retry=self.retry or own_retry_policy(self.handler) or defaults.retry,
             middleware=self.middleware.over(middleware) if self.middleware else middleware,
             on_error=self.on_error or defaults.on_error,
             order=self.order or defaults.order or _natural_order(self.handler),
@@ -99,14 +119,14 @@ def _natural_order(handler: IArvoEventHandler) -> Order:
     return "subject" if handler.stateful else "none"
 
 
-def _check(
-    prefetch: int | None, timeout: timedelta | None, order: str | None, *, where: str
-) -> None:
-    if prefetch is not None and prefetch < 1:
-        raise ConfigViolation(f"{where}: prefetch must be at least 1, got {prefetch}")
+def _check(timeout: timedelta | None, on_error: ErrorListener | None, order: object) -> None:
     if timeout is not None:
-        check_timedelta(f"{where}: timeout", timeout)
+        check_timedelta("timeout", timeout)
         if timeout <= timedelta(0):
-            raise ConfigViolation(f"{where}: timeout must be longer than zero, got {timeout}")
-    if order not in (None, "subject", "none"):
-        raise ConfigViolation(f'{where}: order must be "subject" or "none", got {order!r}')
+            raise ValueError(f"timeout must be longer than zero, got {timeout}")
+    if on_error is not None:
+        check_callable(on_error, name="on_error")
+    if order is not None:
+        check_instance(order, kind=str, name="order")
+        if order not in ("subject", "none"):
+            raise ValueError(f'order must be "subject" or "none", got {order!r}')

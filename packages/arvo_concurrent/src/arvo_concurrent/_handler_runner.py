@@ -2,18 +2,23 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 from random import Random
-from typing import Final, Protocol
+from typing import Protocol
 
 from arvo_core import ArvoEvent, ViolationError
 from arvo_event_handler import (
-    Backoff,
     Clock,
     ConfigViolation,
+    Contention,
     IArvoEventHandler,
+    RetryableFailure,
     TransactionViolation,
     UndeliveredError,
+    check_events,
+    guarded_call,
+    log_dead_letter,
 )
 
 from ._broker_telemetry import count_retry
@@ -22,14 +27,8 @@ from ._dead_letter_reply import dead_letter_reply, find_contract
 from ._delivery import Delivery
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
-from ._in_context import InContext
-from ._middleware import check_events
 
 _logger = logging.getLogger("arvo_concurrent")
-
-_CONTENTION_BACKOFF: Final = Backoff(
-    initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250)
-)
 
 
 class Outbox(Protocol):
@@ -60,8 +59,8 @@ class HandlerRunner:
         handler: The handler.
         settings: What applies to it.
         outbox: Where outputs, dead letters and errors go.
-        contention_timeout: How long an event is tried again because somebody else holds its
-            workflow.
+        contention_timeout: How long an event is tried again while others handle its workflow
+            and it does not move.
         clock: For timeouts.
         random: For delays.
     """
@@ -79,10 +78,11 @@ class HandlerRunner:
         self._handler = handler
         self._settings = settings
         self._outbox = outbox
-        self._contention_seconds = contention_timeout.total_seconds()
+        self._contention_timeout = contention_timeout
         self._clock = clock
         self._random = random
-        self._plain = settings.timeout is None and settings.middleware.input is None
+        plain = settings.timeout is None and settings.middleware.input is None
+        self._execute = handler.execute if plain else self._execute_within
         self._outputs_pass = settings.middleware.output is None
         self._contract = find_contract(handler) if settings.dead_letter_reply else None
         if settings.dead_letter_reply and self._contract is None:
@@ -94,24 +94,31 @@ class HandlerRunner:
         """Make one try; return when to make another one, or None."""
         event = delivery.event
         try:
-            work = self._handler.execute(event) if self._plain else self._execute(event)
-            outputs = await InContext(delivery.context, work)
+            outputs = await guarded_call(delivery.context, self._execute, event)
             if outputs != []:
-                check_events(outputs, what=f"handler {self._handler.source!r}")
+                outputs = check_events(outputs, what=f"handler {self._handler.source!r}")
         except Exception as error:
-            return await self._after_failure(delivery, error)
-        if not self._outputs_pass:
+            decided = await self._after_failure(delivery, error)
+            if isinstance(decided, timedelta):
+                return decided
+            outputs = decided
+        if not self._outputs_pass and not delivery.given_up:
             outputs = await self._through_output_middleware(delivery, outputs)
         for output in outputs:
             self._outbox.emit(output, delivery)
         return None
 
-    def undelivered(self, delivery: Delivery) -> None:
-        """Give up an event that was under way, as its worker or the whole broker ended."""
-        reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
-        self._give_up(delivery, UndeliveredError(delivery.event), reason)
+    def undelivered(self, delivery: Delivery, cause: Exception | None) -> None:
+        """Give up an event that was under way, as its worker or the whole broker ended.
 
-    async def _execute(self, event: ArvoEvent) -> list[ArvoEvent]:
+        Args:
+            delivery: The event.
+            cause: What went wrong beside its handling; None when it was cancelled.
+        """
+        reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
+        self._give_up(delivery, cause or UndeliveredError(delivery.event), reason)
+
+    async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
             return await self._handler.execute(await self._settings.middleware.enter(event))
         async with self._clock.timeout(self._settings.timeout):
@@ -120,9 +127,9 @@ class HandlerRunner:
     async def _through_output_middleware(
         self, delivery: Delivery, outputs: list[ArvoEvent]
     ) -> list[ArvoEvent]:
-        leaving = self._settings.middleware.leave(outputs, cause=delivery.event)
+        leave = partial(self._settings.middleware.leave, cause=delivery.event)
         try:
-            return await InContext(delivery.context, leaving)
+            return await guarded_call(delivery.context, leave, outputs)
         except Exception as error:
             delivery.failed += 1
             response = await self._asked(delivery, error)
@@ -133,48 +140,61 @@ class HandlerRunner:
                 self._give_up(delivery, error, DeadLetterReason.OUTPUT_MIDDLEWARE, event=output)
             return []
 
-    async def _after_failure(self, delivery: Delivery, error: Exception) -> timedelta | None:
+    async def _after_failure(
+        self, delivery: Delivery, error: Exception
+    ) -> timedelta | list[ArvoEvent]:
+        """Return when to try again; or what to publish, if anything, as there is no further try."""
+        if delivery.given_up:
+            return []
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(delivery, error)
-        delivery.contended_since = None
+        delivery.contention = None
         delivery.failed += 1
         response = await self._asked(delivery, error)
         if response is ErrorResponse.SUPPRESS:
-            # Like `on_error` itself: what logs add of the context must be of this event.
-            delivery.context.run(
-                _logger.warning,
-                "event %s of type %s was dropped, as on_error said",
-                delivery.event.id,
-                delivery.event.type,
-                exc_info=error,
+            self._log_dropped(delivery, error)
+            return []
+        reason = _reason_to_end(response, error)
+        if reason is None:
+            pause = self._settings.retry.pause_after(
+                error, failed=delivery.failed, random=self._random
             )
-            return None
-        if response is ErrorResponse.THROW:
-            self._give_up(delivery, error, DeadLetterReason.THROWN)
-            return None
-        if response is None and isinstance(error, ViolationError) and not error.retryable:
-            self._give_up(delivery, error, DeadLetterReason.NOT_RETRYABLE)
-            return None
-        retry = self._settings.retry
-        if delivery.failed > retry.retries:
-            self._give_up(delivery, error, DeadLetterReason.EXHAUSTED)
-            return None
-        count_retry(self._handler.source)
-        return retry.backoff.delay(delivery.failed - 1, random=self._random)
+            if pause is not None:
+                count_retry(self._handler.source)
+                return pause
+            if isinstance(error, RetryableFailure):
+                # Whoever asked is told by these, and once: it is no dead letter.
+                return [*error.replies]
+            reason = DeadLetterReason.EXHAUSTED
+        self._give_up(delivery, error, reason)
+        return []
+
+    def _log_dropped(self, delivery: Delivery, error: Exception) -> None:
+        # Like `on_error` itself: what logs add of the context must be of this event.
+        delivery.context.run(
+            log_dead_letter,
+            delivery.event,
+            error=error,
+            handler=self._handler.source,
+            reason="dropped, as on_error said",
+            attempts=delivery.failed,
+            logger=_logger,
+            level=logging.WARNING,
+        )
 
     def _after_contention(
         self, delivery: Delivery, error: TransactionViolation
-    ) -> timedelta | None:
+    ) -> timedelta | list[ArvoEvent]:
         """Somebody else was faster: no failure, so it costs no try, but it must end some time."""
-        now = self._clock.monotonic()
-        if delivery.contended_since is None:
-            delivery.contended_since = now
-            delivery.contended = 0
-        if now - delivery.contended_since >= self._contention_seconds:
+        if delivery.contention is None:
+            delivery.contention = Contention(
+                timeout=self._contention_timeout, clock=self._clock, random=self._random
+            )
+        pause = delivery.contention.pause_after(error)
+        if pause is None:
             self._give_up(delivery, error, DeadLetterReason.CONTENTION)
-            return None
-        delivery.contended += 1
-        return _CONTENTION_BACKOFF.delay(delivery.contended - 1, random=self._random)
+            return []
+        return pause
 
     async def _asked(self, delivery: Delivery, error: Exception) -> ErrorResponse | None:
         """Ask `on_error`; None when there is none or it failed itself."""
@@ -188,8 +208,7 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            asking = _ask(self._settings.on_error, failed)
-            return await InContext(delivery.context, asking)
+            return await guarded_call(delivery.context, _ask, self._settings.on_error, failed)
         except Exception as second:
             self._outbox.broker_error(delivery.event, second, delivery)
             return None
@@ -218,6 +237,15 @@ class HandlerRunner:
                 return
             if reply is not None:
                 self._outbox.emit(reply, delivery)
+
+
+def _reason_to_end(response: ErrorResponse | None, error: Exception) -> DeadLetterReason | None:
+    """Return why there must be no further try, whatever the policy says; None when there may."""
+    if response is ErrorResponse.THROW:
+        return DeadLetterReason.THROWN
+    if response is None and isinstance(error, ViolationError) and not error.retryable:
+        return DeadLetterReason.NOT_RETRYABLE
+    return None
 
 
 async def _ask(on_error: ErrorListener, failed: FailedTry) -> ErrorResponse:

@@ -20,6 +20,7 @@ from arvo_event_handler import (
     decode_record,
     encode_record,
 )
+from arvo_event_handler.settings import check_clock, check_instance
 
 from ._lease_table import LeaseTable
 
@@ -52,6 +53,9 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         policy: How long leases last and how long to wait for them.
         clock: For expiry and waiting.
 
+    Raises:
+        TypeError: `policy` is not a `LockPolicy`, or `clock` not a `Clock`.
+
     Example:
         >>> async def main() -> None:
         ...     memory = ConcurrentMachineMemory()
@@ -64,8 +68,10 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     """
 
     def __init__(self, *, policy: LockPolicy | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        if policy is not None:
+            check_instance(policy, kind=LockPolicy, name="policy")
         self._policy = LockPolicy() if policy is None else policy
-        self._clock = clock
+        self._clock = check_clock(clock)
         self._stored: dict[str, _Stored] = {}
         self._expiries: list[tuple[float, str]] = []
         self._leases = LeaseTable(policy=self._policy, clock=clock)

@@ -1,12 +1,13 @@
 """Functions between a broker and its handlers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation
+from arvo_event_handler import check_events
+from arvo_event_handler.settings import check_callable
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -24,10 +25,17 @@ BulkFunction: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """Output middleware that sees all events of one step at once, even when there are none."""
+    """Output middleware that sees all events of one step at once, even when there are none.
+
+    Raises:
+        TypeError: `function` cannot be called.
+    """
 
     function: BulkFunction
     """What to call."""
+
+    def __post_init__(self) -> None:
+        check_callable(self.function, name="function")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,7 @@ class Middleware:
     runs after the handler has committed: when it fails, the outputs become dead letters.
 
     Raises:
-        ConfigViolation: Something that is to be called cannot be.
+        TypeError: Something that is to be called cannot be.
     """
 
     input: InputMiddleware | Sequence[InputMiddleware] | None = None
@@ -48,11 +56,9 @@ class Middleware:
     defaults say."""
 
     def __post_init__(self) -> None:
-        output = [self.output.function] if isinstance(self.output, Bulk) else self.output
-        for side, functions in (("input", _functions(self.input)), ("output", _functions(output))):
-            for function in functions:
-                if not callable(function):
-                    raise ConfigViolation(f"{side} middleware must be callable, got {function!r}")
+        _check_side("input", self.input)
+        if not isinstance(self.output, Bulk):
+            _check_side("output", self.output)
 
     def over(self, defaults: "Middleware") -> "Middleware":
         """Return this middleware with each side it leaves open taken from `defaults`."""
@@ -78,19 +84,7 @@ class Middleware:
         else:
             functions = _functions(self.output)
             left = [await _passed(event, cause, functions) for event in outputs]
-        check_events(left, what="output middleware")
-        return left
-
-
-def check_events(events: Iterable[object], *, what: str) -> None:
-    """Make sure that user code returned nothing but events.
-
-    Raises:
-        TypeError: It did not.
-    """
-    for event in events:
-        if not isinstance(event, ArvoEvent):
-            raise TypeError(f"{what} must return events, got a {type(event).__name__}")
+        return check_events(left, what="output middleware")
 
 
 async def _passed(
@@ -106,3 +100,13 @@ def _functions(side: FunctionT | Sequence[FunctionT] | None) -> Sequence[Functio
     if side is None:
         return ()
     return side if isinstance(side, Sequence) else (side,)
+
+
+def _check_side(side: str, given: object) -> None:
+    if given is None:
+        return
+    functions: Sequence[object] = (given,)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        functions = given
+    for function in functions:
+        check_callable(function, name=f"{side} middleware")

@@ -16,6 +16,8 @@ from arvo_event_handler import (
     DomainedEventListener,
     UndeliveredError,
     UnroutableError,
+    guarded_call,
+    log_dead_letter,
 )
 
 from ._backlog import Backlog
@@ -23,7 +25,7 @@ from ._broker_telemetry import count_dead_letter
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._delivery import Delivery, Errand
-from ._in_context import InContext
+from ._errors import endless_wait, self_wait
 from ._topic import Topic
 
 _logger = logging.getLogger("arvo_concurrent")
@@ -55,7 +57,7 @@ class Router:
         owner: The listeners.
         take_in_turn: Takes an event from outside when there is a place for it.
         backlog: What counts the events.
-        clock: For the topic of errands.
+        clock: For the topic of errands, and for what is waited for at the end.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Router:
         clock: Clock,
     ) -> None:
         self._owner = owner
+        self._clock = clock
         self._take_in_turn = take_in_turn
         self._leaving: set[Topic] = set()
         self.closed = False
@@ -85,7 +88,13 @@ class Router:
         """The errands to the listeners, which wait and run like events."""
 
     async def remove(self, topic: Topic) -> None:
-        """Route nothing more to a topic, and end it when it is empty."""
+        """Route nothing more to a topic, and end it when it is empty.
+
+        Raises:
+            ConfigViolation: The topic's own handler awaits this.
+        """
+        if topic.handles_here():
+            raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
             self._leaving.add(topic)
@@ -101,6 +110,8 @@ class Router:
             return
         topic = self.topics.get(event.to or event.type)
         if topic is not None:
+            if tree.asker is not None and topic.seats.blocked(event.subject):
+                tree.refuse(self_wait(event))
             topic.put(Delivery(event, tree, context))
         elif event is not tree.root and event.to == tree.answer_to:
             if not tree.answer(event):
@@ -110,6 +121,8 @@ class Router:
 
     def emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an event on its way that a handler emitted."""
+        if cause.given_up:
+            return
         context = cause.context.copy()
         if event.domain is None or self.closed:
             self.take(event, cause.tree, context)
@@ -137,13 +150,21 @@ class Router:
 
     def give_up(self, letter: DeadLetter, delivery: Delivery) -> None:
         """Report that an event will not be handled."""
+        if delivery.given_up:
+            return
         delivery.tree.failed(letter.event, letter.error)
         self._keep(letter, delivery.tree, delivery.context.copy())
-        if letter.reason is not DeadLetterReason.CLOSED:
+        if letter.reason is DeadLetterReason.CLOSED:
+            return
+        if self._owner.broker_error is not None:
             self.broker_error(letter.event, letter.error, delivery)
+        elif self._owner.dead_letter is not None:
+            _log(letter, delivery.context.copy())
 
     def broker_error(self, event: ArvoEvent, error: Exception, delivery: Delivery) -> None:
         """Report what failed for good, or beside the handling."""
+        if delivery.given_up:
+            return
         context = delivery.context.copy()
         if self._owner.broker_error is None:
             text = "event %s of type %s failed"
@@ -163,20 +184,32 @@ class Router:
         """Wait until no handler runs."""
         await asyncio.gather(*(topic.rest() for topic in self._all_topics()))
 
-    async def stop(self) -> None:
-        """Cancel what still runs, and wait for it."""
-        topics = self._all_topics()
-        for topic in topics:
-            topic.stop()
-        for topic in topics:
-            await topic.ended()
+    async def stop(self, *, patience: timedelta) -> None:
+        """Cancel what still runs, and wait for it; give up what does not end within `patience`."""
+        await self._end(self._all_topics(), patience)
 
-    async def stop_listeners(self) -> None:
-        """Cancel what still is told, and log what was not."""
+    async def stop_listeners(self, *, patience: timedelta) -> None:
+        """Cancel what still is told, wait for it as `stop`, and log what was not told."""
         for errand in self._listeners.abandon():
             self._untold(errand)
-        self._listeners.stop()
-        await self._listeners.ended()
+        await self._end([self._listeners], patience)
+
+    async def _end(self, topics: list[Topic], patience: timedelta) -> None:
+        for topic in topics:
+            topic.stop()
+        try:
+            async with self._clock.timeout(patience):
+                for topic in topics:
+                    await topic.ended()
+        except TimeoutError:
+            pass
+        finally:
+            for topic in topics:
+                topic.give_up_running()
+
+    def handles_here(self) -> bool:
+        """Return whether the current task runs a handler or listener of the broker."""
+        return any(topic.handles_here() for topic in [*self._all_topics(), self._listeners])
 
     def _all_topics(self) -> list[Topic]:
         return [*self.topics.values(), *self._leaving]
@@ -204,15 +237,7 @@ class Router:
     def _keep(self, letter: DeadLetter, tree: CausalTree, context: Context) -> None:
         count_dead_letter(letter.handler, letter.reason)
         if self._owner.dead_letter is None:
-            context.run(
-                _logger.error,
-                "event %s of type %s for %s is dead (%s): %s",
-                letter.event.id,
-                letter.event.type,
-                letter.event.to,
-                letter.reason,
-                letter.error,
-            )
+            _log(letter, context)
             return
         call = partial(self._owner.dead_letter, letter)
         self._send(letter.event, tree, context, call, name="on_dead_letter")
@@ -233,6 +258,8 @@ class Router:
         *,
         name: str,
     ) -> None:
+        if tree.asker is not None and self._listeners.seats.blocked(event.subject):
+            tree.refuse(self_wait(event))
         errand = Errand(event, tree, context, call=call, name=name)
         if self._listeners.stopped:
             self._untold(errand)
@@ -242,7 +269,7 @@ class Router:
     async def _run_errand(self, delivery: Delivery) -> timedelta | None:
         errand = _errand(delivery)
         try:
-            await InContext(errand.context, errand.call())
+            await guarded_call(errand.context, errand.call)
         except Exception as error:
             if errand.name == "on_domained_event":
                 delivery.tree.failed(delivery.event, error)
@@ -253,12 +280,24 @@ class Router:
                 self.broker_error(delivery.event, error, delivery)
         return None
 
-    def _untold(self, delivery: Delivery) -> None:
+    def _untold(self, delivery: Delivery, _: Exception | None = None) -> None:
         """Log what a listener has not been told, or not wholly: nobody else is left to tell."""
         event, name = delivery.event, _errand(delivery).name
         delivery.tree.failed(event, UndeliveredError(event))
         text = "event %s of type %s did not reach %s, which was cancelled"
         delivery.context.copy().run(_logger.error, text, event.id, event.type, name)
+
+
+def _log(letter: DeadLetter, context: Context) -> None:
+    context.run(
+        log_dead_letter,
+        letter.event,
+        error=letter.error,
+        handler=letter.handler,
+        reason=letter.reason,
+        attempts=letter.attempts,
+        logger=_logger,
+    )
 
 
 def _errand(delivery: Delivery) -> Errand:

@@ -20,5 +20,8 @@ class Subscription:
         """Route nothing more to the handler, finish what it has, and end its workers.
 
         Harmless when done already. Events for its topic are unroutable from now on.
+
+        Raises:
+            ConfigViolation: The handler itself awaits this, so it would wait for itself.
         """
         await self._end()

@@ -1,6 +1,7 @@
 """The events of one handler: what waits, in which order, and the workers that take it on."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
@@ -11,6 +12,9 @@ from arvo_event_handler import Clock, ClockTimer
 
 from ._backlog import Backlog
 from ._delivery import Delivery
+from ._handling import Seats, enter
+
+_logger = logging.getLogger("arvo_concurrent")
 
 # Handlers may never wait, and timers and signals must come through all the same.
 _IN_ONE_GO = 32
@@ -22,14 +26,16 @@ class Topic:
     Args:
         name: What it is called.
         run: Makes one try. It returns when to try again, or None when the event is done. It
-            raises nothing but a cancellation.
-        undelivered: Reports an event that will not be handled: its worker was cancelled, or it
-            was to be tried again when everything else had been abandoned.
+            raises nothing but a cancellation, or what ends the program.
+        undelivered: Reports an event that will not be handled: its worker was cancelled, it was
+            to be tried again when everything else had been abandoned, or an error beside its
+            handling, which is given too, left nobody to say what comes next.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
         backlog: What counts the events.
         clock: For the delays.
+        broker: Identifies the broker whose handler it is for; None when it is for listeners.
     """
 
     def __init__(
@@ -37,11 +43,12 @@ class Topic:
         name: str,
         *,
         run: Callable[[Delivery], Awaitable[timedelta | None]],
-        undelivered: Callable[[Delivery], None],
+        undelivered: Callable[[Delivery, Exception | None], None],
         prefetch: int,
         by_subject: bool,
         backlog: Backlog,
         clock: Clock,
+        broker: object | None = None,
     ) -> None:
         self.name = name
         self.prefetch = prefetch
@@ -53,6 +60,8 @@ class Topic:
         self._ready: deque[Delivery] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
         self._lanes: dict[str, deque[Delivery] | None] = {}
+        self.seats = Seats(prefetch, by_subject=by_subject, broker=broker)
+        """What of it is held by handlers that wait for an answer."""
         self._sleeping: dict[Delivery, ClockTimer] = {}
         self._running: set[Delivery] = set()
         self._workers: set[asyncio.Task[None]] = set()
@@ -131,10 +140,27 @@ class Topic:
         for worker in self._workers:
             worker.cancel()
 
+    def handles_here(self) -> bool:
+        """Return whether the current task is one of the workers, which so would wait for itself."""
+        return asyncio.current_task() in self._workers
+
     async def ended(self) -> None:
         """Wait until no worker is left, after `stop`."""
         if self._workers:
             await asyncio.wait(self._workers)
+
+    def give_up_running(self) -> None:
+        """Report what still runs after `stop`: whoever swallows a cancellation is not waited for.
+
+        What comes of it later is not published.
+        """
+        for delivery in [*self._running]:
+            self._undelivered(delivery, None)
+            delivery.given_up = True
+            self._finish(delivery)
+        self._running.clear()
+        self._workers.clear()
+        self._look_for_rest()
 
     def _make_ready(self, delivery: Delivery) -> None:
         self._ready.append(delivery)
@@ -168,29 +194,46 @@ class Topic:
             delivery = ready.popleft()
             backlog.leave()
             running.add(delivery)
+            delivery.seats = self.seats
+            delivery.context.run(enter, delivery)
             try:
                 pause = await self._run(delivery)
-            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                if delivery.given_up:
+                    self._log_late(delivery)
+                elif pause is None:
+                    self._finish(delivery)
+                elif self._abandoned:
+                    self._end_undelivered(delivery)
+                else:
+                    self._sleep(delivery, pause)
+            except GeneratorExit:
+                raise  # the event loop is gone, and with it whoever could be told
+            except Exception as error:
+                # A clock or a source of chance has failed, which is no reason to lose an event.
+                self._end_undelivered(delivery, cause=error)
+            except BaseException:
                 # By `stop`, by user code that cancelled the task it runs in, by the event loop.
-                self._undelivered(delivery)
-                self._finish(delivery)
+                self._end_undelivered(delivery)
                 raise
             finally:
+                delivery.end()
                 running.discard(delivery)
-                if not running and self._at_rest is not None:
-                    self._at_rest.set_result(None)
-                    self._at_rest = None
-            if pause is None:
-                self._finish(delivery)
-            elif self._abandoned:
-                self._undelivered(delivery)
-                self._finish(delivery)
-            else:
-                self._sleep(delivery, pause)
+                if self._at_rest is not None:
+                    self._look_for_rest()
             del delivery  # or a worker without work would keep the last one alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
+
+    def _look_for_rest(self) -> None:
+        if not self._running and self._at_rest is not None:
+            self._at_rest.set_result(None)
+            self._at_rest = None
+
+    def _log_late(self, delivery: Delivery) -> None:
+        event = delivery.event
+        text = "event %s of type %s ended after it had been given up; nothing is published"
+        delivery.context.run(_logger.warning, text, event.id, event.type)
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
@@ -202,21 +245,26 @@ class Topic:
                 self._unoccupied.remove(waker)
 
     def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
+        timer = self._clock.call_later(pause, partial(self._wake, delivery))
         self._backlog.waiting += 1
-        self._sleeping[delivery] = self._clock.call_later(pause, partial(self._wake, delivery))
+        self._sleeping[delivery] = timer
 
     def _wake(self, delivery: Delivery) -> None:
         del self._sleeping[delivery]
         self._make_ready(delivery)
 
+    def _end_undelivered(self, delivery: Delivery, *, cause: Exception | None = None) -> None:
+        if not delivery.given_up:
+            self._undelivered(delivery, cause)
+            self._finish(delivery)
+
     def _finish(self, delivery: Delivery) -> None:
-        self._open_lane(delivery)
+        if self._by_subject:
+            self._open_lane(delivery)
         self._done(delivery)
 
     def _open_lane(self, delivery: Delivery) -> None:
         """Let the next event of the subject go."""
-        if not self._by_subject:
-            return
         subject = delivery.event.subject
         lane = self._lanes.get(subject)
         if lane:
@@ -226,6 +274,9 @@ class Topic:
 
     def _done(self, delivery: Delivery) -> None:
         self._size -= 1
+        if not delivery.given_up:
+            # It refers back to the delivery; what of it is needed later was copied.
+            del delivery.context
         delivery.tree.end()
         self._backlog.done()
         if not self._size and self._empty is not None:

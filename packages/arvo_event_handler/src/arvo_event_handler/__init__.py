@@ -8,6 +8,8 @@ an `IMachineMemory`; a broker carries the events.
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
+from ._contention import Contention
+from ._dead_letter_log import log_dead_letter
 from ._domain import (
     ArvoDomain,
     DomainChoice,
@@ -23,6 +25,8 @@ from ._errors import (
     InvalidHandlerError,
     MachineMemoryError,
     ResolveError,
+    RetryableFailure,
+    RetryLater,
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
@@ -31,8 +35,14 @@ from ._errors import (
     UnwritableRecordError,
 )
 from ._execution import ExecutionPolicy
-from ._handler import ArvoEventHandler, ArvoEventHandlerFunction
-from ._handler_protocol import IArvoEventHandler
+from ._guarded_call import check_events, guarded_call
+from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
+from ._handler_protocol import (
+    IArvoEventHandler,
+    IRetriedEventHandler,
+    check_handler,
+    own_retry_policy,
+)
 from ._lock_wait import until_granted
 from ._machine import ArvoMachine
 from ._machine_engine import MachineExecution, MachineExecutionEngine
@@ -46,6 +56,7 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
+from ._retry_policy import RetryPolicy
 from ._shield import take_or_give_back
 from ._simple_broker import (
     CONTENTION_TIMEOUT,
@@ -76,6 +87,7 @@ __all__ = [
     "ClockTimer",
     "Complete",
     "ConfigViolation",
+    "Contention",
     "ContextType",
     "ContractViolation",
     "DomainChoice",
@@ -90,6 +102,7 @@ __all__ = [
     "IArvoEventHandler",
     "ILeasedMachineMemory",
     "IMachineMemory",
+    "IRetriedEventHandler",
     "InvalidHandlerError",
     "LockPolicy",
     "MachineExecution",
@@ -103,6 +116,10 @@ __all__ = [
     "Record",
     "Reply",
     "ResolveError",
+    "RetryLater",
+    "RetryOn",
+    "RetryPolicy",
+    "RetryableFailure",
     "SimpleEventBroker",
     "SimpleMachineMemory",
     "Start",
@@ -114,9 +131,14 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
+    "check_events",
+    "check_handler",
     "check_machine_id",
     "decode_record",
     "encode_record",
+    "guarded_call",
+    "log_dead_letter",
+    "own_retry_policy",
     "pack_record",
     "resolve_event_domain",
     "take_or_give_back",

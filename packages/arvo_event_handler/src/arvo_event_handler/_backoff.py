@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 from ._duration import check_duration
+from ._settings import check_flag, check_number
 
 SYSTEM_RANDOM: Final = Random()  # noqa: S311 - it spreads load, it guards nothing
 """The default source of chance for delays. A seeded one makes a run repeatable."""
@@ -18,8 +19,9 @@ class Backoff:
     """Delays that grow from try to try up to a cap, spread by chance.
 
     Raises:
-        TypeError: A delay is not a timedelta.
-        ValueError: A delay is negative, `maximum` is below `initial`, or `factor` is below 1.
+        TypeError: A delay is not a timedelta, `factor` not a number, or `jitter` not a bool.
+        ValueError: A delay is negative, `maximum` is below `initial`, or `factor` is below 1 or not
+            finite.
 
     Example:
         >>> backoff = Backoff(
@@ -44,8 +46,8 @@ class Backoff:
         check_duration("maximum", self.maximum)
         if self.maximum < self.initial:
             raise ValueError(f"maximum ({self.maximum}) must be at least initial ({self.initial})")
-        if not self.factor >= 1:
-            raise ValueError(f"factor must be at least 1, got {self.factor}")
+        check_number(self.factor, name="factor", least=1)
+        check_flag(self.jitter, name="jitter")
 
     def delay(self, tried: int, *, random: Random = SYSTEM_RANDOM) -> timedelta:
         """Return how long to wait when `tried` earlier waits were in vain; 0 for the first."""

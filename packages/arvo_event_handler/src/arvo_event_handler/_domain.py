@@ -1,7 +1,7 @@
 """Event domains: which of several places outside the system an event goes to, if any."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, TypeAlias
 
 from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
@@ -50,7 +50,12 @@ class DomainContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmissionDomains:
-    """Where events go when an output names no domain. TypeScript: `defaultEventEmissionDomains`."""
+    """Where events go when an output names no domain. TypeScript: `defaultEventEmissionDomains`.
+
+    Raises:
+        TypeError: A field is not a tuple of strings and None; a bare string is not one.
+        ValueError: A field is empty, so that an event would go nowhere.
+    """
 
     outputs: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
     """What a stateless handler emits."""
@@ -60,6 +65,16 @@ class EmissionDomains:
     """A workflow's completion."""
     system_error: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
     """A handler's failure."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            domains: object = getattr(self, item.name)
+            if not isinstance(domains, tuple) or not all(
+                each is None or isinstance(each, str) for each in domains
+            ):
+                raise TypeError(f"{item.name} must be a tuple of domains or None, got {domains!r}")
+            if not domains:
+                raise ValueError(f"{item.name} must not be empty; (None,) keeps events inside")
 
 
 def resolve_event_domain(domain: str | None, *, context: DomainContext) -> str | None:

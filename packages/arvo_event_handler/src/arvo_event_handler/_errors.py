@@ -6,6 +6,8 @@
     + ConfigViolation           the wiring is wrong; retrying cannot help
     + ExecutionViolation        raised by user code that wants out of the event flow
     + TransactionViolation      machine memory failed or refused; retrying may help
+    + RetryableFailure          a service's function failed in a way that is worth another try
+  x RetryLater                  raised by user code that wants to be tried again, and when
   x InvalidValueError
     + InvalidHandlerError       a handler's definition does not fit its contract
   x MachineMemoryError          what a machine memory raises when its backend fails
@@ -17,10 +19,13 @@
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from enum import StrEnum
 from typing import Literal, Self
 
 from arvo_core import ArvoError, ArvoEvent, InvalidValueError, ViolationError
+
+from ._duration import check_duration
 
 
 class ContractViolation(ViolationError):
@@ -115,6 +120,68 @@ class TransactionViolation(ViolationError):
             cause=TransactionViolationCause.VERSION_MOVED,
             subject=subject,
         )
+
+
+class RetryableFailure(ViolationError):
+    """A service's function failed in a way that is worth another try.
+
+    `ArvoEventHandler.execute` raises it, from the function's exception, for those of `retry_on`
+    and for `RetryLater`. A broker tries the event again; when the tries are used up it publishes
+    `replies`, so that the asker is told once. Nothing was published before.
+
+    Args:
+        message: What failed.
+        replies: What to publish when there is no further try.
+        after: How long to wait before the next try. None: as the retry policy says.
+
+    Attributes:
+        replies: The system error events that `execute` would have returned.
+        after: How long to wait before the next try; None: as the retry policy says.
+
+    Raises:
+        TypeError: A reply is not an event, or `after` not a timedelta.
+        ValueError: `after` is negative.
+    """
+
+    def __init__(
+        self, message: str, *, replies: Iterable[ArvoEvent], after: timedelta | None = None
+    ) -> None:
+        super().__init__(message, retryable=True)
+        self.replies: tuple[ArvoEvent, ...] = tuple(replies)
+        self.after: timedelta | None = None if after is None else check_duration("after", after)
+        for reply in self.replies:
+            if not isinstance(reply, ArvoEvent):
+                raise TypeError(f"replies must be events, got a {type(reply).__name__}")
+
+
+class RetryLater(ArvoError):
+    """Raise it in a service's function to be called again with the same event, after a pause.
+
+    It counts as a failed try: how many there may be is said by the retry policy, and when they are
+    used up the asker gets a system error with this exception's name and message. In the body of a
+    workflow it is an ordinary exception, which ends the workflow.
+
+    Args:
+        message: What the asker is told in the end; by default, when it was to be tried again.
+        after: How long to wait before the next try.
+
+    Attributes:
+        after: How long to wait before the next try.
+
+    Raises:
+        TypeError: `after` is not a timedelta.
+        ValueError: `after` is negative.
+
+    Example:
+        >>> raise RetryLater("the rate limit is reached", after=timedelta(seconds=30))
+        Traceback (most recent call last):
+        ...
+        arvo_event_handler._errors.RetryLater: the rate limit is reached
+    """
+
+    def __init__(self, message: str | None = None, *, after: timedelta) -> None:
+        self.after: timedelta = check_duration("after", after)
+        super().__init__(f"try again in {after}" if message is None else message)
 
 
 class InvalidHandlerError(InvalidValueError):
@@ -232,11 +299,15 @@ class ResolveError(ArvoError):
 def raise_violation(error: Exception) -> None:
     """Raise the violation that an exception of user code amounts to; return for ordinary ones.
 
-    A group that holds nothing but violations counts as one, retryable when all of them are.
+    A group that holds nothing but violations counts as one, retryable when all of them are. A
+    `RetryableFailure` that comes out of user code is of a handler it called: its replies are for
+    whoever asked that one, so here it is an ordinary exception.
 
     Raises:
         ViolationError: `error` itself, or one that stands for the group.
     """
+    if isinstance(error, RetryableFailure):
+        return
     if isinstance(error, ViolationError):
         raise error
     if not isinstance(error, ExceptionGroup):
@@ -245,6 +316,8 @@ def raise_violation(error: Exception) -> None:
     if violations is None or rest is not None:
         return
     leaves = list(_leaves(violations))
+    if any(isinstance(leaf, RetryableFailure) for leaf in leaves):
+        return
     raise ExecutionViolation(
         f"{error.message}: {'; '.join(map(str, leaves))}",
         retryable=all(leaf.retryable for leaf in leaves),

@@ -38,6 +38,7 @@ from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._open_requests import OPEN, Answers, OpenRequests
 from ._redelivery import MEMBER, Redelivery
+from ._settings import check_clock, check_count
 from ._shield import shielded
 from ._stored_record import (
     answers_by_request,
@@ -68,7 +69,8 @@ class ExecutionPolicy:
     """How a stateful handler treats its stored state.
 
     Raises:
-        TypeError: `finished_expiry` is neither a timedelta nor None.
+        TypeError: `finished_expiry` is neither a timedelta nor None, `redelivery_window` not an
+            int, or `clock` not a `Clock`.
         ValueError: `finished_expiry` is negative or zero, or `redelivery_window` below 1.
     """
 
@@ -81,8 +83,8 @@ class ExecutionPolicy:
     """For renewing leases."""
 
     def __post_init__(self) -> None:
-        if self.redelivery_window < 1:
-            raise ValueError(f"redelivery_window must be at least 1, got {self.redelivery_window}")
+        check_count(self.redelivery_window, name="redelivery_window", least=1)
+        check_clock(self.clock)
         if self.finished_expiry is not None and not check_duration(
             "finished_expiry", self.finished_expiry
         ):

@@ -11,8 +11,10 @@ from arvo_core import (
     ArvoEvent,
     ArvoSpanKind,
     DataSchema,
+    SystemErrorData,
     UnknownVersionError,
     VersionedArvoContract,
+    ViolationError,
     is_wildcard_version,
 )
 
@@ -20,22 +22,33 @@ from ._call import HandlerInput
 from ._domain import EmissionDomains
 from ._emission import Emission, as_emits
 from ._emit import Outputs
-from ._errors import ConfigViolation, ContractViolation, raise_violation
+from ._errors import (
+    ConfigViolation,
+    ContractViolation,
+    RetryableFailure,
+    RetryLater,
+    raise_violation,
+)
 from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
-from ._handler_protocol import IArvoEventHandler
+from ._handler_protocol import IRetriedEventHandler
+from ._retry_policy import RetryPolicy
+from ._settings import check_instance, check_number
 from ._system_error_policy import SystemErrorPolicy
-from ._telemetry import ExecutionTelemetry, ExecutionTrace
+from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
 """An async function of one `HandlerInput` that returns what to emit."""
+RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+"""What `except` takes: a class of exceptions, or a tuple of such classes."""
 
 
-class ArvoEventHandler(IArvoEventHandler):
+class ArvoEventHandler(IRetriedEventHandler):
     """A stateless service bound to a contract.
 
-    An exception of the function becomes a system error event addressed to the asker. A
-    `ViolationError` escapes `execute` instead, and nothing is emitted.
+    An exception of the function becomes a system error event addressed to the asker; one of
+    `retry_on` does so only when the tries of the broker are used up. A `ViolationError` escapes
+    `execute` instead, and nothing is emitted.
 
     TypeScript: `createArvoEventHandler`.
 
@@ -46,8 +59,16 @@ class ArvoEventHandler(IArvoEventHandler):
         executionunits: The cost of an output that names none, unitless.
         domains: Where outputs and system errors go that name no domain.
         system_errors: What the asker learns of an exception; None for its name and message.
+        retry_on: Exceptions of the function after which the event is worth another try. They are
+            matched as by `except`, so an `ExceptionGroup` has to be named itself. Violations say
+            by their own `retryable` whether they are.
+        retry: How often and when a broker tries an event again that failed, whatever the reason,
+            unless its `HandlerConfig` says. None: as the broker's defaults say.
 
     Raises:
+        TypeError: `retry_on` is not what `except` takes, `retry` not a `RetryPolicy`, `domains`
+            not an `EmissionDomains`, or `executionunits` not a number.
+        ValueError: `retry_on` names a violation, or `executionunits` is not finite.
         InvalidHandlerError: `contract` is none, a version has no function, a function no version,
             it is not async or takes more than one argument, or its annotation is not what the
             version accepts.
@@ -77,8 +98,16 @@ class ArvoEventHandler(IArvoEventHandler):
         executionunits: float = 0,
         domains: EmissionDomains | None = None,
         system_errors: SystemErrorPolicy | None = None,
+        retry_on: RetryOn = (),
+        retry: RetryPolicy | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
+        where = contract.type
+        check_number(executionunits, name=f"{where}: executionunits")
+        if domains is not None:
+            check_instance(domains, kind=EmissionDomains, name=f"{where}: domains")
+        if retry is not None:
+            check_instance(retry, kind=RetryPolicy, name=f"{where}: retry")
         self.contract: ArvoContract = contract
         """What the service accepts and emits."""
         self.executionunits: float = executionunits
@@ -86,6 +115,8 @@ class ArvoEventHandler(IArvoEventHandler):
         self._functions = dict(handler)
         self._domains = domains or EmissionDomains()
         self._system_errors = system_errors or SystemErrorPolicy()
+        self._retry_on = (RetryLater, RetryableFailure, *_checked_retry_on(retry_on, where))
+        self._retry = retry
         self._telemetry = ExecutionTelemetry(
             label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
         )
@@ -99,6 +130,11 @@ class ArvoEventHandler(IArvoEventHandler):
     @override
     def stateful(self) -> bool:
         return False
+
+    @property
+    @override
+    def retry(self) -> RetryPolicy | None:
+        return self._retry
 
     @property
     def domain(self) -> str | None:
@@ -121,6 +157,8 @@ class ArvoEventHandler(IArvoEventHandler):
             ConfigViolation: The event is of another type, its version is not in the contract, or
                 an output is wired up wrongly.
             ContractViolation: The data, the data schema or an output does not match the contract.
+            RetryableFailure: The function raised an exception of `retry_on`, or `RetryLater`; its
+                `replies` are the system errors that stand for it when nobody tries again.
             ViolationError: The function raised one.
         """
         return await self._telemetry.watch(event, self._execute, parent=parent)
@@ -146,13 +184,17 @@ class ArvoEventHandler(IArvoEventHandler):
             returned = await self._functions[contract.version](call)
         except Exception as error:
             raise_violation(error)
-            trace.failed(error, event=event, source=self.source)
-            return emission.system_error(
+            replies = emission.system_error(
                 self._system_errors.describe(error),
                 to=event.source,
                 parentid=event.id,
                 domains=self._domains.system_error,
             )
+            if isinstance(error, self._retry_on):
+                log_failure(error, event=event, source=self.source)
+                raise _retryable(error, event, replies) from error
+            trace.failed(error, event=event, source=self.source)
+            return replies
         return [
             made
             for item in as_emits(returned, where=f"{self.source} {contract.version}")
@@ -188,3 +230,31 @@ class ArvoEventHandler(IArvoEventHandler):
     @override
     def __repr__(self) -> str:
         return f"ArvoEventHandler({self.contract!r})"
+
+
+def _checked_retry_on(retry_on: object, where: str) -> tuple[type[Exception], ...]:
+    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    for kind in kinds:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            raise TypeError(
+                f"{where}: retry_on must be an exception class or a tuple of them, derived from "
+                f"Exception, got {kind!r}"
+            )
+        if issubclass(kind, ViolationError):
+            raise ValueError(
+                f"{where}: retry_on must not name {kind.__name__}: violations are never data; "
+                "raise it with retryable=True"
+            )
+    return kinds
+
+
+def _retryable(error: Exception, event: ArvoEvent, replies: list[ArvoEvent]) -> RetryableFailure:
+    after = error.after if isinstance(error, RetryLater | RetryableFailure) else None
+    # It says what an exception says even if that cannot say it itself, and within bounds.
+    described = SystemErrorData.from_exception(error)
+    return RetryableFailure(
+        f"event {event.id!r} of type {event.type!r} may be tried again: "
+        f"{described.error_name}: {described.error_message}",
+        replies=replies,
+        after=after,
+    )

@@ -12,6 +12,7 @@ from arvo_core import ArvoContract, SemanticVersion, VersionedArvoContract
 
 from ._call import Addressed
 from ._errors import InvalidHandlerError
+from ._settings import is_async
 
 
 def check_functions(
@@ -99,7 +100,7 @@ def _checked_contract(contract: object, kind: type[ArvoContract]) -> ArvoContrac
 
 
 def _check_function(where: str, function: object) -> None:
-    if not callable(function) or not _is_async(function):
+    if not callable(function) or not is_async(function):
         raise InvalidHandlerError(f"{where}: the function must be `async def`, got {function!r}")
     signature = inspect.signature(function)
     try:
@@ -189,10 +190,4 @@ def _is_class(kind: object) -> TypeIs[type]:
         and not get_args(kind)
         and not is_typeddict(kind)
         and not is_protocol(kind)
-    )
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - the method itself is wanted
     )

@@ -5,22 +5,31 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent
 
-from ._backoff import Backoff
+from ._backoff import SYSTEM_RANDOM
 from ._clock import SYSTEM_CLOCK, Clock
+from ._contention import Contention
+from ._dead_letter_log import log_dead_letter
 from ._duration import check_duration
 from ._errors import (
     ConfigViolation,
     ResolveError,
+    RetryableFailure,
+    RetryLater,
     TransactionViolation,
     UndeliveredError,
     UnroutableError,
 )
-from ._handler_protocol import IArvoEventHandler
+from ._guarded_call import check_events, guarded_call
+from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
 from ._memory import LockPolicy
+from ._retry_policy import RetryPolicy
+from ._settings import check_async, check_clock, check_random
+from ._workflow_in_hand import in_hand, is_in_hand
 
 _logger = logging.getLogger("arvo_event_handler")
 
@@ -36,9 +45,6 @@ CONTENTION_TIMEOUT: Final = 4 * LockPolicy().ttl
 
 After a worker was killed its lease lives on for up to its ttl, so this must be longer.
 """
-_CONTENTION_BACKOFF = Backoff(
-    initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250)
-)
 _SUSPICIOUS_SIZE = 10_000
 
 
@@ -58,6 +64,7 @@ class _CausalTree:
         self.answer_to = answer_to
         self.answer: ArvoEvent | None = None
         self.failures: list[tuple[ArvoEvent, Exception]] = []
+        self.refusal: ConfigViolation | None = None  # as an event would wait for who asks
         self._ids: set[str] = set()
         self._subjects: set[str] = set()
         self.add(root, emitted=False)
@@ -92,6 +99,12 @@ class SimpleEventBroker:
     An event with a domain is for the outside: it goes to `on_domained_event`. One nobody listens
     for is an `UnroutableError`. Neither stops the rest of the tree.
 
+    A failure that asks for another try, `RetryableFailure` or `RetryLater`, is tried again here and
+    now, as the handler's `retry` says; nothing else is.
+
+    A handler may await `publish` and `resolve`, but not for the workflow that it is handling: that
+    would wait for itself.
+
     TypeScript: `createSimpleEventBroker`.
 
     Args:
@@ -101,12 +114,16 @@ class SimpleEventBroker:
             is an `UnroutableError`.
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
             `resolve` raises it when no answer came.
-        contention_timeout: How long an event waits for a workflow that somebody else holds.
-        clock: For that wait.
+        contention_timeout: How long an event waits for a workflow that others are handling and
+            that does not move.
+        clock: For that wait, and for the pauses between tries.
+        random: For the jitter of both.
 
     Raises:
         ConfigViolation: Two handlers have one source.
-        TypeError: `contention_timeout` is not a timedelta.
+        TypeError: A handler is not one or its `retry` not a `RetryPolicy`, a listener is not
+            async, `contention_timeout` not a timedelta, `clock` not a `Clock` or `random` not a
+            `Random`.
         ValueError: `contention_timeout` is negative.
 
     Example:
@@ -133,18 +150,27 @@ class SimpleEventBroker:
         on_error: BrokerErrorListener | None = None,
         contention_timeout: timedelta = CONTENTION_TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
+        random: Random = SYSTEM_RANDOM,
     ) -> None:
+        if on_domained_event is not None:
+            check_async(on_domained_event, name="on_domained_event")
+        if on_error is not None:
+            check_async(on_error, name="on_error")
         self._handlers: dict[str, IArvoEventHandler] = {}
+        self._policies: dict[str, RetryPolicy] = {}
         for handler in handlers:
+            check_handler(handler)
             if handler.source in self._handlers:
                 raise ConfigViolation(
                     f"two handlers listen to {handler.source!r}; a topic has one handler"
                 )
             self._handlers[handler.source] = handler
+            self._policies[handler.source] = own_retry_policy(handler) or RetryPolicy()
         self._on_domained_event = on_domained_event
         self._on_error = on_error
         self._contention_timeout = check_duration("contention_timeout", contention_timeout)
-        self._clock = clock
+        self._clock = check_clock(clock)
+        self._random = check_random(random)
         self._trees: list[_CausalTree] = []
 
     async def publish(self, event: ArvoEvent) -> None:
@@ -152,6 +178,10 @@ class SimpleEventBroker:
 
         An event caused by one of a tree being worked off joins that tree and returns at once.
         An answer for somebody who is no handler is an `UnroutableError`: to get it, `resolve`.
+
+        Raises:
+            ConfigViolation: A handler awaits this, and the event is for the workflow that it is
+                handling.
         """
         await self._publish(event, self._trees)
 
@@ -170,7 +200,8 @@ class SimpleEventBroker:
             None when it ended without one and without a failure.
 
         Raises:
-            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it.
+            ConfigViolation: `answer_to` is a handler's topic, so answers would go to it. Or a
+                handler awaits this, and the event is for the workflow that it is handling.
             ResolveError: The tree ended without an answer because something failed.
         """
         address = answer_to or event.source
@@ -179,8 +210,12 @@ class SimpleEventBroker:
                 f"answers to {address!r} go to the handler of that name; "
                 "choose a source or answer_to that no handler listens to"
             )
+        if (refusal := self._self_wait(event)) is not None:
+            raise refusal
         tree = _CausalTree(event, answer_to=address)
         await self._work_off(tree)
+        if tree.answer is None and tree.refusal is not None:
+            raise tree.refusal
         if tree.answer is None and tree.failures:
             raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
         return tree.answer
@@ -191,6 +226,8 @@ class SimpleEventBroker:
             if tree.caused(event):
                 tree.add(event, emitted=False)
                 return
+        if (refusal := self._self_wait(event)) is not None:
+            raise refusal
         await self._work_off(_CausalTree(event, answer_to=None))
 
     async def _work_off(self, tree: _CausalTree) -> None:
@@ -215,6 +252,9 @@ class SimpleEventBroker:
                 await self._send_outside(event, tree)
             elif event is not tree.root and event.to == tree.answer_to is not None:
                 _keep_answer(event, tree)
+            elif (refusal := self._self_wait(event)) is not None:
+                tree.refusal = refusal
+                raise refusal
             else:
                 for outcome in await self._handle(event):
                     tree.add(outcome, emitted=True)
@@ -222,22 +262,54 @@ class SimpleEventBroker:
             await self._fail(event, error, tree)
 
     async def _handle(self, event: ArvoEvent) -> list[ArvoEvent]:
-        handler = self._handlers.get(event.to or event.type)
+        topic = event.to or event.type
+        handler = self._handlers.get(topic)
         if handler is None:
             raise UnroutableError(event)
-        return list(await self._execute(handler, event))
+        if not handler.stateful:
+            return await self._execute(topic, handler, event)
+        with in_hand(handler, event.subject):
+            return await self._execute(topic, handler, event)
 
-    async def _execute(self, handler: IArvoEventHandler, event: ArvoEvent) -> list[ArvoEvent]:
-        """Run a handler; contention is no failure, so it is tried again for a while."""
-        deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
-        pauses = _CONTENTION_BACKOFF.delays()
+    def _self_wait(self, event: ArvoEvent) -> ConfigViolation | None:
+        """Return an error if an event would wait for the workflow that its sender is handling."""
+        if not is_in_hand(self._handlers.get(event.to or event.type), event.subject):
+            return None
+        return ConfigViolation(
+            f"event {event.id!r} of type {event.type!r} is for the workflow that its sender is "
+            "handling, so it would wait for itself; return it as an output instead of awaiting "
+            "the broker"
+        )
+
+    async def _execute(
+        self, topic: str, handler: IArvoEventHandler, event: ArvoEvent
+    ) -> list[ArvoEvent]:
+        """Run a handler, again after contention, and after failures that ask for it."""
+        failed = 0
+        contention: Contention | None = None
         while True:
             try:
-                return await handler.execute(event)
+                outputs = await guarded_call(None, handler.execute, event)
+                return check_events(outputs, what=f"handler {topic!r}")
             except TransactionViolation as error:
-                if not error.cause.is_contention or self._clock.monotonic() >= deadline:
+                if not error.cause.is_contention:
                     raise
-            await self._clock.sleep(next(pauses))
+                contention = contention or self._contention()
+                pause = contention.pause_after(error)
+                if pause is None:
+                    raise
+            except (RetryableFailure, RetryLater) as error:
+                failed += 1
+                contention = None
+                pause = self._policies[topic].pause_after(error, failed=failed, random=self._random)
+                if pause is None:
+                    if isinstance(error, RetryableFailure):
+                        return [*error.replies]
+                    raise
+            await self._clock.sleep(pause)
+
+    def _contention(self) -> Contention:
+        return Contention(timeout=self._contention_timeout, clock=self._clock, random=self._random)
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:
@@ -249,16 +321,16 @@ class SimpleEventBroker:
             asking = [tree] if tree in self._trees else []
             await self._publish(reply, [*asking, *self._trees])
 
-        await self._on_domained_event(event, publish)
+        await guarded_call(None, self._on_domained_event, event, publish)
 
     async def _fail(self, event: ArvoEvent, error: Exception, tree: _CausalTree) -> None:
         tree.failures.append((event, error))
         if self._on_error is None:
             if tree.answer_to is None:
-                _logger.error("event %s of type %s failed", event.id, event.type, exc_info=error)
+                log_dead_letter(event, error=error, handler=event.to, logger=_logger)
             return
         try:
-            await self._on_error(event, error)
+            await guarded_call(None, self._on_error, event, error)
         except Exception:
             _logger.exception("on_error itself failed for event %s", event.id)
 

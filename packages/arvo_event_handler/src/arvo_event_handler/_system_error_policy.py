@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from arvo_core import SystemErrorData
 
+from ._settings import check_flag
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemErrorPolicy:
@@ -24,9 +26,7 @@ class SystemErrorPolicy:
     """Whether system error events carry the stack; without it `errorStack` is null."""
 
     def __post_init__(self) -> None:
-        stack: object = self.stack
-        if not isinstance(stack, bool):
-            raise TypeError(f"stack must be a bool, got {stack!r}")
+        check_flag(self.stack, name="stack")
 
     def describe(self, error: BaseException) -> SystemErrorData:
         """Return what a system error event says of an exception."""

@@ -73,17 +73,13 @@ class ExecutionTrace:
     def failed(self, error: BaseException, *, event: ArvoEvent, source: str) -> None:
         """Mark the execution as failed by an error that becomes data, and log it.
 
-        The asker need not learn the stack, so the log has it.
-
         Args:
             error: What user code raised.
             event: What it was raised for.
             source: The handler.
         """
         self.outcome = "failure"
-        _logger.info(
-            "%s failed on event %s of type %s", source, event.id, event.type, exc_info=error
-        )
+        log_failure(error, event=event, source=source)
         if not self.span.is_recording():
             return
         described = SystemErrorData.from_exception(error)
@@ -180,6 +176,11 @@ class ExecutionTelemetry:
                 labels = {"arvo.source": self.contract.type, "arvo.outcome": watched.outcome}
                 _executions.add(1, labels)
                 _duration.record((perf_counter() - started) * 1000, labels)
+
+
+def log_failure(error: BaseException, *, event: ArvoEvent, source: str) -> None:
+    """Log what user code raised, with its stack, which the asker does not learn."""
+    _logger.info("%s failed on event %s of type %s", source, event.id, event.type, exc_info=error)
 
 
 def _outcome(error: BaseException) -> str:

@@ -15,10 +15,15 @@ from arvo_concurrent import (
     HandlerConfig,
     HandlerDefaults,
     Middleware,
-    RetryPolicy,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import Backoff, ConfigViolation, Publish, ResolveError
+from arvo_event_handler import (
+    Backoff,
+    ConfigViolation,
+    Publish,
+    ResolveError,
+    RetryPolicy,
+)
 from arvo_event_handler.testing import FakeClock
 
 from .observed_clock import ObservedClock

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.settings import check_count, check_number
 
 from ._expectation import ExpectedError, ExpectedEvent
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
@@ -33,6 +34,7 @@ class Repeat:
     """How often to run a case that may fail now and then, for handlers that ask a model.
 
     Raises:
+        TypeError: `times` is not an int, or `min_success` not a number.
         ValueError: `times` is below 1, or `min_success` not above 0 and at most 1.
     """
 
@@ -42,8 +44,8 @@ class Repeat:
     """The share of runs that must pass, above 0 and at most 1."""
 
     def __post_init__(self) -> None:
-        if self.times < 1:
-            raise ValueError(f"times must be at least 1, got {self.times}")
+        check_count(self.times, name="times", least=1)
+        check_number(self.min_success, name="min_success")
         if not 0 < self.min_success <= 1:
             raise ValueError(f"min_success must be above 0 and at most 1, got {self.min_success}")
 
