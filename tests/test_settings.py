@@ -31,6 +31,7 @@ from arvo_event_handler import (
     RetryLater,
     RetryPolicy,
     SimpleEventBroker,
+    own_retry_policy,
 )
 from arvo_event_handler.testing import Repeat
 
@@ -59,6 +60,17 @@ class Lacking:
     source = "com.net.ping"
 
     def now(self) -> None: ...
+
+
+class Odd:
+    """A handler that says of itself what a test wants."""
+
+    def __init__(self, **said: Any) -> None:
+        self.source = "com.odd"
+        self.stateful = False
+        vars(self).update(said)
+
+    def execute(self, event: ArvoEvent, *, parent: object = None) -> None: ...
 
 
 async def listener(*told: object) -> None: ...
@@ -303,22 +315,22 @@ def test_a_wrong_argument_is_refused_by_the_constructor_and_named(
 
 
 @pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
-@pytest.mark.parametrize("wrong", [7, Lacking(), ArvoEventHandler, None])
+@pytest.mark.parametrize(
+    "wrong",
+    [7, Lacking(), ArvoEventHandler, None, Odd(source=7), Odd(stateful="yes"), Odd(execute=None)],
+)
 def test_a_broker_takes_nothing_but_handlers(make: Any, wrong: object) -> None:
     with pytest.raises(TypeError, match="handler must be a handler"):
         make([wrong])
 
 
 def test_a_handler_whose_own_retry_is_no_policy_is_refused() -> None:
-    class Odd:
-        source = "com.odd"
-        stateful = False
-        retry = 3
-
-        async def execute(self, event: ArvoEvent, *, parent: object = None) -> list[ArvoEvent]:
-            return []
-
-    odd: Any = Odd()
+    odd: Any = Odd(retry=3)
     for make in (ConcurrentEventBroker, SimpleEventBroker):
         with pytest.raises(TypeError, match=r"com\.odd: retry must be a RetryPolicy, got 3"):
             make([odd])
+
+
+def test_a_handler_may_leave_its_retry_open() -> None:
+    odd: Any = Odd(retry=None)
+    assert own_retry_policy(odd) is None

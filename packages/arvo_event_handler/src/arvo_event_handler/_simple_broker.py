@@ -309,10 +309,9 @@ class SimpleEventBroker:
     def _patience(self) -> Iterator[timedelta]:
         """Yield the pauses for which an event waits for its workflow, from the first one on."""
         deadline = self._clock.monotonic() + self._contention_timeout.total_seconds()
-        for pause in _CONTENTION_BACKOFF.delays(random=self._random):
-            if self._clock.monotonic() >= deadline:
-                return
-            yield pause
+        pauses = _CONTENTION_BACKOFF.delays(random=self._random)
+        while self._clock.monotonic() < deadline:
+            yield next(pauses)
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:
