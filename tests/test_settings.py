@@ -32,6 +32,7 @@ from arvo_event_handler import (
     RetryPolicy,
     SimpleEventBroker,
     SystemErrorPolicy,
+    own_retry_policy,
 )
 from arvo_event_handler.testing import Repeat
 
@@ -60,6 +61,17 @@ class Lacking:
     source = "com.net.ping"
 
     def now(self) -> None: ...
+
+
+class Odd:
+    """A handler that says of itself what a test wants."""
+
+    def __init__(self, **said: Any) -> None:
+        self.source = "com.odd"
+        self.stateful = False
+        vars(self).update(said)
+
+    def execute(self, event: ArvoEvent, *, parent: object = None) -> None: ...
 
 
 async def listener(*told: object) -> None: ...
@@ -111,7 +123,7 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "clock": [*NOT_A_CLOCK, None],
         },
     ),
-    SystemErrorPolicy: ({}, {"stack": [None, 1, "yes"]}),
+    SystemErrorPolicy: ({}, {"stack": [*NOT_A_FLAG, None]}),
     EmissionDomains: (
         {},
         {
@@ -141,7 +153,7 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "middleware": [7, listener, Middleware],
             "on_error": [7, "RETRY"],
             "order": [7, "key", "SUBJECT", True],
-            "dead_letter_reply": [None, 1, "yes"],
+            "dead_letter_reply": NOT_A_FLAG,
         },
     ),
     Bulk: ({"function": listener}, {"function": [7, [], None]}),
@@ -305,22 +317,22 @@ def test_a_wrong_argument_is_refused_by_the_constructor_and_named(
 
 
 @pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
-@pytest.mark.parametrize("wrong", [7, Lacking(), ArvoEventHandler, None])
+@pytest.mark.parametrize(
+    "wrong",
+    [7, Lacking(), ArvoEventHandler, None, Odd(source=7), Odd(stateful="yes"), Odd(execute=None)],
+)
 def test_a_broker_takes_nothing_but_handlers(make: Any, wrong: object) -> None:
     with pytest.raises(TypeError, match="handler must be a handler"):
         make([wrong])
 
 
 def test_a_handler_whose_own_retry_is_no_policy_is_refused() -> None:
-    class Odd:
-        source = "com.odd"
-        stateful = False
-        retry = 3
-
-        async def execute(self, event: ArvoEvent, *, parent: object = None) -> list[ArvoEvent]:
-            return []
-
-    odd: Any = Odd()
+    odd: Any = Odd(retry=3)
     for make in (ConcurrentEventBroker, SimpleEventBroker):
         with pytest.raises(TypeError, match=r"com\.odd: retry must be a RetryPolicy, got 3"):
             make([odd])
+
+
+def test_a_handler_may_leave_its_retry_open() -> None:
+    odd: Any = Odd(retry=None)
+    assert own_retry_policy(odd) is None

@@ -528,15 +528,43 @@ class TestSwallowedElsewhere:
         await stubborn.leave(clock)
         assert workers() == []
 
+    async def test_what_a_listener_brings_back_as_it_is_cancelled_is_logged(
+        self, owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, domain="human")]
+
+        async def outside(question: ArvoEvent, publish: Publish) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await publish(event("back"))
+
+        broker = ConcurrentEventBroker(
+            [StubHandler(act)],
+            on_domained_event=outside,
+            on_dead_letter=owner.on_dead_letter,
+            clock=clock,
+        )
+        async with broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        assert "event back of type com.svc.one did not reach on_dead_letter" in caplog.text
+        assert (left_inside(broker), workers()) == ({}, [])
+
+    @pytest.mark.parametrize("fails", [False, True])
     @pytest.mark.parametrize("where", ["on_error", "input", "output"])
     async def test_whatever_user_code_swallows_it(
-        self, owner: Owner, clock: FakeClock, where: str
+        self, owner: Owner, clock: FakeClock, where: str, fails: bool
     ) -> None:
         stubborn = Stubborn(answer_late)
 
-        async def stay(*told: object) -> Any:
+        async def stay(first: Any, *told: object) -> Any:
             await stubborn.stay()
-            return None if where == "input" else ErrorResponse.RETRY
+            if fails:
+                raise KeyError("late")
+            return ErrorResponse.RETRY if where == "on_error" else first
 
         handler = failing(9, ConnectionError("no")) if where == "on_error" else answering()
         config = HandlerConfig(
@@ -544,7 +572,7 @@ class TestSwallowedElsewhere:
             on_error=stay if where == "on_error" else None,
             middleware=Middleware(
                 input=stay if where == "input" else None,
-                output=Bulk(stubborn_outputs(stubborn)) if where == "output" else None,
+                output=Bulk(stay) if where == "output" else None,
             ),
         )
         async with broker_of(owner, clock, config) as broker:
@@ -557,9 +585,21 @@ class TestSwallowedElsewhere:
         assert (owner.errors, owner.unclaimed, workers()) == ([], [], [])
 
 
-def stubborn_outputs(stubborn: Stubborn) -> Any:
-    async def stay(outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:
-        await stubborn.stay()
-        return outputs
+def test_a_worker_whose_event_loop_is_gone_speaks_no_more() -> None:
+    """Nobody runs any more whom it could tell."""
+    owner, clock = Owner(), FakeClock()
 
-    return stay
+    async def use() -> ConcurrentEventBroker:
+        broker = await broker_of(owner, clock, StubHandler(Gate().act)).__aenter__()
+        await broker.publish(event("e1"))
+        await clock.settle()
+        return broker
+
+    loop = asyncio.new_event_loop()
+    broker = loop.run_until_complete(use())
+    [worker] = broker._router.topics["com.svc.one"]._workers
+    steps = worker.get_coro()
+    assert steps is not None
+    steps.close()
+    loop.close()
+    assert owner.letters == []

@@ -123,7 +123,7 @@ class TestResolve:
         """The event that would wait is not lost: it is handled once the asker has given up."""
 
         async def pass_on(cause: ArvoEvent) -> list[ArvoEvent]:
-            return [emitted(cause, to=ONE)]
+            return [emitted(cause, number, to=ONE) for number in range(2)]
 
         asker = Asker(resolving(to=TWO))
         config = HandlerConfig(asker.handler, prefetch=1, retry=ONCE)
@@ -133,7 +133,7 @@ class TestResolve:
             asker.broker = broker
             await broker.publish(event("e1"))
         assert refused(owner) == ["e1"]
-        assert asker.handler.tried == ["e1", "q-e1>0"]
+        assert asker.handler.tried == ["e1", "q-e1>0", "q-e1>1"]
 
     async def test_that_asks_back_raises_in_whoever_closes_the_circle(
         self, owner: Owner, clock: FakeClock
@@ -239,6 +239,11 @@ class TestResolve:
                 await asyncio.sleep(0)
             return None
 
+        async def ask_when_opened(cause: ArvoEvent) -> list[ArvoEvent]:
+            await gate.opened()
+            assert await broker.resolve(event("q9")) is not None
+            return [emitted(cause)]
+
         async def ask_one(cause: ArvoEvent) -> list[ArvoEvent]:
             answer = await broker.resolve(event("e2"))
             return [] if answer is None else [emitted(cause)]
@@ -246,7 +251,7 @@ class TestResolve:
         asker = Asker(act)
         handlers: list[HandlerConfig | IArvoEventHandler] = [
             HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
-            StubHandler(gate.act, source=TWO),
+            StubHandler(ask_when_opened, source=TWO),
             StubHandler(ask_one, source="com.svc.three"),
         ]
         async with broker_of(owner, clock, *handlers) as broker:

@@ -65,7 +65,7 @@ class CausalTree:
         return True
 
     def refuse(self, error: Exception) -> None:
-        """End the waiting by an error; all that came of the root goes on."""
+        """End the waiting, if somebody waits, by an error; all that came of the root goes on."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
 
