@@ -19,7 +19,7 @@ from arvo_event_handler import (
     ContractViolation,
     InvalidHandlerError,
 )
-from arvo_statechart import assign
+from arvo_statechart import assign, enqueue_actions, raise_
 
 from .order_machines import (
     CHARGE_SERVICE,
@@ -29,11 +29,13 @@ from .order_machines import (
     machine,
 )
 from .shop import (
+    CHARGE,
     CHARGE_V1,
     ORDER,
     ORDER_V1,
     RESERVE,
     RESERVE_V1,
+    RESERVED,
     Order,
     Ordered,
     charge_contract,
@@ -256,3 +258,57 @@ class TestValidateInput:
         stray = start("tea").model_copy(update={"type": "evt.somebody.else"})
         with pytest.raises(ConfigViolation, match="none of its services emits it"):
             machine().validate_input(stray)
+
+
+def waiting_for(event_type: str, **more: Any) -> ArvoMachine:
+    """A machine of two services whose first state waits for one type of event."""
+    config: Any = {
+        "context": {},
+        "initial": "a",
+        "states": {"a": {"on": {event_type: "b"}, **more}, "b": {"type": "final"}},
+    }
+    return machine(config=config, services=[RESERVE_SERVICE, CHARGE_SERVICE])
+
+
+@pytest.mark.parametrize(
+    ("event_type", "message"),
+    [
+        ("evt.stock.reserve.sucess", "did you mean 'evt.stock.reserve.success'?"),
+        (f"sys.{RESERVE}.eror", f"did you mean 'sys.{RESERVE}.error'?"),
+        (RESERVE, "nothing sends or raises it"),
+        (ORDER, "nothing sends or raises it"),
+        ("ship", "nothing sends or raises it"),
+    ],
+)
+def test_an_event_that_no_service_emits_is_a_warning_at_definition(
+    event_type: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (warning,) = waiting_for(event_type).machine.warnings
+    assert warning.path == ("states", "a", "on", event_type)
+    assert message in warning.message
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("arvo_event_handler", "WARNING")
+    assert warning.location in record.message
+    assert message in record.message
+
+
+@pytest.mark.parametrize(
+    ("event_type", "more"),
+    [
+        (RESERVED, {}),
+        (f"sys.{CHARGE}.error", {}),
+        ("evt.stock.*", {}),
+        ("*", {}),
+        ("ship", {"entry": raise_({"type": "ship"})}),
+        ("ship", {"entry": raise_(lambda call: {"type": "ship"})}),
+        ("ship", {"exit": [enqueue_actions(lambda call: [])]}),
+    ],
+)
+def test_an_event_that_may_come_is_no_warning(event_type: str, more: Any) -> None:
+    assert waiting_for(event_type, **more).machine.warnings == ()
+
+
+def test_an_event_misspelt_is_a_warning_whatever_functions_raise() -> None:
+    more: Any = {"entry": raise_(lambda call: {"type": "ship"})}
+    (warning,) = waiting_for("evt.stock.reserve.sucess", **more).machine.warnings
+    assert "did you mean 'evt.stock.reserve.success'?" in warning.message

@@ -171,7 +171,7 @@ def state(**config: Any) -> dict[str, Any]:
             state(exit={"params": {}}), "states.a.exit", "has no 'type'", id="action-without-type"
         ),
         pytest.param(
-            state(onDone={"actions": "x"}),
+            state(initial="b", states={"b": {"type": "final"}}, onDone={"actions": "x"}),
             "states.a.onDone.actions",
             "unknown action",
             id="action-of-on-done",

@@ -141,7 +141,7 @@ def machines(draw: st.DrawFn, *, parallel: bool = True) -> MachineConfig:
         }
         if not draw(st.integers(0, 4)):
             state["always"] = transition(guarded=True)
-        if not draw(st.integers(0, 2)):
+        if state is not root and "states" in state and not draw(st.integers(0, 2)):
             state["onDone"] = transition(guarded=False)
         for child in state.get("states", {}).values():
             connect(child)

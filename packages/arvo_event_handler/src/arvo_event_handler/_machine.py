@@ -1,7 +1,8 @@
 """Workflows written as statecharts: a machine bound to a contract."""
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -27,6 +28,8 @@ from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type
 from ._workflow_input import read_input
 
+_logger = logging.getLogger("arvo_event_handler")
+
 ENQUEUE = "enqueueArvoEvent"
 """The action by which a machine asks for an event, besides `emit`."""
 QUEUE = "arvo$$"
@@ -39,6 +42,10 @@ class ArvoMachine:
     Services' events reach the machine as dicts with their parsed data. It asks for events with
     `emit`, or with the action `enqueueArvoEvent` whose params are the event; both are checked
     against the services' contracts. What its root's `output` computes is the completion.
+
+    What the config allows but probably does not mean, such as an `on` with an event that none of
+    the services emits, is logged as a warning of the logger `arvo_event_handler`, and stands in
+    `machine.warnings`.
 
     TypeScript: `setupArvoMachine({...}).createMachine({...})`.
 
@@ -104,11 +111,16 @@ class ArvoMachine:
         """The services it may ask, by the event type they accept."""
         try:
             self.machine: Machine = Machine(
-                config, actions={**(actions or {}), ENQUEUE: assign(_enqueue)}, guards=guards
+                config,
+                actions={**(actions or {}), ENQUEUE: assign(_enqueue)},
+                guards=guards,
+                events=_awaitable(self.services),
             )
             """The statechart itself."""
         except MachineDefinitionError as error:
             raise _refusal(where, error) from error
+        for warning in self.machine.warnings:
+            _logger.warning("%s: %s: %s", where, warning.location, warning.message)
         self.requires_resource_locking: bool = _has_parallel(config) or any(
             len(service.emits) > 1 for service in self.services.values()
         )
@@ -139,6 +151,13 @@ class ArvoMachine:
     @override
     def __repr__(self) -> str:
         return f"ArvoMachine({self.contract.dataschema!r})"
+
+
+def _awaitable(services: Mapping[str, VersionedArvoContract[Any]]) -> Iterator[str]:
+    """Yield the types of all events that can reach a machine: what its services answer."""
+    for service in services.values():
+        yield from service.emits
+        yield service.system_error_type
 
 
 def queued_events(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,17 +1,19 @@
 """From the config to the compiled machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from ._call import Call, Context
 from ._chart import Chart
 from ._config import MachineConfig
-from ._doubts import warn_of_doubts
+from ._doubts import find_doubts
+from ._errors import DefinitionProblem
 from ._functions import check_plain
 from ._implementations import ActionImplementation, GuardImplementation, Implementations
 from ._node import StateType
 from ._problems import Problems
+from ._shown import shown
 from ._state_compiler import StateCompiler
 from ._target_checks import check_history
 from ._tree import Tree
@@ -22,42 +24,73 @@ def compile_chart(
     *,
     actions: Mapping[str, ActionImplementation],
     guards: Mapping[str, GuardImplementation],
+    events: Iterable[str] | None,
     max_microsteps: int,
-    problems: Problems,
-) -> Chart:
-    """Return the compiled machine; what is doubtful about it is noted in `problems`.
+) -> tuple[Chart, Callable[[], tuple[DefinitionProblem, ...]]]:
+    """Return the compiled machine, and what looks for what is doubtful about it.
 
     Raises:
         MachineDefinitionError: If the definition is wrong.
     """
+    problems = Problems()
     tree = Tree(config, problems)
     # Without all states in their places the rest would only fail for the same reasons.
-    problems.raise_errors(tree.machine_id)
-    implementations = Implementations(actions=actions, guards=guards, by_id=tree.by_id)
+    problems.raise_errors()
+    implementations = Implementations(
+        actions=problems.mapping(None, actions),
+        guards=problems.mapping(None, guards),
+        by_id=tree.by_id,
+    )
     compiler = StateCompiler(by_id=tree.by_id, implementations=implementations, problems=problems)
+    histories = False
     for definition in tree.definitions:
         compiler.fill(definition)
-    for definition in tree.definitions:
-        if definition.node.type is StateType.HISTORY:
-            check_history(definition.node, definition.path, problems)
+        histories = histories or definition.node.type is StateType.HISTORY
+    if histories:
+        for node, _, place in tree.definitions:
+            if node.type is StateType.HISTORY:
+                check_history(node, place, problems)
     context = _context(config, problems)
-    if max_microsteps < 1:
-        problems.error((), f"max_microsteps: expected at least 1, got {max_microsteps!r}")
-    problems.raise_errors(tree.machine_id)
-    warn_of_doubts(tree.definitions, implementations, problems)
-    return Chart(
-        nodes=tuple(definition.node for definition in tree.definitions),
+    _check_version(config, problems)
+    _check_limit(max_microsteps, problems)
+    known_events = None if events is None else _texts(events, problems)
+    problems.raise_errors()
+    implementations.check_all(problems)
+    problems.raise_errors()
+    chart = Chart(
+        nodes=tuple([definition.node for definition in tree.definitions]),
         by_id=tree.by_id,
         context=context,
         implementations=implementations,
         max_microsteps=max_microsteps,
     )
+    return chart, partial(find_doubts, tree.definitions, implementations, known_events)
 
 
 def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callable[[Call], Context]:
     given: object = config.get("context", {})
-    if not callable(given) and not isinstance(given, dict):
-        problems.error(("context",), f"expected a dict or a function, got {given!r}")
-    problems.attempt(("context",), partial(check_plain, "context"), given)
+    if callable(given):
+        problems.attempt((None, "context"), partial(check_plain, "context"), given)
+    elif not isinstance(given, dict):
+        problems.error((None, "context"), f"expected a dict or a function, got {shown(given)}")
     context: Context | Callable[[Call], Context] = config.get("context", {})
     return context
+
+
+def _check_version(config: Mapping[str, Any], problems: Problems) -> None:
+    version = config.get("version", "")
+    if not isinstance(version, str):
+        problems.error((None, "version"), f"expected a text, got {shown(version)}")
+
+
+def _check_limit(max_microsteps: object, problems: Problems) -> None:
+    if not isinstance(max_microsteps, int) or max_microsteps < 1:
+        problems.error(None, f"max_microsteps: expected at least 1, got {shown(max_microsteps)}")
+
+
+def _texts(events: object, problems: Problems) -> tuple[str, ...]:
+    found = tuple(events) if isinstance(events, Iterable) and not isinstance(events, str) else None
+    if found is None or not all(isinstance(event, str) for event in found):
+        problems.error(None, f"events: expected the types of events, got {shown(events)}")
+        return ()
+    return found

@@ -1,6 +1,6 @@
 """Machines: what users define once and run as often as they like."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._call import Context
@@ -15,7 +15,6 @@ from ._event import Event, type_of
 from ._implementations import ActionImplementation, GuardImplementation
 from ._macrostep import begin, failed, proceed
 from ._persistence import persist, restore
-from ._problems import Problems
 from ._restoration import configuration_of_value
 from ._run_result import RunResult
 from ._snapshot import Snapshot, new_snapshot
@@ -39,6 +38,8 @@ class Machine:
         actions: What the names of actions stand for: functions, or what `assign`, `emit`,
             `raise_`, `log` and `enqueue_actions` return.
         guards: What the names of guards stand for: functions, or combinations of guards.
+        events: The types of the events that a host will send. An `on` that waits for any other
+            then stands in `warnings`. Default: any may come.
         max_microsteps: How many microsteps one event may lead to before it fails; at least 1.
 
     Raises:
@@ -61,7 +62,6 @@ class Machine:
     Attributes:
         id: The id of the root, `(machine)` if the config gives none.
         version: What the config says, or None.
-        warnings: What is allowed but probably not meant, with its place in the config.
     """
 
     def __init__(
@@ -70,19 +70,30 @@ class Machine:
         *,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        events: Iterable[str] | None = None,
         max_microsteps: int = 10_000,
     ) -> None:
-        problems = Problems()
-        self.chart: Chart = compile_chart(
+        chart, self._find_doubts = compile_chart(
             config,
-            actions=actions or {},
-            guards=guards or {},
+            actions={} if actions is None else actions,
+            guards={} if guards is None else guards,
+            events=events,
             max_microsteps=max_microsteps,
-            problems=problems,
         )
+        self.chart: Chart = chart
         self.id: str = self.chart.root.id
         self.version: str | None = config.get("version")
-        self.warnings: tuple[DefinitionProblem, ...] = tuple(problems.warnings)
+        self._warnings: tuple[DefinitionProblem, ...] | None = None
+
+    @property
+    def warnings(self) -> tuple[DefinitionProblem, ...]:
+        """What is allowed but probably not meant, with its place in the config.
+
+        Looked for when it is first asked for.
+        """
+        if self._warnings is None:
+            self._warnings = self._find_doubts()
+        return self._warnings
 
     def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
         """Return the first snapshot, and what is to be done about it. Performs nothing.

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._call import Call
+from ._labels import guard_label
 
 if TYPE_CHECKING:
     from ._step import Step
@@ -29,15 +30,16 @@ class StateType(StrEnum):
 class Transition:
     """What one state does about one event, or about none.
 
-    `targets` may hold history states; `descriptor` is the key in `on`, or `always`.
+    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. What the
+    config says of guard and actions is kept for messages and diagrams.
     """
 
     __slots__ = (
-        "action_labels",
+        "action_config",
         "actions",
         "descriptor",
         "guard",
-        "guard_name",
+        "guard_config",
         "reenter",
         "source",
         "targets",
@@ -48,14 +50,28 @@ class Transition:
         self.descriptor: str = descriptor
         self.targets: tuple[StateNode, ...] = ()
         self.guard: Test | None = None
-        self.guard_name: str = ""
+        self.guard_config: object = None
         self.actions: tuple[Executable, ...] = ()
-        self.action_labels: tuple[str, ...] = ()
+        self.action_config: object = ()
         self.reenter: bool = False
+
+    @property
+    def guard_name(self) -> str:
+        """What to call its guard."""
+        return guard_label(self.guard_config)
+
+
+# A bit mask takes an eighth of its highest number in bytes. Those of small machines are kept,
+# those of large ones are made when they are needed: all of them together would grow with the
+# square of the number of states.
+_KEPT_MASKS = 2_048
 
 
 class StateNode:
-    """One state. Sets of states are bit masks: the state numbered n has the bit `1 << n`."""
+    """One state. Sets of states are bit masks: the state numbered n has the bit `1 << n`.
+
+    States are numbered in document order, so those below it are the next ones up to `last`.
+    """
 
     __slots__ = (
         "always",
@@ -66,48 +82,53 @@ class StateNode:
         "default",
         "descendants",
         "entry",
-        "entry_labels",
+        "entry_config",
         "exit",
-        "exit_labels",
+        "exit_config",
         "histories",
         "id",
         "initial",
         "initial_actions",
-        "initial_labels",
+        "initial_config",
         "key",
+        "last",
+        "lineage",
         "meta",
         "number",
         "on",
         "output",
         "parent",
-        "path",
         "tags",
         "type",
         "wildcards",
     )
 
+    if TYPE_CHECKING:
+        bit: int
+        descendants: int
+        lineage: "tuple[StateNode, ...]"
+
     def __init__(
-        self, *, id: str, key: str, type: StateType, number: int, parent: "StateNode | None"
+        self, id: str, key: str, type: StateType, number: int, parent: "StateNode | None"
     ) -> None:
         self.id: str = id
         self.key: str = key
         self.type: StateType = type
         self.number: int = number
-        self.bit: int = 1 << number
+        # The highest number below it; its own if there is none.
+        self.last: int = number
+        if number < _KEPT_MASKS:
+            self.bit = 1 << number
         self.parent: StateNode | None = parent
-        self.path: tuple[str, ...] = () if parent is None else (*parent.path, key)
-        # Nearest first.
-        self.ancestors: tuple[StateNode, ...] = (
-            () if parent is None else (parent, *parent.ancestors)
-        )
-        self.descendants: int = 0
+        # Nearest first; siblings share them.
+        self.ancestors: tuple[StateNode, ...] = () if parent is None else parent.lineage
         # In document order. History states have a list of their own.
         self.children: dict[str, StateNode] = {}
         self.histories: dict[str, StateNode] = {}
 
         self.initial: StateNode | None = None
         self.initial_actions: tuple[Executable, ...] = ()
-        self.initial_labels: tuple[str, ...] = ()
+        self.initial_config: object = ()
         self.deep: bool = False
         # Of a history state: where it leads while nothing is recorded, if it says so itself.
         self.default: tuple[StateNode, ...] | None = None
@@ -118,11 +139,30 @@ class StateNode:
         self.always: tuple[Transition, ...] = ()
         self.entry: tuple[Executable, ...] = ()
         self.exit: tuple[Executable, ...] = ()
-        self.entry_labels: tuple[str, ...] = ()
-        self.exit_labels: tuple[str, ...] = ()
+        self.entry_config: object = ()
+        self.exit_config: object = ()
         self.tags: tuple[str, ...] = ()
         self.meta: object = UNSET
         self.output: object = UNSET
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what is not kept: the ancestors of children, and the masks of large machines."""
+        match name:
+            case "lineage":
+                self.lineage = (self, *self.ancestors)
+                return self.lineage
+            case "bit":
+                return 1 << self.number
+            case "descendants":
+                mask = ((1 << (self.last - self.number)) - 1) << (self.number + 1)
+                if self.last < _KEPT_MASKS:
+                    self.descendants = mask
+                return mask
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def is_below(self, other: "StateNode") -> bool:
+        """Return whether it is a descendant of another state."""
+        return other.number < self.number <= other.last
 
     def child(self, key: str) -> "StateNode | None":
         """Return the direct child of that key, which may be a history state."""

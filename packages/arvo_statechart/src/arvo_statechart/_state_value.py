@@ -31,14 +31,14 @@ def split_path(path: str) -> list[str]:
     """Split at dots; a backslash takes the next character as it is."""
     if "\\" not in path:
         return path.split(".")
-    keys = [""]
+    keys: list[list[str]] = [[]]
     characters = iter(path)
     for character in characters:
         if character == ".":
-            keys.append("")
+            keys.append([])
         else:
-            keys[-1] += next(characters, "") if character == "\\" else character
-    return keys
+            keys[-1].append(next(characters, "") if character == "\\" else character)
+    return ["".join(key) for key in keys]
 
 
 def value_of_path(path: str) -> PartialStateValue:
@@ -51,20 +51,39 @@ def value_of_path(path: str) -> PartialStateValue:
 
 
 def matches(wanted: PartialStateValue, value: PartialStateValue) -> bool:
-    """Whether everything that `wanted` names is active in `value`."""
-    if isinstance(wanted, str):
-        wanted = value_of_path(wanted)
-    if isinstance(value, str):
-        return wanted == value
-    if isinstance(wanted, str):
-        return wanted in value
-    return all(key in value and matches(below, value[key]) for key, below in wanted.items())
+    """Return whether everything that `wanted` names is active in `value`."""
+    waiting = [(wanted, value)]
+    while waiting:
+        asked, active = waiting.pop()
+        if isinstance(asked, str):
+            asked = value_of_path(asked)
+        if isinstance(active, str):
+            if asked != active:
+                return False
+        elif isinstance(asked, str):
+            if asked not in active:
+                return False
+        else:
+            for key, below in asked.items():
+                if key not in active:
+                    return False
+                waiting.append((below, active[key]))
+    return True
 
 
-def copy_value(value: StateValue) -> StateValue:
+def copy_value(value: PartialStateValue) -> StateValue:
     """Return a copy that shares nothing with the original."""
     if isinstance(value, str):
         return value
-    return {
-        key: below if isinstance(below, str) else copy_value(below) for key, below in value.items()
-    }
+    copied: dict[str, StateValue] = {}
+    waiting = [(value, copied)]
+    while waiting:
+        original, copy = waiting.pop()
+        for key, below in original.items():
+            if type(below) is dict or isinstance(below, Mapping):
+                deeper: dict[str, StateValue] = {}
+                copy[key] = deeper
+                waiting.append((below, deeper))
+            else:
+                copy[key] = below
+    return copied
