@@ -312,3 +312,25 @@ def test_an_event_misspelt_is_a_warning_whatever_functions_raise() -> None:
     more: Any = {"entry": raise_(lambda call: {"type": "ship"})}
     (warning,) = waiting_for("evt.stock.reserve.sucess", **more).machine.warnings
     assert "did you mean 'evt.stock.reserve.success'?" in warning.message
+
+
+def nested_states(levels: int) -> Any:
+    config: Any = {}
+    for _ in range(levels):
+        config = {"initial": "a", "states": {"a": config}}
+    return config
+
+
+def test_states_are_nested_as_deep_as_records_can_be() -> None:
+    assert machine(config=nested_states(100)).definition.count("initial") == 100
+    for levels in (101, 1_000):
+        with pytest.raises(InvalidHandlerError, match="nested more than 100 levels deep"):
+            machine(config=nested_states(levels))
+
+
+def test_a_value_in_a_config_that_json_cannot_hold_is_refused() -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(InvalidHandlerError, match="nested too deep to be written as JSON"):
+        machine(config={"context": {"deep": deep}})

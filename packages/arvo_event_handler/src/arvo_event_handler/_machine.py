@@ -35,6 +35,8 @@ ENQUEUE = "enqueueArvoEvent"
 QUEUE = "arvo$$"
 """The context's member that `enqueueArvoEvent` keeps its events in until the step ends."""
 
+_MOST_LEVELS = 100
+
 
 class ArvoMachine:
     """One version of a workflow, written as a statechart.
@@ -121,11 +123,11 @@ class ArvoMachine:
             raise _refusal(where, error) from error
         for warning in self.machine.warnings:
             _logger.warning("%s: %s: %s", where, warning.location, warning.message)
-        self.requires_resource_locking: bool = _has_parallel(config) or any(
+        self.requires_resource_locking: bool = _looked_through(where, config) or any(
             len(service.emits) > 1 for service in self.services.values()
         )
         """Whether replies may arrive at once, so that a four-call memory should lock."""
-        self.definition: str = json.dumps(_described(config), separators=(",", ":"))
+        self.definition: str = _as_json(where, config)
         """The statechart as JSON, for records and tools; functions stand by their names."""
 
     @property
@@ -220,10 +222,34 @@ def _is_unsupported(path: tuple[str | int, ...]) -> bool:
     return path[depth:] in {("invoke",), ("after",)}
 
 
-def _has_parallel(state: Mapping[str, Any]) -> bool:
-    children = state.get("states") or {}
-    parallel = state.get("type") == "parallel" and bool(children)
-    return parallel or any(map(_has_parallel, children.values()))
+def _looked_through(where: str, config: Mapping[str, Any]) -> bool:
+    """Return whether there are parallel regions.
+
+    Raises:
+        InvalidHandlerError: States are nested deeper than records can be.
+    """
+    parallel = False
+    waiting = [(config, 0)]
+    while waiting:
+        state, level = waiting.pop()
+        children = state.get("states", {})
+        parallel = parallel or (state.get("type") == "parallel" and bool(children))
+        waiting += [(child, level + 1) for child in children.values()]
+        if level > _MOST_LEVELS:
+            raise InvalidHandlerError(
+                f"{where}: states are nested more than {_MOST_LEVELS} levels deep; where the "
+                "machine is has to fit into a record, which is JSON"
+            )
+    return parallel
+
+
+def _as_json(where: str, config: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(_described(config), separators=(",", ":"))
+    except RecursionError:
+        raise InvalidHandlerError(
+            f"{where}: a value in the config is nested too deep to be written as JSON"
+        ) from None
 
 
 def _described(value: object) -> Any:

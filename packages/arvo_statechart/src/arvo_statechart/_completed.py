@@ -1,29 +1,40 @@
 """Sets of states with everything that has to be active beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from ._chart import Chart
 from ._entry_set import EntrySet
 from ._node import StateNode, StateType
 
 
-def completed(chart: Chart, nodes: Iterable[StateNode]) -> dict[StateNode, None]:
+def completed(nodes: Collection[StateNode]) -> Iterable[StateNode]:
     """Add to some states what must be active with them: first what is below, then what is above.
 
     What is below is added as if it were entered by default.
     """
-    given = dict.fromkeys(nodes)
-    found = dict(given)
-    parents = {node.parent for node in given}
-    for node in given:
+    parents = {node.parent for node in nodes}
+    found = dict.fromkeys(nodes)
+    if _is_complete(found, parents):
+        return nodes
+    for node in nodes:
         for missing in _missing(node, parents, found):
             entry = EntrySet({})
             entry.enter_by_default(missing)
             entry.descend(missing)
-            found.update(dict.fromkeys(chart.members(entry.entering)))
+            found.update(dict.fromkeys(entry.in_document_order()))
     for node in tuple(found):
         found.update(dict.fromkeys(node.ancestors))
     return found
+
+
+def _is_complete(found: dict[StateNode, None], parents: set[StateNode | None]) -> bool:
+    for node in found:
+        if node.type is StateType.PARALLEL:
+            for region in node.children.values():
+                if region not in found:
+                    return False
+        elif node.initial is not None and node not in parents:
+            return False
+    return parents <= found.keys() | {None}
 
 
 def _missing(

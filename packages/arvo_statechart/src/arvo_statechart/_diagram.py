@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ._event import done_event_type
 from ._labels import action_labels
@@ -26,6 +27,30 @@ def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
                 yield Arrow(source=node, target=target, label=_label(transition))
         for target in node.default or ():
             yield Arrow(source=node, target=target, label=("default",))
+
+
+Lines: TypeAlias = Iterator["str | Lines"]
+"""Lines, and what writes those below them: states are nested deeper than functions can be."""
+
+_DEEPEST = 200
+
+
+def flattened(lines: Lines) -> Iterator[str]:
+    """Yield all lines in order."""
+    waiting = [lines]
+    while waiting:
+        for line in waiting[-1]:
+            if not isinstance(line, str):
+                waiting.append(line)
+                break
+            yield line
+        else:
+            waiting.pop()
+
+
+def deeper(indent: str) -> str:
+    """Return the indent of what is inside; from some depth on it stays the same."""
+    return indent if len(indent) >= _DEEPEST else indent + "    "
 
 
 def title(node: StateNode) -> str:

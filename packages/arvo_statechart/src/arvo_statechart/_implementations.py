@@ -211,7 +211,7 @@ class Implementations:
 def _is_active(node: StateNode, call: Call) -> bool:
     if call.configuration is None:
         raise MachineDefinitionError("a call made by hand is in no state")
-    return bool(call.configuration.mask & node.bit)
+    return node in call.configuration.members
 
 
 def _with_params(test: Test, params: Params) -> Test:

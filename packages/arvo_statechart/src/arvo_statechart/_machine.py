@@ -6,7 +6,7 @@ from typing import Any
 from ._call import Context
 from ._chart import Chart
 from ._compiler import compile_chart
-from ._completion import is_final
+from ._completion import Completion
 from ._config import MachineConfig
 from ._configuration import configuration_of
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
@@ -231,7 +231,7 @@ class Machine:
             InvalidSnapshotError: If it names an unknown state.
         """
         configuration = configuration_of_value(self.chart, value)
-        done = is_final(self.chart.root, configuration.mask)
+        done = Completion(self.chart.root, configuration.nodes).is_final(self.chart.root)
         return new_snapshot(configuration, "done" if done else "active", context or {}, ())
 
     def _check_own(self, snapshot: Snapshot) -> None:

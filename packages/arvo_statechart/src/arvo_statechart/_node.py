@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ._call import Call
 from ._labels import guard_label
@@ -61,26 +61,18 @@ class Transition:
         return guard_label(self.guard_config)
 
 
-# A bit mask takes an eighth of its highest number in bytes. Those of small machines are kept,
-# those of large ones are made when they are needed: all of them together would grow with the
-# square of the number of states.
-_KEPT_MASKS = 2_048
-
-
 class StateNode:
-    """One state. Sets of states are bit masks: the state numbered n has the bit `1 << n`.
+    """One state.
 
-    States are numbered in document order, so those below it are the next ones up to `last`.
+    States are numbered in document order, so those below one are the next ones up to its `last`.
     """
 
     __slots__ = (
         "always",
         "ancestors",
-        "bit",
         "children",
         "deep",
         "default",
-        "descendants",
         "entry",
         "entry_config",
         "exit",
@@ -103,11 +95,6 @@ class StateNode:
         "wildcards",
     )
 
-    if TYPE_CHECKING:
-        bit: int
-        descendants: int
-        lineage: "tuple[StateNode, ...]"
-
     def __init__(
         self, id: str, key: str, type: StateType, number: int, parent: "StateNode | None"
     ) -> None:
@@ -117,11 +104,11 @@ class StateNode:
         self.number: int = number
         # The highest number below it; its own if there is none.
         self.last: int = number
-        if number < _KEPT_MASKS:
-            self.bit = 1 << number
         self.parent: StateNode | None = parent
         # Nearest first; siblings share them.
         self.ancestors: tuple[StateNode, ...] = () if parent is None else parent.lineage
+        # Itself and its ancestors, of a state that has children.
+        self.lineage: tuple[StateNode, ...] = ()
         # In document order. History states have a list of their own.
         self.children: dict[str, StateNode] = {}
         self.histories: dict[str, StateNode] = {}
@@ -145,20 +132,10 @@ class StateNode:
         self.meta: object = UNSET
         self.output: object = UNSET
 
-    def __getattr__(self, name: str) -> Any:
-        """Make what is not kept: the ancestors of children, and the masks of large machines."""
-        match name:
-            case "lineage":
-                self.lineage = (self, *self.ancestors)
-                return self.lineage
-            case "bit":
-                return 1 << self.number
-            case "descendants":
-                mask = ((1 << (self.last - self.number)) - 1) << (self.number + 1)
-                if self.last < _KEPT_MASKS:
-                    self.descendants = mask
-                return mask
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    @property
+    def root(self) -> "StateNode":
+        """The root of the machine."""
+        return self.ancestors[-1] if self.ancestors else self
 
     def is_below(self, other: "StateNode") -> bool:
         """Return whether it is a descendant of another state."""

@@ -1,13 +1,11 @@
 """Which transitions an event, or no event at all, enables in a configuration."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
 
 from ._call import Call
 from ._errors import GuardError
 from ._node import StateNode, Transition
-
-Regions: TypeAlias = Mapping[StateNode, Sequence[StateNode]]
+from ._shown import shown
 
 
 class _Branch:
@@ -19,33 +17,33 @@ class _Branch:
 
     __slots__ = ("candidates", "fixed", "regions")
 
-    def __init__(self, candidates: tuple[Transition, ...], regions: "tuple[_Branch, ...]") -> None:
-        self.candidates: tuple[Transition, ...] = candidates
-        self.regions: tuple[_Branch, ...] = regions
+    def __init__(
+        self, candidates: tuple[Transition, ...], regions: "tuple[_Branch, ...]" = ()
+    ) -> None:
         if len(regions) == 1:
-            self.regions = regions[0].regions
-            self.candidates = regions[0].candidates + candidates
-        self.candidates = _reachable(self.candidates)
+            candidates = regions[0].candidates + candidates
+            regions = regions[0].regions
+        self.candidates: tuple[Transition, ...] = _reachable(candidates)
+        self.regions: tuple[_Branch, ...] = regions
         # The answer, if no guard has a say in it.
-        self.fixed = self._fixed()
+        self.fixed: tuple[Transition, ...] | None = None
+        if regions:
+            answers = [region.fixed for region in regions if region.fixed is not None]
+            if len(answers) == len(regions):
+                self.fixed = tuple([transition for answer in answers for transition in answer])
+        elif self.candidates[0].guard is None:
+            self.fixed = self.candidates[:1]
 
-    def _fixed(self) -> tuple[Transition, ...] | None:
-        if self.regions:
-            answers = [region.fixed for region in self.regions]
-            known = [answer for answer in answers if answer is not None]
-            if len(known) < len(answers):
-                return None
-            return tuple(transition for answer in known for transition in answer)
-        first, *_ = self.candidates
-        return (first,) if first.guard is None else None
-
-    def choose(self, call: Call) -> tuple[Transition, ...]:
-        if self.fixed is not None:
-            return self.fixed
-        chosen: tuple[Transition, ...] = ()
-        for region in self.regions:
-            chosen += region.choose(call)
-        return chosen or _first_for_event(self.candidates, call)
+    def unfixed(self) -> "tuple[_Branch, ...]":
+        """Return the branches that have to be asked: regions first, in order, this one last."""
+        found: list[_Branch] = []
+        waiting = [self]
+        while waiting:
+            branch = waiting.pop()
+            if branch.fixed is None:
+                found.append(branch)
+                waiting += branch.regions
+        return tuple(reversed(found))
 
 
 class Selector:
@@ -55,13 +53,14 @@ class Selector:
         fixed: The transitions, if no guard has a say in it; else None.
     """
 
-    __slots__ = ("_branch", "fixed")
+    __slots__ = ("_asked", "fixed")
 
-    def __init__(self, root: StateNode, *, regions: Regions, event_type: str) -> None:
-        self._branch = _branch(root, regions, event_type)
-        self.fixed: tuple[Transition, ...] | None = (
-            () if self._branch is None else self._branch.fixed
-        )
+    def __init__(
+        self, takers: Iterable[StateNode], *, event_type: str, positions: Mapping[StateNode, int]
+    ) -> None:
+        branch = _branch(takers, event_type, positions)
+        self.fixed: tuple[Transition, ...] | None = () if branch is None else branch.fixed
+        self._asked: tuple[_Branch, ...] = () if branch is None else branch.unfixed()
 
     def choose(self, call: Call) -> tuple[Transition, ...]:
         """Return the enabled transitions, before conflicts between them are resolved.
@@ -69,14 +68,50 @@ class Selector:
         Raises:
             GuardError: If a guard fails.
         """
-        return () if self._branch is None else self._branch.choose(call)
+        if self.fixed is not None:
+            return self.fixed
+        chosen: tuple[Transition, ...] = ()
+        answers: dict[_Branch, tuple[Transition, ...]] = {}
+        for branch in self._asked:
+            if branch.regions:
+                below = [answers.get(region) or region.fixed or () for region in branch.regions]
+                chosen = tuple([transition for answer in below for transition in answer])
+            else:
+                chosen = ()
+            answers[branch] = chosen = chosen or _first_for_event(branch.candidates, call)
+        return chosen
 
 
-def _branch(node: StateNode, regions: Regions, event_type: str) -> _Branch | None:
-    below = [_branch(region, regions, event_type) for region in regions.get(node, ())]
-    answering = tuple(branch for branch in below if branch is not None)
-    candidates = node.candidates(event_type)
-    return _Branch(candidates, answering) if answering or candidates else None
+def _branch(
+    takers: Iterable[StateNode], event_type: str, positions: Mapping[StateNode, int]
+) -> _Branch | None:
+    """Return what the root and all below it do about an event.
+
+    Args:
+        takers: The active states that may have candidates.
+        event_type: The type of the event.
+        positions: The order in which active states are asked, regions behind their parent.
+    """
+    around: set[StateNode] = set()
+    for node in takers:
+        asked: StateNode | None = node
+        while asked is not None and asked not in around:
+            around.add(asked)
+            asked = asked.parent
+    # Without recursion: states may be nested 1,000 levels deep.
+    below: dict[StateNode | None, list[_Branch]] = {}
+    for node in sorted(around, key=positions.__getitem__, reverse=True):
+        answering = below.pop(node, [])
+        candidates = node.candidates(event_type)
+        # What answers in any case is not followed by candidates of the states around it.
+        if len(answering) == 1 and answering[0].fixed:
+            branch = answering[0]
+        elif answering or candidates:
+            branch = _Branch(candidates, tuple(reversed(answering)))
+        else:
+            continue
+        below.setdefault(node.parent, []).append(branch)
+    return below[None][0] if None in below else None
 
 
 class Eventless:
@@ -125,8 +160,8 @@ def _first_for_event(candidates: tuple[Transition, ...], call: Call) -> tuple[Tr
         except Exception as error:
             event_type, state = call.event["type"], candidate.source.id
             raise GuardError(
-                f"guard {candidate.guard_name!r} failed on event {event_type!r} "
-                f"in state {state!r}: {error}",
+                f"guard {candidate.guard_name!r} failed on event {shown(event_type)} "
+                f"in state {shown(state)}: {error}",
                 guard=candidate.guard_name,
                 event_type=event_type,
                 state=state,

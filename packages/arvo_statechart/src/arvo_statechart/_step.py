@@ -1,5 +1,7 @@
 """One event, from the first microstep to the moment the machine comes to rest."""
 
+from collections import deque
+
 from ._call import NO_PARAMS, Call, Context, Params, new_call
 from ._configuration import Configuration
 from ._effects import Host
@@ -41,7 +43,7 @@ class Step:
         self.raw_error = snapshot.raw_error
         self.event = event
         self.host = host
-        self.queue: list[Event] = []
+        self.queue: deque[Event] = deque()
         self.assigned = False
         self.microsteps = 0
 
@@ -99,7 +101,7 @@ class Step:
                     continue
             if not self.queue:
                 return
-            self.event = self.queue.pop(0)
+            self.event = self.queue.popleft()
             enabled = self.select(self.event["type"])
             if enabled:
                 self.take(enabled)

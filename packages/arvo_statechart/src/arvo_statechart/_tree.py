@@ -96,6 +96,7 @@ class Tree:
         if states:
             if kind in _CHILDLESS:
                 problems.error((place, "states"), f"a state of type {kind} has no children")
+            node.lineage = (node, *node.ancestors)
             waiting = iter(in_key_order(states))
             self._levels.append(_Level(node, place, default_id, states, waiting))
             if len(self._levels) > _MOST_LEVELS:
