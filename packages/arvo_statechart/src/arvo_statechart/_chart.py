@@ -89,11 +89,13 @@ class Chart:
 
         The done events of many regions are mostly taken by nobody: then nobody is asked.
         """
-        if self._takers is None:
-            takers: dict[str, list[StateNode]] = {}
+        index = self._takers
+        if index is None:
+            index = {}
             for node in self.nodes:
                 for descriptor in node.on:
-                    takers.setdefault(descriptor, []).append(node)
+                    index.setdefault(descriptor, []).append(node)
             self._takers_of_wildcards = [node for node in self.nodes if node.wildcards]
-            self._takers = takers
-        return self._takers.get(event_type, []) + self._takers_of_wildcards
+            self._takers = index
+        takers = index.get(event_type, [])
+        return takers + self._takers_of_wildcards if self._takers_of_wildcards else takers

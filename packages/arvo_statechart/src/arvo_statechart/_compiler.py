@@ -11,7 +11,7 @@ from ._doubts import find_doubts
 from ._errors import DefinitionProblem
 from ._functions import check_plain
 from ._implementations import ActionImplementation, GuardImplementation, Implementations
-from ._node import StateType
+from ._node import HISTORY
 from ._problems import Problems
 from ._shown import shown
 from ._state_compiler import StateCompiler
@@ -42,14 +42,11 @@ def compile_chart(
         by_id=tree.by_id,
     )
     compiler = StateCompiler(by_id=tree.by_id, implementations=implementations, problems=problems)
-    histories = False
-    for definition in tree.definitions:
-        compiler.fill(definition)
-        histories = histories or definition.node.type is StateType.HISTORY
-    if histories:
-        for node, _, place in tree.definitions:
-            if node.type is StateType.HISTORY:
-                check_history(node, place, problems)
+    for node in tree.nodes:
+        compiler.fill(node)
+    for node in tree.nodes:
+        if node.type is HISTORY:
+            check_history(node, problems)
     context = _context(config, problems)
     _check_version(config, problems)
     _check_limit(max_microsteps, problems)
@@ -58,13 +55,13 @@ def compile_chart(
     implementations.check_all(problems)
     problems.raise_errors()
     chart = Chart(
-        nodes=tuple([definition.node for definition in tree.definitions]),
+        nodes=tuple(tree.nodes),
         by_id=tree.by_id,
         context=context,
         implementations=implementations,
         max_microsteps=max_microsteps,
     )
-    return chart, partial(find_doubts, tree.definitions, implementations, known_events)
+    return chart, partial(find_doubts, chart.nodes, implementations, known_events)
 
 
 def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callable[[Call], Context]:

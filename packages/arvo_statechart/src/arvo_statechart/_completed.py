@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from ._entry_set import EntrySet
-from ._node import StateNode, StateType
+from ._node import PARALLEL, StateNode
 
 
 def completed(nodes: Collection[StateNode]) -> Iterable[StateNode]:
@@ -28,7 +28,7 @@ def completed(nodes: Collection[StateNode]) -> Iterable[StateNode]:
 
 def _is_complete(found: dict[StateNode, None], parents: set[StateNode | None]) -> bool:
     for node in found:
-        if node.type is StateType.PARALLEL:
+        if node.type is PARALLEL:
             for region in node.children.values():
                 if region not in found:
                     return False
@@ -40,7 +40,7 @@ def _is_complete(found: dict[StateNode, None], parents: set[StateNode | None]) -
 def _missing(
     node: StateNode, parents: set[StateNode | None], found: dict[StateNode, None]
 ) -> Iterable[StateNode]:
-    if node.type is StateType.PARALLEL:
+    if node.type is PARALLEL:
         return [region for region in node.children.values() if region not in found]
     if node.initial is None or node in parents:
         return ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ._call import NO_PARAMS, new_call
 from ._event import Event, done_event_type
 from ._fresh import fresh
-from ._node import UNSET, Executable, StateNode, StateType
+from ._node import COMPOUND, FINAL, PARALLEL, UNSET, Executable, StateNode
 
 if TYPE_CHECKING:
     from ._step import Step
@@ -26,7 +26,7 @@ class Completion:
         self._root = root
         self._completed: set[StateNode] = set()
         # The compound states with an active final child.
-        self._ended = {node.parent for node in active if node.type is StateType.FINAL}
+        self._ended = {node.parent for node in active if node.type is FINAL}
         # The regions of parallel states that have not reached their end when last looked at.
         self._regions: dict[StateNode, list[StateNode]] = {}
         self.machine_done = False
@@ -36,7 +36,7 @@ class Completion:
         executables: list[Executable] = []
         above = final.parent
         self._ended.add(above)
-        if above is not None and above.type is StateType.COMPOUND:
+        if above is not None and above.type is COMPOUND:
             executables.append(_raise_done(above, final.output))
             above = above.parent
         completed = final
@@ -50,7 +50,7 @@ class Completion:
         return executables
 
     def _completes(self, node: StateNode) -> bool:
-        parallel = node.type is StateType.PARALLEL
+        parallel = node.type is PARALLEL
         return parallel and node not in self._completed and self.is_final(node)
 
     def is_final(self, node: StateNode) -> bool:
@@ -60,14 +60,14 @@ class Completion:
         waiting = [node]
         while waiting:
             asked = waiting[-1]
-            if asked.type is StateType.PARALLEL:
+            if asked.type is PARALLEL:
                 regions = self._regions.get(asked)
                 if regions is None:
                     regions = self._regions[asked] = list(asked.children.values())[::-1]
                 if regions:
                     waiting.append(regions[-1])
                     continue
-            elif asked.type is not StateType.FINAL and asked not in self._ended:
+            elif asked.type is not FINAL and asked not in self._ended:
                 return False
             waiting.pop()
             if waiting:

@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING
 
 from ._chart import Chart, remember
 from ._completed import completed
-from ._node import UNSET, StateNode, StateType, Transition
-from ._selection import Eventless, Selector
+from ._node import ATOMIC, COMPOUND, FINAL, PARALLEL, UNSET, StateNode, Transition
+from ._selection import (
+    FEW,
+    NO_EVENTLESS,
+    Branch,
+    Eventless,
+    Selector,
+    branch_of_chain,
+    branch_of_tree,
+)
 from ._state_value import PartialStateValue, StateValue, in_key_order, matches
 
 if TYPE_CHECKING:
     from ._history import History
     from ._plan import Plan
 
-_LEAVES = frozenset({StateType.ATOMIC, StateType.FINAL})
+_LEAVES = frozenset({ATOMIC, FINAL})
 
 
 class Configuration:
@@ -26,7 +34,6 @@ class Configuration:
     """
 
     __slots__ = (
-        "_eventless",
         "_in_document_order",
         "_leaves",
         "_members",
@@ -35,6 +42,7 @@ class Configuration:
         "_regions",
         "_value",
         "chart",
+        "eventless",
         "nodes",
         "plans",
         "selectors",
@@ -46,7 +54,6 @@ class Configuration:
         self.selectors: dict[str, Selector] = {}
         # By transitions and history: see `plan_of`.
         self.plans: dict[tuple[tuple[Transition, ...], History], Plan] = {}
-        self._eventless: Eventless | None = None
         self._in_document_order: list[StateNode] | None = None
         self._leaves: tuple[StateNode, ...] | None = None
         self._members: frozenset[StateNode] | None = None
@@ -54,6 +61,8 @@ class Configuration:
         self._positions: dict[StateNode, int] | None = None
         self._regions: dict[StateNode, tuple[StateNode, ...]] | None = None
         self._value: StateValue | None = None
+        # What chooses the transitions without an event.
+        self.eventless: Eventless = Eventless(self.leaves) if chart.has_eventless else NO_EVENTLESS
 
     @property
     def members(self) -> frozenset[StateNode]:
@@ -72,10 +81,13 @@ class Configuration:
     def below(self, node: StateNode) -> Sequence[StateNode]:
         """Return the active states below a state, in document order."""
         ordered = self.in_document_order
+        if len(ordered) <= FEW:
+            first, last = node.number, node.last
+            return [active for active in ordered if first < active.number <= last]
         if self._numbers is None:
             self._numbers = [active.number for active in ordered]
-        first = bisect_right(self._numbers, node.number)
-        return ordered[first : bisect_right(self._numbers, node.last, first)]
+        begin = bisect_right(self._numbers, node.number)
+        return ordered[begin : bisect_right(self._numbers, node.last, begin)]
 
     @property
     def leaves(self) -> tuple[StateNode, ...]:
@@ -113,15 +125,11 @@ class Configuration:
     def value(self) -> StateValue:
         """Where the machine is, as keys of its states."""
         if self._value is None:
-            self._value = _value_of(self.chart.root, self.regions)
+            if self._is_chain():
+                self._value = _value_of_chain(self.nodes)
+            else:
+                self._value = _value_of_tree(self.chart.root, self.regions)
         return self._value
-
-    @property
-    def eventless(self) -> Eventless:
-        """What chooses the transitions without an event."""
-        if self._eventless is None:
-            self._eventless = Eventless(self.leaves if self.chart.has_eventless else ())
-        return self._eventless
 
     @property
     def tags(self) -> frozenset[str]:
@@ -141,13 +149,30 @@ class Configuration:
         """Return what chooses the transitions for events of a type."""
         found = self.selectors.get(event_type)
         if found is None:
-            takers, positions = self.chart.takers(event_type), self.positions
-            if len(takers) > len(positions):
-                takers = list(positions)
-            asked = [node for node in takers if node in positions]
-            found = Selector(asked, event_type=event_type, positions=positions)
+            found = Selector(self._branch(event_type))
             remember(self.selectors, event_type, found, self.chart.most_plans)
         return found
+
+    def _branch(self, event_type: str) -> Branch | None:
+        if self._is_chain():
+            return branch_of_chain(self.nodes, event_type)
+        takers = self.chart.takers(event_type)
+        if not takers:
+            return None
+        positions = self.positions
+        if len(takers) > len(positions):
+            takers = list(positions)
+        asked = [node for node in takers if node in positions]
+        return branch_of_tree(asked, event_type, positions)
+
+    def _is_chain(self) -> bool:
+        """Return whether the states are a leaf and all that is around it, outermost first."""
+        above = None
+        for node in self.nodes:
+            if node.parent is not above or node.type is PARALLEL:
+                return False
+            above = node
+        return above is not None and above.type in _LEAVES
 
 
 def configuration_of(chart: Chart, nodes: Iterable[StateNode]) -> Configuration:
@@ -176,19 +201,28 @@ def _regions(nodes: Iterable[StateNode]) -> dict[StateNode, tuple[StateNode, ...
             else:
                 known[node.key] = node
     return {
-        parent: tuple(below.values())
-        if len(below) == 1
-        else tuple([below[key] for key in in_key_order(below)])
+        parent: tuple([below[key] for key in in_key_order(below)])
+        if parent.indexed and len(below) > 1
+        else tuple(below.values())
         for parent, below in children.items()
     }
 
 
-def _value_of(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...]]) -> StateValue:
+def _value_of_chain(nodes: Sequence[StateNode]) -> StateValue:
+    if len(nodes) == 1:
+        return {}
+    value: StateValue = nodes[-1].key
+    for node in nodes[-2:0:-1]:
+        value = {node.key: value}
+    return value
+
+
+def _value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...]]) -> StateValue:
     # In document order what is below a state comes behind it.
     values: dict[StateNode, StateValue] = {}
     for node in sorted(regions, key=_number, reverse=True):
         active = regions[node]
-        if node.type is StateType.COMPOUND and active[0].type in _LEAVES:
+        if node.type is COMPOUND and active[0].type in _LEAVES:
             values[node] = active[0].key
         else:
             values[node] = {region.key: values.get(region, {}) for region in active}

@@ -62,16 +62,18 @@ def lines(node: StateNode) -> list[str]:
     """Return what to write into a state: what happens in it without leaving it."""
     found: list[str] = []
     if node.entry:
-        found.append(f"entry / {', '.join(action_labels(node.entry_config))}")
+        found.append(f"entry / {', '.join(action_labels(node.config['entry']))}")
     if node.exit:
-        found.append(f"exit / {', '.join(action_labels(node.exit_config))}")
+        found.append(f"exit / {', '.join(action_labels(node.config['exit']))}")
     found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
     return found
 
 
 def initial_label(node: StateNode) -> str:
     """Return the label of the arrow to the initial child; empty if it does nothing."""
-    return f"/ {', '.join(action_labels(node.initial_config))}" if node.initial_actions else ""
+    if not node.initial_actions:
+        return ""
+    return f"/ {', '.join(action_labels(node.config['initial']['actions']))}"
 
 
 def holds_others(node: StateNode) -> bool:
@@ -103,7 +105,7 @@ def _label(transition: Transition) -> tuple[str, ...]:
     if transition.guard is not None:
         parts.append(f"[{transition.guard_name}]")
     if transition.actions:
-        parts.append(f"/ {', '.join(action_labels(transition.action_config))}")
+        parts.append(f"/ {', '.join(action_labels(transition.config['actions']))}")
     elif not transition.targets:
         parts.append("is ignored")
     if transition.reenter and transition.targets:

@@ -1,6 +1,6 @@
 """What is allowed in a machine but probably not meant."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TypeAlias
 
@@ -15,7 +15,6 @@ from ._problems import Place, listed, problem_at
 from ._shown import shown
 from ._state_value import PartialStateValue, value_of_path
 from ._suggestion import suggestion, unknown
-from ._tree import Definition
 
 _Doubt: TypeAlias = tuple[Place, str]
 
@@ -26,18 +25,18 @@ _LONGEST_TYPE = 1_000
 
 
 def find_doubts(
-    definitions: list[Definition],
+    nodes: Sequence[StateNode],
     implementations: Implementations,
     events: Collection[str] | None,
 ) -> tuple[DefinitionProblem, ...]:
     """Return what is probably not meant in a machine that can be built, the first 20 of it.
 
     Args:
-        definitions: Its states.
+        nodes: Its states.
         implementations: Its actions and guards.
         events: The event types that come from outside; None if any may.
     """
-    doubts = _Doubts(definitions, implementations, events).all()
+    doubts = _Doubts(nodes, implementations, events).all()
     found = [problem_at(place, message) for place, message in islice(doubts, _MOST)]
     if next(doubts, None) is not None:
         found.append(problem_at(None, f"these are the first {_MOST} warnings; there are more"))
@@ -47,16 +46,15 @@ def find_doubts(
 class _Doubts:
     def __init__(
         self,
-        definitions: list[Definition],
+        nodes: Sequence[StateNode],
         implementations: Implementations,
         events: Collection[str] | None,
     ) -> None:
-        self._definitions = definitions
-        self._root: StateNode = definitions[0].node
+        self._nodes = nodes
         self._implementations = implementations
-        self._by_id = {definition.node.id: definition.node for definition in definitions}
-        self._taken = {key for definition in definitions for key in definition.node.on}
-        self._wildcards = {key for definition in definitions for key in definition.node.wildcards}
+        self._by_id = {node.id: node for node in nodes}
+        self._taken = {key for node in nodes for key in node.on}
+        self._wildcards = {key for node in nodes for key in node.wildcards}
         self._events = None if events is None else frozenset(events)
         # The types of raised events, and whether functions may raise others.
         self._raised: set[str] = set()
@@ -65,7 +63,7 @@ class _Doubts:
             self._find_raised()
 
     def _find_raised(self) -> None:
-        for place, actions in chain.from_iterable(map(_actions_of, self._definitions)):
+        for place, actions in chain.from_iterable(map(_actions_of, self._nodes)):
             for _, action in listed(place, actions):
                 match self._implementations.action(action):
                     case Raise(event={"type": str(event_type)}):
@@ -77,9 +75,9 @@ class _Doubts:
 
     def all(self) -> Iterator[_Doubt]:
         """Yield all doubts, state by state."""
-        reached = _reachable(self._root)
-        for definition in self._definitions:
-            node, _, place = definition
+        reached = _reachable(self._nodes[0])
+        for node in self._nodes:
+            place = node.place
             if node.type is StateType.HISTORY:
                 if not node.default_targets():
                     message = "a history state of a parallel state leads nowhere without a target"
@@ -87,12 +85,12 @@ class _Doubts:
                 continue
             if node not in reached:
                 yield place, "unreachable: no transition and no initial child leads here"
-            yield from self._about_state(definition)
-            for at, actions in _actions_of(definition):
+            yield from self._about_state(node)
+            for at, actions in _actions_of(node):
                 yield from self._about_actions(actions, at)
 
-    def _about_state(self, definition: Definition) -> Iterator[_Doubt]:
-        node, config, place = definition
+    def _about_state(self, node: StateNode) -> Iterator[_Doubt]:
+        config, place = node.config, node.place
         if node.type is StateType.FINAL:
             for key in ("on", "always"):
                 if key in config:
@@ -107,7 +105,7 @@ class _Doubts:
         for at, always in listed((place, "always"), config.get("always", ())):
             if isinstance(always, Mapping) and self._never_rests(always):
                 yield at, "never comes to rest: it assigns, has no target and no guard"
-        for at, transition in _transitions_of(definition):
+        for at, transition in _transitions_of(node):
             if "guard" in transition:
                 yield from self._about_guard(transition["guard"], (at, "guard"))
 
@@ -172,7 +170,7 @@ class _Doubts:
                 case Not(guard=negated):
                     waiting.append(negated)
                 case StateIn(value=value) if not (isinstance(value, str) and value[:1] == "#"):
-                    for message in _unknown_states(self._root, value):
+                    for message in _unknown_states(self._nodes[0], value):
                         yield place, f"state_in never passes: {message}"
                 case _:
                     pass
@@ -186,9 +184,9 @@ class _Doubts:
         )
 
 
-def _transitions_of(definition: Definition) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+def _transitions_of(node: StateNode) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     """Yield the transitions of a state that are more than a target."""
-    _, config, place = definition
+    config, place = node.config, node.place
     found: list[tuple[Place, object]] = [
         (((place, "on"), descriptor), transitions)
         for descriptor, transitions in config.get("on", {}).items()
@@ -200,9 +198,9 @@ def _transitions_of(definition: Definition) -> Iterator[tuple[Place, Mapping[str
                 yield at, transition
 
 
-def _actions_of(definition: Definition) -> Iterator[tuple[Place, object]]:
+def _actions_of(node: StateNode) -> Iterator[tuple[Place, object]]:
     """Yield everything that is an action of a state, or a list of them."""
-    node, config, place = definition
+    config, place = node.config, node.place
     if node.type is StateType.HISTORY:
         return
     for key in ("entry", "exit"):
@@ -211,7 +209,7 @@ def _actions_of(definition: Definition) -> Iterator[tuple[Place, object]]:
     initial = config.get("initial")
     if isinstance(initial, Mapping) and "actions" in initial:
         yield ((place, "initial"), "actions"), initial["actions"]
-    for at, transition in _transitions_of(definition):
+    for at, transition in _transitions_of(node):
         if "actions" in transition:
             yield (at, "actions"), transition["actions"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ._exit_set import Remembered, domain_of, effective_targets
-from ._node import StateNode, StateType, Transition
+from ._exit_set import Remembered, route_of
+from ._node import HISTORY, PARALLEL, StateNode, Transition
 
 
 class _Entered(NamedTuple):
@@ -24,26 +24,27 @@ class EntrySet:
         by_default: Those whose initial actions run.
     """
 
-    __slots__ = ("_filled", "_occupied", "_remembered", "by_default", "entering")
+    __slots__ = ("_filled", "_occupied", "_remembered", "_unmarked", "by_default", "entering")
 
     def __init__(self, remembered: Remembered) -> None:
         self._remembered = remembered
         self.entering: set[StateNode] = set()
         self.by_default: set[StateNode] = set()
-        # The states below which something is entered.
+        # The states below which something is entered, but for those above the unmarked.
         self._occupied: set[StateNode] = set()
+        self._unmarked: list[StateNode] = []
         # The parallel states above a target whose other regions are entered.
         self._filled: set[StateNode] = set()
 
     def in_document_order(self) -> list[StateNode]:
         """Return the states being entered."""
-        return sorted(self.entering, key=_number)
+        entering = self.entering
+        return sorted(entering, key=_number) if len(entering) > 1 else list(entering)
 
     def follow(self, transition: Transition) -> None:
         """Add what a transition enters."""
         source = transition.source
-        targets = effective_targets(transition, self._remembered)
-        domain = domain_of(transition, targets)
+        targets, domain = route_of(transition, self._remembered)
         for target in transition.targets:
             # A state that stays active is not entered again.
             if not (target is source is domain):
@@ -51,24 +52,22 @@ class EntrySet:
             self.descend(target)
         for target in targets:
             ancestors = _ancestors_below(target, domain)
-            if domain is not None and domain.type is StateType.PARALLEL:
+            if domain is not None and domain.type is PARALLEL:
                 ancestors.append(domain)
-            self._descend(self._enter_ancestors(ancestors, domain))
+            if ancestors:
+                self._descend(self._enter_ancestors(ancestors, domain))
 
     def enter_by_default(self, node: StateNode) -> None:
         """Add one state, whose initial actions run."""
         # A history state stands for others; it is never active itself.
-        if node.type is not StateType.HISTORY:
-            self._enter(node)
+        if node.type is not HISTORY:
+            self.entering.add(node)
+            self._unmarked.append(node)
             self.by_default.add(node)
 
     def _enter(self, node: StateNode) -> None:
         self.entering.add(node)
-        occupied = self._occupied
-        for ancestor in node.ancestors:
-            if ancestor in occupied:
-                break
-            occupied.add(ancestor)
+        self._unmarked.append(node)
 
     def descend(self, node: StateNode) -> None:
         """Add what becomes active below a state."""
@@ -82,9 +81,9 @@ class EntrySet:
                 for target in item.targets:
                     ancestors = _ancestors_below(target, item.history.parent)
                     waiting += self._enter_ancestors(ancestors, None)
-            elif item.type is StateType.HISTORY:
+            elif item.type is HISTORY:
                 self._enter_history(item, waiting)
-            elif item.type is StateType.PARALLEL:
+            elif item.type is PARALLEL:
                 for region in self._regions_to_enter(item):
                     self.enter_by_default(region)
                     waiting.append(region)
@@ -117,7 +116,7 @@ class EntrySet:
         for ancestor in ancestors:
             if domain is None or ancestor.is_below(domain):
                 self._enter(ancestor)
-            if ancestor.type is StateType.PARALLEL and ancestor not in self._filled:
+            if ancestor.type is PARALLEL and ancestor not in self._filled:
                 self._filled.add(ancestor)
                 for region in self._regions_to_enter(ancestor):
                     # Not by default: the initial actions of such a region do not run.
@@ -127,10 +126,17 @@ class EntrySet:
 
     def _regions_to_enter(self, parallel: StateNode) -> list[StateNode]:
         """Return the regions below which nothing is entered yet."""
-        return [region for region in parallel.children.values() if region not in self._occupied]
+        occupied = self._occupied
+        for node in self._unmarked:
+            for ancestor in node.ancestors:
+                if ancestor in occupied:
+                    break
+                occupied.add(ancestor)
+        self._unmarked.clear()
+        return [region for region in parallel.children.values() if region not in occupied]
 
 
-_BRANCHING = frozenset({StateType.PARALLEL, StateType.HISTORY})
+_BRANCHING = frozenset({PARALLEL, HISTORY})
 
 
 def _number(node: StateNode) -> int:

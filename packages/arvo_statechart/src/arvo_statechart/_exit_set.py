@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from ._node import StateNode, StateType, Transition
+from ._node import HISTORY, Route, StateNode, Transition
 
 Remembered: TypeAlias = Mapping[StateNode, tuple[StateNode, ...]]
 """The recorded states of each history state that has recorded any."""
@@ -20,29 +20,36 @@ class ActiveStates(Protocol):
         """Return those below a state, in document order."""
 
 
-def effective_targets(transition: Transition, remembered: Remembered) -> Sequence[StateNode]:
-    """Return the targets with what they stand for in the place of history states."""
-    targets = transition.targets
-    if len(targets) == 1 and targets[0].type is not StateType.HISTORY:
-        return targets
+def route_of(transition: Transition, remembered: Remembered) -> Route:
+    """Return where a transition leads: to which states, and within which domain.
+
+    History states are replaced by what they stand for. The domain is the state that stays active
+    while all below it is left; it is the source itself only if the transition does not reenter.
+    """
+    if transition.route is not None:
+        return transition.route
+    for target in transition.targets:
+        if target.type is HISTORY:
+            targets = _effective_targets(transition.targets, remembered)
+            return targets, _domain_of(transition, targets)
+    route = transition.route = (
+        transition.targets,
+        _domain_of(transition, transition.targets),
+    )
+    return route
+
+
+def _effective_targets(targets: Iterable[StateNode], remembered: Remembered) -> Sequence[StateNode]:
     found: dict[StateNode, None] = {}
     for target in targets:
-        if target.type is StateType.HISTORY:
+        if target.type is HISTORY:
             found.update(dict.fromkeys(remembered.get(target, target.default_targets())))
         else:
             found[target] = None
     return list(found)
 
 
-def domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNode | None:
-    """Return the state that stays active while all below it is left; None is above the root.
-
-    It is the source itself only if the transition does not reenter.
-
-    Args:
-        transition: The transition.
-        targets: Its effective targets.
-    """
+def _domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNode | None:
     source = transition.source
     if not transition.reenter:
         first, last = source.number, source.last
@@ -76,15 +83,18 @@ def exit_sets(
         remembered: What is remembered before the microstep.
     """
     kept: dict[Transition, Sequence[StateNode]] = {}
-    # Which of those kept leaves a state.
+    # Which of those kept leaves a state; made when there is a second that leaves some.
     leaves: dict[StateNode, Transition] = {}
     for transition in transitions:
         leaving = _exit_set(transition, active, remembered)
-        if leaves and not _replaces_rivals(transition, leaving, leaves, kept):
-            continue
+        if kept and leaving:
+            if not leaves:
+                leaves = {node: first for first, theirs in kept.items() for node in theirs}
+            if not _replaces_rivals(transition, leaving, leaves, kept):
+                continue
+            for node in leaving:
+                leaves[node] = transition
         kept[transition] = leaving
-        for node in leaving:
-            leaves[node] = transition
     return kept
 
 
@@ -94,7 +104,7 @@ def _exit_set(
     """Return the active states that a transition leaves, in document order."""
     if not transition.targets:
         return ()
-    domain = domain_of(transition, effective_targets(transition, remembered))
+    _, domain = route_of(transition, remembered)
     return active.in_document_order if domain is None else active.below(domain)
 
 

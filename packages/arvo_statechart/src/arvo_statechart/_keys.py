@@ -65,7 +65,7 @@ class Keys:
 
     def check(self, config: Mapping[str, Any], place: Place, problems: Problems) -> None:
         """Note every key that means nothing, and a description that is not a string."""
-        for key, value in config.items():
+        for key, value in problems.mapping(place, config).items():
             if key in self.known:
                 if key == "description" and not isinstance(value, str):
                     problems.error((place, key), f"expected a text, got {type(value).__name__}")

@@ -1,11 +1,13 @@
 """The states of a machine as the interpreter sees them, and the transitions between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ._call import Call
 from ._labels import guard_label
+from ._problems import Place
 
 if TYPE_CHECKING:
     from ._step import Step
@@ -15,6 +17,16 @@ Executable: TypeAlias = "Callable[[Step], None]"
 
 Test: TypeAlias = Callable[[Call], object]
 """A guard, ready to be asked."""
+
+
+Route: TypeAlias = "tuple[Sequence[StateNode], StateNode | None]"
+"""What a transition really leads to, and the state that stays active while all below is left.
+
+None in the place of that state is above the root.
+"""
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class StateType(StrEnum):
@@ -27,38 +39,49 @@ class StateType(StrEnum):
     HISTORY = "history"
 
 
+# Bound once: before Python 3.12 looking up a member of an enum takes longer than most checks.
+ATOMIC: Final = StateType.ATOMIC
+COMPOUND: Final = StateType.COMPOUND
+PARALLEL: Final = StateType.PARALLEL
+FINAL: Final = StateType.FINAL
+HISTORY: Final = StateType.HISTORY
+
+
 class Transition:
     """What one state does about one event, or about none.
 
-    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. What the
-    config says of guard and actions is kept for messages and diagrams.
+    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. `config` is
+    what the definition says, for messages and diagrams; empty of one that is only a target.
     """
 
     __slots__ = (
-        "action_config",
         "actions",
+        "config",
         "descriptor",
         "guard",
-        "guard_config",
         "reenter",
+        "route",
         "source",
         "targets",
     )
 
-    def __init__(self, source: "StateNode", descriptor: str) -> None:
+    def __init__(
+        self, source: "StateNode", descriptor: str, config: Mapping[str, Any] = NOTHING
+    ) -> None:
         self.source: StateNode = source
         self.descriptor: str = descriptor
+        self.config: Mapping[str, Any] = config
         self.targets: tuple[StateNode, ...] = ()
         self.guard: Test | None = None
-        self.guard_config: object = None
         self.actions: tuple[Executable, ...] = ()
-        self.action_config: object = ()
         self.reenter: bool = False
+        # Where it leads, if no history state has a say in it: see `route_of`.
+        self.route: Route | None = None
 
     @property
     def guard_name(self) -> str:
         """What to call its guard."""
-        return guard_label(self.guard_config)
+        return guard_label(self.config["guard"])
 
 
 class StateNode:
@@ -71,17 +94,16 @@ class StateNode:
         "always",
         "ancestors",
         "children",
+        "config",
         "deep",
         "default",
         "entry",
-        "entry_config",
         "exit",
-        "exit_config",
         "histories",
         "id",
+        "indexed",
         "initial",
         "initial_actions",
-        "initial_config",
         "key",
         "last",
         "lineage",
@@ -90,18 +112,28 @@ class StateNode:
         "on",
         "output",
         "parent",
+        "place",
         "tags",
         "type",
         "wildcards",
     )
 
     def __init__(
-        self, id: str, key: str, type: StateType, number: int, parent: "StateNode | None"
+        self,
+        id: str,
+        key: str,
+        type: StateType,
+        number: int,
+        parent: "StateNode | None",
+        config: Mapping[str, Any],
+        place: Place,
     ) -> None:
         self.id: str = id
         self.key: str = key
         self.type: StateType = type
         self.number: int = number
+        self.config: Mapping[str, Any] = config
+        self.place: Place = place
         # The highest number below it; its own if there is none.
         self.last: int = number
         self.parent: StateNode | None = parent
@@ -109,13 +141,14 @@ class StateNode:
         self.ancestors: tuple[StateNode, ...] = () if parent is None else parent.lineage
         # Itself and its ancestors, of a state that has children.
         self.lineage: tuple[StateNode, ...] = ()
+        # Whether JavaScript sorts the keys of its children: some look like integers.
+        self.indexed: bool = False
         # In document order. History states have a list of their own.
         self.children: dict[str, StateNode] = {}
         self.histories: dict[str, StateNode] = {}
 
         self.initial: StateNode | None = None
         self.initial_actions: tuple[Executable, ...] = ()
-        self.initial_config: object = ()
         self.deep: bool = False
         # Of a history state: where it leads while nothing is recorded, if it says so itself.
         self.default: tuple[StateNode, ...] | None = None
@@ -126,8 +159,6 @@ class StateNode:
         self.always: tuple[Transition, ...] = ()
         self.entry: tuple[Executable, ...] = ()
         self.exit: tuple[Executable, ...] = ()
-        self.entry_config: object = ()
-        self.exit_config: object = ()
         self.tags: tuple[str, ...] = ()
         self.meta: object = UNSET
         self.output: object = UNSET

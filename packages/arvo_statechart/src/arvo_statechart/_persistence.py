@@ -7,7 +7,7 @@ from ._chart import Chart
 from ._configuration import Configuration
 from ._errors import InvalidSnapshotError
 from ._history import History
-from ._node import UNSET, StateNode, StateType
+from ._node import HISTORY, UNSET, StateNode
 from ._restoration import configuration_of_value
 from ._shown import shown
 from ._snapshot import Snapshot, Status, new_snapshot
@@ -86,7 +86,7 @@ def _history(chart: Chart, stored: object) -> History:
     for history_id, references in stored.items():
         # The machine may have changed since: what it does not know any more is forgotten.
         keeper = chart.by_id.get(history_id)
-        if keeper and keeper.type is StateType.HISTORY and isinstance(references, list):
+        if keeper and keeper.type is HISTORY and isinstance(references, list):
             nodes = tuple(_below(keeper.ancestors[0], references, chart))
             if nodes:
                 found[keeper] = nodes

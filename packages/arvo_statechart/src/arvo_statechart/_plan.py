@@ -6,7 +6,7 @@ from ._configuration import Configuration, configuration_of
 from ._entry_set import EntrySet
 from ._exit_set import exit_sets
 from ._history import History, record
-from ._node import Executable, StateNode, StateType, Transition
+from ._node import FINAL, Executable, StateNode, Transition
 
 
 class Plan:
@@ -54,40 +54,54 @@ def plan_of(
 
 def _make(configuration: Configuration, enabled: tuple[Transition, ...], history: History) -> Plan:
     chart = configuration.chart
-    taken = exit_sets(enabled, configuration, dict(history))
-    leaving = dict.fromkeys(node for exit_set in taken.values() for node in exit_set)
-    exited = sorted(leaving, key=_number, reverse=True)
-    actions = [action for node in exited for action in node.exit]
+    remembered = dict(history)
+    taken = exit_sets(enabled, configuration, remembered)
+    actions: list[Executable] = []
+    exited: list[StateNode] = []
+    for exit_set in taken.values():
+        exited += exit_set
+    if exited:
+        exited.sort(key=_number, reverse=True)
+        for node in exited:
+            actions += node.exit
+    entering = False
     for transition in taken:
         actions += transition.actions
+        entering = entering or bool(transition.targets)
+    if not entering:
+        return Plan(tuple(actions), configuration, history, False)
 
-    remembered = record(history, exited, configuration)
-    entry = EntrySet(dict(remembered))
+    after = record(history, exited, configuration)
+    entry = EntrySet(remembered if after is history else dict(after))
     for transition in taken:
         entry.follow(transition)
-    staying = [node for node in configuration.nodes if node not in leaving]
-    active = dict.fromkeys(staying)
-    completion = Completion(chart.root, staying)
+    active = dict.fromkeys(configuration.nodes)
+    for node in exited:
+        del active[node]
+    completion: Completion | None = None
     for node in entry.in_document_order():
+        if node.type is FINAL and completion is None:
+            completion = Completion(chart.root, active)
         active[node] = None
         actions += node.entry
         if node.initial_actions and node in entry.by_default:
             actions += node.initial_actions
-        if node.type is StateType.FINAL:
+        if completion is not None and node.type is FINAL:
             actions += completion.enter(node)
 
-    recorded = remembered is not history
+    recorded = after is not history
     # The same states keep the order in which they were entered first.
     moved = recorded or active.keys() != configuration.members
-    if completion.machine_done:
-        nodes = sorted(active, key=_number, reverse=True)
-        actions += [action for node in nodes for action in node.exit]
-        active = dict.fromkeys(nodes)
+    done = completion is not None and completion.machine_done
+    if done:
+        active = dict.fromkeys(sorted(active, key=_number, reverse=True))
+        for node in active:
+            actions += node.exit
     return Plan(
         tuple(actions),
         configuration_of(chart, active) if moved else configuration,
-        remembered,
-        moved or completion.machine_done,
+        after,
+        moved or done,
     )
 
 

@@ -52,7 +52,7 @@ class Problems:
 
     def mapping(self, place: Place, value: object) -> Mapping[str, Any]:
         """Return a mapping with strings as keys; note what is not one and return an empty one."""
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             self.error(place, f"expected a mapping, got {shown(value)}")
             return {}
         for key in value:

@@ -6,7 +6,7 @@ from ._chart import Chart, remember
 from ._completed import completed
 from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
-from ._node import StateNode, StateType
+from ._node import COMPOUND, StateNode
 from ._shown import shown
 from ._state_value import in_key_order
 from ._suggestion import unknown
@@ -21,25 +21,17 @@ def configuration_of_value(chart: Chart, value: object) -> Configuration:
     Raises:
         InvalidSnapshotError: If the value does not fit the machine.
     """
-    text = _text(value)
-    found = None if text is None else chart.restored.get(text)
+    try:
+        text = repr(value)
+    except RecursionError:  # Python cannot write it, so it is worked out each time
+        text = ""
+    found = chart.restored.get(text)
     if found is None:
         named = dict.fromkeys([chart.root, *_named(chart.root, value)])
         found = configuration_of(chart, completed(named))
-        if text is not None:
+        if text:
             remember(chart.restored, text, found, chart.most_configurations)
     return found
-
-
-def _text(value: object) -> str | None:
-    """Return what tells values apart that JSON can tell apart, their key order included.
-
-    None for one that is nested deeper than Python can write.
-    """
-    try:
-        return repr(value)
-    except RecursionError:
-        return None
 
 
 def _named(root: StateNode, value: object) -> Iterator[StateNode]:
@@ -53,7 +45,7 @@ def _named(root: StateNode, value: object) -> Iterator[StateNode]:
                 f"value of a stored snapshot: expected a text or a mapping for {shown(node.id)}, "
                 f"got {shown(named)}"
             )
-        if node.type is StateType.COMPOUND and len(below) > 1:
+        if node.type is COMPOUND and len(below) > 1:
             raise InvalidSnapshotError(
                 f"value of a stored snapshot: {shown(node.id)} has one active child, "
                 f"got {shown(named)}"

@@ -1,14 +1,18 @@
 """Which transitions an event, or no event at all, enables in a configuration."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ._call import Call
 from ._errors import GuardError
 from ._node import StateNode, Transition
 from ._shown import shown
 
+# Up to so many active states it is quicker to ask all of them than to sort some.
+FEW = 32
 
-class _Branch:
+
+class Branch:
     """What a state and those active below it do about one event.
 
     Its regions are asked first, all of them; its own candidates only if none answered. States
@@ -18,13 +22,15 @@ class _Branch:
     __slots__ = ("candidates", "fixed", "regions")
 
     def __init__(
-        self, candidates: tuple[Transition, ...], regions: "tuple[_Branch, ...]" = ()
+        self, candidates: tuple[Transition, ...], regions: "tuple[Branch, ...]" = ()
     ) -> None:
         if len(regions) == 1:
             candidates = regions[0].candidates + candidates
             regions = regions[0].regions
-        self.candidates: tuple[Transition, ...] = _reachable(candidates)
-        self.regions: tuple[_Branch, ...] = regions
+        self.candidates: tuple[Transition, ...] = (
+            _reachable(candidates) if len(candidates) > 1 else candidates
+        )
+        self.regions: tuple[Branch, ...] = regions
         # The answer, if no guard has a say in it.
         self.fixed: tuple[Transition, ...] | None = None
         if regions:
@@ -34,9 +40,9 @@ class _Branch:
         elif self.candidates[0].guard is None:
             self.fixed = self.candidates[:1]
 
-    def unfixed(self) -> "tuple[_Branch, ...]":
+    def unfixed(self) -> "tuple[Branch, ...]":
         """Return the branches that have to be asked: regions first, in order, this one last."""
-        found: list[_Branch] = []
+        found: list[Branch] = []
         waiting = [self]
         while waiting:
             branch = waiting.pop()
@@ -55,12 +61,11 @@ class Selector:
 
     __slots__ = ("_asked", "fixed")
 
-    def __init__(
-        self, takers: Iterable[StateNode], *, event_type: str, positions: Mapping[StateNode, int]
-    ) -> None:
-        branch = _branch(takers, event_type, positions)
+    def __init__(self, branch: Branch | None) -> None:
         self.fixed: tuple[Transition, ...] | None = () if branch is None else branch.fixed
-        self._asked: tuple[_Branch, ...] = () if branch is None else branch.unfixed()
+        self._asked: tuple[Branch, ...] = ()
+        if branch is not None and self.fixed is None:
+            self._asked = branch.unfixed()
 
     def choose(self, call: Call) -> tuple[Transition, ...]:
         """Return the enabled transitions, before conflicts between them are resolved.
@@ -70,8 +75,10 @@ class Selector:
         """
         if self.fixed is not None:
             return self.fixed
+        if len(self._asked) == 1 and not self._asked[0].regions:
+            return _first_for_event(self._asked[0].candidates, call)
         chosen: tuple[Transition, ...] = ()
-        answers: dict[_Branch, tuple[Transition, ...]] = {}
+        answers: dict[Branch, tuple[Transition, ...]] = {}
         for branch in self._asked:
             if branch.regions:
                 below = [answers.get(region) or region.fixed or () for region in branch.regions]
@@ -82,9 +89,26 @@ class Selector:
         return chosen
 
 
-def _branch(
-    takers: Iterable[StateNode], event_type: str, positions: Mapping[StateNode, int]
-) -> _Branch | None:
+def branch_of_chain(nodes: Sequence[StateNode], event_type: str) -> Branch | None:
+    """Return what a leaf and the states around it do about an event.
+
+    Args:
+        nodes: The active states, outermost first.
+        event_type: The type of the event.
+    """
+    candidates: tuple[Transition, ...] = ()
+    for node in reversed(nodes):
+        found = node.candidates(event_type)
+        if found:
+            candidates += found
+            if found[-1].guard is None:
+                break
+    return Branch(candidates) if candidates else None
+
+
+def branch_of_tree(
+    takers: Iterable[StateNode], event_type: str, positions: dict[StateNode, int]
+) -> Branch | None:
     """Return what the root and all below it do about an event.
 
     Args:
@@ -92,26 +116,35 @@ def _branch(
         event_type: The type of the event.
         positions: The order in which active states are asked, regions behind their parent.
     """
+    # Without recursion: states may be nested 1,000 levels deep.
+    below: dict[StateNode | None, list[Branch]] = {}
+    for node in _innermost_first(takers, positions):
+        answering = below.pop(node, ())
+        candidates = node.candidates(event_type) if node.on else ()
+        if not (answering or candidates):
+            continue
+        # What answers in any case is not followed by candidates of the states around it.
+        if len(answering) == 1 and answering[0].fixed:
+            branch = answering[0]
+        else:
+            branch = Branch(candidates, tuple(reversed(answering)))
+        below.setdefault(node.parent, []).append(branch)
+    return below[None][0] if None in below else None
+
+
+def _innermost_first(
+    takers: Iterable[StateNode], positions: dict[StateNode, int]
+) -> Iterable[StateNode]:
+    """Return some active states and those around them, what is asked first at the end."""
+    if len(positions) <= FEW:
+        return reversed(positions)
     around: set[StateNode] = set()
     for node in takers:
         asked: StateNode | None = node
         while asked is not None and asked not in around:
             around.add(asked)
             asked = asked.parent
-    # Without recursion: states may be nested 1,000 levels deep.
-    below: dict[StateNode | None, list[_Branch]] = {}
-    for node in sorted(around, key=positions.__getitem__, reverse=True):
-        answering = below.pop(node, [])
-        candidates = node.candidates(event_type)
-        # What answers in any case is not followed by candidates of the states around it.
-        if len(answering) == 1 and answering[0].fixed:
-            branch = answering[0]
-        elif answering or candidates:
-            branch = _Branch(candidates, tuple(reversed(answering)))
-        else:
-            continue
-        below.setdefault(node.parent, []).append(branch)
-    return below[None][0] if None in below else None
+    return sorted(around, key=positions.__getitem__, reverse=True)
 
 
 class Eventless:
@@ -139,6 +172,10 @@ class Eventless:
                     chosen[candidate] = None
                     break
         return tuple(chosen)
+
+
+NO_EVENTLESS: Final = Eventless(())
+"""Of machines without `always`."""
 
 
 def _reachable(candidates: Iterable[Transition]) -> tuple[Transition, ...]:

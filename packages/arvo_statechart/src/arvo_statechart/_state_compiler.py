@@ -8,13 +8,12 @@ from ._event import done_event_type
 from ._functions import check_plain
 from ._implementations import Implementations
 from ._keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
-from ._node import Executable, StateNode, StateType, Transition
+from ._node import COMPOUND, HISTORY, Executable, StateNode, Transition
 from ._problems import Place, Problems, listed
 from ._shown import shown
 from ._suggestion import unknown
 from ._target import state_of_target
 from ._target_checks import check_targets
-from ._tree import Definition
 
 
 class StateCompiler:
@@ -31,21 +30,19 @@ class StateCompiler:
         self._implementations = implementations
         self._problems = problems
 
-    def fill(self, definition: Definition) -> None:
+    def fill(self, node: StateNode) -> None:
         """Fill one state: its transitions, actions, initial child, tags, meta and output."""
-        node, config, place = definition
-        if node.type is StateType.HISTORY:
+        config, place = node.config, node.place
+        if node.type is HISTORY:
             self._fill_history(node, config, place)
             return
-        if node.type is StateType.COMPOUND:
+        if node.type is COMPOUND:
             self._fill_initial(node, config, place)
         self._fill_transitions(node, config, place)
         if "entry" in config:
-            node.entry_config = config["entry"]
-            node.entry = self._actions(node.entry_config, (place, "entry"))
+            node.entry = self._actions(config["entry"], (place, "entry"))
         if "exit" in config:
-            node.exit_config = config["exit"]
-            node.exit = self._actions(node.exit_config, (place, "exit"))
+            node.exit = self._actions(config["exit"], (place, "exit"))
         if "tags" in config:
             node.tags = self._texts(config["tags"], (place, "tags"))
         if "meta" in config:
@@ -67,10 +64,9 @@ class StateCompiler:
         place = (place, "initial")
         initial = config.get("initial")
         if isinstance(initial, Mapping):
-            self._check_keys(self._problems.mapping(place, initial), INITIAL_KEYS, place)
+            self._check_keys(initial, INITIAL_KEYS, place)
             if "actions" in initial:
-                node.initial_config = initial["actions"]
-                node.initial_actions = self._actions(node.initial_config, (place, "actions"))
+                node.initial_actions = self._actions(initial["actions"], (place, "actions"))
             initial = initial.get("target")
         child = node.child(initial) if isinstance(initial, str) else None
         if child is not None:
@@ -84,17 +80,22 @@ class StateCompiler:
             self._problems.error(place, unknown("child", initial, known))
 
     def _fill_transitions(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
+        wildcards: list[str] = []
         if "on" in config:
-            on_place = (place, "on")
-            for descriptor, transitions in self._problems.mapping(on_place, config["on"]).items():
-                at = (on_place, descriptor)
+            place_of_on = (place, "on")
+            on = self._problems.mapping(place_of_on, config["on"])
+            for descriptor, transitions in on.items():
+                at = (place_of_on, descriptor)
                 if not descriptor:
                     self._problems.error(at, "an event type is not empty; use 'always' instead")
+                elif descriptor[-1] == "*" and _is_wildcard(descriptor):
+                    wildcards.append(descriptor)
                 node.on[descriptor] = self._transitions(node, descriptor, transitions, at)
         if "onDone" in config:
             done = done_event_type(node.id)
+            if done[-1] == "*" and done not in node.on and _is_wildcard(done):
+                wildcards.append(done)
             node.on[done] = self._transitions(node, done, config["onDone"], (place, "onDone"))
-        wildcards = [key for key in node.on if key.endswith("*") and _is_wildcard(key)]
         if wildcards:
             node.wildcards = tuple(sorted(wildcards, key=len, reverse=True))
         if "always" in config:
@@ -113,17 +114,18 @@ class StateCompiler:
     def _transition(
         self, node: StateNode, descriptor: str, config: object, place: Place
     ) -> Transition:
-        transition = Transition(node, descriptor)
         if isinstance(config, str):
-            transition.targets = self._targets(node, config, (place, "target"))
+            transition = Transition(node, descriptor)
+            if config:
+                transition.targets = self._targets(node, config, (place, "target"))
             return transition
-        checked = self._problems.mapping(place, config)
+        checked = config if type(config) is dict else self._problems.mapping(place, config)
         self._check_keys(checked, TRANSITION_KEYS, place)
+        transition = Transition(node, descriptor, checked)
         if "target" in checked:
             transition.targets = self._targets(node, checked["target"], (place, "target"))
         if "actions" in checked:
-            transition.action_config = checked["actions"]
-            transition.actions = self._actions(transition.action_config, (place, "actions"))
+            transition.actions = self._actions(checked["actions"], (place, "actions"))
         if "reenter" in checked:
             reenter = checked["reenter"]
             if not isinstance(reenter, bool):
@@ -131,9 +133,8 @@ class StateCompiler:
                 self._problems.error((place, "reenter"), message)
             transition.reenter = reenter is True
         if "guard" in checked:
-            transition.guard_config = guard = checked["guard"]
             test = self._implementations.test
-            transition.guard = self._problems.attempt((place, "guard"), test, guard)
+            transition.guard = self._problems.attempt((place, "guard"), test, checked["guard"])
         return transition
 
     def _targets(self, node: StateNode, target: object, place: Place) -> tuple[StateNode, ...]:

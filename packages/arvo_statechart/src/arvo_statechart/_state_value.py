@@ -15,13 +15,14 @@ _LARGEST_INDEX = 2**32 - 2
 def in_key_order(keys: Iterable[str]) -> list[str]:
     """Sort keys as JavaScript does: integer-like ones first and ascending, others as they come."""
     listed = list(keys)
-    indexes = [key for key in listed if key[:1].isdigit() and _is_index(key)]
+    indexes = [key for key in listed if key[:1].isdigit() and is_index(key)]
     if not indexes:
         return listed
-    return sorted(indexes, key=int) + [key for key in listed if not _is_index(key)]
+    return sorted(indexes, key=int) + [key for key in listed if not is_index(key)]
 
 
-def _is_index(key: str) -> bool:
+def is_index(key: str) -> bool:
+    """Return whether JavaScript sorts a key before others: it is written as an integer is."""
     if not (key.isascii() and key.isdigit() and len(key) <= 10):
         return False
     return key == "0" or (key[0] != "0" and int(key) <= _LARGEST_INDEX)
@@ -77,13 +78,12 @@ def copy_value(value: PartialStateValue) -> StateValue:
         return value
     copied: dict[str, StateValue] = {}
     waiting = [(value, copied)]
-    while waiting:
-        original, copy = waiting.pop()
+    for original, copy in waiting:
         for key, below in original.items():
-            if type(below) is dict or isinstance(below, Mapping):
+            if type(below) is str or not isinstance(below, Mapping):
+                copy[key] = below
+            else:
                 deeper: dict[str, StateValue] = {}
                 copy[key] = deeper
                 waiting.append((below, deeper))
-            else:
-                copy[key] = below
     return copied

@@ -1,7 +1,5 @@
 """One event, from the first microstep to the moment the machine comes to rest."""
 
-from collections import deque
-
 from ._call import NO_PARAMS, Call, Context, Params, new_call
 from ._configuration import Configuration
 from ._effects import Host
@@ -43,7 +41,7 @@ class Step:
         self.raw_error = snapshot.raw_error
         self.event = event
         self.host = host
-        self.queue: deque[Event] = deque()
+        self.queue: list[Event] = []
         self.assigned = False
         self.microsteps = 0
 
@@ -91,6 +89,7 @@ class Step:
     def settle(self) -> None:
         """Run microsteps until nothing is enabled without an outside event."""
         look_for_eventless = True
+        processed = 0
         while self.status == "active":
             eventless = self.configuration.eventless
             if look_for_eventless and eventless.chains:
@@ -99,9 +98,10 @@ class Step:
                     # What changes nothing would stay enabled for ever.
                     look_for_eventless = self.take(enabled)
                     continue
-            if not self.queue:
+            if processed == len(self.queue):
                 return
-            self.event = self.queue.popleft()
+            self.event = self.queue[processed]
+            processed += 1
             enabled = self.select(self.event["type"])
             if enabled:
                 self.take(enabled)

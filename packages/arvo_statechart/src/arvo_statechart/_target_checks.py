@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from ._node import StateNode, StateType
+from ._node import HISTORY, PARALLEL, StateNode
 from ._problems import Place, Problems
 from ._shown import shown
 
@@ -24,11 +24,11 @@ def _number(node: StateNode) -> int:
     return node.number
 
 
-def check_history(history: StateNode, place: Place, problems: Problems) -> None:
+def check_history(history: StateNode, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
-    parent = history.ancestors[0]
+    parent, place = history.ancestors[0], history.place
     for target in history.default_targets():
-        if target.type is StateType.HISTORY:
+        if target.type is HISTORY:
             problems.error(
                 place,
                 f"leads to {shown(target.id)} while nothing is recorded, which is a history state "
@@ -45,9 +45,9 @@ def _in_different_regions(one: StateNode, other: StateNode) -> bool:
     for ancestor in one.ancestors:
         if other.is_below(ancestor):
             return (
-                ancestor.type is StateType.PARALLEL
+                ancestor.type is PARALLEL
                 and _region_of(one, ancestor) is not _region_of(other, ancestor)
-                and StateType.HISTORY
+                and HISTORY
                 not in {_region_of(one, ancestor).type, _region_of(other, ancestor).type}
             )
     return False

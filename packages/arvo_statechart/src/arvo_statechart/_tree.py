@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from ._errors import location_of
 from ._keys import ROOT_KEYS, STATE_KEYS
-from ._node import StateNode, StateType
+from ._node import ATOMIC, COMPOUND, FINAL, HISTORY, NOTHING, StateNode, StateType
 from ._problems import Place, Problems, path_of
 from ._shown import shown
-from ._state_value import in_key_order
+from ._state_value import in_key_order, is_index
 from ._suggestion import unknown
 
 DEFAULT_ID = "(machine)"
@@ -18,23 +18,14 @@ _MOST_LEVELS = 1_000
 _MOST_STATES = 100_000
 _LONGEST_ID = 10_000
 
-_CHILDLESS = frozenset({StateType.ATOMIC, StateType.FINAL, StateType.HISTORY})
+_CHILDLESS = frozenset({ATOMIC, FINAL, HISTORY})
 _TYPES = {kind.value: kind for kind in StateType}
-
-
-class Definition(NamedTuple):
-    """A state and what the config says about it."""
-
-    node: StateNode
-    config: Mapping[str, Any]
-    place: Place
 
 
 class _Level(NamedTuple):
     """A state whose children are being added."""
 
     node: StateNode
-    place: Place
     # An id that it was given does not show in the default ids below it.
     default_id: str
     states: Mapping[str, Any]
@@ -49,61 +40,66 @@ class Tree:
     """
 
     def __init__(self, config: object, problems: Problems) -> None:
-        self.definitions: list[Definition] = []
+        self.nodes: list[StateNode] = []
         self.by_id: dict[str, StateNode] = {}
-        self._places: dict[str, Place] = {}
         self._problems = problems
         self._levels: list[_Level] = []
-        self._add(config, place=None, key="", above=None)
+        self._add(config, None, "", None, DEFAULT_ID)
         while self._levels:
-            above = self._levels[-1]
-            for key in above.waiting:
-                place = ((above.place, "states"), key)
+            above, prefix, states, waiting = self._levels[-1]
+            around = (above.place, "states")
+            for key in waiting:
                 if not key:
-                    problems.error(place, "a state needs a key that is not empty")
-                self._add(above.states[key], place=place, key=key, above=above)
-                if self._levels[-1] is not above:
+                    problems.error((around, key), "a state needs a key that is not empty")
+                if self._add(states[key], (around, key), key, above, f"{prefix}.{key}"):
                     break
             else:
-                above.node.last = len(self.definitions) - 1
+                above.last = len(self.nodes) - 1
                 self._levels.pop()
 
-    def _add(self, config: object, *, place: Place, key: str, above: _Level | None) -> None:
+    def _add(
+        self, config: object, place: Place, key: str, parent: StateNode | None, default_id: str
+    ) -> bool:
+        """Add a state and return whether there are states below it."""
         problems = self._problems
-        checked = problems.mapping(place, config)
-        states: Mapping[str, Any] = {}
+        checked = config if type(config) is dict else problems.mapping(place, config)
+        states = NOTHING
         if "states" in checked:
             states = problems.mapping((place, "states"), checked["states"])
         kind = self._type_of(checked, place, states)
-        keys = (ROOT_KEYS if above is None else STATE_KEYS)[kind]
+        keys = (ROOT_KEYS if parent is None else STATE_KEYS)[kind]
         if not checked.keys() <= keys.silent:
             keys.check(checked, place, problems)
-        default_id = DEFAULT_ID if above is None else f"{above.default_id}.{key}"
         node_id = self._id_of(checked, place, default_id) if "id" in checked else default_id
-        if len(node_id) > _LONGEST_ID:
-            problems.error(
-                (place, "id"),
-                f"{shown(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
-                "or those around it, a shorter one",
-            )
-        node = StateNode(
-            node_id, key, kind, len(self.definitions), None if above is None else above.node
-        )
-        self._register(node, place)
-        self.definitions.append(Definition(node, checked, place))
-        if above is None:
+        if node_id in self.by_id or len(node_id) > _LONGEST_ID:
+            self._check_id(node_id, place)
+        node = StateNode(node_id, key, kind, len(self.nodes), parent, checked, place)
+        self.by_id[node_id] = node
+        self.nodes.append(node)
+        if parent is None:
             problems.machine_id = default_id = node_id
+            if kind is HISTORY:
+                problems.error(place, "the root cannot be a history state")
+        elif kind is HISTORY:
+            parent.histories[key] = node
+        else:
+            parent.children[key] = node
         if states:
-            if kind in _CHILDLESS:
-                problems.error((place, "states"), f"a state of type {kind} has no children")
-            node.lineage = (node, *node.ancestors)
-            waiting = iter(in_key_order(states))
-            self._levels.append(_Level(node, place, default_id, states, waiting))
-            if len(self._levels) > _MOST_LEVELS:
-                message = f"states are nested more than {_MOST_LEVELS:,} levels deep"
-                self._give_up((place, "states"), message)
-        if len(self.definitions) > _MOST_STATES:
+            self._open(node, default_id, states)
+        if len(self.nodes) > _MOST_STATES:
             self._give_up(None, f"there are more than {_MOST_STATES:,} states")
+        return bool(states)
+
+    def _open(self, node: StateNode, default_id: str, states: Mapping[str, Any]) -> None:
+        place = (node.place, "states")
+        if node.type in _CHILDLESS:
+            self._problems.error(place, f"a state of type {node.type} has no children")
+        node.lineage = (node, *node.ancestors)
+        keys = in_key_order(states)
+        node.indexed = is_index(keys[0])
+        self._levels.append(_Level(node, default_id, states, iter(keys)))
+        if len(self._levels) > _MOST_LEVELS:
+            self._give_up(place, f"states are nested more than {_MOST_LEVELS:,} levels deep")
 
     def _give_up(self, place: Place, message: str) -> None:
         self._problems.error(place, message)
@@ -124,21 +120,16 @@ class Tree:
                 return kind
             self._problems.error((place, "type"), unknown("state type", given, StateType))
         if states:
-            return StateType.COMPOUND
-        return StateType.HISTORY if config.get("history") else StateType.ATOMIC
+            return COMPOUND
+        return HISTORY if config.get("history") else ATOMIC
 
-    def _register(self, node: StateNode, place: Place) -> None:
-        if node.id in self.by_id:
-            where = location_of(path_of(self._places[node.id]))
-            self._problems.error(
-                (place, "id"),
-                f"duplicate id {shown(node.id)}: the state at {where} has it, too",
+    def _check_id(self, node_id: str, place: Place) -> None:
+        if node_id in self.by_id:
+            where = location_of(path_of(self.by_id[node_id].place))
+            message = f"duplicate id {shown(node_id)}: the state at {where} has it, too"
+        else:
+            message = (
+                f"{shown(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
+                "or those around it, a shorter one"
             )
-        self.by_id[node.id] = node
-        self._places[node.id] = place
-        parent = node.parent
-        if parent is not None:
-            history = node.type is StateType.HISTORY
-            (parent.histories if history else parent.children)[node.key] = node
-        elif node.type is StateType.HISTORY:
-            self._problems.error(place, "the root cannot be a history state")
+        self._problems.error((place, "id"), message)
