@@ -22,11 +22,6 @@ INCREASE = assign({"n": 1})
         ({"always": [{"actions": ["increase"]}]}, "always[0]", "never comes to rest"),
         ({"always": [{"actions": {"type": "increase"}}]}, "always[0]", "never comes to rest"),
         (
-            {"type": "parallel", "states": {"p": {"on": {"GO": "h"}}, "h": {"type": "history"}}},
-            "states.h.target",
-            "leads nowhere",
-        ),
-        (
             {"initial": "a", "states": {"a": {}, "h": {"history": True, "entry": []}}},
             "states.h.entry",
             "never active",

@@ -20,6 +20,7 @@ from arvo_statechart import (
     Machine,
     MachineConfig,
     MachineDefinitionError,
+    XStateVersion,
     assign,
 )
 
@@ -48,6 +49,9 @@ class ArvoMachine:
         config: The statechart, as XState takes it, without `invoke` and `after`.
         actions: What the names of actions stand for.
         guards: What the names of guards stand for.
+        xstate: The version of XState to behave like, where versions differ: "5.24" for a workflow
+            that TypeScript Arvo runs, too, as it has that version. Default: "5.33", with a warning
+            in `machine.warnings` wherever the definition makes a difference.
 
     Raises:
         ConfigViolation: The config invokes actors or delays, names another version, or takes a
@@ -84,6 +88,7 @@ class ArvoMachine:
         config: MachineConfig,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        xstate: XStateVersion | None = None,
     ) -> None:
         if not isinstance(contract, VersionedArvoContract):
             raise InvalidHandlerError(
@@ -104,7 +109,10 @@ class ArvoMachine:
         """The services it may ask, by the event type they accept."""
         try:
             self.machine: Machine = Machine(
-                config, actions={**(actions or {}), ENQUEUE: assign(_enqueue)}, guards=guards
+                config,
+                actions={**(actions or {}), ENQUEUE: assign(_enqueue)},
+                guards=guards,
+                xstate=xstate,
             )
             """The statechart itself."""
         except MachineDefinitionError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ._call import Call, Context
 from ._event import INIT
 from ._node import StateNode, Transition
+from ._rules import Rules
 
 if TYPE_CHECKING:
     from ._configuration import Configuration
@@ -47,6 +48,7 @@ class Chart:
         "nodes",
         "restored",
         "root",
+        "rules",
         "start",
     )
 
@@ -57,7 +59,8 @@ class Chart:
         by_id: dict[str, StateNode],
         context: Context | Callable[[Call], Context],
         implementations: "Implementations",
-        max_microsteps: int,
+        rules: Rules,
+        max_microsteps: float,
     ) -> None:
         # In document order, so that a state's number is its index.
         self.nodes: tuple[StateNode, ...] = nodes
@@ -69,7 +72,9 @@ class Chart:
         self.by_id: dict[str, StateNode] = by_id
         self.context: Context | Callable[[Call], Context] = context
         self.implementations: Implementations = implementations
-        self.max_microsteps: int = max_microsteps
+        self.rules: Rules = rules
+        # Infinite where the config says so.
+        self.max_microsteps: float = max_microsteps
         self.configurations: BoundedCache[tuple[StateNode, ...], Configuration] = BoundedCache(
             1_024
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._chart import BoundedCache, Chart
-from ._completed import completed
+from ._completed import shown
 from ._node import UNSET, StateNode, StateType, Transition
 from ._selection import Eventless, Selector
 from ._state_value import PartialStateValue, StateValue, in_key_order, matches
@@ -40,9 +40,9 @@ class Configuration:
         self.nodes: tuple[StateNode, ...] = nodes
         self.mask: int = mask_of(nodes)
         self.leaves: tuple[StateNode, ...] = tuple(node for node in nodes if node.type in _LEAVES)
-        # A microstep can enter a state without its parents: they have a place in the value, and
-        # are asked for transitions, but their actions do not run.
-        self.regions: dict[StateNode, tuple[StateNode, ...]] = _regions(completed(chart, nodes))
+        # Including states that were not entered but have a place in the value: they are asked
+        # for transitions, but their actions do not run.
+        self.regions: dict[StateNode, tuple[StateNode, ...]] = _regions(shown(nodes))
         self.value: StateValue = self._value_of(chart.root)
         self.eventless: Eventless = Eventless(self.leaves)
         self.selectors: BoundedCache[str, Selector] = BoundedCache(128)
@@ -51,7 +51,7 @@ class Configuration:
 
     def _value_of(self, node: StateNode) -> StateValue:
         regions = self.regions.get(node, ())
-        if node.type is StateType.COMPOUND and regions and regions[0].type in _LEAVES:
+        if node.type is StateType.COMPOUND and len(regions) == 1 and regions[0].type in _LEAVES:
             return regions[0].key
         return {region.key: self._value_of(region) for region in regions}
 
@@ -73,10 +73,27 @@ class Configuration:
         """Return what chooses the transitions for events of a type."""
         found = self.selectors.get(event_type)
         if found is None:
-            root = self.chart.root
-            found = Selector(root, regions=self.regions, event_type=event_type)
+            found = Selector(
+                self.chart.root,
+                regions=self.regions,
+                event_type=event_type,
+                rules=self.chart.rules,
+            )
             self.selectors.keep(event_type, found)
         return found
+
+
+class Nowhere(Configuration):
+    """What a machine has in place of a configuration if it failed in its first step, as in 5.24.
+
+    It is stored without a value. A machine that is somewhere has one even if no state is active,
+    which history states can bring about.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, chart: Chart) -> None:
+        super().__init__(chart, ())
 
 
 def configuration_of(chart: Chart, nodes: Iterable[StateNode]) -> Configuration:
@@ -97,12 +114,23 @@ def mask_of(nodes: Iterable[StateNode]) -> int:
 
 
 def _regions(nodes: Iterable[StateNode]) -> dict[StateNode, tuple[StateNode, ...]]:
-    """Return the active children of every state that has some, in the key order of the value."""
+    """Return the children that the value shows of every state, in the key order of the value."""
     children: dict[StateNode, dict[str, StateNode]] = {}
     for node in nodes:
         if node.parent is not None:
             children.setdefault(node.parent, {})[node.key] = node
-    return {
-        parent: tuple(below[key] for key in in_key_order(below))
-        for parent, below in children.items()
-    }
+    return {parent: _shown(parent, below) for parent, below in children.items()}
+
+
+def _shown(parent: StateNode, below: dict[str, StateNode]) -> tuple[StateNode, ...]:
+    """Return the active children that the value of their parent shows.
+
+    Two regions that answer one event, one of them by way of a history state, can leave two
+    children of one compound state active. Like XState we then go by the value: a leaf that was
+    entered first stands for its parent alone, and what the value does not show is not asked.
+    """
+    if len(below) > 1 and parent.type is StateType.COMPOUND:
+        first = next(iter(below.values()))
+        if first.type in _LEAVES:
+            return (first,)
+    return tuple(below[key] for key in in_key_order(below))

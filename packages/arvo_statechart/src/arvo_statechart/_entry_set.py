@@ -56,15 +56,17 @@ class EntrySet:
             self.descend(node.initial)
 
     def _descend_history(self, history: StateNode) -> None:
-        targets = self._remembered.get(history)
-        if targets is None:
-            targets = history.default_targets()
-            if targets and history.default is None:
-                # It takes the place of the initial transition, whose actions are its parent's.
-                self.by_default |= history.ancestors[0].bit
+        recorded = self._remembered.get(history)
+        targets = history.default_targets() if recorded is None else recorded
+        if recorded is None and targets and history.default is None:
+            # It takes the place of the initial transition, whose actions are its parent's.
+            self.by_default |= history.ancestors[0].bit
         for target in targets:
+            # As in XState, a history state that is a default becomes active beside what it stands
+            # for. Once recorded, it is followed no more: XState would go round in circles.
             self.entering |= target.bit
-            self.descend(target)
+            if recorded is None or target.type is not StateType.HISTORY:
+                self.descend(target)
         for target in targets:
             self._enter_ancestors(_ancestors_below(target, history.parent), None)
 

@@ -1,6 +1,6 @@
 """Which states a transition leaves, and which transitions exclude each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from ._node import StateNode, StateType, Transition
@@ -14,10 +14,23 @@ def effective_targets(transition: Transition, remembered: Remembered) -> list[St
     found: dict[StateNode, None] = {}
     for target in transition.targets:
         if target.type is StateType.HISTORY:
-            found.update(dict.fromkeys(remembered.get(target, target.default_targets())))
+            found.update(dict.fromkeys(_stood_for(target, remembered)))
         else:
             found[target] = None
     return list(found)
+
+
+def _stood_for(history: StateNode, remembered: Remembered) -> Iterator[StateNode]:
+    """Yield what is recorded; else the default, which may be a history state in turn."""
+    recorded = remembered.get(history)
+    if recorded is not None:
+        yield from recorded
+        return
+    for target in history.default_targets():
+        if target.type is StateType.HISTORY:
+            yield from _stood_for(target, remembered)
+        else:
+            yield target
 
 
 def domain_of(transition: Transition, remembered: Remembered) -> StateNode | None:

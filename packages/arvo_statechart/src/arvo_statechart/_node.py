@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._call import Call
+from ._rules import Rules
 
 if TYPE_CHECKING:
     from ._step import Step
@@ -136,18 +137,21 @@ class StateNode:
         initial = None if self.parent is None else self.parent.initial
         return () if initial is None else (initial,)
 
-    def candidates(self, event_type: str) -> tuple[Transition, ...]:
+    def candidates(self, event_type: str, rules: Rules) -> tuple[Transition, ...]:
         """Return the transitions to try for an event, in order."""
-        # A literal key hides the wildcards beside it, even if its guards fail.
         exact = self.on.get(event_type)
-        if exact is not None:
+        if exact is not None and not rules.tries_wildcards_after_exact:
             return exact
-        return tuple(
+        wild = tuple(
             transition
-            for wildcard in self.wildcards
-            if _covers(wildcard, event_type)
+            for wildcard in self.wildcards_beside(event_type)
             for transition in self.on[wildcard]
         )
+        return wild if exact is None else exact + wild
+
+    def wildcards_beside(self, event_type: str) -> list[str]:
+        """Return the keys that cover an event type and are not that type itself, longest first."""
+        return [key for key in self.wildcards if key != event_type and _covers(key, event_type)]
 
 
 def _covers(wildcard: str, event_type: str) -> bool:

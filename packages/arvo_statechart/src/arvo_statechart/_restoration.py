@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ._chart import Chart
-from ._completed import completed
+from ._completed import entered
 from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
 from ._node import StateNode, StateType
@@ -25,7 +25,7 @@ def configuration_of_value(chart: Chart, value: object) -> Configuration:
     found = chart.restored.get(text)
     if found is None:
         named = dict.fromkeys([chart.root, *_named(chart.root, value)])
-        found = configuration_of(chart, completed(chart, named))
+        found = configuration_of(chart, entered(chart, named))
         chart.restored.keep(text, found)
     return found
 
@@ -38,17 +38,17 @@ def _named(node: StateNode, value: object) -> Iterator[StateNode]:
             f"value of a stored snapshot: expected a text or a mapping for {node.id!r}, "
             f"got {value!r}"
         )
-    if node.type is StateType.COMPOUND and len(below) > 1:
-        raise InvalidSnapshotError(
-            f"value of a stored snapshot: {node.id!r} has one active child, got {value!r}"
-        )
-    keys = in_key_order(map(str, below))
-    for key in keys:
-        if key not in node.children or key not in below:
+    # Several children of one compound state can be active, and so can a history state of it.
+    find = node.children.get if node.type is StateType.PARALLEL else node.child
+    children: list[tuple[StateNode, object]] = []
+    for key in in_key_order(map(str, below)):
+        child = find(key)
+        if child is None or key not in below:
             raise InvalidSnapshotError(
                 f"value of a stored snapshot: below {node.id!r}, "
                 f"{unknown('state', key, node.children)}"
             )
-        yield node.children[key]
-    for key in keys:
-        yield from _named(node.children[key], below[key])
+        children.append((child, below[key]))
+    yield from (child for child, _ in children)
+    for child, value_below in children:
+        yield from _named(child, value_below)

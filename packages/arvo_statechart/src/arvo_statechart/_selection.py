@@ -6,6 +6,7 @@ from typing import TypeAlias
 from ._call import Call
 from ._errors import GuardError
 from ._node import StateNode, Transition
+from ._rules import Rules
 
 Regions: TypeAlias = Mapping[StateNode, Sequence[StateNode]]
 
@@ -57,8 +58,8 @@ class Selector:
 
     __slots__ = ("_branch", "fixed")
 
-    def __init__(self, root: StateNode, *, regions: Regions, event_type: str) -> None:
-        self._branch = _branch(root, regions, event_type)
+    def __init__(self, root: StateNode, *, regions: Regions, event_type: str, rules: Rules) -> None:
+        self._branch = _branch(root, regions, event_type, rules)
         self.fixed: tuple[Transition, ...] | None = (
             () if self._branch is None else self._branch.fixed
         )
@@ -72,10 +73,10 @@ class Selector:
         return () if self._branch is None else self._branch.choose(call)
 
 
-def _branch(node: StateNode, regions: Regions, event_type: str) -> _Branch | None:
-    below = [_branch(region, regions, event_type) for region in regions.get(node, ())]
+def _branch(node: StateNode, regions: Regions, event_type: str, rules: Rules) -> _Branch | None:
+    below = [_branch(region, regions, event_type, rules) for region in regions.get(node, ())]
     answering = tuple(branch for branch in below if branch is not None)
-    candidates = node.candidates(event_type)
+    candidates = node.candidates(event_type, rules)
     return _Branch(candidates, answering) if answering or candidates else None
 
 

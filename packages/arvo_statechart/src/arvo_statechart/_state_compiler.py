@@ -11,6 +11,7 @@ from ._implementations import Implementations
 from ._labels import action_label, guard_label
 from ._node import UNSET, Executable, StateNode, StateType, Transition
 from ._problems import Path, Problems, listed
+from ._rules import Rules
 from ._suggestion import unknown
 from ._target import state_of_target
 from ._target_checks import check_targets
@@ -26,10 +27,12 @@ class StateCompiler:
         by_id: Mapping[str, StateNode],
         implementations: Implementations,
         problems: Problems,
+        rules: Rules,
     ) -> None:
         self._by_id = by_id
         self._implementations = implementations
         self._problems = problems
+        self._rules = rules
 
     def fill(self, definition: Definition) -> None:
         """Fill one state: its transitions, actions, initial child, tags, meta and output."""
@@ -57,7 +60,11 @@ class StateCompiler:
             self._problems.error((*path, "history"), message)
         node.deep = depth == "deep"
         targets = self._targets(node, config, path)
-        node.default = targets or None
+        if targets:
+            node.default = targets
+        elif self._rules.history_defaults_to_parallel:
+            above = node.ancestors[0]
+            node.default = (above,) if above.type is StateType.PARALLEL else None
 
     def _fill_initial(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
         place = (*path, "initial")

@@ -20,17 +20,31 @@ def check_targets(targets: tuple[StateNode, ...], path: Path, problems: Problems
 def check_history(history: StateNode, path: Path, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
     parent = history.ancestors[0]
+    if _leads_back(history):
+        problems.error(
+            path,
+            "leads back to a history state that it came from while nothing is recorded: "
+            "give it a 'target' that is not a history state",
+        )
     for target in history.default_targets():
-        if target.type is StateType.HISTORY:
-            problems.error(
-                path,
-                f"leads to {target.id!r} while nothing is recorded, which is a history state "
-                "itself: give it a 'target' that is not",
-            )
-        elif not target.bit & parent.descendants:
+        whole = target is parent and parent.type is StateType.PARALLEL
+        if not whole and not target.bit & parent.descendants:
             problems.error(
                 (*path, "target"), f"{target.id!r} does not lie below {parent.id!r}, its parent"
             )
+
+
+def _leads_back(history: StateNode) -> bool:
+    """Whether the defaults of history states lead round in circles from here."""
+    passed: set[StateNode] = set()
+    waiting = [history]
+    while waiting:
+        node = waiting.pop()
+        if node in passed:
+            return True
+        passed.add(node)
+        waiting += [target for target in node.default_targets() if target.type is StateType.HISTORY]
+    return False
 
 
 def _in_different_regions(one: StateNode, other: StateNode) -> bool:
