@@ -1,6 +1,7 @@
 """Workflows written as statecharts: a machine bound to a contract."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -221,6 +222,8 @@ def _described(value: object) -> Any:
             return {str(name): _described(item) for name, item in value.items()}
         case list() | tuple():
             return [_described(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None  # as in JavaScript: JSON has no such number
         case None | bool() | int() | float() | str():
             return value
         case _:
