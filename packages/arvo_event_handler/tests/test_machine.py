@@ -1,6 +1,7 @@
 """Machines bound to a contract: what is refused when one is made, and what it says of itself."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -147,6 +148,33 @@ class TestVersion:
             machine({"version": version})
 
 
+FALLS_BACK: Any = {
+    "on": {
+        "a.b.c": {"guard": lambda call: False},
+        "*": {"actions": lambda call: None},
+    }
+}
+
+
+class TestXStateVersion:
+    def test_it_can_be_chosen(self) -> None:
+        event = {"type": "a.b.c"}
+        answers = [
+            made.machine.start().snapshot.can(event)
+            for made in (machine(FALLS_BACK, xstate="5.33"), machine(FALLS_BACK, xstate="5.24"))
+        ]
+        assert answers == [True, False]
+
+    def test_where_it_matters_it_is_to_be_chosen(self) -> None:
+        *_, warning = machine(FALLS_BACK).machine.warnings
+        assert warning.location == "on['a.b.c']"
+        assert machine(FALLS_BACK, xstate="5.24").machine.warnings == ()
+
+    def test_an_unknown_one_is_refused(self) -> None:
+        with pytest.raises(InvalidHandlerError, match="unknown version '5'"):
+            machine({}, xstate="5")  # type: ignore[arg-type]
+
+
 class TestServices:
     def test_one_contract_is_listed_once(self) -> None:
         with pytest.raises(ConfigViolation, match="'#/shop/stock/reserve' is listed twice"):
@@ -221,6 +249,10 @@ class TestDefinition:
             "states": {"open": {"on": {"a.b.c": ["done", {"target": "done"}]}}, "done": {}},
         }
         assert json.loads(machine(config).definition) == config
+
+    def test_no_limit_is_null_as_in_javascript(self) -> None:
+        definition = machine({"options": {"maxIterations": math.inf}}).definition
+        assert json.loads(definition) == {"options": {"maxIterations": None}}
 
     def test_functions_stand_by_their_names(self) -> None:
         described = json.loads(machine().definition)

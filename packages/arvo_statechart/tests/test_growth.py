@@ -96,6 +96,9 @@ def on_one_state(**config: Any) -> Config:
     return {"initial": "a", "states": {"a": config, "b": {}}}
 
 
+KINDS = [("literal", ""), ("wild", ".*")]
+
+
 def never(call: object) -> bool:
     return False
 
@@ -110,6 +113,9 @@ ACCEPTED: Mapping[str, Callable[[int], Config]] = {
     "eventless": eventless,
     "event types": lambda n: on_one_state(on={f"E{k}": "b" for k in range(n)}),
     "wildcards": lambda n: on_one_state(on={f"e{k}.*": "b" for k in range(n)}),
+    "wildcards beside types": lambda n: on_one_state(
+        on={f"{kind}{k}{end}": {"guard": never} for k in range(n) for kind, end in KINDS}
+    ),
     "candidates": lambda n: on_one_state(on={"GO": [{"guard": never, "target": "b"}] * n}),
     "always": lambda n: on_one_state(always=[{"guard": never, "target": "b"}] * n),
     "actions": lambda n: on_one_state(entry=[log("x")] * n, exit=[assign({"x": 1})] * n),

@@ -221,7 +221,8 @@ async def asynchronous(call: Call) -> None: ...
         ({"guards": {"x": state_in("#y")}}, "guard 'x': unknown target '#y'"),
         ({"actions": [print]}, "expected a mapping"),
         ({"guards": {3: is_paid}}, "expected texts as keys"),
-        ({"max_microsteps": "5"}, "max_microsteps: expected at least 1"),
+        ({"xstate": "5.30"}, "xstate: unknown version '5.30'"),
+        ({"max_microsteps": "5"}, "max_microsteps: expected a whole number of at least 1"),
     ],
 )
 def test_an_implementation_that_is_none_is_refused_though_nothing_asks_for_it(

@@ -42,11 +42,6 @@ GUARDS: Any = {
         ({"always": [{"actions": ["increase"]}]}, "always[0]", "never comes to rest"),
         ({"always": [{"actions": {"type": "increase"}}]}, "always[0]", "never comes to rest"),
         (
-            {"type": "parallel", "states": {"p": {"on": {"GO": "h"}}, "h": {"type": "history"}}},
-            "states.h.target",
-            "leads nowhere",
-        ),
-        (
             {"initial": "a", "states": {"a": {"initial": "b", "states": {"b": {}}, "onDone": {}}}},
             "states.a.onDone",
             "never reached",

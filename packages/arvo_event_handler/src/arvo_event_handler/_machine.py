@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from arvo_statechart import (
     Machine,
     MachineConfig,
     MachineDefinitionError,
+    XStateVersion,
     assign,
 )
 
@@ -57,6 +59,9 @@ class ArvoMachine:
         config: The statechart, as XState takes it, without `invoke` and `after`.
         actions: What the names of actions stand for.
         guards: What the names of guards stand for.
+        xstate: The version of XState to behave like, where versions differ: "5.24" for a workflow
+            that TypeScript Arvo runs, too, as it has that version. Default: "5.33", with a warning
+            in `machine.warnings` wherever the definition makes a difference.
 
     Raises:
         ConfigViolation: The config invokes actors or delays, names another version, or takes a
@@ -93,6 +98,7 @@ class ArvoMachine:
         config: MachineConfig,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        xstate: XStateVersion | None = None,
     ) -> None:
         if not isinstance(contract, VersionedArvoContract):
             raise InvalidHandlerError(
@@ -117,6 +123,7 @@ class ArvoMachine:
                 actions={**(actions or {}), ENQUEUE: assign(_enqueue)},
                 guards=guards,
                 events=_awaitable(self.services),
+                xstate=xstate,
             )
             """The statechart itself."""
         except MachineDefinitionError as error:
@@ -258,6 +265,8 @@ def _described(value: object) -> Any:
             return {str(name): _described(item) for name, item in value.items()}
         case list() | tuple():
             return [_described(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None  # as in JavaScript: JSON has no such number
         case None | bool() | int() | float() | str():
             return value
         case _:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ._call import Call, Context
 from ._event import INIT
 from ._node import StateNode, Transition
+from ._rules import Rules
 
 if TYPE_CHECKING:
     from ._configuration import Configuration
@@ -50,6 +51,7 @@ class Chart:
         "nodes",
         "restored",
         "root",
+        "rules",
         "start",
     )
 
@@ -60,7 +62,8 @@ class Chart:
         by_id: dict[str, StateNode],
         context: Context | Callable[[Call], Context],
         implementations: "Implementations",
-        max_microsteps: int,
+        rules: Rules,
+        max_microsteps: float,
     ) -> None:
         # In document order, so that a state's number is its index.
         self.nodes: tuple[StateNode, ...] = nodes
@@ -72,7 +75,9 @@ class Chart:
         self.by_id: dict[str, StateNode] = by_id
         self.context: Context | Callable[[Call], Context] = context
         self.implementations: Implementations = implementations
-        self.max_microsteps: int = max_microsteps
+        self.rules: Rules = rules
+        # Infinite where the config says so.
+        self.max_microsteps: float = max_microsteps
         self.has_eventless: bool = any(node.always for node in nodes)
         fitting = _CACHED_STATES // len(nodes) + 4
         # How many configurations are remembered, and how many plans and selectors of each.

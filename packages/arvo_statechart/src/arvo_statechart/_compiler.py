@@ -1,5 +1,6 @@
 """From the config to the compiled machine."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -11,12 +12,17 @@ from ._doubts import find_doubts
 from ._errors import DefinitionProblem
 from ._functions import check_plain
 from ._implementations import ActionImplementation, GuardImplementation, Implementations
+from ._keys import OPTIONS_KEYS
 from ._node import HISTORY
-from ._problems import Problems
+from ._problems import Place, Problems
+from ._rules import RULES, Rules, XStateVersion
 from ._shown import shown
 from ._state_compiler import StateCompiler
+from ._suggestion import unknown
 from ._target_checks import check_history
 from ._tree import Tree
+
+_DEFAULT_MAX_MICROSTEPS = 10_000
 
 
 def compile_chart(
@@ -25,7 +31,8 @@ def compile_chart(
     actions: Mapping[str, ActionImplementation],
     guards: Mapping[str, GuardImplementation],
     events: Iterable[str] | None,
-    max_microsteps: int,
+    xstate: XStateVersion | None,
+    max_microsteps: float | None,
 ) -> tuple[Chart, Callable[[], tuple[DefinitionProblem, ...]]]:
     """Return the compiled machine, and what looks for what is doubtful about it.
 
@@ -41,7 +48,10 @@ def compile_chart(
         guards=problems.mapping(None, guards),
         by_id=tree.by_id,
     )
-    compiler = StateCompiler(by_id=tree.by_id, implementations=implementations, problems=problems)
+    rules = _rules(xstate, problems)
+    compiler = StateCompiler(
+        by_id=tree.by_id, implementations=implementations, problems=problems, rules=rules
+    )
     for node in tree.nodes:
         compiler.fill(node)
     for node in tree.nodes:
@@ -49,7 +59,7 @@ def compile_chart(
             check_history(node, problems)
     context = _context(config, problems)
     _check_version(config, problems)
-    _check_limit(max_microsteps, problems)
+    limit = _max_microsteps(max_microsteps, config, problems)
     known_events = None if events is None else _texts(events, problems)
     problems.raise_errors()
     implementations.check_all(problems)
@@ -59,9 +69,40 @@ def compile_chart(
         by_id=tree.by_id,
         context=context,
         implementations=implementations,
-        max_microsteps=max_microsteps,
+        rules=rules,
+        max_microsteps=limit,
     )
-    return chart, partial(find_doubts, chart.nodes, implementations, known_events)
+    doubts = partial(find_doubts, chart.nodes, implementations, known_events, chosen=xstate)
+    return chart, doubts
+
+
+def _rules(xstate: object, problems: Problems) -> Rules:
+    for version, rules in RULES.items():
+        if version == xstate:
+            return rules
+    if xstate is not None:
+        problems.error(None, f"xstate: {unknown('version', xstate, RULES)}")
+    return RULES["5.33"]
+
+
+def _max_microsteps(given: object, config: Mapping[str, Any], problems: Problems) -> float:
+    configured: object = _DEFAULT_MAX_MICROSTEPS
+    place: Place = (None, "options")
+    if "options" in config:
+        options = problems.mapping(place, config["options"])
+        if not options.keys() <= OPTIONS_KEYS.silent:
+            OPTIONS_KEYS.check(options, place, problems)
+        configured = options.get("maxIterations", configured)
+    if given is not None:
+        return _at_least_one(None, "max_microsteps: ", given, problems)
+    return _at_least_one((place, "maxIterations"), "", configured, problems)
+
+
+def _at_least_one(place: Place, name: str, value: object, problems: Problems) -> float:
+    if value == math.inf or (type(value) is int and value >= 1):
+        return value
+    problems.error(place, f"{name}expected a whole number of at least 1, got {shown(value)}")
+    return math.inf
 
 
 def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callable[[Call], Context]:
@@ -78,11 +119,6 @@ def _check_version(config: Mapping[str, Any], problems: Problems) -> None:
     version = config.get("version", "")
     if not isinstance(version, str):
         problems.error((None, "version"), f"expected a text, got {shown(version)}")
-
-
-def _check_limit(max_microsteps: object, problems: Problems) -> None:
-    if not isinstance(max_microsteps, int) or max_microsteps < 1:
-        problems.error(None, f"max_microsteps: expected at least 1, got {shown(max_microsteps)}")
 
 
 def _texts(events: object, problems: Problems) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ._chart import Chart, remember
-from ._completed import completed
+from ._completed import shown
 from ._node import ATOMIC, COMPOUND, FINAL, PARALLEL, UNSET, StateNode, Transition
 from ._selection import (
     FEW,
@@ -98,13 +98,13 @@ class Configuration:
 
     @property
     def regions(self) -> dict[StateNode, tuple[StateNode, ...]]:
-        """The active children of every state that has some, in the key order of the value.
+        """The children that the value shows of every state, in the key order of the value.
 
-        A microstep can enter a state without its parents: they have a place in the value, and
-        are asked for transitions, but their actions do not run.
+        States that were not entered but have a place in the value are among them: they are asked
+        for transitions, but their actions do not run.
         """
         if self._regions is None:
-            self._regions = _regions(completed(self.nodes))
+            self._regions = _regions(shown(self.nodes))
         return self._regions
 
     @property
@@ -155,7 +155,7 @@ class Configuration:
 
     def _branch(self, event_type: str) -> Branch | None:
         if self._is_chain():
-            return branch_of_chain(self.nodes, event_type)
+            return branch_of_chain(self.nodes, event_type, self.chart.rules)
         takers = self.chart.takers(event_type)
         if not takers:
             return None
@@ -163,7 +163,7 @@ class Configuration:
         if len(takers) > len(positions):
             takers = list(positions)
         asked = [node for node in takers if node in positions]
-        return branch_of_tree(asked, event_type, positions)
+        return branch_of_tree(asked, event_type, positions, self.chart.rules)
 
     def _is_chain(self) -> bool:
         """Return whether the states are a leaf and all that is around it, outermost first."""
@@ -173,6 +173,19 @@ class Configuration:
                 return False
             above = node
         return above is not None and above.type in _LEAVES
+
+
+class Nowhere(Configuration):
+    """What a machine has in place of a configuration if it failed in its first step, as in 5.24.
+
+    It is stored without a value. A machine that is somewhere has one even if no state is active,
+    which history states can bring about.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, chart: Chart) -> None:
+        super().__init__(chart, ())
 
 
 def configuration_of(chart: Chart, nodes: Iterable[StateNode]) -> Configuration:
@@ -190,7 +203,7 @@ def _number(node: StateNode) -> int:
 
 
 def _regions(nodes: Iterable[StateNode]) -> dict[StateNode, tuple[StateNode, ...]]:
-    """Return the active children of every state that has some, in the key order of the value."""
+    """Return the children that the value shows of every state, in the key order of the value."""
     children: dict[StateNode, dict[str, StateNode]] = {}
     for node in nodes:
         parent = node.parent
@@ -201,11 +214,25 @@ def _regions(nodes: Iterable[StateNode]) -> dict[StateNode, tuple[StateNode, ...
             else:
                 known[node.key] = node
     return {
-        parent: tuple([below[key] for key in in_key_order(below)])
-        if parent.indexed and len(below) > 1
-        else tuple(below.values())
+        parent: tuple(below.values()) if len(below) == 1 else _shown(parent, below)
         for parent, below in children.items()
     }
+
+
+def _shown(parent: StateNode, below: dict[str, StateNode]) -> tuple[StateNode, ...]:
+    """Return the active children that the value of their parent shows.
+
+    Two regions that answer one event, one of them by way of a history state, can leave two
+    children of one compound state active. Like XState we then go by the value: a leaf that was
+    entered first stands for its parent alone, and what the value does not show is not asked.
+    """
+    if parent.type is COMPOUND:
+        first = next(iter(below.values()))
+        if first.type in _LEAVES:
+            return (first,)
+    if parent.indexed:
+        return tuple([below[key] for key in in_key_order(below)])
+    return tuple(below.values())
 
 
 def _value_of_chain(nodes: Sequence[StateNode]) -> StateValue:
@@ -222,7 +249,7 @@ def _value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ..
     values: dict[StateNode, StateValue] = {}
     for node in sorted(regions, key=_number, reverse=True):
         active = regions[node]
-        if node.type is COMPOUND and active[0].type in _LEAVES:
+        if node.type is COMPOUND and len(active) == 1 and active[0].type in _LEAVES:
             values[node] = active[0].key
         else:
             values[node] = {region.key: values.get(region, {}) for region in active}

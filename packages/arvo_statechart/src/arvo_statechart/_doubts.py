@@ -5,13 +5,15 @@ from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from ._actions import Assign, EnqueueActions, Raise
+from ._differences import differences
 from ._errors import DefinitionProblem
 from ._event import done_event_type
 from ._foreign_words import EVENT_WORDS
 from ._guards import All, AnyOf, Not, StateIn
 from ._implementations import Implementations
-from ._node import StateNode, StateType, Transition
+from ._node import StateNode, StateType, Transition, is_covered
 from ._problems import Place, listed, problem_at
+from ._rules import XStateVersion
 from ._shown import shown
 from ._state_value import PartialStateValue, value_of_path
 from ._suggestion import suggestion, unknown
@@ -20,14 +22,14 @@ _Doubt: TypeAlias = tuple[Place, str]
 
 _MOST = 20
 _DONE = done_event_type("")
-# Looking for the wildcards that take an event type takes the square of its length.
-_LONGEST_TYPE = 1_000
 
 
 def find_doubts(
     nodes: Sequence[StateNode],
     implementations: Implementations,
     events: Collection[str] | None,
+    *,
+    chosen: XStateVersion | None,
 ) -> tuple[DefinitionProblem, ...]:
     """Return what is probably not meant in a machine that can be built, the first 20 of it.
 
@@ -35,8 +37,11 @@ def find_doubts(
         nodes: Its states.
         implementations: Its actions and guards.
         events: The event types that come from outside; None if any may.
+        chosen: The version of XState that it was told to behave like.
     """
     doubts = _Doubts(nodes, implementations, events).all()
+    if chosen is None:
+        doubts = chain(doubts, differences(nodes))
     found = [problem_at(place, message) for place, message in islice(doubts, _MOST)]
     if next(doubts, None) is not None:
         found.append(problem_at(None, f"these are the first {_MOST} warnings; there are more"))
@@ -149,12 +154,7 @@ class _Doubts:
                     pass
 
     def _takes(self, event_type: str) -> bool:
-        if event_type in self._taken or "*" in self._wildcards or len(event_type) > _LONGEST_TYPE:
-            return True
-        parts = event_type.split(".")
-        return any(
-            ".".join((*parts[:count], "*")) in self._wildcards for count in range(1, len(parts) + 1)
-        )
+        return event_type in self._taken or is_covered(event_type, self._wildcards)
 
     def _about_guard(self, guard: object, place: Place) -> Iterator[_Doubt]:
         waiting, seen = [guard], set[str]()

@@ -92,17 +92,19 @@ class EntrySet:
                 waiting.append(item.initial)
 
     def _enter_history(self, history: StateNode, waiting: list[StateNode | _Entered]) -> None:
-        targets = self._remembered.get(history)
-        if targets is None:
-            targets = history.default_targets()
-            if targets and history.default is None:
-                # It takes the place of the initial transition, whose actions are its parent's.
-                self.by_default.add(history.ancestors[0])
+        recorded = self._remembered.get(history)
+        targets = history.default_targets() if recorded is None else recorded
+        if recorded is None and targets and history.default is None:
+            # It takes the place of the initial transition, whose actions are its parent's.
+            self.by_default.add(history.ancestors[0])
         # First all that is below the targets, then what is between.
         waiting.append(_Entered(history, targets))
         for target in targets:
+            # As in XState, a history state that is a default becomes active beside what it stands
+            # for. Once recorded, it is followed no more: XState would go round in circles.
             self._enter(target)
-            waiting.append(target)
+            if recorded is None or target.type is not HISTORY:
+                waiting.append(target)
 
     def _enter_ancestors(
         self, ancestors: Iterable[StateNode], domain: StateNode | None

@@ -1,6 +1,6 @@
 """Which states a transition leaves, and which transitions exclude each other."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from ._node import HISTORY, Route, StateNode, Transition
@@ -43,10 +43,24 @@ def _effective_targets(targets: Iterable[StateNode], remembered: Remembered) -> 
     found: dict[StateNode, None] = {}
     for target in targets:
         if target.type is HISTORY:
-            found.update(dict.fromkeys(remembered.get(target, target.default_targets())))
+            found.update(dict.fromkeys(_stood_for(target, remembered)))
         else:
             found[target] = None
     return list(found)
+
+
+def _stood_for(history: StateNode, remembered: Remembered) -> Iterator[StateNode]:
+    """Yield what is recorded; else the default, which may be a history state in turn."""
+    waiting = [history]
+    while waiting:
+        asked = waiting.pop()
+        recorded = remembered.get(asked)
+        if recorded is not None:
+            yield from recorded
+        elif asked.type is HISTORY:
+            waiting += reversed(asked.default_targets())
+        else:
+            yield asked
 
 
 def _domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNode | None:

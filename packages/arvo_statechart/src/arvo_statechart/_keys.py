@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ._actions import ActionConfig
 from ._call import GuardConfig
-from ._config import InitialConfig, MachineConfig, StateConfig, TransitionConfig
+from ._config import InitialConfig, MachineConfig, OptionsConfig, StateConfig, TransitionConfig
 from ._errors import MachineDefinitionError
 from ._foreign_words import (
     ACTION_WORDS,
@@ -136,6 +136,12 @@ GUARD_KEYS: Final = Keys(
     owner="a guard",
     known=GuardConfig.__required_keys__ | GuardConfig.__optional_keys__,
     foreign=GUARD_WORDS,
+    without_effect={},
+)
+OPTIONS_KEYS: Final = Keys(
+    owner="the options",
+    known=OptionsConfig.__optional_keys__,
+    foreign={},
     without_effect={},
 )
 

@@ -8,14 +8,21 @@ from ._chart import Chart
 from ._compiler import compile_chart
 from ._completion import Completion
 from ._config import MachineConfig
-from ._configuration import configuration_of
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
-from ._event import Event, type_of
+from ._event import Event, init_event, type_of
 from ._implementations import ActionImplementation, GuardImplementation
-from ._macrostep import begin, failed, proceed
+from ._macrostep import (
+    begin,
+    failed,
+    failed_to_start,
+    proceed,
+    unstarted,
+    with_first_context,
+)
 from ._persistence import persist, restore
 from ._restoration import configuration_of_value
+from ._rules import XStateVersion
 from ._run_result import RunResult
 from ._snapshot import Snapshot, new_snapshot
 from ._state_value import StateValue
@@ -40,7 +47,13 @@ class Machine:
         guards: What the names of guards stand for: functions, or combinations of guards.
         events: The types of the events that a host will send. An `on` that waits for any other
             then stands in `warnings`. Default: any may come.
-        max_microsteps: How many microsteps one event may lead to before it fails; at least 1.
+        xstate: The version of XState to behave like, where versions differ. "5.33" is today's.
+            "5.24" is for machines that run in TypeScript Arvo, too, which has that version.
+            Default: "5.33", and `warnings` say where the definition makes a difference. With
+            either version given they do not, as it was chosen.
+        max_microsteps: How many microsteps one event may lead to before it fails; at least 1,
+            or `math.inf` for no limit. Default: `maxIterations` of the config's `options`, else
+            10,000.
 
     Raises:
         MachineDefinitionError: If the definition is wrong. Its `problems` say what and where.
@@ -71,13 +84,21 @@ class Machine:
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
         events: Iterable[str] | None = None,
-        max_microsteps: int = 10_000,
+        xstate: XStateVersion | None = None,
+        max_microsteps: float | None = None,
     ) -> None:
+        self._config = config
+        self._actions: Mapping[str, ActionImplementation] = {} if actions is None else actions
+        self._guards: Mapping[str, GuardImplementation] = {} if guards is None else guards
+        self._events = events
+        self._xstate: XStateVersion | None = xstate
+        self._max_microsteps = max_microsteps
         chart, self._find_doubts = compile_chart(
             config,
-            actions={} if actions is None else actions,
-            guards={} if guards is None else guards,
+            actions=self._actions,
+            guards=self._guards,
             events=events,
+            xstate=xstate,
             max_microsteps=max_microsteps,
         )
         self.chart: Chart = chart
@@ -95,6 +116,43 @@ class Machine:
             self._warnings = self._find_doubts()
         return self._warnings
 
+    def provide(
+        self,
+        *,
+        actions: Mapping[str, ActionImplementation] | None = None,
+        guards: Mapping[str, GuardImplementation] | None = None,
+    ) -> "Machine":
+        """Return a machine of the same definition with other implementations.
+
+        This one stays as it is. Snapshots belong to one machine: persist them here and restore
+        them there.
+
+        Args:
+            actions: What these names of actions stand for from now on. Others keep their meaning.
+            guards: What these names of guards stand for from now on. Others keep their meaning.
+
+        Raises:
+            MachineDefinitionError: If an implementation is not one.
+
+        Example:
+            >>> door = Machine(
+            ...     {"on": {"KNOCK": {"guard": "expected", "actions": "open"}}},
+            ...     actions={"open": emit({"type": "opened"})},
+            ...     guards={"expected": lambda call: call.event["name"] == "Ann"},
+            ... )
+            >>> public = door.provide(guards={"expected": lambda call: True})
+            >>> public.run(public.start().snapshot, {"type": "KNOCK", "name": "Bob"}).emitted
+            ({'type': 'opened'},)
+        """
+        return Machine(
+            self._config,
+            actions={**self._actions, **(actions or {})},
+            guards={**self._guards, **(guards or {})},
+            events=self._events,
+            xstate=self._xstate,
+            max_microsteps=self._max_microsteps,
+        )
+
     def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
         """Return the first snapshot, and what is to be done about it. Performs nothing.
 
@@ -108,7 +166,8 @@ class Machine:
             Exception: Whatever a guard, an assign or another function of the machine raises.
         """
         host = RecordingHost()
-        snapshot = begin(self.chart, input, host)
+        event = init_event(input)
+        snapshot = begin(with_first_context(unstarted(self.chart), event), event, host)
         return snapshot, tuple(host.effects)
 
     def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
@@ -140,8 +199,11 @@ class Machine:
         """Enter the initial states and perform the actions.
 
         They are performed after the machine has come to rest. If one of them fails, those after
-        it are dropped, and so are all emitted events; the snapshot stays, with status error. If
-        a guard or an assign fails, the machine is nowhere: its snapshot has no value.
+        it are dropped, and so are all emitted events; the snapshot stays, with status error.
+
+        If a guard or an assign fails, nothing is entered: the snapshot of status error has the
+        default value and the first context, as it was before every assign, and empty if its
+        function failed. With the rules of XState 5.24 it has neither value nor context.
 
         Args:
             input: What the context may be made from, as `call.input`.
@@ -149,11 +211,13 @@ class Machine:
                 level INFO.
         """
         host = RecordingHost()
+        event = init_event(input)
+        before = unstarted(self.chart)
         try:
-            snapshot = begin(self.chart, input, host)
+            before = with_first_context(before, event)
+            snapshot = begin(before, event, host)
         except Exception as error:
-            nowhere = configuration_of(self.chart, ())
-            return RunResult(snapshot=failed(new_snapshot(nowhere, "active", {}, ()), error))
+            return RunResult(snapshot=failed_to_start(before, error))
         try:
             return RunResult(snapshot=snapshot, emitted=tuple(performed(host.effects, log)))
         except Exception as error:

@@ -1,6 +1,6 @@
 """The states of a machine as the interpreter sees them, and the transitions between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ._call import Call
 from ._labels import guard_label
 from ._problems import Place
+from ._rules import Rules
 
 if TYPE_CHECKING:
     from ._step import Step
@@ -184,18 +185,35 @@ class StateNode:
         initial = None if self.parent is None else self.parent.initial
         return () if initial is None else (initial,)
 
-    def candidates(self, event_type: str) -> tuple[Transition, ...]:
+    def candidates(self, event_type: str, rules: Rules) -> tuple[Transition, ...]:
         """Return the transitions to try for an event, in order."""
-        # A literal key hides the wildcards beside it, even if its guards fail.
         exact = self.on.get(event_type)
-        if exact is not None:
+        if exact is not None and not rules.tries_wildcards_after_exact:
             return exact
-        return tuple(
+        wild = tuple(
             transition
-            for wildcard in self.wildcards
-            if _covers(wildcard, event_type)
+            for wildcard in self.wildcards_beside(event_type)
             for transition in self.on[wildcard]
         )
+        return wild if exact is None else exact + wild
+
+    def wildcards_beside(self, event_type: str) -> list[str]:
+        """Return the keys that cover an event type and are not that type itself, longest first."""
+        return [key for key in self.wildcards if key != event_type and _covers(key, event_type)]
+
+
+# Looking for wildcards among many takes the square of the length of an event type.
+_LONGEST_TYPE = 1_000
+
+
+def is_covered(event_type: str, wildcards: Set[str]) -> bool:
+    """Return whether one of many wildcards may cover an event type."""
+    if not wildcards:
+        return False
+    if "*" in wildcards or len(event_type) > _LONGEST_TYPE:
+        return True
+    parts = event_type.split(".")
+    return any(".".join((*parts[:count], "*")) in wildcards for count in range(1, len(parts) + 1))
 
 
 def _covers(wildcard: str, event_type: str) -> bool:

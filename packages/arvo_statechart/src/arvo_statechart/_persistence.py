@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from ._chart import Chart
-from ._configuration import Configuration
+from ._configuration import Nowhere
 from ._errors import InvalidSnapshotError
 from ._history import History
 from ._node import HISTORY, UNSET, StateNode
@@ -20,8 +20,7 @@ def persist(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as a JSON object; see `Machine.persist`."""
     configuration = snapshot.configuration
     persisted: dict[str, Any] = {"status": snapshot.status}
-    # A machine that failed while it started is nowhere.
-    if configuration.nodes:
+    if not isinstance(configuration, Nowhere):
         persisted["value"] = copy_value(configuration.value)
         persisted["context"] = snapshot.context
     persisted["historyValue"] = {
@@ -62,7 +61,7 @@ def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     if "value" in persisted:
         configuration = configuration_of_value(chart, persisted["value"])
     elif status == "error":
-        configuration = Configuration(chart, ())
+        configuration = Nowhere(chart)
     else:
         raise InvalidSnapshotError(f"a stored snapshot of status {status!r} has no 'value'")
     return new_snapshot(

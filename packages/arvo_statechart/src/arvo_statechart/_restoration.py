@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from ._chart import Chart, remember
-from ._completed import completed
+from ._completed import entered
 from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
-from ._node import COMPOUND, StateNode
+from ._node import PARALLEL, StateNode
 from ._shown import shown
 from ._state_value import in_key_order
 from ._suggestion import unknown
@@ -28,7 +28,7 @@ def configuration_of_value(chart: Chart, value: object) -> Configuration:
     found = chart.restored.get(text)
     if found is None:
         named = dict.fromkeys([chart.root, *_named(chart.root, value)])
-        found = configuration_of(chart, completed(named))
+        found = configuration_of(chart, entered(named))
         if text:
             remember(chart.restored, text, found, chart.most_configurations)
     return found
@@ -45,17 +45,16 @@ def _named(root: StateNode, value: object) -> Iterator[StateNode]:
                 f"value of a stored snapshot: expected a text or a mapping for {shown(node.id)}, "
                 f"got {shown(named)}"
             )
-        if node.type is COMPOUND and len(below) > 1:
-            raise InvalidSnapshotError(
-                f"value of a stored snapshot: {shown(node.id)} has one active child, "
-                f"got {shown(named)}"
-            )
-        keys = in_key_order(map(str, below))
-        for key in keys:
-            if key not in node.children or key not in below:
+        # Several children of one compound state can be active, and so can a history state of it.
+        find = node.children.get if node.type is PARALLEL else node.child
+        children: list[tuple[StateNode, object]] = []
+        for key in in_key_order(map(str, below)):
+            child = find(key)
+            if child is None or key not in below:
                 raise InvalidSnapshotError(
                     f"value of a stored snapshot: below {shown(node.id)}, "
                     f"{unknown('state', key, node.children)}"
                 )
-            yield node.children[key]
-        waiting += [(node.children[key], below[key]) for key in reversed(keys)]
+            children.append((child, below[key]))
+            yield child
+        waiting += reversed(children)

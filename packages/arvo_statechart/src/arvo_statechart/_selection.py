@@ -6,6 +6,7 @@ from typing import Final
 from ._call import Call
 from ._errors import GuardError
 from ._node import StateNode, Transition
+from ._rules import Rules
 from ._shown import shown
 
 # Up to so many active states it is quicker to ask all of them than to sort some.
@@ -89,16 +90,17 @@ class Selector:
         return chosen
 
 
-def branch_of_chain(nodes: Sequence[StateNode], event_type: str) -> Branch | None:
+def branch_of_chain(nodes: Sequence[StateNode], event_type: str, rules: Rules) -> Branch | None:
     """Return what a leaf and the states around it do about an event.
 
     Args:
         nodes: The active states, outermost first.
         event_type: The type of the event.
+        rules: What the version of XState does.
     """
     candidates: tuple[Transition, ...] = ()
     for node in reversed(nodes):
-        found = node.candidates(event_type)
+        found = node.candidates(event_type, rules)
         if found:
             candidates += found
             if found[-1].guard is None:
@@ -107,7 +109,7 @@ def branch_of_chain(nodes: Sequence[StateNode], event_type: str) -> Branch | Non
 
 
 def branch_of_tree(
-    takers: Iterable[StateNode], event_type: str, positions: dict[StateNode, int]
+    takers: Iterable[StateNode], event_type: str, positions: dict[StateNode, int], rules: Rules
 ) -> Branch | None:
     """Return what the root and all below it do about an event.
 
@@ -115,12 +117,13 @@ def branch_of_tree(
         takers: The active states that may have candidates.
         event_type: The type of the event.
         positions: The order in which active states are asked, regions behind their parent.
+        rules: What the version of XState does.
     """
     # Without recursion: states may be nested 1,000 levels deep.
     below: dict[StateNode | None, list[Branch]] = {}
     for node in _innermost_first(takers, positions):
         answering = below.pop(node, ())
-        candidates = node.candidates(event_type) if node.on else ()
+        candidates = node.candidates(event_type, rules) if node.on else ()
         if not (answering or candidates):
             continue
         # What answers in any case is not followed by candidates of the states around it.

@@ -8,8 +8,9 @@ from ._event import done_event_type
 from ._functions import check_plain
 from ._implementations import Implementations
 from ._keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
-from ._node import COMPOUND, HISTORY, Executable, StateNode, Transition
+from ._node import COMPOUND, HISTORY, PARALLEL, Executable, StateNode, Transition
 from ._problems import Place, Problems, listed
+from ._rules import Rules
 from ._shown import shown
 from ._suggestion import unknown
 from ._target import state_of_target
@@ -25,10 +26,12 @@ class StateCompiler:
         by_id: Mapping[str, StateNode],
         implementations: Implementations,
         problems: Problems,
+        rules: Rules,
     ) -> None:
         self._by_id = by_id
         self._implementations = implementations
         self._problems = problems
+        self._rules = rules
 
     def fill(self, node: StateNode) -> None:
         """Fill one state: its transitions, actions, initial child, tags, meta and output."""
@@ -59,6 +62,9 @@ class StateCompiler:
         node.deep = depth == "deep"
         if "target" in config:
             node.default = self._targets(node, config["target"], (place, "target")) or None
+        if node.default is None and self._rules.history_defaults_to_parallel:
+            above = node.ancestors[0]
+            node.default = (above,) if above.type is PARALLEL else None
 
     def _fill_initial(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
         place = (place, "initial")

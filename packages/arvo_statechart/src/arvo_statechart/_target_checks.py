@@ -27,18 +27,32 @@ def _number(node: StateNode) -> int:
 def check_history(history: StateNode, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
     parent, place = history.ancestors[0], history.place
+    if _leads_back(history):
+        problems.error(
+            place,
+            "leads back to a history state that it came from while nothing is recorded: "
+            "give it a 'target' that is not a history state",
+        )
     for target in history.default_targets():
-        if target.type is HISTORY:
-            problems.error(
-                place,
-                f"leads to {shown(target.id)} while nothing is recorded, which is a history state "
-                "itself: give it a 'target' that is not",
-            )
-        elif not target.is_below(parent):
+        whole = target is parent and parent.type is PARALLEL
+        if not whole and not target.is_below(parent):
             problems.error(
                 (place, "target"),
                 f"{shown(target.id)} does not lie below {shown(parent.id)}, its parent",
             )
+
+
+def _leads_back(history: StateNode) -> bool:
+    """Whether the defaults of history states lead round in circles from here."""
+    passed: set[StateNode] = set()
+    waiting = [history]
+    while waiting:
+        node = waiting.pop()
+        if node in passed:
+            return True
+        passed.add(node)
+        waiting += [target for target in node.default_targets() if target.type is HISTORY]
+    return False
 
 
 def _in_different_regions(one: StateNode, other: StateNode) -> bool:
