@@ -168,7 +168,8 @@ class TestXStateVersion:
     def test_where_it_matters_it_is_to_be_chosen(self) -> None:
         *_, warning = machine(FALLS_BACK).machine.warnings
         assert warning.location == "on['a.b.c']"
-        assert machine(FALLS_BACK, xstate="5.24").machine.warnings == ()
+        chosen = machine(FALLS_BACK, xstate="5.24").machine.warnings
+        assert not any("choose" in warning.message for warning in chosen)
 
     def test_an_unknown_one_is_refused(self) -> None:
         with pytest.raises(InvalidHandlerError, match="unknown version '5'"):
