@@ -459,3 +459,22 @@ def test_many_configurations_stay_within_the_caches() -> None:
     for number in range(300):
         machine.run(snapshot, {"type": f"unknown{number}"})
     assert len(snapshot.configuration.selectors) <= 128
+
+
+def test_an_output_that_is_a_value_is_that_value() -> None:
+    done: MachineConfig = {"initial": "a", "states": {"a": {"type": "final"}}, "output": 5}
+    assert Machine(done).start().output == 5
+
+
+def test_an_empty_target_is_none() -> None:
+    config: MachineConfig = {"initial": "a", "states": {"a": {"on": {"GO": {"target": ""}}}}}
+    assert not Machine(config).start().snapshot.can({"type": "GO"})
+
+
+def test_the_end_of_a_state_whose_id_is_a_wildcard_is_one() -> None:
+    below = {"initial": "x", "states": {"x": {"type": "final"}}}
+    config: Any = {"initial": "a", "states": {"a": {"id": "a.*", "onDone": "b", **below}, "b": {}}}
+    machine = Machine(config)
+    assert machine.start().snapshot.value == "b"
+    snapshot = machine.resolve("a")
+    assert snapshot.can({"type": "xstate.done.state.a.b"})

@@ -235,8 +235,7 @@ def _look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
 
 
 def _name_and_params(kind: str, config: Mapping[str, Any], keys: Keys) -> tuple[str, Params]:
-    if not config.keys() <= keys.silent:
-        keys.refuse_others(config)
+    keys.refuse_others(config)
     name, params = config.get("type"), config.get("params", NO_PARAMS)
     if not isinstance(name, str):
         raise MachineDefinitionError(f"{kind} {shown(config)} has no 'type' that is its name")

@@ -73,14 +73,14 @@ class Keys:
                 problems.error((place, key), self._objection(key))
 
     def refuse_others(self, config: Mapping[str, Any]) -> None:
-        """Refuse the first key that means nothing.
+        """Refuse the first key that means nothing, if there is one.
 
         Raises:
             MachineDefinitionError: If there is one.
         """
-        for key in config:
-            if key not in self.known:
-                raise MachineDefinitionError(self._objection(key))
+        other = next((key for key in config if key not in self.known), None)
+        if other is not None:
+            raise MachineDefinitionError(self._objection(other))
 
     def _objection(self, key: str) -> str:
         if key in self.without_effect:
