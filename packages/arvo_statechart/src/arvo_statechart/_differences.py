@@ -15,7 +15,7 @@ def warn_of_differences(definitions: Iterable[Definition], problems: Problems) -
     for definition in definitions:
         if definition.node.type is StateType.HISTORY:
             _warn_of_history(definition, problems)
-        else:
+        elif definition.node.wildcards:
             _warn_of_wildcards(definition, problems)
 
 

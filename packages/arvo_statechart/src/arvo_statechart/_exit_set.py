@@ -13,24 +13,19 @@ def effective_targets(transition: Transition, remembered: Remembered) -> list[St
     """Return the targets with what they stand for in the place of history states."""
     found: dict[StateNode, None] = {}
     for target in transition.targets:
-        if target.type is StateType.HISTORY:
-            found.update(dict.fromkeys(_stood_for(target, remembered)))
-        else:
-            found[target] = None
+        found.update(dict.fromkeys(_stood_for(target, remembered)))
     return list(found)
 
 
-def _stood_for(history: StateNode, remembered: Remembered) -> Iterator[StateNode]:
-    """Yield what is recorded; else the default, which may be a history state in turn."""
-    recorded = remembered.get(history)
-    if recorded is not None:
-        yield from recorded
-        return
-    for target in history.default_targets():
-        if target.type is StateType.HISTORY:
-            yield from _stood_for(target, remembered)
-        else:
-            yield target
+def _stood_for(target: StateNode, remembered: Remembered) -> Iterator[StateNode]:
+    if target.type is not StateType.HISTORY:
+        yield target
+    elif target in remembered:
+        yield from remembered[target]
+    else:
+        # One that leads to a history state by default: that one leads on to none.
+        for default in target.default_targets():
+            yield from _stood_for(default, remembered)
 
 
 def domain_of(transition: Transition, remembered: Remembered) -> StateNode | None:

@@ -60,11 +60,8 @@ class StateCompiler:
             self._problems.error((*path, "history"), message)
         node.deep = depth == "deep"
         targets = self._targets(node, config, path)
-        if targets:
-            node.default = targets
-        elif self._rules.history_defaults_to_parallel:
-            above = node.ancestors[0]
-            node.default = (above,) if above.type is StateType.PARALLEL else None
+        node.default = targets or None
+        node.defaults_to_parallel = self._rules.history_defaults_to_parallel
 
     def _fill_initial(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
         place = (*path, "initial")

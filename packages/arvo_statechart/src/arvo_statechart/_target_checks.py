@@ -20,13 +20,13 @@ def check_targets(targets: tuple[StateNode, ...], path: Path, problems: Problems
 def check_history(history: StateNode, path: Path, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
     parent = history.ancestors[0]
-    if _leads_back(history):
-        problems.error(
-            path,
-            "leads back to a history state that it came from while nothing is recorded: "
-            "give it a 'target' that is not a history state",
-        )
     for target in history.default_targets():
+        if any(further.type is StateType.HISTORY for further in _default_of(target)):
+            problems.error(
+                path,
+                f"leads to {target.id!r} while nothing is recorded, a history state that leads to "
+                "one in turn: give it a 'target' that is not a history state",
+            )
         whole = target is parent and parent.type is StateType.PARALLEL
         if not whole and not target.bit & parent.descendants:
             problems.error(
@@ -34,17 +34,8 @@ def check_history(history: StateNode, path: Path, problems: Problems) -> None:
             )
 
 
-def _leads_back(history: StateNode) -> bool:
-    """Whether the defaults of history states lead round in circles from here."""
-    passed: set[StateNode] = set()
-    waiting = [history]
-    while waiting:
-        node = waiting.pop()
-        if node in passed:
-            return True
-        passed.add(node)
-        waiting += [target for target in node.default_targets() if target.type is StateType.HISTORY]
-    return False
+def _default_of(target: StateNode) -> tuple[StateNode, ...]:
+    return target.default_targets() if target.type is StateType.HISTORY else ()
 
 
 def _in_different_regions(one: StateNode, other: StateNode) -> bool:
