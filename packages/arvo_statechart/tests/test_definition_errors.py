@@ -296,12 +296,19 @@ class TestHistory:
         ((location, _),) = problems_of(self.of(target="h"))
         assert location == "states.a.states.h"
 
+    def test_leads_to_a_history_state_only_if_that_leads_to_none(self) -> None:
+        one, two = {"history": True, "target": "two"}, {"history": True, "target": "three"}
+        states = {"one": one, "two": two, "three": {"history": True, "target": "x"}, "x": {}}
+        ((location, message),) = problems_of({"initial": "x", "states": states})
+        assert location == "states.one"
+        assert "'(machine).two'" in message
+
     def test_does_not_lead_back_to_itself(self) -> None:
         one, two = {"history": True, "target": "two"}, {"history": True, "target": "one"}
         states = {"one": one, "two": two, "x": {}}
         problems = problems_of({"initial": "x", "states": states})
         assert [location for location, _ in problems] == ["states.one", "states.two"]
-        assert all("leads back" in message for _, message in problems)
+        assert all("leads to one in turn" in message for _, message in problems)
 
     def test_does_not_lead_to_an_initial_child_that_leads_to_itself(self) -> None:
         states = {"h": {"history": True}, "other": {"history": True}, "x": {}}

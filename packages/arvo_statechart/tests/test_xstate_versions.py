@@ -5,7 +5,16 @@ from typing import Any, get_args
 
 import pytest
 
-from arvo_statechart import Call, Machine, MachineDefinitionError, XStateVersion, assign, emit
+from arvo_statechart import (
+    Call,
+    Machine,
+    MachineDefinitionError,
+    XStateVersion,
+    assign,
+    emit,
+    to_dot,
+    to_mermaid,
+)
 
 VERSIONS: tuple[XStateVersion, ...] = get_args(XStateVersion)
 
@@ -103,6 +112,11 @@ class TestHistoryOfAParallelState:
         entered = {"open": {"p": "x", "q": {}}}
         assert values(OPEN, "BACK", xstate="5.33") == ["away", entered]
         assert values(OPEN, "BACK", xstate="5.24") == ["away", "away"]
+
+    def test_is_drawn_alike(self) -> None:
+        today, before = Machine(OPEN, xstate="5.33"), Machine(OPEN, xstate="5.24")
+        assert to_mermaid(today) == to_mermaid(before)
+        assert to_dot(today) == to_dot(before)
 
     def test_leads_to_what_is_recorded(self) -> None:
         [*_, last] = values(OPEN, "BACK", "NEXT", "LEAVE", "BACK")

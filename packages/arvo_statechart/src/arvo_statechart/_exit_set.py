@@ -42,25 +42,19 @@ def route_of(transition: Transition, remembered: Remembered) -> Route:
 def _effective_targets(targets: Iterable[StateNode], remembered: Remembered) -> Sequence[StateNode]:
     found: dict[StateNode, None] = {}
     for target in targets:
-        if target.type is HISTORY:
-            found.update(dict.fromkeys(_stood_for(target, remembered)))
-        else:
-            found[target] = None
+        found.update(dict.fromkeys(_stood_for(target, remembered)))
     return list(found)
 
 
-def _stood_for(history: StateNode, remembered: Remembered) -> Iterator[StateNode]:
-    """Yield what is recorded; else the default, which may be a history state in turn."""
-    waiting = [history]
-    while waiting:
-        asked = waiting.pop()
-        recorded = remembered.get(asked)
-        if recorded is not None:
-            yield from recorded
-        elif asked.type is HISTORY:
-            waiting += reversed(asked.default_targets())
-        else:
-            yield asked
+def _stood_for(target: StateNode, remembered: Remembered) -> Iterator[StateNode]:
+    if target.type is not HISTORY:
+        yield target
+    elif target in remembered:
+        yield from remembered[target]
+    else:
+        # One that leads to a history state by default: that one leads on to none.
+        for default in target.default_targets():
+            yield from _stood_for(default, remembered)
 
 
 def _domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNode | None:

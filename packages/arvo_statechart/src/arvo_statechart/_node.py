@@ -98,6 +98,7 @@ class StateNode:
         "config",
         "deep",
         "default",
+        "defaults_to_parallel",
         "entry",
         "exit",
         "histories",
@@ -153,6 +154,8 @@ class StateNode:
         self.deep: bool = False
         # Of a history state: where it leads while nothing is recorded, if it says so itself.
         self.default: tuple[StateNode, ...] | None = None
+        # And whether it leads to a whole parallel state otherwise.
+        self.defaults_to_parallel: bool = False
 
         self.on: dict[str, tuple[Transition, ...]] = {}
         # The keys of `on` that end in a wildcard, longest first.
@@ -181,13 +184,16 @@ class StateNode:
         """Return where a history state leads while nothing is recorded."""
         if self.default is not None:
             return self.default
-        # A parallel state has no initial child: then it leads nowhere.
-        initial = None if self.parent is None else self.parent.initial
-        return () if initial is None else (initial,)
+        parent = self.ancestors[0]
+        if parent.type is PARALLEL:
+            return (parent,) if self.defaults_to_parallel else ()
+        return () if parent.initial is None else (parent.initial,)
 
     def candidates(self, event_type: str, rules: Rules) -> tuple[Transition, ...]:
         """Return the transitions to try for an event, in order."""
         exact = self.on.get(event_type)
+        if not self.wildcards:
+            return exact or ()
         if exact is not None and not rules.tries_wildcards_after_exact:
             return exact
         wild = tuple(

@@ -40,7 +40,7 @@ class Snapshot:
     def value(self) -> StateValue:
         """Where the machine is, as in `{"stock": "held", "money": "asked"}`.
 
-        Empty if the machine failed while it started.
+        Empty if the machine failed in its first step under the rules of XState 5.24.
         """
         return copy_value(self.configuration.value)
 

@@ -8,7 +8,7 @@ from ._event import done_event_type
 from ._functions import check_plain
 from ._implementations import Implementations
 from ._keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
-from ._node import COMPOUND, HISTORY, PARALLEL, Executable, StateNode, Transition
+from ._node import COMPOUND, HISTORY, Executable, StateNode, Transition
 from ._problems import Place, Problems, listed
 from ._rules import Rules
 from ._shown import shown
@@ -62,9 +62,7 @@ class StateCompiler:
         node.deep = depth == "deep"
         if "target" in config:
             node.default = self._targets(node, config["target"], (place, "target")) or None
-        if node.default is None and self._rules.history_defaults_to_parallel:
-            above = node.ancestors[0]
-            node.default = (above,) if above.type is PARALLEL else None
+        node.defaults_to_parallel = self._rules.history_defaults_to_parallel
 
     def _fill_initial(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
         place = (place, "initial")

@@ -27,13 +27,13 @@ def _number(node: StateNode) -> int:
 def check_history(history: StateNode, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
     parent, place = history.ancestors[0], history.place
-    if _leads_back(history):
-        problems.error(
-            place,
-            "leads back to a history state that it came from while nothing is recorded: "
-            "give it a 'target' that is not a history state",
-        )
     for target in history.default_targets():
+        if any(further.type is HISTORY for further in _default_of(target)):
+            problems.error(
+                place,
+                f"leads to {shown(target.id)} while nothing is recorded, a history state that "
+                "leads to one in turn: give it a 'target' that is not a history state",
+            )
         whole = target is parent and parent.type is PARALLEL
         if not whole and not target.is_below(parent):
             problems.error(
@@ -42,17 +42,8 @@ def check_history(history: StateNode, problems: Problems) -> None:
             )
 
 
-def _leads_back(history: StateNode) -> bool:
-    """Whether the defaults of history states lead round in circles from here."""
-    passed: set[StateNode] = set()
-    waiting = [history]
-    while waiting:
-        node = waiting.pop()
-        if node in passed:
-            return True
-        passed.add(node)
-        waiting += [target for target in node.default_targets() if target.type is HISTORY]
-    return False
+def _default_of(target: StateNode) -> tuple[StateNode, ...]:
+    return target.default_targets() if target.type is HISTORY else ()
 
 
 def _in_different_regions(one: StateNode, other: StateNode) -> bool:
