@@ -39,7 +39,8 @@ def _named(node: StateNode, value: object) -> Iterator[StateNode]:
             f"got {value!r}"
         )
     # Several children of one compound state can be active, and so can a history state of it.
-    find = node.children.get if node.type is StateType.PARALLEL else node.child
+    shows_history = node.type is StateType.COMPOUND and not isinstance(value, str)
+    find = node.child if shows_history else node.children.get
     children: list[tuple[StateNode, object]] = []
     for key in in_key_order(map(str, below)):
         child = find(key)
