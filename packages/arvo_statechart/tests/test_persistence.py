@@ -24,6 +24,7 @@ ORDER: MachineConfig = {
         },
         "paused": {"on": {"RESUME": "open.last", "END": "end"}},
         "end": {"type": "final"},
+        "before": {"type": "history"},
     },
 }
 
@@ -148,6 +149,7 @@ def test_history_that_the_machine_does_not_know_is_forgotten(order: Machine, his
         ({"status": "active", "value": "opn"}, "unknown state 'opn': did you mean 'open'?"),
         ({"status": "active", "value": {"open": {"stock": "x"}}}, "below 'order.open.stock'"),
         ({"status": "active", "value": {"open": {"last": {}}}}, "unknown state 'last'"),
+        ({"status": "active", "value": "before"}, "unknown state 'before'"),
         ({"status": "active", "value": {"paused": "x"}}, "there is none"),
         ({"status": "active", "value": {"open": [1]}}, "for 'order.open', got [1]"),
         ({"status": "active", "value": None}, "for 'order', got None"),

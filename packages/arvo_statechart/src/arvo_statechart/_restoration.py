@@ -6,7 +6,7 @@ from ._chart import Chart, remember
 from ._completed import entered
 from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
-from ._node import PARALLEL, StateNode
+from ._node import COMPOUND, StateNode
 from ._shown import shown
 from ._state_value import in_key_order
 from ._suggestion import unknown
@@ -46,7 +46,8 @@ def _named(root: StateNode, value: object) -> Iterator[StateNode]:
                 f"got {shown(named)}"
             )
         # Several children of one compound state can be active, and so can a history state of it.
-        find = node.children.get if node.type is PARALLEL else node.child
+        shows_history = node.type is COMPOUND and not isinstance(named, str)
+        find = node.child if shows_history else node.children.get
         children: list[tuple[StateNode, object]] = []
         for key in in_key_order(map(str, below)):
             child = find(key)
