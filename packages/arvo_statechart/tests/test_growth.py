@@ -146,6 +146,7 @@ def whole_life(config: Config) -> Callable[[], object]:
             restored = machine.restore(stored)
             assert restored.value == result.snapshot.value
             result = machine.run(restored, {"type": event_type})
+            assert result.error is None
         result.snapshot.matches("a.b")
         result.snapshot.can({"type": "GO"})
         assert len(machine.warnings) <= 21
@@ -158,6 +159,26 @@ def whole_life(config: Config) -> Callable[[], object]:
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_a_machine_and_its_life_cost_what_grows_with_its_size(name: str) -> None:
     check_linear(lambda n: whole_life(ACCEPTED[name](n)), size=48)
+
+
+@pytest.mark.parametrize(
+    "name", ["regions", "finals", "rivals", "histories", "targets", "eventless"]
+)
+def test_a_step_of_many_regions_costs_what_grows_with_their_number(name: str) -> None:
+    def prepare(n: int) -> Callable[[], object]:
+        machine = Machine(cast(MachineConfig, ACCEPTED[name](n)))
+        started = machine.start().snapshot
+
+        def work() -> None:
+            snapshot = started
+            for event_type in ("GO", "STOP", "GO", "STOP"):
+                result = machine.run(snapshot, {"type": event_type})
+                assert result.error is None
+                snapshot = result.snapshot
+
+        return work
+
+    check_linear(prepare, size=150)
 
 
 REFUSED: Mapping[str, Callable[[int], Config]] = {
@@ -175,6 +196,11 @@ REFUSED: Mapping[str, Callable[[int], Config]] = {
     "unknown path": lambda n: on_one_state(on={"GO": ".a" * n}),
     "unknown id": lambda n: on_one_state(on={"GO": "#" + "a." * n}),
     "unknown initial": lambda n: {"initial": "x" * n, "states": {f"s{k}": {} for k in range(n)}},
+    # No character is so frequent that difflib would leave it out.
+    "similar long names": lambda n: {
+        "initial": "".join(chr(256 + k % 100) for k in range(16 * n)),
+        "states": {"".join(chr(256 + k % 100) for k in range(16 * n + 1)): {}},
+    },
     "unknown actions": lambda n: {"entry": ["x" * 50] * n},
     "long id": lambda n: {"id": "x" * 100 * n, "on": {"GO": "x"}},
     "same ids": lambda n: {"initial": "s0", "states": {f"s{k}": {"id": "x"} for k in range(n)}},
