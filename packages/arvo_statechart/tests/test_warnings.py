@@ -176,6 +176,12 @@ def test_events_that_a_host_sends_or_a_machine_raises(config: Any) -> None:
     assert Machine(config, events=["PAID"]).warnings == ()
 
 
+def test_what_functions_raise_is_not_known_so_only_a_typing_error_is_a_warning() -> None:
+    config: Any = {"entry": raise_(lambda call: {"type": "x"}), "on": {"x": {}, "PAYD": {}}}
+    (problem,) = Machine(config, events=["PAID"]).warnings
+    assert problem.location == "on.PAYD"
+
+
 @pytest.mark.parametrize("events", ["PAID", [1], 5])
 def test_events_of_a_host_are_strings(events: Any) -> None:
     with pytest.raises(MachineDefinitionError, match="events: expected the types of events"):
