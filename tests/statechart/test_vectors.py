@@ -7,7 +7,7 @@ from statechart_vectors.cases import FILES, Case, load, source_of
 from statechart_vectors.replay import differences
 
 CASES = [
-    pytest.param(case, id=f"{Path(file).stem}::{case.name}")
+    pytest.param(case, id=f"{Path(file).stem}::{case.name}::{case.xstate}")
     for file in FILES
     for case in load(file)
 ]

@@ -19,6 +19,7 @@ from arvo_statechart import (
     assign,
     emit,
     enqueue_actions,
+    log,
     not_,
     state_in,
     to_dot,
@@ -55,6 +56,10 @@ order: MachineConfig = {
 machine = Machine(
     order, actions={"book": book, "note": assign({"n": 1})}, guards={"is_paid": is_large}
 )
+
+Machine({"options": {"maxIterations": 500}}, xstate="5.24", max_microsteps=10)
+Machine({}, xstate="5.3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(machine.provide(actions={"book": log()}), Machine)
 
 typo: StateConfig = {"entyr": "book"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
 target: TransitionConfig = {"target": 1}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]

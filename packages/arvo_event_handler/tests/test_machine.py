@@ -1,6 +1,7 @@
 """Machines bound to a contract: what is refused when one is made, and what it says of itself."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from arvo_event_handler import (
     ContractViolation,
     InvalidHandlerError,
 )
-from arvo_statechart import assign
+from arvo_statechart import assign, enqueue_actions, raise_
 
 from .order_machines import (
     CHARGE_SERVICE,
@@ -29,11 +30,13 @@ from .order_machines import (
     machine,
 )
 from .shop import (
+    CHARGE,
     CHARGE_V1,
     ORDER,
     ORDER_V1,
     RESERVE,
     RESERVE_V1,
+    RESERVED,
     Order,
     Ordered,
     charge_contract,
@@ -145,6 +148,34 @@ class TestVersion:
             machine({"version": version})
 
 
+FALLS_BACK: Any = {
+    "on": {
+        "a.b.c": {"guard": lambda call: False},
+        "*": {"actions": lambda call: None},
+    }
+}
+
+
+class TestXStateVersion:
+    def test_it_can_be_chosen(self) -> None:
+        event = {"type": "a.b.c"}
+        answers = [
+            made.machine.start().snapshot.can(event)
+            for made in (machine(FALLS_BACK, xstate="5.33"), machine(FALLS_BACK, xstate="5.24"))
+        ]
+        assert answers == [True, False]
+
+    def test_where_it_matters_it_is_to_be_chosen(self) -> None:
+        *_, warning = machine(FALLS_BACK).machine.warnings
+        assert warning.location == "on['a.b.c']"
+        chosen = machine(FALLS_BACK, xstate="5.24").machine.warnings
+        assert not any("choose" in warning.message for warning in chosen)
+
+    def test_an_unknown_one_is_refused(self) -> None:
+        with pytest.raises(InvalidHandlerError, match="unknown version '5'"):
+            machine({}, xstate="5")  # type: ignore[arg-type]
+
+
 class TestServices:
     def test_one_contract_is_listed_once(self) -> None:
         with pytest.raises(ConfigViolation, match="'#/shop/stock/reserve' is listed twice"):
@@ -220,6 +251,10 @@ class TestDefinition:
         }
         assert json.loads(machine(config).definition) == config
 
+    def test_no_limit_is_null_as_in_javascript(self) -> None:
+        definition = machine({"options": {"maxIterations": math.inf}}).definition
+        assert json.loads(definition) == {"options": {"maxIterations": None}}
+
     def test_functions_stand_by_their_names(self) -> None:
         described = json.loads(machine().definition)
         assert described["context"] == "first_context"
@@ -256,3 +291,79 @@ class TestValidateInput:
         stray = start("tea").model_copy(update={"type": "evt.somebody.else"})
         with pytest.raises(ConfigViolation, match="none of its services emits it"):
             machine().validate_input(stray)
+
+
+def waiting_for(event_type: str, **more: Any) -> ArvoMachine:
+    """A machine of two services whose first state waits for one type of event."""
+    config: Any = {
+        "context": {},
+        "initial": "a",
+        "states": {"a": {"on": {event_type: "b"}, **more}, "b": {"type": "final"}},
+    }
+    return machine(config=config, services=[RESERVE_SERVICE, CHARGE_SERVICE])
+
+
+@pytest.mark.parametrize(
+    ("event_type", "message"),
+    [
+        ("evt.stock.reserve.sucess", "did you mean 'evt.stock.reserve.success'?"),
+        (f"sys.{RESERVE}.eror", f"did you mean 'sys.{RESERVE}.error'?"),
+        (RESERVE, "nothing sends or raises it"),
+        (ORDER, "nothing sends or raises it"),
+        ("ship", "nothing sends or raises it"),
+    ],
+)
+def test_an_event_that_no_service_emits_is_a_warning_at_definition(
+    event_type: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (warning,) = waiting_for(event_type).machine.warnings
+    assert warning.path == ("states", "a", "on", event_type)
+    assert message in warning.message
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("arvo_event_handler", "WARNING")
+    assert warning.location in record.message
+    assert message in record.message
+
+
+@pytest.mark.parametrize(
+    ("event_type", "more"),
+    [
+        (RESERVED, {}),
+        (f"sys.{CHARGE}.error", {}),
+        ("evt.stock.*", {}),
+        ("*", {}),
+        ("ship", {"entry": raise_({"type": "ship"})}),
+        ("ship", {"entry": raise_(lambda call: {"type": "ship"})}),
+        ("ship", {"exit": [enqueue_actions(lambda call: [])]}),
+    ],
+)
+def test_an_event_that_may_come_is_no_warning(event_type: str, more: Any) -> None:
+    assert waiting_for(event_type, **more).machine.warnings == ()
+
+
+def test_an_event_misspelt_is_a_warning_whatever_functions_raise() -> None:
+    more: Any = {"entry": raise_(lambda call: {"type": "ship"})}
+    (warning,) = waiting_for("evt.stock.reserve.sucess", **more).machine.warnings
+    assert "did you mean 'evt.stock.reserve.success'?" in warning.message
+
+
+def nested_states(levels: int) -> Any:
+    config: Any = {}
+    for _ in range(levels):
+        config = {"initial": "a", "states": {"a": config}}
+    return config
+
+
+def test_states_are_nested_as_deep_as_records_can_be() -> None:
+    assert machine(config=nested_states(100)).definition.count("initial") == 100
+    for levels in (101, 1_000):
+        with pytest.raises(InvalidHandlerError, match="nested more than 100 levels deep"):
+            machine(config=nested_states(levels))
+
+
+def test_a_value_in_a_config_that_json_cannot_hold_is_refused() -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(InvalidHandlerError, match="nested too deep to be written as JSON"):
+        machine(config={"context": {"deep": deep}})

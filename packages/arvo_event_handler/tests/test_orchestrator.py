@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -28,11 +28,19 @@ from arvo_event_handler import (
     TransactionViolation,
 )
 from arvo_event_handler.testing import FakeClock, SpanRecorder
-from arvo_statechart import Call, MachineConfig, assign, emit, enqueue_actions
+from arvo_statechart import (
+    Call,
+    MachineConfig,
+    XStateVersion,
+    assign,
+    emit,
+    enqueue_actions,
+)
 
 from .leased_memory import LeasedMemory
 from .order_machines import (
     CHARGE_SERVICE,
+    DETOUR_CONFIG,
     PARALLEL_CONFIG,
     RESERVE_SERVICE,
     ask,
@@ -106,6 +114,23 @@ async def test_a_workflow_from_start_to_end() -> None:
     [done] = await handler.execute(charged(charge))
     assert (done.type, done.to, done.data) == (ORDERED, APP, {"total": 7})
     assert (done.subject, done.parentid) == (event.subject, event.id)
+
+
+@pytest.mark.parametrize("ends", get_args(XStateVersion))
+async def test_a_record_of_one_xstate_version_is_resumed_with_the_other(
+    ends: XStateVersion,
+) -> None:
+    """Even where two children of one compound state are active, so that its value has two keys."""
+    memory = SimpleMachineMemory()
+    handler = orchestrator(machine(DETOUR_CONFIG, xstate="5.24"), memory=memory)
+    event = start("tea")
+    [reserve] = await handler.execute(event)
+    [charge] = await handler.execute(reserved(reserve, price=7))
+    value = (await stored(memory, event))["value"]
+    assert value == {"away": "charging", "open": {"stock": {}, "payment": {}}}
+    handler = orchestrator(machine(DETOUR_CONFIG, xstate=ends), memory=memory)
+    [done] = await handler.execute(charged(charge))
+    assert (done.type, done.data) == (ORDERED, {"total": 7})
 
 
 @pytest.mark.parametrize("stock_first", [True, False])

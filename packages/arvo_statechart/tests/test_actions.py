@@ -133,6 +133,14 @@ def test_log_computes_its_message_in_its_place() -> None:
     assert messages == [0, "end"]
 
 
+def test_log_without_arguments_writes_context_and_event() -> None:
+    messages: list[object] = []
+    machine = Machine({"context": {"n": 1}, "entry": [log(), assign({"n": 2}), log()]})
+    machine.start("in", log=messages.append)
+    event = {"type": "xstate.init", "input": "in"}
+    assert messages == [{"context": {"n": n}, "event": event} for n in (1, 2)]
+
+
 class TestEnqueueActions:
     def test_runs_what_the_function_yields(self) -> None:
         def choose(call: Call) -> Iterator[Action]:

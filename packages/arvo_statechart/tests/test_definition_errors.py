@@ -171,7 +171,7 @@ def state(**config: Any) -> dict[str, Any]:
             state(exit={"params": {}}), "states.a.exit", "has no 'type'", id="action-without-type"
         ),
         pytest.param(
-            state(onDone={"actions": "x"}),
+            state(initial="b", states={"b": {"type": "final"}}, onDone={"actions": "x"}),
             "states.a.onDone.actions",
             "unknown action",
             id="action-of-on-done",
@@ -296,11 +296,69 @@ class TestHistory:
         ((location, _),) = problems_of(self.of(target="h"))
         assert location == "states.a.states.h"
 
+    def test_leads_to_a_history_state_only_if_that_leads_to_none(self) -> None:
+        one, two = {"history": True, "target": "two"}, {"history": True, "target": "three"}
+        states = {"one": one, "two": two, "three": {"history": True, "target": "x"}, "x": {}}
+        ((location, message),) = problems_of({"initial": "x", "states": states})
+        assert location == "states.one"
+        assert "'(machine).two'" in message
+
+    def test_does_not_lead_back_to_itself(self) -> None:
+        one, two = {"history": True, "target": "two"}, {"history": True, "target": "one"}
+        states = {"one": one, "two": two, "x": {}}
+        problems = problems_of({"initial": "x", "states": states})
+        assert [location for location, _ in problems] == ["states.one", "states.two"]
+        assert all("leads to one in turn" in message for _, message in problems)
+
+    def test_does_not_lead_to_an_initial_child_that_leads_to_itself(self) -> None:
+        states = {"h": {"history": True}, "other": {"history": True}, "x": {}}
+        problems = problems_of({"initial": "h", "states": states})
+        assert [location for location, _ in problems] == ["states.h", "states.other"]
+
+    def test_leads_to_no_compound_parent(self) -> None:
+        ((location, message),) = problems_of(self.of(target="#(machine).a"))
+        assert location == "states.a.states.h.target"
+        assert "does not lie below" in message
+
     def test_does_not_lead_to_itself_as_the_initial_child(self) -> None:
         config = {"initial": "h", "states": {"h": {"history": True}, "x": {}}}
         ((location, message),) = problems_of(config)
         assert location == "states.h"
         assert "give it a 'target'" in message
+
+
+class TestOptions:
+    @pytest.mark.parametrize("limit", [0, -1, 2.5, "10", None, True, float("nan")])
+    def test_a_limit_is_a_whole_number_of_at_least_one(self, limit: Any) -> None:
+        ((location, message),) = problems_of({"options": {"maxIterations": limit}})
+        assert location == "options.maxIterations"
+        assert "a whole number of at least 1" in message
+
+    def test_are_known(self) -> None:
+        ((location, message),) = problems_of({"options": {"maxIteration": 5}})
+        assert location == "options.maxIteration"
+        assert "did you mean 'maxIterations'" in message
+
+    @pytest.mark.parametrize("options", [None, 5, []])
+    def test_are_a_mapping(self, options: Any) -> None:
+        ((location, _),) = problems_of({"options": options})
+        assert location == "options"
+
+    def test_belong_to_the_root(self) -> None:
+        ((location, _),) = problems_of(state(options={"maxIterations": 5}))
+        assert location.endswith(".options")
+
+
+def test_transitions_and_initial_may_have_meta() -> None:
+    described = {"meta": {"why": "x"}, "description": "words"}
+    config: Any = {
+        "initial": {"target": "a", **described},
+        "states": {"a": {"on": {"GO": {"target": "a", **described}}}},
+    }
+    machine = Machine(config)
+    assert machine.warnings == ()
+    # As in XState, a snapshot tells the meta of its states only.
+    assert machine.start().snapshot.meta == {}
 
 
 def test_all_problems_come_at_once() -> None:

@@ -209,3 +209,8 @@ def test_a_machine_of_one_state() -> None:
         "    s0 --> s0 : GO (reenter)",
     ]
     assert 's0 [label="m"]\n    s0 -> s0 [label=" GO \\n (reenter) "]' in to_dot(machine)
+
+
+def test_a_state_around_a_history_state_alone_can_be_drawn() -> None:
+    machine = Machine({"type": "parallel", "states": {"h": {"type": "history"}}}, xstate="5.24")
+    assert "shape=circle" in to_dot(machine)

@@ -1,5 +1,6 @@
 import json
 import logging
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +18,7 @@ from arvo_statechart import (
     LogEffect,
     Machine,
     MachineConfig,
+    MachineDefinitionError,
     MicrostepLimitError,
     assign,
     emit,
@@ -270,17 +272,6 @@ class TestStart:
         machine = Machine({"entry": assign({"given": lambda call: call.input})})
         assert machine.start(7).snapshot.context == {"given": 7}
 
-    def test_an_assign_that_fails_leaves_the_machine_nowhere(self) -> None:
-        machine = Machine({"initial": "a", "states": {"a": {"entry": assign(boom)}}})
-        result = machine.start()
-        assert (result.snapshot.status, result.snapshot.value) == ("error", {})
-        assert machine.persist(result.snapshot) == {
-            "status": "error",
-            "historyValue": {},
-            "children": {},
-            "error": {"name": "RuntimeError", "message": "boom"},
-        }
-
     def test_an_action_that_fails_keeps_the_snapshot_and_drops_the_rest(self) -> None:
         notes: list[str] = []
         machine = Machine(
@@ -347,6 +338,104 @@ class TestMicrostepLimit:
         assert Machine(config, max_microsteps=10).start().snapshot.context == {"n": 9}
         assert Machine(config, max_microsteps=9).start().snapshot.status == "error"
 
+    def test_it_may_stand_in_the_config_as_for_xstate(self) -> None:
+        config: MachineConfig = {
+            "context": {"n": 0},
+            "options": {"maxIterations": 10},
+            "on": {"MORE": {"actions": assign({"n": 1})}},
+            "always": {
+                "guard": lambda call: call.context["n"] < 9,
+                "actions": assign({"n": lambda call: call.context["n"] + 1}),
+            },
+        }
+        machine = Machine(config)
+        assert machine.start().snapshot.context == {"n": 9}
+        started = machine.resolve({}, context={"n": 9})
+        # The microstep of the event itself does not count, the last look round does.
+        assert machine.run(started, {"type": "MORE"}).snapshot.context == {"n": 9}
+        config["options"] = {"maxIterations": 9}
+        error = Machine(config).start().error
+        assert isinstance(error, MicrostepLimitError)
+        assert error.limit == 9
+
+    @pytest.mark.parametrize(("limit", "context"), [(12, {"n": 9}), (math.inf, {"n": 9})])
+    def test_the_argument_goes_before_the_config(self, limit: float, context: Any) -> None:
+        config: MachineConfig = {
+            "context": {"n": 0},
+            "options": {"maxIterations": 2},
+            "always": {
+                "guard": lambda call: call.context["n"] < 9,
+                "actions": assign({"n": lambda call: call.context["n"] + 1}),
+            },
+        }
+        assert Machine(config, max_microsteps=limit).start().snapshot.context == context
+
+    def test_there_may_be_none(self) -> None:
+        config: MachineConfig = {
+            "context": {"n": 0},
+            "options": {"maxIterations": math.inf},
+            "always": {
+                "guard": lambda call: call.context["n"] < 10_001,
+                "actions": assign({"n": lambda call: call.context["n"] + 1}),
+            },
+        }
+        assert Machine(config).start().snapshot.context == {"n": 10_001}
+
+    def test_what_nobody_takes_counts_as_in_xstate(self) -> None:
+        raised = [raise_({"type": f"E{number}"}) for number in range(5)]
+        config: MachineConfig = {"on": {"GO": {"actions": raised}}}
+        machine = Machine(config, max_microsteps=6)
+        assert machine.run(machine.start().snapshot, {"type": "GO"}).error is None
+        machine = Machine(config, max_microsteps=5)
+        error = machine.run(machine.start().snapshot, {"type": "GO"}).error
+        assert isinstance(error, MicrostepLimitError)
+
+
+DOOR: MachineConfig = {
+    "id": "door",
+    "context": {"n": 0},
+    "on": {"KNOCK": {"guard": "expected", "actions": ["count", "open"]}},
+}
+
+
+class TestProvide:
+    def door(self, **settings: Any) -> Machine:
+        return Machine(
+            DOOR,
+            actions={
+                "count": assign({"n": lambda call: call.context["n"] + 1}),
+                "open": emit({"type": "opened"}),
+            },
+            guards={"expected": lambda call: call.event.get("name") == "Ann"},
+            **settings,
+        )
+
+    def test_gives_names_another_meaning(self) -> None:
+        door = self.door()
+        public = door.provide(guards={"expected": lambda call: True})
+        silent = public.provide(actions={"open": lambda call: None})
+        bob: Event = {"type": "KNOCK", "name": "Bob"}
+        results = [each.run(each.start().snapshot, bob) for each in (door, public, silent)]
+        assert [len(result.emitted) for result in results] == [0, 1, 0]
+        assert [result.snapshot.context["n"] for result in results] == [0, 1, 1]
+
+    def test_keeps_what_was_set(self) -> None:
+        door = self.door(max_microsteps=7, xstate="5.24").provide()
+        assert (door.id, door.chart.max_microsteps) == ("door", 7)
+        assert not door.chart.rules.tries_wildcards_after_exact
+
+    def test_checks_what_it_is_given(self) -> None:
+        with pytest.raises(MachineDefinitionError, match="not an action"):
+            self.door().provide(actions={"open": 5})  # type: ignore[dict-item]
+
+    def test_snapshots_move_by_being_stored(self) -> None:
+        door = self.door()
+        public = door.provide()
+        with pytest.raises(InvalidSnapshotError):
+            public.run(door.start().snapshot, {"type": "KNOCK"})
+        restored = public.restore(door.persist(door.start().snapshot))
+        assert public.run(restored, {"type": "KNOCK", "name": "Ann"}).snapshot.context == {"n": 1}
+
 
 def test_many_configurations_stay_within_the_caches() -> None:
     regions: Any = {
@@ -370,3 +459,22 @@ def test_many_configurations_stay_within_the_caches() -> None:
     for number in range(300):
         machine.run(snapshot, {"type": f"unknown{number}"})
     assert len(snapshot.configuration.selectors) <= 128
+
+
+def test_an_output_that_is_a_value_is_that_value() -> None:
+    done: MachineConfig = {"initial": "a", "states": {"a": {"type": "final"}}, "output": 5}
+    assert Machine(done).start().output == 5
+
+
+def test_an_empty_target_is_none() -> None:
+    config: MachineConfig = {"initial": "a", "states": {"a": {"on": {"GO": {"target": ""}}}}}
+    assert not Machine(config).start().snapshot.can({"type": "GO"})
+
+
+def test_the_end_of_a_state_whose_id_is_a_wildcard_is_one() -> None:
+    below = {"initial": "x", "states": {"x": {"type": "final"}}}
+    config: Any = {"initial": "a", "states": {"a": {"id": "a.*", "onDone": "b", **below}, "b": {}}}
+    machine = Machine(config)
+    assert machine.start().snapshot.value == "b"
+    snapshot = machine.resolve("a")
+    assert snapshot.can({"type": "xstate.done.state.a.b"})

@@ -109,3 +109,9 @@ def test_keys_that_look_like_numbers_come_first() -> None:
     machine = Machine({"type": "parallel", "states": {key: {} for key in keys}})
     value = cast(dict[str, Any], machine.start().snapshot.value)
     assert list(value) == ["0", "2", "10", "b", "01", "4294967295"]
+
+
+def test_repr_bears_what_cannot_be_written() -> None:
+    # Python refuses to write integers of so many digits.
+    snapshot = Machine({"context": {"n": 10**5_000}}).start().snapshot
+    assert repr(snapshot).startswith("<Snapshot active {} ")

@@ -85,16 +85,9 @@ def test_of_two_eventless_transitions_that_conflict_the_deeper_wins() -> None:
     assert trace(config, "GO") == ["-s", "+w", "+p", "+q", "-q", "-p", "-w", "+end"]
 
 
-def test_an_exact_event_type_hides_the_wildcards_beside_it() -> None:
-    config = {
-        "initial": "a",
-        "states": {
-            "a": {"on": {"GO": {"target": "b", "guard": lambda call: False}, "*": "c"}},
-            "b": {},
-            "c": {},
-        },
-    }
-    assert trace(config, "GO") == []
+def test_an_exact_event_type_goes_before_the_wildcards_beside_it() -> None:
+    config = {"initial": "a", "states": {"a": {"on": {"*": "c", "GO": "b"}}, "b": {}, "c": {}}}
+    assert trace(config, "GO") == ["-a", "+b"]
     assert trace(config, "OTHER") == ["-a", "+c"]
 
 
@@ -112,3 +105,68 @@ def test_the_longest_wildcard_wins(event_type: str, expected: list[str]) -> None
     on = {"*": "any", "a.*": "a", "a.b.*": "ab", "a.*.c": "literal"}
     states = {"s": {"on": on}, **{key: {} for key in on.values()}}
     assert trace({"initial": "s", "states": states}, event_type) == expected
+
+
+class TestHistoryByWayOfHistory:
+    """A history state that has no target leads to the initial child, which may be one, too."""
+
+    def machine(self, **default: Any) -> Machine:
+        inner: dict[str, Any] = {
+            "initial": "first",
+            "on": {"AWAY": "away"},
+            "states": {
+                "a": {"on": {"NEXT": "b"}},
+                "b": {},
+                "c": {"initial": "x", "states": {"x": {}, "y": {}}},
+                "first": {"type": "history", "target": "a"},
+                "last": {"type": "history", **default},
+            },
+        }
+        away: dict[str, Any] = {"on": {"BACK": "open.last", "OPEN": "open"}}
+        states: Any = {"away": away, "open": inner}
+        return Machine({"initial": "away", "states": states})
+
+    def values(self, machine: Machine, *event_types: str) -> list[object]:
+        snapshot = machine.start().snapshot
+        found: list[object] = []
+        for event_type in event_types:
+            snapshot = machine.run(snapshot, {"type": event_type}).snapshot
+            assert machine.persist(machine.restore(machine.persist(snapshot))) == (
+                machine.persist(snapshot)
+            )
+            found.append(snapshot.value)
+        return found
+
+    @pytest.mark.parametrize("default", [{}, {"target": "first"}, {"history": "deep"}])
+    def test_is_accepted(self, default: Any) -> None:
+        values = self.values(self.machine(**default), "BACK", "NEXT", "AWAY", "BACK")
+        assert values == [{"open": "a"}, {"open": "b"}, "away", {"open": "b"}]
+
+    def test_may_be_left_before_anything_else_happens(self) -> None:
+        # XState goes round in circles on the second way back.
+        values = self.values(self.machine(), "BACK", "AWAY", "BACK", "AWAY", "OPEN")
+        assert values == [{"open": "a"}, "away", {"open": "a"}, "away", {"open": "a"}]
+
+    def test_stands_in_the_value_as_in_xstate(self) -> None:
+        machine = Machine(
+            {
+                "initial": "away",
+                "states": {
+                    "away": {"on": {"BACK": "open.last"}},
+                    "open": {
+                        "initial": "first",
+                        "on": {"NEXT": ".b"},
+                        "states": {
+                            "first": {"type": "history", "target": "a.y"},
+                            "a": {"initial": "x", "states": {"x": {}, "y": {}}},
+                            "b": {},
+                            "last": {"type": "history"},
+                        },
+                    },
+                },
+            }
+        )
+        assert self.values(machine, "BACK", "NEXT") == [
+            {"open": {"first": {}, "a": "y"}},
+            {"open": "b"},
+        ]

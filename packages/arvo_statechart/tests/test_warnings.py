@@ -2,9 +2,29 @@ from typing import Any
 
 import pytest
 
-from arvo_statechart import Machine, assign
+from arvo_statechart import (
+    Machine,
+    MachineDefinitionError,
+    and_,
+    assign,
+    not_,
+    or_,
+    raise_,
+    state_in,
+)
 
 INCREASE = assign({"n": 1})
+TWO: Any = {"initial": "open", "states": {"open": {"on": {"GO": "shut"}}, "shut": {}}}
+ACTIONS: Any = {
+    "increase": INCREASE,
+    "raise": raise_({"type": "RAISED"}),
+    "note": lambda call: None,
+}
+GUARDS: Any = {
+    "in": state_in("open"),
+    "nowhere": and_([state_in("x.y"), "in", "in"]),
+    "yes": lambda call: True,
+}
 
 
 @pytest.mark.parametrize(
@@ -22,26 +42,61 @@ INCREASE = assign({"n": 1})
         ({"always": [{"actions": ["increase"]}]}, "always[0]", "never comes to rest"),
         ({"always": [{"actions": {"type": "increase"}}]}, "always[0]", "never comes to rest"),
         (
-            {"type": "parallel", "states": {"p": {"on": {"GO": "h"}}, "h": {"type": "history"}}},
-            "states.h.target",
-            "leads nowhere",
+            {"initial": "a", "states": {"a": {"initial": "b", "states": {"b": {}}, "onDone": {}}}},
+            "states.a.onDone",
+            "never reached",
         ),
         (
-            {"initial": "a", "states": {"a": {}, "h": {"history": True, "entry": []}}},
-            "states.h.entry",
-            "never active",
+            {
+                "initial": "a",
+                "states": {
+                    "a": {
+                        "type": "parallel",
+                        "onDone": {},
+                        "states": {
+                            "p": {"initial": "x", "states": {"x": {"type": "final"}}},
+                            "q": {},
+                        },
+                    }
+                },
+            },
+            "states.a.onDone",
+            "never reached",
         ),
-        ({"type": "parallel", "initial": "p", "states": {"p": {}}}, "initial", "no initial child"),
-        ({"initial": "a", "states": {"a": {"output": 1}}}, "states.a.output", "only final"),
+        ({"entry": raise_({"type": "PAYED"}), "on": {"PAID": {}}}, "entry", "mean 'PAID'?"),
+        ({"entry": ["raise"], "on": {"OTHER": {}}}, "entry[0]", "'RAISED', which no state takes"),
         (
-            {"initial": "a", "states": {"a": {"target": "a"}}},
-            "states.a.target",
-            "only a history state",
+            {"on": {"GO": [{"actions": {"type": "raise"}}]}},
+            "on.GO[0].actions",
+            "'RAISED', which no state takes",
+        ),
+        ({"on": {"done.state.a": {}}}, "on['done.state.a']", "write 'onDone'"),
+        ({"on": {"done.invoke.a": {}}}, "on['done.invoke.a']", "actors are not supported"),
+        ({"on": {"xstate.after.10.a": {}}}, "on['xstate.after.10.a']", "delays are not supported"),
+        (
+            {"id": "order", "on": {"xstate.done.state.oder": {}}},
+            "on['xstate.done.state.oder']",
+            "did you mean 'order'?",
+        ),
+        (
+            {**TWO, "on": {"GO": {"guard": state_in("opened")}}},
+            "on.GO.guard",
+            "state_in never passes: below '(machine)', unknown state 'opened': did you mean 'open'?",
+        ),
+        (
+            {**TWO, "on": {"GO": {"guard": or_(["in", not_(state_in({"open": "held"}))])}}},
+            "on.GO.guard",
+            "below '(machine).open', unknown state 'held': there is none",
+        ),
+        (
+            {**TWO, "always": [{"guard": "nowhere", "target": ".open"}]},
+            "always[0].guard",
+            "unknown state 'x'",
         ),
     ],
 )
 def test_what_is_probably_not_meant(config: Any, location: str, message: str) -> None:
-    (problem,) = Machine(config, actions={"increase": INCREASE}).warnings
+    (problem,) = Machine(config, actions=ACTIONS, guards=GUARDS).warnings
     assert problem.location == location
     assert message in problem.message
 
@@ -57,6 +112,10 @@ def test_what_is_probably_not_meant(config: Any, location: str, message: str) ->
         {"always": {"actions": lambda call: None}},
         {"always": {"actions": "note"}},
         {"on": {"*": {}, "a.*": {}}},
+        {"entry": raise_({"type": "a.b"}), "on": {"a.*": {}}},
+        {"entry": raise_(lambda call: {"type": "a"})},
+        {"id": "m", "on": {"xstate.done.state.m": {}, "xstate.error.actor.x": {}}},
+        {**TWO, "on": {"GO": {"guard": and_([state_in("#(machine).open"), "in", "yes"])}}},
         {"output": 1},
         {
             "initial": "a",
@@ -75,4 +134,63 @@ def test_what_is_probably_not_meant(config: Any, location: str, message: str) ->
     ],
 )
 def test_what_may_be_meant(config: Any) -> None:
-    assert Machine(config, actions={"note": lambda call: None}).warnings == ()
+    assert Machine(config, actions=ACTIONS, guards=GUARDS).warnings == ()
+
+
+def test_warnings_stay_the_same_ones() -> None:
+    machine = Machine({"on": {"ab*": {}}})
+    assert machine.warnings is machine.warnings
+
+
+@pytest.mark.parametrize(
+    ("config", "location", "message"),
+    [
+        ({"on": {"PAYD": {}}}, "on.PAYD", "did you mean 'PAID'?"),
+        ({"on": {"x": {}}}, "on.x", "unknown event 'x': there is 'PAID', 'order.shipped'"),
+        (
+            {**TWO, "entry": raise_({"type": "GO"}), "on": {"GOO": {}}},
+            "on.GOO",
+            "did you mean 'GO'?",
+        ),
+    ],
+)
+def test_an_event_that_a_host_never_sends(config: Any, location: str, message: str) -> None:
+    (problem,) = Machine(config, events=["order.shipped", "PAID"]).warnings
+    assert problem.location == location
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"on": {"PAID": {}, "order.*": {}, "*": {}, "xstate.error.actor.x": {}}},
+        {"id": "m", "on": {"xstate.done.state.m": {}}},
+        {
+            "initial": {"target": "a", "actions": raise_({"type": "A"})},
+            "states": {"a": {"on": {"A": {}}}},
+        },
+        {"on": {"A": {}, "PAID": {"actions": raise_({"type": "A"})}}},
+    ],
+)
+def test_events_that_a_host_sends_or_a_machine_raises(config: Any) -> None:
+    assert Machine(config, events=["PAID"]).warnings == ()
+
+
+def test_what_functions_raise_is_not_known_so_only_a_typing_error_is_a_warning() -> None:
+    config: Any = {"entry": raise_(lambda call: {"type": "x"}), "on": {"x": {}, "PAYD": {}}}
+    (problem,) = Machine(config, events=["PAID"]).warnings
+    assert problem.location == "on.PAYD"
+
+
+@pytest.mark.parametrize("events", ["PAID", [1], 5])
+def test_events_of_a_host_are_strings(events: Any) -> None:
+    with pytest.raises(MachineDefinitionError, match="events: expected the types of events"):
+        Machine({}, events=events)
+
+
+def test_there_are_at_most_twenty_warnings_and_a_word_about_the_rest() -> None:
+    config: Any = {"initial": "s", "states": {"s": {}, **{f"s{n}": {} for n in range(500)}}}
+    warnings = Machine(config).warnings
+    assert len(warnings) == 21
+    assert "there are more" in warnings[-1].message
+    assert len(Machine({"on": {f"{n}*": {} for n in range(20)}}).warnings) == 20

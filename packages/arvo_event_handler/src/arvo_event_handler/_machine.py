@@ -1,7 +1,9 @@
 """Workflows written as statecharts: a machine bound to a contract."""
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -20,6 +22,7 @@ from arvo_statechart import (
     Machine,
     MachineConfig,
     MachineDefinitionError,
+    XStateVersion,
     assign,
 )
 
@@ -27,10 +30,14 @@ from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type
 from ._workflow_input import read_input
 
+_logger = logging.getLogger("arvo_event_handler")
+
 ENQUEUE = "enqueueArvoEvent"
 """The action by which a machine asks for an event, besides `emit`."""
 QUEUE = "arvo$$"
 """The context's member that `enqueueArvoEvent` keeps its events in until the step ends."""
+
+_MOST_LEVELS = 100
 
 
 class ArvoMachine:
@@ -40,6 +47,10 @@ class ArvoMachine:
     `emit`, or with the action `enqueueArvoEvent` whose params are the event; both are checked
     against the services' contracts. What its root's `output` computes is the completion.
 
+    What the config allows but probably does not mean, such as an `on` with an event that none of
+    the services emits, is logged as a warning of the logger `arvo_event_handler`, and stands in
+    `machine.warnings`.
+
     TypeScript: `setupArvoMachine({...}).createMachine({...})`.
 
     Args:
@@ -48,6 +59,9 @@ class ArvoMachine:
         config: The statechart, as XState takes it, without `invoke` and `after`.
         actions: What the names of actions stand for.
         guards: What the names of guards stand for.
+        xstate: The version of XState to behave like, where versions differ: "5.24" for a workflow
+            that TypeScript Arvo runs, too, as it has that version. Default: "5.33", with a warning
+            in `machine.warnings` wherever the definition makes a difference.
 
     Raises:
         ConfigViolation: The config invokes actors or delays, names another version, or takes a
@@ -84,6 +98,7 @@ class ArvoMachine:
         config: MachineConfig,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        xstate: XStateVersion | None = None,
     ) -> None:
         if not isinstance(contract, VersionedArvoContract):
             raise InvalidHandlerError(
@@ -104,16 +119,22 @@ class ArvoMachine:
         """The services it may ask, by the event type they accept."""
         try:
             self.machine: Machine = Machine(
-                config, actions={**(actions or {}), ENQUEUE: assign(_enqueue)}, guards=guards
+                config,
+                actions={**(actions or {}), ENQUEUE: assign(_enqueue)},
+                guards=guards,
+                events=_awaitable(self.services),
+                xstate=xstate,
             )
             """The statechart itself."""
         except MachineDefinitionError as error:
             raise _refusal(where, error) from error
-        self.requires_resource_locking: bool = _has_parallel(config) or any(
+        for warning in self.machine.warnings:
+            _logger.warning("%s: %s: %s", where, warning.location, warning.message)
+        self.requires_resource_locking: bool = _looked_through(where, config) or any(
             len(service.emits) > 1 for service in self.services.values()
         )
         """Whether replies may arrive at once, so that a four-call memory should lock."""
-        self.definition: str = json.dumps(_described(config), separators=(",", ":"))
+        self.definition: str = _as_json(where, config)
         """The statechart as JSON, for records and tools; functions stand by their names."""
 
     @property
@@ -139,6 +160,13 @@ class ArvoMachine:
     @override
     def __repr__(self) -> str:
         return f"ArvoMachine({self.contract.dataschema!r})"
+
+
+def _awaitable(services: Mapping[str, VersionedArvoContract[Any]]) -> Iterator[str]:
+    """Yield the types of all events that can reach a machine: what its services answer."""
+    for service in services.values():
+        yield from service.emits
+        yield service.system_error_type
 
 
 def queued_events(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -201,10 +229,34 @@ def _is_unsupported(path: tuple[str | int, ...]) -> bool:
     return path[depth:] in {("invoke",), ("after",)}
 
 
-def _has_parallel(state: Mapping[str, Any]) -> bool:
-    children = state.get("states") or {}
-    parallel = state.get("type") == "parallel" and bool(children)
-    return parallel or any(map(_has_parallel, children.values()))
+def _looked_through(where: str, config: Mapping[str, Any]) -> bool:
+    """Return whether there are parallel regions.
+
+    Raises:
+        InvalidHandlerError: States are nested deeper than records can be.
+    """
+    parallel = False
+    waiting = [(config, 0)]
+    while waiting:
+        state, level = waiting.pop()
+        children = state.get("states", {})
+        parallel = parallel or (state.get("type") == "parallel" and bool(children))
+        waiting += [(child, level + 1) for child in children.values()]
+        if level > _MOST_LEVELS:
+            raise InvalidHandlerError(
+                f"{where}: states are nested more than {_MOST_LEVELS} levels deep; where the "
+                "machine is has to fit into a record, which is JSON"
+            )
+    return parallel
+
+
+def _as_json(where: str, config: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(_described(config), separators=(",", ":"))
+    except RecursionError:
+        raise InvalidHandlerError(
+            f"{where}: a value in the config is nested too deep to be written as JSON"
+        ) from None
 
 
 def _described(value: object) -> Any:
@@ -213,6 +265,8 @@ def _described(value: object) -> Any:
             return {str(name): _described(item) for name, item in value.items()}
         case list() | tuple():
             return [_described(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None  # as in JavaScript: JSON has no such number
         case None | bool() | int() | float() | str():
             return value
         case _:

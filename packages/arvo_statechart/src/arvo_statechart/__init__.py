@@ -15,7 +15,14 @@ from ._actions import (
     raise_,
 )
 from ._call import BuiltInGuard, Call, Computed, Context, Guard, GuardConfig, Params
-from ._config import InitialConfig, MachineConfig, StateConfig, TransitionConfig, Transitions
+from ._config import (
+    InitialConfig,
+    MachineConfig,
+    OptionsConfig,
+    StateConfig,
+    TransitionConfig,
+    Transitions,
+)
 from ._diagram_dot import to_dot
 from ._diagram_mermaid import to_mermaid
 from ._effects import ActionEffect, Effect, EmitEffect, LogEffect
@@ -33,6 +40,7 @@ from ._event import Event
 from ._guards import and_, not_, or_, state_in
 from ._implementations import ActionImplementation, GuardImplementation
 from ._machine import Machine
+from ._rules import XStateVersion
 from ._run_result import RunResult
 from ._snapshot import Snapshot, Status
 from ._state_value import PartialStateValue, StateValue
@@ -64,6 +72,7 @@ __all__ = [
     "MachineConfig",
     "MachineDefinitionError",
     "MicrostepLimitError",
+    "OptionsConfig",
     "Params",
     "PartialStateValue",
     "RunResult",
@@ -75,6 +84,7 @@ __all__ = [
     "TransitionConfig",
     "Transitions",
     "Update",
+    "XStateVersion",
     "and_",
     "assign",
     "emit",

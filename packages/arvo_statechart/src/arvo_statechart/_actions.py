@@ -109,12 +109,16 @@ def raise_(event: Event | Callable[[Call], Event]) -> BuiltInAction:
     return Raise(event=event)
 
 
-def log(message: Computed) -> BuiltInAction:
+def _context_and_event(call: Call) -> dict[str, Any]:
+    return {"context": call.context, "event": call.event}
+
+
+def log(message: Computed = _context_and_event) -> BuiltInAction:
     """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
 
     Args:
         message: What to write, or a function that returns it. A function is called in its place
-            among the actions.
+            among the actions. Default: a dict with the `context` and the `event`.
     """
     return Log(message=message)
 

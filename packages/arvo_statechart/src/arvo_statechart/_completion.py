@@ -1,44 +1,46 @@
 """Reaching final states: done events, and the end of the machine."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._call import NO_PARAMS, new_call
 from ._event import Event, done_event_type
 from ._fresh import fresh
-from ._node import UNSET, Executable, StateNode, StateType
+from ._node import COMPOUND, FINAL, PARALLEL, UNSET, Executable, StateNode
 
 if TYPE_CHECKING:
     from ._step import Step
 
 
 class Completion:
-    """Follows the final states that one microstep enters.
+    """Follows the final states that one microstep enters, in time that grows with their number.
 
     Attributes:
         machine_done: Whether the machine has reached its end.
     """
 
-    __slots__ = ("_completed", "_root", "machine_done")
+    __slots__ = ("_completed", "_ended", "_regions", "_root", "machine_done")
 
-    def __init__(self, root: StateNode) -> None:
+    def __init__(self, root: StateNode, active: Iterable[StateNode]) -> None:
+        """Begin with the states that stay active."""
         self._root = root
         self._completed: set[StateNode] = set()
+        # The compound states with an active final child.
+        self._ended = {node.parent for node in active if node.type is FINAL}
+        # The regions of parallel states that have not reached their end when last looked at.
+        self._regions: dict[StateNode, list[StateNode]] = {}
         self.machine_done = False
 
-    def enter(self, final: StateNode, active: int) -> list[Executable]:
-        """Return what entering a final state leads to.
-
-        Args:
-            final: The state.
-            active: The states that are active now, this one among them.
-        """
+    def enter(self, final: StateNode) -> list[Executable]:
+        """Return what entering a final state leads to."""
         executables: list[Executable] = []
         above = final.parent
-        if above is not None and above.type is StateType.COMPOUND:
+        self._ended.add(above)
+        if above is not None and above.type is COMPOUND:
             executables.append(_raise_done(above, final.output))
             above = above.parent
         completed = final
-        while above is not None and self._completes(above, active):
+        while above is not None and self._completes(above):
             self._completed.add(above)
             executables.append(_raise_done(above, UNSET))
             completed, above = above, above.parent
@@ -47,26 +49,30 @@ class Completion:
             executables.append(_end_machine(self._root, completed))
         return executables
 
-    def _completes(self, node: StateNode, active: int) -> bool:
-        parallel = node.type is StateType.PARALLEL
-        return parallel and node not in self._completed and is_final(node, active)
+    def _completes(self, node: StateNode) -> bool:
+        parallel = node.type is PARALLEL
+        return parallel and node not in self._completed and self.is_final(node)
 
-
-def is_final(node: StateNode, active: int) -> bool:
-    """Whether a state has reached its end.
-
-    Args:
-        node: The state.
-        active: The states that are active now.
-    """
-    match node.type:
-        case StateType.COMPOUND:
-            active_children = (child for child in node.children.values() if child.bit & active)
-            return any(child.type is StateType.FINAL for child in active_children)
-        case StateType.PARALLEL:
-            return all(is_final(region, active) for region in node.children.values())
-        case _:
-            return node.type is StateType.FINAL
+    def is_final(self, node: StateNode) -> bool:
+        """Return whether a state has reached its end."""
+        # Nothing that has reached its end leaves it within a microstep, so every region is
+        # looked at until it has, and then no more. The innermost is answered first.
+        waiting = [node]
+        while waiting:
+            asked = waiting[-1]
+            if asked.type is PARALLEL:
+                regions = self._regions.get(asked)
+                if regions is None:
+                    regions = self._regions[asked] = list(asked.children.values())[::-1]
+                if regions:
+                    waiting.append(regions[-1])
+                    continue
+            elif asked.type is not FINAL and asked not in self._ended:
+                return False
+            waiting.pop()
+            if waiting:
+                self._regions[waiting[-1]].pop()
+        return True
 
 
 def _raise_done(node: StateNode, output: object) -> Executable:

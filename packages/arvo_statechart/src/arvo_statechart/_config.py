@@ -22,6 +22,8 @@ class TransitionConfig(TypedDict, total=False):
     """What to do between leaving the old states and entering the new ones."""
     reenter: bool
     """Whether to leave and enter this state, too, when the target is itself or below it."""
+    meta: Any
+    """Anything a reader or a tool wants to know about the transition; nothing here asks for it."""
     description: str
     """Words for readers."""
 
@@ -37,6 +39,10 @@ class InitialConfig(TypedDict, total=False):
     """The key of a direct child."""
     actions: Action | Sequence[Action]
     """What to do when the child is entered by default, after the entry actions of its parent."""
+    meta: Any
+    """Anything a reader or a tool wants to know about it; nothing here asks for it."""
+    description: str
+    """Words for readers."""
 
 
 class StateConfig(TypedDict, total=False):
@@ -74,6 +80,16 @@ class StateConfig(TypedDict, total=False):
     """Of a history state: where it leads while it remembers nothing. Default: the initial child."""
 
 
+class OptionsConfig(TypedDict, total=False):
+    """How a machine is run."""
+
+    maxIterations: float
+    """How many microsteps one event may lead to; `math.inf` for no limit. Default: 10,000.
+
+    XState has no limit unless it is given here.
+    """
+
+
 class MachineConfig(StateConfig, total=False):
     """A whole machine: its root state and what belongs to it alone."""
 
@@ -81,3 +97,5 @@ class MachineConfig(StateConfig, total=False):
     """The first context, or a function that makes it, from `call.input`. Default: empty."""
     version: str
     """Kept as `machine.version`."""
+    options: OptionsConfig
+    """How the machine is run."""

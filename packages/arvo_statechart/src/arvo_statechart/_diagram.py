@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ._event import done_event_type
+from ._labels import action_labels
 from ._node import StateNode, Transition
 
 
@@ -27,6 +29,30 @@ def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
             yield Arrow(source=node, target=target, label=("default",))
 
 
+Lines: TypeAlias = Iterator["str | Lines"]
+"""Lines, and what writes those below them: states are nested deeper than functions can be."""
+
+_DEEPEST = 200
+
+
+def flattened(lines: Lines) -> Iterator[str]:
+    """Yield all lines in order."""
+    waiting = [lines]
+    while waiting:
+        for line in waiting[-1]:
+            if not isinstance(line, str):
+                waiting.append(line)
+                break
+            yield line
+        else:
+            waiting.pop()
+
+
+def deeper(indent: str) -> str:
+    """Return the indent of what is inside; from some depth on it stays the same."""
+    return indent if len(indent) >= _DEEPEST else indent + "    "
+
+
 def title(node: StateNode) -> str:
     """Return what to write above a state: its key, of the root its id."""
     return node.key or node.id
@@ -35,17 +61,19 @@ def title(node: StateNode) -> str:
 def lines(node: StateNode) -> list[str]:
     """Return what to write into a state: what happens in it without leaving it."""
     found: list[str] = []
-    if node.entry_labels:
-        found.append(f"entry / {', '.join(node.entry_labels)}")
-    if node.exit_labels:
-        found.append(f"exit / {', '.join(node.exit_labels)}")
+    if node.entry:
+        found.append(f"entry / {', '.join(action_labels(node.config['entry']))}")
+    if node.exit:
+        found.append(f"exit / {', '.join(action_labels(node.config['exit']))}")
     found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
     return found
 
 
 def initial_label(node: StateNode) -> str:
     """Return the label of the arrow to the initial child; empty if it does nothing."""
-    return f"/ {', '.join(node.initial_labels)}" if node.initial_labels else ""
+    if not node.initial_actions:
+        return ""
+    return f"/ {', '.join(action_labels(node.config['initial']['actions']))}"
 
 
 def holds_others(node: StateNode) -> bool:
@@ -60,7 +88,7 @@ def history_mark(node: StateNode) -> str:
 
 def nearest_common(one: StateNode, other: StateNode) -> StateNode:
     """Return the innermost state drawn around both; the root if there is none."""
-    around = [node for node in one.ancestors if other.bit & node.descendants]
+    around = [node for node in one.ancestors if other.is_below(node)]
     return around[0] if around else (one, *one.ancestors)[-1]
 
 
@@ -76,8 +104,8 @@ def _label(transition: Transition) -> tuple[str, ...]:
     parts = ["done" if done else transition.descriptor]
     if transition.guard is not None:
         parts.append(f"[{transition.guard_name}]")
-    if transition.action_labels:
-        parts.append(f"/ {', '.join(transition.action_labels)}")
+    if transition.actions:
+        parts.append(f"/ {', '.join(action_labels(transition.config['actions']))}")
     elif not transition.targets:
         parts.append("is ignored")
     if transition.reenter and transition.targets:

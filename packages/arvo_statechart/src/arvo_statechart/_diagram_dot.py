@@ -2,7 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 
-from ._diagram import Arrow, arrows, history_mark, holds_others, initial_label, lines, title
+from ._diagram import (
+    Arrow,
+    Lines,
+    arrows,
+    deeper,
+    flattened,
+    history_mark,
+    holds_others,
+    initial_label,
+    lines,
+    title,
+)
 from ._machine import Machine
 from ._node import StateNode, StateType
 
@@ -45,10 +56,12 @@ def to_dot(machine: Machine) -> str:
     left = frozenset(way.source for way in ways if _leaves(way))
     heading = f"digraph {_quoted(machine.id)} {{"
     written = [f"    {_way(way)}" for way in ways]
-    return "\n".join([heading, *settings, *_state(nodes[0], left, "    "), *written, "}"])
+    return "\n".join(
+        [heading, *settings, *flattened(_state(nodes[0], left, "    ")), *written, "}"]
+    )
 
 
-def _state(node: StateNode, left: frozenset[StateNode], indent: str) -> Iterator[str]:
+def _state(node: StateNode, left: frozenset[StateNode], indent: str) -> Lines:
     if not holds_others(node):
         yield f"{indent}{_name(node)} [{_leaf(node)}]"
         return
@@ -64,7 +77,7 @@ def _state(node: StateNode, left: frozenset[StateNode], indent: str) -> Iterator
     elif node.children:
         yield f"{indent}    {_name(node)} -> {_set(node.children.values())} [style=invis]"
     for child in (*node.children.values(), *node.histories.values()):
-        yield from _state(child, left, indent + "    ")
+        yield _state(child, left, deeper(indent))
     if node in left:
         yield from (f"{indent}    {line}" for line in _bottom(node))
     yield f"{indent}}}"
@@ -81,8 +94,13 @@ def _set(nodes: Iterable[StateNode]) -> str:
 
 
 def _atoms(node: StateNode) -> Iterator[StateNode]:
-    for child in node.children.values():
-        yield from _atoms(child) if holds_others(child) else (child,)
+    waiting = list(reversed(node.children.values()))
+    while waiting:
+        below = waiting.pop()
+        if holds_others(below):
+            waiting += reversed(below.children.values())
+        else:
+            yield below
 
 
 def _leaf(node: StateNode) -> str:
@@ -121,7 +139,7 @@ def _edge(
 
 
 def _inside(node: StateNode, other: StateNode) -> bool:
-    return node is other or bool(node.bit & other.descendants)
+    return node is other or node.is_below(other)
 
 
 def _name(node: StateNode) -> str:

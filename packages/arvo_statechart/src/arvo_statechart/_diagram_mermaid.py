@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from ._diagram import (
     Arrow,
+    Lines,
     arrows,
+    deeper,
+    flattened,
     history_mark,
     holds_others,
     initial_label,
@@ -41,24 +44,24 @@ def to_mermaid(machine: Machine) -> str:
     by_scope: dict[StateNode, list[Arrow]] = {}
     for arrow in arrows(nodes):
         by_scope.setdefault(nearest_common(arrow.source, arrow.target), []).append(arrow)
-    return "\n".join(["stateDiagram-v2", *_state(nodes[0], by_scope, "    ")])
+    return "\n".join(["stateDiagram-v2", *flattened(_state(nodes[0], by_scope, "    "))])
 
 
-def _state(node: StateNode, arrows_in: dict[StateNode, list[Arrow]], indent: str) -> Iterator[str]:
+def _state(node: StateNode, arrows_in: dict[StateNode, list[Arrow]], indent: str) -> Lines:
     yield f'{indent}state "{_label(node)}" as {_name(node)}{" {" if holds_others(node) else ""}'
     if holds_others(node):
-        yield from _inside(node, arrows_in, indent + "    ")
+        yield _inside(node, arrows_in, deeper(indent))
         yield f"{indent}}}"
     yield from _outside(node, arrows_in, indent)
 
 
-def _inside(node: StateNode, arrows_in: dict[StateNode, list[Arrow]], indent: str) -> Iterator[str]:
+def _inside(node: StateNode, arrows_in: dict[StateNode, list[Arrow]], indent: str) -> Lines:
     if node.initial is not None:
         yield _arrow("[*]", _name(node.initial), initial_label(node), indent)
     for number, child in enumerate(node.children.values()):
         if number and node.type is StateType.PARALLEL:
             yield f"{indent}--"
-        yield from _state(child, arrows_in, indent)
+        yield _state(child, arrows_in, indent)
     for history in node.histories.values():
         yield f'{indent}state "{history_mark(history)}" as {_name(history)}'
     for arrow in arrows_in.get(node, ()):

@@ -1,77 +1,259 @@
 """What is allowed in a machine but probably not meant."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, TypeAlias
 
+from ._actions import Assign, EnqueueActions, Raise
+from ._differences import differences
+from ._errors import DefinitionProblem
+from ._event import done_event_type
+from ._foreign_words import EVENT_WORDS
+from ._guards import All, AnyOf, Not, StateIn
 from ._implementations import Implementations
-from ._node import StateNode, StateType, Transition
-from ._problems import Problems, listed
-from ._tree import Definition
+from ._node import StateNode, StateType, Transition, is_covered
+from ._problems import Place, listed, problem_at
+from ._rules import XStateVersion
+from ._shown import shown
+from ._state_value import PartialStateValue, value_of_path
+from ._suggestion import suggestion, unknown
 
-_IGNORED_IN_HISTORY = ("on", "always", "onDone", "entry", "exit", "tags", "meta")
+_Doubt: TypeAlias = tuple[Place, str]
+
+_MOST = 20
+_DONE = done_event_type("")
 
 
-def warn_of_doubts(
-    definitions: list[Definition], implementations: Implementations, problems: Problems
-) -> None:
-    """Note what is probably not meant in a machine that can be built."""
-    reached = _reachable(definitions[0].node)
-    for definition in definitions:
-        node, config, path = definition.node, definition.config, definition.path
-        if node.type is not StateType.HISTORY and not node.bit & reached:
-            problems.warn(path, "unreachable: no transition and no initial child leads here")
-        for key, reason in _without_effect(node, config):
-            problems.warn((*path, key), f"has no effect: {reason}")
+def find_doubts(
+    nodes: Sequence[StateNode],
+    implementations: Implementations,
+    events: Collection[str] | None,
+    *,
+    chosen: XStateVersion | None,
+) -> tuple[DefinitionProblem, ...]:
+    """Return what is probably not meant in a machine that can be built, the first 20 of it.
+
+    Args:
+        nodes: Its states.
+        implementations: Its actions and guards.
+        events: The event types that come from outside; None if any may.
+        chosen: The version of XState that it was told to behave like.
+    """
+    doubts = _Doubts(nodes, implementations, events).all()
+    if chosen is None:
+        doubts = chain(doubts, differences(nodes))
+    found = [problem_at(place, message) for place, message in islice(doubts, _MOST)]
+    if next(doubts, None) is not None:
+        found.append(problem_at(None, f"these are the first {_MOST} warnings; there are more"))
+    return tuple(found)
+
+
+class _Doubts:
+    def __init__(
+        self,
+        nodes: Sequence[StateNode],
+        implementations: Implementations,
+        events: Collection[str] | None,
+    ) -> None:
+        self._nodes = nodes
+        self._implementations = implementations
+        self._by_id = {node.id: node for node in nodes}
+        self._taken = {key for node in nodes for key in node.on}
+        self._wildcards = {key for node in nodes for key in node.wildcards}
+        self._events = None if events is None else frozenset(events)
+        # The types of raised events, and whether functions may raise others.
+        self._raised: set[str] = set()
+        self._raises_others = False
+        if events is not None:
+            self._find_raised()
+
+    def _find_raised(self) -> None:
+        for place, actions in chain.from_iterable(map(_actions_of, self._nodes)):
+            for _, action in listed(place, actions):
+                match self._implementations.action(action):
+                    case Raise(event={"type": str(event_type)}):
+                        self._raised.add(event_type)
+                    case Raise() | EnqueueActions():
+                        self._raises_others = True
+                    case _:
+                        pass
+
+    def all(self) -> Iterator[_Doubt]:
+        """Yield all doubts, state by state."""
+        reached = _reachable(self._nodes[0])
+        for node in self._nodes:
+            place = node.place
+            if node.type is StateType.HISTORY:
+                if not node.default_targets():
+                    message = "a history state of a parallel state leads nowhere without a target"
+                    yield (place, "target"), f"has no effect: {message}"
+                continue
+            if node not in reached:
+                yield place, "unreachable: no transition and no initial child leads here"
+            yield from self._about_state(node)
+            for at, actions in _actions_of(node):
+                yield from self._about_actions(actions, at)
+
+    def _about_state(self, node: StateNode) -> Iterator[_Doubt]:
+        config, place = node.config, node.place
         if node.type is StateType.FINAL:
-            for key in ("on", "always", "onDone"):
+            for key in ("on", "always"):
                 if key in config:
-                    problems.warn((*path, key), "leads out of a final state, which is an end")
-        for descriptor in node.on:
-            if "*" in descriptor and descriptor not in node.wildcards:
-                problems.warn(
-                    (*path, "on", descriptor),
+                    yield (place, key), "leads out of a final state, which is an end"
+        if "onDone" in config and not _may_end(node):
+            yield (
+                (place, "onDone"),
+                "waits for an end that is never reached: no final state is below",
+            )
+        for descriptor in config.get("on", {}):
+            yield from self._about_descriptor(node, descriptor, ((place, "on"), descriptor))
+        for at, always in listed((place, "always"), config.get("always", ())):
+            if isinstance(always, Mapping) and self._never_rests(always):
+                yield at, "never comes to rest: it assigns, has no target and no guard"
+        for at, transition in _transitions_of(node):
+            if "guard" in transition:
+                yield from self._about_guard(transition["guard"], (at, "guard"))
+
+    def _about_descriptor(self, node: StateNode, descriptor: str, place: Place) -> Iterator[_Doubt]:
+        if "*" in descriptor:
+            if descriptor not in node.wildcards:
+                yield (
+                    place,
                     "'*' stands for other events only as the whole last part, as in 'order.*'",
                 )
-        for index, always in listed(config.get("always", ())):
-            if isinstance(always, Mapping) and _never_rests(always, implementations):
-                problems.warn(
-                    (*path, "always", *index),
-                    "never comes to rest: it assigns, has no target and no guard",
-                )
+            return
+        for prefix, sentence in EVENT_WORDS:
+            if descriptor.startswith(prefix):
+                yield place, f"no such event is sent by itself here: {sentence}"
+                return
+        ended = descriptor.removeprefix(_DONE)
+        if ended != descriptor and ended not in self._by_id:
+            yield place, f"waits indefinitely: {unknown('id', ended, self._by_id)}"
+        elif self._events is not None and not descriptor.startswith("xstate."):
+            yield from self._about_source(descriptor, place, self._events)
+
+    def _about_source(
+        self, descriptor: str, place: Place, events: frozenset[str]
+    ) -> Iterator[_Doubt]:
+        if descriptor in events or descriptor in self._raised:
+            return
+        known = sorted(events | self._raised)
+        # What functions raise is not known: then only a typing error is worth a word.
+        if not self._raises_others or suggestion(descriptor, known):
+            message = unknown("event", descriptor, known)
+            yield place, f"waits indefinitely: nothing sends or raises it; {message}"
+
+    def _about_actions(self, actions: object, place: Place) -> Iterator[_Doubt]:
+        for at, action in listed(place, actions):
+            match self._implementations.action(action):
+                case Raise(event={"type": str(event_type)}) if not self._takes(event_type):
+                    close = suggestion(event_type, self._taken)
+                    message = f"raises {shown(event_type)}, which no state takes"
+                    yield at, f"{message}: {close}" if close else message
+                case _:
+                    pass
+
+    def _takes(self, event_type: str) -> bool:
+        return event_type in self._taken or is_covered(event_type, self._wildcards)
+
+    def _about_guard(self, guard: object, place: Place) -> Iterator[_Doubt]:
+        waiting, seen = [guard], set[str]()
+        while waiting:
+            asked = waiting.pop()
+            if isinstance(asked, str):
+                if asked in seen:
+                    continue
+                seen.add(asked)
+            match self._implementations.guard(asked):
+                case All(guards=guards) | AnyOf(guards=guards):
+                    waiting += guards
+                case Not(guard=negated):
+                    waiting.append(negated)
+                case StateIn(value=value) if not (isinstance(value, str) and value[:1] == "#"):
+                    for message in _unknown_states(self._nodes[0], value):
+                        yield place, f"state_in never passes: {message}"
+                case _:
+                    pass
+
+    def _never_rests(self, always: Mapping[str, Any]) -> bool:
+        if "guard" in always or always.get("target"):
+            return False
+        return any(
+            isinstance(self._implementations.action(action), Assign)
+            for _, action in listed(None, always.get("actions", ()))
+        )
 
 
-def _without_effect(node: StateNode, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _transitions_of(node: StateNode) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Yield the transitions of a state that are more than a target."""
+    config, place = node.config, node.place
+    found: list[tuple[Place, object]] = [
+        (((place, "on"), descriptor), transitions)
+        for descriptor, transitions in config.get("on", {}).items()
+    ]
+    found += [((place, key), config[key]) for key in ("onDone", "always") if key in config]
+    for around, transitions in found:
+        for at, transition in listed(around, transitions):
+            if isinstance(transition, Mapping):
+                yield at, transition
+
+
+def _actions_of(node: StateNode) -> Iterator[tuple[Place, object]]:
+    """Yield everything that is an action of a state, or a list of them."""
+    config, place = node.config, node.place
     if node.type is StateType.HISTORY:
-        for key in _IGNORED_IN_HISTORY:
-            if key in config:
-                yield key, "a history state is never active itself"
-        if not node.default_targets():
-            yield "target", "a history state of a parallel state leads nowhere without a target"
-    else:
-        if "target" in config:
-            yield "target", "only a history state has one"
-        if "initial" in config and node.type is not StateType.COMPOUND:
-            yield "initial", f"a state of type {node.type} has no initial child"
-        if "output" in config and node.type is not StateType.FINAL and node.parent is not None:
-            yield "output", "only final states and the root have one"
+        return
+    for key in ("entry", "exit"):
+        if key in config:
+            yield (place, key), config[key]
+    initial = config.get("initial")
+    if isinstance(initial, Mapping) and "actions" in initial:
+        yield ((place, "initial"), "actions"), initial["actions"]
+    for at, transition in _transitions_of(node):
+        if "actions" in transition:
+            yield (at, "actions"), transition["actions"]
 
 
-def _never_rests(always: Mapping[str, Any], implementations: Implementations) -> bool:
-    if "guard" in always or always.get("target"):
-        return False
-    return any(implementations.assigns(action) for _, action in listed(always.get("actions", ())))
+def _unknown_states(root: StateNode, value: PartialStateValue) -> Iterator[str]:
+    waiting = [(root, value)]
+    while waiting:
+        node, asked = waiting.pop()
+        if isinstance(asked, str):
+            asked = value_of_path(asked)
+        below = {asked: {}} if isinstance(asked, str) else asked
+        for key, deeper in below.items():
+            if key in node.children:
+                waiting.append((node.children[key], deeper))
+            else:
+                yield f"below {shown(node.id)}, {unknown('state', key, node.children)}"
 
 
-def _reachable(root: StateNode) -> int:
-    """Return the states that can ever be entered, as a mask, guards left aside."""
-    reached = 0
+def _may_end(node: StateNode) -> bool:
+    """Return whether a state may reach its end: by a final child, or one in every region."""
+    waiting = [node]
+    while waiting:
+        asked = waiting.pop()
+        if asked.type is StateType.PARALLEL:
+            waiting += asked.children.values()
+        elif asked.type is not StateType.FINAL and not any(
+            child.type is StateType.FINAL for child in asked.children.values()
+        ):
+            return False
+    return True
+
+
+def _reachable(root: StateNode) -> set[StateNode]:
+    """Return the states that can ever be entered, guards left aside."""
+    reached: set[StateNode] = set()
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if node.bit & reached:
+        if node in reached:
             continue
-        reached |= node.bit
-        waiting += node.ancestors
+        reached.add(node)
+        # What is around it is entered with it, and so is what is around that.
+        if node.parent is not None:
+            waiting.append(node.parent)
         waiting += _entered_with(node)
         transitions: Iterable[Transition] = (
             *(transition for listing in node.on.values() for transition in listing),

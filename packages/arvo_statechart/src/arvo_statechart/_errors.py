@@ -11,6 +11,12 @@
 
 from dataclasses import dataclass
 
+from ._shown import shown
+
+# Of the path of a problem, in its text: the outermost and the innermost parts.
+_SHOWN_PARTS = 8
+_SHOWN_CHARACTERS = 60
+
 # Each class takes its message alone when it is unpickled; its other attributes are restored after.
 
 
@@ -29,19 +35,29 @@ class DefinitionProblem:
 
     @property
     def location(self) -> str:
-        """The path as text, as in `states.open.on['order.paid'][0].target`."""
+        """The path as text, as in `states.open.on['order.paid'][0].target`.
+
+        Of a long path the middle is left out.
+        """
         return location_of(self.path)
 
 
 def location_of(path: tuple[str | int, ...]) -> str:
     """Return a path in a config as text."""
+    if len(path) > 2 * _SHOWN_PARTS:
+        head, tail = path[:_SHOWN_PARTS], path[-_SHOWN_PARTS:]
+        return f"{location_of(head)}[...]{''.join(map(_path_step, tail))}"
     return "".join(map(_path_step, path)).removeprefix(".") or "(root)"
 
 
 def _path_step(part: str | int) -> str:
-    if isinstance(part, str) and part.replace("-", "_").isidentifier():
+    if (
+        isinstance(part, str)
+        and len(part) <= _SHOWN_CHARACTERS
+        and part.replace("-", "_").isidentifier()
+    ):
         return f".{part}"
-    return f"[{part!r}]"
+    return f"[{shown(part)}]"
 
 
 class MachineDefinitionError(StatechartError, ValueError):

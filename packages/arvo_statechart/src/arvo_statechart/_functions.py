@@ -1,8 +1,12 @@
 """The functions that users hand in."""
 
 import inspect
+from types import FunctionType
+from typing import Final
 
 from ._errors import MachineDefinitionError
+
+_ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def check_plain(role: str, *values: object) -> None:
@@ -14,7 +18,7 @@ def check_plain(role: str, *values: object) -> None:
         MachineDefinitionError: If a value is an async function.
     """
     for value in values:
-        if callable(value) and (_is_async(value) or _is_async(value.__call__)):
+        if callable(value) and _is_async(value):
             name = getattr(value, "__name__", type(value).__name__)
             raise MachineDefinitionError(
                 f"{role} {name!r} is an async function: a machine only calls plain ones. "
@@ -23,4 +27,10 @@ def check_plain(role: str, *values: object) -> None:
 
 
 def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if type(function) is FunctionType and not function.__dict__:
+        # Nothing wrapped and nothing marked: its code says it all, in a tenth of the time.
+        return bool(function.__code__.co_flags & _ASYNC)
+    return any(
+        inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+        for called in (function, getattr(function, "__call__", None))  # noqa: B004  # the method
+    )

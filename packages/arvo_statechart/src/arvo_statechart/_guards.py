@@ -1,10 +1,10 @@
 """Guards made of other guards, and the one that asks where the machine is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ._call import BuiltInGuard, Guard
-from ._state_value import PartialStateValue
+from ._state_value import PartialStateValue, copy_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def and_(guards: Sequence[Guard]) -> BuiltInGuard:
     Example:
         >>> paid_in_full = and_(["is_paid", not_("is_disputed")])
     """
-    return All(guards=tuple(guards))
+    return All(guards=_listed(guards))
 
 
 def or_(guards: Sequence[Guard]) -> BuiltInGuard:
@@ -53,7 +53,7 @@ def or_(guards: Sequence[Guard]) -> BuiltInGuard:
     Args:
         guards: Names, functions or other guards. An empty list does not pass.
     """
-    return AnyOf(guards=tuple(guards))
+    return AnyOf(guards=_listed(guards))
 
 
 def not_(guard: Guard) -> BuiltInGuard:
@@ -63,6 +63,12 @@ def not_(guard: Guard) -> BuiltInGuard:
         guard: A name, a function or another guard.
     """
     return Not(guard=guard)
+
+
+def _listed(guards: Sequence[Guard]) -> tuple[Guard, ...]:
+    """Return the guards; what is not a list stays as it is, until the machine refuses it."""
+    single = isinstance(guards, str | Mapping) or not isinstance(guards, Iterable)
+    return guards if single else tuple(guards)  # type: ignore[return-value]
 
 
 def state_in(value: PartialStateValue) -> BuiltInGuard:
@@ -84,11 +90,5 @@ def state_in(value: PartialStateValue) -> BuiltInGuard:
         >>> order.run(snapshot, {"type": "HOLD"}).snapshot.can({"type": "PAY"})
         True
     """
-    return StateIn(value=value if isinstance(value, str) else _frozen(value))
-
-
-def _frozen(value: Mapping[str, PartialStateValue]) -> Mapping[str, PartialStateValue]:
-    """Copy it, so that a later change of the config does not change the machine."""
-    return {
-        key: below if isinstance(below, str) else _frozen(below) for key, below in value.items()
-    }
+    # A copy, so that a later change of the config does not change the machine.
+    return StateIn(value=copy_value(value) if isinstance(value, Mapping) else value)

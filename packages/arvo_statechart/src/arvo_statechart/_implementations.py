@@ -6,12 +6,22 @@ from typing import Any, TypeAlias, TypeVar
 
 from ._action_binding import assigner, emitter, enqueuer, logger, performer, raiser
 from ._actions import Assign, BuiltInAction, Emit, EnqueueActions, Log, Raise
+from ._built_in_checks import (
+    check_choice,
+    check_event,
+    check_state_value,
+    check_update,
+    looks_at_params,
+)
 from ._call import NO_PARAMS, BuiltInGuard, Call, Params
 from ._errors import MachineDefinitionError
 from ._functions import check_plain
 from ._guards import All, AnyOf, Not, StateIn
+from ._keys import ACTION_KEYS, GUARD_KEYS, Keys
 from ._labels import action_label
 from ._node import Executable, StateNode, Test
+from ._problems import Problems
+from ._shown import shown
 from ._suggestion import unknown
 from ._target import state_of_id
 
@@ -24,10 +34,15 @@ GuardImplementation: TypeAlias = Callable[[Call], bool] | BuiltInGuard
 T = TypeVar("T")
 
 
+# A guard is asked by one call inside another.
+_MOST_LEVELS = 100
+_MOST_PARTS = 1_000
+
+
 class Implementations:
     """The named actions and guards of a machine."""
 
-    __slots__ = ("_actions", "_by_id", "_guards", "_plain")
+    __slots__ = ("_actions", "_by_id", "_guards", "_levels", "_parts", "_plain", "_tests")
 
     def __init__(
         self,
@@ -41,6 +56,29 @@ class Implementations:
         self._by_id = by_id
         # Actions by name alone: the only ones that `enqueue_actions` may ask for again and again.
         self._plain: dict[str, Executable] = {}
+        # Guards by name; None while one is being made, so that it cannot be made of itself.
+        self._tests: dict[str, Test | None] = {}
+        self._levels = 0
+        self._parts = 0
+
+    def check_all(self, problems: Problems) -> None:
+        """Note the implementations that are none, whether anything asks for them or not."""
+        for name in self._actions.keys() - self._plain.keys():
+            problems.attempt(None, self._try_action, name)
+        for name in self._guards.keys() - self._tests.keys():
+            problems.attempt(None, self._try_guard, name)
+
+    def _try_action(self, name: str) -> None:
+        try:
+            self._bound_action(self._actions[name], NO_PARAMS, name)
+        except MachineDefinitionError as error:
+            raise MachineDefinitionError(f"action {shown(name)}: {error}") from None
+
+    def _try_guard(self, name: str) -> None:
+        try:
+            self._named_guard(name)
+        except MachineDefinitionError as error:
+            raise MachineDefinitionError(f"guard {shown(name)}: {error}") from None
 
     def executable(self, action: object) -> Executable:
         """Return what runs an action.
@@ -54,41 +92,50 @@ class Implementations:
                 found = self._plain[action] = self._named_action(action, NO_PARAMS)
             return found
         if isinstance(action, Mapping):
-            return self._named_action(*_name_and_params("action", action))
-        return self._bound_action(action, action_label(action), NO_PARAMS)
+            return self._named_action(*_name_and_params("action", action, ACTION_KEYS))
+        return self._bound_action(action, NO_PARAMS)
 
-    def assigns(self, action: object) -> bool:
-        """Whether an action of a machine that can be built changes the context by itself."""
+    def action(self, action: object) -> object:
+        """Return what an action of a machine that can be built stands for."""
         if isinstance(action, str):
-            return isinstance(self._actions[action], Assign)
-        if isinstance(action, Mapping):
-            return isinstance(self._actions[action["type"]], Assign)
-        return isinstance(action, Assign)
+            return self._actions[action]
+        return self._actions[action["type"]] if isinstance(action, Mapping) else action
+
+    def guard(self, guard: object) -> object:
+        """Return what a guard of a machine that can be built stands for."""
+        if isinstance(guard, str):
+            return self._guards[guard]
+        return self._guards[guard["type"]] if isinstance(guard, Mapping) else guard
 
     def _named_action(self, name: str, params: Params) -> Executable:
-        return self._bound_action(_look_up("action", name, self._actions), name, params)
+        return self._bound_action(_look_up("action", name, self._actions), params, name)
 
-    def _bound_action(self, action: object, name: str, params: Params) -> Executable:
+    def _bound_action(self, action: object, params: Params, name: str = "") -> Executable:
         match action:
             case Assign(update=update):
-                check_plain(
-                    "assign", *(update.values() if isinstance(update, Mapping) else [update])
-                )
-                return assigner(update, params)
+                check_update(update)
+                executable = assigner(update, params)
             case Emit(event=event):
-                check_plain("emit", event)
-                return emitter(event, params)
+                check_event("emit", event)
+                executable = emitter(event, params)
             case Raise(event=event):
-                check_plain("raise_", event)
-                return raiser(event, params)
+                check_event("raise_", event)
+                executable = raiser(event, params)
             case Log(message=message):
                 check_plain("log", message)
-                return logger(message, params)
+                executable = logger(message, params)
             case EnqueueActions(choose=choose):
-                check_plain("enqueue_actions", choose)
+                check_choice(choose)
                 return enqueuer(choose, params, self.executable)
             case _:
-                return performer(name, _function("action", action), params)
+                function = _function("action", action)
+                return performer(name or action_label(action), function, params)
+        if params is not NO_PARAMS and not looks_at_params(action):
+            raise MachineDefinitionError(
+                f"action {shown(name)} is the same whatever its params are: leave them out, or "
+                "give it a function that looks at call.params"
+            )
+        return executable
 
     def test(self, guard: object) -> Test:
         """Return what asks a guard.
@@ -97,23 +144,55 @@ class Implementations:
             MachineDefinitionError: If it is not a guard, or there is none of that name.
         """
         if isinstance(guard, str):
-            return self._bound_guard(_look_up("guard", guard, self._guards))
+            return self._named_guard(guard)
         if isinstance(guard, Mapping):
-            name, params = _name_and_params("guard", guard)
-            named = _look_up("guard", name, self._guards)
-            if isinstance(named, BuiltInGuard) and params is not NO_PARAMS:
+            name, params = _name_and_params("guard", guard, GUARD_KEYS)
+            named = self._named_guard(name)
+            if isinstance(self._guards[name], BuiltInGuard) and params is not NO_PARAMS:
                 raise MachineDefinitionError(
-                    f"guard {name!r} is made of other guards: give the params to those"
+                    f"guard {shown(name)} is made of other guards: give the params to those"
                 )
-            return _with_params(self._bound_guard(named), params)
+            return _with_params(named, params)
         return self._bound_guard(guard)
 
+    def _named_guard(self, name: str) -> Test:
+        if name in self._tests:
+            found = self._tests[name]
+            if found is None:
+                raise MachineDefinitionError(f"guard {shown(name)} is made of itself")
+            return found
+        guard = _look_up("guard", name, self._guards)
+        self._tests[name] = None
+        try:
+            made = self._tests[name] = self._bound_guard(guard)
+        finally:
+            if self._tests[name] is None:
+                del self._tests[name]
+        return made
+
     def _bound_guard(self, guard: object) -> Test:
+        if not isinstance(guard, BuiltInGuard):
+            return _function("guard", guard)
+        if self._levels == 0:
+            self._parts = 0
+        self._levels += 1
+        self._parts += 1
+        try:
+            if self._levels > _MOST_LEVELS or self._parts > _MOST_PARTS:
+                raise MachineDefinitionError(
+                    f"a guard is made of others at most {_MOST_LEVELS} levels deep and of at most "
+                    f"{_MOST_PARTS:,} parts: put what belongs together into a function"
+                )
+            return self._built_in_guard(guard)
+        finally:
+            self._levels -= 1
+
+    def _built_in_guard(self, guard: BuiltInGuard) -> Test:
         match guard:
-            case All(guards=guards):
+            case All(guards=tuple(guards)):
                 tests = [self.test(each) for each in guards]
                 return lambda call: all(test(call) for test in tests)
-            case AnyOf(guards=guards):
+            case AnyOf(guards=tuple(guards)):
                 tests = [self.test(each) for each in guards]
                 return lambda call: any(test(call) for test in tests)
             case Not(guard=negated):
@@ -122,15 +201,17 @@ class Implementations:
             case StateIn(value=str(value)) if value.startswith("#"):
                 return partial(_is_active, state_of_id(value, self._by_id))
             case StateIn(value=value):
+                check_state_value(value)
                 return lambda call: call.matches(value)
             case _:
-                return _function("guard", guard)
+                name = "and_" if isinstance(guard, All) else "or_"
+                raise MachineDefinitionError(f"{name} expects a list of guards")
 
 
 def _is_active(node: StateNode, call: Call) -> bool:
     if call.configuration is None:
         raise MachineDefinitionError("a call made by hand is in no state")
-    return bool(call.configuration.mask & node.bit)
+    return node in call.configuration.members
 
 
 def _with_params(test: Test, params: Params) -> Test:
@@ -153,19 +234,33 @@ def _look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
     return known[name]
 
 
-def _name_and_params(kind: str, config: Mapping[str, Any]) -> tuple[str, Params]:
+def _name_and_params(kind: str, config: Mapping[str, Any], keys: Keys) -> tuple[str, Params]:
+    keys.refuse_others(config)
     name, params = config.get("type"), config.get("params", NO_PARAMS)
     if not isinstance(name, str):
-        raise MachineDefinitionError(f"{kind} {config!r} has no 'type' that is its name")
-    check_plain(f"params of {name!r}:", params)
-    return name, NO_PARAMS if params is None else params
+        raise MachineDefinitionError(f"{kind} {shown(config)} has no 'type' that is its name")
+    if params is None or params is NO_PARAMS:
+        return name, NO_PARAMS
+    if not isinstance(params, Mapping) and not callable(params):
+        raise MachineDefinitionError(
+            f"params of {shown(name)}: expected a mapping or a function, got {shown(params)}"
+        )
+    check_plain(f"params of {shown(name)}:", params)
+    return name, params
 
 
 def _function(kind: str, value: object) -> Callable[[Call], Any]:
+    if isinstance(value, BuiltInAction | BuiltInGuard):
+        other = "a guard" if isinstance(value, BuiltInGuard) else "an action"
+        raise MachineDefinitionError(f"{other} stands in the place of {_article(kind)}")
     if not callable(value):
         raise MachineDefinitionError(
-            f"{value!r} is not {'an' if kind == 'action' else 'a'} {kind}: expected a name, a "
-            "mapping with 'type', a function, or what a helper of this package returns"
+            f"{shown(value)} is not {_article(kind)}: expected a name, a mapping with 'type', "
+            "a function, or what a helper of this package returns"
         )
     check_plain(kind, value)
     return value
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind == "action" else f"a {kind}"

@@ -1,22 +1,28 @@
 """Machines: what users define once and run as often as they like."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._call import Context
 from ._chart import Chart
 from ._compiler import compile_chart
-from ._completion import is_final
+from ._completion import Completion
 from ._config import MachineConfig
-from ._configuration import configuration_of
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
-from ._event import Event, type_of
+from ._event import Event, init_event, type_of
 from ._implementations import ActionImplementation, GuardImplementation
-from ._macrostep import begin, failed, proceed
+from ._macrostep import (
+    begin,
+    failed,
+    failed_to_start,
+    proceed,
+    unstarted,
+    with_first_context,
+)
 from ._persistence import persist, restore
-from ._problems import Problems
 from ._restoration import configuration_of_value
+from ._rules import XStateVersion
 from ._run_result import RunResult
 from ._snapshot import Snapshot, new_snapshot
 from ._state_value import StateValue
@@ -39,7 +45,15 @@ class Machine:
         actions: What the names of actions stand for: functions, or what `assign`, `emit`,
             `raise_`, `log` and `enqueue_actions` return.
         guards: What the names of guards stand for: functions, or combinations of guards.
-        max_microsteps: How many microsteps one event may lead to before it fails; at least 1.
+        events: The types of the events that a host will send. An `on` that waits for any other
+            then stands in `warnings`. Default: any may come.
+        xstate: The version of XState to behave like, where versions differ. "5.33" is today's.
+            "5.24" is for machines that run in TypeScript Arvo, too, which has that version.
+            Default: "5.33", and `warnings` say where the definition makes a difference. With
+            either version given they do not, as it was chosen.
+        max_microsteps: How many microsteps one event may lead to before it fails; at least 1,
+            or `math.inf` for no limit. Default: `maxIterations` of the config's `options`, else
+            10,000.
 
     Raises:
         MachineDefinitionError: If the definition is wrong. Its `problems` say what and where.
@@ -61,7 +75,6 @@ class Machine:
     Attributes:
         id: The id of the root, `(machine)` if the config gives none.
         version: What the config says, or None.
-        warnings: What is allowed but probably not meant, with its place in the config.
     """
 
     def __init__(
@@ -70,19 +83,75 @@ class Machine:
         *,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
-        max_microsteps: int = 10_000,
+        events: Iterable[str] | None = None,
+        xstate: XStateVersion | None = None,
+        max_microsteps: float | None = None,
     ) -> None:
-        problems = Problems()
-        self.chart: Chart = compile_chart(
+        self._config = config
+        self._actions: Mapping[str, ActionImplementation] = {} if actions is None else actions
+        self._guards: Mapping[str, GuardImplementation] = {} if guards is None else guards
+        self._events = events
+        self._xstate: XStateVersion | None = xstate
+        self._max_microsteps = max_microsteps
+        chart, self._find_doubts = compile_chart(
             config,
-            actions=actions or {},
-            guards=guards or {},
+            actions=self._actions,
+            guards=self._guards,
+            events=events,
+            xstate=xstate,
             max_microsteps=max_microsteps,
-            problems=problems,
         )
+        self.chart: Chart = chart
         self.id: str = self.chart.root.id
         self.version: str | None = config.get("version")
-        self.warnings: tuple[DefinitionProblem, ...] = tuple(problems.warnings)
+        self._warnings: tuple[DefinitionProblem, ...] | None = None
+
+    @property
+    def warnings(self) -> tuple[DefinitionProblem, ...]:
+        """What is allowed but probably not meant, with its place in the config.
+
+        Looked for when it is first asked for.
+        """
+        if self._warnings is None:
+            self._warnings = self._find_doubts()
+        return self._warnings
+
+    def provide(
+        self,
+        *,
+        actions: Mapping[str, ActionImplementation] | None = None,
+        guards: Mapping[str, GuardImplementation] | None = None,
+    ) -> "Machine":
+        """Return a machine of the same definition with other implementations.
+
+        This one stays as it is. Snapshots belong to one machine: persist them here and restore
+        them there.
+
+        Args:
+            actions: What these names of actions stand for from now on. Others keep their meaning.
+            guards: What these names of guards stand for from now on. Others keep their meaning.
+
+        Raises:
+            MachineDefinitionError: If an implementation is not one.
+
+        Example:
+            >>> door = Machine(
+            ...     {"on": {"KNOCK": {"guard": "expected", "actions": "open"}}},
+            ...     actions={"open": emit({"type": "opened"})},
+            ...     guards={"expected": lambda call: call.event["name"] == "Ann"},
+            ... )
+            >>> public = door.provide(guards={"expected": lambda call: True})
+            >>> public.run(public.start().snapshot, {"type": "KNOCK", "name": "Bob"}).emitted
+            ({'type': 'opened'},)
+        """
+        return Machine(
+            self._config,
+            actions={**self._actions, **(actions or {})},
+            guards={**self._guards, **(guards or {})},
+            events=self._events,
+            xstate=self._xstate,
+            max_microsteps=self._max_microsteps,
+        )
 
     def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
         """Return the first snapshot, and what is to be done about it. Performs nothing.
@@ -97,7 +166,8 @@ class Machine:
             Exception: Whatever a guard, an assign or another function of the machine raises.
         """
         host = RecordingHost()
-        snapshot = begin(self.chart, input, host)
+        event = init_event(input)
+        snapshot = begin(with_first_context(unstarted(self.chart), event), event, host)
         return snapshot, tuple(host.effects)
 
     def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
@@ -129,8 +199,11 @@ class Machine:
         """Enter the initial states and perform the actions.
 
         They are performed after the machine has come to rest. If one of them fails, those after
-        it are dropped, and so are all emitted events; the snapshot stays, with status error. If
-        a guard or an assign fails, the machine is nowhere: its snapshot has no value.
+        it are dropped, and so are all emitted events; the snapshot stays, with status error.
+
+        If a guard or an assign fails, nothing is entered: the snapshot of status error has the
+        default value and the first context, as it was before every assign, and empty if its
+        function failed. With the rules of XState 5.24 it has neither value nor context.
 
         Args:
             input: What the context may be made from, as `call.input`.
@@ -138,11 +211,13 @@ class Machine:
                 level INFO.
         """
         host = RecordingHost()
+        event = init_event(input)
+        before = unstarted(self.chart)
         try:
-            snapshot = begin(self.chart, input, host)
+            before = with_first_context(before, event)
+            snapshot = begin(before, event, host)
         except Exception as error:
-            nowhere = configuration_of(self.chart, ())
-            return RunResult(snapshot=failed(new_snapshot(nowhere, "active", {}, ()), error))
+            return RunResult(snapshot=failed_to_start(before, error))
         try:
             return RunResult(snapshot=snapshot, emitted=tuple(performed(host.effects, log)))
         except Exception as error:
@@ -220,7 +295,7 @@ class Machine:
             InvalidSnapshotError: If it names an unknown state.
         """
         configuration = configuration_of_value(self.chart, value)
-        done = is_final(self.chart.root, configuration.mask)
+        done = Completion(self.chart.root, configuration.nodes).is_final(self.chart.root)
         return new_snapshot(configuration, "done" if done else "active", context or {}, ())
 
     def _check_own(self, snapshot: Snapshot) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from ._chart import Chart
-from ._configuration import Configuration
+from ._configuration import Nowhere
 from ._errors import InvalidSnapshotError
 from ._history import History
-from ._node import UNSET, StateNode, StateType
+from ._node import HISTORY, UNSET, StateNode
 from ._restoration import configuration_of_value
+from ._shown import shown
 from ._snapshot import Snapshot, Status, new_snapshot
 from ._state_value import copy_value
 
@@ -19,8 +20,7 @@ def persist(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as a JSON object; see `Machine.persist`."""
     configuration = snapshot.configuration
     persisted: dict[str, Any] = {"status": snapshot.status}
-    # A machine that failed while it started is nowhere.
-    if configuration.nodes:
+    if not isinstance(configuration, Nowhere):
         persisted["value"] = copy_value(configuration.value)
         persisted["context"] = snapshot.context
     persisted["historyValue"] = {
@@ -41,23 +41,27 @@ def _storable(error: object) -> object:
     return error
 
 
+def _status(stored: object) -> Status | None:
+    return _STATUSES.get(stored) if isinstance(stored, str) else None
+
+
 def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
-        raise InvalidSnapshotError(f"a stored snapshot is a mapping, got {persisted!r}")
-    status = _STATUSES.get(str(persisted.get("status")))
+        raise InvalidSnapshotError(f"a stored snapshot is a mapping, got {shown(persisted)}")
+    status = _status(persisted.get("status"))
     if status is None:
         raise InvalidSnapshotError(
             f"status of a stored snapshot: expected one of {', '.join(_STATUSES)}, "
-            f"got {persisted.get('status')!r}"
+            f"got {shown(persisted.get('status'))}"
         )
     context = persisted.get("context", {})
     if not isinstance(context, dict):
-        raise InvalidSnapshotError(f"context of a stored snapshot: not a mapping: {context!r}")
+        raise InvalidSnapshotError(f"context of a stored snapshot: not a mapping: {shown(context)}")
     if "value" in persisted:
         configuration = configuration_of_value(chart, persisted["value"])
     elif status == "error":
-        configuration = Configuration(chart, ())
+        configuration = Nowhere(chart)
     else:
         raise InvalidSnapshotError(f"a stored snapshot of status {status!r} has no 'value'")
     return new_snapshot(
@@ -74,20 +78,23 @@ def _history(chart: Chart, stored: object) -> History:
     if not stored:
         return ()
     if not isinstance(stored, Mapping):
-        raise InvalidSnapshotError(f"historyValue of a stored snapshot: not a mapping: {stored!r}")
-    found: History = ()
+        raise InvalidSnapshotError(
+            f"historyValue of a stored snapshot: not a mapping: {shown(stored)}"
+        )
+    found: dict[StateNode, tuple[StateNode, ...]] = {}
     for history_id, references in stored.items():
         # The machine may have changed since: what it does not know any more is forgotten.
         keeper = chart.by_id.get(history_id)
-        if keeper and keeper.type is StateType.HISTORY and isinstance(references, list):
+        if keeper and keeper.type is HISTORY and isinstance(references, list):
             nodes = tuple(_below(keeper.ancestors[0], references, chart))
-            found += ((keeper, nodes),) if nodes else ()
-    return found
+            if nodes:
+                found[keeper] = nodes
+    return tuple(found.items())
 
 
 def _below(parent: StateNode, references: list[Any], chart: Chart) -> Iterator[StateNode]:
     for reference in references:
         node_id = reference.get("id") if isinstance(reference, Mapping) else None
         node = chart.by_id.get(node_id) if isinstance(node_id, str) else None
-        if node is not None and node.bit & parent.descendants:
+        if node is not None and node.is_below(parent):
             yield node

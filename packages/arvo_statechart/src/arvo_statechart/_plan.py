@@ -1,11 +1,12 @@
 """What a microstep does. It follows from the active states, the transitions and the history."""
 
+from ._chart import remember
 from ._completion import Completion
-from ._configuration import Configuration, configuration_of, mask_of
+from ._configuration import Configuration, configuration_of
 from ._entry_set import EntrySet
-from ._exit_set import without_conflicts
+from ._exit_set import exit_sets
 from ._history import History, record
-from ._node import Executable, StateNode, StateType, Transition
+from ._node import FINAL, Executable, StateNode, Transition
 
 
 class Plan:
@@ -46,46 +47,61 @@ def plan_of(
     key = (transitions, history)
     found = configuration.plans.get(key)
     if found is None:
-        found = configuration.plans.keep(key, _make(configuration, transitions, history))
+        found = _make(configuration, transitions, history)
+        remember(configuration.plans, key, found, configuration.chart.most_plans)
     return found
 
 
 def _make(configuration: Configuration, enabled: tuple[Transition, ...], history: History) -> Plan:
     chart = configuration.chart
-    exit_sets = without_conflicts(enabled, configuration.mask, dict(history))
-    leaving = 0
-    for exit_set in exit_sets.values():
-        leaving |= exit_set
-    exited = chart.members(leaving)[::-1]
-    actions = [action for node in exited for action in node.exit]
-    actions += [action for transition in exit_sets for action in transition.actions]
+    remembered = dict(history)
+    taken = exit_sets(enabled, configuration, remembered)
+    actions: list[Executable] = []
+    exited: list[StateNode] = []
+    for exit_set in taken.values():
+        exited += exit_set
+    if exited:
+        exited.sort(key=_number, reverse=True)
+        for node in exited:
+            actions += node.exit
+    entering = False
+    for transition in taken:
+        actions += transition.actions
+        entering = entering or bool(transition.targets)
+    if not entering:
+        return Plan(tuple(actions), configuration, history, False)
 
-    remembered = record(history, exited, configuration)
-    entry = EntrySet(dict(remembered))
-    for transition in exit_sets:
+    after = record(history, exited, configuration)
+    entry = EntrySet(remembered if after is history else dict(after))
+    for transition in taken:
         entry.follow(transition)
-    active = dict.fromkeys(node for node in configuration.nodes if not node.bit & leaving)
-    completion = Completion(chart.root)
-    for node in chart.members(entry.entering):
+    active = dict.fromkeys(configuration.nodes)
+    for node in exited:
+        del active[node]
+    completion: Completion | None = None
+    for node in entry.in_document_order():
+        if node.type is FINAL and completion is None:
+            completion = Completion(chart.root, active)
         active[node] = None
         actions += node.entry
-        if node.bit & entry.by_default:
+        if node.initial_actions and node in entry.by_default:
             actions += node.initial_actions
-        if node.type is StateType.FINAL:
-            actions += completion.enter(node, mask_of(active))
+        if completion is not None and node.type is FINAL:
+            actions += completion.enter(node)
 
-    nodes = tuple(active)
-    if completion.machine_done:
-        nodes = tuple(sorted(active, key=_number, reverse=True))
-        actions += [action for node in nodes for action in node.exit]
-    recorded = any(node.histories for node in exited)
+    recorded = after is not history
     # The same states keep the order in which they were entered first.
-    moved = recorded or mask_of(nodes) != configuration.mask
+    moved = recorded or active.keys() != configuration.members
+    done = completion is not None and completion.machine_done
+    if done:
+        active = dict.fromkeys(sorted(active, key=_number, reverse=True))
+        for node in active:
+            actions += node.exit
     return Plan(
         tuple(actions),
-        configuration_of(chart, nodes) if moved else configuration,
-        remembered,
-        moved or completion.machine_done,
+        configuration_of(chart, active) if moved else configuration,
+        after,
+        moved or done,
     )
 
 

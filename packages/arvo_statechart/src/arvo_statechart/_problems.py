@@ -1,66 +1,99 @@
-"""What is found wrong or doubtful while a machine is compiled."""
+"""What is found wrong while a machine is compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ._errors import DefinitionProblem, MachineDefinitionError
+from ._shown import cut, shown
 
-Path: TypeAlias = tuple[str | int, ...]
+Place: TypeAlias = tuple["Place", str | int] | None
+"""Where something stands in a config: the place around it and its key there; None is the root.
+
+A place is one pair, whatever its depth. Problems have it as a path.
+"""
 
 A = TypeVar("A")
 R = TypeVar("R")
 
+_MOST = 20
+_CHARACTERS = 500
+_MESSAGE_CHARACTERS = 4_000
+
 
 class Problems:
-    """Collects problems, so that a definition is put right in one go."""
+    """Collects problems, so that a definition is put right in one go, but no more than a few.
+
+    Attributes:
+        machine_id: The id of the machine, for the message.
+    """
 
     def __init__(self) -> None:
         self.errors: list[DefinitionProblem] = []
-        self.warnings: list[DefinitionProblem] = []
+        self.machine_id: str = ""
 
-    def error(self, path: Path, message: str) -> None:
-        """Note something that keeps the machine from being built."""
-        self.errors.append(DefinitionProblem(path=path, message=message))
+    def error(self, place: Place, message: str) -> None:
+        """Note something that keeps the machine from being built.
 
-    def warn(self, path: Path, message: str) -> None:
-        """Note something that is probably not meant."""
-        self.warnings.append(DefinitionProblem(path=path, message=message))
+        Raises:
+            MachineDefinitionError: If there are too many to go on.
+        """
+        self.errors.append(problem_at(place, message))
+        if len(self.errors) >= _MOST:
+            self.raise_errors()
 
-    def attempt(self, path: Path, make: Callable[[A], R], argument: A) -> R | None:
+    def attempt(self, place: Place, make: Callable[[A], R], argument: A) -> R | None:
         """Return `make(argument)`; note a MachineDefinitionError of it and return None."""
         try:
             return make(argument)
         except MachineDefinitionError as error:
-            self.error(path, str(error))
-            return None
+            message = str(error)
+        self.error(place, message)
+        return None
 
-    def mapping(self, path: Path, value: object) -> Mapping[str, object]:
-        """Return a mapping with texts as keys; note what is none and return an empty one."""
-        if not isinstance(value, Mapping):
-            self.error(path, f"expected a mapping, got {value!r}")
+    def mapping(self, place: Place, value: object) -> Mapping[str, Any]:
+        """Return a mapping with strings as keys; note what is not one and return an empty one."""
+        if type(value) is not dict and not isinstance(value, Mapping):
+            self.error(place, f"expected a mapping, got {shown(value)}")
             return {}
         for key in value:
             if not isinstance(key, str):
-                self.error(path, f"expected texts as keys, got {key!r}")
+                self.error(place, f"expected texts as keys, got {shown(key)}")
                 return {}
         return value
 
-    def raise_errors(self, machine_id: str) -> None:
+    def raise_errors(self) -> None:
         """Raise all errors noted so far as one.
 
         Raises:
             MachineDefinitionError: If there is an error.
         """
         if self.errors:
-            lines = "".join(f"\n  {problem.location}: {problem.message}" for problem in self.errors)
+            found = "".join(f"\n  {problem.location}: {problem.message}" for problem in self.errors)
+            if len(self.errors) >= _MOST:
+                found += f"\n  (the first {_MOST} problems; there may be more)"
             raise MachineDefinitionError(
-                f"machine {machine_id!r} is not well defined:{lines}",
+                f"machine {shown(self.machine_id)} is not well defined:"
+                f"{cut(found, _MESSAGE_CHARACTERS)}",
                 problems=tuple(self.errors),
             )
 
 
-def listed(value: object) -> list[tuple[Path, object]]:
-    """Return the items of a list, or the one value that may stand for a list, with their paths."""
+def problem_at(place: Place, message: str) -> DefinitionProblem:
+    """Return a problem with its path, its message cut to 500 characters."""
+    return DefinitionProblem(path=path_of(place), message=cut(message, _CHARACTERS))
+
+
+def path_of(place: Place) -> tuple[str | int, ...]:
+    """Return the keys and list positions from the root of the config to a place."""
+    parts: list[str | int] = []
+    while place is not None:
+        place, part = place
+        parts.append(part)
+    return tuple(reversed(parts))
+
+
+def listed(place: Place, value: object) -> list[tuple[Place, object]]:
+    """Return the items of a list, or the one value that may stand for a list, with their places."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return [((), value)]
-    return [((index,), item) for index, item in enumerate(value)]
+        return [(place, value)]
+    return [((place, index), item) for index, item in enumerate(value)]

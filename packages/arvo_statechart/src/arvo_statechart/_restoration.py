@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from ._chart import Chart
-from ._completed import completed
+from ._chart import Chart, remember
+from ._completed import entered
 from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
-from ._node import StateNode, StateType
+from ._node import COMPOUND, StateNode
+from ._shown import shown
 from ._state_value import in_key_order
 from ._suggestion import unknown
 
@@ -20,35 +21,41 @@ def configuration_of_value(chart: Chart, value: object) -> Configuration:
     Raises:
         InvalidSnapshotError: If the value does not fit the machine.
     """
-    # The text tells all values apart that JSON can tell apart, their key order included.
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # Python cannot write it, so it is worked out each time
+        text = ""
     found = chart.restored.get(text)
     if found is None:
         named = dict.fromkeys([chart.root, *_named(chart.root, value)])
-        found = configuration_of(chart, completed(chart, named))
-        chart.restored.keep(text, found)
+        found = configuration_of(chart, entered(named))
+        if text:
+            remember(chart.restored, text, found, chart.most_configurations)
     return found
 
 
-def _named(node: StateNode, value: object) -> Iterator[StateNode]:
-    """Yield what a value names below a state: its children first, then what is below each."""
-    below = {value: {}} if isinstance(value, str) else value
-    if not isinstance(below, dict):
-        raise InvalidSnapshotError(
-            f"value of a stored snapshot: expected a text or a mapping for {node.id!r}, "
-            f"got {value!r}"
-        )
-    if node.type is StateType.COMPOUND and len(below) > 1:
-        raise InvalidSnapshotError(
-            f"value of a stored snapshot: {node.id!r} has one active child, got {value!r}"
-        )
-    keys = in_key_order(map(str, below))
-    for key in keys:
-        if key not in node.children or key not in below:
+def _named(root: StateNode, value: object) -> Iterator[StateNode]:
+    """Yield what a value names below the root: its children first, then what is below each."""
+    waiting = [(root, value)]
+    while waiting:
+        node, named = waiting.pop()
+        below = {named: {}} if isinstance(named, str) else named
+        if not isinstance(below, dict):
             raise InvalidSnapshotError(
-                f"value of a stored snapshot: below {node.id!r}, "
-                f"{unknown('state', key, node.children)}"
+                f"value of a stored snapshot: expected a text or a mapping for {shown(node.id)}, "
+                f"got {shown(named)}"
             )
-        yield node.children[key]
-    for key in keys:
-        yield from _named(node.children[key], below[key])
+        # Several children of one compound state can be active, and so can a history state of it.
+        shows_history = node.type is COMPOUND and not isinstance(named, str)
+        find = node.child if shows_history else node.children.get
+        children: list[tuple[StateNode, object]] = []
+        for key in in_key_order(map(str, below)):
+            child = find(key)
+            if child is None or key not in below:
+                raise InvalidSnapshotError(
+                    f"value of a stored snapshot: below {shown(node.id)}, "
+                    f"{unknown('state', key, node.children)}"
+                )
+            children.append((child, below[key]))
+            yield child
+        waiting += reversed(children)

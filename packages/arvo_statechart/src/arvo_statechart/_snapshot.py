@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ._call import NO_PARAMS, Context, new_call
 from ._event import Event, type_of
 from ._node import UNSET
+from ._shown import shown
 from ._state_value import PartialStateValue, StateValue, copy_value
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Snapshot:
     def value(self) -> StateValue:
         """Where the machine is, as in `{"stock": "held", "money": "asked"}`.
 
-        Empty if the machine failed while it started.
+        Empty if the machine failed in its first step under the rules of XState 5.24.
         """
         return copy_value(self.configuration.value)
 
@@ -89,7 +90,7 @@ class Snapshot:
         return any(transition.targets or transition.actions for transition in chosen)
 
     def __repr__(self) -> str:  # type: ignore[explicit-override]  # needs a dependency before 3.12
-        return f"<Snapshot {self.status} {self.configuration.value!r} {self.context!r}>"
+        return f"<Snapshot {self.status} {shown(self.configuration.value)} {shown(self.context)}>"
 
 
 _new = object.__new__

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ._config import InitialConfig, TransitionConfig
 from ._event import done_event_type
 from ._functions import check_plain
 from ._implementations import Implementations
-from ._labels import action_label, guard_label
-from ._node import UNSET, Executable, StateNode, StateType, Transition
-from ._problems import Path, Problems, listed
+from ._keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
+from ._node import COMPOUND, HISTORY, Executable, StateNode, Transition
+from ._problems import Place, Problems, listed
+from ._rules import Rules
+from ._shown import shown
 from ._suggestion import unknown
 from ._target import state_of_target
 from ._target_checks import check_targets
-from ._tree import Definition
 
 
 class StateCompiler:
@@ -26,146 +26,161 @@ class StateCompiler:
         by_id: Mapping[str, StateNode],
         implementations: Implementations,
         problems: Problems,
+        rules: Rules,
     ) -> None:
         self._by_id = by_id
         self._implementations = implementations
         self._problems = problems
+        self._rules = rules
 
-    def fill(self, definition: Definition) -> None:
+    def fill(self, node: StateNode) -> None:
         """Fill one state: its transitions, actions, initial child, tags, meta and output."""
-        node, config, path = definition.node, definition.config, definition.path
-        if node.type is StateType.HISTORY:
-            self._fill_history(node, config, path)
+        config, place = node.config, node.place
+        if node.type is HISTORY:
+            self._fill_history(node, config, place)
             return
-        if node.type is StateType.COMPOUND:
-            self._fill_initial(node, config, path)
-        self._fill_transitions(node, config, path)
-        node.entry = self._actions(config, "entry", path)
-        node.exit = self._actions(config, "exit", path)
-        node.entry_labels = _labels(config, "entry")
-        node.exit_labels = _labels(config, "exit")
-        node.tags = self._texts(config, "tags", path)
-        node.meta = config.get("meta", UNSET)
-        if node.type is StateType.FINAL or node.parent is None:
-            node.output = config.get("output", UNSET)
-            self._problems.attempt((*path, "output"), partial(check_plain, "output"), node.output)
+        if node.type is COMPOUND:
+            self._fill_initial(node, config, place)
+        self._fill_transitions(node, config, place)
+        if "entry" in config:
+            node.entry = self._actions(config["entry"], (place, "entry"))
+        if "exit" in config:
+            node.exit = self._actions(config["exit"], (place, "exit"))
+        if "tags" in config:
+            node.tags = self._texts(config["tags"], (place, "tags"))
+        if "meta" in config:
+            node.meta = config["meta"]
+        if "output" in config:
+            node.output = config["output"]
+            self._problems.attempt((place, "output"), partial(check_plain, "output"), node.output)
 
-    def _fill_history(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
+    def _fill_history(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
         depth = config.get("history", "shallow")
-        if depth not in ("shallow", "deep", True):
-            message = f"expected 'shallow', 'deep' or True, got {depth!r}"
-            self._problems.error((*path, "history"), message)
+        if depth is not True and depth not in ("shallow", "deep"):
+            message = f"expected 'shallow', 'deep' or True, got {shown(depth)}"
+            self._problems.error((place, "history"), message)
         node.deep = depth == "deep"
-        targets = self._targets(node, config, path)
-        node.default = targets or None
+        if "target" in config:
+            node.default = self._targets(node, config["target"], (place, "target")) or None
+        node.defaults_to_parallel = self._rules.history_defaults_to_parallel
 
-    def _fill_initial(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
-        place = (*path, "initial")
+    def _fill_initial(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
+        place = (place, "initial")
         initial = config.get("initial")
         if isinstance(initial, Mapping):
-            self._check_keys(initial, place, InitialConfig.__optional_keys__)
-            node.initial_actions = self._actions(initial, "actions", place)
-            node.initial_labels = _labels(initial, "actions")
+            self._check_keys(initial, INITIAL_KEYS, place)
+            if "actions" in initial:
+                node.initial_actions = self._actions(initial["actions"], (place, "actions"))
             initial = initial.get("target")
+        child = node.child(initial) if isinstance(initial, str) else None
+        if child is not None:
+            node.initial = child
+            return
         known = (*node.children, *node.histories)
         if initial is None:
-            names = ", ".join(map(repr, known)) or "none"
-            self._problems.error(place, f"missing: name the child to enter by default, of {names}")
-        elif not isinstance(initial, str) or node.child(initial) is None:
-            self._problems.error(place, unknown("child", initial, known))
+            few = ", ".join(map(shown, known[:10])) or "none"
+            self._problems.error(place, f"missing: name the child to enter by default, of {few}")
         else:
-            node.initial = node.child(initial)
+            self._problems.error(place, unknown("child", initial, known))
 
-    def _fill_transitions(self, node: StateNode, config: Mapping[str, Any], path: Path) -> None:
-        on = self._problems.mapping((*path, "on"), config["on"]) if "on" in config else {}
-        for descriptor, transitions in on.items():
-            place = (*path, "on", descriptor)
-            if not descriptor:
-                self._problems.error(place, "an event type is not empty; use 'always' instead")
-            node.on[descriptor] = self._transitions(node, descriptor, transitions, place)
+    def _fill_transitions(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
+        wildcards: list[str] = []
+        if "on" in config:
+            place_of_on = (place, "on")
+            on = self._problems.mapping(place_of_on, config["on"])
+            for descriptor, transitions in on.items():
+                at = (place_of_on, descriptor)
+                if not descriptor:
+                    self._problems.error(at, "an event type is not empty; use 'always' instead")
+                elif descriptor[-1] == "*" and _is_wildcard(descriptor):
+                    wildcards.append(descriptor)
+                node.on[descriptor] = self._transitions(node, descriptor, transitions, at)
         if "onDone" in config:
             done = done_event_type(node.id)
-            node.on[done] = self._transitions(node, done, config["onDone"], (*path, "onDone"))
-        wildcards = [key for key in node.on if key.endswith("*") and _is_wildcard(key)]
-        node.wildcards = tuple(sorted(wildcards, key=len, reverse=True))
+            if done[-1] == "*" and done not in node.on and _is_wildcard(done):
+                wildcards.append(done)
+            node.on[done] = self._transitions(node, done, config["onDone"], (place, "onDone"))
+        if wildcards:
+            node.wildcards = tuple(sorted(wildcards, key=len, reverse=True))
         if "always" in config:
             always = config["always"]
-            node.always = self._transitions(node, "always", always, (*path, "always"))
+            node.always = self._transitions(node, "always", always, (place, "always"))
 
     def _transitions(
-        self, node: StateNode, descriptor: str, configs: object, path: Path
+        self, node: StateNode, descriptor: str, configs: object, place: Place
     ) -> tuple[Transition, ...]:
+        if type(configs) is str or type(configs) is dict:
+            return (self._transition(node, descriptor, configs, place),)
         return tuple(
-            self._transition(node, descriptor, config, (*path, *index))
-            for index, config in listed(configs)
+            self._transition(node, descriptor, config, at) for at, config in listed(place, configs)
         )
 
     def _transition(
-        self, node: StateNode, descriptor: str, config: object, path: Path
+        self, node: StateNode, descriptor: str, config: object, place: Place
     ) -> Transition:
-        transition = Transition(node, descriptor)
         if isinstance(config, str):
-            config = {"target": config}
-        checked = self._problems.mapping(path, config)
-        self._check_keys(checked, path, TransitionConfig.__optional_keys__)
-        transition.targets = self._targets(node, checked, path)
-        transition.actions = self._actions(checked, "actions", path)
-        transition.action_labels = _labels(checked, "actions")
-        reenter = checked.get("reenter", False)
-        if not isinstance(reenter, bool):
-            self._problems.error((*path, "reenter"), f"expected True or False, got {reenter!r}")
-        transition.reenter = reenter is True
+            transition = Transition(node, descriptor)
+            if config:
+                transition.targets = self._targets(node, config, (place, "target"))
+            return transition
+        checked = config if type(config) is dict else self._problems.mapping(place, config)
+        self._check_keys(checked, TRANSITION_KEYS, place)
+        transition = Transition(node, descriptor, checked)
+        if "target" in checked:
+            transition.targets = self._targets(node, checked["target"], (place, "target"))
+        if "actions" in checked:
+            transition.actions = self._actions(checked["actions"], (place, "actions"))
+        if "reenter" in checked:
+            reenter = checked["reenter"]
+            if not isinstance(reenter, bool):
+                message = f"expected True or False, got {shown(reenter)}"
+                self._problems.error((place, "reenter"), message)
+            transition.reenter = reenter is True
         if "guard" in checked:
-            transition.guard_name = guard_label(checked["guard"])
             test = self._implementations.test
-            transition.guard = self._problems.attempt((*path, "guard"), test, checked["guard"])
+            transition.guard = self._problems.attempt((place, "guard"), test, checked["guard"])
         return transition
 
-    def _targets(
-        self, node: StateNode, config: Mapping[str, Any], path: Path
-    ) -> tuple[StateNode, ...]:
-        if config.get("target", "") == "":
-            return ()
-        place = (*path, "target")
-        find = partial(state_of_target, source=node, by_id=self._by_id)
-        found = [
-            self._problems.attempt(place, find, target)
-            for target in self._texts(config, "target", path)
-        ]
-        targets = tuple(dict.fromkeys(target for target in found if target is not None))
+    def _targets(self, node: StateNode, target: object, place: Place) -> tuple[StateNode, ...]:
+        if isinstance(target, str):
+            if not target:
+                return ()
+            only = self._target(node, target, place)
+            return () if only is None else (only,)
+        found = [self._target(node, each, place) for each in self._texts(target, place)]
+        targets = tuple(dict.fromkeys(each for each in found if each is not None))
         if len(targets) > 1:
             check_targets(targets, place, self._problems)
         return targets
 
-    def _texts(self, config: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
-        if key not in config:
-            return ()
+    def _target(self, node: StateNode, target: str, place: Place) -> StateNode | None:
+        # Most name a sibling, in letters that have no other meaning in a path.
+        if node.parent is not None and target.isidentifier():
+            sibling = node.parent.children.get(target)
+            if sibling is not None:
+                return sibling
+        find = partial(state_of_target, source=node, by_id=self._by_id)
+        return self._problems.attempt(place, find, target)
+
+    def _texts(self, value: object, place: Place) -> tuple[str, ...]:
         texts: list[str] = []
-        for index, text in listed(config[key]):
+        for at, text in listed(place, value):
             if isinstance(text, str):
                 texts.append(text)
             else:
-                self._problems.error((*path, key, *index), f"expected a text, got {text!r}")
+                self._problems.error(at, f"expected a text, got {shown(text)}")
         return tuple(texts)
 
-    def _actions(self, config: Mapping[str, Any], key: str, path: Path) -> tuple[Executable, ...]:
-        if key not in config:
-            return ()
+    def _actions(self, actions: object, place: Place) -> tuple[Executable, ...]:
         make = self._implementations.executable
         executables = [
-            self._problems.attempt((*path, key, *index), make, action)
-            for index, action in listed(config[key])
+            self._problems.attempt(at, make, action) for at, action in listed(place, actions)
         ]
-        return tuple(executable for executable in executables if executable is not None)
+        return tuple([executable for executable in executables if executable is not None])
 
-    def _check_keys(self, config: Mapping[str, Any], path: Path, known: frozenset[str]) -> None:
-        for key in config:
-            if key not in known:
-                self._problems.error((*path, key), unknown("key", key, known))
-
-
-def _labels(config: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return tuple(action_label(action) for _, action in listed(config[key])) if key in config else ()
+    def _check_keys(self, config: Mapping[str, Any], keys: Keys, place: Place) -> None:
+        if not config.keys() <= keys.silent:
+            keys.check(config, place, self._problems)
 
 
 def _is_wildcard(descriptor: str) -> bool:

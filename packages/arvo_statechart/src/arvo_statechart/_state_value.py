@@ -15,13 +15,14 @@ _LARGEST_INDEX = 2**32 - 2
 def in_key_order(keys: Iterable[str]) -> list[str]:
     """Sort keys as JavaScript does: integer-like ones first and ascending, others as they come."""
     listed = list(keys)
-    indexes = [key for key in listed if key[:1].isdigit() and _is_index(key)]
+    indexes = [key for key in listed if key[:1].isdigit() and is_index(key)]
     if not indexes:
         return listed
-    return sorted(indexes, key=int) + [key for key in listed if not _is_index(key)]
+    return sorted(indexes, key=int) + [key for key in listed if not is_index(key)]
 
 
-def _is_index(key: str) -> bool:
+def is_index(key: str) -> bool:
+    """Return whether JavaScript sorts a key before others: it is written as an integer is."""
     if not (key.isascii() and key.isdigit() and len(key) <= 10):
         return False
     return key == "0" or (key[0] != "0" and int(key) <= _LARGEST_INDEX)
@@ -31,14 +32,14 @@ def split_path(path: str) -> list[str]:
     """Split at dots; a backslash takes the next character as it is."""
     if "\\" not in path:
         return path.split(".")
-    keys = [""]
+    keys: list[list[str]] = [[]]
     characters = iter(path)
     for character in characters:
         if character == ".":
-            keys.append("")
+            keys.append([])
         else:
-            keys[-1] += next(characters, "") if character == "\\" else character
-    return keys
+            keys[-1].append(next(characters, "") if character == "\\" else character)
+    return ["".join(key) for key in keys]
 
 
 def value_of_path(path: str) -> PartialStateValue:
@@ -51,20 +52,38 @@ def value_of_path(path: str) -> PartialStateValue:
 
 
 def matches(wanted: PartialStateValue, value: PartialStateValue) -> bool:
-    """Whether everything that `wanted` names is active in `value`."""
-    if isinstance(wanted, str):
-        wanted = value_of_path(wanted)
-    if isinstance(value, str):
-        return wanted == value
-    if isinstance(wanted, str):
-        return wanted in value
-    return all(key in value and matches(below, value[key]) for key, below in wanted.items())
+    """Return whether everything that `wanted` names is active in `value`."""
+    waiting = [(wanted, value)]
+    while waiting:
+        asked, active = waiting.pop()
+        if isinstance(asked, str):
+            asked = value_of_path(asked)
+        if isinstance(active, str):
+            if asked != active:
+                return False
+        elif isinstance(asked, str):
+            if asked not in active:
+                return False
+        else:
+            for key, below in asked.items():
+                if key not in active:
+                    return False
+                waiting.append((below, active[key]))
+    return True
 
 
-def copy_value(value: StateValue) -> StateValue:
+def copy_value(value: PartialStateValue) -> StateValue:
     """Return a copy that shares nothing with the original."""
     if isinstance(value, str):
         return value
-    return {
-        key: below if isinstance(below, str) else copy_value(below) for key, below in value.items()
-    }
+    copied: dict[str, StateValue] = {}
+    waiting = [(value, copied)]
+    for original, copy in waiting:
+        for key, below in original.items():
+            if type(below) is str or not isinstance(below, Mapping):
+                copy[key] = below
+            else:
+                deeper: dict[str, StateValue] = {}
+                copy[key] = deeper
+                waiting.append((below, deeper))
+    return copied

@@ -8,6 +8,7 @@ from ._event import Event
 from ._history import History
 from ._node import Transition
 from ._plan import Plan, plan_of
+from ._shown import shown
 from ._snapshot import Snapshot, Status, new_snapshot
 
 
@@ -25,7 +26,6 @@ class Step:
         "event",
         "history",
         "host",
-        "microsteps",
         "queue",
         "raw_error",
         "raw_output",
@@ -43,7 +43,6 @@ class Step:
         self.host = host
         self.queue: list[Event] = []
         self.assigned = False
-        self.microsteps = 0
 
     def call(self, params: Params) -> Call:
         """Return what to call a function with, about the event being processed."""
@@ -61,24 +60,11 @@ class Step:
         return selector.choose(self.call(NO_PARAMS))
 
     def take(self, transitions: tuple[Transition, ...]) -> bool:
-        """Run one microstep and return whether it changed the machine.
-
-        Raises:
-            MicrostepLimitError: If there were as many microsteps as the machine allows.
-        """
-        chart = self.configuration.chart
-        if self.microsteps >= chart.max_microsteps:
-            raise MicrostepLimitError(
-                f"event {self.event['type']!r} led to more than {chart.max_microsteps} microsteps "
-                f"in machine {chart.root.id!r}: does an `always` transition stay enabled, or do "
-                "events raise each other for ever?",
-                limit=chart.max_microsteps,
-            )
+        """Run one microstep and return whether it changed the machine."""
         return self.follow(plan_of(self.configuration, transitions, self.history))
 
     def follow(self, plan: Plan) -> bool:
         """Run one microstep as planned and return whether it changed the machine."""
-        self.microsteps += 1
         self.assigned = False
         for execute in plan.actions:
             execute(self)
@@ -87,9 +73,20 @@ class Step:
         return plan.changes or self.assigned
 
     def settle(self) -> None:
-        """Run microsteps until nothing is enabled without an outside event."""
+        """Run microsteps until nothing is enabled without an outside event.
+
+        Raises:
+            MicrostepLimitError: If there were as many microsteps as the machine allows.
+        """
+        limit = self.configuration.chart.max_microsteps
+        # As XState counts: without the microstep before this one, but with the last look round.
+        rounds = 0
         look_for_eventless = True
+        processed = 0
         while self.status == "active":
+            rounds += 1
+            if rounds > limit:
+                raise self._never_rests(int(limit))
             eventless = self.configuration.eventless
             if look_for_eventless and eventless.chains:
                 enabled = eventless.choose(self.call(NO_PARAMS))
@@ -97,13 +94,23 @@ class Step:
                     # What changes nothing would stay enabled for ever.
                     look_for_eventless = self.take(enabled)
                     continue
-            if not self.queue:
+            if processed == len(self.queue):
                 return
-            self.event = self.queue.pop(0)
+            self.event = self.queue[processed]
+            processed += 1
             enabled = self.select(self.event["type"])
             if enabled:
                 self.take(enabled)
             look_for_eventless = True
+
+    def _never_rests(self, limit: int) -> MicrostepLimitError:
+        machine_id = self.configuration.chart.root.id
+        return MicrostepLimitError(
+            f"event {shown(self.event['type'])} led to more than {limit} microsteps "
+            f"in machine {shown(machine_id)}: does an `always` transition stay enabled, or do "
+            "events raise each other for ever?",
+            limit=limit,
+        )
 
     def snapshot(self) -> Snapshot:
         """Return where the machine is now."""

@@ -1,45 +1,58 @@
 """Where transitions and history states may lead."""
 
-from itertools import combinations
+from itertools import pairwise
 
-from ._node import StateNode, StateType
-from ._problems import Path, Problems
+from ._node import HISTORY, PARALLEL, StateNode
+from ._problems import Place, Problems
+from ._shown import shown
 
 
-def check_targets(targets: tuple[StateNode, ...], path: Path, problems: Problems) -> None:
+def check_targets(targets: tuple[StateNode, ...], place: Place, problems: Problems) -> None:
     """Note targets that cannot all be entered together."""
-    for one, other in combinations(targets, 2):
+    # In document order it is enough to look at neighbours: what two others have in common, two
+    # neighbours between them have in common, too.
+    for one, other in pairwise(sorted(targets, key=_number)):
         if not _in_different_regions(one, other):
             problems.error(
-                path,
-                f"{one.id!r} and {other.id!r} cannot be entered together: "
+                place,
+                f"{shown(one.id)} and {shown(other.id)} cannot be entered together: "
                 "several targets lie in different regions of one parallel state",
             )
 
 
-def check_history(history: StateNode, path: Path, problems: Problems) -> None:
+def _number(node: StateNode) -> int:
+    return node.number
+
+
+def check_history(history: StateNode, problems: Problems) -> None:
     """Note a history state whose default cannot take its place."""
-    parent = history.ancestors[0]
+    parent, place = history.ancestors[0], history.place
     for target in history.default_targets():
-        if target.type is StateType.HISTORY:
+        if any(further.type is HISTORY for further in _default_of(target)):
             problems.error(
-                path,
-                f"leads to {target.id!r} while nothing is recorded, which is a history state "
-                "itself: give it a 'target' that is not",
+                place,
+                f"leads to {shown(target.id)} while nothing is recorded, a history state that "
+                "leads to one in turn: give it a 'target' that is not a history state",
             )
-        elif not target.bit & parent.descendants:
+        whole = target is parent and parent.type is PARALLEL
+        if not whole and not target.is_below(parent):
             problems.error(
-                (*path, "target"), f"{target.id!r} does not lie below {parent.id!r}, its parent"
+                (place, "target"),
+                f"{shown(target.id)} does not lie below {shown(parent.id)}, its parent",
             )
+
+
+def _default_of(target: StateNode) -> tuple[StateNode, ...]:
+    return target.default_targets() if target.type is HISTORY else ()
 
 
 def _in_different_regions(one: StateNode, other: StateNode) -> bool:
     for ancestor in one.ancestors:
-        if other.bit & ancestor.descendants:
+        if other.is_below(ancestor):
             return (
-                ancestor.type is StateType.PARALLEL
+                ancestor.type is PARALLEL
                 and _region_of(one, ancestor) is not _region_of(other, ancestor)
-                and StateType.HISTORY
+                and HISTORY
                 not in {_region_of(one, ancestor).type, _region_of(other, ancestor).type}
             )
     return False

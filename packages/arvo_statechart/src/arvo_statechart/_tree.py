@@ -1,119 +1,135 @@
 """From the config to the tree of states, without what connects them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from ._config import MachineConfig, StateConfig
 from ._errors import location_of
-from ._node import StateNode, StateType
-from ._problems import Path, Problems
-from ._state_value import in_key_order
+from ._keys import ROOT_KEYS, STATE_KEYS
+from ._node import ATOMIC, COMPOUND, FINAL, HISTORY, NOTHING, StateNode, StateType
+from ._problems import Place, Problems, path_of
+from ._shown import shown
+from ._state_value import in_key_order, is_index
 from ._suggestion import unknown
 
 DEFAULT_ID = "(machine)"
 
-_CHILDLESS = {StateType.ATOMIC, StateType.FINAL, StateType.HISTORY}
-_NOT_HERE = {
-    "invoke": "invoke is not supported: emit an event and wait for the answer",
-    "after": "after is not supported: nothing here runs by the clock",
-}
+# XState takes as many. Ids grow with the depth, so does what is remembered of each state.
+_MOST_LEVELS = 1_000
+_MOST_STATES = 100_000
+_LONGEST_ID = 10_000
+
+_CHILDLESS = frozenset({ATOMIC, FINAL, HISTORY})
+_TYPES = {kind.value: kind for kind in StateType}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """A state and what the config says about it."""
+class _Level(NamedTuple):
+    """A state whose children are being added."""
 
     node: StateNode
-    config: Mapping[str, Any]
-    path: Path
+    # An id that it was given does not show in the default ids below it.
+    default_id: str
+    states: Mapping[str, Any]
+    waiting: Iterator[str]
 
 
 class Tree:
     """All states of a machine in document order.
 
-    What is wrong with them is noted in `problems`, and as much as possible is read on.
+    What is wrong with them is noted in `problems`, and as much as possible is read on. States
+    may be nested 1,000 levels deep, so nothing here calls itself.
     """
 
     def __init__(self, config: object, problems: Problems) -> None:
-        self.definitions: list[Definition] = []
+        self.nodes: list[StateNode] = []
         self.by_id: dict[str, StateNode] = {}
-        self._paths: dict[str, Path] = {}
         self._problems = problems
-        self._add(config, path=(), key="", parent=None)
+        self._levels: list[_Level] = []
+        self._add(config, None, "", None, DEFAULT_ID)
+        while self._levels:
+            above, prefix, states, waiting = self._levels[-1]
+            around = (above.place, "states")
+            for key in waiting:
+                if not key:
+                    problems.error((around, key), "a state needs a key that is not empty")
+                if self._add(states[key], (around, key), key, above, f"{prefix}.{key}"):
+                    break
+            else:
+                above.last = len(self.nodes) - 1
+                self._levels.pop()
 
-    @property
-    def machine_id(self) -> str:
-        """The id of the root."""
-        return self.definitions[0].node.id
-
-    def _add(self, config: object, *, path: Path, key: str, parent: StateNode | None) -> None:
-        checked = self._problems.mapping(path, config)
-        self._check_keys(checked, path, root=parent is None)
-        states = self._problems.mapping((*path, "states"), checked.get("states", {}))
-        node = StateNode(
-            id=self._id_of(checked, path, key, parent),
-            key=key,
-            type=self._type_of(checked, path, states),
-            number=len(self.definitions),
-            parent=parent,
-        )
-        self.definitions.append(Definition(node=node, config=checked, path=path))
-        self._register(node, path)
-        if states and node.type in _CHILDLESS:
-            self._problems.error((*path, "states"), f"a state of type {node.type} has no children")
-        for child in in_key_order(states):
-            below = (*path, "states", child)
-            if not child:
-                self._problems.error(below, "a state needs a key that is not empty")
-            self._add(states[child], path=below, key=child, parent=node)
-
-    def _check_keys(self, config: Mapping[str, Any], path: Path, *, root: bool) -> None:
-        known = (MachineConfig if root else StateConfig).__optional_keys__
-        for key in config:
-            if key in _NOT_HERE:
-                self._problems.error((*path, key), _NOT_HERE[key])
-            elif key not in known:
-                self._problems.error((*path, key), unknown("key", key, known))
-
-    def _id_of(
-        self, config: Mapping[str, Any], path: Path, key: str, parent: StateNode | None
-    ) -> str:
-        if "id" in config:
-            given = config["id"]
-            if isinstance(given, str):
-                return given
-            self._problems.error((*path, "id"), f"expected a text, got {given!r}")
+    def _add(
+        self, config: object, place: Place, key: str, parent: StateNode | None, default_id: str
+    ) -> bool:
+        """Add a state and return whether there are states below it."""
+        problems = self._problems
+        checked = config if type(config) is dict else problems.mapping(place, config)
+        states = NOTHING
+        if "states" in checked:
+            states = problems.mapping((place, "states"), checked["states"])
+        kind = self._type_of(checked, place, states)
+        keys = (ROOT_KEYS if parent is None else STATE_KEYS)[kind]
+        if not checked.keys() <= keys.silent:
+            keys.check(checked, place, problems)
+        node_id = self._id_of(checked, place, default_id) if "id" in checked else default_id
+        if node_id in self.by_id or len(node_id) > _LONGEST_ID:
+            self._check_id(node_id, place)
+        node = StateNode(node_id, key, kind, len(self.nodes), parent, checked, place)
+        self.by_id[node_id] = node
+        self.nodes.append(node)
         if parent is None:
-            return DEFAULT_ID
-        # An id that an ancestor was given does not show in the ids below it.
-        return ".".join((self.machine_id, *parent.path, key))
+            problems.machine_id = default_id = node_id
+            if kind is HISTORY:
+                problems.error(place, "the root cannot be a history state")
+        elif kind is HISTORY:
+            parent.histories[key] = node
+        else:
+            parent.children[key] = node
+        if states:
+            self._open(node, default_id, states)
+        if len(self.nodes) > _MOST_STATES:
+            self._give_up(None, f"there are more than {_MOST_STATES:,} states")
+        return bool(states)
 
-    def _type_of(self, config: Mapping[str, Any], path: Path, states: object) -> StateType:
+    def _open(self, node: StateNode, default_id: str, states: Mapping[str, Any]) -> None:
+        place = (node.place, "states")
+        if node.type in _CHILDLESS:
+            self._problems.error(place, f"a state of type {node.type} has no children")
+        node.lineage = (node, *node.ancestors)
+        keys = in_key_order(states)
+        node.indexed = is_index(keys[0])
+        self._levels.append(_Level(node, default_id, states, iter(keys)))
+        if len(self._levels) > _MOST_LEVELS:
+            self._give_up(place, f"states are nested more than {_MOST_LEVELS:,} levels deep")
+
+    def _give_up(self, place: Place, message: str) -> None:
+        self._problems.error(place, message)
+        self._problems.raise_errors()
+
+    def _id_of(self, config: Mapping[str, Any], place: Place, default_id: str) -> str:
+        given: object = config["id"]
+        if isinstance(given, str):
+            return given
+        self._problems.error((place, "id"), f"expected a text, got {shown(given)}")
+        return default_id
+
+    def _type_of(self, config: Mapping[str, Any], place: Place, states: object) -> StateType:
         given = config.get("type")
         if given is not None:
-            try:
-                return StateType(given)
-            except ValueError:
-                self._problems.error((*path, "type"), unknown("state type", given, StateType))
+            kind = _TYPES.get(given) if isinstance(given, str) else None
+            if kind is not None:
+                return kind
+            self._problems.error((place, "type"), unknown("state type", given, StateType))
         if states:
-            return StateType.COMPOUND
-        return StateType.HISTORY if config.get("history") else StateType.ATOMIC
+            return COMPOUND
+        return HISTORY if config.get("history") else ATOMIC
 
-    def _register(self, node: StateNode, path: Path) -> None:
-        if node.id in self.by_id:
-            self._problems.error(
-                (*path, "id"),
-                f"duplicate id {node.id!r}: the state at {location_of(self._paths[node.id])} "
-                "has it, too",
+    def _check_id(self, node_id: str, place: Place) -> None:
+        if node_id in self.by_id:
+            where = location_of(path_of(self.by_id[node_id].place))
+            message = f"duplicate id {shown(node_id)}: the state at {where} has it, too"
+        else:
+            message = (
+                f"{shown(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
+                "or those around it, a shorter one"
             )
-        self.by_id[node.id] = node
-        self._paths[node.id] = path
-        for ancestor in node.ancestors:
-            ancestor.descendants |= node.bit
-        if node.parent is not None:
-            history = node.type is StateType.HISTORY
-            siblings = node.parent.histories if history else node.parent.children
-            siblings[node.key] = node
-        elif node.type is StateType.HISTORY:
-            self._problems.error(path, "the root cannot be a history state")
+        self._problems.error((place, "id"), message)

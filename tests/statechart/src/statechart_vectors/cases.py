@@ -6,23 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from arvo_statechart import XStateVersion
+
 _REPOSITORY = Path(__file__).parents[4]
 _COMMITTED = _REPOSITORY / "tests" / "vectors" / "statechart"
 _BESIDE = _REPOSITORY.parent / "shared" / "vectors" / "statechart"
-FILES = ("handwritten.json", "fuzz.json", "scxml.json")
+
+VERSIONS: dict[str, tuple[XStateVersion, ...]] = {
+    "handwritten.json": ("5.24",),
+    "fuzz.json": ("5.24",),
+    "scxml.json": ("5.24",),
+    "xstate-5.33.json": ("5.33", "5.24"),
+}
+"""The versions of XState whose behaviour the cases of each file describe."""
+FILES = tuple(VERSIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One machine, the events it gets, and what it does about each."""
+    """One machine, the events it gets, and what it does about each in one version of XState."""
 
     name: str
+    xstate: XStateVersion
     content: dict[str, Any]
 
     def expected(self, *, resumed: bool) -> list[dict[str, Any]]:
         """Return the expected steps, of a machine that is stored between events or is not."""
-        changed = resumed and "expected_resumed" in self.content
-        steps: list[dict[str, Any]] = self.content["expected_resumed" if changed else "expected"]
+        # Where 5.24.0 does not stand beside it, it does the same.
+        version = "_5.24.0" if self.xstate == "5.24" and "expected_5.24.0" in self.content else ""
+        changed = f"expected_resumed{version}"
+        if not (resumed and changed in self.content):
+            changed = f"expected{version}"
+        steps: list[dict[str, Any]] = self.content[changed]
         return steps
 
 
@@ -43,6 +58,7 @@ def load(file: str) -> list[Case]:
     if source is None:
         return []
     return [
-        Case(name=content["name"], content=content)
+        Case(name=content["name"], xstate=xstate, content=content)
         for content in json.loads(source.read_text("utf-8"))
+        for xstate in VERSIONS[file]
     ]

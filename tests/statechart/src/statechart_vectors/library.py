@@ -11,6 +11,7 @@ from arvo_statechart import (
     Guard,
     Machine,
     MachineConfig,
+    XStateVersion,
     and_,
     assign,
     emit,
@@ -41,12 +42,13 @@ class Failure(Exception):
     """Raised by the actions and guards that are there to fail."""
 
 
-def build(config: Mapping[str, Any], seen: Observations) -> Machine:
+def build(config: Mapping[str, Any], seen: Observations, *, xstate: XStateVersion) -> Machine:
     """Build the machine of a case, with every action observed."""
     return Machine(
         machine_config(config),
         actions={name: _observed(name, _ACTIONS[name], seen) for name in _ACTIONS},
         guards={name: _GUARDS[name] for name in _GUARDS},
+        xstate=xstate,
     )
 
 
