@@ -32,6 +32,8 @@ class Fidelity(NamedTuple):
     writes_its_own_way: bool
     """Whether functions have a say, or what is written is not what the type declares, so that only
     writing again tells what became of a value."""
+    tells_apart: bool
+    """Whether that is so but for what stands where anything may."""
     free: bool
     """Whether anything may stand somewhere, as in an `Any`, and is read as plain JSON there."""
     equality_tells: bool
@@ -44,8 +46,12 @@ def fidelity(schema: Mapping[str, Any]) -> Fidelity:
     definitions = {node["ref"]: node for node in every if "ref" in node}
     free = any(map(is_free, every))
     own_way = any(map(_is_written_its_own_way, every))
+    tells_apart = not own_way and all(
+        is_free(node) or _is_sure(node, definitions) for node in every
+    )
     return Fidelity(
-        sure=not free and not own_way and all(_is_sure(node, definitions) for node in every),
+        sure=tells_apart and not free,
+        tells_apart=tells_apart,
         writes_its_own_way=own_way,
         free=free,
         equality_tells=not own_way

@@ -60,9 +60,8 @@ class InitPayload(Payload[A]):
         if not isinstance(data, Mapping):
             return super().parse(data)
         problems = _parent_problems(data)
-        rest = {name: value for name, value in data.items() if name != PARENT_SUBJECT}
         try:
-            parsed = super().parse(rest)
+            parsed = super().parse(_without_parent(data))
         except InvalidDataError as error:
             if problems:
                 raise InvalidDataError(
@@ -93,7 +92,13 @@ class InitPayload(Payload[A]):
             parent = data.get(PARENT_SUBJECT)
         elif problems := _parent_problems({PARENT_SUBJECT: parent}):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
-        wire = self._checked(self.parse(data))
+        wire = None
+        if not isinstance(data, Mapping):
+            wire = self._written_directly(data)
+        elif not _parent_problems(data):
+            wire = self._written_directly(_without_parent(data))
+        if wire is None:
+            wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
             taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
@@ -205,6 +210,10 @@ class ArvoOrchestratorContract(ArvoContract):
         )
         self.complete_type: str = types.complete
         """The type of the completion event."""
+
+
+def _without_parent(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != PARENT_SUBJECT}
 
 
 def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:

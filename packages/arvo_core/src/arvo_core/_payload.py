@@ -16,12 +16,15 @@ from ._core_schema import (
 )
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError, field_problems
 from ._fidelity import fidelity
-from ._json import json_problems
+from ._json import JsonObject, json_problems
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
 from ._lost_numbers import has_null, put_back
+from ._wire_form import wire_form
 
 T = TypeVar("T")
+
+_copy_json = TypeAdapter(JsonObject).validator.validate_python
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -47,12 +50,14 @@ class Payload(Generic[T]):
 
     __slots__ = (
         "_adapter",
+        "_classes",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
         "_own_class",
         "_serialize",
         "_validate",
+        "_wire_form",
         "kind",
         "name",
     )
@@ -85,7 +90,10 @@ class Payload(Generic[T]):
                 problems=problems,
             )
         self._fidelity = fidelity(schema)
-        self._left_out = LeftOut(class_members(schema))
+        self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
+        members = class_members(schema)
+        self._classes = tuple(members)
+        self._left_out = LeftOut(members)
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
 
@@ -102,7 +110,7 @@ class Payload(Generic[T]):
             return data  # type: ignore[return-value]
         if self._keeps_containers and isinstance(data, Mapping):
             try:
-                data = {name: _copied(item) for name, item in data.items()}
+                data = _copied_object(data)
             except RecursionError:
                 raise InvalidDataError(
                     f"data does not match {self.name}: it is nested too deeply"
@@ -170,7 +178,28 @@ class Payload(Generic[T]):
             InvalidDataError: It does not match, as a model may that was changed after it was
                 made; or it cannot be written as a JSON object; or it is read as something else.
         """
-        return self._checked(self.parse(data))
+        wire = self._written_directly(data)
+        return self._checked(self.parse(data)) if wire is None else wire
+
+    def _written_directly(self, data: object) -> dict[str, Any] | None:
+        """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""
+        if self._wire_form is None:
+            return None
+        try:
+            if type(data) is self._own_class:
+                if not self._wire_form.takes_models:
+                    return None
+                # An instance of a subclass may have other defaults than the schema tells.
+                if any(kind.__subclasses__() for kind in self._classes):
+                    return None
+                data = self._serialize(
+                    data, by_alias=True, exclude_unset=self._wire_form.leaves_out, warnings=False
+                )
+            elif not isinstance(data, Mapping):
+                return None
+            return self._wire_form.validator.validate_python(data)  # type: ignore[no-any-return]
+        except ValueError:
+            return None  # the longer way tells what is wrong
 
     def _checked(self, value: T) -> dict[str, Any]:
         dumped = self.dump(value)
@@ -208,6 +237,13 @@ class Payload(Generic[T]):
         except Exception as error:
             raise InvalidContractError(f"{self.name} has no JSON Schema: {error}") from error
         return {"$schema": JSON_SCHEMA_DIALECT, **schema}
+
+
+def _copied_object(data: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _copy_json(data)  # type: ignore[no-any-return]
+    except ValidationError:  # there is more in it than JSON
+        return {name: _copied(item) for name, item in data.items()}
 
 
 def _copied(value: object) -> object:
