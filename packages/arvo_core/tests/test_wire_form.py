@@ -233,10 +233,15 @@ class Clever(BaseModel):
 
 
 class Far(BaseModel):
-    number: int = Field(default=3)
     numbers: list[int] = [1]
 
 
-@pytest.mark.parametrize("kind", [Named, Clever, Far, dict[int, int], tuple[int, ...]], ids=str)
+class Unmeasured(BaseModel):
+    value: float = math.nan
+
+
+@pytest.mark.parametrize(
+    "kind", [Named, Clever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
+)
 def test_what_is_written_otherwise_than_read_goes_the_longer_way(kind: Any) -> None:
     assert form(kind) is None

@@ -5,6 +5,7 @@ that happens to them. Where a type holds nothing but JSON's own kinds, its schem
 written, so one pass over the data, or over what a model dumps, is enough.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -151,7 +152,7 @@ class _Maker:
         if default is None:
             self.has_optional = True
             return {"schema": inner, "required": False}
-        if type(default) in _CONSTANTS:
+        if type(default) in _CONSTANTS and (type(default) is not float or math.isfinite(default)):
             filled = {"default": default}
         elif (made := _empty_container(schema)) is not None:
             self.has_containers = True
