@@ -406,6 +406,13 @@ def test_what_is_parsed_shares_nothing_with_the_data(kind: Any) -> None:
     assert data == before
 
 
+def test_what_holds_more_than_json_is_copied_too() -> None:
+    data: dict[str, Any] = {"anything": {"when": date(2026, 1, 31), "inner": [{"x": 1}]}}
+    parsed = Payload(Free).parse(data)
+    parsed.anything["inner"][0].clear()
+    assert data == {"anything": {"when": date(2026, 1, 31), "inner": [{"x": 1}]}}
+
+
 def test_data_that_holds_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)

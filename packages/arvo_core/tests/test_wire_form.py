@@ -193,6 +193,14 @@ class TestModels:
         wire["bare"][0].append(2)
         assert given_data == {"anything": {"a": [1]}, "bare": [[1]]}
 
+    def test_what_is_no_object_is_told_by_the_longer_way(self) -> None:
+        class Either(RootModel[list[int] | Line]):
+            pass
+
+        assert Payload(Either).to_wire(Either(Line(sku="a"))) == {"sku": "a", "quantity": 1}
+        with pytest.raises(InvalidDataError, match="written as list, not as a JSON object"):
+            Payload(Either).to_wire(Either([1]))
+
     @pytest.mark.parametrize("number", [math.nan, math.inf])
     def test_numbers_that_are_no_json_are_told_by_the_longer_way(self, number: float) -> None:
         for data in ({"sku": "a", "price": number}, Line(sku="a", price=number)):

@@ -72,7 +72,7 @@ def _problems(node: Any, place: _Place) -> Iterator[FieldProblem]:
         case dict():
             for item in node.values():
                 yield from _problems(item, place)
-        case _:
+        case _:  # the label of a union's member
             pass
 
 

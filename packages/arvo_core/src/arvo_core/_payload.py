@@ -197,9 +197,10 @@ class Payload(Generic[T]):
                 )
             elif not isinstance(data, Mapping):
                 return None
-            return self._wire_form.validator.validate_python(data)  # type: ignore[no-any-return]
+            wire = self._wire_form.validator.validate_python(data)
         except ValueError:
             return None  # the longer way tells what is wrong
+        return wire if isinstance(wire, dict) else None
 
     def _checked(self, value: T) -> dict[str, Any]:
         dumped = self.dump(value)

@@ -40,9 +40,12 @@ class WireForm(NamedTuple):
 def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
     """Make a validator whose result is what the type would write.
 
+    Args:
+        schema: One of which `fidelity` says that it tells apart, so without functions.
+
     Returns:
-        None for a type that holds what JSON does not have, a function of the user's, or a name that
-        is read beside the one that is written.
+        None for a type that holds what JSON does not have, a default that must be made anew, or a
+        name that is read beside the one that is written.
     """
     maker = _Maker()
     try:
@@ -71,8 +74,6 @@ class _Maker:
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
 
     def make(self, node: Mapping[str, Any]) -> Any:
-        if "serialization" in node:
-            raise _NoWireForm
         if is_free(node):
             self.is_free = True
         match node["type"]:
@@ -121,8 +122,6 @@ class _Maker:
         inner = node["schema"]
         if node.get("root_model"):
             return self.make(inner)
-        if inner["type"] != "model-fields":
-            raise _NoWireForm
         return self._object(inner, node.get("config") or {})
 
     def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
@@ -145,7 +144,7 @@ class _Maker:
         schema = field["schema"]
         if schema["type"] != "default":
             return {"schema": self.make(schema), "required": field.get("required", True)}
-        if schema.get("validate_default") or "serialization" in schema:
+        if schema.get("validate_default"):
             raise _NoWireForm
         inner = self.make(schema["schema"])
         default = schema.get("default", ...)
