@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from arvo_core import ArvoEvent, ArvoEventFactory
 from benchmarks.calculator import ADD, ADD_V1, Add, adder
+from benchmarks.large_order import echoing, large_data, large_event
 from benchmarks.workload import Workload, benchmark
 
 
@@ -25,4 +26,15 @@ async def execute() -> AsyncIterator[Workload[ArvoEvent, list[ArvoEvent]]]:
         inputs=requests,
         operation=handler.execute,
         check=lambda events: [event.data for event in events] == [{"result": 5.0}],
+    )
+
+
+@benchmark("handler.large")
+async def execute_large() -> AsyncIterator[Workload[ArvoEvent, list[ArvoEvent]]]:
+    """A service that answers 1 MB of small objects with the same makes their models only once."""
+    event = large_event(large_data())
+    yield Workload(
+        inputs=lambda count: [event] * count,
+        operation=echoing().execute,
+        check=lambda events: [answer.data for answer in events] == [event.data],
     )

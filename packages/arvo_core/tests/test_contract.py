@@ -252,9 +252,9 @@ class TestSimple:
                 .version("latest")
                 .emits
             )
-            for root in ("a.b", "com.b")
+            for root in ("a.b", "c.b")
         ]
-        assert emitted == [["evt.a.b.success"], ["evt.com.b.success"]]
+        assert emitted == [["evt.a.b.success"], ["evt.c.b.success"]]
 
     def test_metadata_says_what_it_is(self) -> None:
         simple = SimpleArvoContract(

@@ -5,15 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from arvo_event_handler import (
     ArvoEventHandler,
+    ArvoResumable,
     Complete,
     ConfigViolation,
     ContractViolation,
     Emit,
     HandlerInput,
+    InvalidHandlerError,
     Reply,
     SimpleEventBroker,
     SimpleMachineMemory,
@@ -33,6 +35,7 @@ from .shop import (
     Reserve,
     Reserved,
     order,
+    order_contract,
     reserve_contract,
     reserved,
     start,
@@ -99,6 +102,54 @@ async def test_a_context_that_does_not_fit_its_type_is_named() -> None:
     [failed] = await order(misfit).execute(start())
     message = failed.data["errorMessage"]
     assert f"{ORDER} 1.0.0: the context, a Ordered, cannot be stored as Remembered" in message
+
+
+class Remembering(BaseModel):
+    card: SecretStr
+
+
+class TestAContextWithASecret:
+    """It would be stored as asterisks, so nothing is stored."""
+
+    async def remember(self, call: Start[Order] | Reply[Remembering]) -> Step[Remembering]:
+        return Step(context=Remembering(card=SecretStr("hunter2")))
+
+    def test_is_refused_when_the_handler_is_made(self) -> None:
+        with pytest.raises(
+            InvalidHandlerError, match=r"version 1\.0\.0: the context: Remembering.*\n  card: is a"
+        ):
+            order(self.remember)
+
+    def test_is_refused_when_its_type_is_given_beside_the_function(self) -> None:
+        async def bare(call: AnyCall) -> None:
+            raise AssertionError("never called")
+
+        with pytest.raises(InvalidHandlerError, match="the context: Remembering has fields"):
+            ArvoResumable(
+                contract=order_contract,
+                services=[],
+                memory=SimpleMachineMemory(),
+                handler={"1.0.0": bare},
+                contexts={"1.0.0": Remembering},
+            )
+
+    async def test_is_a_violation_where_no_annotation_tells(self) -> None:
+        async def bare(call: AnyCall) -> Step[Any]:
+            return Step(context=Remembering(card=SecretStr("hunter2")))
+
+        memory = SimpleMachineMemory()
+        event = start()
+        with pytest.raises(ConfigViolation, match="the context cannot be stored; Remembering"):
+            await order(bare, memory=memory).execute(event)
+        assert await memory.read(event.subject) is None
+
+    async def test_fails_in_a_mapping_as_what_is_not_json_does(self) -> None:
+        async def bare(call: AnyCall) -> Step[Any]:
+            return Step(context={"card": SecretStr("hunter2")})
+
+        [failed] = await order(bare).execute(start())
+        assert "cannot be stored" in failed.data["errorMessage"]
+        assert "card: SecretStr is not a JSON value" in failed.data["errorMessage"]
 
 
 async def test_a_context_that_is_not_json_fails_instead_of_changing() -> None:

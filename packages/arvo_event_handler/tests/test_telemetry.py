@@ -212,6 +212,57 @@ class TestFailures:
         assert "taken as the latest version" in str(event.attributes["message"])
 
 
+class TestIntegersThatTypeScriptRounds:
+    """JavaScript's numbers are doubles: beyond 2**53 an integer arrives as another one."""
+
+    LARGE = 2**53 + 1
+
+    def answering(self, data: dict[str, Any], **options: Any) -> ArvoEventHandler:
+        async def reserve(call: HandlerInput[Reserve]) -> Emit:
+            return Emit("evt.any.thing", data, dataschema="#/any/1.0.0", **options)
+
+        return service(reserve)
+
+    async def warnings(self, handler: ArvoEventHandler) -> list[str]:
+        with SpanRecorder() as spans:
+            await handler.execute(request())
+        return [str(event.attributes["message"]) for event in spans.spans[0].events]
+
+    @pytest.mark.parametrize(
+        ("data", "place"),
+        [
+            ({"id": LARGE}, "data.id"),
+            ({"id": -LARGE}, "data.id"),
+            ({"few": 1, "orders": [{"id": 1}, {"id": LARGE}]}, "data.orders.1.id"),
+            ({"texts": {"a": "b"}, "ids": [[1], [2, LARGE]]}, "data.ids.1.1"),
+        ],
+        ids=str,
+    )
+    async def test_they_are_warned_of_with_their_path(
+        self, data: dict[str, Any], place: str
+    ) -> None:
+        [warning] = await self.warnings(self.answering(data))
+        assert f"of type 'evt.any.thing': {place} is an integer beyond 2**53" in warning
+        assert str(self.LARGE) not in warning
+
+    async def test_extensions_and_execution_units_too(self) -> None:
+        [warning] = await self.warnings(self.answering({}, extensions={"offset": self.LARGE}))
+        assert ": offset is an integer" in warning
+        [warning] = await self.warnings(self.answering({}, executionunits=self.LARGE))
+        assert ": executionunits is an integer" in warning
+
+    async def test_what_arrives_as_it_is_does_not_warn(self) -> None:
+        data = {"id": 2**53, "negative": -(2**53), "yes": True, "float": 1e300, "text": "9" * 20}
+        assert await self.warnings(self.answering(data)) == []
+
+    async def test_nothing_is_looked_at_without_an_sdk(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("arvo_event_handler._telemetry.large_integer", None)
+        [event] = await self.answering({"id": self.LARGE}).execute(request())
+        assert event.data == {"id": self.LARGE}
+
+
 class TestWithoutAnSdk:
     @BOTH
     async def test_the_incoming_trace_is_carried_on(

@@ -27,6 +27,16 @@ def is_orchestrator_event_type(type: str) -> bool:
     return type.startswith(ORCHESTRATOR_PREFIX)
 
 
+def check_unprefixed(where: str, name: str, prefixes: Iterable[str]) -> None:
+    """Refuse a name that begins with what is put before it, which would then stand there twice."""
+    for prefix in prefixes:
+        if name.startswith(prefix):
+            raise InvalidContractError(
+                f"{where} {name!r} begins with {prefix!r}, which the contract puts before it; "
+                f"write {name.removeprefix(prefix)!r}"
+            )
+
+
 def check_head(where: str, *, uri: str, type: str, domain: str | None, reserved: bool) -> None:
     """Check what all versions share. `reserved` refuses the types of orchestrators."""
     if reserved and is_orchestrator_event_type(type):

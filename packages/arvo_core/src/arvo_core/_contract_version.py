@@ -44,7 +44,7 @@ class ContractVersion(VersionDefinition[A]):
         emits: The same by event type.
 
     Raises:
-        InvalidContractError: pydantic cannot build a schema for a type.
+        InvalidContractError: A type is not fit for a payload; see `Payload`.
     """
 
     def __init__(
@@ -54,9 +54,12 @@ class ContractVersion(VersionDefinition[A]):
         accepts: type[A] | TypeAdapter[A],
         emits: Mapping[str, type[Any] | TypeAdapter[Any]],
     ) -> None:
-        super().__init__(version, accepts=Payload(accepts))
+        super().__init__(version, accepts=Payload(accepts, where=f"version {version}, accepts"))
         self._emits = FrozenMapping(
-            {event_type: Payload[Any](kind) for event_type, kind in emits.items()}
+            {
+                event_type: Payload[Any](kind, where=f"version {version}, emits {event_type!r}")
+                for event_type, kind in emits.items()
+            }
         )
 
     @override
@@ -73,7 +76,7 @@ class SimpleVersion(VersionDefinition[A], Generic[A, E]):
         emits: The same for the success event.
 
     Raises:
-        InvalidContractError: pydantic cannot build a schema for a type.
+        InvalidContractError: A type is not fit for a payload; see `Payload`.
     """
 
     def __init__(
@@ -83,8 +86,8 @@ class SimpleVersion(VersionDefinition[A], Generic[A, E]):
         accepts: type[A] | TypeAdapter[A],
         emits: type[E] | TypeAdapter[E],
     ) -> None:
-        super().__init__(version, accepts=Payload(accepts))
-        self._emits: Payload[E] = Payload(emits)
+        super().__init__(version, accepts=Payload(accepts, where=f"version {version}, accepts"))
+        self._emits: Payload[E] = Payload(emits, where=f"version {version}, emits")
 
     @override
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:

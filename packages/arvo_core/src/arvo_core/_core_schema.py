@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-_INNER = (
+INNER = (
     "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
     "strict_schema", "json_schema", "python_schema", "choices", "fields", "definitions", "steps",
 )  # fmt: skip
-_UNKNOWN_INPUT = frozenset({"function-before", "function-wrap", "function-plain"})
+"""The keys of a schema that hold others."""
+MAY_RENAME = frozenset({"function-before", "function-wrap", "function-plain"})
+"""The types of schemas whose function sees the members before they are read."""
 _NEVER_AN_OBJECT = frozenset(
     ("list", "tuple", "set", "frozenset", "generator", "none", "bool", "int", "float", "decimal",
      "complex", "str", "bytes", "date", "time", "datetime", "timedelta", "literal", "uuid", "url",
@@ -36,7 +39,7 @@ def nodes(schema: object) -> Iterator[dict[str, Any]]:
         match node:
             case {"type": str()}:
                 yield node
-                pending += [node[key] for key in _INNER if key in node]
+                pending += [node[key] for key in INNER if key in node]
             case dict():
                 pending += node.values()
             case list() | tuple():
@@ -50,7 +53,7 @@ def class_members(schema: object) -> dict[type, ClassMembers]:
     found = {}
     for node in nodes(schema):
         if node["type"] in {"model", "dataclass"} and (inner := _owner_of_fields(node)):
-            fields = _fields(inner)
+            fields = fields_of(inner)
             forbids = node.get("config", {}).get("extra_fields_behavior") == "forbid"
             computed = inner.get("computed_fields", ()) if forbids else ()
             found[node["cls"]] = ClassMembers(
@@ -66,6 +69,24 @@ def keeps_containers(schema: object) -> bool:
     return any(_keeps_containers(node) for node in nodes(schema))
 
 
+def is_free(node: Mapping[str, Any]) -> bool:
+    """Return whether a schema itself takes anything, or holds items or members that may be."""
+    if (
+        node.get("extra_behavior") == "allow"
+        or (node.get("config") or {}).get("extra_fields_behavior") == "allow"
+    ):
+        return True
+    match node["type"]:
+        case "any":
+            return True
+        case "list" | "set" | "frozenset" | "deque":
+            return "items_schema" not in node
+        case "dict":
+            return "values_schema" not in node or "keys_schema" not in node
+        case _:
+            return False
+
+
 def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
     """Return the class whose own instances validation returns unread; None when it reads them."""
     if schema["type"] != "model":
@@ -75,30 +96,11 @@ def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
     return schema["cls"] if rereads == "never" else None
 
 
-def unreadable_names(schema: object) -> list[str]:
-    """List members that are written under a name that is not read.
-
-    Empty where a function of the user's has a say in either, for what it does is not known.
-    """
-    every = list(nodes(schema))
-    if any(node["type"] in _UNKNOWN_INPUT or "serialization" in node for node in every):
-        return []
-    found = []
-    for node in every:
-        if node["type"] in {"model", "dataclass", "typed-dict"}:
-            config = node.get("config") or {}
-            for name, field in _fields(_owner_of_fields(node) or {}).items():
-                written = field.get("serialization_alias", name)
-                if not field.get("serialization_exclude"):
-                    found += [written] if written not in _read_names(name, field, config) else []
-    return found
-
-
 def is_never_an_object(schema: Any, definitions: Mapping[str, Any] | None = None) -> bool:
     """Tell whether no value of the type is written as a JSON object."""
     definitions = definitions or {}
     match schema:
-        case {"serialization": {"type": str(kind)}} if kind.startswith("function-"):
+        case {"serialization": serialization} if is_function(serialization):
             return False
         case {"type": "definitions", "definitions": list(defined), "schema": inner}:
             return is_never_an_object(inner, {item["ref"]: item for item in defined})
@@ -124,7 +126,7 @@ def member_names(schema: Any, definitions: Mapping[str, Any] | None = None) -> I
     definitions = definitions or {}
     match schema:
         case {"type": "model-fields" | "typed-dict" | "dataclass-args"}:
-            for name, field in _fields(schema).items():
+            for name, field in fields_of(schema).items():
                 yield name
                 yield from _aliases(field)
             for field in schema.get("computed_fields", ()):
@@ -143,21 +145,55 @@ def member_names(schema: Any, definitions: Mapping[str, Any] | None = None) -> I
             pass
 
 
+def is_function(serialization: Mapping[str, Any] | None) -> bool:
+    """Return whether a function writes the value."""
+    return serialization is not None and serialization["type"].startswith("function-")
+
+
+def is_native(value: object) -> bool:
+    """Return whether a member of an enum or a `Literal` is written as what it is."""
+    return value is None or isinstance(value, str | int | float)
+
+
+def finds_members(enum: Mapping[str, Any]) -> bool:
+    """Return whether a function of the enum's finds the members that no value names."""
+    return bool(enum["cls"]._missing_.__func__ is not Enum.__dict__["_missing_"].__func__)
+
+
+def takes_native_values(enum: Mapping[str, Any]) -> bool:
+    """Return whether an enum reads what it writes, as its members are texts and numbers."""
+    return all(is_native(member.value) for member in enum["members"])
+
+
+def fields_of(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the schemas of the fields that a schema itself names, by their names in Python."""
+    if schema["type"] not in {"model-fields", "dataclass-args", "typed-dict", "named-tuple"}:
+        return {}
+    fields = schema["fields"]
+    return {field["name"]: field for field in fields} if isinstance(fields, list) else fields
+
+
+def read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
+    """Return the names under which a field is read."""
+    alias = field.get("validation_alias")
+    if alias is None:
+        return {name}
+    read = {name} if config.get("validate_by_name") or config.get("populate_by_name") else set()
+    if config.get("validate_by_alias", True):
+        paths = [[alias]] if isinstance(alias, str) else alias
+        paths = paths if all(isinstance(path, list) for path in paths) else [paths]
+        read |= {path[0] for path in paths if len(path) == 1}
+    return read
+
+
 def _owner_of_fields(node: Mapping[str, Any]) -> dict[str, Any] | None:
     """Go past the user's validators to the schema that has the fields of a class."""
     inner: dict[str, Any] | None = dict(node)
     while inner is not None and inner["type"] not in {"model-fields", "dataclass-args"}:
-        if inner["type"] == "typed-dict":
-            return inner
         inner = inner.get("schema")
         if inner is not None and inner["type"] in {"model", "dataclass"}:
             return None  # the root of a root model is another class
     return inner
-
-
-def _fields(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    fields = schema.get("fields", {})
-    return {field["name"]: field for field in fields} if isinstance(fields, list) else fields
 
 
 def _is_optional(field: Mapping[str, Any]) -> bool:
@@ -176,40 +212,15 @@ def _is_optional(field: Mapping[str, Any]) -> bool:
 
 
 def _is_asked_for_none(serialization: Mapping[str, Any] | None) -> bool:
-    if serialization is None or not serialization["type"].startswith("function-"):
+    if serialization is None or not is_function(serialization):
         return False
     return not serialization.get("when_used", "always").endswith("unless-none")
 
 
 def _keeps_containers(node: Mapping[str, Any]) -> bool:
-    if (
-        node.get("extra_behavior") == "allow"
-        or (node.get("config") or {}).get("extra_fields_behavior") == "allow"
-    ):
-        return True
-    match node["type"]:
-        case "any" | "function-wrap" | "function-plain":
-            return True
-        case "is-instance":
-            return isinstance([], node["cls"]) or isinstance({}, node["cls"])
-        case "list" | "set" | "frozenset":
-            return "items_schema" not in node
-        case "dict":
-            return "values_schema" not in node
-        case _:
-            return False
-
-
-def _read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
-    alias = field.get("validation_alias")
-    if alias is None:
-        return {name}
-    read = {name} if config.get("validate_by_name") or config.get("populate_by_name") else set()
-    if config.get("validate_by_alias", True):
-        paths = [[alias]] if isinstance(alias, str) else alias
-        paths = paths if all(isinstance(path, list) for path in paths) else [paths]
-        read |= {path[0] for path in paths if len(path) == 1}
-    return read
+    if node["type"] == "is-instance":
+        return isinstance([], node["cls"]) or isinstance({}, node["cls"])
+    return is_free(node) or node["type"] in {"function-wrap", "function-plain"}
 
 
 def _aliases(field: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from ._contract import ArvoContract
-from ._contract_rules import ORCHESTRATOR_PREFIX
+from ._contract_rules import ORCHESTRATOR_PREFIX, check_unprefixed
 from ._contract_version import A, VersionDefinition
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
 from ._frozen_mapping import FrozenMapping
@@ -60,9 +60,8 @@ class InitPayload(Payload[A]):
         if not isinstance(data, Mapping):
             return super().parse(data)
         problems = _parent_problems(data)
-        rest = {name: value for name, value in data.items() if name != PARENT_SUBJECT}
         try:
-            parsed = super().parse(rest)
+            parsed = super().parse(_without_parent(data))
         except InvalidDataError as error:
             if problems:
                 raise InvalidDataError(
@@ -93,7 +92,13 @@ class InitPayload(Payload[A]):
             parent = data.get(PARENT_SUBJECT)
         elif problems := _parent_problems({PARENT_SUBJECT: parent}):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
-        wire = self._checked(self.parse(data))
+        wire = None
+        if not isinstance(data, Mapping):
+            wire = self._written_directly(data)
+        elif not _parent_problems(data):
+            wire = self._written_directly(_without_parent(data))
+        if wire is None:
+            wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
             taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
@@ -115,7 +120,8 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
         complete: The same for the result.
 
     Raises:
-        InvalidContractError: `init` defines `parentSubject$$`, or pydantic cannot build a schema.
+        InvalidContractError: `init` defines `parentSubject$$`, or a type is not fit for a payload;
+            see `Payload`.
     """
 
     def __init__(
@@ -125,14 +131,14 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
         init: type[A] | TypeAdapter[A],
         complete: type[C] | TypeAdapter[C],
     ) -> None:
-        payload = InitPayload(init)
+        payload = InitPayload(init, where=f"version {version}, init")
         if PARENT_SUBJECT in payload.member_names():
             raise InvalidContractError(
                 f"version {version}: {payload.name} defines {PARENT_SUBJECT!r}, "
                 "which the contract adds by itself; remove the field"
             )
         super().__init__(version, accepts=payload)
-        self._complete: Payload[C] = Payload(complete)
+        self._complete: Payload[C] = Payload(complete, where=f"version {version}, complete")
 
     @override
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
@@ -147,7 +153,8 @@ class ArvoOrchestratorContract(ArvoContract):
 
     Args:
         uri: The contract's identity; a valid, non-empty URI or URI reference.
-        name: Segments of a-z and 0-9 joined by dots.
+        name: Segments of a-z and 0-9 joined by dots, without a leading `arvo.orc.`, which is put
+            before it.
         versions: At least one; no two equal in number, none 0.0.0.
         domain: Where its events go when asked for the contract's domain; None for none.
         description: For people; None for none.
@@ -185,6 +192,7 @@ class ArvoOrchestratorContract(ArvoContract):
             raise InvalidContractError(
                 f"contract {uri!r}: the name {name!r} must consist of a-z, 0-9 and dots"
             )
+        check_unprefixed(f"contract {uri!r}: the name", name, (ORCHESTRATOR_PREFIX,))
         types = OrchestratorEventTypes.of(name)
         super().__init__(
             uri=uri,
@@ -202,6 +210,10 @@ class ArvoOrchestratorContract(ArvoContract):
         )
         self.complete_type: str = types.complete
         """The type of the completion event."""
+
+
+def _without_parent(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != PARENT_SUBJECT}
 
 
 def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:

@@ -6,20 +6,25 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from ._changed_values import changed, is_equal, rewritten
 from ._core_schema import (
     class_members,
     class_taken_as_it_is,
     is_never_an_object,
     keeps_containers,
     member_names,
-    unreadable_names,
 )
-from ._errors import InvalidContractError, InvalidDataError, field_problems
-from ._json import json_problems
+from ._errors import FieldProblem, InvalidContractError, InvalidDataError, field_problems
+from ._fidelity import fidelity
+from ._json import JsonObject, json_problems
 from ._left_out import LeftOut
+from ._lossy_fields import lossy_fields
 from ._lost_numbers import has_null, put_back
+from ._wire_form import wire_form
 
 T = TypeVar("T")
+
+_copy_json = TypeAdapter(JsonObject).validator.validate_python
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,26 +32,38 @@ JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class Payload(Generic[T]):
     """A Python type that reads from and writes to a JSON object.
 
+    What is written must be read as the same value. A type that cannot keep that is refused: secrets,
+    which pydantic writes as asterisks; `exclude=True`; an `InitVar`; `Json[...]`; an alias for one
+    direction only; bytes written in another encoding than they are read in. Where it depends on the
+    value, as with serializers and validators of one's own, an `Any` or a union whose members look
+    alike when written, `to_wire` compares.
+
     Args:
         kind: A pydantic model or a `TypeAdapter` that yields a JSON object.
+        where: Leads messages about `kind`, such as "version 1.0.0, accepts"; "" for nothing.
 
     Raises:
         InvalidContractError: pydantic cannot build a schema for `kind`; or no value of it is a
-            JSON object; or a member is written under a name that is not read.
+            JSON object; or fields of it are written as something else than is read, which
+            `problems` lists.
     """
 
     __slots__ = (
         "_adapter",
+        "_classes",
+        "_fidelity",
         "_keeps_containers",
         "_left_out",
         "_own_class",
         "_serialize",
         "_validate",
+        "_wire_form",
         "kind",
         "name",
     )
 
-    def __init__(self, kind: type[T] | TypeAdapter[T]) -> None:
+    def __init__(self, kind: type[T] | TypeAdapter[T], *, where: str = "") -> None:
+        where = f"{where}: " if where else ""
         try:
             self._adapter: TypeAdapter[T] = (
                 kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
@@ -56,7 +73,7 @@ class Payload(Generic[T]):
             schema = self._adapter.core_schema
         except Exception as error:
             raise InvalidContractError(
-                f"{kind!r} cannot describe a payload; use a pydantic model or a TypeAdapter: "
+                f"{where}{kind!r} cannot describe a payload; use a pydantic model or a TypeAdapter: "
                 f"{error}"
             ) from error
         self.kind: type[T] | TypeAdapter[T] = kind
@@ -65,14 +82,18 @@ class Payload(Generic[T]):
         """How messages call the type."""
         if is_never_an_object(schema):
             raise InvalidContractError(
-                f"{self.name} is not written as a JSON object; put it into a model"
+                f"{where}{self.name} is not written as a JSON object; put it into a model"
             )
-        if lost := unreadable_names(schema):
+        if problems := lossy_fields(schema):
             raise InvalidContractError(
-                f"{self.name} writes members under names it does not read: {', '.join(lost)}; "
-                "give a field one alias for both"
+                f"{where}{self.name} has fields that are written as something else than is read",
+                problems=problems,
             )
-        self._left_out = LeftOut(class_members(schema))
+        self._fidelity = fidelity(schema)
+        self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
+        members = class_members(schema)
+        self._classes = tuple(members)
+        self._left_out = LeftOut(members)
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
 
@@ -89,7 +110,7 @@ class Payload(Generic[T]):
             return data  # type: ignore[return-value]
         if self._keeps_containers and isinstance(data, Mapping):
             try:
-                data = {name: _copied(item) for name, item in data.items()}
+                data = _copied_object(data)
             except RecursionError:
                 raise InvalidDataError(
                     f"data does not match {self.name}: it is nested too deeply"
@@ -155,14 +176,52 @@ class Payload(Generic[T]):
 
         Raises:
             InvalidDataError: It does not match, as a model may that was changed after it was
-                made; or it cannot be written as a JSON object.
+                made; or it cannot be written as a JSON object; or it is read as something else.
         """
-        return self._checked(self.parse(data))
+        wire = self._written_directly(data)
+        return self._checked(self.parse(data)) if wire is None else wire
+
+    def _written_directly(self, data: object) -> dict[str, Any] | None:
+        """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""
+        if self._wire_form is None:
+            return None
+        try:
+            if type(data) is self._own_class:
+                if not self._wire_form.takes_models:
+                    return None
+                # An instance of a subclass may have other defaults than the schema tells.
+                if any(kind.__subclasses__() for kind in self._classes):
+                    return None
+                data = self._serialize(
+                    data, by_alias=True, exclude_unset=self._wire_form.leaves_out, warnings=False
+                )
+            elif not isinstance(data, Mapping):
+                return None
+            wire = self._wire_form.validator.validate_python(data)
+        except ValueError:
+            return None  # the longer way tells what is wrong
+        return wire if isinstance(wire, dict) else None
 
     def _checked(self, value: T) -> dict[str, Any]:
         dumped = self.dump(value)
-        self._read(dumped, " as it would be written")
+        read = self._read(dumped, " as it would be written")
+        if not self._fidelity.sure and (problems := self._changes(value, dumped, read)):
+            raise InvalidDataError(
+                f"{self.name} changes when it is written and read again; make its serializers "
+                "write, and its types tell apart, all that is read",
+                problems=problems,
+            )
         return dumped
+
+    def _changes(self, value: T, dumped: dict[str, Any], read: T) -> list[FieldProblem]:
+        """List what is not read as it was; nothing where functions have no say and all is equal."""
+        if self._fidelity.writes_its_own_way and (again := self.dump(read)) != dumped:
+            problems = list(rewritten(dumped, again))
+            if problems:
+                return problems
+        if self._fidelity.equality_tells and is_equal(value, read):
+            return []
+        return list(changed(value, read, free=self._fidelity.free))
 
     def member_names(self) -> frozenset[str]:
         """Return the members of the JSON object that the type names, read or written."""
@@ -179,6 +238,13 @@ class Payload(Generic[T]):
         except Exception as error:
             raise InvalidContractError(f"{self.name} has no JSON Schema: {error}") from error
         return {"$schema": JSON_SCHEMA_DIALECT, **schema}
+
+
+def _copied_object(data: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _copy_json(data)  # type: ignore[no-any-return]
+    except ValidationError:  # there is more in it than JSON
+        return {name: _copied(item) for name, item in data.items()}
 
 
 def _copied(value: object) -> object:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ._contract import ArvoContract
+from ._contract_rules import check_unprefixed
 from ._contract_version import SimpleVersion, VersionDefinition
 
 
@@ -15,7 +16,8 @@ class SimpleArvoContract(ArvoContract):
 
     Args:
         uri: The contract's identity; a valid, non-empty URI or URI reference.
-        type: At least two segments joined by dots, without the leading `com.`.
+        type: At least two segments joined by dots, without a leading `com.` or `evt.`, which are
+            put before it.
         versions: At least one; no two equal in number, none 0.0.0.
         domain: Where its events go when asked for the contract's domain; None for none.
         description: For people; None for none.
@@ -47,6 +49,7 @@ class SimpleArvoContract(ArvoContract):
         description: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        check_unprefixed(f"contract {uri!r}: the type", type, ("com.", "evt."))
         super().__init__(
             uri=uri,
             type=f"com.{type}",

@@ -50,7 +50,8 @@ class ArvoResumable(WorkflowHandler):
     Raises:
         InvalidHandlerError: `contract` is no orchestrator's, a version has no function, a function
             or a context no version, a function is not async or takes more than one argument, or
-            its annotation does not fit or cannot be resolved.
+            its annotation does not fit or cannot be resolved, or a context's type cannot be stored
+            as it is; see `arvo_core.Payload`.
         ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
             type or a version object, the workflow is its own service, or `memory` is not a machine
             memory.

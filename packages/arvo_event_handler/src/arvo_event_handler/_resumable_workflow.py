@@ -11,6 +11,7 @@ from typing_extensions import override
 from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
+    InvalidContractError,
     InvalidDataError,
     JsonObject,
     Payload,
@@ -21,7 +22,7 @@ from arvo_core import (
 
 from ._collected import CollectedAnswers
 from ._domain import EmissionDomains
-from ._errors import ContractViolation, InvalidHandlerError
+from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
@@ -50,7 +51,8 @@ class ResumableWorkflow(Workflow):
         contexts: The context's type by version, where the annotation does not say it.
 
     Raises:
-        InvalidHandlerError: A function's annotation cannot be resolved.
+        InvalidHandlerError: A function's annotation cannot be resolved, or a context is not fit to
+            be stored; see `Payload`.
     """
 
     def __init__(
@@ -179,7 +181,7 @@ class ResumableWorkflow(Workflow):
             return None if record is None else record.get(CONTEXT)
         payload = self._contexts[version]
         if payload is _JSON_OBJECT and isinstance(context, BaseModel):
-            payload = _payload_of(type(context))
+            payload = self._payload_of(version, context)
         try:
             if payload is _JSON_OBJECT and (problems := json_problems(context)):
                 raise InvalidDataError("it is not JSON", problems=problems)
@@ -192,9 +194,17 @@ class ResumableWorkflow(Workflow):
             )
             raise WorkflowFailure(unfit) from error
 
+    def _payload_of(self, version: str, context: BaseModel) -> Payload[Any]:
+        try:
+            return _payload_of_model(type(context))
+        except InvalidContractError as error:
+            raise ConfigViolation(
+                f"{self._contract.type} {version}: the context cannot be stored; {error}"
+            ) from error
+
 
 @lru_cache(maxsize=256)
-def _payload_of(kind: type[BaseModel]) -> Payload[Any]:
+def _payload_of_model(kind: type[BaseModel]) -> Payload[Any]:
     return Payload(kind)
 
 
@@ -205,17 +215,25 @@ def _context_payload(
     given: Mapping[str, ContextType],
 ) -> Payload[Any]:
     """Find the type of a function's context: given, annotated, or any JSON object."""
+    where = f"handler of {contract.uri!r}, version {version}"
     if version in given:
-        return Payload(given[version])
+        return _stored_by(given[version], where)
     try:
         annotated = argument_annotations(function, Reply)
     except Exception as error:
         raise InvalidHandlerError(
-            f"handler of {contract.uri!r}, version {version}: its annotation cannot be resolved "
-            f"({error}); move the classes to module level or pass contexts={{{version!r}: ...}}"
+            f"{where}: its annotation cannot be resolved ({error}); move "
+            f"the classes to module level or pass contexts={{{version!r}: ...}}"
         ) from error
     kinds = [kind for kind in annotated if kind is not Any and get_origin(kind) is not dict]
-    return Payload(kinds[0]) if kinds else _JSON_OBJECT
+    return _stored_by(kinds[0], where) if kinds else _JSON_OBJECT
+
+
+def _stored_by(kind: ContextType, where: str) -> Payload[Any]:
+    try:
+        return Payload(kind, where=f"{where}: the context")
+    except InvalidContractError as error:
+        raise InvalidHandlerError(str(error)) from error
 
 
 def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:

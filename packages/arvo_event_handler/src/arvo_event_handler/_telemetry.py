@@ -33,6 +33,8 @@ from arvo_core import (
     tracing_enabled,
 )
 
+from ._large_integers import large_integer
+
 _SCOPE = "arvo_event_handler"
 
 _logger = logging.getLogger(_SCOPE)
@@ -99,10 +101,15 @@ class ExecutionTrace:
             self.span.add_event("warning", {"message": message})
 
     def emitted(self, events: list[ArvoEvent]) -> None:
-        """Describe the outgoing events on the span."""
+        """Describe the outgoing events on the span, and warn of what changes in TypeScript."""
         if self.span.is_recording():
             for index, event in enumerate(events):
                 self.span.set_attributes(_prefixed(f"emittables.{index}", event))
+                if (place := large_integer(event)) is not None:
+                    self.warn(
+                        f"event {event.id!r} of type {event.type!r}: {place} is an integer beyond "
+                        "2**53, which TypeScript rounds; send it as text"
+                    )
 
     def lock_acquired(self, seconds: float, *, source: str) -> None:
         """Measure how long acquiring a workflow took."""

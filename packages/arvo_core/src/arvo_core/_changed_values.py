@@ -1,0 +1,127 @@
+"""Where a value and what was read of its written form differ."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic_core import to_json
+
+from ._errors import FieldProblem
+
+_Path: TypeAlias = tuple[str | int, ...]
+_TEXT = (str, bytes, bytearray)
+_NATIVE = frozenset({str, int, float, bool, type(None), dict, list})
+
+
+def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Iterator[FieldProblem]:
+    """Find where `read` is not what `value` was.
+
+    Lists, tuples and the like count as one kind. Of an instance of a subclass only what its base
+    class declares counts, which is all that a type promises. Private attributes do not count, and
+    instances of one class that says nothing about equality are taken for equal.
+
+    Args:
+        value: The original.
+        read: What was read of its written form.
+        free: Whether what stands in an `Any` is read as plain JSON; it is right, then, if its own
+            class reads it.
+        path: Where they stand.
+    """
+    match value, read:
+        case BaseModel(), BaseModel() if isinstance(value, type(read)):
+            pairs = _members_of_models(value, read)
+        case _ if is_dataclass(read) and isinstance(value, type(read)):
+            pairs = (
+                (item.name, getattr(value, item.name, None), getattr(read, item.name, None))
+                for item in fields(read)
+            )
+        case Mapping(), Mapping():
+            lost = value.keys() - read.keys() or read.keys() - value.keys()
+            yield from (_problem((*path, _step(name))) for name in sorted(lost, key=str))
+            pairs = ((_step(name), value[name], read[name]) for name in value if name in read)
+        case Sequence(), Sequence() if (
+            not isinstance(value, _TEXT) and not isinstance(read, _TEXT) and len(value) == len(read)
+        ):
+            pairs = zip(range(len(read)), value, read, strict=True)
+        case _ if is_equal(value, read) or (free and _is_read_by_its_class(value)):
+            return
+        case _:
+            yield _problem(path)
+            return
+    for name, item, item_read in pairs:
+        yield from changed(item, item_read, free=free, path=(*path, name))
+
+
+def rewritten(written: dict[str, Any], again: dict[str, Any]) -> Iterator[FieldProblem]:
+    """Find where two written forms differ; the order of items, which sets do not have, apart."""
+    for problem in changed(_ordered(written), _ordered(again), free=False):
+        yield FieldProblem(path=problem.path, message="is written otherwise once it was read")
+
+
+def is_equal(value: object, read: object) -> bool:
+    """Return whether two values are equal, as far as their class says so.
+
+    Two instances of one class that says nothing are, and nothing is that cannot be compared.
+    """
+    if type(value) is type(read) and type(value).__eq__ is object.__eq__:
+        return True
+    try:
+        if isinstance(read, AbstractSet) and isinstance(value, Sequence):
+            value = set(value)
+        return bool(value == read)
+    except Exception:  # a class of the user's may refuse to be compared
+        return False
+
+
+def _problem(path: _Path) -> FieldProblem:
+    return FieldProblem(path=path, message="is read as something else than it was")
+
+
+def _step(key: object) -> str | int:
+    return key if isinstance(key, str | int) else str(key)
+
+
+def _members_of_models(value: BaseModel, read: BaseModel) -> Iterator[tuple[Any, object, object]]:
+    for name in type(read).model_fields:
+        yield name, value.__dict__.get(name), read.__dict__.get(name)
+    extra, read_extra = value.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}
+    # Where any member is let in, a computed one is read as if it had been given.
+    computed = type(read).model_computed_fields
+    written_as = {item.alias or name for name, item in computed.items()}
+    for name in {**extra, **read_extra}:
+        if name not in written_as:
+            yield name, extra.get(name), read_extra.get(name)
+
+
+def _ordered(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _ordered(item) for name, item in value.items()}
+        case list():
+            return sorted(map(_ordered, value), key=to_json)
+        case _:
+            return value
+
+
+def _is_read_by_its_class(value: object) -> bool:
+    kind: Any = type(value)
+    adapter = None if kind in _NATIVE else _adapter(kind)
+    if adapter is None:
+        return False
+    try:
+        read = adapter.validate_python(adapter.dump_python(value, mode="json", by_alias=True))
+    except ValueError:
+        return False
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        return not any(changed(value, read, free=True))
+    return is_equal(value, read)
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any] | None:
+    try:
+        return TypeAdapter(kind)
+    except PydanticUserError:
+        return None

@@ -1,0 +1,149 @@
+"""Fields whose type says that they are written as something else than is read."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pydantic import Secret, SecretStr, TypeAdapter
+
+from ._core_schema import (
+    INNER,
+    MAY_RENAME,
+    fields_of,
+    finds_members,
+    is_function,
+    is_native,
+    nodes,
+    read_names,
+    takes_native_values,
+)
+from ._errors import FieldProblem
+
+_ITEMS = ("items_schema", "keys_schema", "values_schema", "extras_schema")
+_MASKED = (
+    "is a secret, which pydantic writes as asterisks; use the type inside it, or a "
+    "field_serializer that writes get_secret_value()"
+)
+_EXCLUDED = (
+    "is read but never written (exclude=True); write it too, or keep the value in a PrivateAttr"
+)
+_INIT_ONLY = "is read but never written (InitVar); make it a field"
+_JSON_TEXT = "is read as JSON text but written as the value in it (Json); use the type of the value"
+
+_LITERAL = "is written as text, which its Literal does not read; use the enum itself, or texts"
+_ENUM = "is written as text, which its enum does not read; give its members texts or numbers"
+
+
+class _Place(NamedTuple):
+    """Where a schema stands and what applies there."""
+
+    path: tuple[str | int, ...] = ()
+    config: Mapping[str, Any] = MappingProxyType({})
+    renamed: bool = (
+        False  # whether a function of the user's may rename members before they are read
+    )
+    definitions: Mapping[str, Any] = MappingProxyType({})
+    open: frozenset[str] = frozenset()  # the definitions that it stands in
+
+
+def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
+    """List the fields that cannot survive being written and read again, and what to do.
+
+    Only what is certain: what functions of the user's write is not known before there is a value.
+    """
+    return list(dict.fromkeys(_problems(schema, _Place())))
+
+
+def _problems(node: Any, place: _Place) -> Iterator[FieldProblem]:
+    match node:
+        case list() | tuple():
+            for item in node:
+                yield from _problems(item, place)
+        case {"type": "definitions", "definitions": list(defined)}:
+            known = {**place.definitions, **{item["ref"]: item for item in defined}}
+            yield from _problems(node["schema"], place._replace(definitions=known))
+        case {"type": "definition-ref", "schema_ref": reference}:
+            if reference not in place.open:
+                inside = place._replace(open=place.open | {reference})
+                yield from _problems(place.definitions[reference], inside)
+        case {"type": str()}:
+            yield from _problems_of_node(node, place)
+        case dict():
+            for item in node.values():
+                yield from _problems(item, place)
+        case _:  # the label of a union's member
+            pass
+
+
+def _problems_of_node(node: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
+    write = node.get("serialization", {}).get("function")
+    if write in _masks():
+        yield FieldProblem(path=place.path, message=_MASKED)
+        return
+    if write is not None and not _is_pydantics(write):
+        return
+    if "config" in node:
+        place = place._replace(config=node["config"])
+    if node["type"] in MAY_RENAME:
+        place = place._replace(renamed=True)
+    if problem := _problem_of_type(node, place.config):
+        yield FieldProblem(path=place.path, message=problem)
+    for name, field in fields_of(node).items():
+        inside = place._replace(path=(*place.path, name))
+        yield from _field_problems(name, field, inside)
+        yield from _problems(field["schema"], inside)
+    for key in INNER:
+        if key in node and key != "fields":
+            inside = place._replace(path=(*place.path, "*")) if key in _ITEMS else place
+            yield from _problems(node[key], inside)
+
+
+def _field_problems(name: str, field: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
+    if field.get("serialization_exclude"):
+        yield FieldProblem(path=place.path, message=_EXCLUDED)
+    elif field.get("init_only"):
+        yield FieldProblem(path=place.path, message=_INIT_ONLY)
+    elif not place.renamed:
+        written = field.get("serialization_alias", name)
+        if written not in read_names(name, field, place.config):
+            yield FieldProblem(
+                path=place.path,
+                message=f"is written as {written!r}, a name that is not read; "
+                "give the field one alias for both",
+            )
+
+
+def _problem_of_type(node: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    match node["type"]:
+        case "json":
+            return _JSON_TEXT
+        case "literal" if not all(map(is_native, node["expected"])):
+            return _LITERAL
+        case "enum" if not (finds_members(node) or takes_native_values(node)):
+            return _ENUM
+        case "bytes":
+            written = config.get("ser_json_bytes", "utf8")
+            read = config.get("val_json_bytes", "utf8")
+            if written != read:
+                return (
+                    f"is written as {written} but read as {read}; "
+                    "give ser_json_bytes and val_json_bytes one value"
+                )
+    return None
+
+
+def _is_pydantics(function: object) -> bool:
+    """Return whether a serializer is one of pydantic's own."""
+    return str(getattr(function, "__module__", "")).startswith("pydantic.")
+
+
+@cache
+def _masks() -> frozenset[Any]:
+    """Return the serializers that hide what they are given."""
+    return frozenset(
+        node["serialization"]["function"]
+        for kind in (SecretStr, Secret[int])
+        for node in nodes(TypeAdapter[Any](kind).core_schema)
+        if is_function(node.get("serialization"))
+    )

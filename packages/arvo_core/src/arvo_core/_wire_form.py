@@ -1,0 +1,179 @@
+"""Validation straight to the wire form, without making the objects that a payload's type names.
+
+Making and collecting a model for each of a hundred thousand small objects costs more than all else
+that happens to them. Where a type holds nothing but JSON's own kinds, its schema also says what is
+written, so one pass over the data, or over what a model dumps, is enough.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from pydantic_core import SchemaValidator
+
+from ._core_schema import fields_of, is_free
+from ._json import JsonObject
+
+_LEAVES = frozenset({"str", "int", "bool", "none"})
+_CONSTANTS = frozenset({str, int, float, bool, type(None)})
+_CONTAINERS = (list, dict)
+_ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
+_JSON: Any = TypeAdapter(JsonObject).core_schema
+_ANYTHING = _JSON["schema"]["values_schema"]
+_BY_NAME = ("validate_by_name", "populate_by_name", "validate_by_alias")
+
+
+class WireForm(NamedTuple):
+    """How a payload of JSON's own kinds is written."""
+
+    validator: SchemaValidator
+    """Takes mappings that hold no objects. In its result an absent optional member stays absent and
+    other defaults are filled in."""
+    leaves_out: bool
+    """Whether a None by default is left out, so that models are dumped without what was not set."""
+    takes_models: bool
+    """Whether the dump of a model shows all that it holds. It does not where it leaves out what was
+    not set and a list by default may have been filled in place, nor where anything may stand."""
+
+
+def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
+    """Make a validator whose result is what the type would write.
+
+    Args:
+        schema: One of which `fidelity` says that it tells apart, so without functions.
+
+    Returns:
+        None for a type that holds what JSON does not have, a default that must be made anew, or a
+        name that is read beside the one that is written.
+    """
+    maker = _Maker()
+    try:
+        made = maker.make(schema)
+    except _NoWireForm:
+        return None
+    if maker.is_free:
+        made = {"type": "definitions", "schema": made, "definitions": _JSON["definitions"]}
+    return WireForm(
+        validator=SchemaValidator(made),
+        leaves_out=maker.has_optional,
+        takes_models=not (maker.is_free or (maker.has_optional and maker.has_containers)),
+    )
+
+
+class _NoWireForm(Exception):
+    """A part of the schema is written otherwise than it is read into."""
+
+
+class _Maker:
+    """Replaces the classes in a schema by the JSON objects that they are written as."""
+
+    def __init__(self) -> None:
+        self.has_optional = False  # whether a member is None by default
+        self.has_containers = False  # whether a list or a dict is a default
+        self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
+
+    def make(self, node: Mapping[str, Any]) -> Any:
+        if is_free(node):
+            self.is_free = True
+        match node["type"]:
+            case "any":
+                return _ANYTHING
+            case "definitions":
+                return {
+                    "type": "definitions",
+                    "schema": self.make(node["schema"]),
+                    "definitions": [
+                        {**self.make(item), "ref": item["ref"]} for item in node["definitions"]
+                    ],
+                }
+            case "definition-ref":
+                return _kept(node)
+            case "model":
+                return self._model(node)
+            case "typed-dict":
+                return self._object(node, node.get("config") or {})
+            case "nullable":
+                return _kept(node, schema=self.make(node["schema"]))
+            case "list":
+                return _kept(node, items_schema=self.make(node.get("items_schema", _ANY)))
+            case "dict" if node.get("keys_schema", _STR)["type"] == "str":
+                return _kept(
+                    node,
+                    keys_schema=self.make(node.get("keys_schema", _STR)),
+                    values_schema=self.make(node.get("values_schema", _ANY)),
+                )
+            case "union":
+                choices = [item[0] if isinstance(item, tuple) else item for item in node["choices"]]
+                return _kept(node, choices=[self.make(choice) for choice in choices])
+            case "tagged-union":
+                tagged = {tag: self.make(choice) for tag, choice in node["choices"].items()}
+                return _kept(node, choices=tagged)
+            case "literal" if all(type(item) in _CONSTANTS for item in node["expected"]):
+                return _kept(node)
+            case "float":
+                return _kept(node, allow_inf_nan=False)
+            case kind if kind in _LEAVES:
+                return _kept(node)
+            case _:
+                raise _NoWireForm
+
+    def _model(self, node: Mapping[str, Any]) -> Any:
+        inner = node["schema"]
+        if node.get("root_model"):
+            return self.make(inner)
+        return self._object(inner, node.get("config") or {})
+
+    def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+        """Describe a JSON object by the names under which its members are written."""
+        if owner.get("computed_fields") or any(name in config for name in _BY_NAME):
+            raise _NoWireForm
+        fields = {}
+        for name, field in fields_of(owner).items():
+            written = field.get("serialization_alias", name)
+            if written != field.get("validation_alias", name):
+                raise _NoWireForm
+            fields[written] = {"type": "typed-dict-field", **self._member(field)}
+        made = {"type": "typed-dict", "fields": fields, "config": dict(config)}
+        behavior = owner.get("extra_behavior") or config.get("extra_fields_behavior", "ignore")
+        if behavior == "allow":
+            made["extras_schema"] = self.make(owner.get("extras_schema", _ANY))
+        return {**made, "extra_behavior": behavior}
+
+    def _member(self, field: Mapping[str, Any]) -> dict[str, Any]:
+        schema = field["schema"]
+        if schema["type"] != "default":
+            return {"schema": self.make(schema), "required": field.get("required", True)}
+        if schema.get("validate_default"):
+            raise _NoWireForm
+        inner = self.make(schema["schema"])
+        default = schema.get("default", ...)
+        if default is None:
+            self.has_optional = True
+            return {"schema": inner, "required": False}
+        if type(default) in _CONSTANTS and (type(default) is not float or math.isfinite(default)):
+            filled = {"default": default}
+        elif (made := _empty_container(schema)) is not None:
+            self.has_containers = True
+            filled = {"default_factory": made}
+        else:
+            raise _NoWireForm
+        return {"schema": {"type": "default", "schema": inner, **filled}, "required": False}
+
+
+def _empty_container(schema: Mapping[str, Any]) -> type | None:
+    """Return the kind of an empty list or dict by default; None for another default."""
+    factory, default = schema.get("default_factory"), schema.get("default")
+    return next(
+        (
+            kind
+            for kind in _CONTAINERS
+            if factory is kind or (type(default) is kind and not default)
+        ),
+        None,
+    )
+
+
+def _kept(node: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    kept = {key: item for key, item in node.items() if key not in {"metadata", "ref"}}
+    return {**kept, **changes}

@@ -1,0 +1,255 @@
+"""Payloads of JSON's own kinds are written in one pass, with the result of the longer way."""
+
+import gc
+import math
+from typing import Annotated, Any, Literal, NotRequired
+
+import pytest
+from hypothesis import given, strategies as st
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from arvo_core import InvalidDataError, Payload
+from arvo_core._wire_form import WireForm, wire_form
+
+
+class Line(BaseModel):
+    sku: str = Field(min_length=1)
+    quantity: int = Field(default=1, ge=0)
+    price: float | None = None
+
+
+class Order(BaseModel):
+    customer: str = Field(alias="customerName")
+    lines: list[Line]
+    by_day: dict[str, list[Line]] = {}
+    gift: Line | None = None
+    paid: bool = False
+
+
+class Whole(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = "none"
+    sizes: list[float] = []
+    lengths: dict[str, int] = Field(default_factory=dict)
+
+
+class Tree(BaseModel):
+    name: str
+    above: "Tree | None" = None
+    leaves: "list[Tree] | int" = 0
+
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: float
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: int | str
+
+
+class Shapes(RootModel[dict[str, Annotated[Circle | Square, Field(discriminator="kind")]]]):
+    pass
+
+
+class Typed(TypedDict):
+    name: str
+    note: NotRequired[str | None]
+
+
+class Free(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    anything: Any = None
+    bare: list = []  # type: ignore[type-arg]
+    trees: dict[str, Tree] = {}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True, str_strip_whitespace=True)
+
+    name: str
+    number: int | None = None
+
+
+KINDS: list[Any] = [Order, Whole, Tree, Shapes, TypeAdapter(Typed), Free, Strict]
+
+texts = st.text(max_size=3)
+scalars = texts | st.integers(-2, 9) | st.floats() | st.booleans() | st.none()
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+
+
+def some(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Make objects that lack some members, and hold something else in others."""
+    return st.fixed_dictionaries(
+        {}, optional={name: st.one_of(member, member, scalars) for name, member in members.items()}
+    )
+
+
+lines = some(sku=texts, quantity=st.integers(-1, 9), price=st.none() | st.floats(), more=scalars)
+trees: st.SearchStrategy[dict[str, Any]] = st.deferred(
+    lambda: some(name=texts, above=st.none() | trees, leaves=st.lists(trees, max_size=2))
+)
+OBJECTS = {
+    "Order": some(
+        customerName=texts, customer=texts, lines=st.lists(lines, max_size=3), gift=lines,
+        by_day=st.dictionaries(texts, st.lists(lines, max_size=2), max_size=2), paid=st.booleans(),
+    ),
+    "Whole": some(
+        name=texts, sizes=st.lists(st.floats(), max_size=2),
+        lengths=st.dictionaries(texts, st.integers(), max_size=2), more=scalars,
+    ),
+    "Tree": trees,
+    "Shapes": st.dictionaries(
+        texts,
+        some(
+            kind=st.sampled_from(["circle", "square"]),
+            radius=st.floats(), side=st.integers() | texts,
+        ),
+        max_size=2,
+    ),
+    "Typed": some(name=texts, note=st.none() | texts),
+    "Free": some(anything=anything, bare=st.lists(anything, max_size=2), more=anything, trees=trees),
+    "Strict": some(name=texts, number=st.integers(), more=scalars),
+}  # fmt: skip
+
+
+def name_of(kind: Any) -> str:
+    return "Typed" if isinstance(kind, TypeAdapter) else str(kind.__name__)
+
+
+def written(payload: Payload[Any], data: Any) -> Any:
+    """Write as `to_wire` does; what is refused is written as the paths of its problems."""
+    try:
+        return payload.to_wire(data)
+    except InvalidDataError as error:
+        return [problem.path for problem in error.problems]
+
+
+def slow(kind: Any) -> Payload[Any]:
+    payload = Payload[Any](kind)
+    payload._wire_form = None
+    return payload
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
+@given(st.data())
+def test_one_pass_writes_what_the_longer_way_writes(kind: Any, data: st.DataObject) -> None:
+    value = data.draw(OBJECTS[name_of(kind)])
+    payload = Payload[Any](kind)
+    assert payload._wire_form is not None
+    assert repr(written(payload, value)) == repr(written(slow(kind), value))
+    if isinstance(kind, TypeAdapter):
+        return
+    try:
+        model = kind.model_validate(value)
+    except ValidationError:
+        return
+    assert repr(written(payload, model)) == repr(written(slow(kind), model))
+    name = data.draw(st.sampled_from(sorted(kind.model_fields)))
+    setattr(model, name, data.draw(anything))
+    fast_way, slow_way = written(payload, model), written(slow(kind), model)
+    # What one pass converts, such as 1 to True, the longer way leaves to the reader.
+    assert type(fast_way) is type(slow_way)
+    if isinstance(fast_way, dict):
+        assert payload.parse(fast_way) == payload.parse(slow_way)
+
+
+class TestModels:
+    def test_a_list_by_default_that_was_filled_in_place_is_written(self) -> None:
+        class Filled(BaseModel):
+            lines: list[Line] = []
+            note: str | None = None
+
+        filled = Filled()
+        filled.lines.append(Line(sku="a"))
+        assert Payload(Filled).to_wire(filled) == {"lines": [{"sku": "a", "quantity": 1}]}
+        assert Payload(Filled).to_wire({}) == {"lines": []}
+
+    def test_the_defaults_of_a_subclass_are_its_own(self) -> None:
+        class Base(BaseModel):
+            note: str | None = None
+
+        class Holder(BaseModel):
+            item: Base
+
+        payload = Payload(Holder)
+
+        class Sub(Base):
+            note: str | None = "none given"
+
+        assert payload.to_wire(Holder(item=Sub())) == {"item": {"note": "none given"}}
+
+    def test_the_data_that_was_given_stays_apart_from_what_is_written(self) -> None:
+        given_data: dict[str, Any] = {"anything": {"a": [1]}, "bare": [[1]]}
+        wire = Payload(Free).to_wire(given_data)
+        wire["anything"]["a"].append(2)
+        wire["bare"][0].append(2)
+        assert given_data == {"anything": {"a": [1]}, "bare": [[1]]}
+
+    def test_what_is_no_object_is_told_by_the_longer_way(self) -> None:
+        class Either(RootModel[list[int] | Line]):
+            pass
+
+        assert Payload(Either).to_wire(Either(Line(sku="a"))) == {"sku": "a", "quantity": 1}
+        with pytest.raises(InvalidDataError, match="written as list, not as a JSON object"):
+            Payload(Either).to_wire(Either([1]))
+
+    @pytest.mark.parametrize("number", [math.nan, math.inf])
+    def test_numbers_that_are_no_json_are_told_by_the_longer_way(self, number: float) -> None:
+        for data in ({"sku": "a", "price": number}, Line(sku="a", price=number)):
+            with pytest.raises(InvalidDataError, match=r"price: (nan|inf) is not a JSON number"):
+                Payload[Any](Line).to_wire(data)
+
+
+@pytest.mark.parametrize("as_model", [True, False])
+def test_no_objects_are_made_of_a_payload_that_is_only_written(as_model: bool) -> None:
+    order = {"customerName": "Ann", "lines": [{"sku": "a", "price": 1.5} for _ in range(1000)]}
+    payload = Payload[Any](Order)
+    data = Order.model_validate(order) if as_model else order
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        wire = payload.to_wire(data)
+        made = len(gc.get_objects()) - before
+    finally:
+        gc.enable()
+    assert wire["lines"][999] == {"sku": "a", "quantity": 1, "price": 1.5}
+    # A dict of texts and numbers is nothing that the collector has to look at; a model is.
+    assert made < 100
+
+
+def form(kind: Any) -> WireForm | None:
+    return wire_form(TypeAdapter(kind).core_schema)
+
+
+class Named(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+
+    name: str = Field(alias="Name")
+
+
+class Clever(BaseModel):
+    number: int = Field(default=3, validate_default=True)
+
+
+class Far(BaseModel):
+    numbers: list[int] = [1]
+
+
+class Unmeasured(BaseModel):
+    value: float = math.nan
+
+
+@pytest.mark.parametrize(
+    "kind", [Named, Clever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
+)
+def test_what_is_written_otherwise_than_read_goes_the_longer_way(kind: Any) -> None:
+    assert form(kind) is None

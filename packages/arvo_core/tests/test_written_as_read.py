@@ -1,0 +1,508 @@
+"""What a payload writes is what it reads; a type or a value that cannot keep that is refused."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from uuid import UUID
+
+import pytest
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    AnyUrl,
+    Base64Bytes,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    Json,
+    PlainSerializer,
+    PrivateAttr,
+    RootModel,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    SerializeAsAny,
+    Tag,
+    TypeAdapter,
+    WrapSerializer,
+    computed_field,
+    create_model,
+    field_serializer,
+    model_serializer,
+)
+from typing_extensions import TypedDict, override
+
+from arvo_core import (
+    ArvoContract,
+    ArvoEventFactory,
+    ArvoOrchestratorContract,
+    ContractVersion,
+    InvalidContractError,
+    InvalidDataError,
+    OrchestratorVersion,
+    Payload,
+    SimpleArvoContract,
+    SimpleVersion,
+)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Hidden(Enum):
+    KEY = Path("key")
+
+
+class Found(Enum):
+    KEY = Path("key")
+
+    @classmethod
+    @override
+    def _missing_(cls, value: object) -> "Found":
+        return cls.KEY
+
+
+class Cat(BaseModel):
+    name: str
+
+
+class Dog(BaseModel):
+    name: str
+
+
+class Puppy(Dog):
+    age: int = 0
+
+
+class Card(BaseModel):
+    number: SecretStr
+
+
+class Bird(BaseModel):
+    kind: Literal["bird"]
+
+
+class Holder(BaseModel):
+    kind: Literal["holder"]
+    card: Card
+
+
+class Tree(BaseModel):
+    above: "Tree | int | list[Tree] | None" = None
+
+
+@dataclass
+class Painted:
+    colour: Literal[Colour.RED]
+
+
+class Node(BaseModel):
+    next: "Node | None" = None
+    key: SecretStr | None = None
+
+
+class Pair(NamedTuple):
+    key: SecretStr
+    name: str
+
+
+class Typed(TypedDict):
+    key: SecretStr
+
+
+class WithExcluded(TypedDict):
+    key: Annotated[str, Field(exclude=True)]
+
+
+@dataclass
+class Keyed:
+    key: SecretStr
+
+
+@dataclass
+class Prepared:
+    name: str
+    seed: InitVar[int] = 0
+
+
+@dataclass
+class Counted:
+    name: str
+    count: int = field(init=False, default=0)
+
+
+class Rich(BaseModel):
+    """Says nothing of its members when it is compared."""
+
+    name: Annotated[str, PlainSerializer(lambda name: name[:1])]
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rich)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Plain:
+    """Can only be the same or another."""
+
+
+def one_field(kind: Any, **config: Any) -> type[BaseModel]:
+    return create_model(
+        "One",
+        __config__=ConfigDict(**config),  # type: ignore[typeddict-item]
+        value=(kind, ...),
+    )
+
+
+def refusal(kind: Any) -> InvalidContractError:
+    with pytest.raises(InvalidContractError) as caught:
+        Payload(kind)
+    return caught.value
+
+
+class TestTypesThatCannotKeepIt:
+    """They are refused when the contract is made, with the path of the field and what to do."""
+
+    @pytest.mark.parametrize(
+        ("kind", "path"),
+        [
+            (SecretStr, ("value",)),
+            (SecretBytes, ("value",)),
+            (Secret[date], ("value",)),
+            (SecretStr | None, ("value",)),
+            (list[SecretStr], ("value", "*")),
+            (dict[str, SecretStr], ("value", "*")),
+            (tuple[int, SecretStr], ("value", "*")),
+            (Sequence[SecretStr], ("value", "*")),
+            (Card, ("value", "number")),
+            (list[Cat | Card], ("value", "*", "number")),
+            (Annotated[Cat, Tag("cat")] | Annotated[Card, Tag("card")], ("value", "number")),
+            (Node, ("value", "key")),
+            (Pair, ("value", "key")),
+            (Typed, ("value", "key")),
+            (Keyed, ("value", "key")),
+            (RootModel[dict[str, Card]], ("value", "*", "number")),
+            (RootModel[Card], ("value", "number")),
+            (Annotated[Bird | Holder, Field(discriminator="kind")], ("value", "card", "number")),
+            (Annotated[SecretStr, AfterValidator(lambda key: key)], ("value",)),
+        ],
+        ids=str,
+    )
+    def test_a_secret_is_refused_wherever_it_stands(self, kind: Any, path: tuple[str, ...]) -> None:
+        error = refusal(one_field(kind))
+        assert [problem.path for problem in error.problems] == [path]
+        assert "writes get_secret_value()" in str(error)
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            create_model("Excluded", key=(str, Field(exclude=True))),
+            create_model("ExcludedDefault", key=(str, Field(default="", exclude=True))),
+            TypeAdapter(WithExcluded),
+        ],
+        ids=str,
+    )
+    def test_a_field_that_is_excluded_is_refused(self, kind: Any) -> None:
+        [problem] = refusal(kind).problems
+        assert problem.path == ("key",)
+        assert "exclude=True" in problem.message
+
+    def test_an_init_var_is_refused(self) -> None:
+        [problem] = refusal(Prepared).problems
+        assert (problem.path, "InitVar" in problem.message) == (("seed",), True)
+
+    def test_json_text_is_refused(self) -> None:
+        [problem] = refusal(one_field(Json[list[int]])).problems
+        assert "use the type of the value" in problem.message
+
+    @pytest.mark.parametrize("kind", [Literal["red", Colour.RED], Literal[b"red"]], ids=str)
+    def test_a_literal_that_is_no_json_is_refused(self, kind: Any) -> None:
+        [problem] = refusal(one_field(kind | None)).problems
+        assert "use the enum itself, or texts" in problem.message
+
+    def test_an_enum_of_what_is_no_json_is_refused(self) -> None:
+        [problem] = refusal(one_field(Hidden)).problems
+        assert "give its members texts or numbers" in problem.message
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {"ser_json_bytes": "base64"},
+            {"val_json_bytes": "hex"},
+            {"ser_json_bytes": "base64", "val_json_bytes": "hex"},
+        ],
+        ids=str,
+    )
+    def test_bytes_in_two_encodings_are_refused(self, config: Any) -> None:
+        [problem] = refusal(one_field(list[bytes], **config)).problems
+        assert problem.path == ("value", "*")
+        assert "give ser_json_bytes and val_json_bytes one value" in problem.message
+
+    def test_a_serializer_elsewhere_hides_no_name_that_is_not_read(self) -> None:
+        class Renamed(BaseModel):
+            path: Path
+            count: int = Field(default=0, serialization_alias="number")
+            first: int = Field(default=0, validation_alias=AliasPath("list", 0))
+
+            @field_serializer("path")
+            def _write_path(self, path: Path) -> str:
+                return str(path)
+
+        assert [problem.path for problem in refusal(Renamed).problems] == [("count",), ("first",)]
+
+    def test_all_of_them_are_listed_once(self) -> None:
+        class Many(BaseModel):
+            one: Card
+            two: Card
+            three: Json[int]
+
+        assert [problem.path for problem in refusal(Many).problems] == [
+            ("one", "number"), ("two", "number"), ("three",)
+        ]  # fmt: skip
+
+    def test_the_version_and_what_it_is_for_are_named(self) -> None:
+        for make, where in (
+            (lambda: SimpleVersion("1.2.0", accepts=Card, emits=Cat), "version 1.2.0, accepts: "),
+            (lambda: SimpleVersion("1.2.0", accepts=Cat, emits=Card), "version 1.2.0, emits: "),
+            (
+                lambda: ContractVersion("1.0.0", accepts=Cat, emits={"evt.a.b": Card}),
+                "version 1.0.0, emits 'evt.a.b': ",
+            ),
+            (lambda: OrchestratorVersion("1.0.0", init=Card, complete=Cat), "version 1.0.0, init"),
+            (lambda: OrchestratorVersion("1.0.0", init=Cat, complete=Card), "1.0.0, complete: "),
+        ):
+            with pytest.raises(InvalidContractError, match=re.escape(where)) as caught:
+                make()
+            assert "Card has fields" in str(caught.value)
+            assert "\n  number: is a secret" in str(caught.value)
+
+
+class TestTypesThatKeepIt:
+    @pytest.mark.parametrize(
+        ("kind", "value", "written"),
+        [
+            (UUID, UUID(int=1), str(UUID(int=1))),
+            (Decimal, Decimal("1.10"), "1.10"),
+            (datetime, datetime(2026, 1, 31, tzinfo=UTC), "2026-01-31T00:00:00Z"),
+            (timedelta, timedelta(microseconds=1), "PT0.000001S"),
+            (Colour, Colour.RED, "red"),
+            (Literal["a", 1], 1, 1),
+            (Path, Path("/a"), "/a"),
+            (IPv4Address, IPv4Address("1.2.3.4"), "1.2.3.4"),
+            (AnyUrl, AnyUrl("http://a"), "http://a/"),
+            (ByteSize, ByteSize(1000), 1000),
+            (Base64Bytes, b"aGVsbG8=", "aGVsbG8="),
+            (re.Pattern, re.compile("a"), "a"),
+            (bytes, b"a", "a"),
+            (complex, 1 + 2j, "1+2j"),
+            (set[str], {"a"}, ["a"]),
+            (dict[int, int], {7: 1}, {"7": 1}),
+            (dict[int | str, int], {"a": 1}, {"a": 1}),
+            (dict[Colour, int], {Colour.RED: 1}, {"red": 1}),
+            (int | str | list[int] | Cat | None, Cat(name="a"), {"name": "a"}),
+            (Literal["auto"] | int, "auto", "auto"),
+            (Cat | Dog, Cat(name="a"), {"name": "a"}),
+            (Tree, Tree(above=Tree(above=[Tree(above=1)])), {"above": {"above": [{"above": 1}]}}),
+            (Found, Found.KEY, "key"),
+            (datetime | str, "soon", "soon"),
+            (SerializeAsAny[Dog], Dog(name="a"), {"name": "a"}),
+            (Any, [1, (2, {"a": None})], [1, [2, {"a": None}]]),
+            (Annotated[str, AfterValidator(str.strip)], " a ", "a"),
+            (
+                Annotated[SecretStr, PlainSerializer(lambda key: key.get_secret_value())],
+                SecretStr("a"),
+                "a",
+            ),
+            (Annotated[int, WrapSerializer(lambda number, write: write(number))], 1, 1),
+        ],
+        ids=str,
+    )
+    def test_they_are_written_and_read(self, kind: Any, value: Any, written: Any) -> None:
+        model = one_field(kind)
+        assert Payload(model).to_wire(model(value=value)) == {"value": written}
+
+    def test_bytes_in_one_other_encoding_are_taken(self) -> None:
+        model = one_field(bytes, ser_json_bytes="base64", val_json_bytes="base64")
+        assert Payload(model).to_wire(model(value=b"a")) == {"value": "YQ=="}
+
+    def test_what_is_private_or_computed_does_not_count(self) -> None:
+        class Square(BaseModel):
+            model_config = ConfigDict(extra="allow")
+
+            side: int
+            _drawn: bool = PrivateAttr(default=False)
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def area(self) -> int:
+                return self.side**2
+
+        square = Square(side=2, more=[1])
+        square._drawn = True
+        assert Payload(Square).to_wire(square) == {"side": 2, "more": [1], "area": 4}
+
+    def test_of_a_subclass_the_declared_fields_count(self) -> None:
+        model = one_field(Annotated[Dog, AfterValidator(lambda dog: dog)])
+        assert Payload(model).to_wire(model(value=Puppy(name="a", age=1))) == {
+            "value": {"name": "a"}
+        }
+
+    def test_a_set_that_was_given_as_a_list_is_taken(self) -> None:
+        class Tagged(BaseModel):
+            tags: set[str]
+            path: Path = Path("/a")
+
+        tagged = Tagged(tags={"a"})
+        tagged.__dict__["tags"] = ["b"]
+        assert Payload(Tagged).to_wire(tagged) == {"tags": ["b"], "path": "/a"}
+
+    def test_sets_may_be_written_in_any_order(self) -> None:
+        class Tagged(BaseModel):
+            tags: set[str]
+
+            @field_serializer("tags")
+            def _backwards(self, tags: set[str]) -> list[str]:
+                # The second time the order is another one, as it may be of any set.
+                self.__dict__["tags"] = dict.fromkeys(sorted(tags))
+                return sorted(tags, reverse=len(self.__pydantic_fields_set__) == 1)
+
+        assert sorted(Payload(Tagged).to_wire(Tagged(tags={"a", "b"}))["tags"]) == ["a", "b"]
+
+    def test_instances_that_cannot_be_compared_are_compared_as_they_are_written(self) -> None:
+        class Holder(BaseModel):
+            value: Annotated[
+                Any, PlainSerializer(lambda _: "plain"), BeforeValidator(lambda _: Plain())
+            ]
+
+        assert Payload(Holder).to_wire(Holder(value="a")) == {"value": "plain"}
+
+
+class TestValuesThatChange:
+    """What no type tells is compared when it is written, and refused with its path."""
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [
+            (Cat | Dog, Dog(name="a")),
+            (datetime | str, datetime(2026, 1, 31, tzinfo=UTC)),
+            (float | Decimal, Decimal("0.1")),
+            (dict[int | str, int], {7: 1}),
+            (Any, SecretStr("hunter2")),
+            (Any, [Card(number=SecretStr("hunter2"))]),
+            (Any, {7: 1}),
+            (Any, {SecretStr("hunter2")}),
+            (Any, Painted(Colour.RED)),
+            (re.Pattern, re.compile("a", re.IGNORECASE)),
+            (SerializeAsAny[Dog], Puppy(name="a", age=1)),
+            (Annotated[float, PlainSerializer(lambda number: round(number, 1))], 1.25),
+            (Annotated[str, PlainSerializer(lambda _: "***")], "hunter2"),
+            (Annotated[int, AfterValidator(lambda number: number * 2)], 2),
+            (Annotated[list[int], PlainSerializer(lambda numbers: numbers[::-1])], [1, 2]),
+            (Rich, Rich(name="hunter2")),
+            (list[Rich], [Rich(name="hunter2")]),
+        ],
+        ids=str,
+    )
+    def test_they_are_refused(self, kind: Any, value: Any) -> None:
+        model = one_field(kind)
+        with pytest.raises(InvalidDataError, match="changes when it is written") as caught:
+            Payload(model).to_wire(model(value=value))
+        assert {problem.path[0] for problem in caught.value.problems} == {"value"}
+        assert "hunter2" not in str(caught.value)
+
+    def test_what_is_set_after_the_making_of_a_dataclass(self) -> None:
+        counted = Counted("a")
+        assert Payload(Counted).to_wire(counted) == {"name": "a", "count": 0}
+        counted.count = 3
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(Counted).to_wire(counted)
+        assert [problem.path for problem in caught.value.problems] == [("count",)]
+
+    def test_durations_in_one_unit_that_are_read_in_another(self) -> None:
+        model = one_field(timedelta, ser_json_temporal="milliseconds")
+        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+            Payload(model).to_wire(model(value=timedelta(seconds=5)))
+
+    def test_what_is_excluded_sometimes(self) -> None:
+        model = create_model(
+            "Some",
+            note=(str, Field(default="", exclude_if=lambda note: note.startswith("draft"))),
+        )
+        payload = Payload(model)
+        assert payload.to_wire(model(note="done")) == {"note": "done"}
+        with pytest.raises(InvalidDataError) as caught:
+            payload.to_wire(model(note="draft 1"))
+        assert [problem.path for problem in caught.value.problems] == [("note",)]
+
+    def test_what_a_serializer_of_the_model_leaves_out(self) -> None:
+        class Small(BaseModel):
+            name: str
+            note: str = ""
+
+            @model_serializer
+            def _name_only(self) -> dict[str, str]:
+                return {"name": self.name}
+
+        assert Payload(Small).to_wire(Small(name="a")) == {"name": "a"}
+        with pytest.raises(InvalidDataError, match="note: is read as something else"):
+            Payload(Small).to_wire(Small(name="a", note="b"))
+
+    def test_a_class_that_refuses_to_be_compared(self) -> None:
+        class Matrix:
+            @override
+            def __eq__(self, other: object) -> bool:
+                raise TypeError("ambiguous")
+
+            __hash__ = None  # type: ignore[assignment]
+
+        class Holder(BaseModel):
+            value: Annotated[Any, PlainSerializer(lambda _: "matrix")]
+
+        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+            Payload(Holder).to_wire(Holder(value=Matrix()))
+
+    def test_a_factory_names_the_event(self) -> None:
+        version = SimpleVersion("1.0.0", accepts=one_field(Cat | Dog), emits=Cat)
+        contract = SimpleArvoContract(uri="#/pet", type="pet.groom", versions=[version])
+        with pytest.raises(
+            InvalidDataError, match=r"com\.pet\.groom of #/pet/1\.0\.0: One changes"
+        ):
+            ArvoEventFactory(contract.version("1.0.0")).accepts(
+                source="com.app.main", data={"value": Dog(name="a")}
+            )
+
+
+class TestNamesThatWouldBePrefixedTwice:
+    VERSION = SimpleVersion("1.0.0", accepts=Cat, emits=Dog)
+
+    @pytest.mark.parametrize(
+        ("type", "meant"),
+        [("com.p.c", "p.c"), ("com.p", "p"), ("evt.p.c", "p.c"), ("com.com.p.c", "com.p.c")],
+    )
+    def test_the_type_of_a_simple_contract_is_refused(self, type: str, meant: str) -> None:
+        with pytest.raises(InvalidContractError, match=f"write {meant!r}"):
+            SimpleArvoContract(uri="#/p", type=type, versions=[self.VERSION])
+
+    def test_the_name_of_an_orchestrator_is_refused(self) -> None:
+        version = OrchestratorVersion("1.0.0", init=Cat, complete=Dog)
+        with pytest.raises(InvalidContractError, match="write 'order'"):
+            ArvoOrchestratorContract(uri="#/p", name="arvo.orc.order", versions=[version])
+
+    @pytest.mark.parametrize("type", ["command.run", "events.keep", "a.com.b"])
+    def test_what_only_looks_alike_is_taken(self, type: str) -> None:
+        contract = SimpleArvoContract(uri="#/p", type=type, versions=[self.VERSION])
+        assert contract.type == f"com.{type}"
+
+    def test_where_nothing_is_put_before_it_any_type_is_taken(self) -> None:
+        version = ContractVersion("1.0.0", accepts=Cat, emits={"evt.com.p": Dog})
+        assert ArvoContract(uri="#/p", type="com.com.p", versions=[version]).type == "com.com.p"
