@@ -14,10 +14,10 @@ from ._core_schema import (
     member_names,
     unreadable_names,
 )
-from ._errors import InvalidContractError, InvalidDataError, field_problems
-from ._json import json_problems
+from ._errors import InvalidContractError, InvalidDataError
 from ._left_out import LeftOut
 from ._lost_numbers import has_null, put_back
+from ._problems import field_problems, json_problems
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class Payload(Generic[T]):
             except ValueError:
                 pass  # not JSON, so only the first reading has something to tell
         raise InvalidDataError(
-            f"data does not match {self.name}{where}", problems=field_problems(failure)
+            f"data does not match {self.name}{where}", **field_problems(failure)
         ) from None
 
     def dump(self, value: T) -> dict[str, Any]:

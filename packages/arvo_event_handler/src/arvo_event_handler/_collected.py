@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent, InvalidEventError
 
+from ._stored_event import stored_event
 from ._stored_record import unreadable
 
 
@@ -49,6 +50,6 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
         if (answer["source"], answer["id"]) == (self._current.source, self._current.id):
             return self._current
         try:
-            return ArvoEvent.from_dict(answer)
+            return stored_event(answer)
         except InvalidEventError as error:
             raise unreadable(self._current.subject, f"a collected answer is {error}") from error
