@@ -1,12 +1,11 @@
 """One try to handle an event: middleware, handler, and what follows from a failure."""
 
-import logging
 from datetime import timedelta
 from inspect import isawaitable
 from random import Random
 from typing import Final, Protocol
 
-from arvo_core import ArvoEvent, ViolationError
+from arvo_core import ArvoEvent, ViolationError, bounded_logger
 from arvo_event_handler import (
     Backoff,
     Clock,
@@ -25,7 +24,7 @@ from ._handler_config import HandlerDefaults
 from ._in_context import InContext
 from ._middleware import check_events
 
-_logger = logging.getLogger("arvo_concurrent")
+_logger = bounded_logger("arvo_concurrent")
 
 _CONTENTION_BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250)

@@ -1,13 +1,12 @@
 """The plain broker: carries events between handlers in the process, first in, first out."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple, TypeAlias
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, bounded_logger
 
 from ._backoff import Backoff
 from ._clock import SYSTEM_CLOCK, Clock
@@ -22,7 +21,7 @@ from ._errors import (
 from ._handler_protocol import IArvoEventHandler
 from ._memory import LockPolicy
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 Publish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
 """Hands an event to a broker."""

@@ -112,6 +112,8 @@ def raise_(event: Event | Callable[[Call], Event]) -> BuiltInAction:
 def log(message: Computed) -> BuiltInAction:
     """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
 
+    The logger takes its first 2000 characters.
+
     Args:
         message: What to write, or a function that returns it. A function is called in its place
             among the actions.
