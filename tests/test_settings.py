@@ -18,7 +18,7 @@ from arvo_concurrent import (
     HandlerDefaults,
     Middleware,
 )
-from arvo_core import ArvoEvent, SimpleArvoContract, SimpleVersion
+from arvo_core import ArvoEvent, EventLimits, SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
     Backoff,
@@ -121,6 +121,13 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "redelivery_window": [*NOT_A_COUNT, 0, None],
             "finished_expiry": [*NOT_A_DURATION, timedelta(0)],
             "clock": [*NOT_A_CLOCK, None],
+        },
+    ),
+    EventLimits: (
+        {},
+        {
+            "max_bytes": [*NOT_A_COUNT, 0, None],
+            "max_depth": [*NOT_A_COUNT, 0, 256, None],
         },
     ),
     SystemErrorPolicy: ({}, {"stack": [*NOT_A_FLAG, None]}),

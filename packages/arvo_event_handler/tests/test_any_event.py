@@ -40,6 +40,7 @@ from .shop import (
 )
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+HEADER = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=20)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -71,12 +72,12 @@ CHANGES = st.fixed_dictionaries(
         "dataschema": st.none()
         | TEXT
         | st.sampled_from(["#/shop/order/1.0.0", "#/shop/stock/reserve/0.0.0", "#/x/1.0.0"]),
-        "parentid": st.none() | TEXT,
+        "parentid": st.none() | HEADER,
         "source": TEXT,
-        "id": TEXT,
+        "id": HEADER,
         "redirectto": st.none() | TEXT,
         "domain": st.none() | st.sampled_from(["a.b", "domain.event.inherit"]),
-        "accesscontrol": st.none() | TEXT,
+        "accesscontrol": st.none() | HEADER,
     },
 )
 

@@ -7,7 +7,7 @@ from inspect import isawaitable
 from random import Random
 from typing import Protocol
 
-from arvo_core import ArvoEvent, ViolationError
+from arvo_core import ArvoEvent, ViolationError, bounded_logger
 from arvo_event_handler import (
     Clock,
     ConfigViolation,
@@ -28,7 +28,7 @@ from ._delivery import Delivery
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
 
-_logger = logging.getLogger("arvo_concurrent")
+_logger = bounded_logger("arvo_concurrent")
 
 
 class Outbox(Protocol):

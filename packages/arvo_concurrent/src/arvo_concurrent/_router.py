@@ -1,7 +1,6 @@
 """Where events go: to a topic, to who waits for an answer, outside, or to the dead letters."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, TypeAlias
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, bounded_logger
 from arvo_event_handler import (
     BrokerErrorListener,
     Clock,
@@ -28,7 +27,7 @@ from ._delivery import Delivery, Errand
 from ._errors import endless_wait, self_wait
 from ._topic import Topic
 
-_logger = logging.getLogger("arvo_concurrent")
+_logger = bounded_logger("arvo_concurrent")
 
 UnclaimedListener: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
 """Receives answers that nobody waits for (any more)."""

@@ -1,20 +1,20 @@
 """The events of one handler: what waits, in which order, and the workers that take it on."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
+from arvo_core import bounded_logger
 from arvo_event_handler import Clock, ClockTimer
 
 from ._backlog import Backlog
 from ._delivery import Delivery
 from ._handling import Seats, enter
 
-_logger = logging.getLogger("arvo_concurrent")
+_logger = bounded_logger("arvo_concurrent")
 
 # Handlers may never wait, and timers and signals must come through all the same.
 _IN_ONE_GO = 32

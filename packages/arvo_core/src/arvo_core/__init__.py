@@ -4,6 +4,7 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 `ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
 """
 
+from ._bounded_logger import bounded_logger
 from ._cloud_event_view import CloudEventView
 from ._contract import ArvoContract, VersionedArvoContract
 from ._contract_rules import is_orchestrator_event_type
@@ -31,9 +32,10 @@ from ._event_id import (
     derive_id,
     parse_event_id,
 )
+from ._event_limits import EventLimits
 from ._event_rules import ARVO_CONTENT_TYPE
 from ._factory import ArvoEventFactory, ArvoOrchestratorEventFactory, EventOptions
-from ._json import JsonObject, json_problems
+from ._json import JsonObject
 from ._orchestrator_contract import (
     PARENT_SUBJECT,
     ArvoOrchestratorContract,
@@ -42,6 +44,7 @@ from ._orchestrator_contract import (
     OrchestratorVersion,
 )
 from ._payload import Payload
+from ._problems import json_problems
 from ._simple_contract import SimpleArvoContract
 from ._subject import (
     ArvoOrchestrationSubject,
@@ -92,6 +95,7 @@ __all__ = [
     "DataSchema",
     "EventId",
     "EventIdPolicy",
+    "EventLimits",
     "EventOptions",
     "FieldProblem",
     "InitPayload",
@@ -120,6 +124,7 @@ __all__ = [
     "VersionDefinition",
     "VersionedArvoContract",
     "ViolationError",
+    "bounded_logger",
     "current_trace_headers",
     "decode_uri",
     "derive_id",

@@ -9,6 +9,9 @@ from pydantic_core import from_json
 MAX_INFLATED_BYTES = 64 * 1024
 """How much JSON text may unfold to. Beyond it lies a decompression bomb, not a subject."""
 
+_LONGEST_TEXT = (
+    128 * 1024
+)  # what `pack` writes is shorter by a third; foreign characters may follow
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/]+")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ZLIB_OR_GZIP = 47
@@ -38,8 +41,10 @@ def unpack(text: str) -> bytes:
 
     Raises:
         ValueError: Not packed data, truncated, followed by other bytes, or more than
-            `MAX_INFLATED_BYTES` long when inflated.
+            `MAX_INFLATED_BYTES` long when inflated; or the text is longer than 131072 characters.
     """
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"it takes {len(text)} characters; at most {_LONGEST_TEXT} are read")
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         inflated = inflater.decompress(_decode_base64(text), MAX_INFLATED_BYTES + 1)

@@ -12,12 +12,23 @@
   x ViolationError              needs handling outside the event flow; never becomes an event
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from itertools import islice
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from typing_extensions import override
+
+from ._excerpt import cut
+
+MAX_PROBLEMS = 20
+"""How many broken rules an error lists."""
+MAX_MESSAGE_BYTES = 4 * 1024
+"""How long the text of an error is, in bytes of UTF-8."""
+_HEAD_BYTES = 1024
+_PROBLEM_BYTES = 512
+_NAME_BYTES = 256
+# Room for the line that says how many problems there are beside those shown.
+_LAST_LINE_BYTES = 64
 
 
 def _rebuild(
@@ -30,7 +41,14 @@ def _rebuild(
 
 
 class ArvoError(Exception):
-    """The root of every exception that Arvo raises on purpose."""
+    """The root of every exception that Arvo raises on purpose.
+
+    Of a text that takes more than 4 KiB the middle is cut out: what is refused may be large, and
+    what is said of it goes into logs, spans and answers.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(cut(str(message), MAX_MESSAGE_BYTES))
 
     @override
     def __reduce__(self) -> tuple[object, ...]:
@@ -41,30 +59,81 @@ class ArvoError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldProblem:
-    """One rule that one field breaks."""
+    """One rule that one field breaks.
+
+    Of a name longer than 256 characters, and of a message of more than 512 bytes, the middle is
+    cut out.
+    """
 
     path: tuple[str | int, ...]
     """Names and list positions from the root to the field; empty for the whole value."""
     message: str
     """What is wrong, in words for a developer; without the value, unless a validator tells it."""
 
+    def __post_init__(self) -> None:
+        path = tuple(
+            cut(name, _NAME_BYTES) if isinstance(name, str) and len(name) > _NAME_BYTES else name
+            for name in self.path
+        )
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "message", cut(self.message, _PROBLEM_BYTES))
+
     @override
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.path)) or '(root)'}: {self.message}"
+        place = cut(".".join(map(str, self.path)), _PROBLEM_BYTES)
+        return f"{place or '(root)'}: {self.message}"
 
 
 class InvalidValueError(ArvoError, ValueError):
     """A value breaks one or more rules.
 
+    Args:
+        message: What is refused.
+        problems: The broken rules of the first failing stage. Those after the first 20 are counted
+            where the number is at hand, and not even looked for otherwise.
+        unlisted: How many there are beside `problems`; None for an unknown number, but some.
+
     Attributes:
-        problems: Every broken rule of the first failing stage, with the path of the field.
+        problems: The first 20 of them, with the path of the field.
+        unlisted: How many there are besides; 0 for none, None for an unknown number, but some.
     """
 
-    def __init__(self, message: str, *, problems: Iterable[FieldProblem] = ()) -> None:
-        self.problems: tuple[FieldProblem, ...] = tuple(problems)
-        text = "\n".join([message, *(f"  {problem}" for problem in self.problems)])
-        # A path may name a member whose name no output stream can write.
-        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Iterable[FieldProblem] = (),
+        unlisted: int | None = 0,
+    ) -> None:
+        rest = iter(problems)
+        self.problems: tuple[FieldProblem, ...] = tuple(islice(rest, MAX_PROBLEMS))
+        if isinstance(problems, Sized):
+            found = len(problems) - len(self.problems)
+            unlisted = None if unlisted is None else unlisted + found
+        elif next(rest, None) is not None:
+            unlisted = None
+        self.unlisted: int | None = unlisted
+        super().__init__("\n".join(self._lines(message)))
+
+    def _lines(self, message: str) -> Iterator[str]:
+        if not self.problems:
+            yield message
+            return
+        head = cut(message, _HEAD_BYTES)
+        yield head
+        room = MAX_MESSAGE_BYTES - _LAST_LINE_BYTES - _size(head)
+        shown = 0
+        for problem in self.problems:
+            line = f"  {problem}"
+            room -= 1 + _size(line)
+            if room < 0:
+                break
+            yield line
+            shown += 1
+        if self.unlisted is None:
+            yield "  and more"
+        elif more := len(self.problems) - shown + self.unlisted:
+            yield f"  and {more} more"
 
 
 class InvalidUriError(InvalidValueError):
@@ -132,17 +201,6 @@ class ViolationError(ArvoError):
         self.metadata: dict[str, object] = dict(metadata or {})
 
 
-def field_problems(error: ValidationError) -> list[FieldProblem]:
-    """List what a pydantic error complains about, without the values it saw."""
-    return [
-        FieldProblem(path=tuple(item["loc"]), message=_message(item))
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-
-
-def _message(item: ErrorDetails) -> str:
-    if item["type"] != "union_tag_invalid":
-        return item["msg"]
-    # pydantic's own words show the tag that was given.
-    context = item["ctx"]
-    return f"{context['discriminator']} must be one of {context['expected_tags']}"
+def _size(text: str) -> int:
+    # A path may name a member whose name no output stream can write.
+    return len(text.encode("utf-8", "backslashreplace"))

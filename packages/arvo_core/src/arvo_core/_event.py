@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import override
 
 from ._cloud_event_view import CloudEventView
-from ._errors import FieldProblem, InvalidEventError, field_problems
+from ._errors import FieldProblem, InvalidEventError
 from ._event_id import EventId, developer_id, new_id
+from ._event_limits import DEFAULT_LIMITS, EventLimits, check_size, measured, parsed
+from ._event_refusal import refuse
 from ._event_rules import (
     ARVO_CONTENT_TYPE,
     ATTRIBUTES,
@@ -24,14 +26,12 @@ from ._event_rules import (
     Text,
     Time,
     Uri,
-    attribute_problems,
-    event_name,
     is_extension_name,
-    shorten,
     with_encoded_uris,
 )
 from ._event_time import time_text
-from ._json import JsonObject, plain_dict
+from ._excerpt import shorten
+from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, JsonObject, plain_dict
 
 _OTEL_NAMES = {
     "id": "cloudevents.event_id",
@@ -61,6 +61,9 @@ class ArvoEvent(BaseModel):
     an event use `ArvoEvent.create` or an `ArvoEventFactory`, which fill in what is missing.
     Further keyword arguments are custom extensions. The event is frozen; its data is a copy.
     Two events are equal when source and id are, CloudEvents' identity.
+
+    Every attribute takes at most 131072 characters, which holds the longest subject, and neither
+    CR, LF nor NUL, with which it could not travel as a header (RFC 9110, 5.5).
 
     TypeScript: `ArvoEvent`, `createArvoEvent`.
 
@@ -94,7 +97,7 @@ class ArvoEvent(BaseModel):
     """JSON, and normally `ARVO_CONTENT_TYPE`."""
     dataschema: Uri | None = None
     """Contract URI and version of the data; None when no contract describes it."""
-    data: JsonObject
+    data: EventData
     """The payload, a JSON object."""
     time: Time
     """When it happened, RFC 3339 with an offset."""
@@ -121,7 +124,7 @@ class ArvoEvent(BaseModel):
             try:
                 self.__pydantic_validator__.validate_python(attributes, self_instance=self)
             except ValidationError as error:
-                _refuse(attributes, error)
+                refuse(type(self), attributes, error)
 
         # Without this mark pydantic would call the constructor again for every validated dict.
         __init__.__pydantic_base_init__ = True
@@ -156,6 +159,7 @@ class ArvoEvent(BaseModel):
         parentid: str | None = None,
         domain: str | None = None,
         extensions: Mapping[str, str | bool | int | float | None] | None = None,
+        limits: EventLimits = DEFAULT_LIMITS,
     ) -> Self:
         """Make an event, filling in what is missing.
 
@@ -165,7 +169,7 @@ class ArvoEvent(BaseModel):
             source: Who makes the event.
             type: Three or more segments of a-z and 0-9 joined by dots.
             subject: What it is about.
-            data: A JSON object, at most 255 levels deep; copied.
+            data: A JSON object, at most 128 levels deep; copied.
             id: The id itself, or a policy. None gives a random UUID.
             specversion: None gives "1.0", the only one.
             datacontenttype: None gives `ARVO_CONTENT_TYPE`.
@@ -180,10 +184,13 @@ class ArvoEvent(BaseModel):
             parentid: None or "" for none.
             domain: None for none.
             extensions: Custom extensions by name; none may be named like an attribute.
+            limits: How deep the data may be. Its size is measured where there is JSON text, by
+                `from_json`.
 
         Raises:
             InvalidEventError: A value breaks a rule; `problems` lists those of the first stage.
-            InvalidUriError: A URI attribute holds a lone surrogate; `problems` names it.
+            InvalidUriError: A URI attribute holds a lone surrogate, or is too long when encoded;
+                `problems` names it.
         """
         values: dict[str, Any] = {
             "id": new_id() if id is None else _id_text(id),
@@ -211,45 +218,51 @@ class ArvoEvent(BaseModel):
             else:
                 shadowing = [name for name in extensions if name in ATTRIBUTES]
                 values = {**extensions, **values}
+        checked = values if limits.max_depth == MAX_DEPTH else measured(values, limits)
         try:
-            event = cls.__pydantic_validator__.validate_python(values)
+            event = cls.__pydantic_validator__.validate_python(checked)
         except ValidationError as error:
-            encoded = with_encoded_uris(values)
+            encoded = with_encoded_uris(checked)
             if encoded is None:
-                _refuse(values, error, shadowing)
+                refuse(cls, values, error, shadowing, limits)
             try:
                 event = cls.__pydantic_validator__.validate_python(encoded)
             except ValidationError as second_error:
-                _refuse(encoded, second_error, shadowing)
+                encoded["data"] = values["data"]
+                refuse(cls, encoded, second_error, shadowing, limits)
         if shadowing:
-            _refuse(values, None, shadowing)
+            refuse(cls, values, None, shadowing)
         return event  # type: ignore[no-any-return]
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
+    def from_json(cls, text: str | bytes, *, limits: EventLimits = DEFAULT_LIMITS) -> Self:
         """Read an event in CloudEvents' JSON format, strictly.
 
         Unknown members are custom extensions. A name that occurs twice counts once, the last.
 
+        Args:
+            text: The JSON object; bytes are UTF-8.
+            limits: How large the text and how deep its data may be: by default 8 MiB, 128 levels.
+
         Raises:
-            InvalidEventError: Not JSON, not an object, or a value breaks a rule.
+            InvalidEventError: Above a limit, not JSON, not an object, or a value breaks a rule.
         """
-        try:
-            return cls.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
-        except ValidationError as error:
-            # Python's parser also reads what pydantic's refuses: lone surrogates, whose place
-            # can then be told, and data as deeply nested as `create` takes it.
+        check_size(text, limits)
+        if len(text) <= READ_IN_ONE_GO and limits.max_depth == MAX_DEPTH:
             try:
-                values = json.loads(text if isinstance(text, str) else str(text, "utf-8"))
-            except (ValueError, RecursionError):
-                raise InvalidEventError("not an event", problems=field_problems(error)) from None
-        return cls.from_dict(values)
+                return cls.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
+            except ValidationError:
+                pass  # what is wrong is found below
+        return cls.from_dict(parsed(text, limits), limits=limits)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Write the event in CloudEvents' JSON format, members in Arvo's order.
 
         Args:
             indent: Spaces per level; None writes one line without spaces.
+
+        Events of any size are written, but `from_json` refuses those above 8 MiB unless its reader
+        raises the limit.
         """
         try:
             if self.__pydantic_extra__:
@@ -263,16 +276,23 @@ class ArvoEvent(BaseModel):
             )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, limits: EventLimits = DEFAULT_LIMITS) -> Self:
         """Read an event from the members of its JSON object, strictly.
 
+        Args:
+            values: The members by name.
+            limits: How deep the data may be. There is no text here whose size could be measured.
+
         Raises:
-            InvalidEventError: A value breaks a rule.
+            InvalidEventError: The data is too deep, or a value breaks a rule.
         """
+        members = plain_dict(values)
+        if limits.max_depth != MAX_DEPTH and isinstance(members, dict):
+            members = measured(members, limits)
         try:
-            return cls.__pydantic_validator__.validate_python(plain_dict(values))  # type: ignore[no-any-return]
+            return cls.__pydantic_validator__.validate_python(members)  # type: ignore[no-any-return]
         except ValidationError as error:
-            _refuse(values, error)
+            refuse(cls, values, error, limits=limits)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the members of the event's JSON object in Arvo's order, as a copy."""
@@ -349,18 +369,3 @@ def _id_text(wish: object) -> object:
             "cannot make an event id",
             problems=[FieldProblem(path=("id",), message=str(error))],
         ) from None
-
-
-def _refuse(
-    values: object, error: ValidationError | None, shadowing: list[str] | None = None
-) -> NoReturn:
-    """Raise the error that names every problem of the first failing stage."""
-    if not isinstance(values, Mapping):
-        raise InvalidEventError(
-            f"not an event: expected a JSON object, got {type(values).__name__}"
-        ) from None
-    failed = {item["loc"][0] for item in error.errors() if item["loc"]} if error else ()
-    problems = attribute_problems(values, failed, shadowing or ())
-    if not problems and error is not None:
-        problems = field_problems(error)
-    raise InvalidEventError(f"invalid {event_name(values)}", problems=problems) from None

@@ -4,21 +4,17 @@ The rules are regular expressions and bounds that pydantic's core checks without
 Only a value that failed is looked at here again, to name every problem of the first failing stage.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
 from ._errors import FieldProblem, InvalidUriError
-from ._json import (
-    LONE_SURROGATE,
-    JsonFloat,
-    JsonInteger,
-    JsonText,
-    has_lone_surrogate,
-    json_problems,
-)
-from ._uri import URI_PATTERN, ensure_uri
+from ._excerpt import shorten
+from ._json import MAX_DEPTH, JsonFloat, JsonInteger
+from ._problems import LONE_SURROGATE, find_json_problems, has_lone_surrogate
+from ._uri import LONGEST_URI, URI_PATTERN, ensure_uri
 
 ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"
 """The `datacontenttype` of every event that Arvo makes."""
@@ -26,7 +22,7 @@ ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"
 TYPE_PATTERN = r"^[a-z0-9]+(?:\.[a-z0-9]+){2,}$"
 """Reverse-DNS names: at least three segments of a-z and 0-9."""
 DOMAIN_PATTERN = r"^[a-z0-9.]+$"
-_CONTENT_TYPE_PATTERN = r"application/(?:cloudevents\+)?json"
+_CONTENT_TYPE_PATTERN = r"^[^\r\n\x00]*application/(?:cloudevents\+)?json[^\r\n\x00]*$"
 
 # RFC 3339 with upper-case T and Z, optional seconds, and days that exist in the calendar.
 _LEAP_YEAR = (
@@ -43,18 +39,21 @@ _HOUR_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _OFFSET = "(?:[01][0-9]|2[0-3]):?[0-5][0-9]"
 _TIME_PATTERN = rf"^{_DAY}T{_HOUR_MINUTE}(?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-]{_OFFSET})$"
 
-Text = Annotated[str, Strict(), Field(min_length=1)]
-Uri = Annotated[str, Strict(), Field(pattern=URI_PATTERN)]
-SpecVersion = Literal["1.0"]
-EventType = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
-ContentType = Annotated[str, Strict(), Field(pattern=_CONTENT_TYPE_PATTERN)]
-Time = Annotated[str, Strict(), Field(pattern=_TIME_PATTERN)]
-Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
-Number = JsonInteger | JsonFloat
-ExtensionValue = JsonText | Annotated[bool, Strict()] | Number | None
+# What would end a header's value (RFC 9110, 5.5), and attributes become headers (CloudEvents, HTTP
+# binding). CloudEvents forbids other controls, too, but events of the TypeScript version have them.
+_HEADER_BREAK = re.compile(r"[\r\n\x00]")
+_HEADER_BREAKS = {"\r": "a carriage return", "\n": "a line feed", "\x00": "a NUL"}
 
-# Longer values are cut in messages and `repr`.
-_REPR_WIDTH = 40
+Text = Annotated[str, Strict(), Field(pattern=r"^[^\r\n\x00]+$", max_length=LONGEST_URI)]
+Uri = Annotated[str, Strict(), Field(pattern=URI_PATTERN, max_length=LONGEST_URI)]
+SpecVersion = Literal["1.0"]
+EventType = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN, max_length=LONGEST_URI)]
+ContentType = Annotated[str, Strict(), Field(pattern=_CONTENT_TYPE_PATTERN, max_length=LONGEST_URI)]
+Time = Annotated[str, Strict(), Field(pattern=_TIME_PATTERN, max_length=LONGEST_URI)]
+Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN, max_length=LONGEST_URI)]
+Number = JsonInteger | JsonFloat
+_ExtensionText = Annotated[str, Strict(), Field(pattern=r"^[^\r\n\x00]*$", max_length=LONGEST_URI)]
+ExtensionValue = _ExtensionText | Annotated[bool, Strict()] | Number | None
 
 URI_ATTRIBUTES = ("source", "subject", "dataschema", "to", "redirectto")
 
@@ -95,45 +94,48 @@ def attribute_problems(
     values: Mapping[object, object],
     failed: Iterable[object],
     shadowing: Iterable[str] = (),
-) -> list[FieldProblem]:
-    """Say what is wrong with an event's raw values, stopping after the first failing stage.
+    *,
+    max_depth: int = MAX_DEPTH,
+) -> Iterator[FieldProblem]:
+    """Find what is wrong with an event's raw values, stopping after the first failing stage.
 
     Args:
         values: Attributes and extensions by name, as given.
         failed: Names that validation complained about.
         shadowing: Extensions named like an attribute, which therefore are not in `values`.
+        max_depth: How many levels a value may stand below the data.
 
     Returns:
         Nothing when every rule of Arvo's is kept, so that it is one of a subclass's own.
     """
     names = set(failed)
+    found = False
     for stage in _STAGES:
-        problems = [
-            problem
-            for name in sorted(stage & names)
-            for problem in _attribute_problems(name, values)
-        ]
-        if problems:
-            return problems
-    problems = [
-        FieldProblem(path=(name,), message="an extension may not be named like an attribute")
-        for name in shadowing
-    ]
-    for name, value in values.items():
-        if name not in ATTRIBUTES:
-            problems += _extension_problems(name, value)
+        for name in sorted(stage & names):
+            for problem in _attribute_problems(name, values, max_depth):
+                found = True
+                yield problem
+        if found:
+            return
+    for name in shadowing:
+        yield FieldProblem(path=(name,), message="an extension may not be named like an attribute")
+        found = True
+    for key, value in values.items():
+        if key not in ATTRIBUTES:
+            for problem in _extension_problems(key, value):
+                found = True
+                yield problem
     # Every value is right by itself, so it may be the one rule that ties two of them.
     tied = values.get("to") is None and values.get("datacontenttype") == ARVO_CONTENT_TYPE
-    if not problems and tied:
-        problems = [FieldProblem(path=("to",), message="is required with Arvo's datacontenttype")]
-    return problems
+    if not found and tied:
+        yield FieldProblem(path=("to",), message="is required with Arvo's datacontenttype")
 
 
 def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
     """Percent-encode the URI attributes that need it; None when none does.
 
     Raises:
-        InvalidUriError: One holds a lone surrogate.
+        InvalidUriError: One holds a lone surrogate or is, or becomes, too long.
     """
     given = {name: value for name in URI_ATTRIBUTES if isinstance(value := values[name], str)}
     broken = [name for name, text in given.items() if has_lone_surrogate(text)]
@@ -142,7 +144,21 @@ def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
             f"cannot encode the URIs of {event_name(values)}",
             problems=[FieldProblem(path=(name,), message=LONE_SURROGATE) for name in broken],
         )
-    encoded = {name: ensure_uri(text) for name, text in given.items()}
+    encoded = dict(given)
+    too_long = []
+    for name, text in given.items():
+        try:
+            encoded[name] = ensure_uri(text)
+        except InvalidUriError:
+            too_long.append(name)
+    if too_long:
+        raise InvalidUriError(
+            f"cannot encode the URIs of {event_name(values)}",
+            problems=[
+                FieldProblem(path=(name,), message=f"takes more than {LONGEST_URI} characters")
+                for name in too_long
+            ],
+        )
     return None if encoded == given else {**values, **encoded}
 
 
@@ -156,41 +172,54 @@ def event_name(values: Mapping[Any, object]) -> str:
     return f"event ({', '.join(told)})"
 
 
-def shorten(value: object) -> str:
-    """Return `repr(value)`, cut in the middle when it is long, as subjects are."""
-    text = repr(value)
-    return text if len(text) <= _REPR_WIDTH else f"{text[: _REPR_WIDTH - 4]}...{text[-1]}"
-
-
 def is_extension_name(name: object) -> bool:
     """Tell whether `name` is non-empty and made of a-z and 0-9 (CloudEvents 1.0.2, 3.1)."""
     return isinstance(name, str) and name.isascii() and name.isalnum() and name == name.lower()
 
 
-def _attribute_problems(name: str, values: Mapping[object, object]) -> list[FieldProblem]:
+def _attribute_problems(
+    name: str, values: Mapping[object, object], max_depth: int
+) -> Iterator[FieldProblem]:
     if name not in values:
-        return [FieldProblem(path=(name,), message="is required")]
+        yield FieldProblem(path=(name,), message="is required")
+        return
     value = values[name]
     if name == "data":
-        return json_problems(value, path=("data",))
-    broken = isinstance(value, str) and has_lone_surrogate(value)
-    return [FieldProblem(path=(name,), message=LONE_SURROGATE if broken else _RULES[name])]
-
-
-def _extension_problems(name: object, value: object) -> list[FieldProblem]:
-    path = (str(name),)
-    problems = []
-    if not is_extension_name(name):
-        problems.append(
-            FieldProblem(path=path, message="an extension's name is made of a-z and 0-9")
-        )
-    if value is None or isinstance(value, str | int | float):
-        problems += [
-            FieldProblem(path=path, message=problem.message)
-            for problem in json_problems({"": value})
-        ]
+        yield from find_json_problems(value, path=("data",), max_depth=max_depth)
     else:
-        problems.append(
-            FieldProblem(path=path, message="must be text, a number, true, false or null")
-        )
-    return problems
+        rule = _RULES[name]
+        broken = _text_problem(value) if isinstance(value, str) else None
+        if broken is None and rule is _TEXT_RULE and isinstance(value, str):
+            broken = _header_problem(value)
+        yield FieldProblem(path=(name,), message=broken or rule)
+
+
+def _extension_problems(name: object, value: object) -> Iterator[FieldProblem]:
+    path = (str(name),)
+    if not is_extension_name(name):
+        yield FieldProblem(path=path, message="an extension's name is made of a-z and 0-9")
+    if isinstance(value, str):
+        if broken := _text_problem(value) or _header_problem(value):
+            yield FieldProblem(path=path, message=broken)
+    elif value is None or isinstance(value, int | float):
+        for problem in find_json_problems({"": value}):
+            yield FieldProblem(path=path, message=problem.message)
+    else:
+        yield FieldProblem(path=path, message="must be text, a number, true, false or null")
+
+
+def _text_problem(text: str) -> str | None:
+    """Say what no attribute may be, whatever its own rule is."""
+    if len(text) > LONGEST_URI:
+        return f"takes {len(text)} characters; at most {LONGEST_URI} are allowed"
+    if has_lone_surrogate(text):
+        return LONE_SURROGATE
+    return None
+
+
+def _header_problem(text: str) -> str | None:
+    """Say what keeps a text from travelling as a header."""
+    if found := _HEADER_BREAK.search(text):
+        what = _HEADER_BREAKS[found.group()]
+        return f"holds {what} at position {found.start()}, which would end a header; remove it"
+    return None

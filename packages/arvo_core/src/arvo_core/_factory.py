@@ -12,6 +12,7 @@ from ._contract_version import A
 from ._errors import InvalidDataError
 from ._event import ArvoEvent
 from ._event_id import EventId
+from ._event_limits import EventLimits
 from ._orchestrator_contract import PARENT_SUBJECT, ArvoOrchestratorContract, InitPayload
 from ._subject import ArvoOrchestrationSubject
 from ._system_error import SystemErrorData
@@ -43,6 +44,8 @@ class EventOptions(TypedDict, total=False):
     """Taken literally; None for none."""
     extensions: Mapping[str, str | bool | int | float | None] | None
     """Custom extensions by name."""
+    limits: EventLimits
+    """How deep the data may be. Left out: 128 levels."""
 
 
 class ArvoEventFactory(Generic[A]):
@@ -171,6 +174,7 @@ class ArvoEventFactory(Generic[A]):
         return InvalidDataError(
             f"{event_type} of {self.contract.dataschema}: {error.args[0].splitlines()[0]}",
             problems=error.problems,
+            unlisted=error.unlisted,
         )
 
     def _make(

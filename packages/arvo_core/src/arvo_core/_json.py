@@ -1,59 +1,90 @@
 """What counts as JSON: values that every language reads back as they were written (RFC 8259)."""
 
-import math
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, GetCoreSchemaHandler, Strict
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
-from typing_extensions import TypeAliasType
 
-from ._errors import FieldProblem
+DEEPEST = 255
+"""How far below the root pydantic's core goes."""
+MAX_DEPTH = 128
+"""How far below the root of an event's data a value may stand, unless other limits are set."""
+MAX_INTEGER = int(sys.float_info.max)
+"""The largest integer: beyond the range of a double other languages read infinity."""
+READ_IN_ONE_GO = 1024
+"""How long a JSON text may be for pydantic to parse and validate it in one go, in characters.
 
-_MAX_DEPTH = 255  # as far below the root as pydantic's core goes
-_MAX_INTEGER = int(sys.float_info.max)
-LONE_SURROGATE = "the text holds a lone surrogate; remove it"
-"""What is wrong with text that `has_lone_surrogate`."""
+A schema that a value does not fit copies the value for its error, if it is JSON and not yet Python:
+what is deep would be copied at every level. From about this length on two steps are faster, too.
+"""
+NOT_JSON = "not_json"
+"""The type of the one pydantic error that stands for all that is not JSON within a value."""
+
+# A length bound makes pydantic look at the characters, and so refuse lone surrogates.
+_TEXT = core_schema.str_schema(strict=True, min_length=0)
+_INTEGER = core_schema.int_schema(strict=True, ge=-MAX_INTEGER, le=MAX_INTEGER)
+_FINITE = core_schema.float_schema(strict=True, allow_inf_nan=False)
+# pydantic's strict mode takes all that has `__float__`.
+_NUMBER = core_schema.json_or_python_schema(
+    json_schema=_FINITE,
+    python_schema=core_schema.chain_schema([core_schema.is_instance_schema(float), _FINITE]),
+)
 
 
 class _FloatSchema:
-    """Validates finite floats only; pydantic's strict mode takes all that has `__float__`."""
+    """Validates finite floats only."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        number = core_schema.float_schema(strict=True, allow_inf_nan=False)
-        return core_schema.json_or_python_schema(
-            json_schema=number,
-            python_schema=core_schema.chain_schema([core_schema.is_instance_schema(float), number]),
-        )
+        return _NUMBER
 
 
-# A length bound makes pydantic look at the characters, and so refuse lone surrogates.
 JsonText: TypeAlias = Annotated[str, Strict(), Field(min_length=0)]
-# Beyond the range of a double other languages read infinity.
-JsonInteger: TypeAlias = Annotated[int, Strict(), Field(ge=-_MAX_INTEGER, le=_MAX_INTEGER)]
+JsonInteger: TypeAlias = Annotated[int, Strict(), Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 JsonFloat: TypeAlias = Annotated[float, _FloatSchema()]
 
-if TYPE_CHECKING:
-    JsonValue: TypeAlias = Any
-else:
+
+def _first_that_fits(choices: list[CoreSchema | tuple[CoreSchema, str]]) -> CoreSchema:
+    """Return a union that complains once; each choice would, at every level up to the root."""
+    return core_schema.union_schema(
+        choices,
+        mode="left_to_right",
+        custom_error_type=NOT_JSON,
+        custom_error_message="is not JSON, or holds something that is not",
+    )
+
+
+def _value(ref: str, below: CoreSchema | None) -> CoreSchema:
+    """Return the schema of a JSON value, with `below` for what stands in it; None for nothing."""
+    longest = 0 if below is None else None
     # pydantic's own JsonValue lets NaN, Infinity and lone surrogates through. Every member that
     # does not fit costs an error object, so those that stand in most payloads come first.
-    JsonValue = TypeAliasType(
-        "JsonValue",
-        Annotated[
-            JsonText
-            | Annotated[dict[JsonText, "JsonValue"], Strict()]
-            | Annotated[list["JsonValue"], Strict()]
-            | JsonInteger
-            | JsonFloat
-            | Annotated[bool, Strict()]
-            | None,
-            Field(union_mode="left_to_right"),
-        ],
+    union = _first_that_fits(
+        [
+            _TEXT,
+            core_schema.dict_schema(_TEXT, below, max_length=longest, strict=True),
+            core_schema.list_schema(below, max_length=longest, strict=True),
+            _INTEGER,
+            _NUMBER,
+            core_schema.bool_schema(strict=True),
+        ]
     )
+    return core_schema.nullable_schema(union, ref=ref)
+
+
+class _JsonValue:
+    """Validates JSON into fresh containers."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        itself = core_schema.definition_reference_schema("arvo_core.JsonValue:0")
+        return core_schema.definitions_schema(itself, [_value(itself["schema_ref"], itself)])
 
 
 class _JsonObjectSchema:
@@ -62,72 +93,69 @@ class _JsonObjectSchema:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema = handler.generate_schema(Annotated[dict[JsonText, JsonValue], Strict()])
-        # Once validated nothing needs checking on the way out: "any" writes at full speed.
-        schema["serialization"] = core_schema.simple_ser_schema("any")  # type: ignore[index]
-        return schema
+        value = handler.generate_schema(_JsonValue)
+        return core_schema.dict_schema(_TEXT, value, strict=True, serialization=_AS_IT_IS)
 
+
+# Once validated nothing needs checking on the way out: "any" writes at full speed.
+_AS_IT_IS = core_schema.simple_ser_schema("any")
 
 JsonObject: TypeAlias = Annotated[dict[str, Any], _JsonObjectSchema()]
 """A field type: a JSON object, copied when validated and so never aliased to the caller's."""
 
 
-def json_problems(value: object, *, path: tuple[str | int, ...] = ()) -> list[FieldProblem]:
-    """List every place where `value` is not a JSON object; empty when it is one.
+class MeasuredData(dict[str, Any]):
+    """An event's data that was found to keep limits other than the default ones."""
 
-    Args:
-        value: What was given as an event's data.
-        path: Where it stands; leads every reported path.
+
+class _EventData:
+    """Validates a JSON object no deeper than `MAX_DEPTH`, or `MeasuredData`.
+
+    Each level has a schema of its own, so that nobody needs to measure the depth.
     """
-    if not isinstance(value, dict):
-        return [_problem(path, f"expected a JSON object, got {type(value).__name__}")]
-    return list(_walk(value, path, frozenset()))
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        levels: list[CoreSchema] = []
+        below = None
+        for level in range(MAX_DEPTH, 0, -1):
+            levels.append(_value(f"arvo_core.JsonValue:{level}", below))
+            below = core_schema.definition_reference_schema(f"arvo_core.JsonValue:{level}")
+        data = core_schema.dict_schema(_TEXT, below, strict=True)
+        measured = core_schema.is_instance_schema(MeasuredData)
+        deeper = core_schema.chain_schema([measured, handler.generate_schema(JsonObject)])
+        either = _first_that_fits([data, deeper])
+        read = core_schema.json_or_python_schema(data, either, serialization=_AS_IT_IS)
+        return core_schema.definitions_schema(read, levels)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "object", "additionalProperties": True}
 
 
-def _walk(
-    value: object, path: tuple[str | int, ...], parents: frozenset[int]
-) -> Iterator[FieldProblem]:
-    match value:
-        case _ if len(parents) > _MAX_DEPTH:
-            yield _problem(path, f"nested more than {_MAX_DEPTH} levels deep; flatten the data")
-        case None | bool():
-            return
-        case int():
-            if abs(value) > _MAX_INTEGER:
-                yield _problem(path, "the integer is beyond 1.8e308, a double; use text")
-        case str():
-            if has_lone_surrogate(value):
-                yield _problem(path, LONE_SURROGATE)
-        case float():
-            if not math.isfinite(value):
-                yield _problem(path, f"{value} is not a JSON number; use null or leave it out")
-        case dict() | list() if id(value) in parents:
-            yield _problem(path, "the container holds itself")
-        case dict() | list():
-            inside = parents | {id(value)}
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                if isinstance(value, dict) and not isinstance(key, str):
-                    name = type(key).__name__
-                    yield _problem(path, f"a key is of type {name}; JSON object keys are text")
-                elif isinstance(key, str) and has_lone_surrogate(key):
-                    yield _problem(path, "a key holds a lone surrogate; remove it")
-                else:
-                    yield from _walk(item, (*path, key), inside)
-        case _:
-            yield _problem(
-                path,
-                f"{type(value).__name__} is not a JSON value; "
-                "use text, a number, true, false, null, a list or a dict",
-            )
+class _SchemaOf:
+    """Validates what it annotates as another class says.
+
+    pydantic collects the definitions in the schema of a class, but not in that of an annotation.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler.generate_schema(self._kind)
 
 
-def has_lone_surrogate(text: str) -> bool:
-    """Tell whether `text` holds half of a pair, which UTF-8 and so JSON cannot express."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _problem(path: tuple[str | int, ...], message: str) -> FieldProblem:
-    return FieldProblem(path=path, message=message)
+JsonValue: TypeAlias = Annotated[Any, _SchemaOf(_JsonValue)]
+"""A field type: JSON, copied when validated."""
+EventData: TypeAlias = Annotated[dict[str, Any], _SchemaOf(_EventData)]
+"""A field type: a JSON object of at most `MAX_DEPTH` levels, or `MeasuredData`."""
 
 
 def plain_dict(value: object) -> object:

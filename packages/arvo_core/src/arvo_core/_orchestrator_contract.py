@@ -65,7 +65,9 @@ class InitPayload(Payload[A]):
         except InvalidDataError as error:
             if problems:
                 raise InvalidDataError(
-                    f"data does not match {self.name}", problems=[*problems, *error.problems]
+                    f"data does not match {self.name}",
+                    problems=[*problems, *error.problems],
+                    unlisted=error.unlisted,
                 ) from None
             raise
         if problems:

@@ -14,12 +14,13 @@ from ._core_schema import (
     keeps_containers,
     member_names,
 )
-from ._errors import FieldProblem, InvalidContractError, InvalidDataError, field_problems
+from ._errors import FieldProblem, InvalidContractError, InvalidDataError
 from ._fidelity import fidelity
-from ._json import JsonObject, json_problems
+from ._json import JsonObject
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
 from ._lost_numbers import has_null, put_back
+from ._problems import field_problems, json_problems
 from ._wire_form import wire_form
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ class Payload(Generic[T]):
             except ValueError:
                 pass  # not JSON, so only the first reading has something to tell
         raise InvalidDataError(
-            f"data does not match {self.name}{where}", problems=field_problems(failure)
+            f"data does not match {self.name}{where}", **field_problems(failure)
         ) from None
 
     def dump(self, value: T) -> dict[str, Any]:

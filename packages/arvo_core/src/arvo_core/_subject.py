@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -14,14 +13,16 @@ from pydantic import (
     Strict,
     ValidationError,
 )
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ._deflated_json import pack, unpack
-from ._errors import InvalidSubjectError, field_problems
+from ._errors import InvalidSubjectError
 from ._event_id import new_id
-from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN, shorten
+from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
+from ._excerpt import shorten
 from ._frozen_mapping import FrozenMapping
-from ._json import JsonText, JsonValue, json_problems, plain_dict
+from ._json import DEEPEST, READ_IN_ONE_GO, JsonText, JsonValue, plain_dict
+from ._problems import field_problems, find_json_problems
 from ._version import WILDCARD_VERSION
 
 _Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
@@ -33,8 +34,9 @@ _Meta = Annotated[
     Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(dict[str, str])
 ]
 
-# Long ones are rare, and thousands of them would fill the memory.
-_CACHED_WIDTH = 2048
+# Long ones are rare, and thousands of them would fill the memory. A short text may inflate to
+# much, so it is the JSON that is measured.
+_CACHED_BYTES = 2048
 _CACHED_SUBJECTS = 4096
 
 
@@ -112,7 +114,7 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubjectError: A value breaks a rule.
         """
-        text, content = _encode(
+        text, content, size = _encode(
             {
                 "orchestrator": {
                     "name": orchestrator,
@@ -127,7 +129,7 @@ class ArvoOrchestrationSubject:
             }
         )
         # Who starts a workflow often runs it too, and inflating costs a sixth of its first step.
-        _remember(text, content)
+        _remember(text, content, size)
         return text
 
     @staticmethod
@@ -174,8 +176,7 @@ class ArvoOrchestrationSubject:
         plain = plain_dict(content)
         if isinstance(plain, SubjectContent):
             plain = plain.model_dump()
-        text, _ = _encode(plain)
-        return text
+        return _encode(plain)[0]
 
     @staticmethod
     def parse(text: str) -> SubjectContent:
@@ -184,9 +185,7 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubjectError: Not a subject, or it inflates to more than 64 KiB.
         """
-        if len(text) > _CACHED_WIDTH:
-            return _parse(text)
-        return _made.get(text) or _parse_cached(text)
+        return _known.get(text) or _parse(text)
 
     @staticmethod
     def is_valid(text: str) -> bool:
@@ -198,41 +197,52 @@ class ArvoOrchestrationSubject:
         return True
 
 
-# What the newest texts of `new` say, oldest first.
-_made: OrderedDict[str, SubjectContent] = OrderedDict()
+# What the newest texts that were made or parsed say, oldest first.
+_known: OrderedDict[str, SubjectContent] = OrderedDict()
 
 
-def _remember(text: str, content: SubjectContent) -> None:
-    if len(text) <= _CACHED_WIDTH:
-        _made[text] = content
-        if len(_made) > _CACHED_SUBJECTS:
-            _made.popitem(last=False)
+def _remember(text: str, content: SubjectContent, size: int) -> None:
+    if size <= _CACHED_BYTES:
+        _known[text] = content
+        if len(_known) > _CACHED_SUBJECTS:
+            _known.popitem(last=False)
 
 
-def _encode(plain: object) -> tuple[str, SubjectContent]:
-    """Return a subject's text and what it says."""
+def _encode(plain: object) -> tuple[str, SubjectContent, int]:
+    """Return a subject's text, what it says, and the size of its JSON in bytes."""
     try:
         content = SubjectContent.__pydantic_validator__.validate_python(plain)
         # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.
-        return pack(to_json(plain, fallback=dict)), content
+        json = to_json(plain, fallback=dict)
+        return pack(json), content, len(json)
     except ValidationError as error:
-        problems = json_problems(plain) or field_problems(error)
-        raise InvalidSubjectError("cannot make a subject", problems=problems) from None
+        refusal = InvalidSubjectError(
+            "cannot make a subject", problems=find_json_problems(plain, max_depth=DEEPEST)
+        )
+        if not refusal.problems:
+            refusal = InvalidSubjectError("cannot make a subject", **field_problems(error))
+        raise refusal from None
     except ValueError as error:
         raise InvalidSubjectError(f"cannot make a subject: {error}") from None
 
 
 def _parse(text: str) -> SubjectContent:
     try:
-        return SubjectContent.__pydantic_validator__.validate_json(unpack(text))  # type: ignore[no-any-return]
+        json = unpack(text)
+        validator = SubjectContent.__pydantic_validator__
+        content: SubjectContent = (
+            validator.validate_json(json)
+            if len(json) <= READ_IN_ONE_GO
+            else validator.validate_python(from_json(json))
+        )
     except ValidationError as error:
         raise InvalidSubjectError(
-            f"not an orchestration subject: {shorten(text)}", problems=field_problems(error)
+            f"not an orchestration subject: {shorten(text)}", **field_problems(error)
         ) from None
     except ValueError as error:
         raise InvalidSubjectError(
             f"not an orchestration subject: {shorten(text)}: {error}"
         ) from None
-
-
-_parse_cached = lru_cache(maxsize=_CACHED_SUBJECTS)(_parse)
+    # Foreign characters make the text longer than what it says.
+    _remember(text, content, max(len(json), len(text)))
+    return content

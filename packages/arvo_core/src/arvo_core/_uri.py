@@ -8,6 +8,10 @@ import re
 from urllib.parse import quote
 
 from ._errors import InvalidUriError
+from ._excerpt import shorten
+
+LONGEST_URI = 128 * 1024
+"""How many characters a URI takes at most: half as many again as the longest subject."""
 
 # What encodeURI leaves alone besides letters and digits (`quote` itself keeps "_.-~").
 _KEPT = ";,/?:@&=+$-_.!~*'()#"
@@ -42,30 +46,36 @@ def encode_uri(text: str) -> str:
     """Percent-encode `text` as ECMAScript's `encodeURI` does.
 
     Raises:
-        InvalidUriError: The text holds a lone surrogate, which UTF-8 cannot express.
+        InvalidUriError: The text holds a lone surrogate, which UTF-8 cannot express; or it is, or
+            becomes, longer than 131072 characters.
 
     Example:
         >>> encode_uri("my order")
         'my%20order'
     """
+    _check_length(text)
     try:
-        return quote(text, safe=_KEPT)
+        encoded = quote(text, safe=_KEPT)
     except UnicodeEncodeError as error:
         raise InvalidUriError(
             f"cannot encode as a URI: lone surrogate at position {error.start}; remove it"
         ) from error
+    _check_length(encoded)
+    return encoded
 
 
 def decode_uri(text: str) -> str:
     """Undo `encode_uri`, leaving escapes of reserved characters as they are.
 
     Raises:
-        InvalidUriError: A `%` starts no escape, or escapes do not spell well-formed UTF-8.
+        InvalidUriError: A `%` starts no escape, or escapes do not spell well-formed UTF-8; or the
+            text is longer than 131072 characters.
 
     Example:
         >>> decode_uri("my%20order%2F7")
         'my order%2F7'
     """
+    _check_length(text)
     stray = re.search("%(?![0-9A-Fa-f]{2})", text)
     if stray:
         raise InvalidUriError(
@@ -77,24 +87,34 @@ def decode_uri(text: str) -> str:
 def is_valid_uri(text: str) -> bool:
     """Tell whether `text` equals `encode_uri(decode_uri(text))`. The empty string does.
 
+    A text longer than 131072 characters is not one.
+
     Example:
         >>> is_valid_uri("https://example.com/a%20b"), is_valid_uri("a b")
         (True, False)
     """
-    return _VALID.fullmatch(text) is not None
+    return len(text) <= LONGEST_URI and _VALID.fullmatch(text) is not None
 
 
 def ensure_uri(text: str) -> str:
     """Return `text` itself when it is a valid URI, else `encode_uri(text)`; so it is idempotent.
 
     Raises:
-        InvalidUriError: The text holds a lone surrogate.
+        InvalidUriError: The text holds a lone surrogate; or it is, or becomes, longer than 131072
+            characters.
 
     Example:
         >>> ensure_uri("my order") == ensure_uri(ensure_uri("my order"))
         True
     """
     return text if is_valid_uri(text) else encode_uri(text)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > LONGEST_URI:
+        raise InvalidUriError(
+            f"a URI takes at most {LONGEST_URI} characters, got {len(text)}: {shorten(text)}"
+        )
 
 
 def _decode_run(match: re.Match[str]) -> str:
@@ -105,7 +125,7 @@ def _decode_run(match: re.Match[str]) -> str:
         characters = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidUriError(
-            f"malformed URI: the escapes {run} are not well-formed UTF-8"
+            f"malformed URI: the escapes {shorten(run)} are not well-formed UTF-8"
         ) from error
     decoded: list[str] = []
     position = 0

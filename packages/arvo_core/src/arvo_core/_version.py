@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 from typing_extensions import override
 
 from ._errors import InvalidVersionError
+from ._excerpt import shorten
 
 WILDCARD_VERSION = "0.0.0"
 """The version that stands for "any"; reserved, so no contract version may use it."""
@@ -40,7 +41,7 @@ class SemanticVersion(NamedTuple):
         match = _PATTERN.fullmatch(text)
         if match is None:
             raise InvalidVersionError(
-                f"{text!r} is not a semantic version; write three numbers, such as '1.0.0'"
+                f"{shorten(text)} is not a semantic version; write three numbers, such as '1.0.0'"
             )
         major, minor, patch = match.groups()
         return cls(int(major), int(minor), int(patch))

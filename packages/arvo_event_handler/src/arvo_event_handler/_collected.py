@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 
+from ._stored_event import stored_event
 from ._stored_reads import StoredReads
 from ._stored_record import unreadable
 
@@ -54,7 +55,7 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
         if (answer["source"], answer["id"]) == (self._current.source, self._current.id):
             return self._current
         try:
-            return ArvoEvent.from_dict(answer)
+            return stored_event(answer)
         except Exception as error:
             why = f"a collected answer is {error}"
             raise self._reads.failed(unreadable(self._current.subject, why)) from error

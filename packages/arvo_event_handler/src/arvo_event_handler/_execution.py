@@ -6,7 +6,6 @@ but not published stays in the record's `redelivery`. The promise: a workflow's 
 completion happen once; a service runs at least once and must be idempotent by (source, id).
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from arvo_core import (
     InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
+    bounded_logger,
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
@@ -56,7 +56,7 @@ from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 from ._workflow_input import own_contract, read_input
 from ._workflow_memory import WorkflowMemory
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 # What a finished workflow must still know: enough to recognise late events and repeat its end.
 _TOMBSTONE = (

@@ -1,10 +1,11 @@
 """Makes a four-call machine memory look like one with leases, all that execution knows."""
 
-import logging
 from datetime import timedelta
 from itertools import count
 
 from typing_extensions import override
+
+from arvo_core import bounded_logger
 
 from ._errors import TransactionViolation, TransactionViolationCause, retryable_of
 from ._memory import IMachineMemory, MachineLease, Record
@@ -12,7 +13,7 @@ from ._shield import shielded, take_or_give_back
 from ._simple_memory import SimpleMachineMemory
 from ._workflow_memory import WorkflowMemory
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 
 class FourCallMemory(WorkflowMemory):

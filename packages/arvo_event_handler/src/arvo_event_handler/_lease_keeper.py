@@ -1,12 +1,13 @@
 """Keeps a lease alive while slow user code runs."""
 
 import asyncio
-import logging
+
+from arvo_core import bounded_logger
 
 from ._clock import Clock, ClockTimer
 from ._memory import ILeasedMachineMemory, MachineLease
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 
 class LeaseKeeper:

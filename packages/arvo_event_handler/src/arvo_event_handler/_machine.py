@@ -1,7 +1,6 @@
 """Workflows written as statecharts: a machine bound to a contract."""
 
 import json
-import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from arvo_core import (
     ArvoOrchestratorContract,
     SemanticVersion,
     VersionedArvoContract,
+    bounded_logger,
     is_semantic_version,
 )
 from arvo_statechart import (
@@ -30,7 +30,7 @@ from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type
 from ._workflow_input import read_input
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 ENQUEUE = "enqueueArvoEvent"
 """The action by which a machine asks for an event, besides `emit`."""

@@ -11,6 +11,7 @@ from arvo_statechart import GuardError, Snapshot
 
 from ._errors import ConfigViolation, raise_violation
 from ._machine import QUEUE, ArvoMachine, queued_events
+from ._stored_event import STORED_DEPTH
 from ._workflow import WorkflowFailure
 
 _JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)
@@ -89,12 +90,12 @@ def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
 def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]:
     try:
         return _checked_copy(persisted)  # type: ignore[no-any-return]
-    except ValidationError as error:
+    except ValidationError:
         unfit = InvalidDataError(
             f"the state of {machine.contract.dataschema!r} cannot be stored",
-            problems=json_problems(persisted),
+            problems=json_problems(persisted, max_depth=STORED_DEPTH),
         )
-        raise WorkflowFailure(unfit) from error
+        raise WorkflowFailure(unfit) from None
 
 
 def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:

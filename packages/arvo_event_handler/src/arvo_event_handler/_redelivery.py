@@ -14,6 +14,8 @@ from pydantic_core import to_json
 
 from arvo_core import ArvoEvent
 
+from ._stored_event import stored_event
+
 MEMBER = "redelivery"
 """The record's member this lives in."""
 
@@ -81,7 +83,7 @@ class Redelivery:
         """
         own = event_hash(event.source, event.id)
         return [
-            ArvoEvent.from_dict(output)
+            stored_event(output)
             for step in self._steps
             if is_init or step.event == own
             for output in step.outputs

@@ -26,6 +26,7 @@ from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from ._handler_functions import argument_annotations
 from ._memory import Record
 from ._resumable_call import Reply, Start, Step
+from ._stored_event import STORED_DEPTH
 from ._stored_reads import StoredReads
 from ._stored_record import CONTEXT, parse_stored, unreadable
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code
@@ -183,7 +184,9 @@ class ResumableWorkflow(Workflow):
         if payload is _JSON_OBJECT and isinstance(context, BaseModel):
             payload = self._payload_of(version, context)
         try:
-            if payload is _JSON_OBJECT and (problems := json_problems(context)):
+            if payload is _JSON_OBJECT and (
+                problems := json_problems(context, max_depth=STORED_DEPTH)
+            ):
                 raise InvalidDataError("it is not JSON", problems=problems)
             return _JSON_OBJECT.parse(payload.to_wire(context))
         except InvalidDataError as error:

@@ -1,11 +1,12 @@
 """Lets work end although the task that waits for it is cancelled."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-_logger = logging.getLogger("arvo_event_handler")
+from arvo_core import bounded_logger
+
+_logger = bounded_logger("arvo_event_handler")
 
 T = TypeVar("T")
 

@@ -1,14 +1,13 @@
 """The plain broker: carries events between handlers in the process, first in, first out."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, bounded_logger
 
 from ._backoff import SYSTEM_RANDOM
 from ._clock import SYSTEM_CLOCK, Clock
@@ -31,7 +30,7 @@ from ._retry_policy import RetryPolicy
 from ._settings import check_async, check_clock, check_random
 from ._workflow_in_hand import in_hand, is_in_hand
 
-_logger = logging.getLogger("arvo_event_handler")
+_logger = bounded_logger("arvo_event_handler")
 
 Publish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
 """Hands an event to a broker."""

@@ -4,7 +4,6 @@ With no SDK installed nothing is made at all; the incoming trace context is only
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from arvo_core import (
     TraceHeaders,
     VersionedArvoContract,
     ViolationError,
+    bounded_logger,
     current_trace_headers,
     trace_context,
     tracing_enabled,
@@ -37,7 +37,7 @@ from ._large_integers import large_integer
 
 _SCOPE = "arvo_event_handler"
 
-_logger = logging.getLogger(_SCOPE)
+_logger = bounded_logger(_SCOPE)
 
 _metrics_state = getattr(metrics, "_internal", None)
 _meter = metrics.get_meter(_SCOPE)

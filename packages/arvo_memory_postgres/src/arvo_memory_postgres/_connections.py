@@ -1,17 +1,18 @@
 """Lends the connections of a pool, each for one statement."""
 
 import asyncio
-import logging
 from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
 
+from arvo_core import bounded_logger
+
 from ._failures import closed, pool_exhausted, unreachable
 from ._owned_pool import close_pool
 
 _KEPT: Final = 0.1  # seconds; then the pool has them back, with its rules for those that idle
-_logger = logging.getLogger("arvo_memory_postgres")
+_logger = bounded_logger("arvo_memory_postgres")
 
 
 class Connections:

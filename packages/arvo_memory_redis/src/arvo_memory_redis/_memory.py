@@ -1,7 +1,6 @@
 """The machine memory."""
 
 import asyncio
-import logging
 import math
 import secrets
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from typing import Any, Final, Self
 
 from typing_extensions import override
 
+from arvo_core import bounded_logger
 from arvo_event_handler import (
     SYSTEM_CLOCK,
     Clock,
@@ -39,7 +39,7 @@ from ._stored_machine import (
     stored_record,
 )
 
-_logger: Final = logging.getLogger("arvo_memory_redis")
+_logger: Final = bounded_logger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
 

@@ -1,6 +1,5 @@
 """What carries the calls of a memory that connects by URL: the one place that knows."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from redis.exceptions import ResponseError
 
+from arvo_core import bounded_logger
 from arvo_event_handler import Clock, ConfigViolation, MachineMemoryError
 
 from ._endpoint import Endpoint
@@ -26,7 +26,7 @@ TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
 """What carries calls; `RedisMachineMemory.connect` tells them apart."""
 
 _TRANSPORT_OPTION: Final = "transport="
-_logger: Final = logging.getLogger("arvo_memory_redis")
+_logger: Final = bounded_logger("arvo_memory_redis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,19 @@
 """The one thread that writes: whatever waits goes into one transaction."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from arvo_core import ArvoError
+from arvo_core import ArvoError, bounded_logger
 from arvo_event_handler import MachineMemoryError
 
 from ._database import Database
 from ._failure import memory_error
 
-_logger = logging.getLogger("arvo_memory_sqlite")
+_logger = bounded_logger("arvo_memory_sqlite")
 
 T = TypeVar("T")
 

@@ -116,6 +116,8 @@ def _context_and_event(call: Call) -> dict[str, Any]:
 def log(message: Computed = _context_and_event) -> BuiltInAction:
     """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
 
+    The logger takes its first 2000 characters.
+
     Args:
         message: What to write, or a function that returns it. A function is called in its place
             among the actions. Default: a dict with the `context` and the `event`.

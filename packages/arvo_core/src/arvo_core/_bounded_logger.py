@@ -1,0 +1,43 @@
+"""The loggers of Arvo's packages, whose records are short whatever they are about."""
+
+import logging
+
+from ._excerpt import cut
+
+_RECORD_BYTES = 8 * 1024
+_MESSAGE_BYTES = 4 * 1024
+_formatter = logging.Formatter()
+
+
+def bounded_logger(name: str) -> logging.Logger:
+    """Return the logger `name`, whose records take at most 8 KiB from now on.
+
+    Of a message above 4 KiB, and of a traceback for which it leaves no room, the middle is cut
+    out: whoever sends an event must not fill a disk with what is said of it. What a format adds,
+    such as the time, comes on top. Idempotent.
+
+    Example:
+        >>> bounded_logger("com.example.bridge").name
+        'com.example.bridge'
+    """
+    logger = logging.getLogger(name)
+    logger.addFilter(_shortened)
+    return logger
+
+
+def _shortened(record: logging.LogRecord) -> bool:
+    try:
+        message = record.getMessage()
+    except Exception:
+        return True  # handlers report it, as they do for every logger
+    short = cut(message, _MESSAGE_BYTES)
+    if short != message:
+        record.msg, record.args = short, None
+    if record.exc_info and record.exc_info[1] is not None:
+        room = _RECORD_BYTES - len(short.encode("utf-8")) - len("\n")
+        traceback = _formatter.formatException(record.exc_info)
+        bounded = cut(traceback, room)
+        if bounded != traceback:
+            # Formatters take this text where there is one.
+            record.exc_text = bounded
+    return True

@@ -1,0 +1,27 @@
+"""Excerpts of values in messages, so that what is said of a value is shorter than the value."""
+
+# Longer values are cut in messages and `repr`.
+_REPR_WIDTH = 40
+
+
+def shorten(value: object) -> str:
+    """Return `repr(value)`, cut in the middle when it is long, as subjects are."""
+    # Of a long text only what is shown is written out.
+    text = repr(value[: _REPR_WIDTH + 1] if isinstance(value, str) else value)
+    return text if len(text) <= _REPR_WIDTH else f"{text[: _REPR_WIDTH - 4]}...{text[-1]}"
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Return `text`, without its middle where it takes more than `max_bytes` in UTF-8.
+
+    Lone surrogates, which no output stream can write, are escaped.
+    """
+    if len(text) <= max_bytes:
+        encoded = text.encode("utf-8", "backslashreplace")
+        if len(encoded) <= max_bytes:
+            return text if text.isascii() else encoded.decode("utf-8")
+    mark = f" ...[cut, {len(text)} characters in all]... "
+    kept = (max_bytes - len(mark)) // 2
+    head = text[:kept].encode("utf-8", "backslashreplace")[:kept].decode("utf-8", "ignore")
+    tail = text[-kept:].encode("utf-8", "backslashreplace")[-kept:].decode("utf-8", "ignore")
+    return f"{head}{mark}{tail}"
