@@ -11,6 +11,7 @@ import typer
 from ._diagram import DiagramJob, Format
 from ._errors import INTERRUPTED, CommandError
 from ._job import Job
+from ._lines import MAX_BYTES
 from ._log import LogLevel
 from ._memory_url import DEFAULT
 from ._output import STDOUT
@@ -96,7 +97,8 @@ def _run(
             "--events",
             metavar="FILE|-",
             show_default=False,
-            help="The input, one JSON object a line; - is standard input.",
+            help="The input, one JSON object a line, in UTF-8; - is standard input. What is packed "
+            "with gzip is unpacked.",
         ),
     ],
     contract: Annotated[
@@ -127,6 +129,15 @@ def _run(
             "Without it the reasons go to standard error.",
         ),
     ] = None,
+    max_line_bytes: Annotated[
+        int,
+        typer.Option(
+            "--max-line-bytes",
+            metavar="N",
+            min=1,
+            help="How long a line may be; a longer one is rejected while it is read.",
+        ),
+    ] = MAX_BYTES,
     concurrency: Annotated[
         int,
         typer.Option(
@@ -171,6 +182,7 @@ def _run(
         contract=contract,
         out=out,
         rejects=rejects,
+        max_line_bytes=max_line_bytes,
         concurrency=concurrency,
         memory=memory,
         log_level=log_level,

@@ -14,13 +14,14 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
 
 from ._display import Display
+from ._distinct_files import check_distinct, check_unused
 from ._errors import INTERRUPTED
 from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
 from ._memory_url import open_memory
-from ._output import STDOUT, LineWriter, check_names, short_line
+from ._output import STDOUT, LineWriter, short_line
 from ._rejects import Rejects
 from ._report import Report, counted
 from ._run import Run
@@ -48,6 +49,8 @@ class Job:
     """Where results go; "-" for standard output. None is that too, but short on a terminal."""
     rejects: str | None
     """Where lines without a result go; None tells the user."""
+    max_line_bytes: int
+    """How long a line may be."""
     concurrency: int
     """How many lines are run at the same time."""
     memory: str
@@ -61,9 +64,9 @@ class Job:
         Raises:
             CommandError: It cannot begin or go on.
         """
-        check_names(events=self.events, out=self._out, rejects=self.rejects)
+        check_distinct(events=self.events, out=self._out, rejects=self.rejects)
         with ExitStack() as opened:
-            lines = LineReader(self.events)
+            lines = LineReader(self.events, max_bytes=self.max_line_bytes)
             opened.callback(lines.close)
             # Outside the event loop, where Ctrl-C interrupts an import that does not end.
             target = load_target(self.target)
@@ -78,8 +81,10 @@ class Job:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             decoder = decoder_for(handlers, self.contract)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
-            results = opened.enter_context(LineWriter(self._out))
-            rejected = opened.enter_context(LineWriter(self.rejects)) if self.rejects else None
+            results = opened.enter_context(_made_anew("--out", self._out))
+            rejected = None
+            if self.rejects is not None:
+                rejected = opened.enter_context(_made_anew("--rejects", self.rejects))
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
             rejects = Rejects(rejected, say=display.say, held=together)
@@ -137,3 +142,14 @@ class Job:
         if report.payloads and report.payloads == report.lines - report.not_started:
             named = " or ".join(f"'{name}'" for name in contract_versions(handlers))
             console.print(f"for plain payloads give --contract {named}", soft_wrap=True)
+
+
+def _made_anew(option: str, name: str) -> LineWriter:
+    """Open an output.
+
+    Raises:
+        CommandError: It cannot be opened, or is in use by this process.
+    """
+    if name != STDOUT:
+        check_unused(option, name)
+    return LineWriter(name)
