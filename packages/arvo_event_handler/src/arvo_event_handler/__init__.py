@@ -37,6 +37,7 @@ from ._machine_engine import MachineExecution, MachineExecutionEngine
 from ._machine_id import check_machine_id
 from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._memory_url import MemoryUrl
 from ._orchestrator import ArvoOrchestrator
 from ._packed_record import PackedRecord, pack_record, unpack_record
 from ._record_codec import decode_record, encode_record
@@ -91,6 +92,7 @@ __all__ = [
     "MachineLease",
     "MachineMemoryError",
     "MachineRegistry",
+    "MemoryUrl",
     "Outputs",
     "PackedRecord",
     "Publish",
