@@ -1,14 +1,11 @@
 """The memories that Arvo brings, by URL: what one may say, and what is refused in one line."""
 
 import inspect
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from time import process_time
 from typing import Any
 
 import asyncpg
@@ -209,38 +206,6 @@ def test_whatever_a_url_says_it_is_a_memory_or_one_line(url: str) -> None:
     said = refused(url)
     assert "\n" not in said
     assert len(said) < 1000
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.sampled_from(["memory:", "sqlite:///", "redis://", "unix:///", "postgresql://", "x://", ""]),
-    st.sampled_from(
-        ["a", ":", "@", "/", "?a=", "&", "&a=b", "[", "]", "#", "%41", ",", "=", "9", "a:1,", "é"]
-    ),
-    st.sampled_from(["", "?", "?ttl=", "?schema=", "?prefix=", "?zz=", "@", "]"]),
-)
-def test_no_url_costs_more_than_its_length(scheme: str, piece: str, behind: str) -> None:
-    """Sixteen times as long a URL costs about sixteen times as much."""
-
-    def costs(length: int) -> Iterator[tuple[float, int]]:
-        body = piece * (length // len(piece))
-        for url in (scheme + body + behind, scheme + behind + body):
-            yield cost_of(partial(refused, url))
-
-    for short, long in zip(costs(4_000), costs(64_000), strict=True):
-        # What takes the square of it would take seconds.
-        assert long[0] <= 64 * max(short[0], 0.002)
-        assert long[1] <= 32 * max(short[1], 50_000)
-
-
-def cost_of(call: Callable[[], object]) -> tuple[float, int]:
-    """Return the seconds of processor time and the bytes that a call takes at most."""
-    tracemalloc.start()
-    started = process_time()
-    call()
-    seconds, peak = process_time() - started, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return seconds, peak
 
 
 def refused(url: str) -> str:

@@ -20,7 +20,7 @@ from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
-from ._memory_url import open_memory
+from ._memory_url import default_concurrency, open_memory
 from ._output import STDOUT, LineWriter, short_line
 from ._rejects import Rejects
 from ._report import Report, counted
@@ -51,8 +51,8 @@ class Job:
     """Where lines without a result go; None tells the user."""
     max_line_bytes: int
     """How long a line may be."""
-    concurrency: int
-    """How many lines are run at the same time."""
+    concurrency: int | None
+    """How many lines are run at the same time; None for what suits the memory."""
     memory: str
     """The machine memory's URL."""
     log_level: LogLevel
@@ -96,7 +96,7 @@ class Job:
                 rejects=rejects,
                 report=Report(),
                 display=display,
-                concurrency=self.concurrency,
+                concurrency=self.concurrency or default_concurrency(self.memory),
                 clock=SYSTEM_CLOCK,
             )
             try:

@@ -19,6 +19,23 @@ context manager of an `IMachineMemory`."""
 DEFAULT: Final = "memory:"
 """The memory that is always there."""
 
+USUAL_CONCURRENCY: Final = 16
+"""How many workflows run at the same time over a memory of which nothing is known."""
+MEASURED_CONCURRENCY: Final = {
+    "memory": 16,
+    "sqlite": 64,
+    "redis": 64,
+    "rediss": 64,
+    "unix": 64,
+    "postgres": 16,
+    "postgresql": 16,
+}
+"""How many run at the same time over each memory that Arvo brings.
+
+The smallest of 8, 16, 32, 64 and 128 at which the order example comes within a tenth of its most
+events per second: `benchmarks/RESULTS.md`.
+"""
+
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}):")
 _PASSWORD: Final = re.compile(r"//[^:@/?#]*:(.{4,})@")
 _PACKAGES = {
@@ -27,6 +44,15 @@ _PACKAGES = {
     "postgres": "arvo-memory-postgres",
     "postgresql": "arvo-memory-postgres",
 }
+
+
+def default_concurrency(url: str) -> int:
+    """Return how many workflows run at the same time over a memory unless the user says so.
+
+    Raises:
+        CommandError: It is no URL.
+    """
+    return MEASURED_CONCURRENCY.get(_scheme(url), USUAL_CONCURRENCY)
 
 
 def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:

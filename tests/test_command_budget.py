@@ -1,0 +1,133 @@
+"""No input of `arvo run` costs more than its length: lines and memory URLs."""
+
+import json
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Final
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from arvo_cli._errors import RejectedLineError
+from arvo_cli._input import Decoder, decoder_for
+from arvo_cli._lines import Line
+from arvo_core import ArvoEventFactory
+from arvo_event_handler import SimpleMachineMemory
+from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_redis._url import connect_url
+from arvo_memory_sqlite._url import open_url
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "packages/arvo_cli/tests/targets"))
+import greeter
+
+SHORT: Final = 2_000
+LONG: Final = 32_000
+
+
+def cost_of(call: Callable[[], object]) -> tuple[float, int]:
+    """Return the seconds of processor time and the bytes that a call takes at most."""
+    tracemalloc.start()
+    started = process_time()
+    call()
+    seconds, peak = process_time() - started, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return seconds, peak
+
+
+def check_growth(costs: Callable[[int], Iterator[tuple[float, int]]]) -> None:
+    """Make sure that sixteen times as long an input costs about sixteen times as much."""
+    for short, long in zip(costs(SHORT), costs(LONG), strict=True):
+        # What takes the square of it would take seconds. Below the floors all is noise.
+        assert long[0] <= 64 * max(short[0], 0.005)
+        assert long[1] <= 32 * max(short[1], 50_000)
+
+
+def test_what_grows_with_the_square_is_noticed() -> None:
+    def costs(length: int) -> Iterator[tuple[float, int]]:
+        yield cost_of(lambda: [bytes(length) for _ in range(length // 10)])
+
+    with pytest.raises(AssertionError):
+        check_growth(costs)
+
+
+OPENERS: Final[dict[str, Callable[[str], object]]] = {
+    "sqlite:///": open_url,
+    "redis://": connect_url,
+    "unix:///": connect_url,
+    "postgresql://": postgres_memory,
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(list(OPENERS)),
+    st.sampled_from(
+        ["a", ":", "@", "/", "?a=", "&", "&a=b", "[", "]", "#", "%41", ",", "=", "9", "a:1,", "é"]
+    ),
+    st.sampled_from(["", "?", "?ttl=", "?schema=", "?prefix=", "?zz=", "@", "]"]),
+)
+def test_no_memory_url_costs_more_than_its_length(scheme: str, piece: str, behind: str) -> None:
+    def costs(length: int) -> Iterator[tuple[float, int]]:
+        body = piece * (length // len(piece))
+        for url in (scheme + body + behind, scheme + behind + body):
+            yield cost_of(partial(open_it, OPENERS[scheme], url))
+
+    check_growth(costs)
+
+
+def open_it(opener: Callable[[str], object], url: str) -> None:
+    with suppress(ValueError):
+        opener(url)
+
+
+EVENT: Final = json.dumps(
+    ArvoEventFactory(greeter.greet.version(greeter.GREET_V1))
+    .accepts(source="com.test.main", data=greeter.Greet(name="HERE"))
+    .to_dict()
+)
+PLACES: Final = {
+    "bare": ("", ""),
+    "in text": ('{"name": "', '"}'),
+    "in a list": ('{"name": "a", "x": [', "0]}"),
+    "in an object": ('{"name": "a", ', '"z": 0}'),
+    "in an event": tuple(EVENT.split("HERE")),
+    "in its data": tuple(EVENT.replace('"HERE"', 'HERE"a"').split("HERE")),
+    "in its subject": tuple(
+        EVENT.replace("HERE", "a").replace('"subject": "', '"subject": "HERE').split("HERE")
+    ),
+    "beside it": (EVENT[:-1] + ", ", '"z": 0}'),
+}
+PIECES: Final = [
+    *("a", "\xff", " ", "0", "9", "-", "[", "]", "[0,", '{"a":', '{"a":0,', '"', '"a":', '"a":0,'),
+    *("\\ud800", "\\u0000", "é", "NaN,", "1e400,", "null,", '"",', "{},", "[],", "\\", ","),
+]
+
+
+@pytest.fixture(scope="module", params=[None, "#/test/greet/1.0.0"], ids=["events", "payloads"])
+def decoder(request: pytest.FixtureRequest) -> Decoder:
+    return decoder_for(greeter.create_handlers(SimpleMachineMemory()), request.param)
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=map(str, PLACES))
+def test_no_line_costs_more_than_its_length(decoder: Decoder, place: tuple[str, str]) -> None:
+    before, behind = place
+    for piece in PIECES:
+
+        def costs(length: int, piece: str = piece) -> Iterator[tuple[float, int]]:
+            content = f"{before}{piece * (length // len(piece))}{behind}".encode(
+                "latin-1", "replace"
+            )
+            line = Line(number=1, content=content, end=len(content))
+            yield cost_of(partial(decode, decoder, line))
+
+        check_growth(costs)
+
+
+def decode(decoder: Decoder, line: Line) -> None:
+    with suppress(RejectedLineError):
+        decoder.decode(line)
