@@ -98,9 +98,11 @@ class TestGzip:
         assert done.status == 2
         assert done.err.endswith(": its gzip data are cut off\n")
         assert "Traceback" not in done.err
-        assert "the input was not read to its end" in done.err
-        assert "0 failed" in done.err
-        if length > len(PACKED) // 3:
+        if length < len(PACKED) // 3:
+            assert done.err.count("\n") == 1
+        else:
+            assert "the input was not read to its end" in done.err
+            assert "0 failed" in done.err
             assert 300 < len(done.data) <= 1000
             assert done.data[-1] == {"text": f"hello n{len(done.data) - 1}"}
 
@@ -161,6 +163,7 @@ class TestEncoding:
         assert done.status == 2
         assert f" is encoded in {encoding}; write it in UTF-8, as `iconv -f {encoding}" in done.err
         assert done.out == ""
+        assert done.err.count("\n") == 1
 
     def test_is_named_of_what_is_packed(self, run: Run) -> None:
         assert "encoded in UTF-16;" in run(gzip.compress('{"name": "ada"}'.encode("utf-16"))).err

@@ -126,6 +126,8 @@ class Job:
         taken = lines.number
         report.not_started, complete = await lines.skip_rest()
         report.blank = lines.blank
+        if lines.has_failed and not report.lines:
+            return  # there is nothing to tell but what is wrong with the input
         # Standard output is for results alone, unless they are in a file.
         console = Console(file=sys.stderr if self._out == STDOUT else sys.stdout, highlight=False)
         if console.is_terminal:

@@ -56,7 +56,8 @@ class LineReader:
         self._lines: deque[_Raw] = deque()
         self._unfinished = _Raw()
         self._ended = False
-        self._failed = False
+        self.has_failed = False
+        """Whether it could not be read any further."""
         self.number = 0
         """The number of the line handed out last; 0 before the first."""
         self._position = 0
@@ -84,7 +85,7 @@ class LineReader:
             may what could not be read.
         """
         count = 0
-        while self._lines or (self.size is not None and not (self._ended or self._failed)):
+        while self._lines or (self.size is not None and not (self._ended or self.has_failed)):
             if self._lines:
                 count += self._take(self._lines.popleft()) is not None
                 continue
@@ -102,7 +103,7 @@ class LineReader:
         try:
             piece = await self._input.read()
         except CommandError:
-            self._failed = True
+            self.has_failed = True
             raise
         first, *others = piece.split(b"\n")
         self._unfinished.add(first, limit=self.max_bytes)
