@@ -14,6 +14,15 @@ TOY = """
 from contextlib import asynccontextmanager
 from arvo_event_handler import SimpleMachineMemory
 
+class Slow(SimpleMachineMemory):
+
+    def __init__(self, call):
+        super().__init__()
+        setattr(self, call, self.time_out)
+
+    async def time_out(self, *arguments):
+        raise TimeoutError
+
 stores = {}
 closed = []
 
@@ -25,6 +34,9 @@ async def connect(url):
         raise ConnectionError(f"cannot reach {url}")
     if "slow" in url:
         raise TimeoutError
+    if "mute" in url:
+        yield Slow(url.rpartition("-")[2])
+        return
     yield stores.setdefault(url, SimpleMachineMemory())
     closed.append(url)
 
@@ -98,6 +110,23 @@ def test_plain_payloads_resume_too(
     assert sorted(tally.calls) == ["milk", "tea", "tea"]
     assert {answer.id for answer in first.answers} == {answer.id for answer in second.answers}
     assert len(second.answers) == 3
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("lock", "the machine memory could not be asked for the workflow: TimeoutError"),
+        ("read", "the machine memory could not be read: TimeoutError"),
+        ("write", "the machine memory could not store the workflow's record: TimeoutError"),
+    ],
+)
+def test_a_call_that_fails_without_a_word_is_told_by_its_class(
+    run: Any, call: str, reason: str
+) -> None:
+    done = run(f"toy://mute-{call}")
+    assert done.status == 3
+    assert f"{reason}\n" in done.err
 
 
 @pytest.mark.usefixtures("toy")

@@ -31,6 +31,7 @@ from ._errors import (
     TransactionViolation,
     TransactionViolationCause,
     retryable_of,
+    told,
 )
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
@@ -149,7 +150,7 @@ class WorkflowExecution:
             raise
         except Exception as error:
             raise TransactionViolation(
-                f"the machine memory could not be asked for the workflow: {error}",
+                f"the machine memory could not be asked for the workflow: {told(error)}",
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
                 retryable=retryable_of(error),
@@ -348,7 +349,7 @@ def _contention(subject: str, cause: TransactionViolationCause) -> TransactionVi
 
 def _write_failure(subject: str, error: Exception) -> TransactionViolation:
     return TransactionViolation(
-        f"the machine memory could not store the workflow's record: {error}",
+        f"the machine memory could not store the workflow's record: {told(error)}",
         cause=TransactionViolationCause.WRITE_FAILURE,
         subject=subject,
         retryable=retryable_of(error),
