@@ -186,12 +186,12 @@ class TestConcurrency:
 
     def test_is_what_was_measured_for_the_memory(self, most: Callable[..., int]) -> None:
         assert most() == 16
-        assert most("--memory", "sqlite:///state.db") == 64
+        assert most("--memory", "sqlite:///state.db") == 32
 
     def test_is_what_the_user_says(self, most: Callable[..., int]) -> None:
         assert most("--memory", "sqlite:///state.db", "--concurrency", 5) == 5
 
-    @pytest.mark.parametrize(("url", "concurrency"), [("redis://host", 64), ("mongodb://host", 16)])
+    @pytest.mark.parametrize(("url", "concurrency"), [("redis://host", 32), ("mongodb://host", 16)])
     def test_of_other_memories(self, url: str, concurrency: int) -> None:
         assert default_concurrency(url) == concurrency
 

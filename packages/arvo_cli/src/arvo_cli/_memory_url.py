@@ -23,17 +23,17 @@ USUAL_CONCURRENCY: Final = 16
 """How many workflows run at the same time over a memory of which nothing is known."""
 MEASURED_CONCURRENCY: Final = {
     "memory": 16,
-    "sqlite": 64,
-    "redis": 64,
-    "rediss": 64,
-    "unix": 64,
+    "sqlite": 32,
+    "redis": 32,
+    "rediss": 32,
+    "unix": 32,
     "postgres": 16,
     "postgresql": 16,
 }
 """How many run at the same time over each memory that Arvo brings.
 
-The smallest of 8, 16, 32, 64 and 128 at which the order example comes within a tenth of its most
-events per second: `benchmarks/RESULTS.md`.
+The smallest of 16, 32 and 64 at which the order example comes within a tenth of its most events
+per second; `benchmarks/RESULTS.md` has the figures.
 """
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}):")

@@ -43,11 +43,13 @@ class MemoryUrl:
     No message of an error shows any part of the URL that may be a password.
 
     Example:
-        >>> found = MemoryUrl.parse("redis://host/0?ttl=10s&db=1", connect=connect, driver={"db"})
-        >>> found.options["policy"].ttl
-        datetime.timedelta(seconds=10)
-        >>> found.address
-        'redis://host/0?db=1'
+        >>> async def connect(url: str, *, size: int = 10, policy: LockPolicy | None = None) -> None:
+        ...     print(url, size, policy.ttl)
+        >>> found = MemoryUrl.parse(
+        ...     "my://host?size=4&tls=on&ttl=10s", connect=connect, driver={"tls"}
+        ... )
+        >>> asyncio.run(connect(found.address, **found.options))
+        my://host?tls=on 4 0:00:10
     """
 
     address: str = field(repr=False)
