@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -432,6 +433,27 @@ class TestLedger:
         assert ledger.payments() == []
         await ledger.answer_once(EVENTS[0], charge("order-a"))
         assert ledger.payments() == [("order-a", 499_00)]
+
+    async def test_who_asks_while_a_commit_fails_is_answered_by_the_next(
+        self, ledger: Ledger
+    ) -> None:
+        under_way, may_fail = threading.Event(), threading.Event()
+
+        def fail(books: Books) -> Emit:
+            under_way.set()
+            assert may_fail.wait(20)
+            ledger._connection.execute("ROLLBACK")  # so that there is nothing to commit
+            return Emit("evt.payment.charge.success", {"amount": 0})
+
+        first = asyncio.create_task(ledger.answer_once(EVENTS[0], fail))
+        await asyncio.to_thread(under_way.wait, 20)
+        second = asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
+        await asyncio.sleep(0)
+        may_fail.set()
+        with pytest.raises(sqlite3.OperationalError):
+            await first
+        assert (await second).data == {"amount": 499_00}
+        assert ledger.payments() == [("order-b", 499_00)]
 
     async def test_an_asker_that_is_cancelled_takes_nobody_with_it(self, ledger: Ledger) -> None:
         impatient = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))

@@ -128,7 +128,7 @@ class Ledger:
         Args:
             request: The service's request.
             work: Books and says what to answer; runs in a thread. When it raises, nothing of this
-                request is booked, and the others are none the wiser.
+                request is booked, and nothing changes for the others.
         """
         answered: asyncio.Future[Emit] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Entry(request=request, work=work, answered=answered))
@@ -153,7 +153,6 @@ class Ledger:
 
     async def _book_waiting(self) -> None:
         """Book group after group until nobody waits."""
-        group: list[_Entry] = []
         try:
             while self._waiting:
                 await self._gather()
@@ -162,9 +161,6 @@ class Ledger:
                 outcomes = await asyncio.to_thread(self._book_group, group)
                 for entry, outcome in zip(group, outcomes, strict=True):
                     _settle(entry.answered, outcome)
-        except Exception as error:  # the commit failed, so nobody's answer is booked
-            for entry in group:
-                _settle(entry.answered, error)
         finally:
             self._clerk = None
 
@@ -175,9 +171,13 @@ class Ledger:
             known = len(self._waiting)
             await asyncio.sleep(0)
 
-    def _book_group(self, group: Sequence[_Entry]) -> list[Emit | Exception]:
-        with self._transaction():
-            return [self._book(entry) for entry in group]
+    def _book_group(self, group: Sequence[_Entry]) -> Sequence[Emit | Exception]:
+        """Book and commit a group, and return what to tell each."""
+        try:
+            with self._transaction():
+                return [self._book(entry) for entry in group]
+        except Exception as error:  # nothing is committed, so nobody is answered
+            return [error] * len(group)
 
     def _book(self, entry: _Entry) -> Emit | Exception:
         """Book one request of a group; what it raises takes back its own bookings alone."""

@@ -217,6 +217,14 @@ def test_an_output_is_not_the_database_of_the_memory(
     assert database.read_bytes() == before
 
 
+def test_one_output_is_not_emptied_when_the_other_is_refused(greet: Any, tmp_path: Path) -> None:
+    out, database = tmp_path / "out", tmp_path / "state.db"
+    out.write_text("of an earlier run")
+    options = ["--memory", f"sqlite:///{database}", "--out", out, "--rejects", database]
+    assert greet("ada", options=options).status == 2
+    assert out.read_text() == "of an earlier run"
+
+
 def test_files_that_cannot_be_told_apart_before_they_are_made(
     greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Literal, TextIO, TypeAlias
 
 from ._errors import CommandError
 
 STANDARD: Final = "-"
 """The name of standard input and output."""
+_Role: TypeAlias = Literal["input", "file", "stream"]
 _OPEN_FILES: Final = Path("/dev/fd")
 """Where the system shows what a process has open; some have no such folder."""
 
@@ -27,8 +28,8 @@ class _End:
     """Its device and number there; the full path of a file that is yet to be made."""
     mode: int
     """What kind of file it is, as `stat` says; 0 for one that is yet to be made."""
-    role: str
-    """`input`, `file`, which is made anew, or `stream`, which the shell opened."""
+    role: _Role
+    """The input, a file that is made anew, or a stream that the shell opened for output."""
 
     def may_be(self, other: "_End") -> bool:
         """Tell whether nothing is lost if both are one file."""
@@ -94,7 +95,7 @@ def _ends(*, events: str, out: str, rejects: str | None) -> Iterator[_End]:
         yield _named("--rejects", rejects, role="file")
 
 
-def _named(option: str, name: str, *, role: str) -> _End:
+def _named(option: str, name: str, *, role: _Role) -> _End:
     title = f"{option} {name}"
     try:
         status = os.stat(name)
@@ -103,13 +104,13 @@ def _named(option: str, name: str, *, role: str) -> _End:
     return _of(title, status, role=role)
 
 
-def _standard(title: str, stream: TextIO | None, *, role: str) -> Iterator[_End]:
+def _standard(title: str, stream: TextIO | None, *, role: _Role) -> Iterator[_End]:
     # None or closed: whoever uses it says so. And not every stream is a file.
     with suppress(OSError, ValueError, AttributeError):
         yield _of(title, os.fstat(stream.fileno()), role=role)  # type: ignore[union-attr]
 
 
-def _of(title: str, status: os.stat_result, *, role: str) -> _End:
+def _of(title: str, status: os.stat_result, *, role: _Role) -> _End:
     return _End(
         title=title, identity=(status.st_dev, status.st_ino), mode=status.st_mode, role=role
     )

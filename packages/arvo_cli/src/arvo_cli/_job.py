@@ -81,6 +81,8 @@ class Job:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             decoder = decoder_for(handlers, self.contract)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
+            if self.rejects is not None:
+                check_unused("--rejects", self.rejects)
             results = opened.enter_context(_made_anew("--out", self._out))
             rejected = None
             if self.rejects is not None:
