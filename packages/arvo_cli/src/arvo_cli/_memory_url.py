@@ -37,7 +37,7 @@ per second; `benchmarks/RESULTS.md` has the figures.
 """
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}):")
-_PASSWORD: Final = re.compile(r"//[^:@/?#]*:(.{4,})@")
+_SHORTEST_SECRET: Final = 4
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
     "redis": "arvo-memory-redis",
@@ -112,10 +112,10 @@ def _scheme(url: str) -> str:
 def _cannot_open(url: str, error: Exception) -> CommandError:
     """Say why a memory cannot be used. Of the URL only the scheme is shown."""
     reason = one_line(error)
-    secret = _PASSWORD.search(url)
-    if secret is not None:  # whoever wrote the memory may have been less careful
-        for text in {secret[1], unquote(secret[1])}:
-            reason = reason.replace(text, "***")
+    user = url.partition("//")[2].rpartition("@")[0]
+    secret = user.partition(":")[2]
+    if len(secret) >= _SHORTEST_SECRET:  # whoever wrote the memory may have been less careful
+        reason = reason.replace(secret, "***").replace(unquote(secret), "***")
     return CommandError(f"cannot open the {_scheme(url)} memory: {reason}")
 
 

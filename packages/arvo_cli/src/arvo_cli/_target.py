@@ -192,10 +192,8 @@ def _look_in(folder: Path) -> None:
 def _told(error: BaseException) -> str:
     """Say what failed in the user's code, and where."""
     if isinstance(error, SyntaxError):
-        what, where = (
-            f"{type(error).__name__}: {error.msg}",
-            f"{error.filename}, line {error.lineno}",
-        )
+        what = f"{type(error).__name__}: {error.msg}"
+        where = f"{error.filename}, line {error.lineno}"
     else:
         what, where = named(error), _place(error)
     return f"{what} ({where}); ARVO_DEBUG=1 shows the traceback" if where else what

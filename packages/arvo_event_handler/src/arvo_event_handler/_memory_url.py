@@ -23,6 +23,7 @@ _UNITS: Final = {
 }
 _ESCAPES: Final = "in a name or password write @ / ? # : as %40 %2F %3F %23 %3A"
 _LONGEST_NAME: Final = 40
+_MOST_OPTIONS: Final = 100
 _LIKENESS: Final = 0.8
 
 _Reader = Callable[[str], object]
@@ -93,7 +94,10 @@ class MemoryUrl:
         values: dict[str, object] = {}
         left: list[str] = []
         seen: set[str] = set()
-        for pair in query.split("&") if query else ():
+        pairs = query.split("&") if query else []
+        if len(pairs) > _MOST_OPTIONS:
+            raise ValueError(f"it has more than {_MOST_OPTIONS} options")
+        for pair in pairs:
             raw_name, _, raw_value = pair.partition("=")
             name = unquote_plus(raw_name)
             if name in seen:
