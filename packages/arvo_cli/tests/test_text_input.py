@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -105,6 +106,13 @@ class TestGzip:
             assert "0 failed" in done.err
             assert 300 < len(done.data) <= 1000
             assert done.data[-1] == {"text": f"hello n{len(done.data) - 1}"}
+
+    def test_whose_rest_is_damaged_is_counted_as_far_as_it_goes(self, run: Run) -> None:
+        """After an interrupt, when the lines that are left are only counted."""
+        done = run(gzip.compress(b'{"name": "interrupt"}\n' + NAMES * 20)[:-9], "--concurrency", 1)
+        assert done.status == 130
+        assert re.search(r"not started: \d{4,5} lines behind line 1\n", done.err)
+        assert "the input was not read to its end" in done.err
 
     @pytest.mark.parametrize(
         "content",
