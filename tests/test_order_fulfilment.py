@@ -1,8 +1,12 @@
 """The example: what becomes of every order, and whether the books are right afterwards."""
 
+import asyncio
 import json
+import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -326,22 +330,138 @@ async def test_an_order_is_closed_only_when_all_is_undone(shop: Shop, missing: s
     assert ending(answer) == "undeliverable"
 
 
-def test_what_breaks_off_is_not_booked_and_may_be_tried_again(shop: Shop) -> None:
-    def break_off(books: Books) -> Emit:
-        books.move_stock("samovar", -1)
-        books.post_payment("order-x", 499_00)
-        raise ConnectionError
-
+def charge(order_id: str) -> Callable[[Books], Emit]:
     def work(books: Books) -> Emit:
-        books.post_payment("order-x", 499_00)
+        books.post_payment(order_id, 499_00)
         return Emit("evt.payment.charge.success", {"amount": 499_00})
 
-    with pytest.raises(ConnectionError):
-        shop.ledger.answer_once(EVENTS[0], break_off)
-    assert shop.ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
-    assert shop.ledger.payments() == []
-    assert shop.ledger.answer_once(EVENTS[0], work).data == {"amount": 499_00}
-    assert shop.ledger.payments() == [("order-x", 499_00)]
+    return work
+
+
+def break_off(books: Books) -> Emit:
+    books.move_stock("samovar", -1)
+    books.post_payment("order-x", 499_00)
+    raise ConnectionError
+
+
+class TestLedger:
+    """What is asked at the same time is committed together, and to each asker it is as if alone."""
+
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
+        ledger = Ledger(tmp_path / "ledger.db")
+        yield ledger
+        ledger.close()
+
+    @pytest.fixture
+    def commits(self, ledger: Ledger) -> list[str]:
+        """The transactions that were committed."""
+        commits: list[str] = []
+        ledger._connection.set_trace_callback(
+            lambda statement: commits.append(statement) if statement == "COMMIT" else None
+        )
+        return commits
+
+    async def test_what_breaks_off_is_not_booked_and_may_be_tried_again(
+        self, ledger: Ledger
+    ) -> None:
+        with pytest.raises(ConnectionError):
+            await ledger.answer_once(EVENTS[0], break_off)
+        assert ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
+        assert ledger.payments() == []
+        assert (await ledger.answer_once(EVENTS[0], charge("order-x"))).data == {"amount": 499_00}
+        assert ledger.payments() == [("order-x", 499_00)]
+
+    async def test_what_is_asked_at_once_is_committed_at_once(
+        self, ledger: Ledger, commits: list[str]
+    ) -> None:
+        answers = [ledger.answer_once(event, charge(event.id)) for event in EVENTS[:50]]
+        await asyncio.gather(*answers)
+        assert len(commits) == 1
+        assert sorted(ledger.payments()) == sorted((event.id, 499_00) for event in EVENTS[:50])
+
+    async def test_nobody_is_answered_before_the_commit(
+        self, ledger: Ledger, commits: list[str]
+    ) -> None:
+        async def seen_by_others(event: ArvoEvent) -> int:
+            await ledger.answer_once(event, charge(event.id))
+            with closing(sqlite3.connect(ledger_file)) as other:
+                found: int = other.execute(
+                    "SELECT count(*) FROM payment WHERE order_id = ?", (event.id,)
+                ).fetchone()[0]
+            return found
+
+        ledger_file = ledger._connection.execute("PRAGMA database_list").fetchone()[2]
+        assert await asyncio.gather(*map(seen_by_others, EVENTS[:9])) == [1] * 9
+
+    async def test_one_that_breaks_off_takes_back_nothing_of_the_others(
+        self, ledger: Ledger, commits: list[str]
+    ) -> None:
+        answers = await asyncio.gather(
+            ledger.answer_once(EVENTS[0], charge("order-a")),
+            ledger.answer_once(EVENTS[1], break_off),
+            ledger.answer_once(EVENTS[2], charge("order-b")),
+            return_exceptions=True,
+        )
+        assert len(commits) == 1
+        assert isinstance(answers[1], ConnectionError)
+        assert ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
+        assert ledger.payments() == [("order-a", 499_00), ("order-b", 499_00)]
+
+    async def test_one_request_asked_twice_at_once_books_once(self, ledger: Ledger) -> None:
+        answers = [ledger.answer_once(EVENTS[0], charge("order-a")) for _ in range(2)]
+        first, second = await asyncio.gather(*answers)
+        assert first.data == second.data
+        assert ledger.payments() == [("order-a", 499_00)]
+
+    async def test_when_the_commit_fails_nobody_is_answered(self, ledger: Ledger) -> None:
+        ledger._connection.execute("PRAGMA foreign_keys = ON")
+        ledger._connection.execute(
+            "CREATE TABLE vow (kept INTEGER REFERENCES stock (sku) DEFERRABLE INITIALLY DEFERRED)"
+        )
+
+        def break_a_vow(books: Books) -> Emit:
+            ledger._connection.execute("INSERT INTO vow VALUES (7)")
+            return Emit("evt.payment.charge.success", {"amount": 0})
+
+        answers = await asyncio.gather(
+            ledger.answer_once(EVENTS[0], charge("order-a")),
+            ledger.answer_once(EVENTS[1], break_a_vow),
+            return_exceptions=True,
+        )
+        assert [type(answer) for answer in answers] == [sqlite3.IntegrityError] * 2
+        assert ledger.payments() == []
+        await ledger.answer_once(EVENTS[0], charge("order-a"))
+        assert ledger.payments() == [("order-a", 499_00)]
+
+    async def test_who_asks_while_a_commit_fails_is_answered_by_the_next(
+        self, ledger: Ledger
+    ) -> None:
+        under_way, may_fail = threading.Event(), threading.Event()
+
+        def fail(books: Books) -> Emit:
+            under_way.set()
+            assert may_fail.wait(20)
+            ledger._connection.execute("ROLLBACK")  # so that there is nothing to commit
+            return Emit("evt.payment.charge.success", {"amount": 0})
+
+        first = asyncio.create_task(ledger.answer_once(EVENTS[0], fail))
+        await asyncio.to_thread(under_way.wait, 20)
+        second = asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
+        await asyncio.sleep(0)
+        may_fail.set()
+        with pytest.raises(sqlite3.OperationalError):
+            await first
+        assert (await second).data == {"amount": 499_00}
+        assert ledger.payments() == [("order-b", 499_00)]
+
+    async def test_an_asker_that_is_cancelled_takes_nobody_with_it(self, ledger: Ledger) -> None:
+        impatient = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))
+        patient = asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        assert (await patient).data == {"amount": 499_00}
+        assert impatient.cancelled()
 
 
 @pytest.mark.parametrize("options", [(), ("--flavour", "machine")], ids=FLAVOURS)

@@ -3,13 +3,18 @@
 Transports deliver at least once, so a service may be asked the same thing twice. The ledger keeps
 what each request, known by its source and id, was answered, in the transaction that books it:
 a second time books nothing and answers the same.
+
+A commit costs more than what is booked in it. So what is asked while one commit is under way waits
+and shares the next one, and nobody is answered before the commit that holds the answer.
 """
 
+import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -77,8 +82,19 @@ class Books:
         self._connection.execute("INSERT INTO shipment VALUES (?, ?)", (order_id, tracking))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One request on its way into the books."""
+
+    request: ArvoEvent
+    work: Callable[[Books], Emit]
+    """Books and says what to answer."""
+    answered: asyncio.Future[Emit]
+    """Is done once the answer is committed."""
+
+
 class Ledger:
-    """The books in a file. Any number of threads and processes may use it.
+    """The books in a file, for the tasks of one event loop. Many processes may share the file.
 
     Args:
         path: The file; made and filled from the catalogue when it is not there.
@@ -97,31 +113,28 @@ class Ledger:
             "INSERT OR IGNORE INTO stock VALUES (?, ?, ?)",
             [(sku, price, pieces) for sku, (price, pieces) in CATALOGUE.items()],
         )
+        self._waiting: list[_Entry] = []
+        self._clerk: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
-    def answer_once(self, request: ArvoEvent, work: Callable[[Books], Emit]) -> Emit:
+    async def answer_once(self, request: ArvoEvent, work: Callable[[Books], Emit]) -> Emit:
         """Book what a request asks for, unless that was done before, and return the answer.
+
+        It is committed when it is returned, together with what others ask at the same time.
 
         Args:
             request: The service's request.
-            work: Books and says what to answer. When it raises, nothing is booked.
+            work: Books and says what to answer; runs in a thread. When it raises, nothing of this
+                request is booked, and nothing changes for the others.
         """
-        with self._transaction() as connection:
-            known = connection.execute(
-                "SELECT type, data FROM answer WHERE source = ? AND id = ?",
-                (request.source, request.id),
-            ).fetchone()
-            if known is not None:
-                return Emit(known[0], json.loads(known[1]))
-            answer = work(Books(connection))
-            connection.execute(
-                "INSERT INTO answer VALUES (?, ?, ?, ?)",
-                (request.source, request.id, answer.type, _as_json(answer.data)),
-            )
-            return answer
+        answered: asyncio.Future[Emit] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Entry(request=request, work=work, answered=answered))
+        if self._clerk is None:
+            self._clerk = asyncio.create_task(self._book_waiting())
+        return await answered
 
     def stock(self) -> dict[str, int]:
         """Return how many pieces of each article are on the shelf."""
@@ -138,17 +151,78 @@ class Ledger:
         with self._transaction() as connection:
             return list(connection.execute("SELECT order_id, tracking FROM shipment"))
 
+    async def _book_waiting(self) -> None:
+        """Book group after group until nobody waits."""
+        try:
+            while self._waiting:
+                await self._gather()
+                group, self._waiting = self._waiting, []
+                # SQLite blocks, so it works in a thread and leaves the event loop alone.
+                outcomes = await asyncio.to_thread(self._book_group, group)
+                for entry, outcome in zip(group, outcomes, strict=True):
+                    _settle(entry.answered, outcome)
+        finally:
+            self._clerk = None
+
+    async def _gather(self) -> None:
+        """Wait as long as each turn of the event loop brings further requests."""
+        known = 0
+        while len(self._waiting) > known:
+            known = len(self._waiting)
+            await asyncio.sleep(0)
+
+    def _book_group(self, group: Sequence[_Entry]) -> Sequence[Emit | Exception]:
+        """Book and commit a group, and return what to tell each."""
+        try:
+            with self._transaction():
+                return [self._book(entry) for entry in group]
+        except Exception as error:  # nothing is committed, so nobody is answered
+            return [error] * len(group)
+
+    def _book(self, entry: _Entry) -> Emit | Exception:
+        """Book one request of a group; what it raises takes back its own bookings alone."""
+        request = entry.request
+        known = self._connection.execute(
+            "SELECT type, data FROM answer WHERE source = ? AND id = ?",
+            (request.source, request.id),
+        ).fetchone()
+        if known is not None:
+            return Emit(known[0], json.loads(known[1]))
+        self._connection.execute("SAVEPOINT entry")
+        try:
+            answer = entry.work(Books(self._connection))
+            self._connection.execute(
+                "INSERT INTO answer VALUES (?, ?, ?, ?)",
+                (request.source, request.id, answer.type, _as_json(answer.data)),
+            )
+        except Exception as error:
+            self._connection.execute("ROLLBACK TO entry")
+            return error
+        finally:
+            self._connection.execute("RELEASE entry")
+        return answer
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite itself takes back what fails badly
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
 
 def _as_json(data: object) -> str:
     return data.model_dump_json() if isinstance(data, BaseModel) else json.dumps(data)
+
+
+def _settle(answered: asyncio.Future[Emit], outcome: Emit | Exception) -> None:
+    if answered.done():  # whoever asked was cancelled meanwhile
+        return
+    if isinstance(outcome, Exception):
+        answered.set_exception(outcome)
+    else:
+        answered.set_result(outcome)

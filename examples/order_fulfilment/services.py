@@ -5,9 +5,7 @@ What may well happen (short stock, a declined card) is an event of the contract.
 gets as a system error.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 from arvo_event_handler import ArvoEventHandler, Emit, HandlerInput, IArvoEventHandler
 
@@ -36,24 +34,20 @@ class UnknownArticleError(Exception):
 def create_services(ledger: Ledger) -> list[IArvoEventHandler]:
     """Return the services, which book in `ledger`."""
 
-    async def answer_once(call: HandlerInput[object], work: Callable[[Books], Emit]) -> Emit:
-        # SQLite blocks, so it works in a thread and leaves the event loop alone.
-        return await asyncio.to_thread(ledger.answer_once, call.event, work)
-
     async def reserve_v1(call: HandlerInput[ReserveStock]) -> Emit:
-        return await answer_once(call, lambda books: _reserve(call.data, books))
+        return await ledger.answer_once(call.event, lambda books: _reserve(call.data, books))
 
     async def release_v1(call: HandlerInput[ReleaseStock]) -> Emit:
-        return await answer_once(call, lambda books: _release(call.data, books))
+        return await ledger.answer_once(call.event, lambda books: _release(call.data, books))
 
     async def charge_v1(call: HandlerInput[ChargePayment]) -> Emit:
-        return await answer_once(call, lambda books: _charge(call.data, books))
+        return await ledger.answer_once(call.event, lambda books: _charge(call.data, books))
 
     async def refund_v1(call: HandlerInput[RefundPayment]) -> Emit:
-        return await answer_once(call, lambda books: _refund(call.data, books))
+        return await ledger.answer_once(call.event, lambda books: _refund(call.data, books))
 
     async def ship_v1(call: HandlerInput[ShipOrder]) -> Emit:
-        return await answer_once(call, lambda books: _ship(call.data, books))
+        return await ledger.answer_once(call.event, lambda books: _ship(call.data, books))
 
     return [
         ArvoEventHandler(contract=contracts.reserve_stock, handler={"1.0.0": reserve_v1}),

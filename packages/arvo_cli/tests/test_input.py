@@ -33,7 +33,9 @@ BAD_EVENTS = {
     "cut off": ('{"id": "1", "sou', "not JSON: unterminated string starting at column 13\n"),
     "prose": ("hello there", "not JSON: expecting value at column 1\n"),
     "two values": ("{} {}", "not JSON: extra data at column 4\n"),
-    "too deep": ("[" * 100_000, "not JSON: "),
+    "too deep": ("[" * 100_000, "nested deeper than JSON is read here"),
+    "too many digits": (f'{{"id": {"7" * 5000}}}', "not JSON: Exceeds the limit"),
+    "NaN": (json.dumps(greeting(data={"name": float("nan")})), "not JSON: NaN is no JSON number"),
     "list": ([], "not a CloudEvent: expected a JSON object, got list"),
     "attributes": ({"type": "com.greet.name"}, "invalid event (id=None, type='com.greet.name'): "),
     "time": (greeting(time="soon"), "time: must be an RFC 3339 time"),
@@ -125,10 +127,16 @@ BAD_PAYLOADS = {
     "not JSON": ("nope", "not JSON: expecting value at column 1\n"),
     "not an object": ("[1]", "a payload is a JSON object, not list"),
     "wrong": ('{"name": 3}', "name: Input should be a valid string"),
-    "not a JSON number": (
-        '{"name": "ada", "times": NaN}',
-        "times: Input should be a finite number",
-    ),
+    "NaN": ('{"name": "ada", "times": NaN}', "not JSON: NaN is no JSON number"),
+    # Greet ignores what it does not know; what the line is, is known before.
+    "NaN where nobody looks": ('{"name": "ada", "x": NaN}', "not JSON: NaN is no JSON number"),
+    "Infinity": ('{"name": "ada", "x": [Infinity]}', "not JSON: Infinity is no JSON number"),
+    "-Infinity": ('{"name": "ada", "x": -Infinity}', "not JSON: -Infinity is no JSON number"),
+    "too large a number": ('{"name": "ada", "x": 1e400}', "x: inf is not a JSON number"),
+    "too large an integer": (f'{{"name": "ada", "x": 1{"0" * 400}}}', "x: the integer is beyond"),
+    "half a letter": ('{"name": "ada", "x": "\\ud800"}', "x: the text holds a lone surrogate"),
+    "half a letter in a name": ('{"name": "ada", "\\ud800": 1}', "a key holds a lone surrogate"),
+    "too deep": ('{"x":' * 300 + "1" + "}" * 300, "nested more than"),
 }
 
 
@@ -141,6 +149,81 @@ def test_a_bad_payload_is_rejected(
     assert done.status == 3
     assert "line 1 rejected: " in done.err
     assert reason in done.err
+
+
+@pytest.mark.parametrize("line", [line for line, _ in BAD_PAYLOADS.values() if line[0] == "{"])
+def test_a_payload_is_json_where_an_event_is(line: str, arvo: Any, both: str, jsonl: Jsonl) -> None:
+    """What a payload is refused for, the data of an event are refused for too."""
+    event = json.dumps(greeting(data={})).replace('"data": {}', f'"data": {line}')
+    assert arvo("run", both, "--events", jsonl([event])).out == ""
+
+
+def cloud_event(**changes: Any) -> dict[str, Any]:
+    """An event that is right as CloudEvents have it."""
+    least = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "com.greet.name"}
+    return {name: value for name, value in (least | changes).items() if value is not None}
+
+
+WHOLE = greeting()
+NO_ARVO_EVENTS = {
+    "least": (cloud_event(), "without subject, datacontenttype, time, data, which Arvo needs"),
+    "no data": (greeting(data=None), "without data, which Arvo needs"),
+    "binary": (
+        {"data_base64": "aGV5"} | {name: WHOLE[name] for name in WHOLE if name != "data"},
+        "without data, which Arvo needs",
+    ),
+    "null is left out": (greeting(subject=None), "without subject, which Arvo needs"),
+    "type": (greeting(type="greet"), "type: must be three or more segments"),
+    "data are text": (greeting(data="hey"), "data: expected a JSON object, got str"),
+    "data are XML": (greeting(datacontenttype="text/xml"), "datacontenttype: must contain"),
+    "to": (greeting(to=None), "to: is required with Arvo's datacontenttype"),
+    "subject": (greeting(subject="a b"), "subject: must be a non-empty, percent-encoded URI"),
+}
+NO_CLOUD_EVENTS = {
+    "id": cloud_event(id=""),
+    "id is a number": cloud_event(id=7),
+    "no id": cloud_event(id=None),
+    "source": cloud_event(source="a b"),
+    "no source": cloud_event(source=None),
+    "specversion": cloud_event(specversion="0.3"),
+    "no type": cloud_event(type=None),
+    "subject": cloud_event(subject=""),
+    "time": cloud_event(time="2026-01-31"),
+    "dataschema": cloud_event(dataschema=""),
+    "a name of an extension": cloud_event(traceId="7"),
+    "an extension": cloud_event(trace={"id": 7}),
+    "a fraction as extension": cloud_event(trace=0.5),
+    "a large integer as extension": cloud_event(trace=2**31),
+    "data twice": cloud_event(data={}, data_base64=""),
+    "binary data": cloud_event(data_base64=[1]),
+}
+
+
+@pytest.mark.parametrize(("event", "reason"), NO_ARVO_EVENTS.values(), ids=map(str, NO_ARVO_EVENTS))
+def test_a_valid_cloud_event_that_lacks_what_arvo_needs_is_called_so(
+    arvo: Any, both: str, jsonl: Jsonl, event: object, reason: str
+) -> None:
+    done = arvo("run", both, "--events", jsonl([event]))
+    assert done.err.startswith("line 1 rejected: not an Arvo event: ")
+    assert reason in done.err
+
+
+@pytest.mark.parametrize("event", NO_CLOUD_EVENTS.values(), ids=map(str, NO_CLOUD_EVENTS))
+def test_what_is_no_cloud_event_is_called_so(
+    arvo: Any, both: str, jsonl: Jsonl, event: object
+) -> None:
+    done = arvo("run", both, "--events", jsonl([event]))
+    assert done.err.startswith("line 1 rejected: not a CloudEvent: ")
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-01-31t09:30:00z", "2016-12-31T23:59:60Z", "2016-12-31t18:59:60.5-05:00"],
+)
+def test_a_time_is_taken_as_it_is_written(arvo: Any, both: str, jsonl: Jsonl, time: str) -> None:
+    assert arvo("run", both, "--events", jsonl([greeting(time=time)])).data == [
+        {"text": "hello ada"}
+    ]
 
 
 class TestBytes:

@@ -14,6 +14,15 @@ TOY = """
 from contextlib import asynccontextmanager
 from arvo_event_handler import SimpleMachineMemory
 
+class Slow(SimpleMachineMemory):
+
+    def __init__(self, call):
+        super().__init__()
+        setattr(self, call, self.time_out)
+
+    async def time_out(self, *arguments):
+        raise TimeoutError
+
 stores = {}
 closed = []
 
@@ -21,6 +30,13 @@ closed = []
 async def connect(url):
     if "down" in url:
         raise ConnectionError("nobody answers\\nat all")
+    if "loose" in url:
+        raise ConnectionError(f"cannot reach {url}")
+    if "slow" in url:
+        raise TimeoutError
+    if "mute" in url:
+        yield Slow(url.rpartition("-")[2])
+        return
     yield stores.setdefault(url, SimpleMachineMemory())
     closed.append(url)
 
@@ -76,6 +92,10 @@ def test_a_lasting_memory_answers_what_it_answered_before(run: Any) -> None:
     assert sys.modules["toy_memory"].closed == ["toy://store/a"] * 2
 
 
+def test_the_default_takes_a_policy(run: Any) -> None:
+    assert run("memory:?ttl=5s&max_wait=1s").status == 0
+
+
 @pytest.mark.usefixtures("toy")
 def test_plain_payloads_resume_too(
     arvo: Any, targets: Path, jsonl: Callable[[Iterable[object]], Path]
@@ -94,10 +114,32 @@ def test_plain_payloads_resume_too(
 
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("lock", "the machine memory could not be asked for the workflow: TimeoutError"),
+        ("read", "the machine memory could not be read: TimeoutError"),
+        ("write", "the machine memory could not store the workflow's record: TimeoutError"),
+    ],
+)
+def test_a_call_that_fails_without_a_word_is_told_by_its_class(
+    run: Any, call: str, reason: str
+) -> None:
+    done = run(f"toy://mute-{call}")
+    assert done.status == 3
+    assert f"{reason}\n" in done.err
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
     ("url", "reason"),
     [
         ("state.db", "--memory takes a URL, such as memory:; installed: broken:, memory:, "),
         ("memory:state", "cannot open the memory memory: write `memory:` and nothing else"),
+        ("memory:?ttl=5", "cannot open the memory memory: the option ttl must be a number with"),
+        ("7:x", "--memory takes a URL, such as memory:; installed: broken:, memory:, "),
+        ("toy://ann:secret@loose", "cannot open the toy memory: cannot reach toy://ann:***@loose"),
+        ("toy://ann:se%63ret@loose", "cannot reach toy://ann:***@loose"),
+        ("toy://slow", "cannot open the toy memory: TimeoutError\n"),
         ("toy://ann:secret@down", "cannot open the toy memory: nobody answers: at all"),
         ("picky:x", "cannot open the picky memory: there is no such option"),
         ("broken:x", "cannot open the broken memory: "),

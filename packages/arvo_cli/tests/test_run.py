@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import tally
 
+from arvo_cli._memory_url import MEASURED_CONCURRENCY, default_concurrency
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ArvoOrchestratorEventFactory
 
 Jsonl = Callable[[Iterable[object]], Path]
@@ -138,6 +140,67 @@ class TestCloudEvents:
         path = jsonl(lines_of(init("tea", redirectto="com.test.archive")))
         done = arvo("run", targets / "tally", "--events", path)
         assert [answer.to for answer in done.answers] == ["com.test.archive"]
+
+
+COUNTER = """
+import asyncio
+from greeter import ArvoEventHandler, Emit, Greeted, greet
+
+running, most = 0, 0
+
+async def count_v1(call):
+    global running, most
+    running += 1
+    most = max(most, running)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    running -= 1
+    return Emit("evt.greet.name.success", Greeted(text="hey"))
+
+def create_handlers(memory):
+    return [ArvoEventHandler(contract=greet, handler={"1.0.0": count_v1})]
+"""
+
+
+class TestConcurrency:
+    @pytest.fixture
+    def most(
+        self, arvo: Any, jsonl: Jsonl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., int]:
+        """Runs 200 lines and returns how many were under way at most."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "counter.py").write_text(COUNTER)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+
+        def run(*options: object) -> int:
+            monkeypatch.delitem(sys.modules, "counter", raising=False)
+            done = arvo(
+                "run", "counter:create_handlers", "--contract", "#/test/greet/1.0.0",
+                "--events", jsonl({"name": str(count)} for count in range(200)), *options,
+            )  # fmt: skip
+            assert done.status == 0
+            most: int = sys.modules["counter"].most
+            return most
+
+        return run
+
+    def test_is_what_was_measured_for_the_memory(self, most: Callable[..., int]) -> None:
+        assert most() == 16
+        assert most("--memory", "sqlite:///state.db") == 32
+
+    def test_is_what_the_user_says(self, most: Callable[..., int]) -> None:
+        assert most("--memory", "sqlite:///state.db", "--concurrency", 5) == 5
+
+    @pytest.mark.parametrize(("url", "concurrency"), [("redis://host", 32), ("mongodb://host", 16)])
+    def test_of_other_memories(self, url: str, concurrency: int) -> None:
+        assert default_concurrency(url) == concurrency
+
+    def test_is_said_in_the_help(self, arvo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "1000")
+        said = arvo("run", "--help").out
+        for scheme, concurrency in MEASURED_CONCURRENCY.items():
+            [told] = re.findall(rf"(\d+) with (?:[a-z]+:, )*{scheme}:", said)
+            assert int(told) == concurrency
 
 
 class TestNoAnswer:

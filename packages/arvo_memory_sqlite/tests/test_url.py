@@ -15,6 +15,7 @@ from arvo_memory_sqlite._url import open_url
         ("sqlite:///a%20shop/state%23.db", "a shop/state#.db"),
         ("sqlite:///state.db?synchronous=normal", "state.db"),
         ("sqlite:///state.db?synchronous=full", "state.db"),
+        ("sqlite:///state.db?ttl=1m&max_hold=1h", "state.db"),
         ("sqlite:///{folder}/full.db", "full.db"),
     ],
 )
@@ -40,9 +41,9 @@ async def test_a_url_names_a_file(
         ("sqlite:///state.db#3", "%23"),
         ("sqlite::memory:", "write memory:"),
         ("sqlite:///:memory:", "write memory:"),
-        ("sqlite:///state.db?mode=ro", "only synchronous="),
-        ("sqlite:///state.db?synchronous=off", "only synchronous="),
-        ("sqlite:///state.db?synchronous=full&synchronous=normal", "only synchronous="),
+        ("sqlite:///state.db?mode=ro", "no option 'mode'; there are initial_delay"),
+        ("sqlite:///state.db?synchronous=off", "must be full or normal"),
+        ("sqlite:///state.db?synchronous=full&synchronous=normal", "stands there twice"),
     ],
 )
 def test_nonsense_is_told(url: str, told: str) -> None:

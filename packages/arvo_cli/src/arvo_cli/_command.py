@@ -11,8 +11,9 @@ import typer
 from ._diagram import DiagramJob, Format
 from ._errors import INTERRUPTED, CommandError
 from ._job import Job
+from ._lines import MAX_BYTES
 from ._log import LogLevel
-from ._memory_url import DEFAULT
+from ._memory_url import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
 from ._output import STDOUT
 
 _app = typer.Typer(
@@ -52,6 +53,15 @@ _Flavour = Annotated[
         '`flavour: Literal["one", "other"]`. Without it, the parameter\'s default.',
     ),
 ]
+
+
+def _measured_concurrency() -> str:
+    """Say how many workflows run at the same time, by memory."""
+    schemes: dict[int, list[str]] = {}
+    for scheme, concurrency in MEASURED_CONCURRENCY.items():
+        schemes.setdefault(concurrency, []).append(f"{scheme}:")
+    told = [f"{concurrency} with {', '.join(names)}" for concurrency, names in schemes.items()]
+    return f"{'; '.join(told)}; {USUAL_CONCURRENCY} with others"
 
 
 def run_command(arguments: Sequence[str] | None) -> int:
@@ -96,7 +106,8 @@ def _run(
             "--events",
             metavar="FILE|-",
             show_default=False,
-            help="The input, one JSON object a line; - is standard input.",
+            help="The input, one JSON object a line, in UTF-8; - is standard input. What is packed "
+            "with gzip is unpacked.",
         ),
     ],
     contract: Annotated[
@@ -127,12 +138,25 @@ def _run(
             "Without it the reasons go to standard error.",
         ),
     ] = None,
-    concurrency: Annotated[
+    max_line_bytes: Annotated[
         int,
         typer.Option(
-            "--concurrency", metavar="N", min=1, help="How many workflows run at the same time."
+            "--max-line-bytes",
+            metavar="N",
+            min=1,
+            help="How long a line may be; a longer one is rejected while it is read.",
         ),
-    ] = 16,
+    ] = MAX_BYTES,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help=f"How many workflows run at the same time. Without it, {_measured_concurrency()}.",
+        ),
+    ] = None,
     memory: Annotated[
         str,
         typer.Option(
@@ -140,7 +164,8 @@ def _run(
             metavar="URL",
             help="Where workflows keep their state. memory: forgets it when the command ends; "
             "for others install a package that registers the URL's scheme, as arvo-memory-sqlite "
-            "does for sqlite:///state.db.",
+            "does for sqlite:///state.db. Behind ? stand options: the arguments of the memory's "
+            "connect, as in sqlite:///state.db?synchronous=normal&ttl=10s.",
         ),
     ] = DEFAULT,
     flavour: _Flavour = None,
@@ -171,6 +196,7 @@ def _run(
         contract=contract,
         out=out,
         rejects=rejects,
+        max_line_bytes=max_line_bytes,
         concurrency=concurrency,
         memory=memory,
         log_level=log_level,

@@ -33,9 +33,30 @@ class PlainPayloadError(RejectedLineError):
 
 
 def one_line(error: BaseException) -> str:
-    """Write an exception as one line: what it says, or its class when it says nothing."""
+    """Write what an exception says as one line; its class where that says too little.
+
+    Many say nothing, as TimeoutError does, and a KeyError says only the key.
+    """
+    text = _text(error)
+    if not text or isinstance(error, KeyError):
+        return named(error)
+    return text
+
+
+def named(error: BaseException) -> str:
+    """Write an exception as one line: its class and, if it says something, what it says."""
+    text = _text(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def os_reason(error: OSError) -> str:
+    """Write the reason why a file could not be used, without the file's name."""
+    return error.strerror or one_line(error)
+
+
+def _text(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
-        return type(error).__name__
+        return ""
     head, *details = lines
     return f"{head.rstrip(':')}: {'; '.join(details)}" if details else head

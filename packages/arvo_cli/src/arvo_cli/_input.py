@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -16,15 +16,19 @@ from arvo_core import (
     ArvoOrchestrationSubject,
     ArvoOrchestratorContract,
     DataSchema,
+    EventLimits,
     InvalidValueError,
     VersionedArvoContract,
     derive_id,
     is_wildcard_version,
+    json_problems,
 )
 from arvo_event_handler import IArvoEventHandler
 
+from ._cloud_event import is_cloud_event, lacking
 from ._errors import CommandError, PlainPayloadError, RejectedLineError, one_line
 from ._lines import Line
+from ._report import counted
 
 SOURCE: Final = "com.arvo.cli"
 """The source of events made of plain payloads. Part of their identity, so it never changes."""
@@ -61,25 +65,21 @@ class EventDecoder:
 
     Args:
         handlers: Who may handle them.
+        limits: How large they may be.
     """
 
-    def __init__(self, handlers: Iterable[IArvoEventHandler]) -> None:
+    def __init__(self, handlers: Iterable[IArvoEventHandler], *, limits: EventLimits) -> None:
+        self._limits = limits
         self._handlers = {handler.source: handler for handler in handlers}
         self._seen = _Occurrences()
 
     def decode(self, line: Line) -> Request:
         """Read a line; see `Decoder`."""
+        _check_length(line)
         try:
-            event = ArvoEvent.from_json(line.content)
+            event = ArvoEvent.from_json(line.content, limits=self._limits)
         except InvalidValueError as error:
-            loaded = _load(line)
-            if isinstance(loaded, dict) and loaded.keys().isdisjoint(_TELLING_ATTRIBUTES):
-                raise PlainPayloadError(
-                    "not a CloudEvent: it has no specversion and no type; "
-                    "plain payloads need --contract"
-                ) from error
-            reason = one_line(error).removeprefix("not an event: ")
-            raise RejectedLineError(f"not a CloudEvent: {reason}") from error
+            raise _no_event(_load(line), error) from error
         handler = self._handlers.get(event.to or event.type)
         if handler is None:
             known = ", ".join(sorted(self._handlers))
@@ -115,9 +115,13 @@ class PayloadDecoder:
 
     def decode(self, line: Line) -> Request:
         """Read a line; see `Decoder`."""
+        _check_length(line)
         payload = _load(line)
         if not isinstance(payload, dict):
             raise RejectedLineError(f"a payload is a JSON object, not {type(payload).__name__}")
+        problems = json_problems(payload)
+        if problems:
+            raise RejectedLineError(f"not JSON that every language reads: {problems[0]}")
         text = line.text
         event_id = derive_id(
             self._contract.dataschema, text, self._seen.add(self._contract.dataschema, text)
@@ -139,18 +143,21 @@ class PayloadDecoder:
         return Request(event=event, answer_to=SOURCE, repeated=False)
 
 
-def decoder_for(handlers: Iterable[IArvoEventHandler], contract: str | None) -> Decoder:
+def decoder_for(
+    handlers: Iterable[IArvoEventHandler], contract: str | None, *, limits: EventLimits
+) -> Decoder:
     """Choose how lines are read.
 
     Args:
         handlers: Who may handle the events.
         contract: URI and version of plain payloads; None for CloudEvents.
+        limits: How large a CloudEvent may be.
 
     Raises:
         CommandError: No handler has a contract of that URI and version.
     """
     if contract is None:
-        return EventDecoder(handlers)
+        return EventDecoder(handlers, limits=limits)
     versions = contract_versions(handlers)
     if contract in versions:
         return PayloadDecoder(versions[contract])
@@ -187,21 +194,61 @@ class _Occurrences:
         return self._counts[digest]
 
 
+def _check_length(line: Line) -> None:
+    """Make sure that the line is whole.
+
+    Raises:
+        RejectedLineError: It is longer than lines may be.
+    """
+    if line.excess:
+        raise RejectedLineError(
+            f"the line is too long by {counted(line.excess, 'byte')}; --max-line-bytes raises the limit"
+        )
+
+
 def _load(line: Line) -> Any:
-    """Read a line as JSON.
+    """Read a line as JSON (RFC 8259).
 
     Raises:
         RejectedLineError: It is none; says where.
     """
     try:
-        return json.loads(str(line.content, "utf-8"))
+        return json.loads(str(line.content, "utf-8"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         problem = error.msg[0].lower() + error.msg[1:].removesuffix(" at")
         raise RejectedLineError(f"not JSON: {problem} at column {error.colno}") from error
     except UnicodeDecodeError as error:
         raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise RejectedLineError("nested deeper than JSON is read here") from error
+    except ValueError as error:  # an integer of too many digits
         raise RejectedLineError(f"not JSON: {one_line(error)}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RejectedLineError(f"not JSON: {name} is no JSON number; use null or leave it out")
+
+
+def _no_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
+    """Say what a line is instead of an event that Arvo can run.
+
+    Args:
+        loaded: The line as JSON.
+        error: Why it is no such event.
+    """
+    reason = one_line(error).removeprefix("not an event: ")
+    if not isinstance(loaded, dict):
+        return RejectedLineError(f"not a CloudEvent: {reason}")
+    if loaded.keys().isdisjoint(_TELLING_ATTRIBUTES):
+        return PlainPayloadError(
+            "not a CloudEvent: it has no specversion and no type; plain payloads need --contract"
+        )
+    if not is_cloud_event(loaded):
+        return RejectedLineError(f"not a CloudEvent: {reason}")
+    missing = lacking(loaded)
+    if missing:
+        reason = f"it is a CloudEvent without {', '.join(missing)}, which Arvo needs"
+    return RejectedLineError(f"not an Arvo event: {reason}")
 
 
 def _contract_of(handler: IArvoEventHandler) -> ArvoContract | None:

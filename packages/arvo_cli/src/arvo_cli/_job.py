@@ -10,17 +10,18 @@ from typing import Final
 
 from rich.console import Console
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, EventLimits
 from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
 
 from ._display import Display
+from ._distinct_files import check_distinct, check_unused
 from ._errors import INTERRUPTED
 from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
-from ._memory_url import open_memory
-from ._output import STDOUT, LineWriter, check_names, short_line
+from ._memory_url import default_concurrency, open_memory
+from ._output import STDOUT, LineWriter, short_line
 from ._rejects import Rejects
 from ._report import Report, counted
 from ._run import Run
@@ -48,8 +49,10 @@ class Job:
     """Where results go; "-" for standard output. None is that too, but short on a terminal."""
     rejects: str | None
     """Where lines without a result go; None tells the user."""
-    concurrency: int
-    """How many lines are run at the same time."""
+    max_line_bytes: int
+    """How long a line may be."""
+    concurrency: int | None
+    """How many lines are run at the same time; None for what suits the memory."""
     memory: str
     """The machine memory's URL."""
     log_level: LogLevel
@@ -61,9 +64,9 @@ class Job:
         Raises:
             CommandError: It cannot begin or go on.
         """
-        check_names(events=self.events, out=self._out, rejects=self.rejects)
+        check_distinct(events=self.events, out=self._out, rejects=self.rejects)
         with ExitStack() as opened:
-            lines = LineReader(self.events)
+            lines = LineReader(self.events, max_bytes=self.max_line_bytes)
             opened.callback(lines.close)
             # Outside the event loop, where Ctrl-C interrupts an import that does not end.
             target = load_target(self.target)
@@ -76,10 +79,15 @@ class Job:
     ) -> int:
         async with open_memory(self.memory) as memory:
             handlers = target.create_handlers(memory, flavour=self.flavour)
-            decoder = decoder_for(handlers, self.contract)
+            limits = EventLimits(max_bytes=self.max_line_bytes)
+            decoder = decoder_for(handlers, self.contract, limits=limits)
             # What an earlier run wrote is given up only now that nothing can be misspelt.
-            results = opened.enter_context(LineWriter(self._out))
-            rejected = opened.enter_context(LineWriter(self.rejects)) if self.rejects else None
+            if self.rejects is not None:
+                check_unused("--rejects", self.rejects)
+            results = opened.enter_context(_made_anew("--out", self._out))
+            rejected = None
+            if self.rejects is not None:
+                rejected = opened.enter_context(_made_anew("--rejects", self.rejects))
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
             rejects = Rejects(rejected, say=display.say, held=together)
@@ -91,7 +99,7 @@ class Job:
                 rejects=rejects,
                 report=Report(),
                 display=display,
-                concurrency=self.concurrency,
+                concurrency=self.concurrency or default_concurrency(self.memory),
                 clock=SYSTEM_CLOCK,
             )
             try:
@@ -121,6 +129,8 @@ class Job:
         taken = lines.number
         report.not_started, complete = await lines.skip_rest()
         report.blank = lines.blank
+        if lines.has_failed and not report.lines:
+            return  # there is nothing to tell but what is wrong with the input
         # Standard output is for results alone, unless they are in a file.
         console = Console(file=sys.stderr if self._out == STDOUT else sys.stdout, highlight=False)
         if console.is_terminal:
@@ -137,3 +147,14 @@ class Job:
         if report.payloads and report.payloads == report.lines - report.not_started:
             named = " or ".join(f"'{name}'" for name in contract_versions(handlers))
             console.print(f"for plain payloads give --contract {named}", soft_wrap=True)
+
+
+def _made_anew(option: str, name: str) -> LineWriter:
+    """Open an output.
+
+    Raises:
+        CommandError: It cannot be opened, or is in use by this process.
+    """
+    if name != STDOUT:
+        check_unused(option, name)
+    return LineWriter(name)

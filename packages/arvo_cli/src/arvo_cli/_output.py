@@ -12,7 +12,7 @@ from rich.text import Text
 
 from arvo_core import ArvoEvent
 
-from ._errors import CommandError, OutputError
+from ._errors import CommandError, OutputError, os_reason
 from ._printable import printable
 
 STDOUT: Final = "-"
@@ -38,7 +38,7 @@ class LineWriter:
         try:
             self._stream: BinaryIO = open(name, "wb") if self._owned else _stdout()  # noqa: SIM115 - closed on exit
         except OSError as error:
-            raise CommandError(f"cannot write {self._name}: {error.strerror or error}") from error
+            raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +66,7 @@ class LineWriter:
             self._stream.flush()
         except OSError as error:
             self._discard()
-            self._failure = f"cannot write {self._name}: {error.strerror or error}"
+            self._failure = f"cannot write {self._name}: {os_reason(error)}"
             raise OutputError(self._failure) from error
 
     def _discard(self) -> None:
@@ -101,20 +101,3 @@ def _shown(value: object) -> str:
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
     return to_json(value).decode()
-
-
-def check_names(*, events: str, out: str, rejects: str | None) -> None:
-    """Make sure that no output would overwrite the input or the other output.
-
-    Raises:
-        CommandError: Two of them are one file.
-    """
-    files = {"--events": events, "--out": out, "--rejects": rejects}
-    taken: dict[Path, str] = {}
-    for option, name in files.items():
-        if name is None or name == "-":
-            continue
-        path = Path(name).resolve()
-        if path in taken and not path.is_char_device():
-            raise CommandError(f"{option} and {taken[path]} are the same file: {name}")
-        taken[path] = option

@@ -13,7 +13,14 @@ from arvo_core import ArvoError, ArvoEvent
 from arvo_event_handler import Clock, DomainedEventListener, IArvoEventHandler, Publish
 
 from ._display import Display
-from ._errors import INTERRUPTED, OutputError, PlainPayloadError, RejectedLineError, one_line
+from ._errors import (
+    INTERRUPTED,
+    CommandError,
+    OutputError,
+    PlainPayloadError,
+    RejectedLineError,
+    one_line,
+)
 from ._input import Decoder, Request
 from ._interrupt import end_process
 from ._lines import Line, LineReader
@@ -92,12 +99,14 @@ class Run:
         self.interrupted = False
         """Whether `stop` was called."""
         self._cancelled = False
+        self._unreadable: CommandError | None = None
 
     async def over(self, lines: LineReader) -> None:
         """Run all lines, or those up to a `stop`. Each line is counted in the report.
 
         Raises:
-            CommandError: The input cannot be read, or a result cannot be written.
+            CommandError: The input cannot be read any further; what was read has been run. Or a
+                result cannot be written.
         """
         started = self._clock.monotonic()
         try:
@@ -106,6 +115,8 @@ class Run:
                     self._intake = tasks.create_task(self._take_in(lines, tasks))
                 if self._cancelled:
                     await self._broker.aclose(grace=timedelta(0))
+            if self._unreadable is not None:  # what was read before has its results
+                raise self._unreadable
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -142,7 +153,11 @@ class Run:
         while True:
             # The slot comes first, so that no line is in hand when `stop` strikes.
             await self._slots.acquire()
-            line = await lines.next()
+            try:
+                line = await lines.next()
+            except CommandError as error:
+                self._unreadable = error
+                return
             if line is None:
                 return
             try:

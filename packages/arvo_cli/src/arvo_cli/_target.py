@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from arvo_event_handler import DomainedEventListener, IArvoEventHandler, IMachineMemory
 
-from ._errors import CommandError, one_line
+from ._errors import CommandError, named
 from ._flavour import flavour_argument
 
 FACTORY: Final = "create_handlers"
@@ -192,13 +192,11 @@ def _look_in(folder: Path) -> None:
 def _told(error: BaseException) -> str:
     """Say what failed in the user's code, and where."""
     if isinstance(error, SyntaxError):
-        what, where = error.msg, f"{error.filename}, line {error.lineno}"
+        what = f"{type(error).__name__}: {error.msg}"
+        where = f"{error.filename}, line {error.lineno}"
     else:
-        what, where = one_line(error), _place(error)
-    name = type(error).__name__
-    if not where:
-        return f"{name}: {what}"
-    return f"{name}: {what} ({where}); ARVO_DEBUG=1 shows the traceback"
+        what, where = named(error), _place(error)
+    return f"{what} ({where}); ARVO_DEBUG=1 shows the traceback" if where else what
 
 
 def _place(error: BaseException) -> str:

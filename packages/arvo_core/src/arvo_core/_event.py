@@ -100,7 +100,7 @@ class ArvoEvent(BaseModel):
     data: EventData
     """The payload, a JSON object."""
     time: Time
-    """When it happened, RFC 3339 with an offset."""
+    """When it happened, RFC 3339 with an offset, as whoever made the event wrote it."""
     to: Uri | None = None
     """Whom it is for; a broker's topic. None only without Arvo's `datacontenttype`."""
     accesscontrol: Text | None = None
@@ -174,7 +174,8 @@ class ArvoEvent(BaseModel):
             specversion: None gives "1.0", the only one.
             datacontenttype: None gives `ARVO_CONTENT_TYPE`.
             dataschema: None or "" for none.
-            time: RFC 3339 text or an aware datetime, cut to milliseconds. None gives now, in UTC.
+            time: RFC 3339 text with T and Z in upper case and no leap second, or an aware datetime,
+                cut to milliseconds. None gives now, in UTC.
             to: None or "" gives `type`.
             accesscontrol: None for none.
             redirectto: None or "" for none.

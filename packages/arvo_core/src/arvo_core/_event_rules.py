@@ -24,7 +24,7 @@ TYPE_PATTERN = r"^[a-z0-9]+(?:\.[a-z0-9]+){2,}$"
 DOMAIN_PATTERN = r"^[a-z0-9.]+$"
 _CONTENT_TYPE_PATTERN = r"^[^\r\n\x00]*application/(?:cloudevents\+)?json[^\r\n\x00]*$"
 
-# RFC 3339 with upper-case T and Z, optional seconds, and days that exist in the calendar.
+# RFC 3339, 5.6 and 5.7, with optional seconds and days that exist in the calendar.
 _LEAP_YEAR = (
     "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"  # 0000 is one
 )
@@ -37,7 +37,14 @@ _DAY = (
 )
 _HOUR_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _OFFSET = "(?:[01][0-9]|2[0-3]):?[0-5][0-9]"
-_TIME_PATTERN = rf"^{_DAY}T{_HOUR_MINUTE}(?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-]{_OFFSET})$"
+_FRACTION = r"(?:\.[0-9]+)?"
+_USUAL_TIME = rf"{_HOUR_MINUTE}(?::[0-5][0-9]{_FRACTION})?(?:[Zz]|[+-]{_OFFSET})"
+# The end of a day in UTC; elsewhere it is some other minute.
+_LEAP_SECOND = rf"(?:23:59:60{_FRACTION}[Zz]|{_HOUR_MINUTE}:60{_FRACTION}[+-]{_OFFSET})"
+READ_TIME_PATTERN = rf"^{_DAY}[Tt](?:{_USUAL_TIME}|{_LEAP_SECOND})$"
+"""What the time of an event that others made must look like."""
+MADE_TIME_PATTERN = rf"^{_DAY}T{_HOUR_MINUTE}(?::[0-5][0-9]{_FRACTION})?(?:Z|[+-]{_OFFSET})$"
+"""The times among those that Arvo writes itself, since TypeScript Arvo reads no others."""
 
 # What would end a header's value (RFC 9110, 5.5), and attributes become headers (CloudEvents, HTTP
 # binding). CloudEvents forbids other controls, too, but events of the TypeScript version have them.
@@ -49,7 +56,7 @@ Uri = Annotated[str, Strict(), Field(pattern=URI_PATTERN, max_length=LONGEST_URI
 SpecVersion = Literal["1.0"]
 EventType = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN, max_length=LONGEST_URI)]
 ContentType = Annotated[str, Strict(), Field(pattern=_CONTENT_TYPE_PATTERN, max_length=LONGEST_URI)]
-Time = Annotated[str, Strict(), Field(pattern=_TIME_PATTERN, max_length=LONGEST_URI)]
+Time = Annotated[str, Strict(), Field(pattern=READ_TIME_PATTERN, max_length=LONGEST_URI)]
 Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN, max_length=LONGEST_URI)]
 Number = JsonInteger | JsonFloat
 _ExtensionText = Annotated[str, Strict(), Field(pattern=r"^[^\r\n\x00]*$", max_length=LONGEST_URI)]
@@ -68,6 +75,7 @@ _STAGES: tuple[frozenset[str], ...] = (
 )
 ATTRIBUTES = frozenset[str]().union(*_STAGES)
 
+_TIME_RULE = "must be an RFC 3339 time with an offset, as in 2026-01-31T09:30:00.000+00:00"
 _URI_RULE = "must be a non-empty, percent-encoded URI or URI reference"
 _TEXT_RULE = "must be non-empty text"
 _RULES: dict[str, str] = {
@@ -78,7 +86,7 @@ _RULES: dict[str, str] = {
     "subject": _URI_RULE,
     "datacontenttype": "must contain application/cloudevents+json or application/json",
     "dataschema": _URI_RULE,
-    "time": "must be an RFC 3339 time with an offset, as in 2026-01-31T09:30:00.000+00:00",
+    "time": _TIME_RULE,
     "to": _URI_RULE,
     "accesscontrol": _TEXT_RULE,
     "redirectto": _URI_RULE,

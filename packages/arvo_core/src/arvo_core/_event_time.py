@@ -1,32 +1,38 @@
 """When an event happened, as it stands on the wire."""
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
+from typing import Final
 
 from ._errors import FieldProblem, InvalidEventError
+from ._event_rules import MADE_TIME_PATTERN, READ_TIME_PATTERN
+
+_MADE: Final = re.compile(MADE_TIME_PATTERN)
+_READ: Final = re.compile(READ_TIME_PATTERN)
 
 
 def time_text(time: object) -> object:
     """Write the time of a new event: now when None, a datetime as text, all else as it is.
 
     Raises:
-        InvalidEventError: The datetime is naive.
+        InvalidEventError: The datetime is naive, or the text is a time that only others may write.
     """
     if time is None:
         return _now_text()
+    if isinstance(time, str) and _READ.fullmatch(time) and not _MADE.fullmatch(time):
+        raise _refused("write T and Z in upper case and no second 60; some readers know no others")
     if not isinstance(time, datetime):
         return time
     if time.tzinfo is None:
-        raise InvalidEventError(
-            "cannot make an event",
-            problems=[
-                FieldProblem(
-                    path=("time",), message="the datetime is naive; give it a tzinfo, such as UTC"
-                )
-            ],
-        )
+        raise _refused("the datetime is naive; give it a tzinfo, such as UTC")
     return time.isoformat(timespec="milliseconds")
+
+
+def _refused(why: str) -> InvalidEventError:
+    problem = FieldProblem(path=("time",), message=why)
+    return InvalidEventError("cannot make an event", problems=[problem])
 
 
 def _now_text() -> str:

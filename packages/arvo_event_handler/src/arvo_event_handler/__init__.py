@@ -49,6 +49,7 @@ from ._machine_engine import MachineExecution, MachineExecutionEngine
 from ._machine_id import check_machine_id
 from ._machine_registry import MachineRegistry
 from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from ._memory_url import MemoryUrl
 from ._open_requests import Answers
 from ._orchestrator import ArvoOrchestrator
 from ._packed_record import MAX_RECORD_BYTES, PackedRecord, pack_record, unpack_record
@@ -110,6 +111,7 @@ __all__ = [
     "MachineLease",
     "MachineMemoryError",
     "MachineRegistry",
+    "MemoryUrl",
     "Outputs",
     "PackedRecord",
     "Publish",

@@ -240,6 +240,11 @@ def retryable_of(error: Exception) -> bool | None:
     return None
 
 
+def told(error: Exception) -> str:
+    """Return what an exception says; its class when it says nothing, as many a TimeoutError."""
+    return str(error) or type(error).__name__
+
+
 class UnroutableError(ArvoError):
     """No handler listens where an event wants to go.
 

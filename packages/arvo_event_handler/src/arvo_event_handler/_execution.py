@@ -32,6 +32,7 @@ from ._errors import (
     UnreadableRecordError,
     UnwritableRecordError,
     retryable_of,
+    told,
 )
 from ._four_call_memory import FourCallMemory
 from ._lease_keeper import LeaseKeeper
@@ -171,7 +172,7 @@ class WorkflowExecution:
             raise unreadable(subject, str(error)) from error
         except Exception as error:
             raise TransactionViolation(
-                f"the machine memory could not be asked for the workflow: {error}",
+                f"the machine memory could not be asked for the workflow: {told(error)}",
                 cause=TransactionViolationCause.LOCK_FAILURE,
                 subject=subject,
                 retryable=retryable_of(error),
@@ -387,7 +388,7 @@ def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[
 
 def _write_failure(subject: str, error: Exception) -> TransactionViolation:
     return TransactionViolation(
-        f"the machine memory could not store the workflow's record: {error}",
+        f"the machine memory could not store the workflow's record: {told(error)}",
         cause=TransactionViolationCause.WRITE_FAILURE,
         subject=subject,
         retryable=retryable_of(error),

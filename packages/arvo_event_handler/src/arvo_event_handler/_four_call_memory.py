@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from arvo_core import bounded_logger
 
-from ._errors import TransactionViolation, TransactionViolationCause, retryable_of
+from ._errors import TransactionViolation, TransactionViolationCause, retryable_of, told
 from ._memory import IMachineMemory, MachineLease, Record
 from ._shield import shielded, take_or_give_back
 from ._simple_memory import SimpleMachineMemory
@@ -50,7 +50,7 @@ class FourCallMemory(WorkflowMemory):
             if not isinstance(error, Exception) or isinstance(error, TransactionViolation):
                 raise
             raise TransactionViolation(
-                f"the machine memory could not be read: {error}",
+                f"the machine memory could not be read: {told(error)}",
                 cause=TransactionViolationCause.READ_FAILURE,
                 subject=machine_id,
                 retryable=retryable_of(error),

@@ -49,7 +49,7 @@ async def owned_pool(
         raise unreachable("connect") from None
     except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError) as error:
         raise memory_error(error, what="connect", outcome="failed") from None
-    except (asyncpg.InterfaceError, ValueError):
+    except (asyncpg.InterfaceError, ValueError, OverflowError):  # the last for a port
         raise no_dsn() from None
     try:
         yield pool

@@ -1,0 +1,266 @@
+"""Inputs and outputs that are one file by other names."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arvo_cli._distinct_files import check_distinct
+from arvo_cli._errors import CommandError
+from arvo_cli._output import LineWriter
+
+PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
+LINE = '{"name": "ada"}\n'
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    path = tmp_path / "events.jsonl"
+    path.write_text(LINE)
+    return path
+
+
+@pytest.fixture
+def sh(targets: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Run the greeter from a shell, with what stands behind the command there."""
+
+    def call(rest: str) -> Any:
+        arvo = f"'{sys.executable}' -c '{PROGRAM}' run '{targets / 'greeter'}'"
+        return subprocess.run(
+            ["/bin/sh", "-c", f"{arvo} --contract '#/test/greet/1.0.0' {rest}"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+def hard_link(path: Path) -> Path:
+    other = path.with_name("hard")
+    other.hardlink_to(path)
+    return other
+
+
+def soft_link(path: Path) -> Path:
+    other = path.with_name("soft")
+    other.symlink_to(path)
+    return other
+
+
+def another_way(path: Path) -> Path:
+    return path.parent / "." / ".." / path.parent.name / path.name
+
+
+def descriptor(path: Path) -> Path:
+    return Path("/dev/fd") / str(os.open(path, os.O_RDONLY))
+
+
+@pytest.mark.parametrize("option", ["--out", "--rejects"])
+@pytest.mark.parametrize("name", [Path, hard_link, soft_link, another_way, descriptor])
+def test_an_output_is_not_the_input_by_any_name(
+    arvo: Any, targets: Path, events: Path, option: str, name: Callable[[Path], Path]
+) -> None:
+    done = arvo(
+        "run", targets / "greeter", "--events", events, "--contract", "#/test/greet/1.0.0",
+        option, name(events),
+    )  # fmt: skip
+    assert done.status == 2
+    assert done.err.startswith(f"arvo: {option} ")
+    assert f"--events {events} are the same file" in done.err
+    assert events.read_text() == LINE
+
+
+@pytest.mark.parametrize("name", [Path, hard_link, soft_link])
+def test_the_outputs_are_not_one_file_by_any_name(
+    arvo: Any, targets: Path, events: Path, tmp_path: Path, name: Callable[[Path], Path]
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("of an earlier run")
+    done = arvo(
+        "run", targets / "greeter", "--events", events, "--contract", "#/test/greet/1.0.0",
+        "--out", out, "--rejects", name(out),
+    )  # fmt: skip
+    assert done.status == 2
+    assert out.read_text() == "of an earlier run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What a shell opens before it runs a command."""
+
+    stdin: str = "/dev/null"
+    stdout: str = "/dev/null"
+    stderr: str = "/dev/null"
+
+    def open(self, monkeypatch: pytest.MonkeyPatch, opened: ExitStack) -> None:
+        for name, mode in (("stdin", "r"), ("stdout", "a"), ("stderr", "a")):
+            file = opened.enter_context(Path(getattr(self, name)).open(mode))  # noqa: SIM115 - it closes it
+            monkeypatch.setattr(sys, name, file)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+    """Closes files at the end; the test is in a folder with a file F."""
+    monkeypatch.chdir(tmp_path)
+    Path("F").write_text(LINE)
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize(
+    ("shell", "options", "told"),
+    [
+        (Shell(stdin="F", stdout="F"), {}, "standard output and standard input"),
+        (Shell(stdin="F", stdout="F"), {"out": "G"}, "standard output and standard input"),
+        (Shell(stdout="F"), {"events": "F"}, "standard output and --events F"),
+        (Shell(stdin="F", stderr="F"), {}, "standard error and standard input"),
+        (Shell(stdin="F"), {"out": "F"}, "--out F and standard input"),
+        (Shell(stdin="F"), {"rejects": "F"}, "--rejects F and standard input"),
+        (Shell(stdout="G"), {"out": "G"}, "--out G and standard output"),
+        (Shell(stdout="G"), {"rejects": "./G"}, "--rejects ./G and standard output"),
+        (Shell(stderr="G"), {"rejects": "G"}, "--rejects G and standard error"),
+        (Shell(), {"out": "new", "rejects": "./new"}, "--rejects ./new and --out new"),
+    ],
+)
+def test_what_the_shell_opened_counts_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+    opened: ExitStack,
+    shell: Shell,
+    options: dict[str, str],
+    told: str,
+) -> None:
+    shell.open(monkeypatch, opened)
+    asked: dict[str, Any] = {"events": "-", "out": "-", "rejects": None}
+    with pytest.raises(CommandError, match=f"^{re.escape(told)} are the same file"):
+        check_distinct(**asked | options)
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("shell", "options"),
+    [
+        (Shell(), {"out": "/dev/null", "rejects": "/dev/null"}),
+        (Shell(stdin="F", stdout="G", stderr="G"), {}),  # > G 2>&1
+        (Shell(stdin="F"), {"events": "F", "out": "G"}),
+        (Shell(stdin="F"), {"out": "G", "rejects": "H"}),
+    ],
+)
+def test_what_destroys_nothing_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, opened: ExitStack, shell: Shell, options: dict[str, str]
+) -> None:
+    shell.open(monkeypatch, opened)
+    asked: dict[str, Any] = {"events": "-", "out": "-", "rejects": None}
+    check_distinct(**asked | options)
+
+
+@pytest.mark.parametrize("rest", ["--events - < F > F", "--events - --out G < F >> F"])
+def test_a_shell_that_opens_one_file_twice_is_no_success(
+    sh: Callable[..., Any], tmp_path: Path, rest: str
+) -> None:
+    """What it emptied is gone; but nobody takes that for a run over an empty input."""
+    (tmp_path / "F").write_text(LINE)
+    done = sh(rest)
+    assert done.returncode == 2
+    assert done.stderr.startswith("arvo: standard output and standard input are the same file")
+    assert (tmp_path / "F").read_text() == (LINE if ">>" in rest else "")
+
+
+def test_outputs_may_share_a_pipe(sh: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "F").write_text(LINE)
+    done = sh("--events F --out /dev/stdout --rejects /dev/stderr 2>&1 | cat")
+    assert "hello ada" in done.stdout
+
+
+def test_a_fifo_is_not_read_and_written(arvo: Any, targets: Path, tmp_path: Path) -> None:
+    """It would wait for itself."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    assert arvo("run", targets / "greeter", "--events", path, "--out", path).status == 2
+
+
+def test_one_socket_may_be_both_ends(targets: Path) -> None:
+    """As under an internet superserver."""
+    here, there = socket.socketpair()
+    with here, there:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "run", str(targets / "greeter"), "--events", "-",
+             "--contract", "#/test/greet/1.0.0"],
+            stdin=there.fileno(), stdout=there.fileno(), stderr=subprocess.PIPE,
+        )  # fmt: skip
+        here.sendall(LINE.encode())
+        here.shutdown(socket.SHUT_WR)
+        process.communicate()
+        assert process.returncode == 0
+        assert b"hello ada" in here.recv(10_000)
+
+
+@pytest.mark.parametrize("option", ["--out", "--rejects"])
+def test_an_output_is_not_the_database_of_the_memory(
+    greet: Any, tmp_path: Path, option: str
+) -> None:
+    database = tmp_path / "state.db"
+    memory = ["--memory", f"sqlite:///{database}"]
+    assert greet("ada", options=memory).status == 0
+    before = database.read_bytes()
+    done = greet("ada", options=[*memory, option, database])
+    assert done.status == 2
+    assert done.err == (
+        f"arvo: {option} {database} is in use by this command already; write elsewhere\n"
+    )
+    assert database.read_bytes() == before
+
+
+def test_one_output_is_not_emptied_when_the_other_is_refused(greet: Any, tmp_path: Path) -> None:
+    out, database = tmp_path / "out", tmp_path / "state.db"
+    out.write_text("of an earlier run")
+    options = ["--memory", f"sqlite:///{database}", "--out", out, "--rejects", database]
+    assert greet("ada", options=options).status == 2
+    assert out.read_text() == "of an earlier run"
+
+
+def test_files_that_cannot_be_told_apart_before_they_are_made(
+    greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system for which upper and lower case are the same."""
+    out = tmp_path / "out"
+
+    class OutFirst(LineWriter):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            if Path(name) == out:
+                (tmp_path / "OUT").hardlink_to(out)
+
+    monkeypatch.setattr("arvo_cli._job.LineWriter", OutFirst)
+    done = greet("ada", options=["--out", out, "--rejects", tmp_path / "OUT"])
+    assert done.status == 2
+    assert f"--rejects {tmp_path / 'OUT'} is in use by this command already" in done.err
+
+
+def test_a_system_that_does_not_show_what_is_open(
+    greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arvo_cli._distinct_files._OPEN_FILES", tmp_path / "nowhere")
+    (tmp_path / "out").write_text("of an earlier run")
+    assert greet("ada", options=["--out", tmp_path / "out"]).status == 0
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_is_no_file_is_nobody_else(
+    greet: Any, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    class NoFile:
+        def fileno(self) -> int:
+            raise OSError
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(getattr(sys, f"__{stream}__"), name)
+
+    monkeypatch.setattr(sys, stream, NoFile())
+    assert greet("ada", options=["--out", tmp_path / "out"]).status == 0

@@ -1,0 +1,122 @@
+"""No input of `arvo run` costs more than its length: lines and memory URLs."""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from arvo_cli._errors import RejectedLineError
+from arvo_cli._input import Decoder, decoder_for
+from arvo_cli._lines import Line
+from arvo_cli._memory_url import _cannot_open
+from arvo_core import ArvoEventFactory, EventLimits
+from arvo_event_handler import SimpleMachineMemory
+from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_redis._url import connect_url
+from arvo_memory_sqlite._url import open_url
+from budget import spend
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "packages/arvo_cli/tests/targets"))
+import greeter
+
+LENGTH: Final = 64_000
+
+OPENERS: Final[dict[str, Callable[[str], object]]] = {
+    "sqlite:///": open_url,
+    "redis://": connect_url,
+    "unix:///": connect_url,
+    "postgresql://": postgres_memory,
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(list(OPENERS)),
+    st.sampled_from(
+        [
+            "a",
+            ":",
+            "@",
+            "/",
+            "//:",
+            "?a=",
+            "&",
+            "&a=b",
+            "[",
+            "]",
+            "#",
+            "%41",
+            ",",
+            "=",
+            "9",
+            "a:1,",
+            "é",
+        ]
+    ),
+    st.sampled_from(["", "?", "?ttl=", "?schema=", "?prefix=", "?zz=", "@", "]"]),
+)
+def test_no_memory_url_costs_more_than_its_length(scheme: str, piece: str, behind: str) -> None:
+    body = piece * (LENGTH // len(piece))
+    for url in (scheme + body + behind, scheme + behind + body):
+        told = spend(partial(refusal, OPENERS[scheme], url), size=len(url))
+        assert isinstance(told, str)
+        assert len(told) < 1000
+
+
+def refusal(opener: Callable[[str], object], url: str) -> str:
+    """Return what the user is told of a URL that cannot be opened; empty when it can."""
+    try:
+        opener(url)
+    except ValueError as error:
+        return str(_cannot_open(url, error))
+    return ""
+
+
+EVENT: Final = json.dumps(
+    ArvoEventFactory(greeter.greet.version(greeter.GREET_V1))
+    .accepts(source="com.test.main", data=greeter.Greet(name="HERE"))
+    .to_dict()
+)
+PLACES: Final = {
+    "bare": ("", ""),
+    "in text": ('{"name": "', '"}'),
+    "in a list": ('{"name": "a", "x": [', "0]}"),
+    "in an object": ('{"name": "a", ', '"z": 0}'),
+    "in an event": tuple(EVENT.split("HERE")),
+    "in its data": tuple(EVENT.replace('"HERE"', 'HERE"a"').split("HERE")),
+    "in its subject": tuple(
+        EVENT.replace("HERE", "a").replace('"subject": "', '"subject": "HERE').split("HERE")
+    ),
+    "beside it": (EVENT[:-1] + ", ", '"z": 0}'),
+}
+PIECES: Final = [
+    *("a", "\xff", " ", "0", "9", "-", "[", "]", "[0,", '{"a":', '{"a":0,', '"', '"a":', '"a":0,'),
+    *("\\ud800", "\\u0000", "é", "NaN,", "1e400,", "null,", '"",', "{},", "[],", "\\", ","),
+]
+
+
+@pytest.fixture(scope="module", params=[None, "#/test/greet/1.0.0"], ids=["events", "payloads"])
+def decoder(request: pytest.FixtureRequest) -> Decoder:
+    return decoder_for(
+        greeter.create_handlers(SimpleMachineMemory()), request.param, limits=EventLimits()
+    )
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=map(str, PLACES))
+def test_no_line_costs_more_than_its_length(decoder: Decoder, place: tuple[str, str]) -> None:
+    before, behind = place
+    for piece in PIECES:
+        content = f"{before}{piece * (LENGTH // len(piece))}{behind}".encode("latin-1", "replace")
+        line = Line(number=1, content=content, end=len(content))
+        assert spend(partial(decode, decoder, line), size=len(content)) is None
+
+
+def decode(decoder: Decoder, line: Line) -> None:
+    with suppress(RejectedLineError):
+        decoder.decode(line)
