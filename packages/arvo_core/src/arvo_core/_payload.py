@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ._changed_values import changed, is_equal, rewritten
+from ._collector import may_be_large, uncollected
 from ._core_schema import (
     class_members,
     class_taken_as_it_is,
@@ -55,6 +56,7 @@ class Payload(Generic[T]):
         "_fidelity",
         "_keeps_containers",
         "_left_out",
+        "_may_be_large",
         "_own_class",
         "_serialize",
         "_validate",
@@ -92,6 +94,7 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
+        self._may_be_large = may_be_large(schema)
         members = class_members(schema)
         self._classes = tuple(members)
         self._left_out = LeftOut(members)
@@ -120,7 +123,8 @@ class Payload(Generic[T]):
 
     def _read(self, data: object, where: str = "") -> T:
         try:
-            return self._validate(data)  # type: ignore[no-any-return]
+            read = self._validate
+            return uncollected(read, data) if self._may_be_large else read(data)  # type: ignore[no-any-return]
         except ValidationError as error:
             failure = error
         if isinstance(data, Mapping):
@@ -179,7 +183,8 @@ class Payload(Generic[T]):
             InvalidDataError: It does not match, as a model may that was changed after it was
                 made; or it cannot be written as a JSON object; or it is read as something else.
         """
-        wire = self._written_directly(data)
+        write = self._written_directly
+        wire = uncollected(write, data) if self._may_be_large else write(data)
         return self._checked(self.parse(data)) if wire is None else wire
 
     def _written_directly(self, data: object) -> dict[str, Any] | None:

@@ -48,7 +48,9 @@ def _status(stored: object) -> Status | None:
 def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
-        raise InvalidSnapshotError(f"a stored snapshot is a mapping, got {shown(persisted)}")
+        raise InvalidSnapshotError(
+            f"a stored snapshot is a mapping, got {type(persisted).__name__}"
+        )
     status = _status(persisted.get("status"))
     if status is None:
         raise InvalidSnapshotError(
@@ -57,7 +59,9 @@ def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
         )
     context = persisted.get("context", {})
     if not isinstance(context, dict):
-        raise InvalidSnapshotError(f"context of a stored snapshot: not a mapping: {shown(context)}")
+        raise InvalidSnapshotError(
+            f"context of a stored snapshot: expected a mapping, got {type(context).__name__}"
+        )
     if "value" in persisted:
         configuration = configuration_of_value(chart, persisted["value"])
     elif status == "error":
@@ -79,7 +83,7 @@ def _history(chart: Chart, stored: object) -> History:
         return ()
     if not isinstance(stored, Mapping):
         raise InvalidSnapshotError(
-            f"historyValue of a stored snapshot: not a mapping: {shown(stored)}"
+            f"historyValue of a stored snapshot: expected a mapping, got {type(stored).__name__}"
         )
     found: dict[StateNode, tuple[StateNode, ...]] = {}
     for history_id, references in stored.items():

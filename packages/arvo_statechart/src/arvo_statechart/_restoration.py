@@ -43,7 +43,7 @@ def _named(root: StateNode, value: object) -> Iterator[StateNode]:
         if not isinstance(below, dict):
             raise InvalidSnapshotError(
                 f"value of a stored snapshot: expected a text or a mapping for {shown(node.id)}, "
-                f"got {shown(named)}"
+                f"got {type(named).__name__}"
             )
         # Several children of one compound state can be active, and so can a history state of it.
         shows_history = node.type is COMPOUND and not isinstance(named, str)
