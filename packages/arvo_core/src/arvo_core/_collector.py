@@ -6,10 +6,8 @@ four times as long as making them.
 """
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
-
-from pydantic import BaseModel
 
 from ._core_schema import nodes
 
@@ -17,8 +15,7 @@ T = TypeVar("T")
 
 _MANY: Final = 1_000
 """Items of a container above which it is worth it."""
-_DEPTH: Final = 2
-"""Levels that are looked at for such a container."""
+_SIZED: Final = frozenset((dict, frozenset, list, set, tuple))
 _UNBOUNDED: Final = frozenset(
     (
         "any",
@@ -54,12 +51,20 @@ def uncollected(call: Callable[[Any], T], data: object) -> T:
         gc.enable()
 
 
-def _is_large(data: object, depth: int = _DEPTH) -> bool:
-    items = vars(data) if isinstance(data, BaseModel) else data
-    if isinstance(items, list | tuple | set | frozenset):
-        return len(items) >= _MANY
-    if not isinstance(items, Mapping):
+def _is_large(data: object) -> bool:
+    # Small payloads pay for this look, so it is a short one: into the members of an object, and
+    # into those of the objects among them.
+    members = data if type(data) is dict else getattr(data, "__dict__", None)
+    if members is None:
         return False
-    if len(items) >= _MANY:
+    if len(members) >= _MANY:
         return True
-    return depth > 0 and any(_is_large(item, depth - 1) for item in items.values())
+    for item in members.values():
+        kind = type(item)
+        if kind in _SIZED and (len(item) >= _MANY or (kind is dict and _has_many(item))):
+            return True
+    return False
+
+
+def _has_many(members: dict[str, Any]) -> bool:
+    return any(type(item) in _SIZED and len(item) >= _MANY for item in members.values())
