@@ -186,7 +186,7 @@ NOT_SETTINGS = {
     *("BrokerStats", "DeadLetter", "FailedTry", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
-    *("StepFailure", "SuiteReport", "StoredMachine", "StoredWorkflow"),
+    *("StepFailure", "SuiteReport", "StoredMachine", "StoredWorkflow", "MemoryUrl"),
 }
 
 
