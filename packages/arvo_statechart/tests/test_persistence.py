@@ -151,7 +151,7 @@ def test_history_that_the_machine_does_not_know_is_forgotten(order: Machine, his
         ({"status": "active", "value": {"open": {"last": {}}}}, "unknown state 'last'"),
         ({"status": "active", "value": "before"}, "unknown state 'before'"),
         ({"status": "active", "value": {"paused": "x"}}, "there is none"),
-        ({"status": "active", "value": {"open": [1]}}, "for 'order.open', got [1]"),
+        ({"status": "active", "value": {"open": [1]}}, "for 'order.open', got list"),
         ({"status": "active", "value": None}, "for 'order', got None"),
         ({"status": "active", "value": {1: {}}}, "unknown state '1'"),
         ({"status": "active", "value": "open", "context": []}, "context"),
@@ -176,3 +176,22 @@ class TestResolve:
     def test_refuses_unknown_states(self, order: Machine) -> None:
         with pytest.raises(InvalidSnapshotError):
             order.resolve("nowhere")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "4242-4242-4242-4242",
+        {"status": "active", "value": "open", "context": "4242-4242-4242-4242"},
+        {"status": "active", "value": "open", "context": ["4242-4242-4242-4242"]},
+        {"status": "active", "value": ["4242-4242-4242-4242"], "context": {}},
+        {"status": "active", "value": {"open": ["4242-4242-4242-4242"]}, "context": {}},
+        {"status": "active", "value": "open", "historyValue": "4242-4242-4242-4242"},
+        {"status": ["4242-4242-4242-4242"], "value": "open"},
+    ],
+)
+def test_what_is_refused_shows_no_data(stored: Any) -> None:
+    machine = Machine({"initial": "open", "states": {"open": {}}})
+    with pytest.raises(InvalidSnapshotError) as refused:
+        machine.restore(stored)
+    assert "4242" not in str(refused.value)

@@ -45,6 +45,10 @@ def _status(stored: object) -> Status | None:
     return _STATUSES.get(stored) if isinstance(stored, str) else None
 
 
+def _word(stored: object) -> str:
+    return shown(stored) if isinstance(stored, str) else type(stored).__name__
+
+
 def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
@@ -55,7 +59,7 @@ def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
     if status is None:
         raise InvalidSnapshotError(
             f"status of a stored snapshot: expected one of {', '.join(_STATUSES)}, "
-            f"got {shown(persisted.get('status'))}"
+            f"got {_word(persisted.get('status'))}"
         )
     context = persisted.get("context", {})
     if not isinstance(context, dict):
