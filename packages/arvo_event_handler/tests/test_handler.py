@@ -235,6 +235,10 @@ class TestSystemErrors:
         [error] = await handler.execute(add(1))
         assert "in fail" in error.data["errorStack"]
 
+    def test_another_policy_is_refused_when_it_is_made(self) -> None:
+        with pytest.raises(TypeError, match="system_errors"):
+            adder(system_errors=True)  # type: ignore[arg-type]
+
     async def test_the_stack_is_in_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level("INFO", logger="arvo_event_handler")
         event = add(1)

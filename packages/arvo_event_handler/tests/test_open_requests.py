@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from typing_extensions import override
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoContract, ArvoEvent, ContractVersion
 from arvo_event_handler import (
     Answers,
     ArvoOrchestrator,
@@ -33,6 +34,7 @@ from .shop import (
     Reserve,
     charged,
     order,
+    reserve_contract,
     reserve_failed,
     reserved,
     start,
@@ -235,3 +237,73 @@ async def test_by_default_any_answer_is_taken(
 def test_another_word_is_refused(make: Callable[[IMachineMemory, Any], Workflow]) -> None:
     with pytest.raises(ValueError, match='answers must be "any" or "awaited", got \'all\''):
         make(SimpleMachineMemory(), "all")
+
+
+async def test_a_request_that_goes_elsewhere_is_answered_from_there() -> None:
+    async def flow(call: AnyCall) -> Step[Any]:
+        if isinstance(call, Start):
+            return Step(services=[Emit(RESERVE, Reserve(item="tea"), to="com.stock.proxy")])
+        return Step(output=Complete(Ordered(total=1)))
+
+    memory = SimpleMachineMemory()
+    handler = order(flow, memory=memory, answers="awaited")
+    [asked] = await handler.execute(start())
+    with pytest.raises(ExecutionViolation, match=r"'com\.stock\.proxy' was asked"):
+        await handler.execute(reserved(asked))
+    [done] = await handler.execute(reserved(asked, source="com.stock.proxy"))
+    assert done.data == {"total": 1}
+
+
+class Told(BaseModel):
+    text: str
+
+
+TELL_V1 = ContractVersion("1.0.0", accepts=Told, emits={})
+tell_contract = ArvoContract(uri="#/shop/tell", type="com.shop.tell", versions=[TELL_V1])
+
+
+async def test_what_nobody_answers_is_not_kept_for_ever() -> None:
+    async def flow(call: AnyCall) -> Step[Any]:
+        note = Emit("com.shop.tell", Told(text="one more"))
+        return Step(services=[Emit(RESERVE, Reserve(item="tea")), note])
+
+    memory = SimpleMachineMemory()
+    services: list[Any] = [reserve_contract.version(RESERVE_V1), tell_contract.version(TELL_V1)]
+    handler = order(flow, memory=memory, answers="awaited", services=services)
+    event = start()
+    [asked, _] = await handler.execute(event)
+    for _ in range(100):
+        [asked, _] = await handler.execute(reserved(asked))
+    opened = (await stored(memory, event))["redelivery"]["open"]
+    assert [kind for _, kind, _ in opened].count("com.shop.tell") == 64
+    assert [name for name, kind, _ in opened if kind == RESERVE] == [asked.id]
+
+
+async def test_a_failed_step_has_asked_for_nothing() -> None:
+    async def flow(call: AnyCall) -> Step[Any]:
+        if isinstance(call, Start):
+            return Step(services=[Emit(RESERVE, Reserve(item="tea"))])
+        raise LookupError("sold out")
+
+    memory = SimpleMachineMemory()
+    handler = order(flow, memory=memory, answers="awaited")
+    event = start()
+    [asked] = await handler.execute(event)
+    await handler.execute(reserved(asked))
+    assert (await stored(memory, event))["redelivery"]["open"] == []
+
+
+@pytest.mark.parametrize(
+    "damage", [{}, "a", [[1, 2, 3]], [["a", "b"]], [["a", "b", 7]], [["a", None, None]], [7]]
+)
+async def test_damage_of_the_open_requests_is_a_read_failure(damage: Any) -> None:
+    memory = SimpleMachineMemory()
+    handler = order(memory=memory, answers="awaited")
+    event = start("tea", "cocoa")
+    tea, _ = await handler.execute(event)
+    record = await stored(memory, event)
+    damaged = {**record, "redelivery": {**record["redelivery"], "open": damage}}
+    await memory.write(event.subject, damaged, record)
+    with pytest.raises(TransactionViolation, match="open requests") as caught:
+        await handler.execute(reserved(tea))
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE

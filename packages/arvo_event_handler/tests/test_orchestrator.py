@@ -35,6 +35,7 @@ from arvo_statechart import (
     assign,
     emit,
     enqueue_actions,
+    raise_,
 )
 
 from .leased_memory import LeasedMemory
@@ -826,3 +827,63 @@ class TestTelemetry:
         with SpanRecorder() as spans:
             await orchestrator(machine({"entry": fail})).execute(start())
         assert spans.spans[0].status == "ERROR"
+
+
+CARD = "4242-4242-4242-4242"
+
+
+def say(what: Any) -> Callable[[Call], Any]:
+    """Make a function that returns what it should not."""
+    return lambda call: what
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        emit(say({"data": {"card": CARD}})),
+        emit(say(CARD)),
+        assign(say([CARD])),
+        raise_(say({"card": CARD})),
+        enqueue_actions(say([emit(say({"card": CARD}))])),
+    ],
+)
+async def test_a_misused_action_is_a_violation_that_shows_no_data(entry: Any) -> None:
+    memory = SimpleMachineMemory()
+    event = start()
+    with pytest.raises(ContractViolation) as caught:
+        await asking_by(entry, memory).execute(event)
+    assert CARD not in str(caught.value)
+    assert await memory.read(event.subject) is None
+
+
+def asking_by(entry: Any, memory: SimpleMachineMemory) -> ArvoOrchestrator:
+    config = waiting_for(RESERVED, {"type": "final"}, entry=entry)
+    return orchestrator(machine(config), memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("policy", {}),
+        ("domains", "here"),
+        ("engine", 7),
+        ("system_errors", True),
+        ("executionunits", "3"),
+        ("requires_resource_locking", "no"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_when_it_is_made(setting: str, value: Any) -> None:
+    given: Any = {"machines": [machine()], "memory": SimpleMachineMemory(), setting: value}
+    with pytest.raises(TypeError, match=setting):
+        ArvoOrchestrator(**given)
+
+
+@pytest.mark.parametrize("memory", [None, SimpleMachineMemory, "state.db"])
+def test_what_is_not_a_memory_is_refused_when_it_is_made(memory: Any) -> None:
+    with pytest.raises(ConfigViolation, match="memory"):
+        ArvoOrchestrator(machines=[machine()], memory=memory)
+
+
+def test_doubts_about_a_machine_are_told() -> None:
+    doubtful = machine(waiting_for("evt.stock.reserve.sucess", {"type": "final"}))
+    assert "evt.stock.reserve.success" in str(doubtful.warnings[0])

@@ -37,6 +37,7 @@ from .shop import (
     charged,
     order,
     order_contract,
+    order_v1,
     reserve_contract,
     reserve_failed,
     reserved,
@@ -439,3 +440,25 @@ class TestNestedWorkflows:
             assert (error.subject, error.parentid) == (event.subject, init.id)
             answers = await parent.execute(error)
         assert answers[0].data == {"totals": [], "failed": ["sold out", "sold out"]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("policy", {}),
+        ("domains", "here"),
+        ("system_errors", True),
+        ("executionunits", "3"),
+        ("requires_resource_locking", "no"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_when_it_is_made(setting: str, value: Any) -> None:
+    given: Any = {
+        "contract": order_contract,
+        "services": [],
+        "memory": SimpleMachineMemory(),
+        "handler": {"1.0.0": order_v1},
+        setting: value,
+    }
+    with pytest.raises(TypeError, match=setting):
+        ArvoResumable(**given)

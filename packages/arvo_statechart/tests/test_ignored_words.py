@@ -150,10 +150,10 @@ def test_a_state_may_say_that_it_is_no_history_state() -> None:
     ("action", "message"),
     [
         (raise_(cast(Any, "X")), "write raise_({'type': 'X'})"),
-        (raise_(cast(Any, {"typ": "X"})), "raise_: an event is a mapping"),
+        (raise_(cast(Any, {"typ": "X"})), "raise_: an event must be a mapping"),
         (emit(cast(Any, "X")), "write emit({'type': 'X'})"),
-        (emit(cast(Any, "X" * 1_000)), "emit: an event is a mapping"),
-        (emit(cast(Any, {"type": 3})), "emit: an event is a mapping"),
+        (emit(cast(Any, "X" * 1_000)), "emit: an event must be a mapping"),
+        (emit(cast(Any, {"type": 3})), "emit: an event must be a mapping"),
         (assign(cast(Any, "n")), "assign expects a function, or a mapping"),
         (assign(cast(Any, {1: 2})), "assign expects a function, or a mapping"),
         (enqueue_actions(cast(Any, ["g"])), "enqueue_actions expects a function"),

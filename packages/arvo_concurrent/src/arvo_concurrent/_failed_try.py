@@ -12,7 +12,8 @@ class ErrorResponse(StrEnum):
     """What `on_error` wants to happen."""
 
     RETRY = "RETRY"
-    """Try again while the budget lasts, whatever the error says; then a dead letter."""
+    """Try again while the budget lasts, whatever the error says; then a dead letter, or the
+    replies of a `RetryableFailure`."""
     THROW = "THROW"
     """Give up now: a dead letter, told to `on_broker_error`, a failure for who resolves."""
     SUPPRESS = "SUPPRESS"

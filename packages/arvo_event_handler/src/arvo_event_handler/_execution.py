@@ -318,8 +318,7 @@ class WorkflowExecution:
         member = redelivery.member()
         if step.requests is not None:
             services = self._workflow.services(step.contract.version)
-            step.requests.advance(step.event, outputs, services=services)
-            member[OPEN] = step.requests.member()
+            member[OPEN] = step.requests.after(step.event, outputs, services=services).member()
         return member
 
     async def _store(

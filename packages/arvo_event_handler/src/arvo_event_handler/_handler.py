@@ -33,7 +33,7 @@ from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
 from ._handler_protocol import IRetriedEventHandler
 from ._retry_policy import RetryPolicy
-from ._settings import check_instance, check_number
+from ._settings import check_instance, check_number, given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 
@@ -104,8 +104,6 @@ class ArvoEventHandler(IRetriedEventHandler):
         check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
         where = contract.type
         check_number(executionunits, name=f"{where}: executionunits")
-        if domains is not None:
-            check_instance(domains, kind=EmissionDomains, name=f"{where}: domains")
         if retry is not None:
             check_instance(retry, kind=RetryPolicy, name=f"{where}: retry")
         self.contract: ArvoContract = contract
@@ -113,8 +111,10 @@ class ArvoEventHandler(IRetriedEventHandler):
         self.executionunits: float = executionunits
         """The cost of an output that names none."""
         self._functions = dict(handler)
-        self._domains = domains or EmissionDomains()
-        self._system_errors = system_errors or SystemErrorPolicy()
+        self._domains = given_or(domains, default=EmissionDomains(), name=f"{where}: domains")
+        self._system_errors = given_or(
+            system_errors, default=SystemErrorPolicy(), name=f"{where}: system_errors"
+        )
         self._retry_on = (RetryLater, RetryableFailure, *_checked_retry_on(retry_on, where))
         self._retry = retry
         self._telemetry = ExecutionTelemetry(

@@ -18,6 +18,7 @@ from arvo_core import (
 from arvo_statechart import (
     ActionImplementation,
     Call,
+    DefinitionProblem,
     GuardImplementation,
     Machine,
     MachineConfig,
@@ -49,7 +50,7 @@ class ArvoMachine:
 
     What the config allows but probably does not mean, such as an `on` with an event that none of
     the services emits, is logged as a warning of the logger `arvo_event_handler`, and stands in
-    `machine.warnings`.
+    `warnings`.
 
     TypeScript: `setupArvoMachine({...}).createMachine({...})`.
 
@@ -61,7 +62,7 @@ class ArvoMachine:
         guards: What the names of guards stand for.
         xstate: The version of XState to behave like, where versions differ: "5.24" for a workflow
             that TypeScript Arvo runs, too, as it has that version. Default: "5.33", with a warning
-            in `machine.warnings` wherever the definition makes a difference.
+            in `warnings` wherever the definition makes a difference.
 
     Raises:
         ConfigViolation: The config invokes actors or delays, names another version, or takes a
@@ -141,6 +142,11 @@ class ArvoMachine:
     def source(self) -> str:
         """The workflow's address."""
         return self.contract.type
+
+    @property
+    def warnings(self) -> tuple[DefinitionProblem, ...]:
+        """What the config allows but probably does not mean, the first 20."""
+        return self.machine.warnings
 
     @property
     def version(self) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from arvo_core import InvalidDataError, JsonObject, json_problems
-from arvo_statechart import GuardError, Snapshot
+from arvo_statechart import GuardError, InvalidResultError, Snapshot
 
-from ._errors import ConfigViolation, raise_violation
+from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._machine import QUEUE, ArvoMachine, queued_events
 from ._stored_event import STORED_DEPTH
 from ._workflow import WorkflowFailure
@@ -55,6 +55,7 @@ class MachineExecutionEngine:
         Raises:
             WorkflowFailure: A guard or an action raised, or the new state is not JSON.
             ConfigViolation: The machine cannot read the stored state.
+            ContractViolation: A function returned what its place cannot use.
             ViolationError: A guard or an action raised one.
         """
         chart = machine.machine
@@ -65,6 +66,8 @@ class MachineExecutionEngine:
         if result.snapshot.status == "error":
             error = _as_exception(result.error)
             raise_violation(_raised_by_user(error))
+            if isinstance(error, InvalidResultError):
+                raise ContractViolation(f"{machine.contract.dataschema}: {error}") from error
             raise WorkflowFailure(error) from error
         persisted = chart.persist(result.snapshot)
         queued = _take_queued(persisted)

@@ -1,7 +1,7 @@
 """The requests of a workflow that nobody has answered yet, and which answers they admit."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent, VersionedArvoContract
 
@@ -28,6 +28,17 @@ def check_answers(answers: object) -> Answers:
     raise ValueError(f'answers must be "any" or "awaited", got {answers!r}')
 
 
+_NOTIFICATIONS = 64
+"""How many requests are kept to services that emit nothing but system errors."""
+
+
+class _Request(NamedTuple):
+    asked: str
+    """The type that the request has, and the service accepts."""
+    source: str | None
+    """Who may answer; None where it left for a domain, in which others may."""
+
+
 class OpenRequests:
     """The requests that a workflow sent to its services and that nobody has answered yet.
 
@@ -35,10 +46,10 @@ class OpenRequests:
     workflow that keeps its open requests refuses such answers, unless they also forge the source.
 
     Args:
-        requests: The accepted type and the domain of each request, by its id.
+        requests: By the id of the request.
     """
 
-    def __init__(self, requests: Mapping[str, tuple[str, str | None]] | None = None) -> None:
+    def __init__(self, requests: Mapping[str, _Request] | None = None) -> None:
         self._requests = dict(requests or {})
 
     @classmethod
@@ -53,7 +64,10 @@ class OpenRequests:
         """
         if member is None or OPEN not in member:
             return None
-        return cls({request: (asked, domain) for request, asked, domain in member[OPEN]})
+        stored = member[OPEN]
+        if not isinstance(stored, list):
+            raise TypeError("it is not a list")
+        return cls(dict(map(_request, stored)))
 
     def check(self, event: ArvoEvent, service: VersionedArvoContract[Any]) -> None:
         """Make sure that an event answers an open request, and comes from where that one went.
@@ -68,43 +82,61 @@ class OpenRequests:
             ExecutionViolation: It does not; delivering again cannot help.
         """
         where = f"event {event.id!r} of type {event.type!r}"
-        if event.parentid not in self._requests:
+        request = None if event.parentid is None else self._requests.get(event.parentid)
+        if request is None:
             raise ExecutionViolation(
                 f"{where} answers request {event.parentid!r}, which is not open: the workflow did "
                 'not send it, or has its answer; answers="any" takes every answer'
             )
-        asked, domain = self._requests[event.parentid]
-        if service.type != asked:
+        if service.type != request.asked:
             raise ExecutionViolation(
                 f"{where} answers request {event.parentid!r} as {service.type!r} would; "
-                f"{asked!r} was asked"
+                f"{request.asked!r} was asked"
             )
-        if domain is None and event.source != asked:
+        if request.source not in (None, event.source):
             raise ExecutionViolation(
                 f"{where} answers request {event.parentid!r} from {event.source!r}; "
-                f"{asked!r} was asked"
+                f"{request.source!r} was asked"
             )
 
-    def advance(
+    def after(
         self,
         event: ArvoEvent,
         outputs: Sequence[Mapping[str, Any]],
         *,
         services: Mapping[str, VersionedArvoContract[Any]],
-    ) -> None:
-        """Take note of a consumed event and of what it made the workflow ask.
+    ) -> "OpenRequests":
+        """Return what is open once an event was consumed.
+
+        A request stays until it is answered. One to a service that emits nothing can only fail, so
+        that the latest 64 of those are enough.
 
         Args:
             event: The event.
-            outputs: Emitted events as on the wire.
+            outputs: What it made the workflow emit, as on the wire.
             services: The workflow's services, by the event type they accept.
         """
-        if event.parentid is not None:
-            self._requests.pop(event.parentid, None)
+        requests = {name: each for name, each in self._requests.items() if name != event.parentid}
         for output in outputs:
             if output["type"] in services:
-                self._requests[output["id"]] = (output["type"], output["domain"])
+                source = output["to"] if output["domain"] is None else None
+                requests[output["id"]] = _Request(output["type"], source)
+        notes = [
+            name
+            for name, request in requests.items()
+            if request.asked in services and not services[request.asked].emits
+        ]
+        for name in notes[:-_NOTIFICATIONS]:
+            del requests[name]
+        return OpenRequests(requests)
 
     def member(self) -> list[Any]:
         """Write them as the member of a record."""
-        return [[request, asked, domain] for request, (asked, domain) in self._requests.items()]
+        return [[name, *request] for name, request in self._requests.items()]
+
+
+def _request(stored: Any) -> tuple[str, _Request]:
+    name, asked, source = stored
+    if not (isinstance(name, str) and isinstance(asked, str) and isinstance(source, str | None)):
+        raise TypeError("a request is not three strings")
+    return name, _Request(asked, source)

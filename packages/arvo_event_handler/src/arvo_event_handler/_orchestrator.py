@@ -12,6 +12,7 @@ from ._machine_registry import MachineRegistry
 from ._memory import IMachineMemory
 from ._open_requests import Answers
 from ._orchestrator_workflow import OrchestratorWorkflow
+from ._settings import given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
@@ -45,8 +46,10 @@ class ArvoOrchestrator(WorkflowHandler):
 
     Raises:
         InvalidHandlerError: There is no machine.
-        ConfigViolation: Machines of several contracts, or two of one version.
-        ValueError: `answers` is neither "any" nor "awaited".
+        ConfigViolation: Machines of several contracts, or two of one version; or `memory` is not a
+            machine memory.
+        TypeError: A setting is of another type than its parameter.
+        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
 
     Example:
         >>> class Ask(BaseModel):
@@ -87,11 +90,12 @@ class ArvoOrchestrator(WorkflowHandler):
     ) -> None:
         self.registry: MachineRegistry = MachineRegistry(machines)
         """The machines by version."""
+        where = self.registry.contract.type
         workflow = OrchestratorWorkflow(
             registry=self.registry,
-            engine=engine or MachineExecutionEngine(),
+            engine=given_or(engine, default=MachineExecutionEngine(), name=f"{where}: engine"),
             executionunits=executionunits,
-            domains=domains or EmissionDomains(),
+            domains=given_or(domains, default=EmissionDomains(), name=f"{where}: domains"),
         )
         if requires_resource_locking is None:
             requires_resource_locking = any(

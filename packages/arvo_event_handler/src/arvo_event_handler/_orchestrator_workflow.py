@@ -6,7 +6,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from arvo_core import PARENT_SUBJECT, ArvoOrchestratorContract, VersionedArvoContract
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoOrchestratorContract,
+    InvalidDataError,
+    VersionedArvoContract,
+)
 
 from ._domain import EmissionDomains
 from ._emit import Complete, Emit
@@ -103,7 +108,13 @@ def _wire_data(step: WorkflowStep) -> dict[str, Any]:
             **step.contract.accepts.dump(step.data),
         }
     payload = step.service.emits.get(step.event.type, step.service.system_error)
-    return payload.dump(step.data)
+    try:
+        return payload.dump(step.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"event {step.event.id!r} of type {step.event.type!r} cannot be given to the machine: "
+            f"{error}"
+        ) from error
 
 
 def _as_emit(asked: Mapping[str, Any]) -> Emit:

@@ -8,11 +8,12 @@ from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, VersionedArvoContr
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
 from ._handler_functions import check_functions, check_versions
-from ._memory import IMachineMemory, check_memory
+from ._memory import IMachineMemory
 from ._open_requests import Answers
 from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
 from ._services import check_distinct_versions, services_by_type
+from ._settings import given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
@@ -55,7 +56,8 @@ class ArvoResumable(WorkflowHandler):
         ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
             type or a version object, the workflow is its own service, or `memory` is not a machine
             memory.
-        ValueError: `answers` is neither "any" nor "awaited".
+        TypeError: A setting is of another type than its parameter.
+        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
 
     Example:
         >>> class Ask(BaseModel):
@@ -96,7 +98,6 @@ class ArvoResumable(WorkflowHandler):
     ) -> None:
         check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
         check_versions(contract, contexts or {})
-        check_memory(memory, where=contract.type)
         self.services: Mapping[str, VersionedArvoContract[Any]] = services_by_type(
             contract, services
         )
@@ -107,7 +108,7 @@ class ArvoResumable(WorkflowHandler):
             services=self.services,
             functions=handler,
             executionunits=executionunits,
-            domains=domains or EmissionDomains(),
+            domains=given_or(domains, default=EmissionDomains(), name=f"{contract.type}: domains"),
             contexts=contexts or {},
         )
         if requires_resource_locking is None:

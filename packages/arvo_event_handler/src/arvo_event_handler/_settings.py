@@ -72,6 +72,15 @@ def check_instance(value: object, *, kind: type[T], name: str) -> T:
     raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}{hint}")
 
 
+def given_or(value: T | None, *, default: T, name: str) -> T:
+    """Return a setting, or its default where it is None.
+
+    Raises:
+        TypeError: It is not an instance of the default's class.
+    """
+    return default if value is None else check_instance(value, kind=type(default), name=name)
+
+
 def check_callable(value: object, *, name: str) -> None:
     """Make sure that a setting can be called.
 

@@ -7,8 +7,9 @@ from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
 
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._handler_protocol import IArvoEventHandler
-from ._memory import IMachineMemory
+from ._memory import IMachineMemory, check_memory
 from ._open_requests import Answers, check_answers
+from ._settings import check_flag, check_number, given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry
 from ._workflow import Workflow
@@ -27,6 +28,11 @@ class WorkflowHandler(IArvoEventHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             defaults.
         policy: How stored state is treated; None for the defaults.
+
+    Raises:
+        ConfigViolation: `memory` is not a machine memory.
+        TypeError: A setting is of another type than its parameter.
+        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
     """
 
     def __init__(
@@ -41,6 +47,10 @@ class WorkflowHandler(IArvoEventHandler):
         system_errors: SystemErrorPolicy | None,
         policy: ExecutionPolicy | None,
     ) -> None:
+        where = workflow.contract.type
+        check_memory(memory, where=where)
+        check_number(workflow.executionunits, name=f"{where}: executionunits")
+        check_flag(requires_resource_locking, name=f"{where}: requires_resource_locking")
         self.contract: ArvoOrchestratorContract = workflow.contract
         """What starts the workflow and what it completes with."""
         self.memory: IMachineMemory = memory
@@ -55,8 +65,10 @@ class WorkflowHandler(IArvoEventHandler):
             memory=memory,
             locking=requires_resource_locking,
             answers=check_answers(answers),
-            system_errors=system_errors or SystemErrorPolicy(),
-            policy=policy or ExecutionPolicy(),
+            system_errors=given_or(
+                system_errors, default=SystemErrorPolicy(), name=f"{where}: system_errors"
+            ),
+            policy=given_or(policy, default=ExecutionPolicy(), name=f"{where}: policy"),
         )
 
     @property

@@ -31,7 +31,7 @@ def assigner(update: Update | Mapping[str, Computed], params: Params) -> Executa
         changes = changes_for(step.call(params))
         if type(changes) is not dict and not isinstance(changes, Mapping):
             raise InvalidResultError(
-                f"assign expects a mapping of the keys that change, got {changes!r}"
+                f"assign expects a mapping of the keys that change, got {type(changes).__name__}"
             )
         step.context = {**step.context, **changes}
         step.assigned = True

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from ._errors import InvalidEventError
-from ._shown import shown
 
 Event: TypeAlias = Mapping[str, Any]
 """A mapping with a `type`, and whatever else the event carries."""
@@ -27,7 +26,8 @@ def type_of(event: Event) -> str:
     if isinstance(event_type, str):
         return event_type
     raise InvalidEventError(
-        f"an event is a mapping with a text as its 'type', like {{'type': 'PAY'}}, got {shown(event)}"
+        "an event must be a mapping with a string 'type', like {'type': 'PAY'}; got "
+        f"{type(event).__name__} without one"
     )
 
 

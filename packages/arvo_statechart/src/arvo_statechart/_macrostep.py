@@ -29,7 +29,7 @@ def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
         made = context(new_call({}, event, NO_PARAMS, snapshot.configuration))
         if not isinstance(made, dict):
             raise InvalidResultError(
-                f"context: expected the function to return a dict, got {made!r}"
+                f"context: expected the function to return a dict, got {type(made).__name__}"
             )
     else:
         made = fresh(context)
