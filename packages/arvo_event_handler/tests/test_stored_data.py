@@ -476,8 +476,8 @@ async def typed_order(call: Start[Order] | Reply[Items]) -> Step[Items]:
 
 
 STYLES: Final[dict[str, Callable[[SimpleMachineMemory], IArvoEventHandler]]] = {
-    "resumable": lambda memory: order(typed_order, memory=memory),
-    "machine": lambda memory: orchestrator(memory=memory),
+    "resumable": lambda memory: order(typed_order, memory=memory, answers="awaited"),
+    "machine": lambda memory: orchestrator(memory=memory, answers="awaited"),
 }
 GONE: Final = object()
 VALUES: Final[list[Any]] = [
