@@ -25,7 +25,7 @@ _WORD: Final = re.compile(r"[^\s\"]+")
 
 
 def open_output(option: str, name: str) -> "LineWriter":
-    """Open an output that loses nothing to it.
+    """Open an output, unless it would empty what this process uses.
 
     Args:
         option: What the user calls it.
