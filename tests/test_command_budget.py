@@ -3,10 +3,10 @@
 import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -95,8 +95,8 @@ PLACES: Final = {
     ),
     "beside it": (EVENT[:-1] + ", ", '"z": 0}'),
 }
-PIECES: Final = [
-    *("a", "\xff", " ", "0", "9", "-", "[", "]", "[0,", '{"a":', '{"a":0,', '"', '"a":', '"a":0,'),
+PIECES: Final[list[str | bytes]] = [
+    *("a", b"\xff", " ", "0", "9", "-", "[", "]", "[0,", '{"a":', '{"a":0,', '"', '"a":', '"a":0,'),
     *("\\ud800", "\\u0000", "é", "NaN,", "1e400,", "null,", '"",', "{},", "[],", "\\", ","),
 ]
 
@@ -110,11 +110,26 @@ def decoder(request: pytest.FixtureRequest) -> Decoder:
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=map(str, PLACES))
 def test_no_line_costs_more_than_its_length(decoder: Decoder, place: tuple[str, str]) -> None:
-    before, behind = place
     for piece in PIECES:
-        content = f"{before}{piece * (LENGTH // len(piece))}{behind}".encode("latin-1", "replace")
+        content = filled(place, piece)
         line = Line(number=1, content=content, end=len(content))
         assert spend(partial(decode, decoder, line), size=len(content)) is None
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_lines_are_text_but_for_the_bytes_that_are_none(piece: str | bytes) -> None:
+    """Or they would be refused before anything in them is looked at."""
+    content = filled(PLACES["in its data"], piece)
+    refused: Any = pytest.raises(UnicodeDecodeError) if isinstance(piece, bytes) else nullcontext()
+    with refused:
+        content.decode()
+
+
+def filled(place: tuple[str, ...], piece: str | bytes) -> bytes:
+    """Write a line with a piece in a place, again and again."""
+    before, behind = place
+    repeated = piece if isinstance(piece, bytes) else piece.encode()
+    return before.encode() + repeated * (LENGTH // len(repeated)) + behind.encode()
 
 
 def decode(decoder: Decoder, line: Line) -> None:

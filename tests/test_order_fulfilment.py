@@ -1,15 +1,16 @@
 """The example: what becomes of every order, and whether the books are right afterwards."""
 
 import asyncio
+import contextvars
 import json
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import pytest
 
@@ -344,6 +345,32 @@ def break_off(books: Books) -> Emit:
     raise ConnectionError
 
 
+class Unusual(BaseException):
+    """One of a library's own."""
+
+
+VARIABLE: Final = contextvars.ContextVar("variable", default="of nobody")
+
+
+def break_off_with(error: type[BaseException], books: Books) -> NoReturn:
+    with suppress(ConnectionError):
+        break_off(books)
+    raise error
+
+
+def refuse_samovars(ledger: Ledger) -> None:
+    """Let SQLite take back the whole transaction in which one is taken."""
+    ledger._connection.execute(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON stock WHEN old.sku = 'samovar' "
+        "BEGIN SELECT RAISE(ROLLBACK, 'boom'); END"
+    )
+
+
+def take_samovar(books: Books) -> Emit:
+    books.move_stock("samovar", -1)
+    return Emit("evt.stock.reserve.success", {})
+
+
 class TestLedger:
     """What is asked at the same time is committed together, and to each asker it is as if alone."""
 
@@ -414,7 +441,9 @@ class TestLedger:
         assert first.data == second.data
         assert ledger.payments() == [("order-a", 499_00)]
 
-    async def test_when_the_commit_fails_nobody_is_answered(self, ledger: Ledger) -> None:
+    async def test_who_makes_the_commit_fail_is_not_answered_and_the_others_are(
+        self, ledger: Ledger
+    ) -> None:
         ledger._connection.execute("PRAGMA foreign_keys = ON")
         ledger._connection.execute(
             "CREATE TABLE vow (kept INTEGER REFERENCES stock (sku) DEFERRABLE INITIALLY DEFERRED)"
@@ -429,9 +458,8 @@ class TestLedger:
             ledger.answer_once(EVENTS[1], break_a_vow),
             return_exceptions=True,
         )
-        assert [type(answer) for answer in answers] == [sqlite3.IntegrityError] * 2
-        assert ledger.payments() == []
-        await ledger.answer_once(EVENTS[0], charge("order-a"))
+        assert isinstance(answers[0], Emit)
+        assert isinstance(answers[1], sqlite3.IntegrityError)
         assert ledger.payments() == [("order-a", 499_00)]
 
     async def test_who_asks_while_a_commit_fails_is_answered_by_the_next(
@@ -462,6 +490,199 @@ class TestLedger:
         impatient.cancel()
         assert (await patient).data == {"amount": 499_00}
         assert impatient.cancelled()
+
+    @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, asyncio.CancelledError, Unusual])
+    async def test_whatever_work_raises_is_raised_to_who_asked_for_it(
+        self, ledger: Ledger, error: type[BaseException]
+    ) -> None:
+        def work(books: Books) -> Emit:
+            break_off_with(error, books)
+
+        async def ask() -> str:
+            try:
+                await ledger.answer_once(EVENTS[0], work)
+            except error:
+                return "raised"
+            return "answered"
+
+        async with asyncio.timeout(20):
+            raised, answer = await asyncio.gather(
+                ask(), ledger.answer_once(EVENTS[1], charge("order-b"))
+            )
+        assert raised == "raised"
+        assert answer.data == {"amount": 499_00}
+        assert ledger.payments() == [("order-b", 499_00)]
+        assert ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
+
+    async def test_work_that_raises_stop_iteration_is_told_as_by_a_coroutine(
+        self, ledger: Ledger
+    ) -> None:
+        def work(books: Books) -> Emit:
+            break_off_with(StopIteration, books)
+
+        async with asyncio.timeout(20):
+            with pytest.raises(RuntimeError, match="StopIteration") as caught:
+                await ledger.answer_once(EVENTS[0], work)
+        assert isinstance(caught.value.__cause__, StopIteration)
+        assert ledger.payments() == []
+
+    async def test_without_a_thread_to_work_in_each_asker_is_told(self, ledger: Ledger) -> None:
+        await asyncio.get_running_loop().shutdown_default_executor()
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(
+                *(ledger.answer_once(event, charge(event.id)) for event in EVENTS[:3]),
+                return_exceptions=True,
+            )
+        assert [type(answer) for answer in answers] == [RuntimeError] * 3
+        assert len(set(map(id, answers))) == 3
+
+    @pytest.mark.parametrize("turns", range(5))
+    async def test_nobody_waits_for_a_clerk_that_was_cancelled(
+        self, ledger: Ledger, turns: int
+    ) -> None:
+        """Before it begins, while it gathers, or while it books: the next one is as if new."""
+        under_way, may_end = threading.Event(), threading.Event()
+
+        def linger(books: Books) -> Emit:
+            under_way.set()
+            assert may_end.wait(20)
+            return charge("order-a")(books)
+
+        async with asyncio.timeout(20):
+            first = asyncio.create_task(ledger.answer_once(EVENTS[0], linger))
+            await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if turns == 4:
+                await asyncio.to_thread(under_way.wait, 20)
+            second = asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
+            await asyncio.sleep(0)
+            assert ledger._clerk is not None
+            ledger._clerk.cancel()
+            may_end.set()
+            await asyncio.wait([first, second])
+            assert first.cancelled()
+            assert second.cancelled()
+            third = ledger.answer_once(EVENTS[1], charge("order-b"))
+            assert (await third).data == {"amount": 499_00}
+        assert ("order-b", 499_00) in ledger.payments()
+
+    async def test_who_asks_when_a_clerk_has_been_cancelled_is_answered_by_the_next(
+        self, ledger: Ledger
+    ) -> None:
+        first = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))
+        await asyncio.sleep(0)
+        clerk = ledger._clerk
+        assert clerk is not None
+        clerk.cancel()
+        second: list[asyncio.Task[Emit]] = []
+        clerk.add_done_callback(
+            lambda _: second.append(
+                asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
+            )
+        )
+        async with asyncio.timeout(20):
+            await asyncio.wait([first])
+            assert (await second[0]).data == {"amount": 499_00}
+
+    def test_a_clerk_of_a_loop_that_has_ended_is_replaced(self, ledger: Ledger) -> None:
+        async def leave() -> None:
+            asking = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))
+            await asyncio.sleep(0)
+            assert not asking.done()
+
+        async def ask() -> Emit:
+            async with asyncio.timeout(20):
+                return await ledger.answer_once(EVENTS[1], charge("order-b"))
+
+        asyncio.run(leave())
+        assert asyncio.run(ask()).data == {"amount": 499_00}
+
+    @pytest.mark.parametrize("blamed", [{0}, {1}, {0, 2}, {0, 1, 2}])
+    async def test_what_sqlite_takes_back_is_told_to_who_is_to_blame(
+        self, ledger: Ledger, blamed: set[int]
+    ) -> None:
+        refuse_samovars(ledger)
+        works = [take_samovar if number in blamed else charge("order") for number in range(3)]
+        answers = await asyncio.gather(
+            *map(ledger.answer_once, EVENTS, works), return_exceptions=True
+        )
+        for number, answer in enumerate(answers):
+            if number in blamed:
+                assert isinstance(answer, sqlite3.IntegrityError)
+                assert str(answer) == "boom"
+            else:
+                assert isinstance(answer, Emit)
+        assert len(set(map(id, answers))) == 3
+        assert len(ledger.payments()) == 3 - len(blamed)
+
+    @pytest.mark.parametrize("goes_on", [True, False])
+    async def test_what_sqlite_took_back_is_not_answered_nor_booked_upon(
+        self, ledger: Ledger, goes_on: bool
+    ) -> None:
+        refuse_samovars(ledger)
+
+        def overlook(books: Books) -> Emit:
+            with suppress(sqlite3.IntegrityError):
+                take_samovar(books)
+            return charge("order-x")(books) if goes_on else Emit("evt.stock.reserve.success", {})
+
+        answers = await asyncio.gather(
+            ledger.answer_once(EVENTS[0], overlook),
+            ledger.answer_once(EVENTS[1], charge("order-b")),
+            return_exceptions=True,
+        )
+        assert isinstance(answers[0], sqlite3.OperationalError)
+        assert "SQLite took back" in str(answers[0])
+        assert isinstance(answers[1], Emit)
+        assert ledger.payments() == [("order-b", 499_00)]
+        again = await ledger.answer_once(EVENTS[0], charge("order-a"))  # no answer was kept
+        assert again.data == {"amount": 499_00}
+
+    async def test_a_file_that_is_taken_is_told_to_each_and_waited_for_once(
+        self, ledger: Ledger
+    ) -> None:
+        begun: list[str] = []
+        ledger._connection.execute("PRAGMA busy_timeout = 0")
+        ledger._connection.set_trace_callback(
+            lambda statement: begun.append(statement) if statement.startswith("BEGIN") else None
+        )
+        path = ledger._connection.execute("PRAGMA database_list").fetchone()[2]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answers = await asyncio.gather(
+                *(ledger.answer_once(event, charge(event.id)) for event in EVENTS[:3]),
+                return_exceptions=True,
+            )
+        assert [type(answer) for answer in answers] == [sqlite3.OperationalError] * 3
+        assert {str(answer) for answer in answers} == {"database is locked"}
+        assert len(set(map(id, answers))) == 3
+        assert len(begun) == 1
+
+    async def test_work_runs_with_the_variables_of_who_asked(self, ledger: Ledger) -> None:
+        seen: dict[str, list[str]] = {}
+
+        async def ask(number: int) -> None:
+            name = f"asker {number}"
+            VARIABLE.set(name)
+
+            def work(books: Books) -> Emit:
+                seen.setdefault(name, []).append(VARIABLE.get())
+                VARIABLE.set("of a try")
+                if number == 1:
+                    take_samovar(books)
+                return charge("order")(books)
+
+            await ledger.answer_once(EVENTS[number], work)
+            assert VARIABLE.get() == name
+
+        refuse_samovars(ledger)  # so that each work runs twice, or once it is known by itself
+        await asyncio.gather(*map(ask, range(3)), return_exceptions=True)
+        assert seen == {
+            "asker 0": ["asker 0"] * 2,
+            "asker 1": ["asker 1"] * 2,
+            "asker 2": ["asker 2"],
+        }
 
 
 @pytest.mark.parametrize("options", [(), ("--flavour", "machine")], ids=FLAVOURS)

@@ -14,6 +14,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context, copy_context
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,29 +59,30 @@ class Books:
 
     def price(self, sku: str) -> int | None:
         """Return the price in cents; None for an article nobody sells."""
-        row = self._connection.execute("SELECT price FROM stock WHERE sku = ?", (sku,)).fetchone()
+        row = self._execute("SELECT price FROM stock WHERE sku = ?", (sku,)).fetchone()
         return None if row is None else int(row[0])
 
     def available(self, sku: str) -> int:
         """Return how many pieces are on the shelf."""
-        row = self._connection.execute(
-            "SELECT available FROM stock WHERE sku = ?", (sku,)
-        ).fetchone()
+        row = self._execute("SELECT available FROM stock WHERE sku = ?", (sku,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def move_stock(self, sku: str, quantity: int) -> None:
         """Put pieces on the shelf, or take them when negative."""
-        self._connection.execute(
-            "UPDATE stock SET available = available + ? WHERE sku = ?", (quantity, sku)
-        )
+        self._execute("UPDATE stock SET available = available + ? WHERE sku = ?", (quantity, sku))
 
     def post_payment(self, order_id: str, amount: int) -> None:
         """Note money that came in, or went out when negative."""
-        self._connection.execute("INSERT INTO payment VALUES (?, ?)", (order_id, amount))
+        self._execute("INSERT INTO payment VALUES (?, ?)", (order_id, amount))
 
     def post_shipment(self, order_id: str, tracking: str) -> None:
         """Note goods that went out."""
-        self._connection.execute("INSERT INTO shipment VALUES (?, ?)", (order_id, tracking))
+        self._execute("INSERT INTO shipment VALUES (?, ?)", (order_id, tracking))
+
+    def _execute(self, statement: str, parameters: tuple[object, ...]) -> sqlite3.Cursor:
+        if not self._connection.in_transaction:  # what is booked now would stay
+            raise sqlite3.OperationalError("SQLite took back the transaction; book no more in it")
+        return self._connection.execute(statement, parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,8 @@ class _Entry:
     request: ArvoEvent
     work: Callable[[Books], Emit]
     """Books and says what to answer."""
+    context: Context
+    """What the asker's context variables were."""
     answered: asyncio.Future[Emit]
     """Is done once the answer is committed."""
 
@@ -127,13 +132,25 @@ class Ledger:
 
         Args:
             request: The service's request.
-            work: Books and says what to answer; runs in a thread. When it raises, nothing of this
-                request is booked, and nothing changes for the others.
+            work: Books and says what to answer; runs in a thread, with the asker's context
+                variables. When it raises, nothing of this request is booked, and nothing changes
+                for the others. It is called again when SQLite took back what was booked.
+
+        Raises:
+            BaseException: What `work` raises.
+            sqlite3.Error: It could not be booked or committed.
+            RuntimeError: There is no thread to book it in, as when the event loop shuts down.
+            asyncio.CancelledError: Also when the task that books for all was cancelled. Whether
+                it is booked is then unknown; ask again.
         """
         answered: asyncio.Future[Emit] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Entry(request=request, work=work, answered=answered))
-        if self._clerk is None:
-            self._clerk = asyncio.create_task(self._book_waiting())
+        self._waiting.append(
+            _Entry(request=request, work=work, context=copy_context(), answered=answered)
+        )
+        if self._clerk is None or self._clerk.done():
+            # Of no context: it works for all who ask.
+            self._clerk = asyncio.create_task(self._book_waiting(), context=Context())
+            self._clerk.add_done_callback(self._let_go)
         return await answered
 
     def stock(self) -> dict[str, int]:
@@ -153,16 +170,25 @@ class Ledger:
 
     async def _book_waiting(self) -> None:
         """Book group after group until nobody waits."""
-        try:
-            while self._waiting:
-                await self._gather()
-                group, self._waiting = self._waiting, []
+        while self._waiting:
+            await self._gather()
+            group, self._waiting = self._waiting, []
+            try:
                 # SQLite blocks, so it works in a thread and leaves the event loop alone.
                 outcomes = await asyncio.to_thread(self._book_group, group)
-                for entry, outcome in zip(group, outcomes, strict=True):
-                    _settle(entry.answered, outcome)
-        finally:
-            self._clerk = None
+            except Exception as error:  # there is no thread
+                outcomes = [copy(error) for _ in group]
+            except BaseException:
+                _give_up(group)
+                raise
+            for entry, outcome in zip(group, outcomes, strict=True):
+                _settle(entry.answered, outcome)
+
+    def _let_go(self, clerk: asyncio.Task[None]) -> None:
+        """Let nobody wait for a clerk that was cancelled, perhaps before it began."""
+        if self._clerk is clerk:  # and no other has taken over
+            waiting, self._waiting = self._waiting, []
+            _give_up(waiting)
 
     async def _gather(self) -> None:
         """Wait as long as each turn of the event loop brings further requests."""
@@ -171,16 +197,30 @@ class Ledger:
             known = len(self._waiting)
             await asyncio.sleep(0)
 
-    def _book_group(self, group: Sequence[_Entry]) -> Sequence[Emit | Exception]:
-        """Book and commit a group, and return what to tell each."""
+    def _book_group(self, group: Sequence[_Entry]) -> Sequence[Emit | BaseException]:
+        """Book and commit a group, and return what to tell each.
+
+        When that fails, nothing is committed. One of the group is to blame, so each is booked
+        again by itself.
+        """
+        begun = False
         try:
             with self._transaction():
+                begun = True
                 return [self._book(entry) for entry in group]
-        except Exception as error:  # nothing is committed, so nobody is answered
-            return [error] * len(group)
+        except BaseException as error:
+            if len(group) == 1:
+                return [error]
+            if not begun:  # nobody is to blame, and waiting for the file once was long enough
+                return [copy(error) for _ in group]
+        return [outcome for entry in group for outcome in self._book_group([entry])]
 
-    def _book(self, entry: _Entry) -> Emit | Exception:
-        """Book one request of a group; what it raises takes back its own bookings alone."""
+    def _book(self, entry: _Entry) -> Emit | BaseException:
+        """Book one request of a group; what it raises takes back its own bookings alone.
+
+        Raises:
+            BaseException: What made SQLite take back the whole transaction.
+        """
         request = entry.request
         known = self._connection.execute(
             "SELECT type, data FROM answer WHERE source = ? AND id = ?",
@@ -190,16 +230,21 @@ class Ledger:
             return Emit(known[0], json.loads(known[1]))
         self._connection.execute("SAVEPOINT entry")
         try:
-            answer = entry.work(Books(self._connection))
+            # A copy, so that it may be run again as if for the first time.
+            answer = entry.context.copy().run(entry.work, Books(self._connection))
+            if not self._connection.in_transaction:  # or the answer alone would be kept
+                raise sqlite3.OperationalError("SQLite took back what was booked")
             self._connection.execute(
                 "INSERT INTO answer VALUES (?, ?, ?, ?)",
                 (request.source, request.id, answer.type, _as_json(answer.data)),
             )
-        except Exception as error:
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                raise
             self._connection.execute("ROLLBACK TO entry")
-            return error
-        finally:
             self._connection.execute("RELEASE entry")
+            return error
+        self._connection.execute("RELEASE entry")
         return answer
 
     @contextmanager
@@ -219,10 +264,20 @@ def _as_json(data: object) -> str:
     return data.model_dump_json() if isinstance(data, BaseModel) else json.dumps(data)
 
 
-def _settle(answered: asyncio.Future[Emit], outcome: Emit | Exception) -> None:
+def _settle(answered: asyncio.Future[Emit], outcome: Emit | BaseException) -> None:
     if answered.done():  # whoever asked was cancelled meanwhile
         return
-    if isinstance(outcome, Exception):
-        answered.set_exception(outcome)
-    else:
-        answered.set_result(outcome)
+    match outcome:
+        case StopIteration():  # a future takes none, as no coroutine may raise one (PEP 479)
+            error = RuntimeError("work raised StopIteration")
+            error.__cause__ = outcome
+            answered.set_exception(error)
+        case BaseException():
+            answered.set_exception(outcome)
+        case _:
+            answered.set_result(outcome)
+
+
+def _give_up(entries: Sequence[_Entry]) -> None:
+    for entry in entries:
+        entry.answered.cancel()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -237,10 +238,57 @@ def test_files_that_cannot_be_told_apart_before_they_are_made(
             if Path(name) == out:
                 (tmp_path / "OUT").hardlink_to(out)
 
-    monkeypatch.setattr("arvo_cli._job.LineWriter", OutFirst)
+    monkeypatch.setattr("arvo_cli._output.LineWriter", OutFirst)
     done = greet("ada", options=["--out", out, "--rejects", tmp_path / "OUT"])
     assert done.status == 2
     assert f"--rejects {tmp_path / 'OUT'} is in use by this command already" in done.err
+
+
+@pytest.mark.parametrize("option", ["--out", "--rejects"])
+@pytest.mark.parametrize("file", ["__init__.py", "deeper.py"])
+def test_an_output_is_no_module_of_the_target(
+    arvo: Any, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, file: str
+) -> None:
+    target = tmp_path / "in_use"
+    target.mkdir()
+    (target / "__init__.py").write_text("from .deeper import create_handlers")
+    (target / "deeper.py").write_text("from greeter import create_handlers")
+    before = (target / file).read_text()
+    for name in ("in_use", "in_use.deeper"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    told = f"arvo: {option} {target / file} is in use by this command already; write elsewhere\n"
+    done = arvo(
+        "run", target, "--events", events, "--contract", "#/test/greet/1.0.0", option, target / file
+    )
+    assert (done.status, done.err) == (2, told)
+    assert (target / file).read_text() == before
+
+
+def test_nor_is_a_diagram(arvo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "light", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "light.py"
+    path.write_text("from door import create_handlers")
+    before = path.read_text()
+    monkeypatch.chdir(tmp_path)
+    done = arvo("machine", "diagram", "light:create_handlers", "--flavour", "first", "--out", path)
+    assert done.status == 2
+    assert f"--out {path} is in use by this command already" in done.err
+    assert path.read_text() == before
+
+
+def test_modules_may_say_anything_of_their_files(
+    greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, file in enumerate([None, 7, "", "\0", "/nowhere"]):
+        module = ModuleType(f"odd{number}")
+        vars(module)["__file__"] = file
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, "none", None)
+    out = tmp_path / "out"
+    out.write_text("of an earlier run")
+    assert greet("ada", options=["--out", out]).status == 0
 
 
 def test_a_system_that_does_not_show_what_is_open(

@@ -12,7 +12,18 @@ import greeter
 import pytest
 import tally
 
-from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
+from arvo_cli._errors import RejectedLineError
+from arvo_cli._input import decoder_for
+from arvo_cli._lines import Line
+from arvo_core import (
+    ArvoEvent,
+    ArvoEventFactory,
+    ArvoOrchestratorEventFactory,
+    EventLimits,
+    SimpleArvoContract,
+    SimpleVersion,
+)
+from arvo_event_handler import ArvoEventHandler, IArvoEventHandler
 
 Jsonl = Callable[[Iterable[object]], Path]
 
@@ -33,7 +44,7 @@ BAD_EVENTS = {
     "cut off": ('{"id": "1", "sou', "not JSON: unterminated string starting at column 13\n"),
     "prose": ("hello there", "not JSON: expecting value at column 1\n"),
     "two values": ("{} {}", "not JSON: extra data at column 4\n"),
-    "too deep": ("[" * 100_000, "nested deeper than JSON is read here"),
+    "too deep": ("[" * 100_000, "nested more than 128 levels deep; flatten the data\n"),
     "too many digits": (f'{{"id": {"7" * 5000}}}', "not JSON: Exceeds the limit"),
     "NaN": (json.dumps(greeting(data={"name": float("nan")})), "not JSON: NaN is no JSON number"),
     "list": ([], "not a CloudEvent: expected a JSON object, got list"),
@@ -149,6 +160,66 @@ def test_a_bad_payload_is_rejected(
     assert done.status == 3
     assert "line 1 rejected: " in done.err
     assert reason in done.err
+
+
+@pytest.mark.parametrize("depth", [129, 200, 900, 2_000, 50_000])
+@pytest.mark.parametrize("piece", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize(
+    "options", [(), ("--contract", "#/test/greet/1.0.0")], ids=["event", "payload"]
+)
+def test_what_is_too_deep_is_told_by_the_limit_and_what_a_user_can_do(
+    arvo: Any,
+    targets: Path,
+    jsonl: Jsonl,
+    options: tuple[str, ...],
+    piece: tuple[str, str],
+    depth: int,
+) -> None:
+    opener, closer = piece
+    line = f'{{"name": "ada", "x": {opener * depth}0{closer * depth}}}'
+    if not options:
+        line = json.dumps(greeting(data={})).replace('"data": {}', f'"data": {line}')
+    done = arvo("run", targets / "greeter", "--events", jsonl([line]), *options)
+    assert done.status == 3
+    assert done.out == ""
+    told = done.err.replace("\n", " ")
+    assert "line 1 rejected: " in told
+    assert "nested more than 128 levels deep; flatten the data " in told
+    assert "EventLimits" not in told
+
+
+def test_what_is_as_deep_as_it_may_be_is_run(arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+    line = f'{{"name": "ada", "x": {"[" * 128}{"]" * 128}}}'
+    done = arvo(
+        "run", targets / "greeter", "--events", jsonl([line]), "--contract", "#/test/greet/1.0.0"
+    )
+    assert done.data == [{"text": "hello ada"}]
+
+
+class Loose(greeter.Greet):
+    x: Any
+
+
+@pytest.mark.parametrize("contract", [None, "#/test/loose/1.0.0"], ids=["event", "payload"])
+def test_decoders_keep_the_depth_they_are_given(contract: str | None) -> None:
+    version = SimpleVersion("1.0.0", accepts=Loose, emits=greeter.Greeted)
+    loose = SimpleArvoContract(uri="#/test/loose", type="greet.loose", versions=[version])
+    handlers: list[IArvoEventHandler] = [
+        ArvoEventHandler(contract=loose, handler={"1.0.0": greeter.greet_v1})
+    ]
+    factory = ArvoEventFactory(loose.version(version))
+    event = factory.accepts(source="com.test.main", data={"name": "ada", "x": 0}).to_json()
+    for limit in (3, 128, 200):
+        decoder = decoder_for(handlers, contract, limits=EventLimits(max_depth=limit))
+        for depth in (limit - 1, limit, 5_000):
+            data = f'{{"name":"ada","x":{"[" * depth}0{"]" * depth}}}'
+            text = data if contract else event.replace('{"name":"ada","times":1,"x":0}', data)
+            line = Line(number=1, content=text.encode(), end=len(text))
+            if depth < limit:
+                assert decoder.decode(line).event.data["name"] == "ada"
+                continue
+            with pytest.raises(RejectedLineError, match=f"more than {limit} levels deep"):
+                decoder.decode(line)
 
 
 @pytest.mark.parametrize("line", [line for line, _ in BAD_PAYLOADS.values() if line[0] == "{"])

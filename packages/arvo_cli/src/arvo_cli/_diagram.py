@@ -16,7 +16,7 @@ from arvo_statechart import to_dot, to_mermaid
 
 from ._errors import CommandError, one_line
 from ._flavour import flavours
-from ._output import LineWriter
+from ._output import open_output
 from ._target import Target, load_target
 
 Format = Literal["mermaid", "dot", "svg"]
@@ -47,7 +47,7 @@ class DiagramJob:
         handlers = target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
         machines = self._chosen(_machines(handlers), target)
         text = "\n\n".join(map(self._drawn, machines))
-        with LineWriter(self.out) as writer:
+        with open_output("--out", self.out) as writer:
             writer.write(text)
 
     def _chosen(self, machines: dict[str, ArvoMachine], target: Target) -> list[ArvoMachine]:

@@ -64,21 +64,21 @@ def check_distinct(*, events: str, out: str, rejects: str | None) -> None:
 
 
 def check_unused(title: str, name: str) -> None:
-    """Make sure that a file to be made anew is none that this process has open.
+    """Make sure that a file to be made anew is none that this process uses.
 
-    So nobody's database, such as that of `--memory`, is emptied. Where the system does not show
-    what a process has open, this finds nothing.
+    So nobody's database, such as that of `--memory`, is emptied, and no module of the target.
+    Where the system does not show what a process has open, only modules are found.
 
     Args:
         title: What the user calls it.
         name: Its path.
 
     Raises:
-        CommandError: It is open already.
+        CommandError: It is open already, or a module was imported from it.
     """
     with suppress(OSError):
         status = os.stat(name)
-        if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) in set(_open_files()):
+        if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) in _files_in_use():
             raise CommandError(f"{title} {name} is in use by this command already; write elsewhere")
 
 
@@ -114,6 +114,22 @@ def _of(title: str, status: os.stat_result, *, role: _Role) -> _End:
     return _End(
         title=title, identity=(status.st_dev, status.st_ino), mode=status.st_mode, role=role
     )
+
+
+def _files_in_use() -> set[tuple[int, int]]:
+    used = set(_module_files())
+    with suppress(OSError):
+        used.update(_open_files())
+    return used
+
+
+def _module_files() -> Iterator[tuple[int, int]]:
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__dict__", {}).get("__file__")  # asks no `__getattr__`
+        if isinstance(file, str):
+            with suppress(OSError, ValueError):
+                status = os.stat(file)
+                yield status.st_dev, status.st_ino
 
 
 def _open_files() -> Iterator[tuple[int, int]]:

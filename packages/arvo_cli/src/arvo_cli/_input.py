@@ -34,6 +34,8 @@ SOURCE: Final = "com.arvo.cli"
 """The source of events made of plain payloads. Part of their identity, so it never changes."""
 _TELLING_ATTRIBUTES: Final = frozenset({"specversion", "type"})
 """What no CloudEvent lacks both of."""
+_REMEDY_OF_PROGRAMS: Final = ", or raise max_depth of EventLimits"
+"""What messages offer that a user of the command cannot do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class EventDecoder:
 
     Args:
         handlers: Who may handle them.
-        limits: How large they may be.
+        limits: How large and how deep they may be.
     """
 
     def __init__(self, handlers: Iterable[IArvoEventHandler], *, limits: EventLimits) -> None:
@@ -79,7 +81,7 @@ class EventDecoder:
         try:
             event = ArvoEvent.from_json(line.content, limits=self._limits)
         except InvalidValueError as error:
-            raise _no_event(_load(line), error) from error
+            raise _no_event(_load(line, self._limits), error) from error
         handler = self._handlers.get(event.to or event.type)
         if handler is None:
             known = ", ".join(sorted(self._handlers))
@@ -105,9 +107,11 @@ class PayloadDecoder:
 
     Args:
         contract: What the lines are.
+        limits: How deep they may be.
     """
 
-    def __init__(self, contract: VersionedArvoContract[Any]) -> None:
+    def __init__(self, contract: VersionedArvoContract[Any], *, limits: EventLimits) -> None:
+        self._limits = limits
         self._contract = contract
         self._factory = ArvoEventFactory(contract)
         self._is_workflow = isinstance(contract.contract, ArvoOrchestratorContract)
@@ -116,12 +120,13 @@ class PayloadDecoder:
     def decode(self, line: Line) -> Request:
         """Read a line; see `Decoder`."""
         _check_length(line)
-        payload = _load(line)
+        payload = _load(line, self._limits)
         if not isinstance(payload, dict):
             raise RejectedLineError(f"a payload is a JSON object, not {type(payload).__name__}")
-        problems = json_problems(payload)
+        problems = json_problems(payload, max_depth=self._limits.max_depth)
         if problems:
-            raise RejectedLineError(f"not JSON that every language reads: {problems[0]}")
+            told = _for_users(str(problems[0]))
+            raise RejectedLineError(f"not JSON that every language reads: {told}")
         text = line.text
         event_id = derive_id(
             self._contract.dataschema, text, self._seen.add(self._contract.dataschema, text)
@@ -137,9 +142,10 @@ class PayloadDecoder:
                     initiator=SOURCE,
                     execution_id=derive_id(event_id, "execution"),
                 ),
+                limits=self._limits,
             )
         except InvalidValueError as error:
-            raise RejectedLineError(one_line(error)) from error
+            raise RejectedLineError(_for_users(one_line(error))) from error
         return Request(event=event, answer_to=SOURCE, repeated=False)
 
 
@@ -151,7 +157,7 @@ def decoder_for(
     Args:
         handlers: Who may handle the events.
         contract: URI and version of plain payloads; None for CloudEvents.
-        limits: How large a CloudEvent may be.
+        limits: How large and how deep a line may be.
 
     Raises:
         CommandError: No handler has a contract of that URI and version.
@@ -160,7 +166,7 @@ def decoder_for(
         return EventDecoder(handlers, limits=limits)
     versions = contract_versions(handlers)
     if contract in versions:
-        return PayloadDecoder(versions[contract])
+        return PayloadDecoder(versions[contract], limits=limits)
     own = [name for name, known in versions.items() if known.contract.uri == contract.rstrip("/")]
     if own:
         raise CommandError(f"--contract {contract} lacks the version; write {' or '.join(own)}")
@@ -206,11 +212,12 @@ def _check_length(line: Line) -> None:
         )
 
 
-def _load(line: Line) -> Any:
-    """Read a line as JSON (RFC 8259).
+def _load(line: Line, limits: EventLimits) -> Any:
+    """Read a line as JSON (RFC 8259); `limits` is what a message tells.
 
     Raises:
-        RejectedLineError: It is none; says where.
+        RejectedLineError: It is none, and says where; or too deep for Python's parser, which goes
+            deeper than any limit does.
     """
     try:
         return json.loads(str(line.content, "utf-8"), parse_constant=_refuse_constant)
@@ -220,13 +227,19 @@ def _load(line: Line) -> Any:
     except UnicodeDecodeError as error:
         raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
     except RecursionError as error:
-        raise RejectedLineError("nested deeper than JSON is read here") from error
+        told = f"nested more than {limits.max_depth} levels deep; flatten the data"
+        raise RejectedLineError(told) from error
     except ValueError as error:  # an integer of too many digits
         raise RejectedLineError(f"not JSON: {one_line(error)}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise RejectedLineError(f"not JSON: {name} is no JSON number; use null or leave it out")
+
+
+def _for_users(reason: str) -> str:
+    """Leave out of a reason what only a program can do about it."""
+    return reason.replace(_REMEDY_OF_PROGRAMS, "")
 
 
 def _no_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
@@ -236,7 +249,7 @@ def _no_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
         loaded: The line as JSON.
         error: Why it is no such event.
     """
-    reason = one_line(error).removeprefix("not an event: ")
+    reason = _for_users(one_line(error).removeprefix("not an event: "))
     if not isinstance(loaded, dict):
         return RejectedLineError(f"not a CloudEvent: {reason}")
     if loaded.keys().isdisjoint(_TELLING_ATTRIBUTES):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -14,14 +15,14 @@ from arvo_core import ArvoEvent, EventLimits
 from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
 
 from ._display import Display
-from ._distinct_files import check_distinct, check_unused
+from ._distinct_files import check_distinct
 from ._errors import INTERRUPTED
 from ._input import contract_versions, decoder_for
 from ._interrupt import interrupts
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
 from ._memory_url import default_concurrency, open_memory
-from ._output import STDOUT, LineWriter, short_line
+from ._output import STDOUT, LineWriter, open_output, short_line
 from ._rejects import Rejects
 from ._report import Report, counted
 from ._run import Run
@@ -81,13 +82,11 @@ class Job:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             limits = EventLimits(max_bytes=self.max_line_bytes)
             decoder = decoder_for(handlers, self.contract, limits=limits)
-            # What an earlier run wrote is given up only now that nothing can be misspelt.
+            results = opened.enter_context(open_output("--out", self._out))
+            outputs, rejected = [results], None
             if self.rejects is not None:
-                check_unused("--rejects", self.rejects)
-            results = opened.enter_context(_made_anew("--out", self._out))
-            rejected = None
-            if self.rejects is not None:
-                rejected = opened.enter_context(_made_anew("--rejects", self.rejects))
+                rejected = opened.enter_context(open_output("--rejects", self.rejects))
+                outputs.append(rejected)
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
             rejects = Rejects(rejected, say=display.say, held=together)
@@ -95,6 +94,7 @@ class Job:
                 handlers=handlers,
                 listener=target.listener,
                 decoder=decoder,
+                begin=partial(_begin, outputs),
                 write=self._event_writer(display.show if together else results.write),
                 rejects=rejects,
                 report=Report(),
@@ -149,12 +149,7 @@ class Job:
             console.print(f"for plain payloads give --contract {named}", soft_wrap=True)
 
 
-def _made_anew(option: str, name: str) -> LineWriter:
-    """Open an output.
-
-    Raises:
-        CommandError: It cannot be opened, or is in use by this process.
-    """
-    if name != STDOUT:
-        check_unused(option, name)
-    return LineWriter(name)
+def _begin(outputs: Iterable[LineWriter]) -> None:
+    """Give up what an earlier run wrote."""
+    for output in outputs:
+        output.begin()

@@ -62,6 +62,14 @@ class LineReader:
         """The number of the line handed out last; 0 before the first."""
         self._position = 0
 
+    async def begin(self) -> None:
+        """Read the first piece, so that it is known whether there is anything to be read.
+
+        Raises:
+            CommandError: The input cannot be read.
+        """
+        await self._read()
+
     async def next(self) -> Line | None:
         """Return the next line; None at the end. Cancelled, it loses nothing.
 

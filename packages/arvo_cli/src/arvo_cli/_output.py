@@ -2,7 +2,9 @@
 
 import os
 import re
+import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from arvo_core import ArvoEvent
 
+from ._distinct_files import check_unused
 from ._errors import CommandError, OutputError, os_reason
 from ._printable import printable
 
@@ -21,8 +24,27 @@ _ID_WIDTH: Final = 16
 _WORD: Final = re.compile(r"[^\s\"]+")
 
 
+def open_output(option: str, name: str) -> "LineWriter":
+    """Open an output, unless it would empty what this process uses.
+
+    Args:
+        option: What the user calls it.
+        name: A path, or "-" for standard output.
+
+    Raises:
+        CommandError: It cannot be opened, or is in use by this process.
+    """
+    if name != STDOUT:
+        # Before it is opened: closing it would take from a database of this process its locks.
+        check_unused(option, name)
+    return LineWriter(name)
+
+
 class LineWriter:
     """Writes lines to a file that is made anew, or to standard output.
+
+    What the file held before is given up by `begin`, or by the first line. A file that was made
+    for this and never begun is removed on exit.
 
     Args:
         name: A path, or "-" for standard output.
@@ -35,8 +57,10 @@ class LineWriter:
         self._name = "standard output" if name == STDOUT else name
         self._owned = name != STDOUT
         self._failure: str | None = None
+        self._is_new = False
+        self._begun = not self._owned
         try:
-            self._stream: BinaryIO = open(name, "wb") if self._owned else _stdout()  # noqa: SIM115 - closed on exit
+            self._stream: BinaryIO = self._open(name) if self._owned else _stdout()
         except OSError as error:
             raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
 
@@ -49,8 +73,29 @@ class LineWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._owned:
-            self._stream.close()
+        if not self._owned:
+            return
+        if self._is_new and not self._begun:
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self._name)):
+                    os.unlink(self._name)
+        self._stream.close()
+
+    def begin(self) -> None:
+        """Give up what the file held before. Harmless when called again.
+
+        Raises:
+            CommandError: It cannot be emptied.
+        """
+        if self._begun:
+            return
+        descriptor = self._stream.fileno()
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe or a terminal holds nothing
+                os.ftruncate(descriptor, 0)
+        except OSError as error:
+            raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
+        self._begun = True
 
     def write(self, line: str) -> None:
         """Write a line and hand it to the operating system at once.
@@ -61,6 +106,7 @@ class LineWriter:
         """
         if self._failure is not None:
             raise OutputError(self._failure)
+        self.begin()
         try:
             self._stream.write(f"{line}\n".encode())
             self._stream.flush()
@@ -68,6 +114,18 @@ class LineWriter:
             self._discard()
             self._failure = f"cannot write {self._name}: {os_reason(error)}"
             raise OutputError(self._failure) from error
+
+    def _open(self, name: str) -> BinaryIO:
+        return open(name, "wb", opener=self._opened)
+
+    def _opened(self, name: str, flags: int) -> int:
+        """Open a file without emptying it, and note whether it was there."""
+        try:
+            descriptor = os.open(name, flags | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return os.open(name, flags & ~os.O_TRUNC, 0o666)
+        self._is_new = True
+        return descriptor
 
     def _discard(self) -> None:
         """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""

@@ -53,6 +53,7 @@ class Run:
         handlers: Who handles the events.
         listener: Receives events with a domain; None when nobody does.
         decoder: Makes requests of lines.
+        begin: Is called before the first line, once the input has turned out to be readable.
         write: Takes the final events.
         rejects: Takes the lines without one.
         report: Is kept up to date.
@@ -67,6 +68,7 @@ class Run:
         handlers: list[IArvoEventHandler],
         listener: DomainedEventListener | None,
         decoder: Decoder,
+        begin: Callable[[], None],
         write: Callable[[ArvoEvent], None],
         rejects: Rejects,
         report: Report,
@@ -84,6 +86,7 @@ class Run:
             clock=clock,
         )
         self._decoder = decoder
+        self._begin = begin
         self._write = write
         self._rejects = rejects
         self.report = report
@@ -150,6 +153,12 @@ class Run:
         end_process(INTERRUPTED, say=f"arvo: ended at once, without a summary; {written} written")
 
     async def _take_in(self, lines: LineReader, tasks: asyncio.TaskGroup) -> None:
+        try:
+            await lines.begin()
+        except CommandError as error:
+            self._unreadable = error
+            return
+        self._begin()
         while True:
             # The slot comes first, so that no line is in hand when `stop` strikes.
             await self._slots.acquire()
