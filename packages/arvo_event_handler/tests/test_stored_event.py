@@ -21,7 +21,7 @@ def kept(depth: int) -> dict[str, Any]:
     ).to_dict()  # fmt: skip
 
 
-@pytest.mark.parametrize("depth", [1, 128, 129, 240])
+@pytest.mark.parametrize("depth", [1, 128, 129, 248])
 def test_an_event_of_any_depth_that_was_ever_written_is_read(depth: int) -> None:
     assert stored_event(kept(depth)).data == kept(depth)["data"]
 

@@ -9,6 +9,7 @@ from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
     EventId,
+    EventLimits,
     InitPayload,
     Payload,
     SubjectContent,
@@ -69,6 +70,7 @@ class Emission:
         executionunits: For outputs that name none.
         event: The event being handled.
         headers: The trace context that outgoing events carry.
+        limits: How deep the data of outgoing events may be.
         parent_subject: The parent workflow's subject; None for none, and for services.
         awaited: Ids of earlier outputs that replies are still expected to.
     """
@@ -80,6 +82,7 @@ class Emission:
         "_headers",
         "_ids",
         "_index",
+        "_limits",
         "_parent_subject",
         "_source",
     )
@@ -92,6 +95,7 @@ class Emission:
         executionunits: float,
         event: ArvoEvent,
         headers: TraceHeaders,
+        limits: EventLimits,
         parent_subject: str | None = None,
         awaited: Sequence[str] = (),
     ) -> None:
@@ -100,6 +104,7 @@ class Emission:
         self._executionunits = executionunits
         self._event = event
         self._headers = headers
+        self._limits = limits
         self._parent_subject = parent_subject
         self._ids = set(awaited)
         self._index = 0
@@ -305,6 +310,7 @@ class Emission:
                         parentid=envelope.parentid,
                         domain=domain,
                         extensions=item.extensions,
+                        limits=self._limits,
                     )
                 )
         except ViolationError:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, VersionedArvoContract
+from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
@@ -46,6 +46,8 @@ class ArvoResumable(WorkflowHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             exception's name and message.
         policy: How stored state is treated.
+        limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
+            Whoever reads them needs limits as large. The size is theirs to measure, too.
 
     Raises:
         InvalidHandlerError: `contract` is no orchestrator's, a version has no function, a function
@@ -55,6 +57,7 @@ class ArvoResumable(WorkflowHandler):
         ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
             type or a version object, the workflow is its own service, or `memory` is not a machine
             memory.
+        TypeError: `limits` are not `EventLimits`.
         ValueError: `answers` is neither "any" nor "awaited".
 
     Example:
@@ -93,6 +96,7 @@ class ArvoResumable(WorkflowHandler):
         answers: Answers = "any",
         system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
+        limits: EventLimits | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
         check_versions(contract, contexts or {})
@@ -121,4 +125,5 @@ class ArvoResumable(WorkflowHandler):
             answers=answers,
             system_errors=system_errors,
             policy=policy,
+            limits=limits,
         )

@@ -6,8 +6,8 @@ from typing import Any
 from arvo_core import ArvoEvent, EventLimits, InvalidEventError
 
 STORED_DEPTH = 255
-"""How deep stored JSON may be, which is deeper than an event by default."""
-_LIMITS = EventLimits(max_depth=STORED_DEPTH)
+"""How deep a context or a machine's state may be; a record that holds one may not carry as much."""
+_LIMITS = EventLimits(max_depth=248)  # the most there is, and the most that was ever stored
 
 # What keeps the text of a new event from being a header, and how long it may be; see `ArvoEvent`.
 _HEADER_BREAKS = str.maketrans("\r\n\x00", "   ")

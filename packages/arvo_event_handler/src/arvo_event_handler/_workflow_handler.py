@@ -3,12 +3,13 @@
 from opentelemetry.context import Context
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
 
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._handler_protocol import IArvoEventHandler
 from ._memory import IMachineMemory
 from ._open_requests import Answers, check_answers
+from ._settings import check_instance
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry
 from ._workflow import Workflow
@@ -27,6 +28,11 @@ class WorkflowHandler(IArvoEventHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             defaults.
         policy: How stored state is treated; None for the defaults.
+        limits: How deep the data of its outputs may be; None for the defaults.
+
+    Raises:
+        TypeError: `limits` are not `EventLimits`.
+        ValueError: `answers` is none.
     """
 
     def __init__(
@@ -40,7 +46,11 @@ class WorkflowHandler(IArvoEventHandler):
         answers: Answers,
         system_errors: SystemErrorPolicy | None,
         policy: ExecutionPolicy | None,
+        limits: EventLimits | None,
     ) -> None:
+        if limits is not None:
+            name = f"{workflow.contract.type}: limits"
+            check_instance(limits, kind=EventLimits, name=name)
         self.contract: ArvoOrchestratorContract = workflow.contract
         """What starts the workflow and what it completes with."""
         self.memory: IMachineMemory = memory
@@ -57,6 +67,7 @@ class WorkflowHandler(IArvoEventHandler):
             answers=check_answers(answers),
             system_errors=system_errors or SystemErrorPolicy(),
             policy=policy or ExecutionPolicy(),
+            limits=limits or EventLimits(),
         )
 
     @property
