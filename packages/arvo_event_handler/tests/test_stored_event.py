@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from arvo_core import ArvoEvent, EventLimits, InvalidEventError
+from arvo_event_handler import ArvoResumableFunction, SimpleMachineMemory, Step
 from arvo_event_handler._stored_event import stored_event
 
-from .shop import ORDERED, RESERVE, order, reserved, start, stored
+from .shop import ORDERED, RESERVE, AnyCall, order, order_v1, reserved, start, stored
 
 
 def kept(depth: int) -> dict[str, Any]:
@@ -94,3 +95,27 @@ async def test_a_workflow_goes_on_from_a_record_with_such_events(texts: dict[str
     assert again.to_dict().items() >= texts.items()
     [done] = await workflow.execute(reserved(second, price=2))
     assert (done.type, done.data) == (ORDERED, {"total": 3})
+
+
+async def breaks(call: AnyCall) -> Step[dict[str, Any]]:
+    raise ValueError("out of tea")
+
+
+@pytest.mark.parametrize("initial", ["start\n1", "\r", "s" * 200_000, "start-1"], ids=ascii)
+@pytest.mark.parametrize(
+    ("function", "reported"), [(order_v1, ORDERED), (breaks, "sys.arvo.orc.shop.order.error")]
+)
+async def test_a_workflow_ends_whatever_the_id_is_that_it_was_started_with(
+    function: ArvoResumableFunction, reported: str, initial: str
+) -> None:
+    memory = SimpleMachineMemory()
+    event = start("tea")
+    [request] = await order(memory=memory).execute(event)
+    record = await stored(memory, event)
+    await memory.write(event.subject, {**record, "initEventId": initial}, record)
+
+    answer = reserved(request, price=1)
+    [done] = await order(function, memory=memory).execute(answer)
+    assert (done.type, done.parentid) == (reported, initial)
+    [again] = await order(memory=memory).execute(answer)
+    assert again.to_dict() == done.to_dict()

@@ -28,8 +28,13 @@ def stored_event(values: Mapping[str, Any]) -> ArvoEvent:
         return ArvoEvent.from_dict(values)
     except InvalidEventError:
         texts = {name: text for name, text in values.items() if isinstance(text, str)}
-        fit = {name: text[:_LONGEST].translate(_HEADER_BREAKS) for name, text in texts.items()}
+        fit = {name: fit_text(text) for name, text in texts.items()}
         event = ArvoEvent.from_dict({**values, **fit}, limits=_LIMITS)
         return event.model_copy(
             update={name: text for name, text in texts.items() if text != fit[name]}
         )
+
+
+def fit_text(text: str) -> str:
+    """Return a text as a new event accepts it: the same, unless it is too long or ends a header."""
+    return text[:_LONGEST].translate(_HEADER_BREAKS)
