@@ -263,7 +263,7 @@ class TestDepth:
         ),
     }
 
-    @pytest.mark.parametrize("deepest", [1, 7, 127, 128, 129, 201, 255])
+    @pytest.mark.parametrize("deepest", [1, 7, 127, 128, 129, 201, 248])
     @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
     def test_may_be_set(self, make: Callable[[int, EventLimits], ArvoEvent], deepest: int) -> None:
         limits = EventLimits(max_depth=deepest)
@@ -338,7 +338,7 @@ class TestDepth:
         ({"max_bytes": True}, "max_bytes must be a positive integer, got True"),
         ({"max_depth": -1}, "max_depth must be a positive integer, got -1"),
         ({"max_depth": "9"}, "max_depth must be a positive integer, got '9'"),
-        ({"max_depth": 256}, "max_depth must be at most 255, got 256"),
+        ({"max_depth": 249}, "max_depth must be at most 248, got 249"),
     ],
 )
 def test_wrong_limits_are_refused(setting: dict[str, Any], told: str) -> None:

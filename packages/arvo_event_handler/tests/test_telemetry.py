@@ -251,6 +251,35 @@ class TestIntegersThatTypeScriptRounds:
         [warning] = await self.warnings(self.answering({}, executionunits=self.LARGE))
         assert ": executionunits is an integer" in warning
 
+    @pytest.mark.parametrize(
+        ("data", "options"),
+        [
+            ({"k" * 2_000_000: LARGE}, {}),
+            ({"\U0001f600" * 500_000: [{"x" * 500_000: LARGE}]}, {}),
+            ({"id": LARGE}, {"id": "i" * 131_072}),
+            ({"k" * 9_000: LARGE}, {"id": "\u20ac" * 131_072}),
+            ({}, {"extensions": {"e" * 100_000: LARGE}}),
+        ],
+        ids=["name", "names", "id", "name and id", "extension"],
+    )
+    async def test_the_warning_is_short_whatever_it_is_about(
+        self, data: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        [warning] = await self.warnings(self.answering(data, **options))
+        assert len(warning.encode("utf-8")) <= 4 * 1024
+        assert warning.startswith("event '")
+        assert warning.endswith(
+            "is an integer beyond 2**53, which TypeScript rounds; send it as text"
+        )
+
+    async def test_other_warnings_are_short_too(self) -> None:
+        with SpanRecorder() as spans:
+            await service().execute(request(id="i" * 131_072, dataschema=None))
+        [event] = spans.spans[0].events
+        message = str(event.attributes["message"])
+        assert len(message) <= 4 * 1024
+        assert message.endswith("taken as the latest version")
+
     async def test_what_arrives_as_it_is_does_not_warn(self) -> None:
         data = {"id": 2**53, "negative": -(2**53), "yes": True, "float": 1e300, "text": "9" * 20}
         assert await self.warnings(self.answering(data)) == []

@@ -16,7 +16,9 @@ from arvo_statechart import (
     MachineDefinitionError,
     and_,
     assign,
+    enqueue_actions,
     log,
+    not_,
     or_,
     raise_,
     state_in,
@@ -278,7 +280,7 @@ def test_restoring_costs_what_grows_with_the_snapshot(name: str) -> None:
 
         return work
 
-    check_linear(prepare, size=200)
+    check_linear(prepare, size=60)
     message = refusal_of({"status": "active", "context": {}, **SNAPSHOTS[name](5_000)})
     assert len(message) < 1_000
 
@@ -295,3 +297,53 @@ def test_what_a_large_machine_remembers_of_its_ways_is_bounded() -> None:
     machine = Machine(cast(MachineConfig, regions(2_000)))
     assert machine.chart.most_configurations * len(machine.chart.nodes) < 1_000_000
     assert Machine({}).chart.most_configurations == 1_024
+
+
+MAY_RAISE: Any = {"entry": enqueue_actions(lambda call: [])}
+"""A function that may raise events which the definition does not name."""
+
+
+def asks(guard: Any) -> Callable[[int], Config]:
+    return lambda n: on_one_state(on={f"GO.{k}": {"guard": guard, "target": "b"} for k in range(n)})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(
+            lambda n: on_one_state(**MAY_RAISE, on={f"word{k}": "b" for k in range(n)}),
+            id="event types",
+        ),
+        pytest.param(
+            lambda n: on_one_state(**MAY_RAISE, on={f"word{k}.x.*": "b" for k in range(n)}),
+            id="wildcards",
+        ),
+        pytest.param(
+            lambda n: {
+                "initial": "s0",
+                "states": {
+                    f"s{k}": {**MAY_RAISE, "on": {f"word{k}": f"s{(k + 1) % n}"}} for k in range(n)
+                },
+            },
+            id="event types of many states",
+        ),
+        pytest.param(asks("g"), id="a named guard"),
+        pytest.param(asks({"type": "g"}), id="a named guard as a mapping"),
+        pytest.param(asks(not_("g")), id="a named guard inside of another"),
+    ],
+)
+def test_warnings_cost_what_grows_with_the_machine_and_the_events(
+    config: Callable[[int], Config],
+) -> None:
+    def prepare(n: int) -> Callable[[], object]:
+        # Nothing resembles these, so that no warning is found and nothing ends the search.
+        events = [f"{k:X}".rjust(12, "~") for k in range(n)] + [f"GO.{k}" for k in range(n)]
+        guards = {"g": and_([state_in("a")] * min(n, 900))}
+        machine = Machine(cast(MachineConfig, config(n)), guards=guards, events=events)
+
+        def work() -> None:
+            assert machine.warnings == ()
+
+        return work
+
+    check_linear(prepare, size=60)

@@ -314,3 +314,29 @@ def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_an_initial_tran
     location, message = problem_of({**CHILD, "initial": {"target": "a", word: "x"}})
     assert location == f"initial.{word}"
     assert message.startswith(f"unknown key {word!r} of an initial transition: the initial child")
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "message"),
+    [
+        (in_a_state(cond="g"), "cond", "belong to a transition; a word of XState 4: write 'guard'"),
+        (in_a_state(unless="g"), "unless", "belong to a transition; write 'guard': not_(...)"),
+        (in_a_state(exec="g"), "exec", "belong to an action; a word of XState 4"),
+        ({"on": {"GO": {"invoke": {}}}}, "invoke", "belong to a state; invoke is not supported"),
+        ({"on": {"GO": {"delays": {}}}}, "delays", "belong to a state; delays are not supported"),
+        ({"on": {"GO": {"types": {}}}}, "types", "belong to a state; types are for TypeScript"),
+        ({"on": {"GO": {"services": {}}}}, "services", "belong to a state; a word of XState 4"),
+        ({"on": {"GO": {"onEntry": "g"}}}, "onEntry", "belong to a state; a word of XState 3"),
+        ({**CHILD, "initial": {"target": "a", "invoke": {}}}, "invoke", "belong to a state;"),
+        ({"entry": {"type": "g", "cond": "g"}}, "cond", "belong to a transition; a word of"),
+        ({"on": {"GO": {"guard": {"type": "g", "invoke": 1}}}}, "invoke", "belong to a state;"),
+        ({"options": {"guards": {}}}, "guards", "guards are given beside the config"),
+    ],
+)
+def test_a_word_of_another_library_gets_its_sentence_wherever_it_stands(
+    config: Any, key: str, message: str
+) -> None:
+    _, text = problem_of(config, **IMPLEMENTATIONS)
+    assert text.startswith(f"unknown key {key!r} of ")
+    assert message in text
+    assert "did you mean" not in text

@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -423,6 +424,15 @@ class TestProvide:
         door = self.door(max_microsteps=7, xstate="5.24").provide()
         assert (door.id, door.chart.max_microsteps) == ("door", 7)
         assert not door.chart.rules.tries_wildcards_after_exact
+
+    @pytest.mark.parametrize("pack", [iter, list, set, dict.fromkeys])
+    def test_keeps_the_events_whatever_they_came_in(
+        self, pack: Callable[[list[str]], Iterable[str]]
+    ) -> None:
+        door = self.door(events=pack(["KNOCK"]))
+        other = self.door(events=pack(["RING"]))
+        assert door.provide().provide().warnings == door.warnings == ()
+        assert other.provide().provide().warnings == other.warnings != ()
 
     def test_checks_what_it_is_given(self) -> None:
         with pytest.raises(MachineDefinitionError, match="not an action"):

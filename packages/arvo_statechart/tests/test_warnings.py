@@ -7,6 +7,7 @@ from arvo_statechart import (
     MachineDefinitionError,
     and_,
     assign,
+    enqueue_actions,
     not_,
     or_,
     raise_,
@@ -163,8 +164,11 @@ def test_an_event_that_a_host_never_sends(config: Any, location: str, message: s
 @pytest.mark.parametrize(
     "config",
     [
-        {"on": {"PAID": {}, "order.*": {}, "*": {}, "xstate.error.actor.x": {}}},
+        {"on": {"PAID": {}, "PAID.*": {}, "*": {}, "xstate.error.actor.x": {}}},
         {"id": "m", "on": {"xstate.done.state.m": {}}},
+        {"id": "m.n", "on": {"xstate.done.state.m.*": {}, "xstate.done.state.*": {}}},
+        {"on": {"evt.*": {}, "evt.svc.*": {}, "evt.svc.echo.*": {}, "xstate.*": {}}},
+        {"entry": raise_({"type": "own.part"}), "on": {"own.*": {}}},
         {
             "initial": {"target": "a", "actions": raise_({"type": "A"})},
             "states": {"a": {"on": {"A": {}}}},
@@ -173,7 +177,57 @@ def test_an_event_that_a_host_never_sends(config: Any, location: str, message: s
     ],
 )
 def test_events_that_a_host_sends_or_a_machine_raises(config: Any) -> None:
-    assert Machine(config, events=["PAID"]).warnings == ()
+    events = ["PAID", "evt.svc.echo.success"]
+    assert Machine(config, events=events).warnings == ()
+
+
+SENT = ["evt.svc.echo", "evt.svc.echo.done", "sys.svc.echo.error", "PAID"]
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "message"),
+    [
+        ("evt.svc.ecko.*", "unknown wildcard 'evt.svc.ecko.*': did you mean 'evt.svc.echo.*'?"),
+        ("evt.svx.*", "did you mean 'evt.svc.*'?"),
+        ("ewt.*", "did you mean 'evt.*'?"),
+        ("evt.svc.ech.*", "did you mean 'evt.svc.echo.*'?"),
+        ("sys.svc.echo.error.more.*", "nothing that it covers is sent or raised"),
+        ("nothing.*", "there is 'PAID.*', 'evt.*', 'own.*', 'sys.*'"),
+        ("owm.*", "did you mean 'own.*'?"),
+        ("xstate.done.state.oder.*", "did you mean 'xstate.done.state.order.*'?"),
+        ("done.state.*", "write 'onDone'"),
+    ],
+)
+def test_a_wildcard_that_covers_nothing_that_is_sent_or_raised(
+    descriptor: str, message: str
+) -> None:
+    config: Any = {
+        "id": "order.main",
+        "entry": raise_({"type": "own.part"}),
+        "on": {descriptor: {}, "own.*": {}},
+    }
+    (problem,) = Machine(config, events=SENT).warnings
+    assert problem.location == f"on['{descriptor}']"
+    assert message in problem.message
+
+
+def test_a_wildcard_for_what_functions_may_raise_is_a_warning_only_if_it_looks_misspelt() -> None:
+    config: Any = {
+        "entry": enqueue_actions(lambda call: []),
+        "on": {"other.*": {}, "evt.svc.ecko.*": {}},
+    }
+    (problem,) = Machine(config, events=SENT).warnings
+    assert problem.location == "on['evt.svc.ecko.*']"
+
+
+def test_wildcards_may_cover_anything_where_the_events_are_not_known() -> None:
+    assert Machine({"on": {"evt.svc.ecko.*": {}}}).warnings == ()
+
+
+def test_a_guard_that_never_passes_is_told_where_it_is_asked_first() -> None:
+    config: Any = {**TWO, "on": {name: {"guard": "nowhere"} for name in ("GO", "STOP")}}
+    (problem,) = Machine(config, guards=GUARDS).warnings
+    assert problem.location == "on.GO.guard"
 
 
 def test_what_functions_raise_is_not_known_so_only_a_typing_error_is_a_warning() -> None:

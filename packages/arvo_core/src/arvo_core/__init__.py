@@ -34,6 +34,7 @@ from ._event_id import (
 )
 from ._event_limits import EventLimits
 from ._event_rules import ARVO_CONTENT_TYPE
+from ._excerpt import excerpt
 from ._factory import ArvoEventFactory, ArvoOrchestratorEventFactory, EventOptions
 from ._json import JsonObject
 from ._orchestrator_contract import (
@@ -130,6 +131,7 @@ __all__ = [
     "derive_id",
     "encode_uri",
     "ensure_uri",
+    "excerpt",
     "is_orchestrator_event_type",
     "is_semantic_version",
     "is_valid_uri",

@@ -2,7 +2,7 @@
 
 import logging
 
-from ._excerpt import cut
+from ._excerpt import excerpt
 
 _RECORD_BYTES = 8 * 1024
 _MESSAGE_BYTES = 4 * 1024
@@ -30,13 +30,13 @@ def _shortened(record: logging.LogRecord) -> bool:
         message = record.getMessage()
     except Exception:
         return True  # handlers report it, as they do for every logger
-    short = cut(message, _MESSAGE_BYTES)
+    short = excerpt(message, max_bytes=_MESSAGE_BYTES)
     if short != message:
         record.msg, record.args = short, None
     if record.exc_info and record.exc_info[1] is not None:
         room = _RECORD_BYTES - len(short.encode("utf-8")) - len("\n")
         traceback = _formatter.formatException(record.exc_info)
-        bounded = cut(traceback, room)
+        bounded = excerpt(traceback, max_bytes=room)
         if bounded != traceback:
             # Formatters take this text where there is one.
             record.exc_text = bounded

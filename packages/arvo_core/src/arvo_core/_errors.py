@@ -18,7 +18,7 @@ from itertools import islice
 
 from typing_extensions import override
 
-from ._excerpt import cut
+from ._excerpt import excerpt
 
 MAX_PROBLEMS = 20
 """How many broken rules an error lists."""
@@ -48,7 +48,7 @@ class ArvoError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(cut(str(message), MAX_MESSAGE_BYTES))
+        super().__init__(excerpt(str(message), max_bytes=MAX_MESSAGE_BYTES))
 
     @override
     def __reduce__(self) -> tuple[object, ...]:
@@ -72,15 +72,17 @@ class FieldProblem:
 
     def __post_init__(self) -> None:
         path = tuple(
-            cut(name, _NAME_BYTES) if isinstance(name, str) and len(name) > _NAME_BYTES else name
+            excerpt(name, max_bytes=_NAME_BYTES)
+            if isinstance(name, str) and len(name) > _NAME_BYTES
+            else name
             for name in self.path
         )
         object.__setattr__(self, "path", path)
-        object.__setattr__(self, "message", cut(self.message, _PROBLEM_BYTES))
+        object.__setattr__(self, "message", excerpt(self.message, max_bytes=_PROBLEM_BYTES))
 
     @override
     def __str__(self) -> str:
-        place = cut(".".join(map(str, self.path)), _PROBLEM_BYTES)
+        place = excerpt(".".join(map(str, self.path)), max_bytes=_PROBLEM_BYTES)
         return f"{place or '(root)'}: {self.message}"
 
 
@@ -119,7 +121,7 @@ class InvalidValueError(ArvoError, ValueError):
         if not self.problems:
             yield message
             return
-        head = cut(message, _HEAD_BYTES)
+        head = excerpt(message, max_bytes=_HEAD_BYTES)
         yield head
         room = MAX_MESSAGE_BYTES - _LAST_LINE_BYTES - _size(head)
         shown = 0

@@ -1,12 +1,11 @@
 """The event: a CloudEvent with Arvo's attributes."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 from typing_extensions import override
 
 from ._cloud_event_view import CloudEventView
@@ -265,16 +264,9 @@ class ArvoEvent(BaseModel):
         Events of any size are written, but `from_json` refuses those above 8 MiB unless its reader
         raises the limit.
         """
-        try:
-            if self.__pydantic_extra__:
-                return to_json(self.to_dict(), indent=indent).decode("utf-8")
-            return self.__pydantic_serializer__.to_json(self, indent=indent).decode("utf-8")
-        except PydanticSerializationError:
-            # pydantic writes data one or two levels less deep than it accepts.
-            separators = (",", ":") if indent is None else None
-            return json.dumps(
-                self.to_dict(), ensure_ascii=False, separators=separators, indent=indent
-            )
+        if self.__pydantic_extra__:
+            return to_json(self.to_dict(), indent=indent).decode("utf-8")
+        return self.__pydantic_serializer__.to_json(self, indent=indent).decode("utf-8")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, limits: EventLimits = DEFAULT_LIMITS) -> Self:

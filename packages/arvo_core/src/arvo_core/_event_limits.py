@@ -7,8 +7,11 @@ from typing import Any
 from pydantic_core import from_json
 
 from ._errors import FieldProblem, InvalidEventError
-from ._json import DEEPEST, MAX_DEPTH, MeasuredData
+from ._json import MAX_DEPTH, MeasuredData
 from ._problems import find_json_problems
+
+# pydantic writes JSON of 254 levels, and in a workflow's record data stands six levels further down.
+_DEEPEST = 248
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,7 @@ class EventLimits:
     reads them raises the limit.
 
     Raises:
-        ValueError: A limit is not a positive integer, or `max_depth` is above 255.
+        ValueError: A limit is not a positive integer, or `max_depth` is above 248.
 
     Example:
         >>> limits = EventLimits(max_bytes=32 * 2**20)
@@ -34,14 +37,16 @@ class EventLimits:
     max_bytes: int = 8 * 2**20
     """The size of an event as JSON text, in bytes of UTF-8."""
     max_depth: int = MAX_DEPTH
-    """How many levels a value may stand below `data`; at most 255, as pydantic goes no deeper."""
+    """How many levels a value may stand below `data`; at most 248, which a record still can carry.
+
+    Handlers take limits, too, for what they emit."""
 
     def __post_init__(self) -> None:
         for name, limit in (("max_bytes", self.max_bytes), ("max_depth", self.max_depth)):
             if type(limit) is not int or limit < 1:
                 raise ValueError(f"{name} must be a positive integer, got {limit!r}")
-        if self.max_depth > DEEPEST:
-            raise ValueError(f"max_depth must be at most {DEEPEST}, got {self.max_depth}")
+        if self.max_depth > _DEEPEST:
+            raise ValueError(f"max_depth must be at most {_DEEPEST}, got {self.max_depth}")
 
 
 DEFAULT_LIMITS = EventLimits()

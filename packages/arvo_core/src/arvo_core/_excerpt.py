@@ -11,10 +11,18 @@ def shorten(value: object) -> str:
     return text if len(text) <= _REPR_WIDTH else f"{text[: _REPR_WIDTH - 4]}...{text[-1]}"
 
 
-def cut(text: str, max_bytes: int) -> str:
+def excerpt(text: str, *, max_bytes: int) -> str:
     """Return `text`, without its middle where it takes more than `max_bytes` in UTF-8.
 
     Lone surrogates, which no output stream can write, are escaped.
+
+    Args:
+        text: What may be long.
+        max_bytes: How long it may become; at least 128, as a mark stands where something was cut.
+
+    Example:
+        >>> excerpt("ab" * 1000, max_bytes=128)[36:92]
+        'ababababa ...[cut, 2000 characters in all]... bababababa'
     """
     if len(text) <= max_bytes:
         encoded = text.encode("utf-8", "backslashreplace")

@@ -9,6 +9,7 @@ from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
     EventId,
+    EventLimits,
     InitPayload,
     Payload,
     SubjectContent,
@@ -23,6 +24,7 @@ from ._child_subject import child_subject
 from ._domain import ArvoDomain, DomainContext, resolve_event_domain
 from ._emit import Complete, Emit
 from ._errors import ConfigViolation, ContractViolation
+from ._stored_event import fit_text
 
 _T = TypeVar("_T")
 
@@ -69,6 +71,7 @@ class Emission:
         executionunits: For outputs that name none.
         event: The event being handled.
         headers: The trace context that outgoing events carry.
+        limits: How deep the data of outgoing events may be.
         parent_subject: The parent workflow's subject; None for none, and for services.
         awaited: Ids of earlier outputs that replies are still expected to.
     """
@@ -80,6 +83,7 @@ class Emission:
         "_headers",
         "_ids",
         "_index",
+        "_limits",
         "_parent_subject",
         "_source",
     )
@@ -92,6 +96,7 @@ class Emission:
         executionunits: float,
         event: ArvoEvent,
         headers: TraceHeaders,
+        limits: EventLimits,
         parent_subject: str | None = None,
         awaited: Sequence[str] = (),
     ) -> None:
@@ -100,6 +105,7 @@ class Emission:
         self._executionunits = executionunits
         self._event = event
         self._headers = headers
+        self._limits = limits
         self._parent_subject = parent_subject
         self._ids = set(awaited)
         self._index = 0
@@ -182,10 +188,11 @@ class Emission:
             domains=domains,
             to=content.meta.get("redirectto") or content.execution.initiator,
             redirectto=self._source,
-            parentid=init_event_id,
+            parentid=fit_text(init_event_id),
             subject=self._parent_subject or self._event.subject,
         )
-        return self._build(item, payload, envelope, known=(self._contract,))
+        events = self._build(item, payload, envelope, known=(self._contract,))
+        return _answering(events, init_event_id)
 
     def system_error(
         self,
@@ -208,12 +215,13 @@ class Emission:
             domains=domains,
             to=to,
             redirectto=None,
-            parentid=parentid,
+            parentid=fit_text(parentid),
             subject=self._parent_subject or self._event.subject,
         )
         data = contract.system_error.dump(error)
         item = Emit(contract.system_error_type, data)
-        return self._copies(item, data, contract.system_error_dataschema, envelope)
+        events = self._copies(item, data, contract.system_error_dataschema, envelope)
+        return _answering(events, parentid)
 
     def _request_child(
         self,
@@ -305,6 +313,7 @@ class Emission:
                         parentid=envelope.parentid,
                         domain=domain,
                         extensions=item.extensions,
+                        limits=self._limits,
                     )
                 )
         except ViolationError:
@@ -362,6 +371,14 @@ class Emission:
 
 def _else(value: _T | None, default: _T) -> _T:
     return default if value is None else value
+
+
+def _answering(events: list[ArvoEvent], parentid: str) -> list[ArvoEvent]:
+    """Name what is answered as its record does, also where a new event could not."""
+    return [
+        event if event.parentid == parentid else event.model_copy(update={"parentid": parentid})
+        for event in events
+    ]
 
 
 def _own_id(item: Emit) -> str | None:

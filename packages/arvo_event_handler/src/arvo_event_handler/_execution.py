@@ -16,6 +16,7 @@ from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
     ArvoOrchestrationSubject,
+    EventLimits,
     InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
@@ -104,6 +105,7 @@ class WorkflowExecution:
         answers: Which answers are taken.
         system_errors: What whoever started a workflow learns of its failure.
         policy: Further choices.
+        limits: How deep the data of outgoing events may be.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class WorkflowExecution:
         answers: Answers,
         system_errors: SystemErrorPolicy,
         policy: ExecutionPolicy,
+        limits: EventLimits,
     ) -> None:
         self._workflow = workflow
         self._type = workflow.contract.type
@@ -125,6 +128,7 @@ class WorkflowExecution:
         self._answers = answers
         self._system_errors = system_errors
         self._policy = policy
+        self._limits = limits
 
     async def run(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
         """Handle one event and return the events to publish.
@@ -240,6 +244,7 @@ class WorkflowExecution:
                 executionunits=self._workflow.executionunits,
                 event=event,
                 headers=trace.headers,
+                limits=self._limits,
                 parent_subject=parent_subject,
                 awaited=_awaited(answers, event),
             ),

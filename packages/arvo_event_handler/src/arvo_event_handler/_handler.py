@@ -11,6 +11,7 @@ from arvo_core import (
     ArvoEvent,
     ArvoSpanKind,
     DataSchema,
+    EventLimits,
     SystemErrorData,
     UnknownVersionError,
     VersionedArvoContract,
@@ -64,10 +65,12 @@ class ArvoEventHandler(IRetriedEventHandler):
             by their own `retryable` whether they are.
         retry: How often and when a broker tries an event again that failed, whatever the reason,
             unless its `HandlerConfig` says. None: as the broker's defaults say.
+        limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
+            Whoever reads them needs limits as large. The size is theirs to measure, too.
 
     Raises:
         TypeError: `retry_on` is not what `except` takes, `retry` not a `RetryPolicy`, `domains`
-            not an `EmissionDomains`, or `executionunits` not a number.
+            not an `EmissionDomains`, `limits` not `EventLimits`, or `executionunits` not a number.
         ValueError: `retry_on` names a violation, or `executionunits` is not finite.
         InvalidHandlerError: `contract` is none, a version has no function, a function no version,
             it is not async or takes more than one argument, or its annotation is not what the
@@ -100,6 +103,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         system_errors: SystemErrorPolicy | None = None,
         retry_on: RetryOn = (),
         retry: RetryPolicy | None = None,
+        limits: EventLimits | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
         where = contract.type
@@ -117,6 +121,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         )
         self._retry_on = (RetryLater, RetryableFailure, *_checked_retry_on(retry_on, where))
         self._retry = retry
+        self._limits = given_or(limits, default=EventLimits(), name=f"{where}: limits")
         self._telemetry = ExecutionTelemetry(
             label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
         )
@@ -173,6 +178,7 @@ class ArvoEventHandler(IRetriedEventHandler):
             executionunits=self.executionunits,
             event=event,
             headers=trace.headers,
+            limits=self._limits,
         )
         call = HandlerInput(
             event=event,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from arvo_core import ArvoSpanKind
+from arvo_core import ArvoSpanKind, EventLimits
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
@@ -43,6 +43,8 @@ class ArvoOrchestrator(WorkflowHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             exception's name and message.
         policy: How stored state is treated.
+        limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
+            Whoever reads them needs limits as large. The size is theirs to measure, too.
 
     Raises:
         InvalidHandlerError: There is no machine.
@@ -87,6 +89,7 @@ class ArvoOrchestrator(WorkflowHandler):
         answers: Answers = "any",
         system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
+        limits: EventLimits | None = None,
     ) -> None:
         self.registry: MachineRegistry = MachineRegistry(machines)
         """The machines by version."""
@@ -110,4 +113,5 @@ class ArvoOrchestrator(WorkflowHandler):
             answers=answers,
             system_errors=system_errors,
             policy=policy,
+            limits=limits,
         )

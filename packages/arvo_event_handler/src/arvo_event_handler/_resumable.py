@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, VersionedArvoContract
+from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
@@ -47,6 +47,8 @@ class ArvoResumable(WorkflowHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             exception's name and message.
         policy: How stored state is treated.
+        limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
+            Whoever reads them needs limits as large. The size is theirs to measure, too.
 
     Raises:
         InvalidHandlerError: `contract` is no orchestrator's, a version has no function, a function
@@ -95,6 +97,7 @@ class ArvoResumable(WorkflowHandler):
         answers: Answers = "any",
         system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
+        limits: EventLimits | None = None,
     ) -> None:
         check_functions(contract, handler, kind=ArvoOrchestratorContract, inputs=(Start, Reply))
         check_versions(contract, contexts or {})
@@ -122,4 +125,5 @@ class ArvoResumable(WorkflowHandler):
             answers=answers,
             system_errors=system_errors,
             policy=policy,
+            limits=limits,
         )

@@ -29,6 +29,7 @@ from arvo_core import (
     ViolationError,
     bounded_logger,
     current_trace_headers,
+    excerpt,
     trace_context,
     tracing_enabled,
 )
@@ -36,6 +37,7 @@ from arvo_core import (
 from ._large_integers import large_integer
 
 _SCOPE = "arvo_event_handler"
+_WARNING_BYTES = 4 * 1024
 
 _logger = bounded_logger(_SCOPE)
 
@@ -96,9 +98,9 @@ class ExecutionTrace:
         self.span.set_status(Status(StatusCode.ERROR, described.error_message))
 
     def warn(self, message: str) -> None:
-        """Leave a warning on the span."""
+        """Leave a warning on the span; of more than 4 KiB the middle is cut out."""
         if self.span.is_recording():
-            self.span.add_event("warning", {"message": message})
+            self.span.add_event("warning", {"message": excerpt(message, max_bytes=_WARNING_BYTES)})
 
     def emitted(self, events: list[ArvoEvent]) -> None:
         """Describe the outgoing events on the span, and warn of what changes in TypeScript."""

@@ -3,7 +3,7 @@
 from opentelemetry.context import Context
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
 
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._handler_protocol import IArvoEventHandler
@@ -28,6 +28,7 @@ class WorkflowHandler(IArvoEventHandler):
         system_errors: What whoever started the workflow learns of its failure; None for the
             defaults.
         policy: How stored state is treated; None for the defaults.
+        limits: How deep the data of its outputs may be; None for the defaults.
 
     Raises:
         ConfigViolation: `memory` is not a machine memory.
@@ -46,6 +47,7 @@ class WorkflowHandler(IArvoEventHandler):
         answers: Answers,
         system_errors: SystemErrorPolicy | None,
         policy: ExecutionPolicy | None,
+        limits: EventLimits | None,
     ) -> None:
         where = workflow.contract.type
         check_memory(memory, where=where)
@@ -69,6 +71,7 @@ class WorkflowHandler(IArvoEventHandler):
                 system_errors, default=SystemErrorPolicy(), name=f"{where}: system_errors"
             ),
             policy=given_or(policy, default=ExecutionPolicy(), name=f"{where}: policy"),
+            limits=given_or(limits, default=EventLimits(), name=f"{where}: limits"),
         )
 
     @property

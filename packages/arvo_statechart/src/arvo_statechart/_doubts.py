@@ -11,6 +11,7 @@ from ._event import done_event_type
 from ._foreign_words import EVENT_WORDS
 from ._guards import All, AnyOf, Not, StateIn
 from ._implementations import Implementations
+from ._known_events import KnownEvents
 from ._node import StateNode, StateType, Transition, is_covered
 from ._problems import Place, listed, problem_at
 from ._rules import XStateVersion
@@ -58,25 +59,27 @@ class _Doubts:
         self._nodes = nodes
         self._implementations = implementations
         self._by_id = {node.id: node for node in nodes}
-        self._taken = {key for node in nodes for key in node.on}
+        # In order, so that a suggestion is the same whenever it is made.
+        self._taken = dict.fromkeys(sorted({key for node in nodes for key in node.on}))
         self._wildcards = {key for node in nodes for key in node.wildcards}
-        self._events = None if events is None else frozenset(events)
-        # The types of raised events, and whether functions may raise others.
-        self._raised: set[str] = set()
-        self._raises_others = False
-        if events is not None:
-            self._find_raised()
+        self._known = None if events is None else self._known_events(events)
+        self._ends = KnownEvents(map(done_event_type, self._by_id), others=False)
+        # Guards that were looked at. A name stands for one object, which many may ask for.
+        self._judged: set[int] = set()
 
-    def _find_raised(self) -> None:
+    def _known_events(self, events: Collection[str]) -> KnownEvents:
+        types = set(events)
+        others = False
         for place, actions in chain.from_iterable(map(_actions_of, self._nodes)):
             for _, action in listed(place, actions):
                 match self._implementations.action(action):
                     case Raise(event={"type": str(event_type)}):
-                        self._raised.add(event_type)
+                        types.add(event_type)
                     case Raise() | EnqueueActions():
-                        self._raises_others = True
+                        others = True
                     case _:
                         pass
+        return KnownEvents(types, others=others)
 
     def all(self) -> Iterator[_Doubt]:
         """Yield all doubts, state by state."""
@@ -115,33 +118,27 @@ class _Doubts:
                 yield from self._about_guard(transition["guard"], (at, "guard"))
 
     def _about_descriptor(self, node: StateNode, descriptor: str, place: Place) -> Iterator[_Doubt]:
-        if "*" in descriptor:
-            if descriptor not in node.wildcards:
-                yield (
-                    place,
-                    "'*' stands for other events only as the whole last part, as in 'order.*'",
-                )
+        if "*" in descriptor and descriptor not in node.wildcards:
+            yield place, "'*' stands for other events only as the whole last part, as in 'order.*'"
             return
         for prefix, sentence in EVENT_WORDS:
             if descriptor.startswith(prefix):
                 yield place, f"no such event is sent by itself here: {sentence}"
                 return
-        ended = descriptor.removeprefix(_DONE)
-        if ended != descriptor and ended not in self._by_id:
-            yield place, f"waits indefinitely: {unknown('id', ended, self._by_id)}"
-        elif self._events is not None and not descriptor.startswith("xstate."):
-            yield from self._about_source(descriptor, place, self._events)
+        if message := self._objection(descriptor):
+            yield place, message
 
-    def _about_source(
-        self, descriptor: str, place: Place, events: frozenset[str]
-    ) -> Iterator[_Doubt]:
-        if descriptor in events or descriptor in self._raised:
-            return
-        known = sorted(events | self._raised)
-        # What functions raise is not known: then only a typing error is worth a word.
-        if not self._raises_others or suggestion(descriptor, known):
-            message = unknown("event", descriptor, known)
-            yield place, f"waits indefinitely: nothing sends or raises it; {message}"
+    def _objection(self, descriptor: str) -> str:
+        ended = descriptor.removeprefix(_DONE)
+        if ended != descriptor:
+            if "*" in ended:
+                return "" if ended == "*" else self._ends.objection(descriptor)
+            if ended in self._by_id:
+                return ""
+            return f"waits indefinitely: {unknown('id', ended, self._by_id)}"
+        if self._known is None or descriptor == "*" or descriptor.startswith("xstate."):
+            return ""
+        return self._known.objection(descriptor)
 
     def _about_actions(self, actions: object, place: Place) -> Iterator[_Doubt]:
         for at, action in listed(place, actions):
@@ -157,14 +154,13 @@ class _Doubts:
         return event_type in self._taken or is_covered(event_type, self._wildcards)
 
     def _about_guard(self, guard: object, place: Place) -> Iterator[_Doubt]:
-        waiting, seen = [guard], set[str]()
+        waiting = [guard]
         while waiting:
-            asked = waiting.pop()
-            if isinstance(asked, str):
-                if asked in seen:
-                    continue
-                seen.add(asked)
-            match self._implementations.guard(asked):
+            asked = self._implementations.guard(waiting.pop())
+            if id(asked) in self._judged:
+                continue
+            self._judged.add(id(asked))
+            match asked:
                 case All(guards=guards) | AnyOf(guards=guards):
                     waiting += guards
                 case Not(guard=negated):

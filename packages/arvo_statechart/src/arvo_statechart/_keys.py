@@ -49,7 +49,7 @@ class Keys:
     Attributes:
         owner: What they belong to, as in "of a transition".
         known: The keys.
-        foreign: What to say of words of other libraries.
+        foreign: What to say of words of other libraries, here and where they do not belong.
         without_effect: What to say of keys that are known elsewhere and mean nothing here.
         silent: The keys about which there is never anything to say.
     """
@@ -90,6 +90,10 @@ class Keys:
         for owner, known in _OWNERS:
             if key in known:
                 return f"unknown key {key!r} of {self.owner}: it belongs to {owner}"
+        for elsewhere in _WITH_WORDS:
+            if key in elsewhere.foreign:
+                would = f"it would belong to {elsewhere.owner}"
+                return f"unknown key {key!r} of {self.owner}: {would}; {elsewhere.foreign[key]}"
         return unknown("key", key, self.known)
 
 
@@ -150,4 +154,13 @@ _OWNERS: Final = (
     ("a state", StateConfig.__optional_keys__),
     ("a transition", TransitionConfig.__optional_keys__),
     ("a named guard or action", ACTION_KEYS.known),
+)
+
+# Where a word of another library may have come from, the likeliest first.
+_WITH_WORDS: Final = (
+    STATE_KEYS[StateType.ATOMIC],
+    TRANSITION_KEYS,
+    INITIAL_KEYS,
+    ACTION_KEYS,
+    GUARD_KEYS,
 )

@@ -90,6 +90,8 @@ class Machine:
         self._config = config
         self._actions: Mapping[str, ActionImplementation] = {} if actions is None else actions
         self._guards: Mapping[str, GuardImplementation] = {} if guards is None else guards
+        if isinstance(events, Iterable) and not isinstance(events, str):
+            events = tuple(events)  # an iterator would have none left for `provide`
         self._events = events
         self._xstate: XStateVersion | None = xstate
         self._max_microsteps = max_microsteps
