@@ -74,9 +74,10 @@ else
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
         'last_owner')
 end
--- a lease whose end is damaged has ended
-if held[1] and held[1] ~= ARGV[1] and (tonumber(held[2]) or 0) > now then
-    return {0, tonumber(held[2]) - now}
+-- a lease whose end is damaged has ended, also one further away than the ten years of a LockPolicy
+local left = (tonumber(held[2]) or 0) - now
+if held[1] and held[1] ~= ARGV[1] and left > 0 and left <= 315360000000 then
+    return {0, left}
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f', now + ARGV[2]))
 -- without a version but with a state it is damaged, and stays as it is
