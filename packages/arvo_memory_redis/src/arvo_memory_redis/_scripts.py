@@ -36,6 +36,9 @@ class Script:
     source: str = field(repr=False)
     """Lua 5.1."""
 
+    compares: bool = False
+    """Whether it answers 0 because something else is stored than what its caller loaded."""
+
     sha: str = field(init=False)
     """By what the server knows it once it has it."""
 
@@ -92,6 +95,7 @@ return {1, held[3], held[4], held[5], held[6]}
 
 COMMIT: Final = Script(
     name="commit",
+    compares=True,
     source=_WRITE_AS_LOADED
     + """
 -- and: expiry in ms or 0
@@ -139,6 +143,7 @@ end
 
 WRITE: Final = Script(
     name="write",
+    compares=True,
     source=_WRITE_AS_LOADED
     + """
 redis.call('PERSIST', KEYS[1])
