@@ -17,7 +17,6 @@ from arvo_event_handler import (
     pack_record,
     unpack_record,
 )
-
 from budget import spend
 
 RECORD: Record = {"status": "active", "items": ["a repeated item"] * 1_000, "big": 2**53 + 1}

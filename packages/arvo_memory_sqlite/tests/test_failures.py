@@ -12,6 +12,7 @@ import pytest
 from arvo_event_handler import (
     LockPolicy,
     MachineMemoryError,
+    Record,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
