@@ -299,6 +299,22 @@ async def test_a_lease_whose_end_is_damaged_has_ended(
     assert caught.value.cause.is_contention
 
 
+@pytest.mark.parametrize("time", [10**17, -(10**17), 2**63 - 1])
+@pytest.mark.parametrize("column", ["updated_at", "expires_at"])
+async def test_a_damaged_time_is_told_where_it_is_shown(
+    memory: SqliteMachineMemory, path: Path, column: str, time: int
+) -> None:
+    """Steps do not need it; what expired long ago is not shown at all."""
+    await memory.write("order-7", {"status": "active"}, None)
+    change(path, f"UPDATE machine SET {column} = ?", time)  # noqa: S608 - from above
+    if column == "expires_at" and time < 0:
+        assert await memory.find(status="active") == []
+        return
+    with pytest.raises(UnreadableRecordError, match="the stored time"):
+        await memory.find(status="active")
+    assert await memory.read("order-7") == {"status": "active"}
+
+
 async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
     """Ten years are no damage."""
     years = timedelta(days=3650)

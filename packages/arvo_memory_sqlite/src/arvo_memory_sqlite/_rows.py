@@ -370,4 +370,7 @@ def _ms(time: datetime) -> int:
 
 
 def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise UnreadableRecordError(f"the stored time {ms} is none: {error}") from error
