@@ -37,6 +37,7 @@ from arvo_event_handler import (
 from arvo_event_handler.testing import Repeat
 
 SECOND = timedelta(seconds=1)
+YEAR = timedelta(days=365)
 
 
 class Ping(BaseModel):
@@ -108,9 +109,9 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
     LockPolicy: (
         {},
         {
-            "ttl": [*NOT_A_DURATION, timedelta(0), None],
+            "ttl": [*NOT_A_DURATION, timedelta(0), 11 * YEAR, None],
             **{
-                name: [*NOT_A_DURATION, None]
+                name: [*NOT_A_DURATION, 11 * YEAR, timedelta.max, None]
                 for name in ("max_wait", "initial_delay", "max_delay", "max_hold")
             },
         },
@@ -119,7 +120,7 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
         {},
         {
             "redelivery_window": [*NOT_A_COUNT, 0, None],
-            "finished_expiry": [*NOT_A_DURATION, timedelta(0)],
+            "finished_expiry": [*NOT_A_DURATION, timedelta(0), 11 * YEAR, timedelta.max],
             "clock": [*NOT_A_CLOCK, None],
         },
     ),
@@ -246,8 +247,8 @@ def test_a_wrong_value_is_refused_where_it_is_given_and_named(
         (Backoff, {"initial": timedelta.max, "maximum": timedelta.max, "factor": 1e300}),
         (RetryPolicy, {"retries": 10**30}),
         (HandlerDefaults, {"timeout": timedelta.max, "prefetch": 10**30}),
-        (ExecutionPolicy, {"finished_expiry": timedelta.max}),
-        (LockPolicy, {"max_hold": timedelta.max}),
+        (ExecutionPolicy, {"finished_expiry": 10 * YEAR}),
+        (LockPolicy, {"ttl": 10 * YEAR, "max_hold": 10 * YEAR}),
     ],
 )
 def test_huge_is_allowed_where_it_means_no_bound(kind: type, given: dict[str, Any]) -> None:

@@ -523,6 +523,12 @@ class CountsOnAfterExpiry(Memory):
         return replace(lease, version=stored.version)
 
 
+class CommitsOverWhatIsForgotten(Memory):
+    @override
+    def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
+        return super().is_as_loaded(self._stored.get(lease.machine_id), lease)
+
+
 # --- leases that run out ----------------------------------------------------
 
 
@@ -746,6 +752,7 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
     "test_a_record_is_there_until_it_expires": [ForgetsAtOnce],
     "test_the_last_commit_says_how_long_a_record_is_kept": [KeepsTheFirstExpiry],
     "test_a_forgotten_workflow_begins_again": [CountsOnAfterExpiry, KeepsTheFirstExpiry],
+    "test_a_commit_over_a_record_that_was_forgotten_is_refused": [CommitsOverWhatIsForgotten],
     "test_a_commit_over_a_workflow_that_began_again_is_refused": [
         ComparesTheVersionOnly,
         RefusesWhoeverIsNotTheHolder,

@@ -136,10 +136,27 @@ async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> N
     assert caught.value.retryable is retryable
 
 
-@pytest.mark.parametrize(("name", "least"), [("pool_size", 1), ("statement_cache_size", 0)])
-async def test_a_size_that_is_none_is_named(name: str, least: int) -> None:
-    options: dict[str, Any] = {name: least - 1}
-    with pytest.raises(ValueError, match=f"{name} must be at least {least}"):
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("pool_size", 0, "be at least 1, got 0"),
+        ("pool_size", 10_001, "be at most 10000, got 10001"),
+        ("pool_size", 20_000_000, "be at most 10000"),
+        ("pool_size", True, "be an int"),
+        ("statement_cache_size", -1, "not be negative"),
+        ("statement_cache_size", 1.5, "be an int"),
+        ("max_record_bytes", 0, "be at least 1"),
+        ("statement_timeout", timedelta(0), "be longer than zero"),
+        ("statement_timeout", timedelta(seconds=-1), "not be negative"),
+        ("statement_timeout", 30, "be a timedelta"),
+        ("pool_timeout", timedelta(0), "be longer than zero"),
+    ],
+)
+async def test_a_setting_with_which_nothing_would_work_is_named(
+    name: str, value: object, why: str
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises((TypeError, ValueError), match=f"{name} must {why}"):
         async with PostgresMachineMemory.connect("postgresql://127.0.0.1:1/none", **options):
             raise AssertionError("it must not open")
 

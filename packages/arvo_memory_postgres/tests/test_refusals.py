@@ -228,7 +228,7 @@ async def refusing_once(dsn: str, schema: str, state: str, *, when: str) -> Asyn
         ("XX001", False),  # damage
     ],
 )
-async def test_a_commit_that_is_refused_once_ends_no_workasking(
+async def test_a_commit_that_is_refused_once_ends_no_workflow(
     connect_to: Connect, postgres_dsn: str, schema: str, state: str, retryable: bool
 ) -> None:
     """Nothing is stored, nobody is told, and the next delivery goes on."""
@@ -273,6 +273,52 @@ async def test_a_record_that_is_too_large_is_refused_by_our_limit(connect_to: Co
             await memory.write("order-8", large, None)
         await memory.commit(lease, {"text": "small"})
         assert await memory.read("order-8") is None
+
+
+async def test_a_record_above_the_limit_is_neither_written_nor_read(connect_to: Connect) -> None:
+    """One bound both ways, which whoever connects may set."""
+    text: Record = {"text": "x" * 1_000}
+    async with connect_to(max_record_bytes=2_000) as memory:
+        await memory.write("order-7", text, None)
+    async with connect_to(max_record_bytes=500) as memory:
+        with pytest.raises(UnwritableRecordError, match="above the 500 that"):
+            await memory.write("order-8", text, None)
+        for reading in (memory.read("order-7"), memory.acquire("order-7")):
+            with pytest.raises(UnreadableRecordError, match="longer than the 500 bytes"):
+                await reading
+
+
+async def test_a_table_that_takes_no_rows_is_told_and_not_asked_for_ever(
+    connect_to: Connect, postgres_dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a trigger that swallows what is inserted; when it is gone, the same write is stored."""
+    name = quoted(schema)
+    await execute(
+        postgres_dsn,
+        f"CREATE FUNCTION {name}.swallow() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NULL; END $$;"
+        f"CREATE TRIGGER swallow BEFORE INSERT ON {name}.machines FOR EACH ROW "
+        f"EXECUTE FUNCTION {name}.swallow()",
+    )
+    asked: list[str] = []
+    async with connect_to() as memory:
+        run = memory._runner.run
+
+        async def counted(operation: str, sql: str, *args: object) -> Any:
+            asked.append(sql)
+            assert len(asked) < 50, "it asks for ever"
+            return await run(operation, sql, *args)
+
+        monkeypatch.setattr(memory._runner, "run", counted)
+        try:
+            with pytest.raises(MachineMemoryError, match="a trigger or a rule") as caught:
+                await memory.write("order-7", {"n": 1}, None)
+        finally:
+            await execute(postgres_dsn, f"DROP FUNCTION {name}.swallow() CASCADE")
+        assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+        assert asked.count(memory._sql.write) == 3
+        await memory.write("order-7", {"n": 1}, None)
+        assert await memory.read("order-7") == {"n": 1}
 
 
 async def test_a_connection_in_a_failed_transaction_is_given_up(connect_to: Connect) -> None:
@@ -340,7 +386,7 @@ class Forgetful(asyncpg.Connection):  # type: ignore[misc] # untyped
         return statement
 
 
-async def test_statements_that_are_lost_each_time_cost_a_retry_and_never_a_workasking(
+async def test_statements_that_are_lost_each_time_cost_a_retry_and_never_a_workflow(
     connect_to: Connect, postgres_dsn: str, schema: str
 ) -> None:
     async with (
@@ -410,3 +456,37 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
             await memory.write(event.subject, {}, None)
         rows = await fetch(postgres_dsn, f"SELECT lease_owner FROM {quoted(schema)}.machines")
         assert [row["lease_owner"] for row in rows] == [None], "it is there, and nobody holds it"
+
+
+ENDS: Final = ["'infinity'", "'-infinity'", "'294000-01-01'", "'4713-01-01 BC'", "NULL"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_lease_whose_end_is_damaged_has_ended(
+    connect_to: Connect, postgres_dsn: str, schema: str, end: str
+) -> None:
+    """The record is whole, and nobody could wait for that lease."""
+    change = f"UPDATE {quoted(schema)}.machines SET lease_until = {end}"
+    async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
+        handler = asking(memory)
+        event = question()
+        [request] = await handler.execute(event)
+        stale = await leased(memory, event.subject)
+        await execute(postgres_dsn, change)
+        [done] = await handler.execute(answer_to(request))
+        assert done.data == {"text": "good"}
+        with pytest.raises(TransactionViolation) as caught:
+            await memory.commit(stale, {})
+        assert caught.value.cause.is_contention
+        await leased(memory, event.subject)
+        await execute(postgres_dsn, f"{change}, finished_at = '2000-01-01'")
+        assert await memory.delete_finished(older_than=timedelta(days=1)) == 1
+
+
+async def test_a_lease_may_last_as_long_as_a_policy_says(connect_to: Connect) -> None:
+    """Ten years are no damage."""
+    years = timedelta(days=3650)
+    policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
+    async with connect_to(policy=policy) as memory:
+        await leased(memory)
+        assert await memory.acquire("order-7") is None

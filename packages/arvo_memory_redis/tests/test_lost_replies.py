@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineLease
+from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
@@ -44,6 +44,46 @@ async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
             lost[script.name] += 1
     assert lost.keys() == {script.name for script in SCRIPTS}
     print(f"{dict(lost)} replies lost, {version} writes, none lost, none doubled")  # noqa: T201 - the figure of the run
+
+
+class Overtaken:
+    """A clock by whose pauses somebody else writes."""
+
+    def __init__(self, other: RedisMachineMemory) -> None:
+        self._other = other
+
+    async def sleep(self, delay: timedelta) -> None:
+        lease = await leased(self._other, 1)
+        await self._other.commit(lease, {"version": 2})
+
+
+@pytest.mark.parametrize("call", ["commit", "write"])
+async def test_a_write_that_came_through_is_not_called_refused_when_others_went_on(
+    connect_url: Connect, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Its reply was lost, and when it was sent again the next version stood there already."""
+    server = start_redis()
+    script = COMMIT if call == "commit" else WRITE
+    async with (
+        FaultProxy.open(port=server.port) as proxy,
+        connect_url(url_of(proxy), policy=POLICY) as memory,
+        RedisMachineMemory.connect(server.url, policy=POLICY) as other,
+    ):
+        # The server knows the script now, so that it is sent once.
+        await memory.write("order-8", {}, None)
+        await memory.commit(await leased(memory, 0), {"version": 1})
+        await other.cleanup("order-7")
+        if call == "commit":
+            writing = memory.commit(await leased(memory, 0), {"version": 1})
+        else:
+            writing = memory.write("order-7", {"version": 1}, None)
+        monkeypatch.setattr(memory._server, "_clock", Overtaken(other))
+        fault = proxy.lose_next_reply(containing=script.sha.encode())
+        with pytest.raises(MachineMemoryError, match="somebody else has written since") as caught:
+            await writing
+        assert fault.happened.is_set()
+        assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
+        assert await other.read("order-7") == {"version": 2}
 
 
 async def round_of_calls(memory: RedisMachineMemory, version: int) -> int:

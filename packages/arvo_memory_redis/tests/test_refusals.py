@@ -366,7 +366,10 @@ async def test_a_key_of_another_type_is_a_read_failure(
         assert await client.get(key) == b"something else"
 
 
-@pytest.mark.parametrize("end", [b"x", b"", None])
+ENDS: Final = [b"x", b"", None, b"9" * 20, b"9" * 400, b"inf", b"-inf", b"nan", b"1e300"]
+
+
+@pytest.mark.parametrize("end", ENDS)
 async def test_a_lease_whose_end_is_damaged_has_ended(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis, end: bytes | None
 ) -> None:
@@ -381,6 +384,17 @@ async def test_a_lease_whose_end_is_damaged_has_ended(
         with pytest.raises(TransactionViolation) as caught:
             await memory.commit(stale, {})
         assert caught.value.cause.is_contention
+
+
+async def test_a_lease_may_last_as_long_as_a_policy_says(
+    connect_url: Connect, redis_url: str, prefix: str
+) -> None:
+    """Ten years are no damage."""
+    years = timedelta(days=3650)
+    policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
+    async with connect_url(redis_url, prefix=prefix, policy=policy) as memory:
+        await leased(memory, "order-7")
+        assert await memory.acquire("order-7") is None
 
 
 @pytest.mark.parametrize("subject", [b"\xff", None])

@@ -162,8 +162,18 @@ class TestChoice:
         ("options", "query", "error", "told"),
         [
             ({"socket_timeout": 5}, "", TypeError, "socket_timeout must be a timedelta, got 5"),
-            ({"socket_timeout": timedelta(0)}, "", ValueError, "socket_timeout must be above 0"),
+            (
+                {"socket_timeout": timedelta(0)},
+                "",
+                ValueError,
+                "socket_timeout must be longer than zero",
+            ),
             ({"max_connections": 0}, "", ValueError, "max_connections must be at least 1, got 0"),
+            ({"max_connections": 10**9}, "", ValueError, "max_connections must be at most 10000"),
+            ({"max_record_bytes": 0}, "", ValueError, "max_record_bytes must be at least 1"),
+            ({"max_record_bytes": -1}, "", ValueError, "max_record_bytes must be at least 1"),
+            ({"max_record_bytes": 1e6}, "", TypeError, "max_record_bytes must be an int"),
+            ({"compress_above": -1}, "", ValueError, "compress_above must not be negative"),
             ({}, "?socket_timeout=0", ValueError, "must be above 0, got 0"),
         ],
     )
@@ -224,6 +234,28 @@ class TestWayIn:
         async with RedisMachineMemory.connect(url) as memory:
             await busy(memory)
             assert "user=arvo" in clients_of(server)[0]
+
+    async def test_a_database_that_is_not_there_is_said_at_once(
+        self, connect_url: Any, start_redis: StartRedis
+    ) -> None:
+        """And not when the first event comes."""
+        with pytest.raises(MachineMemoryError, match=r"(?i)db index|invalid database") as caught:
+            async with connect_url(f"redis://127.0.0.1:{start_redis().port}/99"):
+                raise AssertionError("it must not open")
+        assert caught.value.outcome == "failed"
+
+    @pytest.mark.parametrize("right", ["select", "client"])
+    async def test_a_login_that_may_not_do_its_part_is_refused_at_once(
+        self, start_redis: StartRedis, right: str
+    ) -> None:
+        """A user who is called as the command that may be missing changes nothing."""
+        server = start_redis()
+        server.command("ACL", "SETUSER", "hello", "on", "nopass", "~*", "+@all", f"-{right}")
+        url = server.url.replace("redis://", "redis://hello@").rstrip("/").removesuffix("/0")
+        with pytest.raises(MachineMemoryError, match=f"'{right}") as caught:
+            async with RedisMachineMemory.connect(f"{url}/3?client_name=shop"):
+                raise AssertionError("it must not open")
+        assert caught.value.outcome == "failed"
 
     async def test_a_wrong_password_is_said_at_once_and_not_shown(
         self, connect_url: Any, start_redis: StartRedis

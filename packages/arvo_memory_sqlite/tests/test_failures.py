@@ -12,6 +12,7 @@ import pytest
 from arvo_event_handler import (
     LockPolicy,
     MachineMemoryError,
+    Record,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -278,6 +279,68 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT owner FROM machine").fetchall() == [(None,)]
     connection.close()
+
+
+@pytest.mark.parametrize("end", [-1, 10**17, 2**63 - 1, -(2**63)])
+async def test_a_lease_whose_end_is_damaged_has_ended(
+    memory: SqliteMachineMemory, path: Path, end: int
+) -> None:
+    """The record is whole, and nobody could wait for that lease."""
+    handler = asking(memory)
+    event = question()
+    [request] = await handler.execute(event)
+    stale = await memory.acquire(event.subject)
+    assert stale is not None
+    change(path, "UPDATE machine SET lease_end = ?", end)
+    [done] = await handler.execute(answer_to(request))
+    assert done.data == {"text": "good"}
+    with pytest.raises(TransactionViolation) as caught:
+        await memory.commit(stale, {})
+    assert caught.value.cause.is_contention
+
+
+@pytest.mark.parametrize("time", [10**17, -(10**17), 2**63 - 1])
+@pytest.mark.parametrize("column", ["updated_at", "expires_at"])
+async def test_a_damaged_time_is_told_where_it_is_shown(
+    memory: SqliteMachineMemory, path: Path, column: str, time: int
+) -> None:
+    """Steps do not need it; what expired long ago is not shown at all."""
+    await memory.write("order-7", {"status": "active"}, None)
+    change(path, f"UPDATE machine SET {column} = ?", time)  # noqa: S608 - from above
+    if column == "expires_at" and time < 0:
+        assert await memory.find(status="active") == []
+        return
+    with pytest.raises(UnreadableRecordError, match="the stored time"):
+        await memory.find(status="active")
+    assert await memory.read("order-7") == {"status": "active"}
+
+
+async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
+    """Ten years are no damage."""
+    years = timedelta(days=3650)
+    policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
+    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+        assert await memory.acquire("order-7") is not None
+        assert await memory.acquire("order-7") is None
+
+
+async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) -> None:
+    """One bound both ways, which whoever opens the file may set."""
+    text: Record = {"text": "x" * 1_000}
+    async with SqliteMachineMemory.open(path, max_record_bytes=2_000) as memory:
+        await memory.write("order-7", text, None)
+    async with SqliteMachineMemory.open(path, max_record_bytes=500) as memory:
+        with pytest.raises(UnwritableRecordError, match="above the 500 that"):
+            await memory.write("order-8", text, None)
+        for reading in (memory.read("order-7"), memory.acquire("order-7")):
+            with pytest.raises(UnreadableRecordError, match="longer than the 500 bytes"):
+                await reading
+        with pytest.raises(UnreadableRecordError, match="longer than the 500 bytes"):
+            await memory.write("order-7", {}, text)
+    for wrong in (0, -1, True):
+        with pytest.raises((TypeError, ValueError), match="max_record_bytes must be"):
+            async with SqliteMachineMemory.open(path, max_record_bytes=wrong):
+                raise AssertionError("it must not open")
 
 
 async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path: Path) -> None:

@@ -182,8 +182,10 @@ async def test_what_somebody_works_on_is_not_deleted(
     lease = await granted(memory, "order-7")
     clock.advance(timedelta(seconds=10))
     await memory.write("order-8", {}, None)
-    await memory.commit(lease, {"status": "again"})
-    assert await memory.read("order-7") == {"status": "again"}
+    assert await memory.renew(lease), "its row is there, and the lease in it"
+    with pytest.raises(TransactionViolation):
+        await memory.commit(lease, {"status": "again"})
+    assert await memory.read("order-7") is None
 
 
 # --- handing over -------------------------------------------------------------

@@ -42,8 +42,8 @@ class Backoff:
     together do not come back together."""
 
     def __post_init__(self) -> None:
-        check_duration("initial", self.initial)
-        check_duration("maximum", self.maximum)
+        check_duration(self.initial, name="initial")
+        check_duration(self.maximum, name="maximum")
         if self.maximum < self.initial:
             raise ValueError(f"maximum ({self.maximum}) must be at least initial ({self.initial})")
         check_number(self.factor, name="factor", least=1)

@@ -148,7 +148,9 @@ class RetryableFailure(ViolationError):
     ) -> None:
         super().__init__(message, retryable=True)
         self.replies: tuple[ArvoEvent, ...] = tuple(replies)
-        self.after: timedelta | None = None if after is None else check_duration("after", after)
+        self.after: timedelta | None = (
+            None if after is None else check_duration(after, name="after")
+        )
         for reply in self.replies:
             if not isinstance(reply, ArvoEvent):
                 raise TypeError(f"replies must be events, got a {type(reply).__name__}")
@@ -180,7 +182,7 @@ class RetryLater(ArvoError):
     """
 
     def __init__(self, message: str | None = None, *, after: timedelta) -> None:
-        self.after: timedelta = check_duration("after", after)
+        self.after: timedelta = check_duration(after, name="after")
         super().__init__(f"try again in {after}" if message is None else message)
 
 

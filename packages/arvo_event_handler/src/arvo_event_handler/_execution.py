@@ -24,7 +24,7 @@ from arvo_core import (
 )
 
 from ._clock import SYSTEM_CLOCK, Clock
-from ._duration import check_duration
+from ._duration import TEN_YEARS, check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
@@ -80,18 +80,19 @@ class ExecutionPolicy:
     """How many steps' unanswered outputs a record keeps at most; at least 1."""
     finished_expiry: timedelta | None = timedelta(hours=24)
     """How long a leased memory remembers that a workflow has ended. Must outlive the longest
-    redelivery delay of the transport. None keeps the full record for ever."""
+    redelivery delay of the transport; ten years at most. None keeps the full record for ever."""
     clock: Clock = SYSTEM_CLOCK
     """For renewing leases."""
 
     def __post_init__(self) -> None:
         check_count(self.redelivery_window, name="redelivery_window", least=1)
         check_clock(self.clock)
-        if self.finished_expiry is not None and not check_duration(
-            "finished_expiry", self.finished_expiry
-        ):
-            raise ValueError(
-                "finished_expiry must be longer than zero; None keeps records for ever"
+        if self.finished_expiry is not None:
+            check_duration(
+                self.finished_expiry,
+                name="finished_expiry (None keeps records for ever)",
+                above_zero=True,
+                most=TEN_YEARS,
             )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from pydantic import JsonValue
 
 from ._backoff import Backoff
-from ._duration import check_duration
+from ._duration import TEN_YEARS, check_duration
 from ._errors import ConfigViolation
 
 Record: TypeAlias = dict[str, JsonValue]
@@ -20,7 +20,8 @@ class LockPolicy:
 
     Raises:
         TypeError: A value is not a timedelta.
-        ValueError: A value is negative, `ttl` is zero, or `max_hold` is below `ttl`.
+        ValueError: A value is negative or longer than ten years, `ttl` is zero, or `max_hold` is
+            below `ttl`.
     """
 
     ttl: timedelta = timedelta(seconds=30)
@@ -36,9 +37,12 @@ class LockPolicy:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            check_duration(item.name, getattr(self, item.name))
-        if not self.ttl:
-            raise ValueError("ttl must be longer than zero")
+            check_duration(
+                getattr(self, item.name),
+                name=item.name,
+                above_zero=item.name == "ttl",
+                most=TEN_YEARS,
+            )
         if self.max_hold < self.ttl:
             raise ValueError(f"max_hold ({self.max_hold}) must be at least ttl ({self.ttl})")
 

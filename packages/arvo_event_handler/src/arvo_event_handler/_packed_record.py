@@ -2,7 +2,7 @@
 
 One bound holds both ways, so that whatever may be written can be read: the JSON of a record has at
 most `MAX_RECORD_BYTES`, however few bytes it takes when compressed. Reading inflates no further, as
-a few stored bytes can stand for gigabytes.
+a few stored bytes can stand for gigabytes, and JSON takes up to thirty times its length as objects.
 """
 
 import zlib
@@ -12,8 +12,8 @@ from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
 
-MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
-"""How long the JSON of a record may be, in bytes, before compression."""
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""How long the JSON of a record may be, in bytes, before compression, unless a memory says else."""
 
 _JSON: Final = "json"
 _ZLIB: Final = "zlib"

@@ -1,11 +1,15 @@
 """Records as JSON bytes: what machine memories keep."""
 
+import gc
 import json
+from typing import Final
 
 from pydantic_core import from_json, to_json
 
 from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
+
+_LARGE: Final = 64 * 1024
 
 
 def encode_record(record: Record) -> bytes:
@@ -27,15 +31,28 @@ def decode_record(stored: bytes) -> Record:
     Raises:
         UnreadableRecordError: The bytes are not a JSON object.
     """
+    # JSON holds no cycles, but its many objects would make the collector visit all of them over and
+    # over, for several times as long as reading them takes.
+    rests = len(stored) > _LARGE and gc.isenabled()
+    if rests:
+        gc.disable()
     try:
-        # Names return in every event, values hardly ever.
-        record = from_json(stored, cache_strings="keys")
-    except ValueError:
-        # The fast parser reads fewer levels than the writer writes.
-        record = _decode_slowly(stored)
+        record = _decode(stored)
+    finally:
+        if rests:
+            gc.enable()
     if not isinstance(record, dict):
         raise _unreadable(TypeError(f"it is a {type(record).__name__}"))
     return record
+
+
+def _decode(stored: bytes) -> object:
+    try:
+        # Names return in every event, values hardly ever.
+        return from_json(stored, cache_strings="keys")
+    except ValueError:
+        # The fast parser reads fewer levels than the writer writes.
+        return _decode_slowly(stored)
 
 
 def _decode_slowly(stored: bytes) -> object:

@@ -15,18 +15,20 @@ T = TypeVar("T")
 _CLOCK_METHODS: Final = ("now", "monotonic", "sleep", "timeout", "call_later")
 
 
-def check_count(value: object, *, name: str, least: int = 0) -> int:
-    """Return a whole number that is not below `least`. A bool is not a number.
+def check_count(value: object, *, name: str, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number from `least` to `most`, if there is one. A bool is not a number.
 
     Raises:
         TypeError: It is not an int.
-        ValueError: It is below `least`.
+        ValueError: It is below `least` or above `most`.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         wanted = f"be at least {least}" if least else "not be negative"
         raise ValueError(f"{name} must {wanted}, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
     return value
 
 

@@ -167,7 +167,7 @@ class SimpleEventBroker:
             self._policies[handler.source] = own_retry_policy(handler) or RetryPolicy()
         self._on_domained_event = on_domained_event
         self._on_error = on_error
-        self._contention_timeout = check_duration("contention_timeout", contention_timeout)
+        self._contention_timeout = check_duration(contention_timeout, name="contention_timeout")
         self._clock = check_clock(clock)
         self._random = check_random(random)
         self._trees: list[_CausalTree] = []

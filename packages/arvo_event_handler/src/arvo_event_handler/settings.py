@@ -3,6 +3,7 @@
 Each raises a TypeError or ValueError that names the setting, what it must be and what it is.
 """
 
+from ._duration import check_duration
 from ._settings import (
     check_async,
     check_callable,
@@ -20,6 +21,7 @@ __all__ = [
     "check_callable",
     "check_clock",
     "check_count",
+    "check_duration",
     "check_flag",
     "check_instance",
     "check_number",

@@ -10,6 +10,7 @@ import asyncpg
 from typing_extensions import override
 
 from arvo_event_handler import (
+    MAX_RECORD_BYTES,
     SYSTEM_CLOCK,
     ILeasedMachineMemory,
     LockPolicy,
@@ -25,6 +26,7 @@ from arvo_event_handler import (
     unpack_record,
     until_granted,
 )
+from arvo_event_handler.settings import check_count, check_duration
 
 from ._connections import Connections
 from ._failures import Outcome, closed, is_contention, is_refusal, memory_error
@@ -35,10 +37,13 @@ from ._statement_runner import Answer, StatementRunner
 from ._statements import Statements
 from ._table_name import TableName
 from ._workflow_columns import workflow_columns
-from ._workflow_queries import WorkflowQueries, check_count
+from ._workflow_queries import WorkflowQueries
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
+# asyncpg makes an object for every connection that there might be.
+_MOST_CONNECTIONS: Final = 10_000
+_MOST_ROUNDS: Final = 3
 
 
 class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
@@ -61,10 +66,14 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             version.
         policy: How leases are granted. None takes the defaults.
         pool_timeout: How long to wait for a connection.
-        statement_timeout: How long one statement may take.
+        statement_timeout: How long one statement may take; above 0.
+        max_record_bytes: How long the JSON of a record may be, written or read. All processes
+            should say the same.
 
     Raises:
-        ValueError: PostgreSQL knows no such names.
+        TypeError: A duration is no timedelta, or `max_record_bytes` is no int.
+        ValueError: PostgreSQL knows no such names, a timeout is not above 0, or `max_record_bytes`
+            is below 1.
     """
 
     def __init__(
@@ -76,10 +85,15 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
+        max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
+        check_duration(pool_timeout, name="pool_timeout", above_zero=True)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True)
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._table = TableName(schema, table)
         self._sql = Statements.of(self._table)
         self._policy = policy or LockPolicy()
+        self._max_record_bytes = max_record_bytes
         self._schema_checked = False
         # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
         self._locks: dict[str, str] = {}
@@ -101,6 +115,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> AsyncIterator[Self]:
         """Open a memory with a pool of its own for as long as the block lasts.
 
@@ -109,21 +124,27 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             schema: Where the tables are.
             table: The table of workflows.
             policy: How leases are granted. None takes the defaults.
-            pool_size: How many connections at most. One is held for one statement, so few serve
+            pool_size: How many connections at most, up to 10,000. One is held for one statement, so few serve
                 many tasks.
-            pool_timeout: How long to wait for a connection.
-            statement_timeout: How long one statement may take.
+            pool_timeout: As of the class.
+            statement_timeout: As of the class.
             statement_cache_size: How many prepared statements a connection keeps. 0 for a
                 PgBouncer that pools transactions and knows no prepared statements.
+            max_record_bytes: As of the class.
 
         Raises:
             MachineMemoryError: The database cannot be reached, or the DSN is none.
-            ValueError: PostgreSQL knows no such names, `pool_size` is below 1, or
-                `statement_cache_size` is below 0.
+            TypeError: A duration is no timedelta, or a number is no int.
+            ValueError: PostgreSQL knows no such names, a timeout is not above 0, `pool_size` is
+                not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
+                below 1.
         """
         TableName(schema, table)
-        check_count("pool_size", pool_size)
-        check_count("statement_cache_size", statement_cache_size, least=0)
+        check_duration(pool_timeout, name="pool_timeout", above_zero=True)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True)
+        check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
+        check_count(statement_cache_size, name="statement_cache_size")
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
         async with owned_pool(
             dsn,
             pool_size=pool_size,
@@ -137,6 +158,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 policy=policy,
                 pool_timeout=pool_timeout,
                 statement_timeout=statement_timeout,
+                max_record_bytes=max_record_bytes,
             )
             memory._connections.is_ours = True
             try:
@@ -209,7 +231,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
-        return None if row is None else _record(row)
+        return None if row is None else self._record(row)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -220,7 +242,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             owner=secrets.token_hex(16),
             version=0 if row is None else row["version"],
             committed_by="" if row is None else row["committed_by"],
-            record=None if row is None else _record(row),
+            record=None if row is None else self._record(row),
         )
         if _encoded(loaded.record) != _encoded(previous):
             raise TransactionViolation.version_moved(machine_id)
@@ -286,7 +308,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 return ttl
             row = answer.row
             try:
-                record = _record(row)
+                record = self._record(row)
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
@@ -329,9 +351,10 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         """
         machine_id, version = loaded.machine_id, loaded.version
         key = machine_key(machine_id)
-        packed, columns = pack_record(record), workflow_columns(machine_id, record)
+        packed = pack_record(record, max_bytes=self._max_record_bytes)
+        columns = workflow_columns(machine_id, record)
         written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
-        while True:
+        for _ in range(_MOST_ROUNDS):
             answer = await self._ask(operation, sql, *written)
             if answer.row is not None:
                 return
@@ -342,20 +365,27 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
                 raise TransactionViolation.version_moved(machine_id)
             # Gone again when somebody leases and releases it at this moment: then once more.
             await self._ask(operation, self._sql.ensure, key, machine_id)
+        raise MachineMemoryError(
+            f"the row of a new workflow was gone {_MOST_ROUNDS} times as soon as it was made; does "
+            "a trigger or a rule keep rows from being inserted?",
+            retryable=True,
+            outcome="failed",
+        )
 
+    def _record(self, row: Any) -> Record | None:
+        """Read the record of a row; None when none was ever written.
 
-def _record(row: Any) -> Record | None:
-    """Read the record of a row; None when none was ever written.
-
-    Raises:
-        UnreadableRecordError: The row is damaged.
-    """
-    version: int = row["version"]
-    codec, state = row["codec"], row["state"]
-    nothing = codec is None and state is None
-    if version < 0 or (version == 0) is not nothing:
-        raise UnreadableRecordError(f"the row of version {version} is damaged")
-    return None if nothing else unpack_record(PackedRecord(codec, state))
+        Raises:
+            UnreadableRecordError: The row is damaged.
+        """
+        version: int = row["version"]
+        codec, state = row["codec"], row["state"]
+        nothing = codec is None and state is None
+        if version < 0 or (version == 0) is not nothing:
+            raise UnreadableRecordError(f"the row of version {version} is damaged")
+        if nothing:
+            return None
+        return unpack_record(PackedRecord(codec, state), max_bytes=self._max_record_bytes)
 
 
 def _encoded(record: Record | None) -> bytes | None:

@@ -16,6 +16,11 @@ _RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS
 
 _EXPIRED = "m.expires_at <= statement_timestamp()"
 
+# A lease without an end is damaged, or one that ends later than in the ten years of a LockPolicy:
+# nobody could wait for it.
+_HELD = """(m.lease_owner IS NOT NULL AND
+    m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
+
 _ACQUIRE = f"""
 INSERT INTO {{table}} AS m (key, machine_id, lease_owner, lease_until)
 SELECT $1, $2, $3, clock_timestamp() + $4::interval FROM {_RELAXED}
@@ -30,7 +35,7 @@ ON CONFLICT (key) DO UPDATE SET
     last_owner = CASE WHEN {_EXPIRED} THEN NULL ELSE m.last_owner END,
     finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
     expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
-WHERE m.lease_owner IS NULL OR m.lease_until <= clock_timestamp() OR m.lease_owner = $3
+WHERE {_HELD} IS NOT TRUE OR m.lease_owner = $3
 RETURNING version, codec, state, coalesce(last_owner, '') AS committed_by"""
 
 # As far as one can tell by a row that may be damaged.
@@ -55,7 +60,7 @@ _WRITTEN = """
 _AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
     WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
-    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14
+    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14 AND ({_EXPIRED}) IS NOT TRUE
 END
 RETURNING m.version"""
 
@@ -110,11 +115,11 @@ WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
 
 _CLEANUP = "DELETE FROM {table} WHERE key = $1 RETURNING version"
 
-_DELETE_FINISHED = """
-DELETE FROM {table} WHERE key IN (
-    SELECT key FROM {table} WHERE finished_at < clock_timestamp() - $1::interval
-        AND (lease_owner IS NULL OR lease_until <= clock_timestamp())
-    ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED
+_DELETE_FINISHED = f"""
+DELETE FROM {{table}} WHERE key IN (
+    SELECT m.key FROM {{table}} AS m WHERE m.finished_at < clock_timestamp() - $1::interval
+        AND {_HELD} IS NOT TRUE
+    ORDER BY m.finished_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING key"""
 
 

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
+from arvo_event_handler.settings import check_count
+
 from ._machine_key import machine_key
 from ._statement_runner import Answer
 from ._statements import Statements
@@ -60,7 +62,7 @@ class WorkflowQueries:
         Raises:
             ValueError: `limit` is below 1, or `updated_before` has no time zone.
         """
-        check_count("limit", limit)
+        check_count(limit, name="limit", least=1)
         if updated_before is not None and updated_before.tzinfo is None:
             raise ValueError("updated_before needs a time zone, such as datetime.now(UTC)")
         return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
@@ -90,7 +92,7 @@ class WorkflowQueries:
         Raises:
             ValueError: `older_than` is negative or `batch` below 1.
         """
-        check_count("batch", batch)
+        check_count(batch, name="batch", least=1)
         if older_than < timedelta(0):
             raise ValueError(f"older_than must not be negative, got {older_than}")
         deleted = 0
@@ -105,9 +107,3 @@ class WorkflowQueries:
 
 def _workflows(answer: Answer) -> list[StoredWorkflow]:
     return [StoredWorkflow(**dict(row)) for row in answer.rows]
-
-
-def check_count(name: str, value: int, *, least: int = 1) -> None:
-    """Make sure that an argument is large enough; a ValueError names it when it is not."""
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")

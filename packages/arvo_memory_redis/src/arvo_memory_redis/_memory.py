@@ -55,10 +55,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
         prefix: What all keys begin with. Memories with different ones share nothing.
         policy: How leases are granted; None takes `LockPolicy()`.
         compress_above: Compress records longer than so many bytes; None never does.
-        max_record_bytes: Refuse records that are longer than this when stored.
+        max_record_bytes: Refuse records that are longer than this when stored. Their JSON may have
+            8 MiB, or this if it is more, written or read. All processes should say the same.
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
+        TypeError: A number is no int.
+        ValueError: `compress_above` is negative, or `max_record_bytes` below 1.
         ConfigViolation: The client has `decode_responses=True` or an `encoding` other than UTF-8,
             reads from replicas, repeats calls by itself, or is none of redis-py's asyncio clients.
     """
@@ -128,7 +131,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 with a pool of connections. `auto`: redis-py for a Cluster, otherwise multiplexed.
                 Where only a URL can be given it may say so itself, with `?transport=redis-py`,
                 which wins.
-            max_connections: How many calls redis-py has under way at most; others wait.
+            max_connections: How many calls redis-py has under way at most, up to 10,000; others
+                wait.
             socket_timeout: How long to wait for a connection. And how long a server may send
                 nothing while it owes an answer; through redis-py, how long a call may take.
             compress_above: As of the class.
@@ -137,8 +141,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
         Raises:
             ValueError: The URL is none that redis-py understands, there is no such transport, or
-                a number or timeout is too small.
-            TypeError: `socket_timeout` is no timedelta.
+                a number or timeout is too small or too large.
+            TypeError: `socket_timeout` is no timedelta, or a number is no int.
             ConfigViolation: The URL says `decode_responses` or an `encoding` other than UTF-8, or
                 leads to a Sentinel, or to a Cluster with `transport="multiplexed"`.
             MachineMemoryError: The server cannot be reached or refuses the login.
@@ -150,6 +154,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             timeout=socket_timeout,
             clock=clock,
         )
+        limits = RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
         async with open_server(settings) as server:
             memory = cls.__new__(cls)
             cls._set_up(
@@ -157,9 +162,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 server,
                 prefix=prefix,
                 policy=policy,
-                limits=RecordLimits(
-                    compress_above=compress_above, max_record_bytes=max_record_bytes
-                ),
+                limits=limits,
                 clock=clock,
             )
             yield memory

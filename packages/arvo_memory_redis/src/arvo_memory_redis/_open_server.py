@@ -1,5 +1,6 @@
 """What carries the calls of a memory that connects by URL: the one place that knows."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from arvo_core import bounded_logger
 from arvo_event_handler import Clock, ConfigViolation, MachineMemoryError
+from arvo_event_handler.settings import check_count, check_duration
 
 from ._endpoint import Endpoint
 from ._multiplexed import MultiplexedTransport
@@ -26,6 +28,11 @@ TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
 """What carries calls; `RedisMachineMemory.connect` tells them apart."""
 
 _TRANSPORT_OPTION: Final = "transport="
+# Far above what a server lets in.
+_MOST_CONNECTIONS: Final = 10_000
+_NO_HELLO: Final = re.compile(
+    r"(?:unknown|unsupported) command\W+hello\b|permissions? to run the 'hello'", re.IGNORECASE
+)
 _logger: Final = bounded_logger("arvo_memory_redis")
 
 
@@ -34,8 +41,8 @@ class ConnectionSettings:
     """How to reach the server or Cluster of a URL.
 
     Raises:
-        TypeError: `timeout` is no timedelta.
-        ValueError: There is no transport of that name, or a number is too small.
+        TypeError: `timeout` is no timedelta, or `max_connections` no int.
+        ValueError: There is no transport of that name, or a number is too small or too large.
     """
 
     url: str = field(repr=False)
@@ -43,7 +50,7 @@ class ConnectionSettings:
     transport: TransportName
     """What carries calls. `from_url` reads it off a URL."""
     max_connections: int
-    """How many calls redis-py may have under way, 1 or more."""
+    """How many calls redis-py may have under way, 1 to 10,000."""
     timeout: timedelta
     """How long to wait for a connection and for an answer; above 0."""
     clock: Clock
@@ -76,12 +83,8 @@ class ConnectionSettings:
         if self.transport not in get_args(TransportName):
             names = ", ".join(map(repr, get_args(TransportName)))
             raise ValueError(f"transport must be one of {names}, got {self.transport!r}")
-        if not isinstance(self.timeout, timedelta):
-            raise TypeError(f"socket_timeout must be a timedelta, got {self.timeout!r}")
-        if self.timeout <= timedelta(0):
-            raise ValueError(f"socket_timeout must be above 0, got {self.timeout}")
-        if self.max_connections < 1:
-            raise ValueError(f"max_connections must be at least 1, got {self.max_connections}")
+        check_duration(self.timeout, name="socket_timeout", above_zero=True)
+        check_count(self.max_connections, name="max_connections", least=1, most=_MOST_CONNECTIONS)
 
 
 @asynccontextmanager
@@ -153,8 +156,10 @@ async def _mode_of(server: Server) -> str:
     try:
         answer: Any = await server.ask("HELLO")
     except MachineMemoryError as error:
-        if isinstance(error.__cause__, ResponseError):
-            return "standalone"  # something on the way that knows fewer commands
+        # Something on the way that knows fewer commands, or a user with few rights. What the login
+        # was refused is another matter.
+        if isinstance(error.__cause__, ResponseError) and _NO_HELLO.search(str(error.__cause__)):
+            return "standalone"
         raise
     # RESP3 has maps; in RESP2 they are lists of key, value, key, value.
     pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2])  # noqa: B905

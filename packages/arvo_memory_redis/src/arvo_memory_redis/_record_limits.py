@@ -11,6 +11,7 @@ from arvo_event_handler import (
     pack_record,
     unpack_record,
 )
+from arvo_event_handler.settings import check_count
 
 from ._telemetry import warn
 
@@ -19,12 +20,22 @@ _WARN_ABOVE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLimits:
-    """Bounds of what one step sends over the network."""
+    """Bounds of what one step sends over the network.
+
+    Raises:
+        TypeError: A number is no int.
+        ValueError: `compress_above` is negative, or `max_record_bytes` below 1.
+    """
 
     compress_above: int | None
     """Compress JSON longer than so many bytes; None never does."""
     max_record_bytes: int
     """Refuse records that are longer than this when stored."""
+
+    def __post_init__(self) -> None:
+        if self.compress_above is not None:
+            check_count(self.compress_above, name="compress_above")
+        check_count(self.max_record_bytes, name="max_record_bytes", least=1)
 
     @property
     def max_json_bytes(self) -> int:

@@ -36,6 +36,9 @@ class Script:
     source: str = field(repr=False)
     """Lua 5.1."""
 
+    compares: bool = False
+    """Whether it answers 0 because something else is stored than what its caller loaded."""
+
     sha: str = field(init=False)
     """By what the server knows it once it has it."""
 
@@ -74,9 +77,10 @@ else
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
         'last_owner')
 end
--- a lease whose end is damaged has ended
-if held[1] and held[1] ~= ARGV[1] and (tonumber(held[2]) or 0) > now then
-    return {0, tonumber(held[2]) - now}
+-- a lease whose end is damaged has ended, also one further away than the ten years of a LockPolicy
+local left = (tonumber(held[2]) or 0) - now
+if held[1] and held[1] ~= ARGV[1] and left > 0 and left <= 315360000000 then
+    return {0, left}
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f', now + ARGV[2]))
 -- without a version but with a state it is damaged, and stays as it is
@@ -91,6 +95,7 @@ return {1, held[3], held[4], held[5], held[6]}
 
 COMMIT: Final = Script(
     name="commit",
+    compares=True,
     source=_WRITE_AS_LOADED
     + """
 -- and: expiry in ms or 0
@@ -138,6 +143,7 @@ end
 
 WRITE: Final = Script(
     name="write",
+    compares=True,
     source=_WRITE_AS_LOADED
     + """
 redis.call('PERSIST', KEYS[1])

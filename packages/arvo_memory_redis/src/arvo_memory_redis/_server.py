@@ -40,7 +40,8 @@ class Server:
 
         Raises:
             MachineMemoryError: The server failed, or the memory was closed. While it closes, only
-                what a lease is given back with is let through.
+                what a lease is given back with is let through. Or a write was refused the second
+                time, and may have happened the first time: others may have written since.
         """
         with operation_span("EVALSHA", self._attributes, script=script.name), self._under_way:
             if self._closing and (self._closed or script is not RELEASE):
@@ -54,6 +55,7 @@ class Server:
                     error,
                     handled=handled,
                     doing=script.name,
+                    compares=script.compares,
                 )
 
     async def ask(self, command: str, *words: Word) -> Any:
@@ -108,6 +110,7 @@ class Server:
         *,
         handled: BaseException | None,
         doing: str,
+        compares: bool = False,
     ) -> Any:
         first = error
         unknown = False
@@ -117,11 +120,24 @@ class Server:
                 break
             await self._clock.sleep(_BACKOFF.delay(tried))
             try:
-                return await call()
+                answer = await call()
             except DRIVER_ERRORS as another:
                 error, handled = another, first
+                continue
+            if compares and unknown and not answer:
+                raise _in_doubt(doing) from error
+            return answer
         # An earlier try may have come through although the last one did not.
         raise failure(doing, error, outcome="unknown" if unknown else "failed") from error
+
+
+def _in_doubt(doing: str) -> MachineMemoryError:
+    return MachineMemoryError(
+        f"Redis lost the answer to a {doing}, and somebody else has written since: whether this one "
+        "came before is unknown; deliver again",
+        retryable=True,
+        outcome="unknown",
+    )
 
 
 def _closed() -> MachineMemoryError:

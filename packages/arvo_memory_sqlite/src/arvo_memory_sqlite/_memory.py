@@ -11,12 +11,14 @@ from typing import Final, Self, TypeVar
 from typing_extensions import override
 
 from arvo_event_handler import (
+    MAX_RECORD_BYTES,
     SYSTEM_CLOCK,
     Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
     MachineMemoryError,
+    PackedRecord,
     Record,
     check_machine_id,
     pack_record,
@@ -24,6 +26,7 @@ from arvo_event_handler import (
     unpack_record,
     until_granted,
 )
+from arvo_event_handler.settings import check_count
 
 from . import _rows as rows
 from ._database import IN_MEMORY, Database, Synchronous
@@ -50,6 +53,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     _writer: Writer
     _readers: Readers | None
     _policy: LockPolicy
+    _max_record_bytes: int
     _clock: Clock
     _handover: Handover
     _loop: asyncio.AbstractEventLoop
@@ -69,6 +73,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         *,
         policy: LockPolicy | None = None,
         synchronous: Synchronous = "full",
+        max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a file for as long as the block lasts; make it when it is not there.
@@ -79,10 +84,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             policy: How leases are granted; None takes `LockPolicy()`.
             synchronous: "full": what is acknowledged survives a power cut. "normal": it survives
                 a killed process; a power cut may take the last moments, never more.
+            max_record_bytes: How long the JSON of a record may be, written or read. All processes
+                should say the same.
             clock: The wall clock that all processes share.
 
         Raises:
-            ValueError: `path` is empty or `synchronous` is neither word.
+            TypeError: `max_record_bytes` is no int.
+            ValueError: `path` is empty, `synchronous` is neither word, or `max_record_bytes` is
+                below 1.
             MachineMemoryError: The file cannot be opened or written, is no machine memory, or
                 was made by a newer version.
 
@@ -96,6 +105,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         """
         if synchronous not in {"full", "normal"}:
             raise ValueError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
         name = os.fspath(path)
         if not name:
             raise ValueError("path must not be empty; for a memory without a file, ':memory:'")
@@ -116,7 +126,11 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         )
         memory = cls.__new__(cls)
         memory._begin(  # noqa: SLF001 - its own
-            database=database, writer=writer, policy=policy or LockPolicy(), clock=clock
+            database=database,
+            writer=writer,
+            policy=policy or LockPolicy(),
+            max_record_bytes=max_record_bytes,
+            clock=clock,
         )
         try:
             yield memory
@@ -147,7 +161,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     async def commit(
         self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
     ) -> None:
-        content = rows.Content.of(record, pack_record(record))
+        content = self._content(record)
         await self._write(
             lambda connection: rows.commit(
                 connection, lease, content, now=self._clock.now(), expires_in=expires_in
@@ -179,15 +193,20 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         packed = await self._ask(
             lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
-        return None if packed is None else unpack_record(packed)
+        return None if packed is None else self._unpack(packed)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         check_machine_id(machine_id)
-        content = rows.Content.of(record, pack_record(record))
+        content = self._content(record)
         await self._write(
             lambda connection: rows.write(
-                connection, machine_id, content, previous=previous, now=self._clock.now()
+                connection,
+                machine_id,
+                content,
+                previous=previous,
+                unpack=self._unpack,
+                now=self._clock.now(),
             )
         )
 
@@ -256,12 +275,19 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     # --- inside ------------------------------------------------------------
 
     def _begin(
-        self, *, database: Database, writer: Writer, policy: LockPolicy, clock: Clock
+        self,
+        *,
+        database: Database,
+        writer: Writer,
+        policy: LockPolicy,
+        max_record_bytes: int,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._writer = writer
         self._readers = None if database.in_memory else Readers(database)
         self._policy = policy
+        self._max_record_bytes = max_record_bytes
         self._clock = clock
         self._handover = Handover()
         self._loop = asyncio.get_running_loop()
@@ -269,6 +295,12 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._takes = set()
         self._settled = asyncio.Event()
         self._closing = None
+
+    def _content(self, record: Record) -> rows.Content:
+        return rows.Content.of(record, pack_record(record, max_bytes=self._max_record_bytes))
+
+    def _unpack(self, packed: PackedRecord) -> Record:
+        return unpack_record(packed, max_bytes=self._max_record_bytes)
 
     async def _granted(
         self, machine_id: str, attempt: Callable[[str], Awaitable[T | timedelta]]
@@ -290,7 +322,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         if isinstance(granted, timedelta):
             return granted
         try:
-            record = granted.record()
+            record = granted.record(self._unpack)
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise

@@ -4,10 +4,10 @@
 
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from arvo_event_handler import (
     MachineLease,
@@ -17,13 +17,17 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
     encode_record,
-    unpack_record,
 )
 
 from ._stored_machine import StoredMachine
 
+Unpack: TypeAlias = Callable[[PackedRecord], Record]
+"""Reads a stored record, or raises an `UnreadableRecordError`."""
+
+# A lease that ends later than in the ten years of a LockPolicy is damaged: nobody could wait for it.
+_FREE: Final = "(owner IS NULL OR lease_end NOT BETWEEN :now + 1 AND :now + 315360000000)"
 # Gone, and nobody works on it.
-_FORGOTTEN: Final = "expires_at <= :now AND (owner IS NULL OR lease_end <= :now)"
+_FORGOTTEN: Final = f"expires_at <= :now AND {_FREE}"
 _COLUMNS: Final = "id, status, version, parent, root, updated_at, expires_at"
 _KEPT: Final = "(expires_at IS NULL OR expires_at > :now)"
 _LIVE: Final = f"version > 0 AND {_KEPT}"
@@ -48,6 +52,7 @@ _COMMIT: Final = f"""
         status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
         expires_at = :expires_at, codec = :codec, state = :state
     WHERE id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
+        AND (version = 0 OR {_KEPT})
 """
 
 
@@ -78,7 +83,7 @@ class Granted:
     committed_by: str
     packed: PackedRecord | None  # None when there is nothing
 
-    def record(self) -> Record | None:
+    def record(self, unpack: Unpack) -> Record | None:
         """Read the record; None when none was ever written.
 
         Raises:
@@ -86,7 +91,7 @@ class Granted:
         """
         if self.version < 0 or (self.version == 0) is not (self.packed is None):
             raise _damaged(self.version)
-        return None if self.packed is None else unpack_record(self.packed)
+        return None if self.packed is None else unpack(self.packed)
 
 
 def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
@@ -145,7 +150,7 @@ def acquire(
             owner = :owner,
             lease_end = :lease_end,
             expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :keep END
-        WHERE owner IS NULL OR lease_end <= :now
+        WHERE {_FREE}
         RETURNING version, coalesce(last_owner, ''), codec, state
         """,
         values,
@@ -207,6 +212,7 @@ def write(
     content: Content,
     *,
     previous: Record | None,
+    unpack: Unpack,
     now: datetime,
 ) -> None:
     """Write a record over the one that was read; whoever has a lease keeps it, and cannot commit.
@@ -215,7 +221,7 @@ def write(
         TransactionViolation: Another record is stored.
     """
     stored = read(connection, machine_id, now=now)
-    found = None if stored is None else encode_record(unpack_record(stored))
+    found = None if stored is None else encode_record(unpack(stored))
     if found != (None if previous is None else encode_record(previous)):
         raise TransactionViolation.version_moved(machine_id)
     _put(
@@ -364,4 +370,7 @@ def _ms(time: datetime) -> int:
 
 
 def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise UnreadableRecordError(f"the stored time {ms} is none: {error}") from error

@@ -24,6 +24,8 @@ from ._refusal import refuses, wins
 _WRITERS = 10
 _TRIES = 500
 _SHORT = timedelta(milliseconds=100)
+# Nothing but `let_pass` may end it.
+_LONG = timedelta(seconds=5)
 
 
 class LeaseCommits:
@@ -258,6 +260,21 @@ class LeaseCommits:
         for machine_id in ["order-7", "order-8"]:
             lease = await granted(memory, machine_id)
             assert (lease.version, lease.record) == (1, {"again": True})
+
+    async def test_a_commit_over_a_record_that_was_forgotten_is_refused(
+        self, memory: ILeasedMachineMemory, let_pass: LetTimePass
+    ) -> None:
+        """It was loaded while it was there; what is over stays over, whoever holds a lease."""
+        await memory.commit(await granted(memory), {"done": True}, expires_in=_LONG)
+        lease = await granted(memory)
+        assert lease.version == 1
+        await let_pass(_LONG * 1.5)
+        with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
+            await memory.commit(lease, {"by": "late"})
+        assert await memory.read("order-7") is None
+        await memory.release(lease)
+        again = await granted(memory)
+        assert (again.version, again.record) == (0, None)
 
     async def test_a_commit_over_a_workflow_that_began_again_is_refused(
         self,

@@ -81,6 +81,8 @@ class OvertakenWorkers:
         self._news = asyncio.Condition()
         # How many workers may begin a step, now or when they are through with their last one.
         self._able = 0
+        self._most = 0
+        self._no_time: Exception | None = None
         self._workers = [_Worker(self, memory, clock=clock) for memory in memories]
 
     @property
@@ -100,39 +102,71 @@ class OvertakenWorkers:
 
         Raises:
             AssertionError: It took more.
+            Exception: What `pass_time` raised first.
         """
         left = deque(events)
-        most = self.steps + steps
+        self._most = self.steps + steps
         self._able = self.count
-        working = [
-            asyncio.ensure_future(worker.handle(left, most=most)) for worker in self._workers
-        ]
+        working = [asyncio.ensure_future(worker.handle(left)) for worker in self._workers]
         try:
             published = await asyncio.gather(*working)
         finally:
             for task in working:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
+            # Workflows make something else of what their code raises.
+            if self._no_time is not None:
+                raise self._no_time
         return [event for events in published for event in events]
 
     async def wait_for_turn(self) -> None:
-        """Wait until the step before has outlasted its lease."""
+        """Wait until the step before has outlasted its lease.
+
+        Raises:
+            AssertionError: There were too many steps, or time cannot pass.
+        """
         await self._turn.acquire()
+        try:
+            self.check()
+        except AssertionError:
+            self._turn.release()
+            raise
 
     def give_turn_up(self) -> None:
         """Let another worker begin, after a turn that led to no step."""
         self._turn.release()
 
     async def take_time(self) -> None:
-        """Outlast the lease, and be overtaken by whoever there is."""
+        """Outlast the lease, and be overtaken by whoever there is.
+
+        Raises:
+            Exception: What `pass_time` raised.
+        """
         self.steps += 1
         mine = self.steps
         await self.leave()
-        await self._pass_time()
-        self._turn.release()
+        try:
+            await self._pass_time()
+        except Exception as error:
+            self._no_time = self._no_time or error
+            raise
+        finally:
+            self._turn.release()
         async with self._news:
             await self._news.wait_for(lambda: self.steps > mine or not self._able)
         self._able += 1
+
+    def check(self) -> None:
+        """Make sure that it makes sense to go on.
+
+        Raises:
+            AssertionError: There were too many steps, or time cannot pass.
+        """
+        assert self._no_time is None, "time could not pass"
+        assert self.steps <= self._most, (
+            f"after {self.steps} steps not all is stored: the first commit over what was loaded "
+            "must stand, whoever holds the lease by then"
+        )
 
     async def leave(self) -> None:
         """Begin no step, for the moment or for good."""
@@ -154,7 +188,7 @@ class _Worker:
             policy=ExecutionPolicy(clock=clock),
         )
 
-    async def handle(self, left: deque[ArvoEvent], *, most: int) -> list[ArvoEvent]:
+    async def handle(self, left: deque[ArvoEvent]) -> list[ArvoEvent]:
         """Handle what is left, and put back what met contention."""
         published: list[ArvoEvent] = []
         while left:
@@ -171,10 +205,7 @@ class _Worker:
                 left.append(event)
             if not self._began:
                 self._workers.give_turn_up()
-            assert self._workers.steps <= most, (
-                f"after {self._workers.steps} steps not all is stored: the first commit over what "
-                "was loaded must stand, whoever holds the lease by then"
-            )
+            self._workers.check()
         await self._workers.leave()
         return published
 
