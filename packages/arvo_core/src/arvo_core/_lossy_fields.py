@@ -15,6 +15,7 @@ from ._core_schema import (
     is_function,
     is_native,
     nodes,
+    nodes_of,
     read_names,
     takes_native_values,
 )
@@ -43,60 +44,62 @@ class _Place(NamedTuple):
     renamed: bool = (
         False  # whether a function of the user's may rename members before they are read
     )
-    definitions: Mapping[str, Any] = MappingProxyType({})
-    open: frozenset[str] = frozenset()  # the definitions that it stands in
 
 
 def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
     """List the fields that cannot survive being written and read again, and what to do.
 
     Only what is certain: what functions of the user's write is not known before there is a value.
+    A class that stands in several places is told of at one of them.
     """
-    return list(dict.fromkeys(_problems(schema, _Place())))
+    return list(dict.fromkeys(_problems(schema)))
 
 
-def _problems(node: Any, place: _Place) -> Iterator[FieldProblem]:
-    match node:
-        case list() | tuple():
-            for item in node:
-                yield from _problems(item, place)
-        case {"type": "definitions", "definitions": list(defined)}:
-            known = {**place.definitions, **{item["ref"]: item for item in defined}}
-            yield from _problems(node["schema"], place._replace(definitions=known))
-        case {"type": "definition-ref", "schema_ref": reference}:
-            if reference not in place.open:
-                inside = place._replace(open=place.open | {reference})
-                yield from _problems(place.definitions[reference], inside)
-        case {"type": str()}:
+def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    definitions: dict[str, Mapping[str, Any]] = {}
+    # Types that refer to each other are reached in as many ways as there are paths through them.
+    seen: set[tuple[str, int, bool]] = set()
+    pending = [(schema, _Place())]
+    while pending:
+        node, place = pending.pop()
+        if node["type"] == "definitions":
+            definitions |= {item["ref"]: item for item in node["definitions"]}
+            pending.append((node["schema"], place))
+            continue
+        if node["type"] == "definition-ref":
+            node = definitions[node["schema_ref"]]
+        place = place._replace(
+            config=node.get("config", place.config),
+            renamed=place.renamed or node["type"] in MAY_RENAME,
+        )
+        if reference := node.get("ref"):
+            way = (reference, id(place.config), place.renamed)
+            if way in seen:
+                continue
+            seen.add(way)
+        write = node.get("serialization", {}).get("function")
+        if write in _masks():
+            yield FieldProblem(path=place.path, message=_MASKED)
+        elif write is None or _is_pydantics(write):
             yield from _problems_of_node(node, place)
-        case dict():
-            for item in node.values():
-                yield from _problems(item, place)
-        case _:  # the label of a union's member
-            pass
+            pending += reversed(list(_inside(node, place)))
 
 
 def _problems_of_node(node: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
-    write = node.get("serialization", {}).get("function")
-    if write in _masks():
-        yield FieldProblem(path=place.path, message=_MASKED)
-        return
-    if write is not None and not _is_pydantics(write):
-        return
-    if "config" in node:
-        place = place._replace(config=node["config"])
-    if node["type"] in MAY_RENAME:
-        place = place._replace(renamed=True)
     if problem := _problem_of_type(node, place.config):
         yield FieldProblem(path=place.path, message=problem)
     for name, field in fields_of(node).items():
-        inside = place._replace(path=(*place.path, name))
-        yield from _field_problems(name, field, inside)
-        yield from _problems(field["schema"], inside)
+        yield from _field_problems(name, field, place._replace(path=(*place.path, name)))
+
+
+def _inside(node: Mapping[str, Any], place: _Place) -> Iterator[tuple[Mapping[str, Any], _Place]]:
+    for name, field in fields_of(node).items():
+        yield field["schema"], place._replace(path=(*place.path, name))
     for key in INNER:
         if key in node and key != "fields":
             inside = place._replace(path=(*place.path, "*")) if key in _ITEMS else place
-            yield from _problems(node[key], inside)
+            for inner in nodes_of(node[key]):
+                yield inner, inside
 
 
 def _field_problems(name: str, field: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:

@@ -6,13 +6,14 @@ written, so one pass over the data, or over what a model dumps, is enough.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
-from ._core_schema import fields_of, is_free
+from ._core_schema import fields_of, inner_nodes, is_free, nodes
 from ._json import JsonObject
 
 _LEAVES = frozenset({"str", "int", "bool", "none"})
@@ -47,13 +48,11 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
         None for a type that holds what JSON does not have, a default that must be made anew, or a
         name that is read beside the one that is written.
     """
-    maker = _Maker()
+    maker = _Maker(shared=_shared(schema))
     try:
-        made = maker.make(schema)
-    except _NoWireForm:
+        made = maker.make_all(schema)
+    except (_NoWireForm, RecursionError):
         return None
-    if maker.is_free:
-        made = {"type": "definitions", "schema": made, "definitions": _JSON["definitions"]}
     return WireForm(
         validator=SchemaValidator(made),
         leaves_out=maker.has_optional,
@@ -68,25 +67,44 @@ class _NoWireForm(Exception):
 class _Maker:
     """Replaces the classes in a schema by the JSON objects that they are written as."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: frozenset[str]) -> None:
+        self._shared = shared  # the types that stand in several places; they are defined once
+        self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
         self.has_optional = False  # whether a member is None by default
         self.has_containers = False  # whether a list or a dict is a default
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
 
+    def make_all(self, schema: Mapping[str, Any]) -> Any:
+        """Make a whole schema, with the definitions that it refers to."""
+        made = self._make(schema)
+        defined: dict[str, Any] = {}
+        while missing := [name for name in self._named if name not in defined]:
+            for name in missing:
+                defined[name] = {**self._make(self._named[name]), "ref": name}
+        definitions = list(defined.values())
+        if self.is_free:
+            definitions += _JSON["definitions"]
+        if not definitions:
+            return made
+        return {"type": "definitions", "schema": made, "definitions": definitions}
+
     def make(self, node: Mapping[str, Any]) -> Any:
+        """Make the schema of a part, or a reference to it."""
+        name = node.get("ref")
+        if name not in self._shared:
+            return self._make(node)
+        self._named.setdefault(name, node)
+        return {"type": "definition-ref", "schema_ref": name}
+
+    def _make(self, node: Mapping[str, Any]) -> Any:
         if is_free(node):
             self.is_free = True
         match node["type"]:
             case "any":
                 return _ANYTHING
             case "definitions":
-                return {
-                    "type": "definitions",
-                    "schema": self.make(node["schema"]),
-                    "definitions": [
-                        {**self.make(item), "ref": item["ref"]} for item in node["definitions"]
-                    ],
-                }
+                self._named.update((item["ref"], item) for item in node["definitions"])
+                return self.make(node["schema"])
             case "definition-ref":
                 return _kept(node)
             case "model":
@@ -159,6 +177,14 @@ class _Maker:
         else:
             raise _NoWireForm
         return {"schema": {"type": "default", "schema": inner, **filled}, "required": False}
+
+
+def _shared(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the references of the types that stand in several places."""
+    places = Counter(
+        inner["ref"] for node in nodes(schema) for inner in inner_nodes(node) if "ref" in inner
+    )
+    return frozenset(reference for reference, count in places.items() if count > 1)
 
 
 def _empty_container(schema: Mapping[str, Any]) -> type | None:
