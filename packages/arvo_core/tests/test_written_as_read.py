@@ -1,9 +1,10 @@
 """What a payload writes is what it reads; a type or a value that cannot keep that is refused."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import pytest
+from hypothesis import given, strategies as st
 from pydantic import (
     AfterValidator,
     AliasPath,
@@ -52,6 +54,9 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
 )
+
+HOUR = timedelta(hours=1)
+WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 class Colour(Enum):
@@ -387,6 +392,93 @@ class TestTypesThatKeepIt:
         assert Payload(Holder).to_wire(Holder(value="a")) == {"value": "plain"}
 
 
+class Berlin(tzinfo):
+    """Has the hour from 2 to 3 never on 2026-03-29, and twice on 2026-10-25."""
+
+    @override
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        assert when is not None
+        begins = datetime(2026, 3, 29, 2, tzinfo=UTC)
+        ends = datetime(2026, 10, 25, 3, tzinfo=UTC)
+        if when.fold:
+            begins, ends = begins + HOUR, ends - HOUR
+        return HOUR * (2 if begins <= when.replace(tzinfo=UTC, fold=0) < ends else 1)
+
+    @override
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when) - HOUR
+
+    @override
+    def tzname(self, when: datetime | None) -> str:
+        return "Berlin"
+
+    @override
+    def fromutc(self, when: datetime) -> datetime:
+        raise NotImplementedError
+
+
+class At(BaseModel, frozen=True):
+    when: datetime
+
+
+class TestValuesThatPythonCallsDifferent:
+    """They are what they were, though `==` says that they are not."""
+
+    @given(
+        st.sampled_from([date(2026, 3, 29), date(2026, 10, 25)]),
+        st.integers(0, 180),
+        st.booleans(),
+    )
+    def test_datetimes_in_the_hour_that_clocks_are_changed(
+        self, day: date, minutes: int, fold: bool
+    ) -> None:
+        hour, minute = divmod(60 + minutes, 60)
+        when = datetime.combine(day, time(hour, minute, fold=fold, tzinfo=Berlin()))
+
+        class Meeting(BaseModel):
+            room: Path = Path("/a")
+            when: datetime
+            others: set[datetime]
+            models: frozenset[At]
+            pair: tuple[datetime, int]
+            by_time: dict[datetime, datetime]
+            free: Any
+
+        meeting = Meeting(
+            when=when, others={when}, models=frozenset({At(when=when)}), pair=(when, 1),
+            by_time={when: when}, free={"a": [when]},
+        )  # fmt: skip
+        written = Payload(Meeting).to_wire(meeting)
+        assert Payload(Meeting).parse(written).when.astimezone(UTC) == when.astimezone(UTC)
+
+    @pytest.mark.parametrize(
+        "value", [Decimal("NaN"), Decimal("-NaN12"), Decimal("Infinity")], ids=str
+    )
+    def test_decimals_that_are_no_number(self, value: Decimal) -> None:
+        class Measured(BaseModel):
+            path: Path = Path("/a")
+            value: Annotated[Decimal, Field(allow_inf_nan=True)]
+
+        assert Payload(Measured).to_wire(Measured.model_construct(value=value)) == {
+            "path": "/a", "value": str(value)
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "written"),
+        [
+            (complex, complex(math.nan, 1), "NaN+1j"),
+            (Annotated[float, PlainSerializer(str)], math.nan, "nan"),
+            (set[Annotated[float, PlainSerializer(str)]], {math.nan}, ["nan"]),
+        ],
+        ids=str,
+    )
+    def test_numbers_that_are_none_and_written_as_texts(
+        self, kind: Any, value: Any, written: Any
+    ) -> None:
+        model = one_field(kind)
+        assert Payload(model).to_wire(model(value=value)) == {"value": written}
+
+
 class TestValuesThatChange:
     """What no type tells is compared when it is written, and refused with its path."""
 
@@ -403,6 +495,15 @@ class TestValuesThatChange:
             (Any, {SecretStr("hunter2")}),
             (Any, Painted(Colour.RED)),
             (re.Pattern, re.compile("a", re.IGNORECASE)),
+            (Annotated[datetime, PlainSerializer(lambda when: when + HOUR)], WHEN),
+            (
+                Annotated[set[datetime], PlainSerializer(lambda days: [d + HOUR for d in days])],
+                {WHEN},
+            ),
+            (
+                Annotated[dict[datetime, int], PlainSerializer(lambda days: {WHEN + HOUR: 1})],
+                {WHEN: 1},
+            ),
             (SerializeAsAny[Dog], Puppy(name="a", age=1)),
             (Annotated[float, PlainSerializer(lambda number: round(number, 1))], 1.25),
             (Annotated[str, PlainSerializer(lambda _: "***")], "hunter2"),
