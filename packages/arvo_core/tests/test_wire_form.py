@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from hypothesis import given, strategies as st
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from typing_extensions import TypedDict
 
 from arvo_core import InvalidDataError, Payload
@@ -248,8 +256,73 @@ class Unmeasured(BaseModel):
     value: float = math.nan
 
 
+class AllClever(BaseModel):
+    model_config = ConfigDict(validate_default=True)
+
+    number: int = 3
+
+
 @pytest.mark.parametrize(
-    "kind", [Named, Clever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
+    "kind", [Named, Clever, AllClever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
 )
 def test_what_is_written_otherwise_than_read_goes_the_longer_way(kind: Any) -> None:
     assert form(kind) is None
+
+
+MEMBERS: list[Any] = [
+    str, int, float, bool, int | float, str | None, Literal["a", 1], list[int], dict[str, int],
+    Annotated[str, Field(min_length=1)], Annotated[int, Field(gt=0)], Annotated[float, Field(gt=0)],
+    Annotated[list[int], Field(min_length=1)], Annotated[dict[str, int], Field(min_length=1)],
+    Annotated[str, Field(pattern="^a")], Annotated[str | int, Field(union_mode="left_to_right")],
+]  # fmt: skip
+DEFAULTS: list[Any] = ["", "a", " a ", "1", 0, 1, True, False, 1.0, 0.5, [], {}]
+
+
+@given(
+    st.sampled_from(MEMBERS), st.sampled_from(DEFAULTS),
+    st.sampled_from([{}, {"strict": True}, {"str_strip_whitespace": True}, {"str_min_length": 1}]),
+    st.booleans(),
+)  # fmt: skip
+def test_a_default_that_the_type_does_not_read_is_not_written_in_one_pass(
+    member: Any, default: Any, config: Any, optional: bool
+) -> None:
+    inner = create_model(
+        "Inner",
+        __config__=ConfigDict(**config),
+        sku=(str, ...),
+        value=(member, default),  # type: ignore[typeddict-item]
+    )
+    kind = create_model(
+        "Outer", inner=(inner, ...), again=(list[inner], []),
+        note=(str | None, None) if optional else (str, "a"),
+    )  # fmt: skip
+    data: dict[str, Any] = {"inner": {"sku": "a"}, "again": [{"sku": "a"}]}
+    fast, slow_one = Payload[Any](kind), slow(kind)
+    for given_data in (data, kind.model_validate(data)):
+        assert repr(written(fast, given_data)) == repr(written(slow_one, given_data))
+
+
+@pytest.mark.parametrize(
+    ("member", "default"),
+    [
+        (Annotated[str, Field(min_length=1)], ""),
+        (Annotated[int, Field(gt=0)], 0),
+        (int, True),
+        (float, 1),
+        (Annotated[list[int], Field(min_length=1)], []),
+    ],
+    ids=str,
+)
+def test_such_a_default_goes_the_longer_way(member: Any, default: Any) -> None:
+    kind = create_model("Inner", value=(member, default))
+    assert form(kind) is None
+    assert form(create_model("Fit", value=(str, ""))) is not None
+
+
+def test_what_the_receiver_would_refuse_is_not_sent() -> None:
+    class Unfit(BaseModel):
+        sku: str
+        quantity: int = Field(default=0, gt=0)
+
+    with pytest.raises(InvalidDataError, match="quantity: Input should be greater than 0"):
+        Payload(Unfit).to_wire({"sku": "a"})

@@ -22,7 +22,8 @@ _CONTAINERS = (list, dict)
 _ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
 _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
-_BY_NAME = ("validate_by_name", "populate_by_name", "validate_by_alias")
+_NOT_ITS_OWN = ("validate_by_name", "populate_by_name", "validate_by_alias", "validate_default")
+"""Settings by which another name is read, or a default becomes something else."""
 
 
 class WireForm(NamedTuple):
@@ -70,6 +71,8 @@ class _Maker:
     def __init__(self, *, shared: frozenset[str]) -> None:
         self._shared = shared  # the types that stand in several places; they are defined once
         self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
+        # Of each class the members that have a value by default, as a schema, and those values.
+        self._defaults: list[tuple[Any, dict[str, Any]]] = []
         self.has_optional = False  # whether a member is None by default
         self.has_containers = False  # whether a list or a dict is a default
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
@@ -84,9 +87,24 @@ class _Maker:
         definitions = list(defined.values())
         if self.is_free:
             definitions += _JSON["definitions"]
-        if not definitions:
-            return made
-        return {"type": "definitions", "schema": made, "definitions": definitions}
+        if not self._defaults_are_read_as_they_are(definitions):
+            raise _NoWireForm
+        return _with_definitions(made, definitions)
+
+    def _defaults_are_read_as_they_are(self, definitions: list[Any]) -> bool:
+        # Nothing looks at a default where it is filled in, but the receiver reads it.
+        owners = {str(index): owner for index, (owner, _) in enumerate(self._defaults)}
+        given = {str(index): values for index, (_, values) in enumerate(self._defaults)}
+        schema: Any = _with_definitions(_object_of(owners), definitions)
+        try:
+            read = SchemaValidator(schema).validate_python(given, strict=True)
+        except ValueError:
+            return False
+        return all(
+            type(value) is type(read[index][name]) and value == read[index][name]
+            for index, values in given.items()
+            for name, value in values.items()
+        )
 
     def make(self, node: Mapping[str, Any]) -> Any:
         """Make the schema of a part, or a reference to it."""
@@ -144,14 +162,20 @@ class _Maker:
 
     def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
         """Describe a JSON object by the names under which its members are written."""
-        if owner.get("computed_fields") or any(name in config for name in _BY_NAME):
+        if owner.get("computed_fields") or any(name in config for name in _NOT_ITS_OWN):
             raise _NoWireForm
-        fields = {}
+        fields, defaults = {}, {}
         for name, field in fields_of(owner).items():
             written = field.get("serialization_alias", name)
             if written != field.get("validation_alias", name):
                 raise _NoWireForm
-            fields[written] = {"type": "typed-dict-field", **self._member(field)}
+            fields[written] = self._member(field)
+            if (filled := fields[written]["schema"])["type"] == "default":
+                defaults[written] = filled
+        if defaults:
+            read_as = _object_of({name: item["schema"] for name, item in defaults.items()}, config)
+            values = {name: _filled_in(item) for name, item in defaults.items()}
+            self._defaults.append((read_as, values))
         made = {"type": "typed-dict", "fields": fields, "config": dict(config)}
         behavior = owner.get("extra_behavior") or config.get("extra_fields_behavior", "ignore")
         if behavior == "allow":
@@ -161,14 +185,14 @@ class _Maker:
     def _member(self, field: Mapping[str, Any]) -> dict[str, Any]:
         schema = field["schema"]
         if schema["type"] != "default":
-            return {"schema": self.make(schema), "required": field.get("required", True)}
+            return _field(self.make(schema), required=field.get("required", True))
         if schema.get("validate_default"):
             raise _NoWireForm
         inner = self.make(schema["schema"])
         default = schema.get("default", ...)
         if default is None:
             self.has_optional = True
-            return {"schema": inner, "required": False}
+            return _field(inner, required=False)
         if type(default) in _CONSTANTS and (type(default) is not float or math.isfinite(default)):
             filled = {"default": default}
         elif (made := _empty_container(schema)) is not None:
@@ -176,7 +200,7 @@ class _Maker:
             filled = {"default_factory": made}
         else:
             raise _NoWireForm
-        return {"schema": {"type": "default", "schema": inner, **filled}, "required": False}
+        return _field({"type": "default", "schema": inner, **filled}, required=False)
 
 
 def _shared(schema: Mapping[str, Any]) -> frozenset[str]:
@@ -198,6 +222,25 @@ def _empty_container(schema: Mapping[str, Any]) -> type | None:
         ),
         None,
     )
+
+
+def _filled_in(default: Mapping[str, Any]) -> Any:
+    return default["default_factory"]() if "default_factory" in default else default["default"]
+
+
+def _field(schema: Any, *, required: bool = True) -> dict[str, Any]:
+    return {"type": "typed-dict-field", "schema": schema, "required": required}
+
+
+def _object_of(members: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> Any:
+    fields = {name: _field(schema) for name, schema in members.items()}
+    return {"type": "typed-dict", "fields": fields, "config": dict(config or {})}
+
+
+def _with_definitions(schema: Any, definitions: list[Any]) -> Any:
+    if not definitions:
+        return schema
+    return {"type": "definitions", "schema": schema, "definitions": definitions}
 
 
 def _kept(node: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
