@@ -106,6 +106,10 @@ def is_free(node: Mapping[str, Any]) -> bool:
 
 def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
     """Return the class whose own instances validation returns unread; None when it reads them."""
+    if schema["type"] == "definitions":
+        named = {item["ref"]: item for item in schema["definitions"]}
+        schema = schema["schema"]
+        schema = named.get(schema.get("schema_ref"), schema)
     if schema["type"] != "model":
         return None
     config = schema.get("config") or {}

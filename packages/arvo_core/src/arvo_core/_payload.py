@@ -52,7 +52,6 @@ class Payload(Generic[T]):
 
     __slots__ = (
         "_adapter",
-        "_classes",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
@@ -95,9 +94,7 @@ class Payload(Generic[T]):
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
         self._may_be_large = may_be_large(schema)
-        members = class_members(schema)
-        self._classes = tuple(members)
-        self._left_out = LeftOut(members)
+        self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
 
@@ -195,15 +192,11 @@ class Payload(Generic[T]):
             if type(data) is self._own_class:
                 if not self._wire_form.takes_models:
                     return None
-                # An instance of a subclass may have other defaults than the schema tells.
-                if any(kind.__subclasses__() for kind in self._classes):
-                    return None
-                data = self._serialize(
-                    data, by_alias=True, exclude_unset=self._wire_form.leaves_out, warnings=False
-                )
-            elif not isinstance(data, Mapping):
+                wire = self._wire_form.of_model(data, self._serialize)
+            elif isinstance(data, Mapping):
+                wire = self._wire_form.of_mapping(data)
+            else:
                 return None
-            wire = self._wire_form.validator.validate_python(data)
         except ValueError:
             return None  # the longer way tells what is wrong
         return wire if isinstance(wire, dict) else None

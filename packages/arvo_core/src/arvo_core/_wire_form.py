@@ -7,7 +7,7 @@ written, so one pass over the data, or over what a model dumps, is enough.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -32,11 +32,41 @@ class WireForm(NamedTuple):
     validator: SchemaValidator
     """Takes mappings that hold no objects. In its result an absent optional member stays absent and
     other defaults are filled in."""
-    leaves_out: bool
-    """Whether a None by default is left out, so that models are dumped without what was not set."""
+    of_held: SchemaValidator | None
+    """Takes what models hold that is not None: fills in None instead of defaults. None where nothing
+    is optional, so that models are dumped as they are."""
     takes_models: bool
-    """Whether the dump of a model shows all that it holds. It does not where it leaves out what was
-    not set and a list by default may have been filled in place, nor where anything may stand."""
+    """Whether the dump of a model shows all that it holds, which it does not where anything may
+    stand."""
+
+    def of_mapping(self, data: Mapping[str, Any]) -> Any:
+        """Return how a mapping is written.
+
+        Raises:
+            ValueError: The type does not read it, or not in one pass.
+        """
+        return self.validator.validate_python(data)
+
+    def of_model(self, value: object, dump: Callable[..., Any]) -> Any:
+        """Return how a model is written; None where only a look at each member tells.
+
+        An optional member is absent where it is None and was not set. What was set tells alone for
+        nothing: a value may have been put into a model, or into a list of its, in another way. So
+        what a model holds must be what was set and defaults.
+
+        Args:
+            value: One that the type takes as it is.
+            dump: The type's serializer.
+
+        Raises:
+            ValueError: The type does not read it, or not in one pass.
+        """
+        if self.of_held is None:
+            return self.validator.validate_python(dump(value, by_alias=True, warnings=False))
+        some = dump(value, by_alias=True, exclude_none=True, warnings=False)
+        held = self.of_held.validate_python(some)
+        some = dump(value, by_alias=True, exclude_unset=True, warnings=False)
+        return held if held == self.validator.validate_python(some) else None
 
 
 def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
@@ -49,16 +79,16 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
         None for a type that holds what JSON does not have, a default that must be made anew, or a
         name that is read beside the one that is written.
     """
-    maker = _Maker(shared=_shared(schema))
+    shared = _shared(schema)
+    maker = _Maker(shared)
     try:
-        made = maker.make_all(schema)
+        validator = SchemaValidator(maker.make_all(schema))
+        of_held = None
+        if maker.has_optional and not maker.is_free:
+            of_held = SchemaValidator(_Maker(shared, of_held=True).make_all(schema))
     except (_NoWireForm, RecursionError):
         return None
-    return WireForm(
-        validator=SchemaValidator(made),
-        leaves_out=maker.has_optional,
-        takes_models=not (maker.is_free or (maker.has_optional and maker.has_containers)),
-    )
+    return WireForm(validator=validator, of_held=of_held, takes_models=not maker.is_free)
 
 
 class _NoWireForm(Exception):
@@ -68,13 +98,13 @@ class _NoWireForm(Exception):
 class _Maker:
     """Replaces the classes in a schema by the JSON objects that they are written as."""
 
-    def __init__(self, *, shared: frozenset[str]) -> None:
+    def __init__(self, shared: frozenset[str], *, of_held: bool = False) -> None:
+        self._of_held = of_held  # whether to read what models hold that is not None
         self._shared = shared  # the types that stand in several places; they are defined once
         self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
         # Of each class the members that have a value by default, as a schema, and those values.
         self._defaults: list[tuple[Any, dict[str, Any]]] = []
         self.has_optional = False  # whether a member is None by default
-        self.has_containers = False  # whether a list or a dict is a default
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
 
     def make_all(self, schema: Mapping[str, Any]) -> Any:
@@ -169,8 +199,9 @@ class _Maker:
             written = field.get("serialization_alias", name)
             if written != field.get("validation_alias", name):
                 raise _NoWireForm
-            fields[written] = self._member(field)
-            if (filled := fields[written]["schema"])["type"] == "default":
+            fields[written] = self._held(field) if self._of_held else self._member(field)
+            filled = fields[written]["schema"]
+            if filled["type"] == "default" and not self._of_held:
                 defaults[written] = filled
         if defaults:
             read_as = _object_of({name: item["schema"] for name, item in defaults.items()}, config)
@@ -181,6 +212,15 @@ class _Maker:
         if behavior == "allow":
             made["extras_schema"] = self.make(owner.get("extras_schema", _ANY))
         return {**made, "extra_behavior": behavior}
+
+    def _held(self, field: Mapping[str, Any]) -> dict[str, Any]:
+        member = self._member(field)
+        schema = member["schema"]
+        if schema["type"] == "default":
+            schema = schema["schema"]
+        elif not member["required"]:
+            return member
+        return _field({"type": "default", "schema": schema, "default": None}, required=False)
 
     def _member(self, field: Mapping[str, Any]) -> dict[str, Any]:
         schema = field["schema"]
@@ -196,7 +236,6 @@ class _Maker:
         if type(default) in _CONSTANTS and (type(default) is not float or math.isfinite(default)):
             filled = {"default": default}
         elif (made := _empty_container(schema)) is not None:
-            self.has_containers = True
             filled = {"default_factory": made}
         else:
             raise _NoWireForm
