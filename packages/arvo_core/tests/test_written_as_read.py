@@ -209,6 +209,60 @@ class TestTypesThatCannotKeepIt:
         assert "writes get_secret_value()" in str(error)
 
     @pytest.mark.parametrize(
+        ("kind", "path"),
+        [
+            (SecretStr, ("token",)),
+            (SecretStr | None, ("token",)),
+            (list[SecretStr], ("token", "*")),
+            (Card, ("token", "number")),
+            (Node, ("token", "key")),
+        ],
+        ids=str,
+    )
+    def test_a_computed_secret_is_refused(self, kind: Any, path: tuple[str, ...]) -> None:
+        class Signed(BaseModel):
+            key: str
+
+            @computed_field(return_type=kind)
+            def token(self) -> Any:
+                return None
+
+        class Forbidding(Signed):
+            model_config = ConfigDict(extra="forbid")
+
+        [problem] = refusal(Signed).problems
+        assert problem.path == path
+        assert "is a secret" in problem.message
+        [problem] = refusal(one_field(list[Signed])).problems
+        assert problem.path == ("value", "*", *path)
+        # Where it is not written it is no matter.
+        assert Payload(Forbidding).to_wire(Forbidding(key="a")) == {"key": "a"}
+
+    def test_a_computed_field_need_not_be_read(self) -> None:
+        class Signed(BaseModel):
+            key: str
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def token(self) -> Json[int] | SecretStr | int:
+                return 7
+
+            @field_serializer("token")
+            def _write_token(self, token: object) -> object:
+                return token
+
+        class Coloured(BaseModel):
+            key: str
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def colour(self) -> Literal[Colour.RED]:
+                return Colour.RED
+
+        assert Payload(Signed).to_wire({"key": "a"}) == {"key": "a", "token": 7}
+        assert Payload(Coloured).to_wire({"key": "a"}) == {"key": "a", "colour": "red"}
+
+    @pytest.mark.parametrize(
         "kind",
         [
             create_model("Excluded", key=(str, Field(exclude=True))),

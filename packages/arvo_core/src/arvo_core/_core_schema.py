@@ -1,6 +1,6 @@
 """What pydantic's core schema tells of a payload: its classes, their members, what it lets in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -153,6 +153,14 @@ def fields_of(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return {}
     fields = schema["fields"]
     return {field["name"]: field for field in fields} if isinstance(fields, list) else fields
+
+
+def computed_fields_of(
+    schema: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    """Return the computed fields of a schema that are written; a class that forbids has none."""
+    forbids = config.get("extra_fields_behavior") == "forbid"
+    return () if forbids else schema.get("computed_fields", ())
 
 
 def read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:

@@ -10,6 +10,7 @@ from pydantic import Secret, SecretStr, TypeAdapter
 from ._core_schema import (
     INNER,
     MAY_RENAME,
+    computed_fields_of,
     fields_of,
     finds_members,
     is_function,
@@ -44,6 +45,7 @@ class _Place(NamedTuple):
     renamed: bool = (
         False  # whether a function of the user's may rename members before they are read
     )
+    computed: bool = False  # whether it is only written, so that how it would be read is no matter
 
 
 def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
@@ -58,7 +60,7 @@ def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
 def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
     definitions: dict[str, Mapping[str, Any]] = {}
     # Types that refer to each other are reached in as many ways as there are paths through them.
-    seen: set[tuple[str, int, bool]] = set()
+    seen: set[tuple[str, int, bool, bool]] = set()
     pending = [(schema, _Place())]
     while pending:
         node, place = pending.pop()
@@ -73,7 +75,7 @@ def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
             renamed=place.renamed or node["type"] in MAY_RENAME,
         )
         if reference := node.get("ref"):
-            way = (reference, id(place.config), place.renamed)
+            way = (reference, id(place.config), place.renamed, place.computed)
             if way in seen:
                 continue
             seen.add(way)
@@ -81,7 +83,8 @@ def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
         if write in _masks():
             yield FieldProblem(path=place.path, message=_MASKED)
         elif write is None or _is_pydantics(write):
-            yield from _problems_of_node(node, place)
+            if not place.computed:
+                yield from _problems_of_node(node, place)
             pending += reversed(list(_inside(node, place)))
 
 
@@ -95,6 +98,9 @@ def _problems_of_node(node: Mapping[str, Any], place: _Place) -> Iterator[FieldP
 def _inside(node: Mapping[str, Any], place: _Place) -> Iterator[tuple[Mapping[str, Any], _Place]]:
     for name, field in fields_of(node).items():
         yield field["schema"], place._replace(path=(*place.path, name))
+    for field in computed_fields_of(node, place.config):
+        path = (*place.path, field["property_name"])
+        yield field["return_schema"], place._replace(path=path, computed=True)
     for key in INNER:
         if key in node and key != "fields":
             inside = place._replace(path=(*place.path, "*")) if key in _ITEMS else place
