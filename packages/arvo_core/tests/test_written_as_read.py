@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -38,6 +39,7 @@ from pydantic import (
     computed_field,
     create_model,
     field_serializer,
+    field_validator,
     model_serializer,
 )
 from typing_extensions import TypedDict, override
@@ -155,6 +157,35 @@ class Rich(BaseModel):
         return isinstance(other, Rich)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def cut(value: Any) -> Any:
+    return round(value, 1) if isinstance(value, float) else value[:1]
+
+
+def double(value: int) -> int:
+    return value * 2
+
+
+class Cut(BaseModel):
+    name: str
+
+    @field_serializer("name")
+    def _cut(self, name: str) -> str:
+        return name[:1]
+
+
+class Chained(BaseModel):
+    name: Annotated[str, PlainSerializer(cut)] = ""
+    next: "Chained | None" = None
+
+
+class Whole(BaseModel):
+    name: str
+
+    @model_serializer
+    def _whole(self) -> dict[str, str]:
+        return {"name": self.name[:1]}
 
 
 class Plain:
@@ -611,6 +642,68 @@ class TestValuesThatChange:
         assert Payload(Small).to_wire(Small(name="a")) == {"name": "a"}
         with pytest.raises(InvalidDataError, match="note: is read as something else"):
             Payload(Small).to_wire(Small(name="a", note="b"))
+
+    def test_the_serializer_that_rounds_is_named_with_the_remedy(self) -> None:
+        class Stamped(BaseModel):
+            when: datetime
+
+            @field_serializer("when")
+            def _in_milliseconds(self, when: datetime) -> str:
+                return when.isoformat(timespec="milliseconds")
+
+        payload = Payload(Stamped)
+        assert payload.to_wire(Stamped(when=WHEN.replace(microsecond=5000))) == {
+            "when": "2026-01-31T00:00:00.005+00:00"
+        }
+        with pytest.raises(InvalidDataError) as caught:
+            payload.to_wire(Stamped(when=WHEN.replace(microsecond=5678)))
+        [problem] = caught.value.problems
+        assert problem.path == ("when",)
+        assert "the serializer Stamped._in_milliseconds writes something else" in problem.message
+        assert (
+            "let a validator make the value that which is written, such as by rounding it"
+            in str(caught.value)
+        )
+
+        class Rounding(Stamped):
+            @field_validator("when")
+            @classmethod
+            def _to_milliseconds(cls, when: datetime) -> datetime:
+                return when.replace(microsecond=when.microsecond // 1000 * 1000)
+
+        rounded = Rounding(when=WHEN.replace(microsecond=5678))
+        assert Payload(Rounding).to_wire(rounded)["when"] == "2026-01-31T00:00:00.005+00:00"
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "path", "told"),
+        [
+            (list[Annotated[float, PlainSerializer(cut)]], [1.25], ("value", 0), "serializer cut "),
+            (dict[str, Cut], {"a": Cut(name="ab")}, ("value", "a", "name"), "serializer Cut._cut "),
+            (Cut | None, Cut(name="ab"), ("value", "name"), "serializer Cut._cut "),
+            (Chained, Chained(next=Chained(name="ab")), ("value", "next", "name"), "serializer cut "),
+            (Whole, Whole(name="ab"), ("value", "name"), "serializer Whole._whole "),
+            (Annotated[int, AfterValidator(double)], 2, ("value",), "validator double changes"),
+            (Annotated[float, PlainSerializer(partial(round, ndigits=1))], 1.25, ("value",),
+             "serializer partial "),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_the_function_is_named_wherever_it_stands(
+        self, kind: Any, value: Any, path: Any, told: str
+    ) -> None:
+        model = one_field(kind)
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(model).to_wire(model(value=value))
+        told_of = {problem.path: problem.message for problem in caught.value.problems}
+        assert f"the {told}" in told_of[path]
+
+    def test_no_function_is_named_where_there_is_none(self) -> None:
+        model = one_field(Cat | Dog)
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(model).to_wire(model(value=Dog(name="a")))
+        assert [problem.message for problem in caught.value.problems] == [
+            "is read as something else than it was"
+        ]
 
     def test_a_class_that_refuses_to_be_compared(self) -> None:
         class Matrix:

@@ -132,6 +132,11 @@ def is_function(serialization: Mapping[str, Any] | None) -> bool:
     return serialization is not None and serialization["type"].startswith("function-")
 
 
+def is_pydantics(function: object) -> bool:
+    """Return whether a serializer or a validator is one of pydantic's own."""
+    return str(getattr(function, "__module__", "")).startswith("pydantic.")
+
+
 def is_native(value: object) -> bool:
     """Return whether a member of an enum or a `Literal` is written as what it is."""
     return value is None or isinstance(value, str | int | float)

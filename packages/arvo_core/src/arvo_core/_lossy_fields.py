@@ -15,6 +15,7 @@ from ._core_schema import (
     finds_members,
     is_function,
     is_native,
+    is_pydantics,
     nodes,
     nodes_of,
     read_names,
@@ -82,7 +83,7 @@ def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
         write = node.get("serialization", {}).get("function")
         if write in _masks():
             yield FieldProblem(path=place.path, message=_MASKED)
-        elif write is None or _is_pydantics(write):
+        elif write is None or is_pydantics(write):
             if not place.computed:
                 yield from _problems_of_node(node, place)
             pending += reversed(list(_inside(node, place)))
@@ -140,11 +141,6 @@ def _problem_of_type(node: Mapping[str, Any], config: Mapping[str, Any]) -> str 
                     "give ser_json_bytes and val_json_bytes one value"
                 )
     return None
-
-
-def _is_pydantics(function: object) -> bool:
-    """Return whether a serializer is one of pydantic's own."""
-    return str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 @cache

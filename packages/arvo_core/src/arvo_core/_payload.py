@@ -21,6 +21,7 @@ from ._json import JsonObject
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
 from ._lost_numbers import has_null, put_back
+from ._own_functions import with_functions
 from ._problems import field_problems, json_problems
 from ._wire_form import wire_form
 
@@ -208,7 +209,7 @@ class Payload(Generic[T]):
             raise InvalidDataError(
                 f"{self.name} changes when it is written and read again; make its serializers "
                 "write, and its types tell apart, all that is read",
-                problems=problems,
+                problems=with_functions(self._adapter.core_schema, problems),
             )
         return dumped
 
