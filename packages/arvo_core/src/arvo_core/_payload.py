@@ -20,7 +20,7 @@ from ._fidelity import fidelity
 from ._json import JsonObject
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
-from ._lost_numbers import has_null, put_back
+from ._lost_numbers import has_null, plain, put_back
 from ._own_functions import with_functions
 from ._problems import field_problems, json_problems
 from ._wire_form import wire_form
@@ -159,11 +159,18 @@ class Payload(Generic[T]):
         if exclude:
             dumped = self._write(value, "json", exclude)
         # pydantic writes NaN and infinities as null, which only the Python form can tell.
-        if has_null(dumped) and put_back(self._write(value, "python", exclude), dumped):
+        if has_null(dumped) and put_back(self._python_form(value, exclude), dumped):
             raise InvalidDataError(
                 f"{self.name} cannot be written as JSON", problems=json_problems(dumped)
             )
         return dumped  # type: ignore[no-any-return]
+
+    def _python_form(self, value: T, exclude: dict[Any, Any] | None) -> Any:
+        try:
+            return self._write(value, "python", exclude)
+        except TypeError:
+            # A set of models becomes a set of dicts there, which Python does not have.
+            return plain(value)
 
     def _write(
         self, value: T, mode: Literal["json", "python"], exclude: dict[Any, Any] | None
