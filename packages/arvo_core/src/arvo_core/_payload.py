@@ -56,9 +56,9 @@ class Payload(Generic[T]):
         "_fidelity",
         "_keeps_containers",
         "_left_out",
-        "_may_be_large",
         "_own_class",
         "_serialize",
+        "_uncollected",
         "_validate",
         "_wire_form",
         "kind",
@@ -94,7 +94,8 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        self._may_be_large = may_be_large(schema)
+        # The user's functions run with the collector as they know it.
+        self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
@@ -122,7 +123,7 @@ class Payload(Generic[T]):
     def _read(self, data: object, where: str = "") -> T:
         try:
             read = self._validate
-            return uncollected(read, data) if self._may_be_large else read(data)  # type: ignore[no-any-return]
+            return uncollected(read, data) if self._uncollected else read(data)  # type: ignore[no-any-return]
         except ValidationError as error:
             failure = error
         if isinstance(data, Mapping):
@@ -189,7 +190,7 @@ class Payload(Generic[T]):
                 made; or it cannot be written as a JSON object; or it is read as something else.
         """
         write = self._written_directly
-        wire = uncollected(write, data) if self._may_be_large else write(data)
+        wire = uncollected(write, data) if self._uncollected else write(data)
         return self._checked(self.parse(data)) if wire is None else wire
 
     def _written_directly(self, data: object) -> dict[str, Any] | None:
