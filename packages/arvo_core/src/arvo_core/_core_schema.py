@@ -10,6 +10,8 @@ INNER = (
     "strict_schema", "json_schema", "python_schema", "choices", "fields", "definitions", "steps",
 )  # fmt: skip
 """The keys of a schema that hold others."""
+ITEMS = frozenset({"items_schema", "keys_schema", "values_schema", "extras_schema"})
+"""Those of them that describe what stands in the value, not the value itself."""
 MAY_RENAME = frozenset({"function-before", "function-wrap", "function-plain"})
 """The types of schemas whose function sees the members before they are read."""
 _NEVER_AN_OBJECT = frozenset(

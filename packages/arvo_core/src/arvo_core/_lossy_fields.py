@@ -9,6 +9,7 @@ from pydantic import Secret, SecretStr, TypeAdapter
 
 from ._core_schema import (
     INNER,
+    ITEMS,
     MAY_RENAME,
     computed_fields_of,
     fields_of,
@@ -23,7 +24,6 @@ from ._core_schema import (
 )
 from ._errors import FieldProblem
 
-_ITEMS = ("items_schema", "keys_schema", "values_schema", "extras_schema")
 _MASKED = (
     "is a secret, which pydantic writes as asterisks; use the type inside it, or a "
     "field_serializer that writes get_secret_value()"
@@ -69,8 +69,15 @@ def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
             definitions |= {item["ref"]: item for item in node["definitions"]}
             pending.append((node["schema"], place))
             continue
+        write = node.get("serialization", {}).get("function")
+        if write in _masks():
+            yield FieldProblem(path=place.path, message=_MASKED)
+            continue
+        if write is not None and not is_pydantics(write):
+            continue
         if node["type"] == "definition-ref":
-            node = definitions[node["schema_ref"]]
+            pending.append((definitions[node["schema_ref"]], place))
+            continue
         place = place._replace(
             config=node.get("config", place.config),
             renamed=place.renamed or node["type"] in MAY_RENAME,
@@ -80,13 +87,9 @@ def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
             if way in seen:
                 continue
             seen.add(way)
-        write = node.get("serialization", {}).get("function")
-        if write in _masks():
-            yield FieldProblem(path=place.path, message=_MASKED)
-        elif write is None or is_pydantics(write):
-            if not place.computed:
-                yield from _problems_of_node(node, place)
-            pending += reversed(list(_inside(node, place)))
+        if not place.computed:
+            yield from _problems_of_node(node, place)
+        pending += reversed(list(_inside(node, place)))
 
 
 def _problems_of_node(node: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
@@ -104,7 +107,7 @@ def _inside(node: Mapping[str, Any], place: _Place) -> Iterator[tuple[Mapping[st
         yield field["return_schema"], place._replace(path=path, computed=True)
     for key in INNER:
         if key in node and key != "fields":
-            inside = place._replace(path=(*place.path, "*")) if key in _ITEMS else place
+            inside = place._replace(path=(*place.path, "*")) if key in ITEMS else place
             for inner in nodes_of(node[key]):
                 yield inner, inside
 

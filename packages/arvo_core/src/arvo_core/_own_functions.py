@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ._core_schema import INNER, fields_of, is_pydantics, nodes, nodes_of
+from ._core_schema import INNER, ITEMS, fields_of, is_pydantics, nodes, nodes_of
 from ._errors import MAX_PROBLEMS, FieldProblem
 
 _Node: TypeAlias = Mapping[str, Any]
-_ITEMS = frozenset({"items_schema", "keys_schema", "values_schema", "extras_schema"})
-_ITSELF = tuple(key for key in INNER if key not in _ITEMS | {"fields", "definitions"})
+_ITSELF = tuple(key for key in INNER if key not in ITEMS | {"fields", "definitions"})
 
 
 def with_functions(schema: _Node, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
@@ -31,12 +30,12 @@ def _told(schema: _Node, path: tuple[str | int, ...], definitions: Mapping[str, 
     for found in reversed(steps):
         if written := _names(node.get("serialization", {}).get("function") for node in found):
             return (
-                f": the serializer {written} writes something else; let a validator make the value "
-                "that which is written, such as by rounding it, so that what is kept is what is sent"
+                f": if the serializer {written} rounds it or leaves something out, let a validator "
+                "do so when the value is made, so that what is kept is what is sent"
             )
-        functions = (node["function"] for node in found if "function" in node)
-        if changed := _names(item.get("function") for item in functions):
-            return f": the validator {changed} changes it again; let it keep what it once made"
+        functions = (node["function"] for node in found if node["type"].startswith("function-"))
+        if read := _names(item["function"] for item in functions):
+            return f": if the validator {read} changes again what it once made, let it keep that"
     return ""
 
 
@@ -45,11 +44,11 @@ def _itself(pending: list[_Node], definitions: Mapping[str, _Node]) -> Iterator[
     seen: set[int] = set()
     while pending:
         node = pending.pop()
-        if node["type"] == "definition-ref":
-            node = definitions[node["schema_ref"]]
         if id(node) not in seen:
             seen.add(id(node))
             yield node
+            if node["type"] == "definition-ref":
+                pending.append(definitions[node["schema_ref"]])
             pending += (inner for key in _ITSELF if key in node for inner in nodes_of(node[key]))
 
 
@@ -59,7 +58,7 @@ def _below(found: list[_Node], name: str | int) -> list[_Node]:
         for own, field in fields_of(node).items():
             if name in (own, field.get("serialization_alias")):
                 below.append(field["schema"])
-        for key in _ITEMS & node.keys():
+        for key in ITEMS & node.keys():
             below += nodes_of(node[key])
     return below
 
