@@ -47,7 +47,7 @@ def uncollected(call: Callable[[Any], T], data: object) -> T:
     out of reach; a thread that disables the collector meanwhile, or sets a threshold, has its way.
 
     Args:
-        call: Runs no functions of the user's, which could meet the raised threshold.
+        call: Runs none of the user's serializers and validators, which could meet that threshold.
         data: What it is given.
     """
     first, *others = gc.get_threshold()

@@ -94,7 +94,7 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        # The user's functions run with the collector as they know it.
+        # Serializers and validators of the user run with the collector as they know it.
         self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
