@@ -1,43 +1,55 @@
 """Python's garbage collector rests while a large payload is made, and works again afterwards."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, field_validator
 
 from arvo_core import InvalidDataError, Payload
+from arvo_core._collector import uncollected
 
 MANY = 1_000
 
 
 @pytest.fixture(autouse=True)
 def collecting() -> Iterator[None]:
+    before = gc.get_threshold()
     assert gc.isenabled()
+    gc.set_threshold(700, 10, 10)
     yield
-    assert gc.isenabled()
-    gc.enable()
+    try:
+        assert gc.isenabled()
+        assert gc.get_threshold() == (700, 10, 10)
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
 
 
 class Line(BaseModel):
     sku: str
 
 
-class Watching(BaseModel):
-    """Says of the collector what it finds when it is made."""
-
+class Lines(BaseModel):
     lines: list[Line] = []
     by_name: dict[str, list[Line]] = {}
-    rests: bool = False
+    rests: bool = Field(default_factory=lambda: gc.get_threshold()[0] > 10**9)
+    """Whether it did while this was made: a default is all of the user's that runs meanwhile."""
 
-    @field_validator("rests", mode="before")
+
+class Watching(Lines):
+    """Says of the collector what it finds when it is made."""
+
+    threshold: int = 0
+
+    @field_validator("threshold", mode="before")
     @classmethod
-    def look(cls, value: object) -> bool:
-        return not gc.isenabled()
+    def look(cls, value: object) -> int:
+        return gc.get_threshold()[0]
 
 
-PAYLOAD = Payload(Watching)
+PAYLOAD = Payload(Lines)
 
 
 def lines(count: int) -> list[dict[str, str]]:
@@ -50,13 +62,14 @@ def lines(count: int) -> list[dict[str, str]]:
         ({"lines": lines(MANY)}, True),
         ({"lines": lines(MANY - 1)}, False),
         ({"by_name": {"a": lines(MANY)}}, True),
-        ({"by_name": {str(index): [] for index in range(MANY)}}, True),
-        ({"by_name": {"a": [], "b": lines(2)}}, False),
-        ({}, False),
+        ({"by_name": {str(index): lines(2) for index in range(MANY)}}, True),
+        ({"by_name": {str(index): lines(2) for index in range(MANY - 1)}}, False),
+        ({"lines": lines(MANY), "by_name": {"a": lines(5 * MANY)}}, True),
     ],
+    ids=["many", "few", "many in a member", "many members", "few members", "both"],
 )
 def test_it_rests_for_large_data_only(data: dict[str, Any], rests: bool) -> None:
-    assert PAYLOAD.parse({"rests": None, **data}).rests is rests
+    assert PAYLOAD.parse(data).rests is rests
 
 
 def test_it_works_again_after_a_refusal() -> None:
@@ -71,6 +84,36 @@ def test_it_stays_off_where_somebody_switched_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_functions_of_the_user_find_the_collector_as_it_was() -> None:
+    data = {"threshold": None, "lines": lines(MANY)}
+    assert Payload(Watching).parse(data).threshold == 700
+    assert Payload(Watching).to_wire(data)["threshold"] == 700
+
+
+def meanwhile(change: Callable[[], None]) -> None:
+    """Change the collector's settings, as another thread may, while it rests for a payload."""
+
+    def call(data: object) -> None:
+        assert gc.get_threshold()[0] > 10**9
+        change()
+
+    uncollected(call, {"lines": lines(MANY)})
+
+
+def test_what_other_threads_set_meanwhile_stays() -> None:
+    meanwhile(gc.disable)
+    assert not gc.isenabled()
+    gc.enable()
+    meanwhile(lambda: gc.set_threshold(800, 9, 9))
+    assert gc.get_threshold() == (800, 9, 9)
+    gc.set_threshold(0)  # collects nothing, too
+    uncollected(lambda data: None, {"lines": lines(MANY)})
+    assert gc.get_threshold()[0] == 0
+    gc.set_threshold(700, 10, 10)
+    meanwhile(lambda: meanwhile(lambda: None))
+    assert gc.get_threshold() == (700, 10, 10)
 
 
 def test_a_payload_that_cannot_be_large_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -365,6 +365,63 @@ class TestToWire:
             Payload(Counted).to_wire({"lines": []})
 
 
+class Tag(BaseModel, frozen=True):
+    key: str
+    weight: float | None = Field(default=None, alias="Weight")
+
+
+@dataclass(frozen=True)
+class Mark:
+    key: str
+    weight: float | None = None
+
+
+class Tagged(BaseModel):
+    tags: set[Tag] = set()
+    marks: frozenset[Mark] = frozenset()
+    in_turn: "list[Tagged]" = []
+    by_name: dict[str, set[Tag]] = {}
+    number: float | None = None
+    rest: tuple[float | None, ...] = ()
+
+
+class Root(RootModel[dict[str, Tagged]]):
+    pass
+
+
+class TestSetsOfClasses:
+    """pydantic has no Python form of them, as it would be a set of dicts."""
+
+    def test_they_are_written_beside_a_null(self) -> None:
+        tagged = Tagged(tags={Tag(key="a")}, number=None)
+        assert Payload(Tagged).to_wire(tagged)["tags"] == [{"key": "a", "Weight": None}]
+        marked = Root({"b": Tagged(marks=frozenset({Mark("a", 1.5)}), number=None, rest=(None,))})
+        wire = Payload(Root).to_wire(marked)
+        assert wire["b"]["marks"] == [{"key": "a", "weight": 1.5}]
+        assert (wire["b"]["number"], wire["b"]["rest"]) == (None, [None])
+
+    @pytest.mark.parametrize(
+        ("members", "path"),
+        [
+            ({"number": math.nan}, ("number",)),
+            ({"rest": (1.0, math.inf)}, ("rest", 1)),
+            ({"tags": {Tag(key="a", Weight=math.nan)}}, ("tags", 0, "Weight")),
+            ({"marks": {Mark("a", -math.inf)}}, ("marks", 0, "weight")),
+            ({"by_name": {"x": {Tag(key="a", Weight=math.nan)}}}, ("by_name", "x", 0, "Weight")),
+            ({"in_turn": [Tagged(number=math.nan)]}, ("in_turn", 0, "number")),
+        ],
+        ids=str,
+    )
+    def test_numbers_that_are_no_json_are_found_there_too(self, members: Any, path: Any) -> None:
+        tagged = Tagged(**{"tags": {Tag(key="a")}, **members})
+        with pytest.raises(InvalidDataError, match="cannot be written as JSON") as caught:
+            Payload(Tagged).to_wire(tagged)
+        assert [problem.path for problem in caught.value.problems] == [path]
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(Root).to_wire(Root({"b": tagged}))
+        assert [problem.path for problem in caught.value.problems] == [("b", *path)]
+
+
 class Free(BaseModel):
     anything: Any = None
     members: dict[str, Any] = {}

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from hypothesis import given, strategies as st
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from typing_extensions import TypedDict
 
 from arvo_core import InvalidDataError, Payload
@@ -208,6 +216,120 @@ class TestModels:
                 Payload[Any](Line).to_wire(data)
 
 
+class Part(BaseModel):
+    sku: str
+    quantity: int = 1
+    limit: int | None = 5
+    size: float | None
+    note: str | None = None
+    parts: "list[Part]" = []
+    by_name: "dict[str, Part | None]" = {}
+    main: "Part | None" = None
+    typed: Typed | None = None
+
+
+class OtherPart(Part):
+    """Has other defaults than what the type tells, and more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    quantity: int = 2
+    limit: int | None = None
+    size: float | None = None
+    note: str | None = "none given"
+    more: str | None = None
+
+
+parts: st.SearchStrategy[Part] = st.deferred(
+    lambda: st.builds(
+        lambda kind, values, told: kind.model_construct(_fields_set=told, **values),
+        st.sampled_from([Part, OtherPart]),
+        st.fixed_dictionaries(
+            {"sku": texts, "size": st.none() | st.floats(allow_nan=False)},
+            optional={
+                "quantity": st.integers(0, 3),
+                "limit": st.none() | st.integers(4, 6),
+                "note": st.none() | texts,
+                "parts": st.lists(parts, max_size=2),
+                "by_name": st.dictionaries(texts, st.none() | parts, max_size=2),
+                "main": st.none() | parts,
+                "typed": st.fixed_dictionaries(
+                    {"name": texts}, optional={"note": st.none() | texts}
+                ),
+            },
+        ),
+        st.sets(st.sampled_from(sorted(Part.model_fields))),
+    )
+)
+
+
+@given(parts)
+def test_what_a_model_holds_is_written_whatever_it_tells_was_set(part: Part) -> None:
+    holder = Holding(part=part)
+    payload = Payload[Any](Holding)
+    assert payload._wire_form is not None
+    assert payload._wire_form.takes_models
+    wire = written(payload, holder)
+    assert repr(wire) == repr(written(slow(Holding), holder))
+    if isinstance(wire, dict):
+        read_part = payload.parse(wire).part
+        for name, value in part.__dict__.items():
+            read = getattr(read_part, name, None)
+            if name in Part.model_fields and not isinstance(value, Part | list | dict):
+                assert repr(read) == repr(value)
+
+
+class Holding(BaseModel):
+    part: Part
+    note: str | None = None
+
+
+class Op(BaseModel, frozen=True):
+    s: str = "a"
+    n: int | None = None
+
+
+def test_a_value_that_was_not_set_in_the_usual_way_is_written() -> None:
+    payload = Payload(Op)
+    assert payload.to_wire(Op.model_construct(_fields_set=set(), s="zz", n=5)) == {
+        "s": "zz",
+        "n": 5,
+    }
+    op = Op()
+    object.__setattr__(op, "s", "b")
+    assert payload.to_wire(op) == {"s": "b"}
+    op = Op(n=None)
+    op.__dict__["s"] = "c"
+    assert payload.to_wire(op) == {"s": "c", "n": None}
+
+
+def test_a_subclass_somewhere_takes_no_model_the_longer_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Part.__subclasses__()
+    payload = Payload(Holding)
+    monkeypatch.setattr(Payload, "_checked", None)
+    holding = Holding(part=Part(sku="a", size=None, parts=[Part(sku="b", size=1.0)]))
+    wire = payload.to_wire(holding)
+    assert wire["part"]["parts"][0] == {
+        "sku": "b", "quantity": 1, "limit": 5, "size": 1.0, "parts": [], "by_name": {}
+    }  # fmt: skip
+
+
+def test_classes_that_write_instances_of_subclasses_in_their_way_are_not_hindered() -> None:
+    class Shape(BaseModel, polymorphic_serialization=True):
+        name: str
+
+    class Round(Shape):
+        radius: int
+
+    class Drawing(BaseModel):
+        shape: Shape
+
+    drawing = Drawing(shape=Round(name="a", radius=1))
+    assert Payload(Drawing).to_wire(drawing) == {"shape": {"name": "a", "radius": 1}}
+
+
 @pytest.mark.parametrize("as_model", [True, False])
 def test_no_objects_are_made_of_a_payload_that_is_only_written(as_model: bool) -> None:
     order = {"customerName": "Ann", "lines": [{"sku": "a", "price": 1.5} for _ in range(1000)]}
@@ -248,8 +370,69 @@ class Unmeasured(BaseModel):
     value: float = math.nan
 
 
+class AllClever(BaseModel):
+    model_config = ConfigDict(validate_default=True)
+
+    number: int = 3
+
+
 @pytest.mark.parametrize(
-    "kind", [Named, Clever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
+    "kind", [Named, Clever, AllClever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
 )
 def test_what_is_written_otherwise_than_read_goes_the_longer_way(kind: Any) -> None:
     assert form(kind) is None
+
+
+MEMBERS: list[Any] = [
+    str, int, float, bool, int | float, str | None, Literal["a", 1], list[int], dict[str, int],
+    Annotated[str, Field(min_length=1)], Annotated[int, Field(gt=0)], Annotated[float, Field(gt=0)],
+    Annotated[list[int], Field(min_length=1)], Annotated[dict[str, int], Field(min_length=1)],
+    Annotated[str, Field(pattern="^a")], Annotated[str | int, Field(union_mode="left_to_right")],
+]  # fmt: skip
+DEFAULTS: list[Any] = ["", "a", " a ", "1", 0, 1, True, False, 1.0, 0.5, [], {}]
+
+
+@given(
+    st.sampled_from(MEMBERS), st.sampled_from(DEFAULTS),
+    st.sampled_from([{}, {"strict": True}, {"str_strip_whitespace": True}, {"str_min_length": 1}]),
+    st.booleans(),
+)  # fmt: skip
+def test_a_default_that_the_type_does_not_read_is_not_written_in_one_pass(
+    member: Any, default: Any, config: Any, optional: bool
+) -> None:
+    settings = ConfigDict(**config)  # type: ignore[typeddict-item]
+    members: Any = {"sku": (str, ...), "value": (member, default)}
+    inner: Any = create_model("Inner", __config__=settings, **members)
+    members = {"inner": (inner, ...), "again": (list[inner], [])}
+    note: Any = (str | None, None) if optional else (str, "a")
+    kind = create_model("Outer", **members, note=note)
+    data: dict[str, Any] = {"inner": {"sku": "a"}, "again": [{"sku": "a"}]}
+    fast, slow_one = Payload[Any](kind), slow(kind)
+    for given_data in (data, kind.model_validate(data)):
+        assert repr(written(fast, given_data)) == repr(written(slow_one, given_data))
+
+
+@pytest.mark.parametrize(
+    ("member", "default"),
+    [
+        (Annotated[str, Field(min_length=1)], ""),
+        (Annotated[int, Field(gt=0)], 0),
+        (int, True),
+        (float, 1),
+        (Annotated[list[int], Field(min_length=1)], []),
+    ],
+    ids=str,
+)
+def test_such_a_default_goes_the_longer_way(member: Any, default: Any) -> None:
+    kind = create_model("Inner", value=(member, default))
+    assert form(kind) is None
+    assert form(create_model("Fit", value=(str, ""))) is not None
+
+
+def test_what_the_receiver_would_refuse_is_not_sent() -> None:
+    class Unfit(BaseModel):
+        sku: str
+        quantity: int = Field(default=0, gt=0)
+
+    with pytest.raises(InvalidDataError, match="quantity: Input should be greater than 0"):
+        Payload(Unfit).to_wire({"sku": "a"})

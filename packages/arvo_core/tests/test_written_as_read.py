@@ -1,17 +1,20 @@
 """What a payload writes is what it reads; a type or a value that cannot keep that is refused."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import pytest
+from hypothesis import given, strategies as st
 from pydantic import (
     AfterValidator,
     AliasPath,
@@ -36,6 +39,7 @@ from pydantic import (
     computed_field,
     create_model,
     field_serializer,
+    field_validator,
     model_serializer,
 )
 from typing_extensions import TypedDict, override
@@ -52,6 +56,9 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
 )
+
+HOUR = timedelta(hours=1)
+WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 class Colour(Enum):
@@ -152,6 +159,35 @@ class Rich(BaseModel):
     __hash__ = None  # type: ignore[assignment]
 
 
+def cut(value: Any) -> Any:
+    return round(value, 1) if isinstance(value, float) else value[:1]
+
+
+def double(value: int) -> int:
+    return value * 2
+
+
+class Cut(BaseModel):
+    name: str
+
+    @field_serializer("name")
+    def _cut(self, name: str) -> str:
+        return name[:1]
+
+
+class Chained(BaseModel):
+    name: Annotated[str, PlainSerializer(cut)] = ""
+    next: "Chained | None" = None
+
+
+class Whole(BaseModel):
+    name: str
+
+    @model_serializer
+    def _whole(self) -> dict[str, str]:
+        return {"name": self.name[:1]}
+
+
 class Plain:
     """Can only be the same or another."""
 
@@ -202,6 +238,60 @@ class TestTypesThatCannotKeepIt:
         error = refusal(one_field(kind))
         assert [problem.path for problem in error.problems] == [path]
         assert "writes get_secret_value()" in str(error)
+
+    @pytest.mark.parametrize(
+        ("kind", "path"),
+        [
+            (SecretStr, ("token",)),
+            (SecretStr | None, ("token",)),
+            (list[SecretStr], ("token", "*")),
+            (Card, ("token", "number")),
+            (Node, ("token", "key")),
+        ],
+        ids=str,
+    )
+    def test_a_computed_secret_is_refused(self, kind: Any, path: tuple[str, ...]) -> None:
+        class Signed(BaseModel):
+            key: str
+
+            @computed_field(return_type=kind)
+            def token(self) -> Any:
+                return None
+
+        class Forbidding(Signed):
+            model_config = ConfigDict(extra="forbid")
+
+        [problem] = refusal(Signed).problems
+        assert problem.path == path
+        assert "is a secret" in problem.message
+        [problem] = refusal(one_field(list[Signed])).problems
+        assert problem.path == ("value", "*", *path)
+        # Where it is not written it is no matter.
+        assert Payload(Forbidding).to_wire(Forbidding(key="a")) == {"key": "a"}
+
+    def test_a_computed_field_need_not_be_read(self) -> None:
+        class Signed(BaseModel):
+            key: str
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def token(self) -> Json[int] | SecretStr | int:
+                return 7
+
+            @field_serializer("token")
+            def _write_token(self, token: object) -> object:
+                return token
+
+        class Coloured(BaseModel):
+            key: str
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def colour(self) -> Literal[Colour.RED]:
+                return Colour.RED
+
+        assert Payload(Signed).to_wire({"key": "a"}) == {"key": "a", "token": 7}
+        assert Payload(Coloured).to_wire({"key": "a"}) == {"key": "a", "colour": "red"}
 
     @pytest.mark.parametrize(
         "kind",
@@ -267,7 +357,7 @@ class TestTypesThatCannotKeepIt:
             three: Json[int]
 
         assert [problem.path for problem in refusal(Many).problems] == [
-            ("one", "number"), ("two", "number"), ("three",)
+            ("one", "number"), ("three",)
         ]  # fmt: skip
 
     def test_the_version_and_what_it_is_for_are_named(self) -> None:
@@ -331,6 +421,18 @@ class TestTypesThatKeepIt:
         model = one_field(kind)
         assert Payload(model).to_wire(model(value=value)) == {"value": written}
 
+    def test_a_class_with_a_secret_may_be_written_by_a_serializer(self) -> None:
+        name_only = PlainSerializer(lambda node: {"key": node.key.get_secret_value()})
+
+        class Two(BaseModel):
+            one: Annotated[Node, name_only]
+            two: Annotated[Node, name_only]
+
+        node = Node(key=SecretStr("a"))
+        assert Payload(Two).to_wire(Two(one=node, two=node)) == {
+            "one": {"key": "a"}, "two": {"key": "a"}
+        }  # fmt: skip
+
     def test_bytes_in_one_other_encoding_are_taken(self) -> None:
         model = one_field(bytes, ser_json_bytes="base64", val_json_bytes="base64")
         assert Payload(model).to_wire(model(value=b"a")) == {"value": "YQ=="}
@@ -387,6 +489,93 @@ class TestTypesThatKeepIt:
         assert Payload(Holder).to_wire(Holder(value="a")) == {"value": "plain"}
 
 
+class Berlin(tzinfo):
+    """Has the hour from 2 to 3 never on 2026-03-29, and twice on 2026-10-25."""
+
+    @override
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        assert when is not None
+        begins = datetime(2026, 3, 29, 2, tzinfo=UTC)
+        ends = datetime(2026, 10, 25, 3, tzinfo=UTC)
+        if when.fold:
+            begins, ends = begins + HOUR, ends - HOUR
+        return HOUR * (2 if begins <= when.replace(tzinfo=UTC, fold=0) < ends else 1)
+
+    @override
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when) - HOUR
+
+    @override
+    def tzname(self, when: datetime | None) -> str:
+        return "Berlin"
+
+    @override
+    def fromutc(self, when: datetime) -> datetime:
+        raise NotImplementedError
+
+
+class At(BaseModel, frozen=True):
+    when: datetime
+
+
+class TestValuesThatPythonCallsDifferent:
+    """They are what they were, though `==` says that they are not."""
+
+    @given(
+        st.sampled_from([date(2026, 3, 29), date(2026, 10, 25)]),
+        st.integers(0, 180),
+        st.booleans(),
+    )
+    def test_datetimes_in_the_hour_that_clocks_are_changed(
+        self, day: date, minutes: int, fold: bool
+    ) -> None:
+        hour, minute = divmod(60 + minutes, 60)
+        when = datetime.combine(day, time(hour, minute, fold=fold, tzinfo=Berlin()))
+
+        class Meeting(BaseModel):
+            room: Path = Path("/a")
+            when: datetime
+            others: set[datetime]
+            models: frozenset[At]
+            pair: tuple[datetime, int]
+            by_time: dict[datetime, datetime]
+            free: Any
+
+        meeting = Meeting(
+            when=when, others={when}, models=frozenset({At(when=when)}), pair=(when, 1),
+            by_time={when: when}, free={"a": [when]},
+        )  # fmt: skip
+        written = Payload(Meeting).to_wire(meeting)
+        assert Payload(Meeting).parse(written).when.astimezone(UTC) == when.astimezone(UTC)
+
+    @pytest.mark.parametrize(
+        "value", [Decimal("NaN"), Decimal("-NaN12"), Decimal("Infinity")], ids=str
+    )
+    def test_decimals_that_are_no_number(self, value: Decimal) -> None:
+        class Measured(BaseModel):
+            path: Path = Path("/a")
+            value: Annotated[Decimal, Field(allow_inf_nan=True)]
+
+        assert Payload(Measured).to_wire(Measured.model_construct(value=value)) == {
+            "path": "/a", "value": str(value)
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "written"),
+        [
+            (complex, complex(math.nan, 1), "NaN+1j"),
+            (Annotated[float, PlainSerializer(str)], math.nan, "nan"),
+            (set[Annotated[float, PlainSerializer(str)]], {math.nan}, ["nan"]),
+        ],
+        ids=str,
+    )
+    def test_numbers_that_are_none_and_written_as_texts(
+        self, kind: Any, value: Any, written: Any
+    ) -> None:
+        model = one_field(kind)
+        assert Payload(model).to_wire(model(value=value)) == {"value": written}
+
+
 class TestValuesThatChange:
     """What no type tells is compared when it is written, and refused with its path."""
 
@@ -403,6 +592,15 @@ class TestValuesThatChange:
             (Any, {SecretStr("hunter2")}),
             (Any, Painted(Colour.RED)),
             (re.Pattern, re.compile("a", re.IGNORECASE)),
+            (Annotated[datetime, PlainSerializer(lambda when: when + HOUR)], WHEN),
+            (
+                Annotated[set[datetime], PlainSerializer(lambda days: [d + HOUR for d in days])],
+                {WHEN},
+            ),
+            (
+                Annotated[dict[datetime, int], PlainSerializer(lambda days: {WHEN + HOUR: 1})],
+                {WHEN: 1},
+            ),
             (SerializeAsAny[Dog], Puppy(name="a", age=1)),
             (Annotated[float, PlainSerializer(lambda number: round(number, 1))], 1.25),
             (Annotated[str, PlainSerializer(lambda _: "***")], "hunter2"),
@@ -456,6 +654,67 @@ class TestValuesThatChange:
         assert Payload(Small).to_wire(Small(name="a")) == {"name": "a"}
         with pytest.raises(InvalidDataError, match="note: is read as something else"):
             Payload(Small).to_wire(Small(name="a", note="b"))
+
+    def test_the_serializer_that_rounds_is_named_with_the_remedy(self) -> None:
+        class Stamped(BaseModel):
+            when: datetime
+
+            @field_serializer("when")
+            def _in_milliseconds(self, when: datetime) -> str:
+                return when.isoformat(timespec="milliseconds")
+
+        payload = Payload(Stamped)
+        assert payload.to_wire(Stamped(when=WHEN.replace(microsecond=5000))) == {
+            "when": "2026-01-31T00:00:00.005+00:00"
+        }
+        with pytest.raises(InvalidDataError) as caught:
+            payload.to_wire(Stamped(when=WHEN.replace(microsecond=5678)))
+        [problem] = caught.value.problems
+        assert problem.path == ("when",)
+        assert problem.message.endswith(
+            ": if the serializer Stamped._in_milliseconds rounds it or leaves something out, let a "
+            "validator do so when the value is made, so that what is kept is what is sent"
+        )
+
+        class Rounding(Stamped):
+            @field_validator("when")
+            @classmethod
+            def _to_milliseconds(cls, when: datetime) -> datetime:
+                return when.replace(microsecond=when.microsecond // 1000 * 1000)
+
+        rounded = Rounding(when=WHEN.replace(microsecond=5678))
+        assert Payload(Rounding).to_wire(rounded)["when"] == "2026-01-31T00:00:00.005+00:00"
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "path", "told"),
+        [
+            (list[Annotated[float, PlainSerializer(cut)]], [1.25], ("value", 0), "serializer cut "),
+            (dict[str, Cut], {"a": Cut(name="ab")}, ("value", "a", "name"), "serializer Cut._cut "),
+            (Cut | None, Cut(name="ab"), ("value", "name"), "serializer Cut._cut "),
+            (Chained, Chained(next=Chained(name="ab")), ("value", "next", "name"), "serializer cut "),
+            (Whole, Whole(name="ab"), ("value", "name"), "serializer Whole._whole "),
+            (Annotated[int, AfterValidator(double)], 2, ("value",), "validator double "),
+            (Annotated[float, PlainSerializer(partial(round, ndigits=1))], 1.25, ("value",),
+             "serializer partial "),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_the_function_is_named_wherever_it_stands(
+        self, kind: Any, value: Any, path: Any, told: str
+    ) -> None:
+        model = one_field(kind)
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(model).to_wire(model(value=value))
+        told_of = {problem.path: problem.message for problem in caught.value.problems}
+        assert f"the {told}" in told_of[path]
+
+    def test_no_function_is_named_where_there_is_none(self) -> None:
+        model = one_field(Cat | Dog)
+        with pytest.raises(InvalidDataError) as caught:
+            Payload(model).to_wire(model(value=Dog(name="a")))
+        assert [problem.message for problem in caught.value.problems] == [
+            "is read as something else than it was"
+        ]
 
     def test_a_class_that_refuses_to_be_compared(self) -> None:
         class Matrix:

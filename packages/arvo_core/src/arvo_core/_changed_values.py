@@ -1,7 +1,10 @@
 """Where a value and what was read of its written form differ."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -38,9 +41,16 @@ def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Ite
                 for item in fields(read)
             )
         case Mapping(), Mapping():
-            lost = value.keys() - read.keys() or read.keys() - value.keys()
+            names = {comparable(name): name for name in read}
+            known = {comparable(name): name for name in value}
+            lost = [known[key] for key in known.keys() - names.keys()]
+            lost = lost or [names[key] for key in names.keys() - known.keys()]
             yield from (_problem((*path, _step(name))) for name in sorted(lost, key=str))
-            pairs = ((_step(name), value[name], read[name]) for name in value if name in read)
+            pairs = (
+                (_step(name), value[name], read[names[key]])
+                for key, name in known.items()
+                if key in names
+            )
         case Sequence(), Sequence() if (
             not isinstance(value, _TEXT) and not isinstance(read, _TEXT) and len(value) == len(read)
         ):
@@ -63,16 +73,43 @@ def rewritten(written: dict[str, Any], again: dict[str, Any]) -> Iterator[FieldP
 def is_equal(value: object, read: object) -> bool:
     """Return whether two values are equal, as far as their class says so.
 
-    Two instances of one class that says nothing are, and nothing is that cannot be compared.
+    Two instances of one class that says nothing are, and nothing is that cannot be compared. Not a
+    number is equal to not a number. Datetimes of one instant are equal also where a zone's clocks
+    are changed, where Python calls none of another zone equal (PEP 495).
     """
     if type(value) is type(read) and type(value).__eq__ is object.__eq__:
         return True
     try:
         if isinstance(read, AbstractSet) and isinstance(value, Sequence):
             value = set(value)
-        return bool(value == read)
+        return bool(value == read) or bool(comparable(value) == comparable(read))
     except Exception:  # a class of the user's may refuse to be compared
         return False
+
+
+def comparable(value: Any) -> Any:
+    """Return what is equal for values that are, where Python calls equal ones different."""
+    match value:
+        case datetime() if value.tzinfo is not None:
+            return datetime, value.astimezone(UTC)
+        case float() if math.isnan(value):
+            return float, "nan"
+        case complex():
+            return complex, comparable(value.real), comparable(value.imag)
+        case Decimal() if value.is_nan():
+            return Decimal, str(value)
+        case tuple():
+            return tuple(map(comparable, value))
+        case set() | frozenset():
+            return frozenset(map(comparable, value))
+        case BaseModel():
+            members = {name: value.__dict__.get(name) for name in type(value).model_fields}
+            members |= value.__pydantic_extra__ or {}
+            return type(value), *((name, comparable(item)) for name, item in members.items())
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return type(value), *(comparable(getattr(value, item.name)) for item in fields(value))
+        case _:
+            return value
 
 
 def _problem(path: _Path) -> FieldProblem:

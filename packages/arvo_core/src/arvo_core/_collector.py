@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 _MANY: Final = 1_000
 """Items of a container above which it is worth it."""
+_OUT_OF_REACH: Final = 2**31 - 2
+"""More objects than are ever made between two collections, and no value that others choose."""
 _SIZED: Final = frozenset((dict, frozenset, list, set, tuple))
 _UNBOUNDED: Final = frozenset(
     (
@@ -40,15 +42,23 @@ def may_be_large(schema: object) -> bool:
 def uncollected(call: Callable[[Any], T], data: object) -> T:
     """Return `call(data)`, while the collector rests if the data is large.
 
-    The collector is the process's: other threads do without it as well until the call returns.
+    The collector is the process's: other threads do without it as well until the call returns. So
+    nothing is changed that they may rely on. It stays enabled, and its threshold alone is raised,
+    out of reach; a thread that disables the collector meanwhile, or sets a threshold, has its way.
+
+    Args:
+        call: Runs none of the user's serializers and validators, which could meet that threshold.
+        data: What it is given.
     """
-    if not (gc.isenabled() and _is_large(data)):
+    first, *others = gc.get_threshold()
+    if first in (_OUT_OF_REACH, 0) or not (gc.isenabled() and _is_large(data)):
         return call(data)
-    gc.disable()
+    gc.set_threshold(_OUT_OF_REACH, *others)
     try:
         return call(data)
     finally:
-        gc.enable()
+        if gc.get_threshold()[0] == _OUT_OF_REACH:
+            gc.set_threshold(first, *others)
 
 
 def _is_large(data: object) -> bool:

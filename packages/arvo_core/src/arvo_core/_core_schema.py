@@ -1,6 +1,6 @@
 """What pydantic's core schema tells of a payload: its classes, their members, what it lets in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,6 +10,8 @@ INNER = (
     "strict_schema", "json_schema", "python_schema", "choices", "fields", "definitions", "steps",
 )  # fmt: skip
 """The keys of a schema that hold others."""
+ITEMS = frozenset({"items_schema", "keys_schema", "values_schema", "extras_schema"})
+"""Those of them that describe what stands in the value, not the value itself."""
 MAY_RENAME = frozenset({"function-before", "function-wrap", "function-plain"})
 """The types of schemas whose function sees the members before they are read."""
 _NEVER_AN_OBJECT = frozenset(
@@ -32,20 +34,37 @@ class ClassMembers:
 
 
 def nodes(schema: object) -> Iterator[dict[str, Any]]:
-    """Yield every schema within `schema`, itself first."""
-    pending: list[Any] = [schema]
+    """Yield every schema within `schema`, itself first; one that stands in many places once."""
+    pending = list(nodes_of(schema))
+    seen: set[int] = set()
     while pending:
         node = pending.pop()
-        match node:
-            case {"type": str()}:
-                yield node
-                pending += [node[key] for key in INNER if key in node]
-            case dict():
-                pending += node.values()
-            case list() | tuple():
-                pending += node
-            case _:
-                pass
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            pending += inner_nodes(node)
+
+
+def inner_nodes(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schemas that stand in `node` itself."""
+    for key in INNER:
+        if key in node:
+            yield from nodes_of(node[key])
+
+
+def nodes_of(item: Any) -> Iterator[dict[str, Any]]:
+    """Yield the schemas that one of a schema's keys holds: one, a list of them, or a dict."""
+    match item:
+        case {"type": str()}:
+            yield item
+        case dict():
+            for inner in item.values():
+                yield from nodes_of(inner)
+        case list() | tuple():
+            for inner in item:
+                yield from nodes_of(inner)
+        case _:  # the label of a union's member
+            pass
 
 
 def class_members(schema: object) -> dict[type, ClassMembers]:
@@ -89,6 +108,10 @@ def is_free(node: Mapping[str, Any]) -> bool:
 
 def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
     """Return the class whose own instances validation returns unread; None when it reads them."""
+    if schema["type"] == "definitions":
+        named = {item["ref"]: item for item in schema["definitions"]}
+        schema = schema["schema"]
+        schema = named.get(schema.get("schema_ref"), schema)
     if schema["type"] != "model":
         return None
     config = schema.get("config") or {}
@@ -96,58 +119,24 @@ def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
     return schema["cls"] if rereads == "never" else None
 
 
-def is_never_an_object(schema: Any, definitions: Mapping[str, Any] | None = None) -> bool:
+def is_never_an_object(schema: Mapping[str, Any]) -> bool:
     """Tell whether no value of the type is written as a JSON object."""
-    definitions = definitions or {}
-    match schema:
-        case {"serialization": serialization} if is_function(serialization):
-            return False
-        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
-            return is_never_an_object(inner, {item["ref"]: item for item in defined})
-        case {"type": "definition-ref", "schema_ref": reference}:
-            return is_never_an_object(definitions[reference], definitions)
-        case {"type": "union", "choices": list(choices)}:
-            return all(
-                is_never_an_object(item[0] if isinstance(item, tuple) else item, definitions)
-                for item in choices
-            )
-        case {"type": "model", "root_model": True, "schema": inner}:
-            return is_never_an_object(inner, definitions)
-        case {"type": "default" | "nullable" | "function-before", "schema": inner}:
-            return is_never_an_object(inner, definitions)
-        case {"type": kind}:
-            return kind in _NEVER_AN_OBJECT
-        case _:
-            return False
+    return _is_never_an_object(schema, _Definitions())
 
 
-def member_names(schema: Any, definitions: Mapping[str, Any] | None = None) -> Iterator[str]:
+def member_names(schema: Mapping[str, Any]) -> Iterator[str]:
     """Find the members of the JSON object itself, read or written, in any branch of a union."""
-    definitions = definitions or {}
-    match schema:
-        case {"type": "model-fields" | "typed-dict" | "dataclass-args"}:
-            for name, field in fields_of(schema).items():
-                yield name
-                yield from _aliases(field)
-            for field in schema.get("computed_fields", ()):
-                yield from _aliases(field)
-        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
-            yield from member_names(inner, {item["ref"]: item for item in defined})
-        case {"type": "definition-ref", "schema_ref": reference}:
-            yield from member_names(definitions[reference], definitions)
-        case {"choices": choices}:
-            for item in choices.values() if isinstance(choices, dict) else choices:
-                branch = item[0] if isinstance(item, tuple) else item
-                yield from member_names(branch, definitions)
-        case {"schema": inner}:
-            yield from member_names(inner, definitions)
-        case _:
-            pass
+    return _member_names(schema, _Definitions())
 
 
 def is_function(serialization: Mapping[str, Any] | None) -> bool:
     """Return whether a function writes the value."""
     return serialization is not None and serialization["type"].startswith("function-")
+
+
+def is_pydantics(function: object) -> bool:
+    """Return whether a serializer or a validator is one of pydantic's own."""
+    return str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 def is_native(value: object) -> bool:
@@ -173,6 +162,14 @@ def fields_of(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {field["name"]: field for field in fields} if isinstance(fields, list) else fields
 
 
+def computed_fields_of(
+    schema: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    """Return the computed fields of a schema that are written; a class that forbids has none."""
+    forbids = config.get("extra_fields_behavior") == "forbid"
+    return () if forbids else schema.get("computed_fields", ())
+
+
 def read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
     """Return the names under which a field is read."""
     alias = field.get("validation_alias")
@@ -184,6 +181,80 @@ def read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -
         paths = paths if all(isinstance(path, list) for path in paths) else [paths]
         read |= {path[0] for path in paths if len(path) == 1}
     return read
+
+
+class _Definitions:
+    """The schemas of classes and other types with a name, each of which is followed once.
+
+    They may refer to each other in a circle, and in as many ways as there are paths through them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+        self._followed: set[str] = set()
+
+    def add(self, definitions: list[dict[str, Any]]) -> None:
+        self._known.update((item["ref"], item) for item in definitions)
+
+    def __getitem__(self, reference: str) -> Any:
+        return self._known[reference]
+
+    def is_done(self, reference: str) -> bool:
+        """Return whether this was asked before about a type; it was followed then."""
+        done = reference in self._followed
+        self._followed.add(reference)
+        return done
+
+
+def _is_never_an_object(schema: Any, definitions: _Definitions) -> bool:
+    match schema:
+        case {"ref": str(reference)} if definitions.is_done(reference):
+            return True  # if it may be an object, another branch tells
+        case {"serialization": serialization} if is_function(serialization):
+            return False
+        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
+            definitions.add(defined)
+            return _is_never_an_object(inner, definitions)
+        case {"type": "definition-ref", "schema_ref": reference}:
+            return _is_never_an_object(definitions[reference], definitions)
+        case {"type": "union", "choices": list(choices)}:
+            return all(
+                _is_never_an_object(item[0] if isinstance(item, tuple) else item, definitions)
+                for item in choices
+            )
+        case {"type": "model", "root_model": True, "schema": inner}:
+            return _is_never_an_object(inner, definitions)
+        case {"type": "default" | "nullable" | "function-before", "schema": inner}:
+            return _is_never_an_object(inner, definitions)
+        case {"type": kind}:
+            return kind in _NEVER_AN_OBJECT
+        case _:
+            return False
+
+
+def _member_names(schema: Any, definitions: _Definitions) -> Iterator[str]:
+    match schema:
+        case {"ref": str(reference)} if definitions.is_done(reference):
+            pass
+        case {"type": "model-fields" | "typed-dict" | "dataclass-args"}:
+            for name, field in fields_of(schema).items():
+                yield name
+                yield from _aliases(field)
+            for field in schema.get("computed_fields", ()):
+                yield from _aliases(field)
+        case {"type": "definitions", "definitions": list(defined), "schema": inner}:
+            definitions.add(defined)
+            yield from _member_names(inner, definitions)
+        case {"type": "definition-ref", "schema_ref": reference}:
+            yield from _member_names(definitions[reference], definitions)
+        case {"choices": choices}:
+            for item in choices.values() if isinstance(choices, dict) else choices:
+                branch = item[0] if isinstance(item, tuple) else item
+                yield from _member_names(branch, definitions)
+        case {"schema": inner}:
+            yield from _member_names(inner, definitions)
+        case _:
+            pass
 
 
 def _owner_of_fields(node: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ _SURE = _NATIVE | _OBJECTS | _ARRAYS | _TEXTS | _STRUCTURE
 """Types whose values are read as they were written, whatever they are."""
 _FORMATS = frozenset(
     ("ser_json_timedelta", "ser_json_temporal", "ser_json_bytes", "ser_json_inf_nan",
-     "val_json_bytes", "val_temporal_unit")
+     "val_json_bytes", "val_temporal_unit", "polymorphic_serialization")
 )  # fmt: skip
 """Settings by which a class writes or reads in its own way."""
 

@@ -9,18 +9,21 @@ from pydantic import Secret, SecretStr, TypeAdapter
 
 from ._core_schema import (
     INNER,
+    ITEMS,
     MAY_RENAME,
+    computed_fields_of,
     fields_of,
     finds_members,
     is_function,
     is_native,
+    is_pydantics,
     nodes,
+    nodes_of,
     read_names,
     takes_native_values,
 )
 from ._errors import FieldProblem
 
-_ITEMS = ("items_schema", "keys_schema", "values_schema", "extras_schema")
 _MASKED = (
     "is a secret, which pydantic writes as asterisks; use the type inside it, or a "
     "field_serializer that writes get_secret_value()"
@@ -43,60 +46,70 @@ class _Place(NamedTuple):
     renamed: bool = (
         False  # whether a function of the user's may rename members before they are read
     )
-    definitions: Mapping[str, Any] = MappingProxyType({})
-    open: frozenset[str] = frozenset()  # the definitions that it stands in
+    computed: bool = False  # whether it is only written, so that how it would be read is no matter
 
 
 def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
     """List the fields that cannot survive being written and read again, and what to do.
 
     Only what is certain: what functions of the user's write is not known before there is a value.
+    A class that stands in several places is told of at one of them.
     """
-    return list(dict.fromkeys(_problems(schema, _Place())))
+    return list(dict.fromkeys(_problems(schema)))
 
 
-def _problems(node: Any, place: _Place) -> Iterator[FieldProblem]:
-    match node:
-        case list() | tuple():
-            for item in node:
-                yield from _problems(item, place)
-        case {"type": "definitions", "definitions": list(defined)}:
-            known = {**place.definitions, **{item["ref"]: item for item in defined}}
-            yield from _problems(node["schema"], place._replace(definitions=known))
-        case {"type": "definition-ref", "schema_ref": reference}:
-            if reference not in place.open:
-                inside = place._replace(open=place.open | {reference})
-                yield from _problems(place.definitions[reference], inside)
-        case {"type": str()}:
+def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    definitions: dict[str, Mapping[str, Any]] = {}
+    # Types that refer to each other are reached in as many ways as there are paths through them.
+    seen: set[tuple[str, int, bool, bool]] = set()
+    pending = [(schema, _Place())]
+    while pending:
+        node, place = pending.pop()
+        if node["type"] == "definitions":
+            definitions |= {item["ref"]: item for item in node["definitions"]}
+            pending.append((node["schema"], place))
+            continue
+        write = node.get("serialization", {}).get("function")
+        if write in _masks():
+            yield FieldProblem(path=place.path, message=_MASKED)
+            continue
+        if write is not None and not is_pydantics(write):
+            continue
+        if node["type"] == "definition-ref":
+            pending.append((definitions[node["schema_ref"]], place))
+            continue
+        place = place._replace(
+            config=node.get("config", place.config),
+            renamed=place.renamed or node["type"] in MAY_RENAME,
+        )
+        if reference := node.get("ref"):
+            way = (reference, id(place.config), place.renamed, place.computed)
+            if way in seen:
+                continue
+            seen.add(way)
+        if not place.computed:
             yield from _problems_of_node(node, place)
-        case dict():
-            for item in node.values():
-                yield from _problems(item, place)
-        case _:  # the label of a union's member
-            pass
+        pending += reversed(list(_inside(node, place)))
 
 
 def _problems_of_node(node: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
-    write = node.get("serialization", {}).get("function")
-    if write in _masks():
-        yield FieldProblem(path=place.path, message=_MASKED)
-        return
-    if write is not None and not _is_pydantics(write):
-        return
-    if "config" in node:
-        place = place._replace(config=node["config"])
-    if node["type"] in MAY_RENAME:
-        place = place._replace(renamed=True)
     if problem := _problem_of_type(node, place.config):
         yield FieldProblem(path=place.path, message=problem)
     for name, field in fields_of(node).items():
-        inside = place._replace(path=(*place.path, name))
-        yield from _field_problems(name, field, inside)
-        yield from _problems(field["schema"], inside)
+        yield from _field_problems(name, field, place._replace(path=(*place.path, name)))
+
+
+def _inside(node: Mapping[str, Any], place: _Place) -> Iterator[tuple[Mapping[str, Any], _Place]]:
+    for name, field in fields_of(node).items():
+        yield field["schema"], place._replace(path=(*place.path, name))
+    for field in computed_fields_of(node, place.config):
+        path = (*place.path, field["property_name"])
+        yield field["return_schema"], place._replace(path=path, computed=True)
     for key in INNER:
         if key in node and key != "fields":
-            inside = place._replace(path=(*place.path, "*")) if key in _ITEMS else place
-            yield from _problems(node[key], inside)
+            inside = place._replace(path=(*place.path, "*")) if key in ITEMS else place
+            for inner in nodes_of(node[key]):
+                yield inner, inside
 
 
 def _field_problems(name: str, field: Mapping[str, Any], place: _Place) -> Iterator[FieldProblem]:
@@ -131,11 +144,6 @@ def _problem_of_type(node: Mapping[str, Any], config: Mapping[str, Any]) -> str 
                     "give ser_json_bytes and val_json_bytes one value"
                 )
     return None
-
-
-def _is_pydantics(function: object) -> bool:
-    """Return whether a serializer is one of pydantic's own."""
-    return str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 @cache

@@ -1,9 +1,13 @@
 """Numbers that are no JSON, which pydantic writes as null."""
 
 import math
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 
@@ -20,18 +24,40 @@ def has_null(dumped: Any) -> bool:
     return False
 
 
-def put_back(plain: object, dumped: Any) -> bool:
+def plain(value: object) -> Any:
+    """Describe a value by dicts and lists as it is, without its type's serializers.
+
+    Members stand under the names under which a type writes them; sets become lists.
+    """
+    match value:
+        case RootModel():
+            return plain(value.root)
+        case BaseModel():
+            members = {**value.__dict__, **(value.__pydantic_extra__ or {})}
+            return _plain_members(members, type(value).model_fields)
+        case Mapping():
+            return {key: plain(item) for key, item in value.items()}
+        case list() | tuple() | deque() | set() | frozenset():
+            return [plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            members = {item.name: getattr(value, item.name, None) for item in fields(value)}
+            return _plain_members(members, getattr(value, "__pydantic_fields__", {}))
+        case _:
+            return value
+
+
+def put_back(held: object, dumped: Any) -> bool:
     """Put numbers that are no JSON into `dumped` where it has null instead.
 
     Args:
-        plain: What the serializer writes in Python mode.
+        held: What the serializer writes in Python mode, or `plain`.
         dumped: What the same serializer writes of the same value in JSON mode.
 
     Returns:
         Whether there are any.
     """
     lost = False
-    for key, item in _items(plain):
+    for key, item in _items(held):
         if isinstance(dumped, dict):
             key = key if isinstance(key, str) else next(iter(to_jsonable_python({key: None})))
             if key not in dumped:
@@ -46,11 +72,16 @@ def put_back(plain: object, dumped: Any) -> bool:
     return lost
 
 
-def _items(plain: object) -> Iterable[tuple[Any, object]]:
-    match plain:
+def _plain_members(members: Mapping[str, object], described: Mapping[str, FieldInfo]) -> Any:
+    aliases = {name: field.serialization_alias for name, field in described.items()}
+    return {aliases.get(name) or name: plain(item) for name, item in members.items()}
+
+
+def _items(held: object) -> Iterable[tuple[Any, object]]:
+    match held:
         case dict():
-            return plain.items()
+            return held.items()
         case list() | tuple() | set() | frozenset():
-            return enumerate(plain)
+            return enumerate(held)
         case _:
             return ()

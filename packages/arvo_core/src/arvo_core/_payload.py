@@ -20,7 +20,8 @@ from ._fidelity import fidelity
 from ._json import JsonObject
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
-from ._lost_numbers import has_null, put_back
+from ._lost_numbers import has_null, plain, put_back
+from ._own_functions import with_functions
 from ._problems import field_problems, json_problems
 from ._wire_form import wire_form
 
@@ -52,13 +53,12 @@ class Payload(Generic[T]):
 
     __slots__ = (
         "_adapter",
-        "_classes",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
-        "_may_be_large",
         "_own_class",
         "_serialize",
+        "_uncollected",
         "_validate",
         "_wire_form",
         "kind",
@@ -94,10 +94,9 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        self._may_be_large = may_be_large(schema)
-        members = class_members(schema)
-        self._classes = tuple(members)
-        self._left_out = LeftOut(members)
+        # Serializers and validators of the user run with the collector as they know it.
+        self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
+        self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
 
@@ -124,7 +123,7 @@ class Payload(Generic[T]):
     def _read(self, data: object, where: str = "") -> T:
         try:
             read = self._validate
-            return uncollected(read, data) if self._may_be_large else read(data)  # type: ignore[no-any-return]
+            return uncollected(read, data) if self._uncollected else read(data)  # type: ignore[no-any-return]
         except ValidationError as error:
             failure = error
         if isinstance(data, Mapping):
@@ -161,11 +160,18 @@ class Payload(Generic[T]):
         if exclude:
             dumped = self._write(value, "json", exclude)
         # pydantic writes NaN and infinities as null, which only the Python form can tell.
-        if has_null(dumped) and put_back(self._write(value, "python", exclude), dumped):
+        if has_null(dumped) and put_back(self._python_form(value, exclude), dumped):
             raise InvalidDataError(
                 f"{self.name} cannot be written as JSON", problems=json_problems(dumped)
             )
         return dumped  # type: ignore[no-any-return]
+
+    def _python_form(self, value: T, exclude: dict[Any, Any] | None) -> Any:
+        try:
+            return self._write(value, "python", exclude)
+        except TypeError:
+            # A set of models becomes a set of dicts there, which Python does not have.
+            return plain(value)
 
     def _write(
         self, value: T, mode: Literal["json", "python"], exclude: dict[Any, Any] | None
@@ -184,7 +190,7 @@ class Payload(Generic[T]):
                 made; or it cannot be written as a JSON object; or it is read as something else.
         """
         write = self._written_directly
-        wire = uncollected(write, data) if self._may_be_large else write(data)
+        wire = uncollected(write, data) if self._uncollected else write(data)
         return self._checked(self.parse(data)) if wire is None else wire
 
     def _written_directly(self, data: object) -> dict[str, Any] | None:
@@ -195,15 +201,11 @@ class Payload(Generic[T]):
             if type(data) is self._own_class:
                 if not self._wire_form.takes_models:
                     return None
-                # An instance of a subclass may have other defaults than the schema tells.
-                if any(kind.__subclasses__() for kind in self._classes):
-                    return None
-                data = self._serialize(
-                    data, by_alias=True, exclude_unset=self._wire_form.leaves_out, warnings=False
-                )
-            elif not isinstance(data, Mapping):
+                wire = self._wire_form.of_model(data, self._serialize)
+            elif isinstance(data, Mapping):
+                wire = self._wire_form.of_mapping(data)
+            else:
                 return None
-            wire = self._wire_form.validator.validate_python(data)
         except ValueError:
             return None  # the longer way tells what is wrong
         return wire if isinstance(wire, dict) else None
@@ -215,7 +217,7 @@ class Payload(Generic[T]):
             raise InvalidDataError(
                 f"{self.name} changes when it is written and read again; make its serializers "
                 "write, and its types tell apart, all that is read",
-                problems=problems,
+                problems=with_functions(self._adapter.core_schema, problems),
             )
         return dumped
 

@@ -6,13 +6,14 @@ written, so one pass over the data, or over what a model dumps, is enough.
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
-from ._core_schema import fields_of, is_free
+from ._core_schema import fields_of, inner_nodes, is_free, nodes
 from ._json import JsonObject
 
 _LEAVES = frozenset({"str", "int", "bool", "none"})
@@ -21,7 +22,8 @@ _CONTAINERS = (list, dict)
 _ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
 _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
-_BY_NAME = ("validate_by_name", "populate_by_name", "validate_by_alias")
+_NOT_ITS_OWN = ("validate_by_name", "populate_by_name", "validate_by_alias", "validate_default")
+"""Settings by which another name is read, or a default becomes something else."""
 
 
 class WireForm(NamedTuple):
@@ -30,11 +32,41 @@ class WireForm(NamedTuple):
     validator: SchemaValidator
     """Takes mappings that hold no objects. In its result an absent optional member stays absent and
     other defaults are filled in."""
-    leaves_out: bool
-    """Whether a None by default is left out, so that models are dumped without what was not set."""
+    of_held: SchemaValidator | None
+    """Takes what models hold that is not None: fills in None instead of defaults. None where nothing
+    is optional, so that models are dumped as they are."""
     takes_models: bool
-    """Whether the dump of a model shows all that it holds. It does not where it leaves out what was
-    not set and a list by default may have been filled in place, nor where anything may stand."""
+    """Whether the dump of a model shows all that it holds, which it does not where anything may
+    stand."""
+
+    def of_mapping(self, data: Mapping[str, Any]) -> Any:
+        """Return how a mapping is written.
+
+        Raises:
+            ValueError: The type does not read it, or not in one pass.
+        """
+        return self.validator.validate_python(data)
+
+    def of_model(self, value: object, dump: Callable[..., Any]) -> Any:
+        """Return how a model is written; None where only a look at each member tells.
+
+        An optional member is absent where it is None and was not set. What was set tells alone for
+        nothing: a value may have been put into a model, or into a list of its, in another way. So
+        what a model holds must be what was set and defaults.
+
+        Args:
+            value: One that the type takes as it is.
+            dump: The type's serializer.
+
+        Raises:
+            ValueError: The type does not read it, or not in one pass.
+        """
+        if self.of_held is None:
+            return self.validator.validate_python(dump(value, by_alias=True, warnings=False))
+        some = dump(value, by_alias=True, exclude_none=True, warnings=False)
+        held = self.of_held.validate_python(some)
+        some = dump(value, by_alias=True, exclude_unset=True, warnings=False)
+        return held if held == self.validator.validate_python(some) else None
 
 
 def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
@@ -47,18 +79,16 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
         None for a type that holds what JSON does not have, a default that must be made anew, or a
         name that is read beside the one that is written.
     """
-    maker = _Maker()
+    shared = _shared(schema)
+    maker = _Maker(shared)
     try:
-        made = maker.make(schema)
-    except _NoWireForm:
+        validator = SchemaValidator(maker.make_all(schema))
+        of_held = None
+        if maker.has_optional and not maker.is_free:
+            of_held = SchemaValidator(_Maker(shared, of_held=True).make_all(schema))
+    except (_NoWireForm, RecursionError):
         return None
-    if maker.is_free:
-        made = {"type": "definitions", "schema": made, "definitions": _JSON["definitions"]}
-    return WireForm(
-        validator=SchemaValidator(made),
-        leaves_out=maker.has_optional,
-        takes_models=not (maker.is_free or (maker.has_optional and maker.has_containers)),
-    )
+    return WireForm(validator=validator, of_held=of_held, takes_models=not maker.is_free)
 
 
 class _NoWireForm(Exception):
@@ -68,25 +98,61 @@ class _NoWireForm(Exception):
 class _Maker:
     """Replaces the classes in a schema by the JSON objects that they are written as."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: frozenset[str], *, of_held: bool = False) -> None:
+        self._of_held = of_held  # whether to read what models hold that is not None
+        self._shared = shared  # the types that stand in several places; they are defined once
+        self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
+        # Of each class the members that have a value by default, as a schema, and those values.
+        self._defaults: list[tuple[Any, dict[str, Any]]] = []
         self.has_optional = False  # whether a member is None by default
-        self.has_containers = False  # whether a list or a dict is a default
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
 
+    def make_all(self, schema: Mapping[str, Any]) -> Any:
+        """Make a whole schema, with the definitions that it refers to."""
+        made = self._make(schema)
+        defined: dict[str, Any] = {}
+        while missing := [name for name in self._named if name not in defined]:
+            for name in missing:
+                defined[name] = {**self._make(self._named[name]), "ref": name}
+        definitions = list(defined.values())
+        if self.is_free:
+            definitions += _JSON["definitions"]
+        if not self._defaults_are_read_as_they_are(definitions):
+            raise _NoWireForm
+        return _with_definitions(made, definitions)
+
+    def _defaults_are_read_as_they_are(self, definitions: list[Any]) -> bool:
+        # Nothing looks at a default where it is filled in, but the receiver reads it.
+        owners = {str(index): owner for index, (owner, _) in enumerate(self._defaults)}
+        given = {str(index): values for index, (_, values) in enumerate(self._defaults)}
+        schema: Any = _with_definitions(_object_of(owners), definitions)
+        try:
+            read = SchemaValidator(schema).validate_python(given, strict=True)
+        except ValueError:
+            return False
+        return all(
+            type(value) is type(read[index][name]) and value == read[index][name]
+            for index, values in given.items()
+            for name, value in values.items()
+        )
+
     def make(self, node: Mapping[str, Any]) -> Any:
+        """Make the schema of a part, or a reference to it."""
+        name = node.get("ref")
+        if name not in self._shared:
+            return self._make(node)
+        self._named.setdefault(name, node)
+        return {"type": "definition-ref", "schema_ref": name}
+
+    def _make(self, node: Mapping[str, Any]) -> Any:
         if is_free(node):
             self.is_free = True
         match node["type"]:
             case "any":
                 return _ANYTHING
             case "definitions":
-                return {
-                    "type": "definitions",
-                    "schema": self.make(node["schema"]),
-                    "definitions": [
-                        {**self.make(item), "ref": item["ref"]} for item in node["definitions"]
-                    ],
-                }
+                self._named.update((item["ref"], item) for item in node["definitions"])
+                return self.make(node["schema"])
             case "definition-ref":
                 return _kept(node)
             case "model":
@@ -126,39 +192,62 @@ class _Maker:
 
     def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
         """Describe a JSON object by the names under which its members are written."""
-        if owner.get("computed_fields") or any(name in config for name in _BY_NAME):
+        if owner.get("computed_fields") or any(name in config for name in _NOT_ITS_OWN):
             raise _NoWireForm
-        fields = {}
+        fields, defaults = {}, {}
         for name, field in fields_of(owner).items():
             written = field.get("serialization_alias", name)
             if written != field.get("validation_alias", name):
                 raise _NoWireForm
-            fields[written] = {"type": "typed-dict-field", **self._member(field)}
+            fields[written] = self._held(field) if self._of_held else self._member(field)
+            filled = fields[written]["schema"]
+            if filled["type"] == "default" and not self._of_held:
+                defaults[written] = filled
+        if defaults:
+            read_as = _object_of({name: item["schema"] for name, item in defaults.items()}, config)
+            values = {name: _filled_in(item) for name, item in defaults.items()}
+            self._defaults.append((read_as, values))
         made = {"type": "typed-dict", "fields": fields, "config": dict(config)}
         behavior = owner.get("extra_behavior") or config.get("extra_fields_behavior", "ignore")
         if behavior == "allow":
             made["extras_schema"] = self.make(owner.get("extras_schema", _ANY))
         return {**made, "extra_behavior": behavior}
 
+    def _held(self, field: Mapping[str, Any]) -> dict[str, Any]:
+        member = self._member(field)
+        schema = member["schema"]
+        if schema["type"] == "default":
+            schema = schema["schema"]
+        elif not member["required"]:
+            return member
+        return _field({"type": "default", "schema": schema, "default": None}, required=False)
+
     def _member(self, field: Mapping[str, Any]) -> dict[str, Any]:
         schema = field["schema"]
         if schema["type"] != "default":
-            return {"schema": self.make(schema), "required": field.get("required", True)}
+            return _field(self.make(schema), required=field.get("required", True))
         if schema.get("validate_default"):
             raise _NoWireForm
         inner = self.make(schema["schema"])
         default = schema.get("default", ...)
         if default is None:
             self.has_optional = True
-            return {"schema": inner, "required": False}
+            return _field(inner, required=False)
         if type(default) in _CONSTANTS and (type(default) is not float or math.isfinite(default)):
             filled = {"default": default}
         elif (made := _empty_container(schema)) is not None:
-            self.has_containers = True
             filled = {"default_factory": made}
         else:
             raise _NoWireForm
-        return {"schema": {"type": "default", "schema": inner, **filled}, "required": False}
+        return _field({"type": "default", "schema": inner, **filled}, required=False)
+
+
+def _shared(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the references of the types that stand in several places."""
+    places = Counter(
+        inner["ref"] for node in nodes(schema) for inner in inner_nodes(node) if "ref" in inner
+    )
+    return frozenset(reference for reference, count in places.items() if count > 1)
 
 
 def _empty_container(schema: Mapping[str, Any]) -> type | None:
@@ -172,6 +261,25 @@ def _empty_container(schema: Mapping[str, Any]) -> type | None:
         ),
         None,
     )
+
+
+def _filled_in(default: Mapping[str, Any]) -> Any:
+    return default["default_factory"]() if "default_factory" in default else default["default"]
+
+
+def _field(schema: Any, *, required: bool = True) -> dict[str, Any]:
+    return {"type": "typed-dict-field", "schema": schema, "required": required}
+
+
+def _object_of(members: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> Any:
+    fields = {name: _field(schema) for name, schema in members.items()}
+    return {"type": "typed-dict", "fields": fields, "config": dict(config or {})}
+
+
+def _with_definitions(schema: Any, definitions: list[Any]) -> Any:
+    if not definitions:
+        return schema
+    return {"type": "definitions", "schema": schema, "definitions": definitions}
 
 
 def _kept(node: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
