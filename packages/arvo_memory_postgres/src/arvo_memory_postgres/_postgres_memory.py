@@ -124,8 +124,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             schema: Where the tables are.
             table: The table of workflows.
             policy: How leases are granted. None takes the defaults.
-            pool_size: How many connections at most, up to 10,000. One is held for one statement, so few serve
-                many tasks.
+            pool_size: How many connections at most, up to 10,000. One is held for one statement, so
+                few serve many tasks.
             pool_timeout: As of the class.
             statement_timeout: As of the class.
             statement_cache_size: How many prepared statements a connection keeps. 0 for a
