@@ -150,6 +150,8 @@ async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> N
         ("statement_timeout", timedelta(seconds=-1), "not be negative"),
         ("statement_timeout", 30, "be a timedelta"),
         ("pool_timeout", timedelta(0), "be longer than zero"),
+        ("pool_timeout", timedelta.max, "be at most 1 day"),
+        ("statement_timeout", timedelta.max, "be at most 1 day"),
     ],
 )
 async def test_a_setting_with_which_nothing_would_work_is_named(

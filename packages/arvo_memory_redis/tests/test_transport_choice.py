@@ -169,6 +169,12 @@ class TestChoice:
                 "socket_timeout must be longer than zero",
             ),
             ({"max_connections": 0}, "", ValueError, "max_connections must be at least 1, got 0"),
+            (
+                {"socket_timeout": timedelta.max},
+                "",
+                ValueError,
+                "socket_timeout must be at most 1 day",
+            ),
             ({"max_connections": 10**9}, "", ValueError, "max_connections must be at most 10000"),
             ({"max_record_bytes": 0}, "", ValueError, "max_record_bytes must be at least 1"),
             ({"max_record_bytes": -1}, "", ValueError, "max_record_bytes must be at least 1"),

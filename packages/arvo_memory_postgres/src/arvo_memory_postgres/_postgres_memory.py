@@ -41,6 +41,7 @@ from ._workflow_queries import WorkflowQueries
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
+_DAY: Final = timedelta(days=1)
 # asyncpg makes an object for every connection that there might be.
 _MOST_CONNECTIONS: Final = 10_000
 _MOST_ROUNDS: Final = 3
@@ -65,15 +66,15 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         table: The table of workflows; another of this name with `_migrations` behind it tells its
             version.
         policy: How leases are granted. None takes the defaults.
-        pool_timeout: How long to wait for a connection.
-        statement_timeout: How long one statement may take; above 0.
+        pool_timeout: How long to wait for a connection; above 0, a day at most.
+        statement_timeout: How long one statement may take; above 0, a day at most.
         max_record_bytes: How long the JSON of a record may be, written or read. All processes
             should say the same.
 
     Raises:
         TypeError: A duration is no timedelta, or `max_record_bytes` is no int.
-        ValueError: PostgreSQL knows no such names, a timeout is not above 0, or `max_record_bytes`
-            is below 1.
+        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, or
+            `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         statement_timeout: timedelta = _THIRTY_SECONDS,
         max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
-        check_duration(pool_timeout, name="pool_timeout", above_zero=True)
-        check_duration(statement_timeout, name="statement_timeout", above_zero=True)
+        check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=_DAY)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._table = TableName(schema, table)
         self._sql = Statements.of(self._table)
@@ -124,8 +125,8 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             schema: Where the tables are.
             table: The table of workflows.
             policy: How leases are granted. None takes the defaults.
-            pool_size: How many connections at most, up to 10,000. One is held for one statement, so few serve
-                many tasks.
+            pool_size: How many connections at most, up to 10,000. One is held for one statement, so
+                few serve many tasks.
             pool_timeout: As of the class.
             statement_timeout: As of the class.
             statement_cache_size: How many prepared statements a connection keeps. 0 for a
@@ -135,13 +136,13 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         Raises:
             MachineMemoryError: The database cannot be reached, or the DSN is none.
             TypeError: A duration is no timedelta, or a number is no int.
-            ValueError: PostgreSQL knows no such names, a timeout is not above 0, `pool_size` is
+            ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
                 not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
                 below 1.
         """
         TableName(schema, table)
-        check_duration(pool_timeout, name="pool_timeout", above_zero=True)
-        check_duration(statement_timeout, name="statement_timeout", above_zero=True)
+        check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=_DAY)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
         check_count(statement_cache_size, name="statement_cache_size")
         check_count(max_record_bytes, name="max_record_bytes", least=1)

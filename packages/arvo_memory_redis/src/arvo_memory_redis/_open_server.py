@@ -30,6 +30,7 @@ TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
 _TRANSPORT_OPTION: Final = "transport="
 # Far above what a server lets in.
 _MOST_CONNECTIONS: Final = 10_000
+_DAY: Final = timedelta(days=1)
 _NO_HELLO: Final = re.compile(
     r"(?:unknown|unsupported) command\W+hello\b|permissions? to run the 'hello'", re.IGNORECASE
 )
@@ -52,7 +53,7 @@ class ConnectionSettings:
     max_connections: int
     """How many calls redis-py may have under way, 1 to 10,000."""
     timeout: timedelta
-    """How long to wait for a connection and for an answer; above 0."""
+    """How long to wait for a connection and for an answer; above 0, a day at most."""
     clock: Clock
     """For pauses and timeouts."""
 
@@ -83,7 +84,7 @@ class ConnectionSettings:
         if self.transport not in get_args(TransportName):
             names = ", ".join(map(repr, get_args(TransportName)))
             raise ValueError(f"transport must be one of {names}, got {self.transport!r}")
-        check_duration(self.timeout, name="socket_timeout", above_zero=True)
+        check_duration(self.timeout, name="socket_timeout", above_zero=True, most=_DAY)
         check_count(self.max_connections, name="max_connections", least=1, most=_MOST_CONNECTIONS)
 
 
