@@ -12,7 +12,7 @@ from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
 
-MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """How long the JSON of a record may be, in bytes, before compression, unless a memory says else."""
 
 _JSON: Final = "json"

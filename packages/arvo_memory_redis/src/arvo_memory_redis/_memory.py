@@ -56,7 +56,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         policy: How leases are granted; None takes `LockPolicy()`.
         compress_above: Compress records longer than so many bytes; None never does.
         max_record_bytes: Refuse records that are longer than this when stored. Their JSON may have
-            8 MiB, or this if it is more, written or read. All processes should say the same.
+            16 MiB, or this if it is more, written or read. All processes should say the same.
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
