@@ -175,6 +175,10 @@ class Cut(BaseModel):
         return name[:1]
 
 
+class Ring(RootModel["Ring | Cut | list[Ring]"]):
+    pass
+
+
 class Chained(BaseModel):
     name: Annotated[str, PlainSerializer(cut)] = ""
     next: "Chained | None" = None
@@ -693,6 +697,7 @@ class TestValuesThatChange:
             (Cut | None, Cut(name="ab"), ("value", "name"), "serializer Cut._cut "),
             (Chained, Chained(next=Chained(name="ab")), ("value", "next", "name"), "serializer cut "),
             (Whole, Whole(name="ab"), ("value", "name"), "serializer Whole._whole "),
+            (Ring, Ring(Cut(name="ab")), ("value", "root", "name"), "serializer Cut._cut "),
             (Annotated[int, AfterValidator(double)], 2, ("value",), "validator double "),
             (Annotated[float, PlainSerializer(partial(round, ndigits=1))], 1.25, ("value",),
              "serializer partial "),
