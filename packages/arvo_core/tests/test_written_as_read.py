@@ -179,6 +179,14 @@ class Ring(RootModel["Ring | Cut | list[Ring]"]):
     pass
 
 
+class Number(RootModel[int]):
+    pass
+
+
+class Word(RootModel[str]):
+    pass
+
+
 class Chained(BaseModel):
     name: Annotated[str, PlainSerializer(cut)] = ""
     next: "Chained | None" = None
@@ -589,6 +597,9 @@ class TestValuesThatChange:
             (Cat | Dog, Dog(name="a")),
             (datetime | str, datetime(2026, 1, 31, tzinfo=UTC)),
             (float | Decimal, Decimal("0.1")),
+            (Number | int, Number(5)),
+            (list[str | Word], [Word("a")]),
+            (Ring | Word | str, Word("a")),
             (dict[int | str, int], {7: 1}),
             (Any, SecretStr("hunter2")),
             (Any, [Card(number=SecretStr("hunter2"))]),
