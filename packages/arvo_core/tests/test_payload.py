@@ -246,6 +246,16 @@ class TestDump:
 
         assert Payload(Measured).dump(Measured(value=math.nan)) == {"value": None}
 
+    def test_a_serializer_of_the_user_may_leave_numbers_out_of_the_json(self) -> None:
+        class Short(BaseModel):
+            values: list[float | None]
+
+            @field_serializer("values", when_used="json")
+            def _first(self, values: list[float | None]) -> list[float | None]:
+                return values[:1]
+
+        assert Payload(Short).dump(Short(values=[None, math.nan])) == {"values": [None]}
+
     def test_numbers_are_looked_for_under_the_written_keys(self) -> None:
         class Chosen(BaseModel):
             by_name: dict[str, float | None]

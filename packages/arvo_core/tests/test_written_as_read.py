@@ -175,6 +175,18 @@ class Cut(BaseModel):
         return name[:1]
 
 
+class Ring(RootModel["Ring | Cut | list[Ring]"]):
+    pass
+
+
+class Number(RootModel[int]):
+    pass
+
+
+class Word(RootModel[str]):
+    pass
+
+
 class Chained(BaseModel):
     name: Annotated[str, PlainSerializer(cut)] = ""
     next: "Chained | None" = None
@@ -585,6 +597,9 @@ class TestValuesThatChange:
             (Cat | Dog, Dog(name="a")),
             (datetime | str, datetime(2026, 1, 31, tzinfo=UTC)),
             (float | Decimal, Decimal("0.1")),
+            (Number | int, Number(5)),
+            (list[str | Word], [Word("a")]),
+            (Ring | Word | str, Word("a")),
             (dict[int | str, int], {7: 1}),
             (Any, SecretStr("hunter2")),
             (Any, [Card(number=SecretStr("hunter2"))]),
@@ -693,6 +708,7 @@ class TestValuesThatChange:
             (Cut | None, Cut(name="ab"), ("value", "name"), "serializer Cut._cut "),
             (Chained, Chained(next=Chained(name="ab")), ("value", "next", "name"), "serializer cut "),
             (Whole, Whole(name="ab"), ("value", "name"), "serializer Whole._whole "),
+            (Ring, Ring(Cut(name="ab")), ("value", "root", "name"), "serializer Cut._cut "),
             (Annotated[int, AfterValidator(double)], 2, ("value",), "validator double "),
             (Annotated[float, PlainSerializer(partial(round, ndigits=1))], 1.25, ("value",),
              "serializer partial "),

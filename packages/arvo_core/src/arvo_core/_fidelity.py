@@ -95,7 +95,8 @@ def _is_sure(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
 
 def _tells_apart(choices: list[Mapping[str, Any]]) -> bool:
     """Return whether what is written tells which of a union's members it was."""
-    kinds = [choice["type"] for choice in choices]
+    # A root model is written as what it holds, which another member may take for its own.
+    kinds = ["root" if choice.get("root_model") else choice["type"] for choice in choices]
     objects = sum(kind in _OBJECTS or kind == "tagged-union" for kind in kinds)
     arrays = sum(kind in _ARRAYS for kind in kinds)
     native = sum(kind in _NATIVE for kind in kinds)

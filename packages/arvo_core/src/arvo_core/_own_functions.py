@@ -55,6 +55,8 @@ def _itself(pending: list[_Node], definitions: Mapping[str, _Node]) -> Iterator[
 def _below(found: list[_Node], name: str | int) -> list[_Node]:
     below: list[_Node] = []
     for node in found:
+        if node.get("root_model") and name == "root":
+            below.append(node["schema"])
         for own, field in fields_of(node).items():
             if name in (own, field.get("serialization_alias")):
                 below.append(field["schema"])
