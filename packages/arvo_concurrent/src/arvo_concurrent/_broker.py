@@ -87,9 +87,11 @@ class ConcurrentEventBroker:
             was cancelled or timed out, or a further one. None: these are dead letters.
         max_queued: How many events may wait before `publish` waits and `publish_nowait` raises.
             None: any number. What handlers emit is always taken and counted.
-        contention_timeout: How long an event is tried again while others handle its workflow
-            and it does not move; outside the retry budget and without a slot. An event that lost
-            to another one's commit begins to wait anew, 100 times at most.
+        contention_timeout: How long an event is tried again while others handle its workflow;
+            outside the retry budget and without a slot. An event that lost to another one's
+            commit begins to wait anew, 100 times at most. At least `max_hold` and `ttl` of the
+            memory's `LockPolicy` together, or a step that is merely long costs the others their
+            events; by default the two of `LockPolicy()`, 630 seconds.
         clock: For delays and timeouts.
         random: For the jitter of delays.
 

@@ -59,8 +59,7 @@ class HandlerRunner:
         handler: The handler.
         settings: What applies to it.
         outbox: Where outputs, dead letters and errors go.
-        contention_timeout: How long an event is tried again while others handle its workflow
-            and it does not move.
+        contention_timeout: How long an event is tried again while others handle its workflow.
         clock: For timeouts.
         random: For delays.
     """
