@@ -13,7 +13,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import ConfigViolation, IArvoEventHandler, Publish, RetryPolicy
 from arvo_event_handler.testing import FakeClock
 
-from .broker_owner import SECOND, Gate, Owner, broker_of, left_inside
+from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event
 
 ONCE = RetryPolicy(retries=0)
@@ -262,6 +262,48 @@ class TestResolve:
             gate.open()
             await asking[0]
         assert owner.letters == []
+        assert left_inside(broker) == {}
+
+    @pytest.mark.parametrize("stateful", [False, True])
+    @pytest.mark.parametrize("answered", ["before the retry", "during the retry", "after it"])
+    async def test_a_task_left_over_from_an_earlier_try_changes_nothing(
+        self, owner: Owner, clock: FakeClock, stateful: bool, answered: str
+    ) -> None:
+        """What it still waits for is no affair of the next try, nor of the next event."""
+        slow, second = Gate(), Gate()
+
+        async def fail() -> None:
+            raise ConnectionError("no")
+
+        async def act(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
+            if cause.id == "e1" and asker.handler.tried.count("e1") == 1:
+                await asyncio.gather(broker.resolve(event("slow", to=TWO)), fail())
+            if cause.id == "e1":
+                await second.opened()
+                return None
+            return await broker.resolve(event(f"q-{cause.id}"))  # by the only slot
+
+        asker = Asker(act, stateful=stateful)
+        retry = RetryPolicy(retries=1, backoff=STEADY)
+        config = HandlerConfig(asker.handler, prefetch=1, retry=retry)
+        other = StubHandler(slow.act, source=TWO)
+        async with broker_of(owner, clock, config, other) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            for moment in ("before the retry", "during the retry", "after it"):
+                if moment == answered:
+                    slow.open()
+                    await clock.settle()
+                if moment == "before the retry":
+                    await clock.run_for(SECOND)
+                if moment == "during the retry":
+                    second.open()
+                    await clock.settle()
+            await broker.publish(event("e2"))
+            await clock.run_until_complete(broker.wait_idle())
+        assert asker.handler.tried == ["e1", "e1", "e2", "e2"]
+        assert refused(owner) == ["e2"]
         assert left_inside(broker) == {}
 
     async def test_in_a_listener_that_holds_up_its_handler_raises(

@@ -12,7 +12,7 @@ from arvo_event_handler import Clock, ClockTimer
 
 from ._backlog import Backlog
 from ._delivery import Delivery
-from ._handling import Seats, enter
+from ._handling import Handling, Seats, enter
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -194,8 +194,8 @@ class Topic:
             delivery = ready.popleft()
             backlog.leave()
             running.add(delivery)
-            delivery.seats = self.seats
-            delivery.context.run(enter, delivery)
+            handling = Handling(self.seats, delivery.event.subject, delivery.tree.asker)
+            delivery.context.run(enter, handling)
             try:
                 pause = await self._run(delivery)
                 if delivery.given_up:
@@ -216,11 +216,11 @@ class Topic:
                 self._end_undelivered(delivery)
                 raise
             finally:
-                delivery.end()
+                handling.end()
                 running.discard(delivery)
                 if self._at_rest is not None:
                     self._look_for_rest()
-            del delivery  # or a worker without work would keep the last one alive
+            del delivery, handling  # or a worker without work would keep the last ones alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
@@ -274,9 +274,6 @@ class Topic:
 
     def _done(self, delivery: Delivery) -> None:
         self._size -= 1
-        if not delivery.given_up:
-            # It refers back to the delivery; what of it is needed later was copied.
-            del delivery.context
         delivery.tree.end()
         self._backlog.done()
         if not self._size and self._empty is not None:
