@@ -10,7 +10,13 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, DeadLetterReason, HandlerConfig, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation, IArvoEventHandler, Publish, RetryPolicy
+from arvo_event_handler import (
+    ConfigViolation,
+    IArvoEventHandler,
+    Publish,
+    ResolveError,
+    RetryPolicy,
+)
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
@@ -134,6 +140,131 @@ class TestResolve:
             await broker.publish(event("e1"))
         assert refused(owner) == ["e1"]
         assert asker.handler.tried == ["e1", "q-e1>0", "q-e1>1"]
+
+    @pytest.mark.parametrize("askers", [1, 2])
+    @pytest.mark.parametrize("place", [0, 1])
+    async def test_whose_answer_needs_nothing_of_what_waits_is_answered(
+        self, owner: Owner, clock: FakeClock, askers: int, place: int
+    ) -> None:
+        """A note for the asker comes beside the answer, before it or after it."""
+        all_ask = Gate()
+
+        async def answer(cause: ArvoEvent) -> list[ArvoEvent]:
+            outputs = [emitted(cause)]
+            outputs.insert(place, emitted(cause, 1, to=ONE))
+            return outputs
+
+        async def ask(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
+            if asker.handler.running == askers:
+                all_ask.open()
+            await all_ask.opened()
+            return await broker.resolve(event(f"q-{cause.id}", to=TWO))
+
+        asker = Asker(ask)
+        config = HandlerConfig(asker.handler, prefetch=askers, retry=ONCE)
+        async with finishing(
+            clock, broker_of(owner, clock, config, StubHandler(answer, source=TWO))
+        ) as broker:
+            asker.broker = broker
+            for number in range(askers):
+                await broker.publish(event(f"e{number}"))
+        assert owner.letters == []
+        assert len(asker.heard) == askers
+        assert len(asker.handler.tried) == 2 * askers
+        assert left_inside(broker) == {}
+
+    @pytest.mark.parametrize("answers", [True, False])
+    @pytest.mark.parametrize("fails", [0, 1])
+    async def test_raises_only_when_nothing_of_it_goes_on(
+        self, owner: Owner, clock: FakeClock, answers: bool, fails: int
+    ) -> None:
+        """One branch waits for the asker, the other one takes its time, and sometimes two tries."""
+        gate = Gate()
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, 0, to=ONE), emitted(cause, 1, to="com.svc.three")]
+
+        async def take_time(cause: ArvoEvent) -> list[ArvoEvent]:
+            await gate.opened()
+            if len(slow.tried) <= fails:
+                raise ConnectionError("no")
+            return [emitted(cause, to=APP)] if answers else []
+
+        asker = Asker(resolving(to=TWO))
+        slow = StubHandler(take_time, source="com.svc.three")
+        config = HandlerConfig(asker.handler, prefetch=1, retry=ONCE)
+        async with finishing(
+            clock, broker_of(owner, clock, config, StubHandler(split, source=TWO), slow)
+        ) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            assert owner.letters == []
+            gate.open()
+        assert refused(owner) == ([] if answers else ["e1"])
+        assert asker.handler.tried == ["e1", "q-e1>0"]
+        assert left_inside(broker) == {}
+
+    async def test_whose_branches_all_come_back_raises(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """To the handler that asks, and to another one whose only slot is held by one that asks."""
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, 0, to=ONE), emitted(cause, 1, to="com.svc.three")]
+
+        gate = Gate()
+        asker = Asker(resolving(to=TWO))
+        other = Asker(resolving(to="com.svc.four"), source="com.svc.three")
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
+            HandlerConfig(other.handler, prefetch=1, retry=ONCE),
+            StubHandler(split, source=TWO),
+            StubHandler(gate.act, source="com.svc.four"),
+        ]
+        async with finishing(clock, broker_of(owner, clock, *handlers)) as broker:
+            asker.broker = other.broker = broker
+            await broker.publish(event("e2", to="com.svc.three"))
+            await clock.settle()
+            await broker.publish(event("e1"))
+            await clock.settle()
+            assert refused(owner) == ["e1"]
+            gate.open()
+        assert refused(owner) == ["e1"]
+        assert left_inside(broker) == {}
+
+    async def test_of_a_broker_that_closes_tells_what_was_not_done(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """Not that it waits for itself, although what comes back to it waits until then."""
+        gate = Gate()
+        failed: list[Exception] = []
+
+        async def ask(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            try:
+                await broker.resolve(event(f"q-{cause.id}", to=TWO))
+            except Exception as error:
+                failed.append(error)
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, number, to=to) for number, to in enumerate([ONE, ONE, "com.x"])]
+
+        asker = Asker(ask)
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
+            StubHandler(split, source=TWO),
+            HandlerConfig(StubHandler(gate.act, source="com.x"), retry=ONCE),
+        ]
+        async with broker_of(owner, clock, *handlers) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            closing = asyncio.create_task(broker.aclose())
+            await clock.settle()
+            gate.open()
+            await closing
+        assert [type(error) for error in failed] == [ResolveError]
+        assert left_inside(broker) == {}
 
     async def test_that_asks_back_raises_in_whoever_closes_the_circle(
         self, owner: Owner, clock: FakeClock

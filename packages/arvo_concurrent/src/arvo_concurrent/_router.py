@@ -24,7 +24,7 @@ from ._broker_telemetry import count_dead_letter
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._delivery import Delivery, Errand
-from ._errors import endless_wait, self_wait
+from ._errors import endless_wait
 from ._topic import Topic
 
 _logger = bounded_logger("arvo_concurrent")
@@ -109,8 +109,6 @@ class Router:
             return
         topic = self.topics.get(event.to or event.type)
         if topic is not None:
-            if tree.asker is not None and topic.seats.blocked(event.subject):
-                tree.refuse(self_wait(event))
             topic.put(Delivery(event, tree, context))
         elif event is not tree.root and event.to == tree.answer_to:
             if not tree.answer(event):
@@ -257,8 +255,6 @@ class Router:
         *,
         name: str,
     ) -> None:
-        if tree.asker is not None and self._listeners.seats.blocked(event.subject):
-            tree.refuse(self_wait(event))
         errand = Errand(event, tree, context, call=call, name=name)
         if self._listeners.stopped:
             self._untold(errand)

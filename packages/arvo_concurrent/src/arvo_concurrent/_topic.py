@@ -93,6 +93,8 @@ class Topic:
         self._size += 1
         self._backlog.enter()
         delivery.tree.begin()
+        if delivery.tree.asker is not None:
+            delivery.tree.queued(self.seats, delivery.event.subject)
         if self._by_subject:
             subject = delivery.event.subject
             if subject in self._lanes:
@@ -123,13 +125,15 @@ class Topic:
         self._abandoned = True
         for timer in self._sleeping.values():
             timer.cancel()
-        waiting = [*self._sleeping, *self._ready]
+        sleeping, waiting = [*self._sleeping], [*self._ready]
         for lane in self._lanes.values():
             waiting.extend(lane or ())
+        for delivery in waiting:
+            delivery.tree.taken(self.seats, delivery.event.subject)
         self._sleeping.clear()
         self._ready.clear()
         self._lanes.clear()
-        for delivery in waiting:
+        for delivery in (*sleeping, *waiting):
             self._backlog.leave()
             yield delivery
             self._done(delivery)
@@ -194,6 +198,8 @@ class Topic:
             delivery = ready.popleft()
             backlog.leave()
             running.add(delivery)
+            if delivery.tree.asker is not None:
+                delivery.tree.taken(self.seats, delivery.event.subject)
             handling = Handling(self.seats, delivery.event.subject, delivery.tree.asker)
             delivery.context.run(enter, handling)
             try:
@@ -251,6 +257,8 @@ class Topic:
 
     def _wake(self, delivery: Delivery) -> None:
         del self._sleeping[delivery]
+        if delivery.tree.asker is not None:
+            delivery.tree.queued(self.seats, delivery.event.subject)
         self._make_ready(delivery)
 
     def _end_undelivered(self, delivery: Delivery, *, cause: Exception | None = None) -> None:
