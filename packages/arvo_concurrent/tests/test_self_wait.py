@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -627,11 +628,79 @@ class TestEnding:
             await broker.publish(event("e1"))
         assert ["would wait for itself" in said for _, said in owner.errors] == [True]
 
-    async def test_a_task_beside_may_end_the_broker(self, owner: Owner, clock: FakeClock) -> None:
+    @pytest.mark.parametrize("name", ["drain", "wait_idle", "unsubscribe"])
+    @pytest.mark.parametrize("how", ["gather", "task", "group"])
+    async def test_a_task_that_a_handler_awaits_gets_it_too(
+        self, owner: Owner, clock: FakeClock, name: str, how: str
+    ) -> None:
+        async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            ends = subscription.unsubscribe if name == "unsubscribe" else getattr(broker, name)
+            if how == "gather":
+                await asyncio.gather(ends())
+            elif how == "task":
+                await asyncio.create_task(ends())
+            else:
+                await asyncio.wait([task := asyncio.create_task(ends())])
+                await task
+
+        asker = Asker(end)
+        async with finishing(clock, broker_of(owner, clock)) as broker:
+            asker.broker = broker
+            subscription = broker.subscribe(HandlerConfig(asker.handler, retry=ONCE))
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+
+    async def test_a_handler_may_not_await_the_end_of_another(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """That one may be waiting for it."""
+
+        async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            await subscription.unsubscribe()
+
+        asker = Asker(end)
+        config = HandlerConfig(asker.handler, retry=ONCE)
+        async with finishing(clock, broker_of(owner, clock, config)) as broker:
+            asker.broker = broker
+            subscription = broker.subscribe(StubHandler(source=TWO))
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+
+    @pytest.mark.parametrize("name", ["drain", "wait_idle"])
+    async def test_a_listeners_task_gets_it_too(
+        self, owner: Owner, clock: FakeClock, name: str
+    ) -> None:
+        async def end(answer: ArvoEvent) -> None:
+            await asyncio.gather(getattr(broker, name)())
+
+        broker = ConcurrentEventBroker(
+            [answering()], on_unclaimed=end, on_broker_error=owner.on_broker_error, clock=clock
+        )
+        async with finishing(clock, broker):
+            await broker.publish(event("e1"))
+        assert ["would wait for itself" in said for _, said in owner.errors] == [True]
+
+    async def test_a_listener_may_end_a_handler_that_does_not_wait_for_it(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        async def end(answer: ArvoEvent) -> None:
+            await subscription.unsubscribe()
+
+        broker = ConcurrentEventBroker(
+            [], on_unclaimed=end, on_broker_error=owner.on_broker_error, clock=clock
+        )
+        async with finishing(clock, broker):
+            subscription = broker.subscribe(answering())
+            await broker.publish(event("e1"))
+        assert (owner.errors, broker.stats.topics) == ([], {})
+
+    async def test_a_task_with_a_context_of_its_own_may_end_the_broker(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         ending: list[asyncio.Task[Any]] = []
 
         async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
-            ending.append(asyncio.create_task(broker.drain()))
+            ending.append(asyncio.create_task(broker.drain(), context=Context()))
             await clock.sleep(SECOND)
 
         asker = Asker(end)

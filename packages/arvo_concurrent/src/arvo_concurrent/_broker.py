@@ -37,7 +37,7 @@ from ._duration import check_timedelta
 from ._errors import BrokerClosedError, QueueFullError, endless_wait, self_wait
 from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
-from ._handling import Handling, asking, current, handled_by
+from ._handling import Handling, asking, current, handled_by, runs_within
 from ._router import Listeners, Router, UnclaimedListener
 from ._stats import BrokerStats, TopicStats
 from ._subscription import Subscription
@@ -305,7 +305,7 @@ class ConcurrentEventBroker:
             TimeoutError: There was still something to do.
             TypeError: `timeout` is not a timedelta.
         """
-        if self._router.handles_here():
+        if runs_within(self._backlog):
             raise endless_wait("wait_idle")
         if timeout is None:
             return await self._backlog.idle()
@@ -322,7 +322,7 @@ class ConcurrentEventBroker:
         """
         if self._state is _State.CLOSED:
             return
-        if self._router.handles_here():
+        if runs_within(self._backlog):
             raise endless_wait("drain")
         self._stop_taking()
         await self._backlog.idle()
@@ -380,7 +380,6 @@ class ConcurrentEventBroker:
             by_subject=settings.order == "subject",
             backlog=self._backlog,
             clock=self._clock,
-            broker=self._backlog,
         )
         self._router.topics[name] = topic
         return topic
@@ -395,7 +394,7 @@ class ConcurrentEventBroker:
         if not self._backlog.full:
             self._router.take(event, tree, copy_context())
             return
-        if handled_by(self._backlog) is not None:
+        if handled_by(self._backlog):
             raise self_wait(event)
         await self._backlog.place()
         try:

@@ -13,13 +13,15 @@ class Seats:
     Args:
         slots: How many events are handled at once, at most.
         by_subject: Whether an event holds the lane of its subject.
-        broker: Identifies the broker whose handler it is; None for a topic of listeners.
+        broker: Identifies the broker whose handler or listeners it is.
+        of_listeners: Whether the topic is that of the listeners.
     """
 
-    __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker")
+    __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker", "of_listeners")
 
-    def __init__(self, slots: int, *, by_subject: bool, broker: object | None) -> None:
+    def __init__(self, slots: int, *, by_subject: bool, broker: object, of_listeners: bool) -> None:
         self.broker = broker
+        self.of_listeners = of_listeners
         self._slots = slots
         self._by_subject = by_subject
         self._taken = 0
@@ -100,12 +102,19 @@ def current() -> Handling | None:
     return handling
 
 
-def handled_by(broker: object) -> Handling | None:
-    """Return what a broker is handling and waits, at some remove, for who calls this."""
-    for handling in _running():
-        if handling.seats is not None and handling.seats.broker is broker:
-            return handling
-    return None
+def handled_by(broker: object) -> bool:
+    """Return whether a handler of a broker waits, at some remove, for who calls this."""
+    return any(seats.broker is broker and not seats.of_listeners for seats in _held())
+
+
+def runs_within(broker: object) -> bool:
+    """Return whether a handler or listener of a broker waits, at some remove, for who calls."""
+    return any(seats.broker is broker for seats in _held())
+
+
+def holds(seats: Seats) -> bool:
+    """Return whether a handler of one topic waits, at some remove, for who calls this."""
+    return any(held is seats for held in _held())
 
 
 @contextmanager
@@ -127,3 +136,7 @@ def _running() -> Iterator[Handling]:
         if handling.seats is not None:
             yield handling
         handling = handling.asker
+
+
+def _held() -> Iterator[Seats]:
+    return (handling.seats for handling in _running() if handling.seats is not None)

@@ -35,7 +35,7 @@ class Topic:
             closed until its head is done.
         backlog: What counts the events.
         clock: For the delays.
-        broker: Identifies the broker whose handler it is for; None when it is for listeners.
+        of_listeners: Whether it is for the listeners of the broker's owner, not for a handler.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Topic:
         by_subject: bool,
         backlog: Backlog,
         clock: Clock,
-        broker: object | None = None,
+        of_listeners: bool = False,
     ) -> None:
         self.name = name
         self.prefetch = prefetch
@@ -60,7 +60,9 @@ class Topic:
         self._ready: deque[Delivery] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
         self._lanes: dict[str, deque[Delivery] | None] = {}
-        self.seats = Seats(prefetch, by_subject=by_subject, broker=broker)
+        self.seats = Seats(
+            prefetch, by_subject=by_subject, broker=backlog, of_listeners=of_listeners
+        )
         """What of it is held by handlers that wait for an answer."""
         self._sleeping: dict[Delivery, ClockTimer] = {}
         self._running: set[Delivery] = set()
@@ -143,10 +145,6 @@ class Topic:
         self.stopped = True
         for worker in self._workers:
             worker.cancel()
-
-    def handles_here(self) -> bool:
-        """Return whether the current task is one of the workers, which so would wait for itself."""
-        return asyncio.current_task() in self._workers
 
     async def ended(self) -> None:
         """Wait until no worker is left, after `stop`."""
