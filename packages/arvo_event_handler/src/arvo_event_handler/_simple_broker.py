@@ -113,7 +113,7 @@ class SimpleEventBroker:
             publishes in return belongs to the tree when its `parentid` does. None: such an event
             is an `UnroutableError`.
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
-            `resolve` raises it when no answer came.
+            `resolve` raises it when no answer came, and logs it when one did.
         contention_timeout: How long an event waits for a workflow that others are handling; anew
             when it lost to another one's commit. At least `max_hold` and `ttl` of the memory's
             `LockPolicy` together, or a step that is merely long costs the others their events.
@@ -219,6 +219,9 @@ class SimpleEventBroker:
             raise tree.refusal
         if tree.answer is None and tree.failures:
             raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
+        if self._on_error is None:
+            for failed, error in tree.failures:
+                log_dead_letter(failed, error=error, handler=failed.to, logger=_logger)
         return tree.answer
 
     async def _publish(self, event: ArvoEvent, candidates: Sequence[_CausalTree]) -> None:
