@@ -188,6 +188,7 @@ class Topic:
 
     async def _work(self) -> None:
         handled = 0
+        this = asyncio.current_task()
         ready, running, backlog = self._ready, self._running, self._backlog
         while not self.stopped:
             if not ready:
@@ -224,6 +225,8 @@ class Topic:
                 running.discard(delivery)
                 if self._at_rest is not None:
                     self._look_for_rest()
+            if this is not None and this.cancelling():
+                return  # its handler cancelled the task it ran in, which is not for the next event
             del delivery, handling  # or a worker without work would keep the last ones alive
             handled += 1
             if not handled % _IN_ONE_GO:
