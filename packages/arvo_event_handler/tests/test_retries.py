@@ -149,6 +149,20 @@ class TestWithoutABroker:
         assert reply.data["errorName"] == "RetryLater"
         assert reply.data["errorMessage"] == "the warehouse is busy"
 
+    async def test_a_subclass_need_not_call_the_constructor(self, clock: FakeClock) -> None:
+        class Busy(RetryLater):
+            def __init__(self) -> None:
+                """Say nothing of a pause."""
+
+        with pytest.raises(RetryableFailure) as raised:
+            await Stock(Busy).handler().execute(ask())
+        assert raised.value.after is None
+        broker = SimpleEventBroker([Stock(Busy).handler()], clock=clock)
+        answer = await clock.run_until_complete(broker.resolve(ask()))
+        assert answer is not None
+        assert answer.type == "evt.stock.reserve.success"
+        assert clock.monotonic() > 0, "as the policy says"
+
     async def test_a_violation_stays_what_it_is(self) -> None:
         def refuse() -> Exception:
             return ExecutionViolation("no", retryable=True)
