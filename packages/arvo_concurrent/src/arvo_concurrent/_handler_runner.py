@@ -230,11 +230,11 @@ class HandlerRunner:
         self._outbox.give_up(letter, delivery)
         if self._contract is not None and not self._outbox.closed:
             try:
-                reply = dead_letter_reply(letter, self._contract)
+                replies = dead_letter_reply(letter, self._contract)
             except Exception as second:
                 self._outbox.broker_error(delivery.event, second, delivery)
                 return
-            if reply is not None:
+            for reply in replies:
                 self._outbox.emit(reply, delivery)
 
 
