@@ -26,6 +26,7 @@ from arvo_event_handler import (
     SimpleEventBroker,
     Step,
     TransactionViolation,
+    TransactionViolationCause,
     own_retry_policy,
 )
 from arvo_event_handler.testing import (
@@ -346,6 +347,19 @@ class TestSimpleBroker:
         )
         assert answer is not None
         assert (answer.type, stock.calls) == (RESERVED, 5)
+
+    async def test_a_failure_between_begins_the_time_of_contention_anew(
+        self, clock: FakeClock
+    ) -> None:
+        def held() -> Exception:
+            cause = TransactionViolationCause.LOCK_UNACQUIRED
+            return TransactionViolation("held", cause=cause, subject="s")
+
+        stock = Stock(held, busy, held)
+        broker = SimpleEventBroker([stock.handler()], clock=clock, contention_timeout=10 * SECOND)
+        answer = await clock.run_until_complete(broker.resolve(ask()))
+        assert answer is not None
+        assert (answer.type, stock.calls) == (RESERVED, 4)
 
     async def test_a_workflow_hears_of_its_service_once(self, clock: FakeClock) -> None:
         stock = Stock(*[away] * 99)

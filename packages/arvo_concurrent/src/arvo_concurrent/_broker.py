@@ -135,8 +135,6 @@ class ConcurrentEventBroker:
         random: Random = SYSTEM_RANDOM,
     ) -> None:
         check_timedelta("contention_timeout", contention_timeout)
-        if contention_timeout < timedelta(0):
-            raise ValueError(f"contention_timeout must not be below zero: {contention_timeout}")
         if max_queued is not None:
             check_count(max_queued, name="max_queued", least=1)
         if defaults is not None:
@@ -269,6 +267,7 @@ class ConcurrentEventBroker:
             ResolveError: Everything is done without an answer, and something failed for good.
             TimeoutError: No answer came in time.
             TypeError: `timeout` is not a timedelta.
+            ValueError: `timeout` is below zero.
         """
         address = answer_to or event.source
         if address in self._router.topics:
@@ -304,6 +303,7 @@ class ConcurrentEventBroker:
             ConfigViolation: A handler or listener of this broker awaits it.
             TimeoutError: There was still something to do.
             TypeError: `timeout` is not a timedelta.
+            ValueError: `timeout` is below zero.
         """
         if runs_within(self._backlog):
             raise endless_wait("wait_idle")
@@ -345,6 +345,7 @@ class ConcurrentEventBroker:
 
         Raises:
             TypeError: `grace` is not a timedelta.
+            ValueError: `grace` is below zero.
         """
         check_timedelta("grace", grace)
         if self._state is _State.CLOSED:
