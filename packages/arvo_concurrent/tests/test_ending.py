@@ -647,3 +647,24 @@ async def test_nobody_is_asked_about_what_ends_after_it_was_given_up(
     assert told[0] == [("e1", DeadLetterReason.CLOSED)]
     assert (owner.reasons, owner.errors) == told
     assert asked == []
+
+
+async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_second_dead_letter(
+    owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stubborn = Stubborn(fail_late)
+
+    async def leave(output: ArvoEvent, cause: ArvoEvent) -> list[ArvoEvent]:
+        return await stubborn.act(cause)
+
+    config = HandlerConfig(answering(), middleware=Middleware(output=leave))
+    async with broker_of(owner, clock, config) as broker:
+        await broker.publish(event("e1"))
+        await clock.settle()
+        await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        told = (owner.reasons, owner.errors[:])
+        await stubborn.leave(clock)
+    assert told[0] == [("e1", DeadLetterReason.CLOSED)]
+    assert (owner.reasons, owner.errors) == told
+    late = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
+    assert [record.getMessage() for record in caplog.records] == [late]
