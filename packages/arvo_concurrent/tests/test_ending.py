@@ -654,8 +654,9 @@ async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_secon
 ) -> None:
     stubborn = Stubborn(fail_late)
 
-    async def leave(output: ArvoEvent, cause: ArvoEvent) -> list[ArvoEvent]:
-        return await stubborn.act(cause)
+    async def leave(output: ArvoEvent, cause: ArvoEvent) -> ArvoEvent:
+        [late] = await stubborn.act(cause)
+        return late
 
     config = HandlerConfig(answering(), middleware=Middleware(output=leave))
     async with broker_of(owner, clock, config) as broker:
@@ -666,5 +667,5 @@ async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_secon
         await stubborn.leave(clock)
     assert told[0] == [("e1", DeadLetterReason.CLOSED)]
     assert (owner.reasons, owner.errors) == told
-    late = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
-    assert [record.getMessage() for record in caplog.records] == [late]
+    said = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
+    assert [record.getMessage() for record in caplog.records] == [said]
