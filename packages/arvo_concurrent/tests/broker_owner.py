@@ -103,5 +103,7 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
             f"{topic.name} lanes": topic._lanes,
             f"{topic.name} sleeping": topic._sleeping,
             f"{topic.name} running": topic._running,
+            f"{topic.name} seats": topic.seats._taken,
+            f"{topic.name} subjects": topic.seats._subjects,
         }
     return {what: value for what, value in kept.items() if value}

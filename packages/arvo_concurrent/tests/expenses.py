@@ -1,5 +1,7 @@
 """A workflow that asks one service many times at once, and the service."""
 
+from collections.abc import Awaitable, Callable
+
 from pydantic import BaseModel
 
 from arvo_core import (
@@ -11,11 +13,14 @@ from arvo_core import (
     SimpleVersion,
 )
 from arvo_event_handler import (
+    SYSTEM_CLOCK,
     ArvoEventHandler,
     ArvoEventHandlerFunction,
     ArvoResumable,
+    Clock,
     Complete,
     Emit,
+    ExecutionPolicy,
     HandlerInput,
     IMachineMemory,
     Reply,
@@ -71,13 +76,19 @@ def pricing(function: ArvoEventHandlerFunction = price_v1) -> ArvoEventHandler:
     return ArvoEventHandler(contract=PRICE, handler={"1.0.0": function})
 
 
-def claiming(memory: IMachineMemory) -> ArvoResumable:
+def claiming(
+    memory: IMachineMemory,
+    function: Callable[[Start[Count] | Reply[Count]], Awaitable[Step[Count]]] = claim_v1,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+) -> ArvoResumable:
     """Return the workflow."""
     return ArvoResumable(
         contract=CLAIM,
         services=[PRICE.version(PRICE_V1)],
         memory=memory,
-        handler={"1.0.0": claim_v1},
+        handler={"1.0.0": function},
+        policy=ExecutionPolicy(clock=clock),
     )
 
 

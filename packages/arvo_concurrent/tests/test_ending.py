@@ -15,6 +15,7 @@ from arvo_concurrent import (
     DeadLetter,
     DeadLetterReason,
     ErrorResponse,
+    FailedTry,
     HandlerConfig,
     Middleware,
 )
@@ -603,3 +604,68 @@ def test_a_worker_whose_event_loop_is_gone_speaks_no_more() -> None:
     steps.close()
     loop.close()
     assert owner.letters == []
+
+
+async def test_a_duration_below_zero_is_refused(owner: Owner, clock: FakeClock) -> None:
+    below = -SECOND
+    async with broker_of(owner, clock, answering()) as broker:
+        for name, refused in (
+            ("timeout", broker.resolve(event("e1"), timeout=below)),
+            ("timeout", broker.wait_idle(timeout=below)),
+            ("grace", broker.aclose(grace=below)),
+        ):
+            with pytest.raises(ValueError, match=f"{name} must not be below zero"):
+                await refused
+        assert await broker.resolve(event("e2")) is not None
+
+
+@pytest.mark.parametrize("ending", [fail_late, answer_late])
+async def test_nobody_is_asked_about_what_ends_after_it_was_given_up(
+    owner: Owner, clock: FakeClock, ending: Callable[[ArvoEvent], list[ArvoEvent]]
+) -> None:
+    """Neither `on_error` nor output middleware, and nothing is told twice."""
+    asked: list[object] = []
+
+    def on_error(failed: FailedTry) -> ErrorResponse:
+        asked.append(failed)
+        return ErrorResponse.RETRY
+
+    def leave(output: ArvoEvent, cause: ArvoEvent) -> ArvoEvent:
+        asked.append(output)
+        raise KeyError("middleware")
+
+    stubborn = Stubborn(ending)
+    config = HandlerConfig(
+        StubHandler(stubborn.act), on_error=on_error, middleware=Middleware(output=leave)
+    )
+    async with broker_of(owner, clock, config) as broker:
+        await broker.publish(event("e1"))
+        await clock.settle()
+        await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        told = (owner.reasons, owner.errors[:])
+    await stubborn.leave(clock)
+    assert told[0] == [("e1", DeadLetterReason.CLOSED)]
+    assert (owner.reasons, owner.errors) == told
+    assert asked == []
+
+
+async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_second_dead_letter(
+    owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stubborn = Stubborn(fail_late)
+
+    async def leave(output: ArvoEvent, cause: ArvoEvent) -> ArvoEvent:
+        [late] = await stubborn.act(cause)
+        return late
+
+    config = HandlerConfig(answering(), middleware=Middleware(output=leave))
+    async with broker_of(owner, clock, config) as broker:
+        await broker.publish(event("e1"))
+        await clock.settle()
+        await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        told = (owner.reasons, owner.errors[:])
+        await stubborn.leave(clock)
+    assert told[0] == [("e1", DeadLetterReason.CLOSED)]
+    assert (owner.reasons, owner.errors) == told
+    said = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
+    assert [record.getMessage() for record in caplog.records] == [said]

@@ -84,6 +84,33 @@ class TestAsker:
         assert answer is not None
         assert (answer.type, service.calls, clock.monotonic() - before) == (ANSWER, 4, 1 + 2 + 4)
 
+    @pytest.mark.parametrize("replies", [True, False])
+    async def test_a_dead_letter_reply_says_what_the_service_raised(
+        self, owner: Owner, clock: FakeClock, replies: bool
+    ) -> None:
+        """Not that it may be tried again, as it is not."""
+        service = Service(AWAY).handler(retry_on=OSError)
+
+        class Bare:
+            source, stateful, contract = service.source, False, CONTRACT
+
+            async def execute(self, event: ArvoEvent, **_: Any) -> list[ArvoEvent]:
+                try:
+                    return await service.execute(event)
+                except RetryableFailure as failure:
+                    kept = failure.replies if replies else ()
+                    raise RetryableFailure("again", replies=kept) from failure.__cause__
+
+        config = HandlerConfig(
+            Bare(), on_error=lambda _: ErrorResponse.THROW, dead_letter_reply=True
+        )
+        async with broker_of(owner, clock, config) as broker:
+            answer = await broker.resolve(request())
+        assert answer is not None
+        said = (answer.type, answer.data["errorName"], answer.data["errorMessage"])
+        assert said == (SYSTEM_ERROR, "ConnectionError", "away")
+        assert [reason for _, reason in owner.reasons] == [DeadLetterReason.THROWN]
+
     @pytest.mark.parametrize("reply", [False, True])
     async def test_when_the_tries_are_used_up_the_asker_hears_once_and_nothing_is_dead(
         self, owner: Owner, clock: FakeClock, reply: bool

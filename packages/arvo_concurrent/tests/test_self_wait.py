@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,16 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, DeadLetterReason, HandlerConfig, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation, IArvoEventHandler, Publish, RetryPolicy
+from arvo_event_handler import (
+    ConfigViolation,
+    IArvoEventHandler,
+    Publish,
+    ResolveError,
+    RetryPolicy,
+)
 from arvo_event_handler.testing import FakeClock
 
-from .broker_owner import SECOND, Gate, Owner, broker_of, left_inside
+from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event
 
 ONCE = RetryPolicy(retries=0)
@@ -134,6 +141,131 @@ class TestResolve:
             await broker.publish(event("e1"))
         assert refused(owner) == ["e1"]
         assert asker.handler.tried == ["e1", "q-e1>0", "q-e1>1"]
+
+    @pytest.mark.parametrize("askers", [1, 2])
+    @pytest.mark.parametrize("place", [0, 1])
+    async def test_whose_answer_needs_nothing_of_what_waits_is_answered(
+        self, owner: Owner, clock: FakeClock, askers: int, place: int
+    ) -> None:
+        """A note for the asker comes beside the answer, before it or after it."""
+        all_ask = Gate()
+
+        async def answer(cause: ArvoEvent) -> list[ArvoEvent]:
+            outputs = [emitted(cause)]
+            outputs.insert(place, emitted(cause, 1, to=ONE))
+            return outputs
+
+        async def ask(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
+            if asker.handler.running == askers:
+                all_ask.open()
+            await all_ask.opened()
+            return await broker.resolve(event(f"q-{cause.id}", to=TWO))
+
+        asker = Asker(ask)
+        config = HandlerConfig(asker.handler, prefetch=askers, retry=ONCE)
+        async with finishing(
+            clock, broker_of(owner, clock, config, StubHandler(answer, source=TWO))
+        ) as broker:
+            asker.broker = broker
+            for number in range(askers):
+                await broker.publish(event(f"e{number}"))
+        assert owner.letters == []
+        assert len(asker.heard) == askers
+        assert len(asker.handler.tried) == 2 * askers
+        assert left_inside(broker) == {}
+
+    @pytest.mark.parametrize("answers", [True, False])
+    @pytest.mark.parametrize("fails", [0, 1])
+    async def test_raises_only_when_nothing_of_it_goes_on(
+        self, owner: Owner, clock: FakeClock, answers: bool, fails: int
+    ) -> None:
+        """One branch waits for the asker, the other one takes its time, and sometimes two tries."""
+        gate = Gate()
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, 0, to=ONE), emitted(cause, 1, to="com.svc.three")]
+
+        async def take_time(cause: ArvoEvent) -> list[ArvoEvent]:
+            await gate.opened()
+            if len(slow.tried) <= fails:
+                raise ConnectionError("no")
+            return [emitted(cause, to=APP)] if answers else []
+
+        asker = Asker(resolving(to=TWO))
+        slow = StubHandler(take_time, source="com.svc.three")
+        config = HandlerConfig(asker.handler, prefetch=1, retry=ONCE)
+        async with finishing(
+            clock, broker_of(owner, clock, config, StubHandler(split, source=TWO), slow)
+        ) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            assert owner.letters == []
+            gate.open()
+        assert refused(owner) == ([] if answers else ["e1"])
+        assert asker.handler.tried == ["e1", "q-e1>0"]
+        assert left_inside(broker) == {}
+
+    async def test_whose_branches_all_come_back_raises(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """To the handler that asks, and to another one whose only slot is held by one that asks."""
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, 0, to=ONE), emitted(cause, 1, to="com.svc.three")]
+
+        gate = Gate()
+        asker = Asker(resolving(to=TWO))
+        other = Asker(resolving(to="com.svc.four"), source="com.svc.three")
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
+            HandlerConfig(other.handler, prefetch=1, retry=ONCE),
+            StubHandler(split, source=TWO),
+            StubHandler(gate.act, source="com.svc.four"),
+        ]
+        async with finishing(clock, broker_of(owner, clock, *handlers)) as broker:
+            asker.broker = other.broker = broker
+            await broker.publish(event("e2", to="com.svc.three"))
+            await clock.settle()
+            await broker.publish(event("e1"))
+            await clock.settle()
+            assert refused(owner) == ["e1"]
+            gate.open()
+        assert refused(owner) == ["e1"]
+        assert left_inside(broker) == {}
+
+    async def test_of_a_broker_that_closes_tells_what_was_not_done(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """Not that it waits for itself, although what comes back to it waits until then."""
+        gate = Gate()
+        failed: list[Exception] = []
+
+        async def ask(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            try:
+                await broker.resolve(event(f"q-{cause.id}", to=TWO))
+            except Exception as error:
+                failed.append(error)
+
+        async def split(cause: ArvoEvent) -> list[ArvoEvent]:
+            return [emitted(cause, number, to=to) for number, to in enumerate([ONE, ONE, "com.x"])]
+
+        asker = Asker(ask)
+        handlers: list[HandlerConfig | IArvoEventHandler] = [
+            HandlerConfig(asker.handler, prefetch=1, retry=ONCE),
+            StubHandler(split, source=TWO),
+            HandlerConfig(StubHandler(gate.act, source="com.x"), retry=ONCE),
+        ]
+        async with broker_of(owner, clock, *handlers) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            closing = asyncio.create_task(broker.aclose())
+            await clock.settle()
+            gate.open()
+            await closing
+        assert [type(error) for error in failed] == [ResolveError]
+        assert left_inside(broker) == {}
 
     async def test_that_asks_back_raises_in_whoever_closes_the_circle(
         self, owner: Owner, clock: FakeClock
@@ -262,6 +394,48 @@ class TestResolve:
             gate.open()
             await asking[0]
         assert owner.letters == []
+        assert left_inside(broker) == {}
+
+    @pytest.mark.parametrize("stateful", [False, True])
+    @pytest.mark.parametrize("answered", ["before the retry", "during the retry", "after it"])
+    async def test_a_task_left_over_from_an_earlier_try_changes_nothing(
+        self, owner: Owner, clock: FakeClock, stateful: bool, answered: str
+    ) -> None:
+        """What it still waits for is no affair of the next try, nor of the next event."""
+        slow, second = Gate(), Gate()
+
+        async def fail() -> None:
+            raise ConnectionError("no")
+
+        async def act(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
+            if cause.id == "e1" and asker.handler.tried.count("e1") == 1:
+                await asyncio.gather(broker.resolve(event("slow", to=TWO)), fail())
+            if cause.id == "e1":
+                await second.opened()
+                return None
+            return await broker.resolve(event(f"q-{cause.id}"))  # by the only slot
+
+        asker = Asker(act, stateful=stateful)
+        retry = RetryPolicy(retries=1, backoff=STEADY)
+        config = HandlerConfig(asker.handler, prefetch=1, retry=retry)
+        other = StubHandler(slow.act, source=TWO)
+        async with broker_of(owner, clock, config, other) as broker:
+            asker.broker = broker
+            await broker.publish(event("e1"))
+            await clock.settle()
+            for moment in ("before the retry", "during the retry", "after it"):
+                if moment == answered:
+                    slow.open()
+                    await clock.settle()
+                if moment == "before the retry":
+                    await clock.run_for(SECOND)
+                if moment == "during the retry":
+                    second.open()
+                    await clock.settle()
+            await broker.publish(event("e2"))
+            await clock.run_until_complete(broker.wait_idle())
+        assert asker.handler.tried == ["e1", "e1", "e2", "e2"]
+        assert refused(owner) == ["e2"]
         assert left_inside(broker) == {}
 
     async def test_in_a_listener_that_holds_up_its_handler_raises(
@@ -454,11 +628,79 @@ class TestEnding:
             await broker.publish(event("e1"))
         assert ["would wait for itself" in said for _, said in owner.errors] == [True]
 
-    async def test_a_task_beside_may_end_the_broker(self, owner: Owner, clock: FakeClock) -> None:
+    @pytest.mark.parametrize("name", ["drain", "wait_idle", "unsubscribe"])
+    @pytest.mark.parametrize("how", ["gather", "task", "group"])
+    async def test_a_task_that_a_handler_awaits_gets_it_too(
+        self, owner: Owner, clock: FakeClock, name: str, how: str
+    ) -> None:
+        async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            ends = subscription.unsubscribe if name == "unsubscribe" else getattr(broker, name)
+            if how == "gather":
+                await asyncio.gather(ends())
+            elif how == "task":
+                await asyncio.create_task(ends())
+            else:
+                await asyncio.wait([task := asyncio.create_task(ends())])
+                await task
+
+        asker = Asker(end)
+        async with finishing(clock, broker_of(owner, clock)) as broker:
+            asker.broker = broker
+            subscription = broker.subscribe(HandlerConfig(asker.handler, retry=ONCE))
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+
+    async def test_a_handler_may_not_await_the_end_of_another(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """That one may be waiting for it."""
+
+        async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
+            await subscription.unsubscribe()
+
+        asker = Asker(end)
+        config = HandlerConfig(asker.handler, retry=ONCE)
+        async with finishing(clock, broker_of(owner, clock, config)) as broker:
+            asker.broker = broker
+            subscription = broker.subscribe(StubHandler(source=TWO))
+            await broker.publish(event("e1"))
+        assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
+
+    @pytest.mark.parametrize("name", ["drain", "wait_idle"])
+    async def test_a_listeners_task_gets_it_too(
+        self, owner: Owner, clock: FakeClock, name: str
+    ) -> None:
+        async def end(answer: ArvoEvent) -> None:
+            await asyncio.gather(getattr(broker, name)())
+
+        broker = ConcurrentEventBroker(
+            [answering()], on_unclaimed=end, on_broker_error=owner.on_broker_error, clock=clock
+        )
+        async with finishing(clock, broker):
+            await broker.publish(event("e1"))
+        assert ["would wait for itself" in said for _, said in owner.errors] == [True]
+
+    async def test_a_listener_may_end_a_handler_that_does_not_wait_for_it(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        async def end(answer: ArvoEvent) -> None:
+            await subscription.unsubscribe()
+
+        broker = ConcurrentEventBroker(
+            [], on_unclaimed=end, on_broker_error=owner.on_broker_error, clock=clock
+        )
+        async with finishing(clock, broker):
+            subscription = broker.subscribe(answering())
+            await broker.publish(event("e1"))
+        assert (owner.errors, broker.stats.topics) == ([], {})
+
+    async def test_a_task_with_a_context_of_its_own_may_end_the_broker(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         ending: list[asyncio.Task[Any]] = []
 
         async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
-            ending.append(asyncio.create_task(broker.drain()))
+            ending.append(asyncio.create_task(broker.drain(), context=Context()))
             await clock.sleep(SECOND)
 
         asker = Asker(end)

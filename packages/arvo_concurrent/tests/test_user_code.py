@@ -13,6 +13,7 @@ from arvo_concurrent import (
     Bulk,
     ConcurrentEventBroker,
     DeadLetterReason,
+    ErrorResponse,
     HandlerConfig,
     Middleware,
 )
@@ -317,6 +318,34 @@ class TestCancelledTasks:
             await broker.publish(event("e3", subject="another"))
         assert owner.reasons == [("e1", DeadLetterReason.CANCELLED)]
         assert sorted(owner.unclaimed) == ["e2>0", "e3>0"]
+        assert left_inside(broker) == {}
+
+    @pytest.mark.parametrize("how", ["returns", "fails", "is SUPPRESSed"])
+    @pytest.mark.parametrize("prefetch", [1, 2])
+    async def test_a_handler_that_cancels_its_task_and_ends_harms_no_other_event(
+        self, owner: Owner, clock: FakeClock, how: str, prefetch: int
+    ) -> None:
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            if cause.id == "e1" and handler.tried.count("e1") == 1:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                if how != "returns":
+                    raise ConnectionError("no")
+                return [emitted(cause)]
+            await asyncio.sleep(0)
+            return [emitted(cause)]
+
+        handler = StubHandler(act)
+        suppress = (lambda _: ErrorResponse.SUPPRESS) if how == "is SUPPRESSed" else None
+        config = HandlerConfig(handler, prefetch=prefetch, on_error=suppress)
+        async with broker_of(owner, clock, config) as broker:
+            for id in ("e1", "e2", "e3"):
+                await broker.publish(event(id))
+            await clock.run_until_complete(broker.wait_idle())
+        assert owner.letters == []
+        expected = ["e2>0", "e3>0"] if how == "is SUPPRESSed" else ["e1>0", "e2>0", "e3>0"]
+        assert sorted(owner.unclaimed) == expected
         assert left_inside(broker) == {}
 
     async def test_whoever_cancels_every_task_loses_no_event(

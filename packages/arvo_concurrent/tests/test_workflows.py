@@ -175,14 +175,14 @@ class TestDeadLetterReply:
         start = claim(1).model_copy(update={"traceparent": traceparent, "tracestate": "a=b"})
         child = start.model_copy(update={"data": {**start.data, PARENT_SUBJECT: "parent"}})
         contract = claiming(ConcurrentMachineMemory()).contract
-        reply = dead_letter_reply(letter_of(child), contract)
+        [reply] = dead_letter_reply(letter_of(child), contract)
         assert reply is not None
         assert (reply.subject, reply.parentid, reply.to) == ("parent", child.id, child.source)
         assert (reply.traceparent, reply.tracestate) == (traceparent, "a=b")
 
     def test_an_answer_that_died_is_no_request(self) -> None:
         contract = claiming(ConcurrentMachineMemory()).contract
-        assert dead_letter_reply(letter_of(event("e1")), contract) is None
+        assert dead_letter_reply(letter_of(event("e1")), contract) == []
 
     async def test_it_needs_a_contract(self) -> None:
         with pytest.raises(ConfigViolation, match="needs a handler with a `contract`"):

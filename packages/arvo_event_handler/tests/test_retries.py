@@ -26,6 +26,7 @@ from arvo_event_handler import (
     SimpleEventBroker,
     Step,
     TransactionViolation,
+    TransactionViolationCause,
     own_retry_policy,
 )
 from arvo_event_handler.testing import (
@@ -148,6 +149,20 @@ class TestWithoutABroker:
         [reply] = caught.value.replies
         assert reply.data["errorName"] == "RetryLater"
         assert reply.data["errorMessage"] == "the warehouse is busy"
+
+    async def test_a_subclass_need_not_call_the_constructor(self, clock: FakeClock) -> None:
+        class Busy(RetryLater):
+            def __init__(self) -> None:
+                """Say nothing of a pause."""
+
+        with pytest.raises(RetryableFailure) as raised:
+            await Stock(Busy).handler().execute(ask())
+        assert raised.value.after is None
+        broker = SimpleEventBroker([Stock(Busy).handler()], clock=clock)
+        answer = await clock.run_until_complete(broker.resolve(ask()))
+        assert answer is not None
+        assert answer.type == "evt.stock.reserve.success"
+        assert clock.monotonic() > 0, "as the policy says"
 
     async def test_a_violation_stays_what_it_is(self) -> None:
         def refuse() -> Exception:
@@ -332,6 +347,19 @@ class TestSimpleBroker:
         )
         assert answer is not None
         assert (answer.type, stock.calls) == (RESERVED, 5)
+
+    async def test_a_failure_between_begins_the_time_of_contention_anew(
+        self, clock: FakeClock
+    ) -> None:
+        def held() -> Exception:
+            cause = TransactionViolationCause.LOCK_UNACQUIRED
+            return TransactionViolation("held", cause=cause, subject="s")
+
+        stock = Stock(held, busy, held)
+        broker = SimpleEventBroker([stock.handler()], clock=clock, contention_timeout=10 * SECOND)
+        answer = await clock.run_until_complete(broker.resolve(ask()))
+        assert answer is not None
+        assert (answer.type, stock.calls) == (RESERVED, 4)
 
     async def test_a_workflow_hears_of_its_service_once(self, clock: FakeClock) -> None:
         stock = Stock(*[away] * 99)

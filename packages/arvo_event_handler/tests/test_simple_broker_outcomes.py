@@ -230,3 +230,30 @@ class TestSelfWait:
         await broker.publish(start())
         ended.set()
         await later[0]
+
+
+@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("first", [0, 2])
+async def test_what_fails_beside_an_answer_is_told(
+    listens: bool, first: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    async def listen(event: ArvoEvent, error: Exception) -> None:
+        told.append(event.id)
+
+    async def act(event: ArvoEvent) -> list[ArvoEvent]:
+        lost = [
+            ask(id="nowhere", to="com.no.one", subject=event.subject),
+            ask(id="outside", domain="human", subject=event.subject),
+        ]
+        lost.insert(first, ask(id="answer", to=event.source, subject=event.subject))
+        return lost
+
+    broker = SimpleEventBroker([Bare(act)], on_error=listen if listens else None)
+    answer = await broker.resolve(ask())
+    assert answer is not None
+    assert answer.id == "answer"
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert told == (["nowhere", "outside"] if listens else [])
+    assert [line.split()[1] for line in lines] == ([] if listens else ["nowhere", "outside"])

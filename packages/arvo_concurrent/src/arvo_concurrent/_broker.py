@@ -37,7 +37,7 @@ from ._duration import check_timedelta
 from ._errors import BrokerClosedError, QueueFullError, endless_wait, self_wait
 from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
-from ._handling import Handling, asking, current, handled_by
+from ._handling import Handling, asking, current, handled_by, runs_within
 from ._router import Listeners, Router, UnclaimedListener
 from ._stats import BrokerStats, TopicStats
 from ._subscription import Subscription
@@ -87,9 +87,11 @@ class ConcurrentEventBroker:
             was cancelled or timed out, or a further one. None: these are dead letters.
         max_queued: How many events may wait before `publish` waits and `publish_nowait` raises.
             None: any number. What handlers emit is always taken and counted.
-        contention_timeout: How long an event is tried again while others handle its workflow
-            and it does not move; outside the retry budget and without a slot. An event that lost
-            to another one's commit begins to wait anew, 100 times at most.
+        contention_timeout: How long an event is tried again while others handle its workflow;
+            outside the retry budget and without a slot. An event that lost to another one's
+            commit begins to wait anew, 100 times at most. At least `max_hold` and `ttl` of the
+            memory's `LockPolicy` together, or a step that is merely long costs the others their
+            events; by default the two of `LockPolicy()`, 630 seconds.
         clock: For delays and timeouts.
         random: For the jitter of delays.
 
@@ -133,8 +135,6 @@ class ConcurrentEventBroker:
         random: Random = SYSTEM_RANDOM,
     ) -> None:
         check_timedelta("contention_timeout", contention_timeout)
-        if contention_timeout < timedelta(0):
-            raise ValueError(f"contention_timeout must not be below zero: {contention_timeout}")
         if max_queued is not None:
             check_count(max_queued, name="max_queued", least=1)
         if defaults is not None:
@@ -267,6 +267,7 @@ class ConcurrentEventBroker:
             ResolveError: Everything is done without an answer, and something failed for good.
             TimeoutError: No answer came in time.
             TypeError: `timeout` is not a timedelta.
+            ValueError: `timeout` is below zero.
         """
         address = answer_to or event.source
         if address in self._router.topics:
@@ -302,8 +303,9 @@ class ConcurrentEventBroker:
             ConfigViolation: A handler or listener of this broker awaits it.
             TimeoutError: There was still something to do.
             TypeError: `timeout` is not a timedelta.
+            ValueError: `timeout` is below zero.
         """
-        if self._router.handles_here():
+        if runs_within(self._backlog):
             raise endless_wait("wait_idle")
         if timeout is None:
             return await self._backlog.idle()
@@ -320,7 +322,7 @@ class ConcurrentEventBroker:
         """
         if self._state is _State.CLOSED:
             return
-        if self._router.handles_here():
+        if runs_within(self._backlog):
             raise endless_wait("drain")
         self._stop_taking()
         await self._backlog.idle()
@@ -343,6 +345,7 @@ class ConcurrentEventBroker:
 
         Raises:
             TypeError: `grace` is not a timedelta.
+            ValueError: `grace` is below zero.
         """
         check_timedelta("grace", grace)
         if self._state is _State.CLOSED:
@@ -378,7 +381,6 @@ class ConcurrentEventBroker:
             by_subject=settings.order == "subject",
             backlog=self._backlog,
             clock=self._clock,
-            broker=self._backlog,
         )
         self._router.topics[name] = topic
         return topic
@@ -393,7 +395,7 @@ class ConcurrentEventBroker:
         if not self._backlog.full:
             self._router.take(event, tree, copy_context())
             return
-        if handled_by(self._backlog) is not None:
+        if handled_by(self._backlog):
             raise self_wait(event)
         await self._backlog.place()
         try:

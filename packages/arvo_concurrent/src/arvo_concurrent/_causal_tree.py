@@ -1,11 +1,13 @@
 """An event, all that came of it, and who waits for the answer."""
 
 from asyncio import Future
+from collections import Counter
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
 
-from ._handling import Handling
+from ._errors import self_wait
+from ._handling import Handling, Seats
 
 
 class CausalTree:
@@ -18,7 +20,7 @@ class CausalTree:
         asker: What is being handled by the handler that waits; None when none does.
     """
 
-    __slots__ = ("_failures", "_open", "_waiter", "answer_to", "asker", "root")
+    __slots__ = ("_failures", "_open", "_queued", "_waiter", "answer_to", "asker", "root")
 
     def __init__(
         self,
@@ -35,6 +37,8 @@ class CausalTree:
         # No list for each of the many that never fail: every one would cost the collector a look.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
         self._open = 0
+        # Where what is open waits for a handler; None unless a handler waits for the answer.
+        self._queued: Counter[tuple[Seats, str]] | None = None if asker is None else Counter()
 
     @property
     def ended(self) -> bool:
@@ -48,7 +52,12 @@ class CausalTree:
     def end(self) -> None:
         """One event has arrived, and what came of it is counted already."""
         self._open -= 1
-        if self._open or self._waiter is None or self._waiter.done():
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._open:
+            if self._queued and self._stands_still(self._queued):
+                # What is open is handled once whoever waits has given up.
+                self._waiter.set_exception(self_wait(self.root))
             return
         if self._failures:
             error = ResolveError(self.root, failures=self._failures)
@@ -64,12 +73,29 @@ class CausalTree:
         self._waiter.set_result(event)
         return True
 
-    def refuse(self, error: Exception) -> None:
-        """End the waiting, if somebody waits, by an error; all that came of the root goes on."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+    def queued(self, seats: Seats, subject: str) -> None:
+        """An event waits for a handler."""
+        if self._queued is not None:
+            self._queued[seats, subject] += 1
+
+    def taken(self, seats: Seats, subject: str) -> None:
+        """An event waits for a handler no more."""
+        if self._queued is not None:
+            self._queued[seats, subject] -= 1
+            if not self._queued[seats, subject]:
+                del self._queued[seats, subject]
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
         """Keep a failure for who waits."""
         if self._waiter is not None:
             self._failures += ((event, error),)
+
+    def _stands_still(self, queued: Counter[tuple[Seats, str]]) -> bool:
+        """Return whether all that is open waits for handlers that wait for answers themselves.
+
+        It suffices to look when an event has ended. Of the trees that block each other, the one
+        that was asked for last finds all the others' slots held already.
+        """
+        if queued.total() < self._open:
+            return False
+        return all(seats.blocked(subject) for seats, subject in queued)

@@ -18,7 +18,7 @@ class DeadLetterReason(StrEnum):
     THROWN = "thrown"
     """`on_error` said so."""
     CONTENTION = "contention"
-    """Others handled its workflow, which did not move for `contention_timeout`."""
+    """Others handled its workflow all through `contention_timeout`."""
     OUTPUT_MIDDLEWARE = "output middleware"
     """A handler emitted it and its output middleware failed; what caused it was handled."""
     UNROUTABLE = "unroutable"

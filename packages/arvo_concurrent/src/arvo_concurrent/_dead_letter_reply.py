@@ -8,7 +8,7 @@ from arvo_core import (
     SystemErrorData,
     derive_id,
 )
-from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler, RetryableFailure
 
 from ._dead_letter import DeadLetter
 
@@ -19,19 +19,26 @@ def find_contract(handler: IArvoEventHandler) -> ArvoContract | None:
     return contract if isinstance(contract, ArvoContract) else None
 
 
-def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> ArvoEvent | None:
-    """Return the system error that answers a dead request; None when it is no request.
+def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> list[ArvoEvent]:
+    """Return the system errors that answer a dead request; none when it is no request.
 
-    The reply has an id of its own making, so that the same letter gives the same reply.
+    A `RetryableFailure` brings them along, as its handler would have returned them. Any other
+    reply has an id of its own making, so that the same letter gives the same reply.
     """
     event = letter.event
     if event.type != contract.type:
-        return None  # an answer on its way to a workflow; whoever sent it waits for nothing
+        return []  # an answer on its way to a workflow; whoever sent it waits for nothing
+    error = letter.error
+    if isinstance(error, RetryableFailure):
+        if error.replies:
+            return [*error.replies]
+        if isinstance(error.__cause__, Exception):
+            error = error.__cause__
     parent = event.data.get(PARENT_SUBJECT)
-    return ArvoEventFactory(contract.version("any")).system_error(
+    reply = ArvoEventFactory(contract.version("any")).system_error(
         id=derive_id("dead letter", event.source, event.id),
         # What went wrong is about the system, not the request: stacks stay in the log.
-        error=SystemErrorData.from_exception(letter.error, stack=False),
+        error=SystemErrorData.from_exception(error, stack=False),
         source=contract.type,
         subject=parent if isinstance(parent, str) else event.subject,
         to=event.source,
@@ -40,3 +47,4 @@ def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> ArvoEvent |
         tracestate=event.tracestate,
         accesscontrol=event.accesscontrol,
     )
+    return [reply]

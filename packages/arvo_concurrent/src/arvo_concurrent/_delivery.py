@@ -3,16 +3,13 @@
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
-from typing_extensions import override
-
 from arvo_core import ArvoEvent
 from arvo_event_handler import Contention
 
 from ._causal_tree import CausalTree
-from ._handling import Handling
 
 
-class Delivery(Handling):
+class Delivery:
     """An event on its way.
 
     Args:
@@ -35,18 +32,6 @@ class Delivery(Handling):
         self.given_up = False
         """Whether it was reported as undelivered although its handler still ran: what comes of
         that later is not published."""
-        self.seats = None
-        self.asking = 0
-
-    @property
-    @override
-    def subject(self) -> str:
-        return self.event.subject
-
-    @property
-    @override
-    def asker(self) -> Handling | None:
-        return self.tree.asker
 
 
 class Errand(Delivery):

@@ -8,6 +8,9 @@ def check_timedelta(name: str, value: object) -> None:
 
     Raises:
         TypeError: It is a bare number or anything else that is no timedelta.
+        ValueError: It is below zero.
     """
     if not isinstance(value, timedelta):
         raise TypeError(f"{name} must be a timedelta, got {value!r}")
+    if value < timedelta(0):
+        raise ValueError(f"{name} must not be below zero: {value}")

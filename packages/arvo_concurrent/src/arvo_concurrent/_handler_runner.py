@@ -59,8 +59,7 @@ class HandlerRunner:
         handler: The handler.
         settings: What applies to it.
         outbox: Where outputs, dead letters and errors go.
-        contention_timeout: How long an event is tried again while others handle its workflow
-            and it does not move.
+        contention_timeout: How long an event is tried again while others handle its workflow.
         clock: For timeouts.
         random: For delays.
     """
@@ -231,11 +230,11 @@ class HandlerRunner:
         self._outbox.give_up(letter, delivery)
         if self._contract is not None and not self._outbox.closed:
             try:
-                reply = dead_letter_reply(letter, self._contract)
+                replies = dead_letter_reply(letter, self._contract)
             except Exception as second:
                 self._outbox.broker_error(delivery.event, second, delivery)
                 return
-            if reply is not None:
+            for reply in replies:
                 self._outbox.emit(reply, delivery)
 
 

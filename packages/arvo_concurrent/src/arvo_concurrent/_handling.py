@@ -1,6 +1,5 @@
 """Which handlers hold a slot while they wait for an answer, so that none waits for itself."""
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +13,15 @@ class Seats:
     Args:
         slots: How many events are handled at once, at most.
         by_subject: Whether an event holds the lane of its subject.
-        broker: Identifies the broker whose handler it is; None for a topic of listeners.
+        broker: Identifies the broker whose handler or listeners it is.
+        of_listeners: Whether the topic is that of the listeners.
     """
 
-    __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker")
+    __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker", "of_listeners")
 
-    def __init__(self, slots: int, *, by_subject: bool, broker: object | None) -> None:
+    def __init__(self, slots: int, *, by_subject: bool, broker: object, of_listeners: bool) -> None:
         self.broker = broker
+        self.of_listeners = of_listeners
         self._slots = slots
         self._by_subject = by_subject
         self._taken = 0
@@ -44,47 +45,46 @@ class Seats:
             del self._subjects[subject]
 
 
-class Handling(ABC):
-    """Something that a handler may be working on.
+class Handling:
+    """One try of a handler: what it holds while it runs, and whether it waits for answers.
+
+    Each try has one of its own, as a task that it started may outlive it.
+
+    Args:
+        seats: Those of the handler's topic.
+        subject: The subject of the event.
+        asker: The try that waits for the causal tree of the event; None when none does.
 
     Attributes:
-        seats: Those of the handler's topic while it works on this, else None: a task that it
-            started may outlive it.
-        asking: How many answers the handler, or one that waits for it, waits for.
+        seats: Those of the handler's topic; None when the try has ended.
+        asker: The try that waits for the causal tree of the event; None when none does.
     """
 
-    __slots__ = ("asking", "seats")
+    __slots__ = ("_asking", "_subject", "asker", "seats")
 
-    seats: Seats | None
-    asking: int
-
-    @property
-    @abstractmethod
-    def subject(self) -> str:
-        """The subject of the event."""
-
-    @property
-    @abstractmethod
-    def asker(self) -> "Handling | None":
-        """What is being handled by the handler that waits for the causal tree of the event."""
+    def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
+        self.seats: Seats | None = seats
+        self.asker = asker
+        self._subject = subject
+        self._asking = 0  # answers that this one, or one that waits for it, waits for
 
     def end(self) -> None:
-        """The handler has ended."""
-        if self.asking and self.seats is not None:
-            self.seats.leave(self.subject)
+        """The try has ended."""
+        if self._asking and self.seats is not None:
+            self.seats.leave(self._subject)
         self.seats = None
 
     def ask(self) -> None:
         """One more answer is waited for."""
-        self.asking += 1
-        if self.asking == 1 and self.seats is not None:
-            self.seats.take(self.subject)
+        self._asking += 1
+        if self._asking == 1 and self.seats is not None:
+            self.seats.take(self._subject)
 
     def hear(self) -> None:
         """One answer is waited for no more."""
-        self.asking -= 1
-        if not self.asking and self.seats is not None:
-            self.seats.leave(self.subject)
+        self._asking -= 1
+        if not self._asking and self.seats is not None:
+            self.seats.leave(self._subject)
 
 
 _current: Final[ContextVar[Handling | None]] = ContextVar("arvo_handling", default=None)
@@ -102,12 +102,19 @@ def current() -> Handling | None:
     return handling
 
 
-def handled_by(broker: object) -> Handling | None:
-    """Return what a broker is handling and waits, at some remove, for who calls this."""
-    for handling in _running():
-        if handling.seats is not None and handling.seats.broker is broker:
-            return handling
-    return None
+def handled_by(broker: object) -> bool:
+    """Return whether a handler of a broker waits, at some remove, for who calls this."""
+    return any(seats.broker is broker and not seats.of_listeners for seats in _held())
+
+
+def runs_within(broker: object) -> bool:
+    """Return whether a handler or listener of a broker waits, at some remove, for who calls."""
+    return any(seats.broker is broker for seats in _held())
+
+
+def holds(seats: Seats) -> bool:
+    """Return whether a handler of one topic waits, at some remove, for who calls this."""
+    return any(held is seats for held in _held())
 
 
 @contextmanager
@@ -129,3 +136,7 @@ def _running() -> Iterator[Handling]:
         if handling.seats is not None:
             yield handling
         handling = handling.asker
+
+
+def _held() -> Iterator[Seats]:
+    return (handling.seats for handling in _running() if handling.seats is not None)

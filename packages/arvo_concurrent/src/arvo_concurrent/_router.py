@@ -24,7 +24,8 @@ from ._broker_telemetry import count_dead_letter
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._delivery import Delivery, Errand
-from ._errors import endless_wait, self_wait
+from ._errors import endless_wait
+from ._handling import handled_by, holds
 from ._topic import Topic
 
 _logger = bounded_logger("arvo_concurrent")
@@ -69,6 +70,7 @@ class Router:
     ) -> None:
         self._owner = owner
         self._clock = clock
+        self._backlog = backlog
         self._take_in_turn = take_in_turn
         self._leaving: set[Topic] = set()
         self.closed = False
@@ -83,6 +85,7 @@ class Router:
             by_subject=False,
             backlog=backlog,
             clock=clock,
+            of_listeners=True,
         )
         """The errands to the listeners, which wait and run like events."""
 
@@ -90,9 +93,10 @@ class Router:
         """Route nothing more to a topic, and end it when it is empty.
 
         Raises:
-            ConfigViolation: The topic's own handler awaits this.
+            ConfigViolation: A handler of the broker awaits this, or a listener that a handler of
+                the topic waits for.
         """
-        if topic.handles_here():
+        if handled_by(self._backlog) or holds(topic.seats):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
@@ -109,8 +113,6 @@ class Router:
             return
         topic = self.topics.get(event.to or event.type)
         if topic is not None:
-            if tree.asker is not None and topic.seats.blocked(event.subject):
-                tree.refuse(self_wait(event))
             topic.put(Delivery(event, tree, context))
         elif event is not tree.root and event.to == tree.answer_to:
             if not tree.answer(event):
@@ -206,10 +208,6 @@ class Router:
             for topic in topics:
                 topic.give_up_running()
 
-    def handles_here(self) -> bool:
-        """Return whether the current task runs a handler or listener of the broker."""
-        return any(topic.handles_here() for topic in [*self._all_topics(), self._listeners])
-
     def _all_topics(self) -> list[Topic]:
         return [*self.topics.values(), *self._leaving]
 
@@ -257,8 +255,6 @@ class Router:
         *,
         name: str,
     ) -> None:
-        if tree.asker is not None and self._listeners.seats.blocked(event.subject):
-            tree.refuse(self_wait(event))
         errand = Errand(event, tree, context, call=call, name=name)
         if self._listeners.stopped:
             self._untold(errand)

@@ -22,6 +22,7 @@ class Subscription:
         Harmless when done already. Events for its topic are unroutable from now on.
 
         Raises:
-            ConfigViolation: The handler itself awaits this, so it would wait for itself.
+            ConfigViolation: A handler of the broker awaits this, or a listener that the handler
+                waits for, so it might wait for itself.
         """
         await self._end()

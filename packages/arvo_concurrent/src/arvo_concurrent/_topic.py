@@ -12,7 +12,7 @@ from arvo_event_handler import Clock, ClockTimer
 
 from ._backlog import Backlog
 from ._delivery import Delivery
-from ._handling import Seats, enter
+from ._handling import Handling, Seats, enter
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -35,7 +35,7 @@ class Topic:
             closed until its head is done.
         backlog: What counts the events.
         clock: For the delays.
-        broker: Identifies the broker whose handler it is for; None when it is for listeners.
+        of_listeners: Whether it is for the listeners of the broker's owner, not for a handler.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Topic:
         by_subject: bool,
         backlog: Backlog,
         clock: Clock,
-        broker: object | None = None,
+        of_listeners: bool = False,
     ) -> None:
         self.name = name
         self.prefetch = prefetch
@@ -60,7 +60,9 @@ class Topic:
         self._ready: deque[Delivery] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
         self._lanes: dict[str, deque[Delivery] | None] = {}
-        self.seats = Seats(prefetch, by_subject=by_subject, broker=broker)
+        self.seats = Seats(
+            prefetch, by_subject=by_subject, broker=backlog, of_listeners=of_listeners
+        )
         """What of it is held by handlers that wait for an answer."""
         self._sleeping: dict[Delivery, ClockTimer] = {}
         self._running: set[Delivery] = set()
@@ -93,6 +95,8 @@ class Topic:
         self._size += 1
         self._backlog.enter()
         delivery.tree.begin()
+        if delivery.tree.asker is not None:
+            delivery.tree.queued(self.seats, delivery.event.subject)
         if self._by_subject:
             subject = delivery.event.subject
             if subject in self._lanes:
@@ -123,13 +127,15 @@ class Topic:
         self._abandoned = True
         for timer in self._sleeping.values():
             timer.cancel()
-        waiting = [*self._sleeping, *self._ready]
+        sleeping, waiting = [*self._sleeping], [*self._ready]
         for lane in self._lanes.values():
             waiting.extend(lane or ())
+        for delivery in waiting:
+            delivery.tree.taken(self.seats, delivery.event.subject)
         self._sleeping.clear()
         self._ready.clear()
         self._lanes.clear()
-        for delivery in waiting:
+        for delivery in (*sleeping, *waiting):
             self._backlog.leave()
             yield delivery
             self._done(delivery)
@@ -139,10 +145,6 @@ class Topic:
         self.stopped = True
         for worker in self._workers:
             worker.cancel()
-
-    def handles_here(self) -> bool:
-        """Return whether the current task is one of the workers, which so would wait for itself."""
-        return asyncio.current_task() in self._workers
 
     async def ended(self) -> None:
         """Wait until no worker is left, after `stop`."""
@@ -186,6 +188,7 @@ class Topic:
 
     async def _work(self) -> None:
         handled = 0
+        this = asyncio.current_task()
         ready, running, backlog = self._ready, self._running, self._backlog
         while not self.stopped:
             if not ready:
@@ -194,8 +197,10 @@ class Topic:
             delivery = ready.popleft()
             backlog.leave()
             running.add(delivery)
-            delivery.seats = self.seats
-            delivery.context.run(enter, delivery)
+            if delivery.tree.asker is not None:
+                delivery.tree.taken(self.seats, delivery.event.subject)
+            handling = Handling(self.seats, delivery.event.subject, delivery.tree.asker)
+            delivery.context.run(enter, handling)
             try:
                 pause = await self._run(delivery)
                 if delivery.given_up:
@@ -216,11 +221,13 @@ class Topic:
                 self._end_undelivered(delivery)
                 raise
             finally:
-                delivery.end()
+                handling.end()
                 running.discard(delivery)
                 if self._at_rest is not None:
                     self._look_for_rest()
-            del delivery  # or a worker without work would keep the last one alive
+            if this is not None and this.cancelling():
+                return  # its handler cancelled the task it ran in, which is not for the next event
+            del delivery, handling  # or a worker without work would keep the last ones alive
             handled += 1
             if not handled % _IN_ONE_GO:
                 await asyncio.sleep(0)
@@ -251,6 +258,8 @@ class Topic:
 
     def _wake(self, delivery: Delivery) -> None:
         del self._sleeping[delivery]
+        if delivery.tree.asker is not None:
+            delivery.tree.queued(self.seats, delivery.event.subject)
         self._make_ready(delivery)
 
     def _end_undelivered(self, delivery: Delivery, *, cause: Exception | None = None) -> None:
@@ -274,9 +283,6 @@ class Topic:
 
     def _done(self, delivery: Delivery) -> None:
         self._size -= 1
-        if not delivery.given_up:
-            # It refers back to the delivery; what of it is needed later was copied.
-            del delivery.context
         delivery.tree.end()
         self._backlog.done()
         if not self._size and self._empty is not None:

@@ -17,9 +17,10 @@ _MOST_MOVES: Final = 100
 class Contention:
     """The tries of one event that failed because somebody else was faster.
 
-    They cost nothing of the retry budget. Patience ends when the workflow has not moved for the
-    timeout: an event that lost to another one's commit begins to wait anew, 100 times at most, so
-    that steps that last longer than the timeout lose no event.
+    They cost nothing of the retry budget. Patience ends when the timeout is over. An event that
+    lost to another one's commit begins to wait anew, 100 times at most: the workflow has moved.
+    One that did not get the lease cannot tell a step that renews it from one that hangs, so the
+    timeout must be longer than a lease can be held.
 
     Args:
         timeout: How long to wait for a workflow that does not move.

@@ -143,14 +143,16 @@ class RetryableFailure(ViolationError):
         ValueError: `after` is negative.
     """
 
+    # Where a subclass does not call `__init__`.
+    replies: tuple[ArvoEvent, ...] = ()
+    after: timedelta | None = None
+
     def __init__(
         self, message: str, *, replies: Iterable[ArvoEvent], after: timedelta | None = None
     ) -> None:
         super().__init__(message, retryable=True)
-        self.replies: tuple[ArvoEvent, ...] = tuple(replies)
-        self.after: timedelta | None = (
-            None if after is None else check_duration(after, name="after")
-        )
+        self.replies = tuple(replies)
+        self.after = None if after is None else check_duration(after, name="after")
         for reply in self.replies:
             if not isinstance(reply, ArvoEvent):
                 raise TypeError(f"replies must be events, got a {type(reply).__name__}")
@@ -168,7 +170,8 @@ class RetryLater(ArvoError):
         after: How long to wait before the next try.
 
     Attributes:
-        after: How long to wait before the next try.
+        after: How long to wait before the next try; None, as the retry policy says, only where a
+            subclass does not call this `__init__`.
 
     Raises:
         TypeError: `after` is not a timedelta.
@@ -181,8 +184,11 @@ class RetryLater(ArvoError):
         arvo_event_handler._errors.RetryLater: the rate limit is reached
     """
 
+    # Where a subclass does not call `__init__`, the retry policy says how long.
+    after: timedelta | None = None
+
     def __init__(self, message: str | None = None, *, after: timedelta) -> None:
-        self.after: timedelta = check_duration(after, name="after")
+        self.after = check_duration(after, name="after")
         super().__init__(f"try again in {after}" if message is None else message)
 
 

@@ -39,10 +39,11 @@ DomainedEventListener: TypeAlias = Callable[[ArvoEvent, Publish], Awaitable[None
 BrokerErrorListener: TypeAlias = Callable[[ArvoEvent, Exception], Awaitable[None]]
 """Receives an event that could not be handled, and why."""
 
-CONTENTION_TIMEOUT: Final = 4 * LockPolicy().ttl
+CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl
 """How long an event waits for a workflow that somebody else holds, before it counts as failed.
 
-After a worker was killed its lease lives on for up to its ttl, so this must be longer.
+A holder renews its lease for up to `max_hold`, and it lives on for up to `ttl`, even after its
+worker was killed. So this is the longest that others can be kept from asking at all.
 """
 _SUSPICIOUS_SIZE = 10_000
 
@@ -112,9 +113,10 @@ class SimpleEventBroker:
             publishes in return belongs to the tree when its `parentid` does. None: such an event
             is an `UnroutableError`.
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
-            `resolve` raises it when no answer came.
-        contention_timeout: How long an event waits for a workflow that others are handling and
-            that does not move.
+            `resolve` raises it when no answer came, and logs it when one did.
+        contention_timeout: How long an event waits for a workflow that others are handling; anew
+            when it lost to another one's commit. At least `max_hold` and `ttl` of the memory's
+            `LockPolicy` together, or a step that is merely long costs the others their events.
         clock: For that wait, and for the pauses between tries.
         random: For the jitter of both.
 
@@ -217,6 +219,9 @@ class SimpleEventBroker:
             raise tree.refusal
         if tree.answer is None and tree.failures:
             raise ResolveError(event, failures=tree.failures) from tree.failures[0][1]
+        if self._on_error is None:
+            for failed, error in tree.failures:
+                log_dead_letter(failed, error=error, handler=failed.to, logger=_logger)
         return tree.answer
 
     async def _publish(self, event: ArvoEvent, candidates: Sequence[_CausalTree]) -> None:
