@@ -13,7 +13,7 @@ settings.register_profile(
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("full", settings.get_profile("quick"), max_examples=2_000)
+settings.register_profile("full", settings.get_profile("quick"), max_examples=1_000)
 settings.load_profile("full" if os.environ.get("ARVO_FULL") == "1" else "quick")
 
 

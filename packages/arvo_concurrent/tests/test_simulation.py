@@ -7,7 +7,7 @@ import pytest
 from .simulation import Simulation
 
 _CHOSEN = os.environ.get("ARVO_SEED")
-_COUNT = 5_000 if os.environ.get("ARVO_FULL") == "1" else 200
+_COUNT = 3_000 if os.environ.get("ARVO_FULL") == "1" else 200
 _CHUNK = 50
 CHUNKS = (
     [range(int(_CHOSEN), int(_CHOSEN) + 1)]
