@@ -614,7 +614,7 @@ async def test_a_duration_below_zero_is_refused(owner: Owner, clock: FakeClock) 
             ("timeout", broker.wait_idle(timeout=below)),
             ("grace", broker.aclose(grace=below)),
         ):
-            with pytest.raises(ValueError, match=f"{name} must not be below zero"):
+            with pytest.raises(ValueError, match=f"{name} must not be negative"):
                 await refused
         assert await broker.resolve(event("e2")) is not None
 

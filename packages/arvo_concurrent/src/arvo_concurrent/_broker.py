@@ -25,6 +25,7 @@ from arvo_event_handler.settings import (
     check_async,
     check_clock,
     check_count,
+    check_duration,
     check_instance,
     check_random,
 )
@@ -33,7 +34,6 @@ from ._backlog import Backlog
 from ._broker_telemetry import observed
 from ._causal_tree import CausalTree
 from ._dead_letter import DeadLetterListener
-from ._duration import check_timedelta
 from ._errors import BrokerClosedError, QueueFullError, endless_wait, self_wait
 from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
@@ -134,7 +134,7 @@ class ConcurrentEventBroker:
         clock: Clock = SYSTEM_CLOCK,
         random: Random = SYSTEM_RANDOM,
     ) -> None:
-        check_timedelta("contention_timeout", contention_timeout)
+        check_duration(contention_timeout, name="contention_timeout")
         if max_queued is not None:
             check_count(max_queued, name="max_queued", least=1)
         if defaults is not None:
@@ -277,7 +277,7 @@ class ConcurrentEventBroker:
             )
         if timeout is None:
             return await self._resolve(event, address)
-        check_timedelta("timeout", timeout)
+        check_duration(timeout, name="timeout")
         async with self._clock.timeout(timeout):
             return await self._resolve(event, address)
 
@@ -309,7 +309,7 @@ class ConcurrentEventBroker:
             raise endless_wait("wait_idle")
         if timeout is None:
             return await self._backlog.idle()
-        check_timedelta("timeout", timeout)
+        check_duration(timeout, name="timeout")
         async with self._clock.timeout(timeout):
             return await self._backlog.idle()
 
@@ -347,7 +347,7 @@ class ConcurrentEventBroker:
             TypeError: `grace` is not a timedelta.
             ValueError: `grace` is below zero.
         """
-        check_timedelta("grace", grace)
+        check_duration(grace, name="grace")
         if self._state is _State.CLOSED:
             return
         self._stop_taking()

@@ -10,9 +10,14 @@ from arvo_event_handler import (
     check_handler,
     own_retry_policy,
 )
-from arvo_event_handler.settings import check_callable, check_count, check_flag, check_instance
+from arvo_event_handler.settings import (
+    check_callable,
+    check_count,
+    check_duration,
+    check_flag,
+    check_instance,
+)
 
-from ._duration import check_timedelta
 from ._failed_try import ErrorListener
 from ._middleware import Middleware
 
@@ -121,9 +126,7 @@ def _natural_order(handler: IArvoEventHandler) -> Order:
 
 def _check(timeout: timedelta | None, on_error: ErrorListener | None, order: object) -> None:
     if timeout is not None:
-        check_timedelta("timeout", timeout)
-        if timeout <= timedelta(0):
-            raise ValueError(f"timeout must be longer than zero, got {timeout}")
+        check_duration(timeout, name="timeout", above_zero=True)
     if on_error is not None:
         check_callable(on_error, name="on_error")
     if order is not None:
