@@ -90,7 +90,7 @@ class ExecutionPolicy:
         if self.finished_expiry is not None:
             check_duration(
                 self.finished_expiry,
-                name="finished_expiry (None keeps records for ever)",
+                name="finished_expiry",
                 above_zero=True,
                 most=TEN_YEARS,
             )
