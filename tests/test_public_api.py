@@ -155,7 +155,7 @@ def definition_of(module: types.ModuleType, name: str) -> tuple[ast.stmt, str | 
     sources = ROOT / "packages" / package / "src"
     paths = sorted((sources / package).rglob("*.py"))
     if inspect.isclass(value) or inspect.isfunction(value):
-        paths = [Path(inspect.getfile(value))]
+        paths = [Path(inspect.getfile(inspect.unwrap(value)))]
     for path in paths:
         for statement, note in with_notes(ast.parse(path.read_text("utf-8")).body):
             match statement:

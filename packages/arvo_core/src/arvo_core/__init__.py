@@ -6,6 +6,7 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 
 from ._bounded_logger import bounded_logger
 from ._cloud_event_view import CloudEventView
+from ._collector import collector_at_rest
 from ._contract import ArvoContract, VersionedArvoContract
 from ._contract_rules import is_orchestrator_event_type
 from ._contract_version import ContractVersion, SimpleVersion, VersionDefinition
@@ -126,6 +127,7 @@ __all__ = [
     "VersionedArvoContract",
     "ViolationError",
     "bounded_logger",
+    "collector_at_rest",
     "current_trace_headers",
     "decode_uri",
     "derive_id",

@@ -6,7 +6,8 @@ four times as long as making them.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from ._core_schema import nodes
@@ -19,19 +20,33 @@ _OUT_OF_REACH: Final = 2**31 - 2
 """More objects than are ever made between two collections, and no value that others choose."""
 _SIZED: Final = frozenset((dict, frozenset, list, set, tuple))
 _UNBOUNDED: Final = frozenset(
-    (
-        "any",
-        "custom-error",
-        "deque",
-        "dict",
-        "frozenset",
-        "generator",
-        "json",
-        "list",
-        "set",
-        "tuple",
-    )
+    ("any", "dict", "frozenset", "generator", "json", "list", "set", "tuple")
 )
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Let the garbage collector rest while many objects without cycles are made.
+
+    The collector is the process's: other threads do without it as well until the block ends. So
+    nothing is changed that they may rely on. It stays enabled, and its threshold alone is raised,
+    out of reach; a thread that disables the collector meanwhile, or sets a threshold, has its way.
+    Run none of the user's code within, which could meet that threshold.
+
+    Example:
+        >>> with collector_at_rest():
+        ...     numbers = [[number] for number in range(100_000)]
+    """
+    first, *others = gc.get_threshold()
+    if first in (_OUT_OF_REACH, 0) or not gc.isenabled():
+        yield
+        return
+    gc.set_threshold(_OUT_OF_REACH, *others)
+    try:
+        yield
+    finally:
+        if gc.get_threshold()[0] == _OUT_OF_REACH:
+            gc.set_threshold(first, *others)
 
 
 def may_be_large(schema: object) -> bool:
@@ -42,23 +57,14 @@ def may_be_large(schema: object) -> bool:
 def uncollected(call: Callable[[Any], T], data: object) -> T:
     """Return `call(data)`, while the collector rests if the data is large.
 
-    The collector is the process's: other threads do without it as well until the call returns. So
-    nothing is changed that they may rely on. It stays enabled, and its threshold alone is raised,
-    out of reach; a thread that disables the collector meanwhile, or sets a threshold, has its way.
-
     Args:
-        call: Runs none of the user's serializers and validators, which could meet that threshold.
+        call: Runs none of the user's serializers and validators; see `collector_at_rest`.
         data: What it is given.
     """
-    first, *others = gc.get_threshold()
-    if first in (_OUT_OF_REACH, 0) or not (gc.isenabled() and _is_large(data)):
+    if not _is_large(data):
         return call(data)
-    gc.set_threshold(_OUT_OF_REACH, *others)
-    try:
+    with collector_at_rest():
         return call(data)
-    finally:
-        if gc.get_threshold()[0] == _OUT_OF_REACH:
-            gc.set_threshold(first, *others)
 
 
 def _is_large(data: object) -> bool:

@@ -1,15 +1,17 @@
 """Records as JSON bytes: what machine memories keep."""
 
-import gc
 import json
 from typing import Final
 
 from pydantic_core import from_json, to_json
 
+from arvo_core import collector_at_rest
+
 from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 
 _LARGE: Final = 64 * 1024
+"""Bytes of JSON above which the garbage collector rests while it is read."""
 
 
 def encode_record(record: Record) -> bytes:
@@ -31,16 +33,11 @@ def decode_record(stored: bytes) -> Record:
     Raises:
         UnreadableRecordError: The bytes are not a JSON object.
     """
-    # JSON holds no cycles, but its many objects would make the collector visit all of them over and
-    # over, for several times as long as reading them takes.
-    rests = len(stored) > _LARGE and gc.isenabled()
-    if rests:
-        gc.disable()
-    try:
+    if len(stored) <= _LARGE:
         record = _decode(stored)
-    finally:
-        if rests:
-            gc.enable()
+    else:
+        with collector_at_rest():
+            record = _decode(stored)
     if not isinstance(record, dict):
         raise _unreadable(TypeError(f"it is a {type(record).__name__}"))
     return record
