@@ -121,15 +121,16 @@ def _check_place(where: str, query: str) -> None:
     Raises:
         ValueError: It cannot.
     """
-    try:
-        parts = urlsplit(where)
-    except ValueError:
-        raise ValueError(f"what stands behind // is no host; {_ESCAPES}") from None
-    user, at, hosts = parts.netloc.rpartition("@")
-    cut_short = parts.netloc and not at and "@" in parts.path + query
+    # By hand, as later versions of Python refuse several hosts with an IPv6 address among them.
+    place = where.partition("//")[2]
+    end = min((place + mark).index(mark) for mark in "/#")
+    user, at, hosts = place[:end].rpartition("@")
+    cut_short = end and not at and "@" in place[end:].partition("#")[0] + query
     if "@" in user or cut_short:  # or a part of a password would be taken for something else
         raise ValueError(f"it has an @ too many; {_ESCAPES}")
     for host in hosts.split(","):
+        if not _is_read(f"//{user}{at}{host}"):
+            raise ValueError(f"what stands behind // is no host; {_ESCAPES}")
         found = _HOST.fullmatch(host)
         if found is None:
             raise ValueError(
@@ -139,6 +140,14 @@ def _check_place(where: str, query: str) -> None:
         port = found["port"]
         if port and not (len(port) <= len("65535") and 0 < int(port) <= 65535):
             raise ValueError("the port is not between 1 and 65535")
+
+
+def _is_read(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True
 
 
 def _readers(
