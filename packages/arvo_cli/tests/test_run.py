@@ -185,7 +185,7 @@ class TestConcurrency:
         return run
 
     def test_is_what_was_measured_for_the_memory(self, most: Callable[..., int]) -> None:
-        assert most() == 16
+        assert most() == 64
         assert most("--memory", "sqlite:///state.db") == 32
 
     def test_is_what_the_user_says(self, most: Callable[..., int]) -> None:

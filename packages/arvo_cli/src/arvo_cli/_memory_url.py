@@ -22,7 +22,7 @@ DEFAULT: Final = "memory:"
 USUAL_CONCURRENCY: Final = 16
 """How many workflows run at the same time over a memory of which nothing is known."""
 MEASURED_CONCURRENCY: Final = {
-    "memory": 16,
+    "memory": 64,
     "sqlite": 32,
     "redis": 32,
     "rediss": 32,

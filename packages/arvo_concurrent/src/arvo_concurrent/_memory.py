@@ -77,8 +77,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self._leases = LeaseTable(policy=self._policy, clock=clock)
         # The bare calls have one owner for all tasks.
         self._instance = secrets.token_hex(16)
-        # Each bare write has a writer of its own, which no other in this process has.
-        self._writes = count(1)
+        # Each lease has an owner of its own, and each bare write a writer.
+        self._owners = count(1)
 
     @property
     @override
@@ -117,7 +117,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
 
     @override
     async def acquire(self, machine_id: str) -> MachineLease | None:
-        owner = secrets.token_hex(16)
+        # Counted, not drawn: asking the system for random bytes takes longer than all else here.
+        owner = f"{self._instance} {next(self._owners)}"
         leases = self._leases
         if not leases.take(check_machine_id(machine_id), owner) and not await leases.wait(
             machine_id, owner
@@ -197,7 +198,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             version = stored.version + 1
         if moved:
             raise TransactionViolation.version_moved(machine_id)
-        writer = f"write {next(self._writes)}"
+        writer = f"write {next(self._owners)}"
         self._stored[machine_id] = _Stored(encode_record(record), version, writer, None)
 
     @override
