@@ -10,14 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from arvo_concurrent import (
-    Bulk,
-    ConcurrentEventBroker,
-    ConcurrentMachineMemory,
-    HandlerConfig,
-    HandlerDefaults,
-    Middleware,
-)
+from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent, EventLimits, SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
@@ -34,6 +27,7 @@ from arvo_event_handler import (
     SystemErrorPolicy,
     own_retry_policy,
 )
+from arvo_event_handler.delivery import Bulk, HandlerConfig, HandlerDefaults, Middleware
 from arvo_event_handler.testing import Repeat
 
 SECOND = timedelta(seconds=1)

@@ -34,7 +34,6 @@ from arvo_event_handler import (
     IMachineMemory,
     LockPolicy,
     MachineLease,
-    Publish,
     Record,
     Reply,
     RetryLater,
@@ -47,6 +46,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
     own_retry_policy,
 )
+from arvo_event_handler.delivery import Publish
 from arvo_statechart import assign, emit
 
 

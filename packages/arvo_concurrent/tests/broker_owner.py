@@ -3,18 +3,13 @@
 import asyncio
 from datetime import timedelta
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    DeadLetter,
-    DeadLetterReason,
-    HandlerConfig,
-    HandlerDefaults,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     Backoff,
     IArvoEventHandler,
 )
+from arvo_event_handler.delivery import DeadLetter, DeadLetterReason, HandlerConfig, HandlerDefaults
 from arvo_event_handler.testing import FakeClock
 
 from .stub_handler import emitted
@@ -96,7 +91,8 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
         "at the door": backlog._at_the_door,
         "idle": backlog._idle,
     }
-    for topic in [*router.topics.values(), router._listeners]:
+    topics: list[Topic[Any]] = [*router.topics.values(), router._listeners.topic]
+    for topic in topics:
         kept |= {
             f"{topic.name} size": topic._size,
             f"{topic.name} ready": topic._ready,

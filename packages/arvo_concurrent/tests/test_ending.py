@@ -8,23 +8,19 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import (
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import Backoff, ResolveError, RetryPolicy
+from arvo_event_handler.delivery import (
     BrokerClosedError,
     Bulk,
-    ConcurrentEventBroker,
     DeadLetter,
     DeadLetterReason,
     ErrorResponse,
     FailedTry,
     HandlerConfig,
     Middleware,
-)
-from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
     Publish,
-    ResolveError,
-    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 

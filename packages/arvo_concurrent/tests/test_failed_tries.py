@@ -6,13 +6,7 @@ from random import Random
 
 import pytest
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    DeadLetterReason,
-    ErrorResponse,
-    FailedTry,
-    HandlerConfig,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     Backoff,
@@ -22,6 +16,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_event_handler.delivery import DeadLetterReason, ErrorResponse, FailedTry, HandlerConfig
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import (
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    IArvoEventHandler,
+    ResolveError,
+    RetryPolicy,
+)
+from arvo_event_handler.delivery import (
     Bulk,
     DeadLetterReason,
     ErrorResponse,
@@ -12,12 +18,6 @@ from arvo_concurrent import (
     HandlerConfig,
     HandlerDefaults,
     Middleware,
-)
-from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    IArvoEventHandler,
-    ResolveError,
-    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 

@@ -9,15 +9,10 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import ConcurrentEventBroker, DeadLetterReason, HandlerConfig, Subscription
+from arvo_concurrent import ConcurrentEventBroker, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ConfigViolation,
-    IArvoEventHandler,
-    Publish,
-    ResolveError,
-    RetryPolicy,
-)
+from arvo_event_handler import ConfigViolation, IArvoEventHandler, ResolveError, RetryPolicy
+from arvo_event_handler.delivery import DeadLetterReason, HandlerConfig, Publish
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside

@@ -4,15 +4,12 @@ import asyncio
 
 import pytest
 
-from arvo_concurrent import (
-    HandlerConfig,
-    HandlerDefaults,
-)
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     ExecutionViolation,
     RetryPolicy,
 )
+from arvo_event_handler.delivery import HandlerConfig, HandlerDefaults
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from arvo_concurrent import (
-    Bulk,
-    ConcurrentEventBroker,
-    DeadLetterReason,
-    ErrorResponse,
-    HandlerConfig,
-    Middleware,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     ClockTimer,
     ExecutionViolation,
     RetryPolicy,
+)
+from arvo_event_handler.delivery import (
+    Bulk,
+    DeadLetterReason,
+    ErrorResponse,
+    HandlerConfig,
+    Middleware,
 )
 from arvo_event_handler.testing import FakeClock
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
-from arvo_concurrent import ConcurrentEventBroker, DeadLetter, HandlerDefaults
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoError, ArvoEvent
-from arvo_event_handler import Clock, DomainedEventListener, IArvoEventHandler, Publish
+from arvo_event_handler import Clock, IArvoEventHandler
+from arvo_event_handler.delivery import DeadLetter, DomainedEventListener, HandlerDefaults, Publish
 
 from ._display import Display
 from ._errors import (

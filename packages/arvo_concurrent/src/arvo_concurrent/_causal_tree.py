@@ -5,9 +5,9 @@ from collections import Counter
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
+from arvo_event_handler.delivery import Handling, Seats
 
 from ._errors import self_wait
-from ._handling import Handling, Seats
 
 
 class CausalTree:

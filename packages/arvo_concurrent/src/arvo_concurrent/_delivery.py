@@ -1,61 +1,70 @@
-"""An event on its way to a handler, and errands to the broker's owner."""
+"""An event on its way within one process."""
 
-from collections.abc import Awaitable, Callable
 from contextvars import Context
 
-from arvo_core import ArvoEvent
-from arvo_event_handler import Contention
+from typing_extensions import override
 
+from arvo_core import ArvoEvent
+from arvo_event_handler.delivery import Seats, Trial
+
+from ._backlog import Backlog
 from ._causal_tree import CausalTree
 
 
-class Delivery:
+class Delivery(Trial):
     """An event on its way.
 
     Args:
         event: The event.
         tree: What it belongs to.
         context: The context variables it carries along.
+        backlog: What counts it.
     """
 
-    __slots__ = ("contention", "context", "event", "failed", "given_up", "tree")
+    __slots__ = ("_backlog", "tree")
 
-    def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
-        self.event = event
-        self.tree = tree
-        self.context = context
-        self.failed = 0
-        """How many tries failed."""
-        self.contention: Contention | None = None
-        """The latest tries that failed because others handled its workflow; None when the latest
-        did not."""
-        self.given_up = False
-        """Whether it was reported as undelivered although its handler still ran: what comes of
-        that later is not published."""
-
-
-class Errand(Delivery):
-    """Something to tell or hand to the owner of the broker on account of an event.
-
-    Args:
-        event: The event.
-        tree: What it belongs to.
-        context: The context variables it carries along.
-        call: Does it.
-        name: Which listener it calls, for errors.
-    """
-
-    __slots__ = ("call", "name")
+    context: Context
 
     def __init__(
-        self,
-        event: ArvoEvent,
-        tree: CausalTree,
-        context: Context,
-        *,
-        call: Callable[[], Awaitable[None]],
-        name: str,
+        self, event: ArvoEvent, *, tree: CausalTree, context: Context, backlog: Backlog
     ) -> None:
-        super().__init__(event, tree, context)
-        self.call = call
-        self.name = name
+        super().__init__(event, context=context, asker=tree.asker)
+        self.tree = tree
+        """What it belongs to."""
+        self._backlog = backlog
+
+    @override
+    def beside(self, event: ArvoEvent) -> "Delivery":
+        context = self.context.copy()
+        return Delivery(event, tree=self.tree, context=context, backlog=self._backlog)
+
+    @override
+    def enter(self, seats: Seats) -> None:
+        self._backlog.enter()
+        self.tree.begin()
+        if self.asker is not None:
+            self.tree.queued(seats, self.event.subject)
+
+    @override
+    def start(self, seats: Seats) -> None:
+        self._backlog.leave()
+        if self.asker is not None:
+            self.tree.taken(seats, self.event.subject)
+
+    @override
+    def pause(self) -> None:
+        self._backlog.waiting += 1
+
+    @override
+    def resume(self, seats: Seats) -> None:
+        if self.asker is not None:
+            self.tree.queued(seats, self.event.subject)
+
+    @override
+    def end(self) -> None:
+        self.tree.end()
+        self._backlog.done()
+
+    @override
+    def fail(self, event: ArvoEvent, error: Exception) -> None:
+        self.tree.failed(event, error)

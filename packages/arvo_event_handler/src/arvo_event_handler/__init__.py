@@ -8,8 +8,6 @@ an `IMachineMemory`; a broker carries the events.
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
-from ._contention import Contention
-from ._dead_letter_log import log_dead_letter
 from ._domain import (
     ArvoDomain,
     DomainChoice,
@@ -35,7 +33,6 @@ from ._errors import (
     UnwritableRecordError,
 )
 from ._execution import ExecutionPolicy
-from ._guarded_call import check_events, guarded_call
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
 from ._handler_protocol import (
     IArvoEventHandler,
@@ -59,18 +56,11 @@ from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
 from ._retry_policy import RetryPolicy
 from ._shield import take_or_give_back
-from ._simple_broker import (
-    CONTENTION_TIMEOUT,
-    BrokerErrorListener,
-    DomainedEventListener,
-    Publish,
-    SimpleEventBroker,
-)
+from ._simple_broker import SimpleEventBroker
 from ._simple_memory import SimpleMachineMemory
 from ._system_error_policy import SystemErrorPolicy
 
 __all__ = [
-    "CONTENTION_TIMEOUT",
     "MAX_RECORD_BYTES",
     "SYSTEM_CLOCK",
     "SYSTEM_RANDOM",
@@ -83,17 +73,14 @@ __all__ = [
     "ArvoResumable",
     "ArvoResumableFunction",
     "Backoff",
-    "BrokerErrorListener",
     "Clock",
     "ClockTimer",
     "Complete",
     "ConfigViolation",
-    "Contention",
     "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
-    "DomainedEventListener",
     "EmissionDomains",
     "Emit",
     "ExecutionPolicy",
@@ -114,7 +101,6 @@ __all__ = [
     "MemoryUrl",
     "Outputs",
     "PackedRecord",
-    "Publish",
     "Record",
     "Reply",
     "ResolveError",
@@ -133,13 +119,10 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
-    "check_events",
     "check_handler",
     "check_machine_id",
     "decode_record",
     "encode_record",
-    "guarded_call",
-    "log_dead_letter",
     "own_retry_policy",
     "pack_record",
     "resolve_event_domain",

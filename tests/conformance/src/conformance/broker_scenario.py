@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from arvo_concurrent import (
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import Backoff, ConfigViolation, ResolveError, RetryPolicy
+from arvo_event_handler.delivery import (
     BrokerStats,
-    ConcurrentEventBroker,
     ErrorListener,
     ErrorResponse,
     FailedTry,
     HandlerConfig,
     HandlerDefaults,
     Middleware,
-)
-from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
-    ConfigViolation,
     Publish,
-    ResolveError,
-    RetryPolicy,
 )
 from arvo_event_handler.testing import FakeClock
 

@@ -1,121 +1,139 @@
-"""One try to handle an event: middleware, handler, and what follows from a failure."""
+"""One try to handle an event: middleware, handler, and what is to follow."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
 from random import Random
-from typing import Protocol
 
-from arvo_core import ArvoEvent, ViolationError, bounded_logger
-from arvo_event_handler import (
-    Clock,
-    ConfigViolation,
-    Contention,
-    IArvoEventHandler,
-    RetryableFailure,
-    TransactionViolation,
-    UndeliveredError,
-    check_events,
-    guarded_call,
-    log_dead_letter,
-)
+from arvo_core import ArvoContract, ArvoEvent, ViolationError
+from arvo_event_handler._clock import Clock
+from arvo_event_handler._errors import ConfigViolation, RetryableFailure, TransactionViolation
+from arvo_event_handler._handler_protocol import IArvoEventHandler
 
-from ._broker_telemetry import count_retry
-from ._dead_letter import DeadLetter, DeadLetterReason
-from ._dead_letter_reply import dead_letter_reply, find_contract
-from ._delivery import Delivery
+from ._contention import Contention
+from ._dead_letter import DeadLetter, DeadLetterReason, dead_letter_reply
+from ._dead_letter_log import log_dead_letter
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
+from ._guarded_call import check_events, guarded_call
 from ._handler_config import HandlerDefaults
-
-_logger = bounded_logger("arvo_concurrent")
-
-
-class Outbox(Protocol):
-    """Where a runner puts what comes of an event."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is carried any more, because the broker closes."""
-        ...
-
-    def emit(self, event: ArvoEvent, cause: Delivery) -> None:
-        """Send an emitted event on its way."""
-        ...
-
-    def give_up(self, letter: DeadLetter, delivery: Delivery) -> None:
-        """Report that an event will not be handled."""
-        ...
-
-    def broker_error(self, event: ArvoEvent, error: Exception, delivery: Delivery) -> None:
-        """Report what failed beside the handling."""
-        ...
+from ._trial import Trial
+from ._verdict import GiveUp, Handled, TryAgain, Verdict
 
 
 class HandlerRunner:
-    """Makes tries for one handler.
+    """Makes tries for one handler and decides what follows; the broker carries that out.
 
     Args:
         handler: The handler.
         settings: What applies to it.
-        outbox: Where outputs, dead letters and errors go.
         contention_timeout: How long an event is tried again while others handle its workflow.
         clock: For timeouts.
-        random: For delays.
+        random: For the jitter of pauses.
+        logger: The broker's, for events that `on_error` drops.
+
+    Raises:
+        ConfigViolation: `settings.dead_letter_reply` is set, and the handler has no contract.
     """
 
     def __init__(
         self,
         handler: IArvoEventHandler,
-        settings: HandlerDefaults,
         *,
-        outbox: Outbox,
+        settings: HandlerDefaults,
         contention_timeout: timedelta,
         clock: Clock,
         random: Random,
+        logger: logging.Logger,
     ) -> None:
         self._handler = handler
         self._settings = settings
-        self._outbox = outbox
         self._contention_timeout = contention_timeout
         self._clock = clock
         self._random = random
+        self._logger = logger
+        self._named = f"handler {handler.source!r}"
         plain = settings.timeout is None and settings.middleware.input is None
         self._execute = handler.execute if plain else self._execute_within
         self._outputs_pass = settings.middleware.output is None
-        self._contract = find_contract(handler) if settings.dead_letter_reply else None
-        if settings.dead_letter_reply and self._contract is None:
-            raise ConfigViolation(
-                f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
-            )
+        self._contract = _replying_contract(handler) if settings.dead_letter_reply else None
 
-    async def run(self, delivery: Delivery) -> timedelta | None:
-        """Make one try; return when to make another one, or None."""
-        event = delivery.event
+    async def run(self, trial: Trial) -> Verdict:
+        """Make one try.
+
+        Whatever middleware, handler and `on_error` raise becomes a verdict.
+
+        Raises:
+            CancelledError: The current task is being cancelled.
+            KeyboardInterrupt: As user code raised it: it ends the program.
+            SystemExit: As user code raised it: it ends the program.
+        """
         try:
-            outputs = await guarded_call(delivery.context, self._execute, event)
+            outputs = await guarded_call(trial.context, self._execute, trial.event)
             if outputs != []:
-                outputs = check_events(outputs, what=f"handler {self._handler.source!r}")
+                outputs = check_events(outputs, what=self._named)
         except Exception as error:
-            decided = await self._after_failure(delivery, error)
-            if isinstance(decided, timedelta):
-                return decided
-            outputs = decided
-        if not self._outputs_pass and not delivery.given_up:
-            outputs = await self._through_output_middleware(delivery, outputs)
-        for output in outputs:
-            self._outbox.emit(output, delivery)
-        return None
+            return await self.refused(trial, error=error)
+        if self._outputs_pass or trial.given_up:
+            return Handled(outputs=outputs)
+        return await self._through_output_middleware(trial, outputs)
 
-    def undelivered(self, delivery: Delivery, cause: Exception | None) -> None:
-        """Give up an event that was under way, as its worker or the whole broker ended.
+    async def refused(self, trial: Trial, *, error: Exception) -> Verdict:
+        """Judge a try that failed, in the handler or when its outcome was to be stored.
 
         Args:
-            delivery: The event.
-            cause: What went wrong beside its handling; None when it was cancelled.
+            trial: The event.
+            error: What it failed with.
+
+        Raises:
+            CancelledError: As `run`, and so are the others.
         """
-        reason = DeadLetterReason.CLOSED if self._outbox.closed else DeadLetterReason.CANCELLED
-        self._give_up(delivery, cause or UndeliveredError(delivery.event), reason)
+        if trial.given_up:
+            return Handled(outputs=())
+        if isinstance(error, TransactionViolation) and error.cause.is_contention:
+            return self._after_contention(trial, error)
+        trial.contention = None
+        trial.failed += 1
+        response, errors = await self._ask(trial, error)
+        if response is ErrorResponse.SUPPRESS:
+            self._log_dropped(trial, error)
+            return await self._ended(trial, outputs=[], errors=errors)
+        reason = _reason_to_end(response, error)
+        if reason is None:
+            pause = self._settings.retry.pause_after(
+                error, failed=trial.failed, random=self._random
+            )
+            if pause is not None:
+                return TryAgain(after=pause, counts=True, error=error, errors=errors)
+            if isinstance(error, RetryableFailure):
+                # Whoever asked is told by these, and once: it is no dead letter.
+                return await self._ended(trial, outputs=[*error.replies], errors=errors)
+            reason = DeadLetterReason.EXHAUSTED
+        return self.give_up(trial, error=error, reason=reason, errors=errors)
+
+    def give_up(
+        self,
+        trial: Trial,
+        *,
+        error: Exception,
+        reason: DeadLetterReason,
+        errors: Sequence[Exception] = (),
+    ) -> GiveUp:
+        """Decide that an event will not be handled.
+
+        Args:
+            trial: The event.
+            error: The last error.
+            reason: Why there is no further try.
+            errors: What failed beside the handling.
+        """
+        letter = self._letter(trial.event, trial, error=error, reason=reason)
+        replies, failures = self._replies(letter)
+        if replies:
+            letter = replace(letter, replied=True)
+        return GiveUp(letter=letter, replies=replies, errors=[*errors, *failures])
 
     async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -123,119 +141,111 @@ class HandlerRunner:
         async with self._clock.timeout(self._settings.timeout):
             return await self._handler.execute(await self._settings.middleware.enter(event))
 
-    async def _through_output_middleware(
-        self, delivery: Delivery, outputs: list[ArvoEvent]
-    ) -> list[ArvoEvent]:
-        leave = partial(self._settings.middleware.leave, cause=delivery.event)
+    async def _ended(
+        self, trial: Trial, *, outputs: list[ArvoEvent], errors: Sequence[Exception]
+    ) -> Handled:
+        """Let an event be done although its last try failed."""
+        if self._outputs_pass:
+            return Handled(outputs=outputs, errors=errors)
+        handled = await self._through_output_middleware(trial, outputs)
+        handled.errors = [*errors, *handled.errors]
+        return handled
+
+    async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
+        leave = partial(self._settings.middleware.leave, cause=trial.event)
         try:
-            return await guarded_call(delivery.context, leave, outputs)
+            return Handled(outputs=await guarded_call(trial.context, leave, outputs))
         except Exception as error:
-            delivery.failed += 1
-            response = await self._asked(delivery, error)
-            if response is ErrorResponse.THROW:
-                self._outbox.broker_error(delivery.event, error, delivery)
-            # The handler has committed: what it emitted must not vanish.
-            for output in outputs:
-                self._give_up(delivery, error, DeadLetterReason.OUTPUT_MIDDLEWARE, event=output)
-            return []
-
-    async def _after_failure(
-        self, delivery: Delivery, error: Exception
-    ) -> timedelta | list[ArvoEvent]:
-        """Return when to try again; or what to publish, if anything, as there is no further try."""
-        if delivery.given_up:
-            return []
-        if isinstance(error, TransactionViolation) and error.cause.is_contention:
-            return self._after_contention(delivery, error)
-        delivery.contention = None
-        delivery.failed += 1
-        response = await self._asked(delivery, error)
-        if response is ErrorResponse.SUPPRESS:
-            self._log_dropped(delivery, error)
-            return []
-        reason = _reason_to_end(response, error)
-        if reason is None:
-            pause = self._settings.retry.pause_after(
-                error, failed=delivery.failed, random=self._random
+            failure = error
+        trial.failed += 1
+        response, errors = await self._ask(trial, failure)
+        if response is ErrorResponse.THROW:
+            errors = [*errors, failure]
+        troubles: list[DeadLetter] = []
+        replies: list[ArvoEvent] = []
+        # The handler has committed: what it emitted must not vanish.
+        for output in outputs:
+            letter = self._letter(
+                output, trial, error=failure, reason=DeadLetterReason.OUTPUT_MIDDLEWARE
             )
-            if pause is not None:
-                count_retry(self._handler.source)
-                return pause
-            if isinstance(error, RetryableFailure):
-                # Whoever asked is told by these, and once: it is no dead letter.
-                return [*error.replies]
-            reason = DeadLetterReason.EXHAUSTED
-        self._give_up(delivery, error, reason)
-        return []
+            answers, failures = self._replies(letter)
+            troubles.append(letter)
+            replies += answers
+            errors = [*errors, *failures]
+        return Handled(outputs=replies, troubles=troubles, errors=errors)
 
-    def _log_dropped(self, delivery: Delivery, error: Exception) -> None:
+    def _log_dropped(self, trial: Trial, error: Exception) -> None:
         # Like `on_error` itself: what logs add of the context must be of this event.
-        delivery.context.run(
-            log_dead_letter,
-            delivery.event,
-            error=error,
-            handler=self._handler.source,
-            reason="dropped, as on_error said",
-            attempts=delivery.failed,
-            logger=_logger,
-            level=logging.WARNING,
+        trial.call(
+            partial(
+                log_dead_letter,
+                trial.event,
+                error=error,
+                handler=self._handler.source,
+                reason="dropped, as on_error said",
+                attempts=trial.failed,
+                logger=self._logger,
+                level=logging.WARNING,
+            )
         )
 
-    def _after_contention(
-        self, delivery: Delivery, error: TransactionViolation
-    ) -> timedelta | list[ArvoEvent]:
+    def _after_contention(self, trial: Trial, error: TransactionViolation) -> Verdict:
         """Somebody else was faster: no failure, so it costs no try, but it must end some time."""
-        if delivery.contention is None:
-            delivery.contention = Contention(
+        if trial.contention is None:
+            trial.contention = Contention(
                 timeout=self._contention_timeout, clock=self._clock, random=self._random
             )
-        pause = delivery.contention.pause_after(error)
+        pause = trial.contention.pause_after(error)
         if pause is None:
-            self._give_up(delivery, error, DeadLetterReason.CONTENTION)
-            return []
-        return pause
+            return self.give_up(trial, error=error, reason=DeadLetterReason.CONTENTION)
+        return TryAgain(after=pause, counts=False, error=error)
 
-    async def _asked(self, delivery: Delivery, error: Exception) -> ErrorResponse | None:
-        """Ask `on_error`; None when there is none or it failed itself."""
+    async def _ask(
+        self, trial: Trial, error: Exception
+    ) -> tuple[ErrorResponse | None, Sequence[Exception]]:
+        """Ask `on_error`, and return what it failed with itself beside its response."""
         if self._settings.on_error is None:
-            return None
+            return None, ()
         failed = FailedTry(
-            event=delivery.event,
+            event=trial.event,
             error=error,
             handler=self._handler.source,
-            attempts=delivery.failed,
+            attempts=trial.failed,
             retries=self._settings.retry.retries,
         )
         try:
-            return await guarded_call(delivery.context, _ask, self._settings.on_error, failed)
+            return await guarded_call(trial.context, _ask, self._settings.on_error, failed), ()
         except Exception as second:
-            self._outbox.broker_error(delivery.event, second, delivery)
-            return None
+            return None, (second,)
 
-    def _give_up(
-        self,
-        delivery: Delivery,
-        error: Exception,
-        reason: DeadLetterReason,
-        *,
-        event: ArvoEvent | None = None,
-    ) -> None:
-        letter = DeadLetter(
-            event=event or delivery.event,
+    def _letter(
+        self, event: ArvoEvent, trial: Trial, *, error: Exception, reason: DeadLetterReason
+    ) -> DeadLetter:
+        return DeadLetter(
+            event=event,
             error=error,
-            attempts=delivery.failed,
+            attempts=trial.failed,
             handler=self._handler.source,
             reason=reason,
         )
-        self._outbox.give_up(letter, delivery)
-        if self._contract is not None and not self._outbox.closed:
-            try:
-                replies = dead_letter_reply(letter, self._contract)
-            except Exception as second:
-                self._outbox.broker_error(delivery.event, second, delivery)
-                return
-            for reply in replies:
-                self._outbox.emit(reply, delivery)
+
+    def _replies(self, letter: DeadLetter) -> tuple[Sequence[ArvoEvent], Sequence[Exception]]:
+        """Return what answers a dead request, and what it cannot be answered for."""
+        if self._contract is None:
+            return (), ()
+        try:
+            return dead_letter_reply(letter, self._contract), ()
+        except Exception as error:
+            return (), (error,)
+
+
+def _replying_contract(handler: IArvoEventHandler) -> ArvoContract:
+    contract = getattr(handler, "contract", None)
+    if isinstance(contract, ArvoContract):
+        return contract
+    raise ConfigViolation(
+        f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
+    )
 
 
 def _reason_to_end(response: ErrorResponse | None, error: Exception) -> DeadLetterReason | None:
