@@ -2,14 +2,18 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
-    IArvoEventHandler,
+from arvo_event_handler import Backoff, IArvoEventHandler
+from arvo_event_handler.delivery import (
+    DeadLetter,
+    DeadLetterReason,
+    HandlerConfig,
+    HandlerDefaults,
+    Topic,
 )
-from arvo_event_handler.delivery import DeadLetter, DeadLetterReason, HandlerConfig, HandlerDefaults
 from arvo_event_handler.testing import FakeClock
 
 from .stub_handler import emitted
