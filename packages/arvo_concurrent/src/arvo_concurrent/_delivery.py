@@ -66,5 +66,5 @@ class Delivery(Trial):
         self._backlog.done()
 
     @override
-    def fail(self, event: ArvoEvent, error: Exception) -> None:
+    def fail(self, event: ArvoEvent, *, error: Exception) -> None:
         self.tree.failed(event, error)

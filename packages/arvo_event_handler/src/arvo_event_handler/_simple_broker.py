@@ -166,6 +166,7 @@ class SimpleEventBroker:
             check_async(on_error, name="on_error")
         check_duration(contention_timeout, name="contention_timeout")
         self._clock = check_clock(clock)
+        check_random(random)
         self._handlers: HandlerTable[_Listening] = HandlerTable()
         for handler in handlers:
             check_handler(handler)
@@ -174,7 +175,7 @@ class SimpleEventBroker:
                 settings=HandlerConfig(handler).settled(_DEFAULTS),
                 contention_timeout=contention_timeout,
                 clock=clock,
-                random=check_random(random),
+                random=random,
                 logger=_logger,
             )
             self._handlers.add(handler.source, entry=_Listening(handler, runner))

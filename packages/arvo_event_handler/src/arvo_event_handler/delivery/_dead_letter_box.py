@@ -12,7 +12,7 @@ from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
 from arvo_event_handler._errors import ConfigViolation
 from arvo_event_handler._settings import check_async, check_clock, check_count
 
-from ._dead_letter import DeadLetter
+from ._dead_letter import DeadLetter, DeadLetterReason
 from ._dead_letter_log import log_dead_letter
 
 _logger = bounded_logger("arvo_event_handler")
@@ -40,7 +40,7 @@ class IDeadLetters(Protocol):
         self,
         topic: str | None = None,
         *,
-        reason: str | None = None,
+        reason: DeadLetterReason | str | None = None,
         type: str | None = None,
         after: str | None = None,
         limit: int = 100,
@@ -96,20 +96,24 @@ class DeadLetterBox(IDeadLetters):
         ValueError: `most` is below 1.
 
     Example:
-        >>> box = DeadLetterBox()
-        >>> async def main() -> list[str]:
-        ...     async with ConcurrentEventBroker([], on_dead_letter=box) as broker:
-        ...         box.publish_with(broker.publish)
-        ...         await broker.publish(
-        ...             ArvoEvent.create(
-        ...                 source="com.app", type="com.lost", subject="a", data={}, to="com.nobody",
-        ...                 dataschema="#/lost/1.0.0",
-        ...             )
+        >>> async def lose(event: ArvoEvent) -> None:
+        ...     await box(
+        ...         DeadLetter(
+        ...             event=event,
+        ...             error=UnroutableError(event),
+        ...             attempts=0,
+        ...             handler=None,
+        ...             reason=DeadLetterReason.UNROUTABLE,
         ...         )
-        ...         await broker.wait_idle()
-        ...         return [stored.letter.reason for stored in await box.dead_letters()]
-        >>> asyncio.run(main())
-        ['unroutable']
+        ...     )
+        >>> box = DeadLetterBox()
+        >>> lost = ArvoEvent.create(
+        ...     source="com.app.main", type="com.nobody.there", subject="a", data={}
+        ... )
+        >>> asyncio.run(lose(lost))
+        >>> [stored] = asyncio.run(box.dead_letters(reason="unroutable"))
+        >>> stored.letter.event == lost, asyncio.run(box.drop([stored.key])), len(box)
+        (True, 1, 0)
     """
 
     def __init__(self, *, most: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -144,7 +148,7 @@ class DeadLetterBox(IDeadLetters):
         self,
         topic: str | None = None,
         *,
-        reason: str | None = None,
+        reason: DeadLetterReason | str | None = None,
         type: str | None = None,
         after: str | None = None,
         limit: int = 100,

@@ -98,8 +98,8 @@ class ListenerCall(Trial):
         self._trial.end()
 
     @override
-    def fail(self, event: ArvoEvent, error: Exception) -> None:
-        self._trial.fail(event, error)
+    def fail(self, event: ArvoEvent, *, error: Exception) -> None:
+        self._trial.fail(event, error=error)
 
 
 class Listeners:
@@ -171,7 +171,7 @@ class Listeners:
             letter: The letter.
             cause: On whose account.
         """
-        cause.fail(letter.event, letter.error)
+        cause.fail(letter.event, error=letter.error)
         self.keep(letter, trial=cause.beside(letter.event))
         if letter.reason is DeadLetterReason.CLOSED:
             return
@@ -222,7 +222,7 @@ class Listeners:
             await guarded_call(call.context, call.function)
         except Exception as error:
             if call.name == "on_domained_event":
-                call.fail(call.event, error)
+                call.fail(call.event, error=error)
             if call.name == "on_broker_error":
                 note = partial(self._logger.error, "on_broker_error itself failed", exc_info=error)
                 call.call(note)
@@ -233,6 +233,6 @@ class Listeners:
     def _skipped(self, call: ListenerCall, _: Exception | None = None) -> None:
         """Log what a listener was not told, or not wholly: nobody else is left to tell."""
         event = call.event
-        call.fail(event, UndeliveredError(event))
+        call.fail(event, error=UndeliveredError(event))
         text = "event %s of type %s did not reach %s, which was cancelled"
         call.call(self._logger.error, text, event.id, event.type, call.name)

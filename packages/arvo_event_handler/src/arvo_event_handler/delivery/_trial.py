@@ -73,5 +73,5 @@ class Trial:
     def end(self) -> None:
         """It is done, and what came of it is on its way already."""
 
-    def fail(self, event: ArvoEvent, error: Exception) -> None:
+    def fail(self, event: ArvoEvent, *, error: Exception) -> None:
         """Something failed for good: the event itself, or one that came of it."""
