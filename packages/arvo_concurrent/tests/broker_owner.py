@@ -95,7 +95,7 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
         "at the door": backlog._at_the_door,
         "idle": backlog._idle,
     }
-    topics: list[Topic[Any]] = [*router.topics.values(), router._listeners.topic]
+    topics: list[Topic[Any, Any]] = [*router.topics.values(), router._listeners.topic]
     for topic in topics:
         kept |= {
             f"{topic.name} size": topic._size,

@@ -27,6 +27,7 @@ from arvo_event_handler.delivery import (
     OwnerFunctions,
     Topic,
     UnclaimedListener,
+    Verdict,
     asking,
     current_handling,
     handled_by,
@@ -192,7 +193,7 @@ class ConcurrentEventBroker:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source)
+        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
         if self._life.state is not BrokerState.OPEN or self._backlog.full:
             await self._take_in_turn(event, tree)
         else:
@@ -208,7 +209,7 @@ class ConcurrentEventBroker:
         self._life.check_open()
         if self._backlog.full:
             raise QueueFullError(event, max_queued=self._backlog.limit or 0)
-        tree = CausalTree(event, answer_to=answer_to or event.source)
+        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
         self._router.take(event, tree, copy_context())
 
     async def resolve(
@@ -309,7 +310,7 @@ class ConcurrentEventBroker:
 
     # --- inside -------------------------------------------------------------
 
-    def _add(self, handler: HandlerConfig | IArvoEventHandler) -> Topic[Delivery]:
+    def _add(self, handler: HandlerConfig | IArvoEventHandler) -> Topic[Delivery, Verdict]:
         config = handler if isinstance(handler, HandlerConfig) else HandlerConfig(handler)
         name = config.handler.source
         self._router.topics.check_free(name)
@@ -353,7 +354,9 @@ class ConcurrentEventBroker:
         self, event: ArvoEvent, address: str, *, asker: Handling | None
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
-        tree = CausalTree(event, answer_to=address, waiter=waiter, asker=asker)
+        tree = CausalTree(
+            event, answer_to=address, backlog=self._backlog, waiter=waiter, asker=asker
+        )
         tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
         tree.end()

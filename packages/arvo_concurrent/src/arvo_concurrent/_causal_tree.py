@@ -7,6 +7,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
 from arvo_event_handler.delivery import Handling, Seats
 
+from ._backlog import Backlog
 from ._errors import self_wait
 
 
@@ -16,23 +17,35 @@ class CausalTree:
     Args:
         root: The event that started it.
         answer_to: Whom the answer is addressed to.
+        backlog: What counts its events, and those of all other trees.
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
         asker: What is being handled by the handler that waits; None when none does.
     """
 
-    __slots__ = ("_failures", "_open", "_queued", "_waiter", "answer_to", "asker", "root")
+    __slots__ = (
+        "_failures",
+        "_open",
+        "_queued",
+        "_waiter",
+        "answer_to",
+        "asker",
+        "backlog",
+        "root",
+    )
 
     def __init__(
         self,
         root: ArvoEvent,
         *,
         answer_to: str,
+        backlog: Backlog,
         waiter: "Future[ArvoEvent | None] | None" = None,
         asker: Handling | None = None,
     ) -> None:
         self.root = root
         self.asker = asker
         self.answer_to = answer_to
+        self.backlog = backlog
         self._waiter = waiter
         # No list for each of the many that never fail: every one would cost the collector a look.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()

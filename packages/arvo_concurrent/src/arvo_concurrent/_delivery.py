@@ -7,7 +7,6 @@ from typing_extensions import override
 from arvo_core import ArvoEvent
 from arvo_event_handler.delivery import Seats, Trial
 
-from ._backlog import Backlog
 from ._causal_tree import CausalTree
 
 
@@ -18,42 +17,43 @@ class Delivery(Trial):
         event: The event.
         tree: What it belongs to.
         context: The context variables it carries along.
-        backlog: What counts it.
     """
 
-    __slots__ = ("_backlog", "tree")
+    __slots__ = ("tree",)
 
     context: Context
 
-    def __init__(
-        self, event: ArvoEvent, *, tree: CausalTree, context: Context, backlog: Backlog
-    ) -> None:
-        super().__init__(event, context=context, asker=tree.asker)
+    def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
+        # Every event has one, so all is set here in one go.
+        self.event = event
         self.tree = tree
         """What it belongs to."""
-        self._backlog = backlog
+        self.context = context
+        self.asker = tree.asker
+        self.failed = 0
+        self.contention = None
+        self.given_up = False
 
     @override
     def beside(self, event: ArvoEvent) -> "Delivery":
-        context = self.context.copy()
-        return Delivery(event, tree=self.tree, context=context, backlog=self._backlog)
+        return Delivery(event, self.tree, self.context.copy())
 
     @override
     def enter(self, seats: Seats) -> None:
-        self._backlog.enter()
+        self.tree.backlog.enter()
         self.tree.begin()
         if self.asker is not None:
             self.tree.queued(seats, self.event.subject)
 
     @override
     def start(self, seats: Seats) -> None:
-        self._backlog.leave()
+        self.tree.backlog.leave()
         if self.asker is not None:
             self.tree.taken(seats, self.event.subject)
 
     @override
     def pause(self) -> None:
-        self._backlog.waiting += 1
+        self.tree.backlog.waiting += 1
 
     @override
     def resume(self, seats: Seats) -> None:
@@ -63,7 +63,7 @@ class Delivery(Trial):
     @override
     def end(self) -> None:
         self.tree.end()
-        self._backlog.done()
+        self.tree.backlog.done()
 
     @override
     def fail(self, event: ArvoEvent, *, error: Exception) -> None:

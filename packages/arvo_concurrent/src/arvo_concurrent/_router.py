@@ -18,6 +18,7 @@ from arvo_event_handler.delivery import (
     DeadLetterReason,
     Endable,
     GiveUp,
+    Handled,
     HandlerDefaults,
     HandlerRunner,
     HandlerTable,
@@ -63,9 +64,9 @@ class Router(Endable):
         self._clock = clock
         self._backlog = backlog
         self._take_in_turn = take_in_turn
-        self._leaving: set[Topic[Delivery]] = set()
+        self._leaving: set[Topic[Delivery, Verdict]] = set()
         self._closed = False  # whether everything is given up from now on
-        self.topics: HandlerTable[Topic[Delivery]] = HandlerTable()
+        self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
         """The handlers' topics by name."""
         self._listeners = Listeners(owner, broker=backlog, clock=clock, logger=_logger)
 
@@ -88,30 +89,25 @@ class Router(Endable):
 
     def add(
         self, name: str, *, runner: HandlerRunner, settings: HandlerDefaults
-    ) -> Topic[Delivery]:
+    ) -> Topic[Delivery, Verdict]:
         """Route the events of a topic to a handler.
 
         Args:
             name: The topic.
             runner: Tries its events.
             settings: What applies to the handler.
-
-        Raises:
-            ConfigViolation: Another handler listens to it.
         """
-
-        async def run(delivery: Delivery) -> timedelta | None:
-            return self._carry_out(await runner.run(delivery), delivery, topic=name)
 
         def undelivered(delivery: Delivery, cause: Exception | None) -> None:
             reason = DeadLetterReason.CLOSED if self._closed else DeadLetterReason.CANCELLED
             error = cause or UndeliveredError(delivery.event)
             verdict = runner.give_up(delivery, error=error, reason=reason)
-            self._carry_out(verdict, delivery, topic=name)
+            self._carry_out(verdict, delivery)
 
-        topic = Topic[Delivery](
+        topic = Topic[Delivery, Verdict](
             name,
-            run=run,
+            run=runner.run,
+            carry_out=self._carry_out,
             undelivered=undelivered,
             prefetch=settings.prefetch,
             by_subject=settings.order == "subject",
@@ -119,10 +115,10 @@ class Router(Endable):
             clock=self._clock,
             logger=_logger,
         )
-        self.topics.add(name, entry=topic)
+        self.topics[name] = topic
         return topic
 
-    async def remove(self, topic: Topic[Delivery]) -> None:
+    async def remove(self, topic: Topic[Delivery, Verdict]) -> None:
         """Route nothing more to a topic, and end it when it is empty.
 
         Raises:
@@ -132,7 +128,7 @@ class Router(Endable):
         if handled_by(self._backlog) or holds(topic.seats):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
-            self.topics.remove(topic.name)
+            del self.topics[topic.name]
             self._leaving.add(topic)
         await topic.empty()
         topic.stop()
@@ -142,20 +138,20 @@ class Router(Endable):
     def take(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         """Send an event on its way that comes from outside."""
         if self._closed:
-            self._give_up_closed(self._delivery(event, tree, context), handler=None)
+            self._give_up_closed(Delivery(event, tree, context), handler=None)
             return
         topic = self.topics.get(event.to or event.type)
         if topic is not None:
-            topic.put(self._delivery(event, tree, context))
+            topic.put(Delivery(event, tree, context))
         elif event is not tree.root and event.to == tree.answer_to:
             if not tree.answer(event):
                 self.unclaimed(event, tree, context)
         else:
-            self._unroutable(self._delivery(event, tree, context))
+            self._unroutable(Delivery(event, tree, context))
 
     def unclaimed(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
         """Hand over an answer that nobody waits for."""
-        delivery = self._delivery(event, tree, context)
+        delivery = Delivery(event, tree, context)
         if self._owner.on_unclaimed is not None:
             function = partial(self._owner.on_unclaimed, event)
             self._listeners.call(delivery, function=function, name="on_unclaimed")
@@ -200,28 +196,28 @@ class Router(Endable):
 
     # --- verdicts -----------------------------------------------------------
 
-    def _carry_out(self, verdict: Verdict, delivery: Delivery, *, topic: str) -> timedelta | None:
+    def _carry_out(self, verdict: Verdict, delivery: Delivery) -> timedelta | None:
         """Do what was decided; return when to try again, or None when the event is done."""
-        if delivery.given_up:
-            return None
         for error in verdict.errors:
             self._listeners.report(delivery, event=delivery.event, error=error)
-        if isinstance(verdict, TryAgain):
-            if verdict.counts:
-                count_retry(topic)
-            return verdict.after
-        if isinstance(verdict, GiveUp):
-            # Of a broker that closes, nobody hears any more.
-            letter = replace(verdict.letter, replied=False) if self._closed else verdict.letter
-            self._listeners.give_up(letter, cause=delivery)
-            outputs = () if self._closed else verdict.replies
-        else:
-            for letter in verdict.troubles:
+        match verdict:
+            case Handled():
+                for letter in verdict.troubles:
+                    self._listeners.give_up(letter, cause=delivery)
+                for output in verdict.outputs:
+                    self._emit(output, delivery)
+                return None
+            case TryAgain():
+                if verdict.counts:
+                    count_retry(delivery.event.to or delivery.event.type)
+                return verdict.after
+            case GiveUp():
+                # Of a broker that closes, nobody hears any more.
+                letter = replace(verdict.letter, replied=False) if self._closed else verdict.letter
                 self._listeners.give_up(letter, cause=delivery)
-            outputs = verdict.outputs
-        for output in outputs:
-            self._emit(output, delivery)
-        return None
+                for reply in () if self._closed else verdict.replies:
+                    self._emit(reply, delivery)
+                return None
 
     def _emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an event on its way that a handler emitted."""
@@ -229,11 +225,11 @@ class Router(Endable):
         if event.domain is None or self._closed:
             self.take(event, cause.tree, context)
         elif self._owner.on_domained_event is None:
-            self._unroutable(self._delivery(event, cause.tree, context))
+            self._unroutable(Delivery(event, cause.tree, context))
         else:
             back = partial(self._come_back, tree=cause.tree, context=context)
             function = partial(self._owner.on_domained_event, event, back)
-            delivery = self._delivery(event, cause.tree, context)
+            delivery = Delivery(event, cause.tree, context)
             self._listeners.call(delivery, function=function, name="on_domained_event")
 
     async def _come_back(self, event: ArvoEvent, *, tree: CausalTree, context: Context) -> None:
@@ -243,10 +239,7 @@ class Router(Endable):
         else:
             self.take(event, tree, context.copy())
 
-    def _delivery(self, event: ArvoEvent, tree: CausalTree, context: Context) -> Delivery:
-        return Delivery(event, tree=tree, context=context, backlog=self._backlog)
-
-    def _all_topics(self) -> list[Topic[Delivery]]:
+    def _all_topics(self) -> list[Topic[Delivery, Verdict]]:
         return [*self.topics.values(), *self._leaving]
 
     def _give_up_closed(self, delivery: Delivery, *, handler: str | None) -> None:

@@ -170,6 +170,7 @@ class SimpleEventBroker:
         self._handlers: HandlerTable[_Listening] = HandlerTable()
         for handler in handlers:
             check_handler(handler)
+            self._handlers.check_free(handler.source)
             runner = HandlerRunner(
                 handler,
                 settings=HandlerConfig(handler).settled(_DEFAULTS),
@@ -178,7 +179,7 @@ class SimpleEventBroker:
                 random=random,
                 logger=_logger,
             )
-            self._handlers.add(handler.source, entry=_Listening(handler, runner))
+            self._handlers[handler.source] = _Listening(handler, runner)
         self._on_domained_event = on_domained_event
         self._on_error = on_error
         self._trees: list[_CausalTree] = []

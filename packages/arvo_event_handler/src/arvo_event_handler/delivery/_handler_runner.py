@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
 from random import Random
+from typing import Final
 
 from arvo_core import ArvoContract, ArvoEvent, ViolationError
 from arvo_event_handler._clock import Clock
@@ -21,6 +22,8 @@ from ._guarded_call import check_events, guarded_call
 from ._handler_config import HandlerDefaults
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
+
+_NOTHING: Final = Handled(outputs=())
 
 
 class HandlerRunner:
@@ -77,7 +80,7 @@ class HandlerRunner:
         except Exception as error:
             return await self.refused(trial, error=error)
         if self._outputs_pass or trial.given_up:
-            return Handled(outputs=outputs)
+            return Handled(outputs=outputs) if outputs else _NOTHING
         return await self._through_output_middleware(trial, outputs)
 
     async def refused(self, trial: Trial, *, error: Exception) -> Verdict:

@@ -121,9 +121,10 @@ class Listeners:
         """The functions."""
         self._clock = clock
         self._logger = logger
-        self.topic = Topic[ListenerCall](
+        self.topic = Topic[ListenerCall, None](
             "listeners",
             run=self._run,
+            carry_out=_done,
             undelivered=self._skipped,
             prefetch=_MOST_CALLS,
             by_subject=False,
@@ -217,7 +218,7 @@ class Listeners:
             )
         )
 
-    async def _run(self, call: ListenerCall) -> timedelta | None:
+    async def _run(self, call: ListenerCall) -> None:
         try:
             await guarded_call(call.context, call.function)
         except Exception as error:
@@ -228,7 +229,6 @@ class Listeners:
                 call.call(note)
             elif not call.given_up:
                 self.report(call, event=call.event, error=error)
-        return None
 
     def _skipped(self, call: ListenerCall, _: Exception | None = None) -> None:
         """Log what a listener was not told, or not wholly: nobody else is left to tell."""
@@ -236,3 +236,7 @@ class Listeners:
         call.fail(event, error=UndeliveredError(event))
         text = "event %s of type %s did not reach %s, which was cancelled"
         call.call(self._logger.error, text, event.id, event.type, call.name)
+
+
+def _done(_: None, call: ListenerCall) -> None:
+    """Whatever became of the call, it is not made again."""

@@ -15,12 +15,13 @@ from ._seats import Handling, Seats, enter
 from ._trial import Trial
 
 TrialT = TypeVar("TrialT", bound=Trial)
+VerdictT = TypeVar("VerdictT")
 
 # Handlers may never wait, and timers and signals must come through all the same.
 _EVENTS_WITHOUT_A_PAUSE: Final = 32
 
 
-class Topic(Generic[TrialT]):
+class Topic(Generic[TrialT, VerdictT]):
     """A queue with long-lived workers, which come as needed and stay.
 
     It knows no broker: what counts an event, and who waits for it, is told by the methods of
@@ -28,9 +29,10 @@ class Topic(Generic[TrialT]):
 
     Args:
         name: What it is called.
-        run: Makes one try, and carries out what was decided. It returns when to try again, or None
-            when the event is done: then its lane opens. It raises nothing but a cancellation, or
+        run: Makes one try and says what is to follow. It raises nothing but a cancellation, or
             what ends the program.
+        carry_out: Does that. It returns when to try again, or None when the event is done: then
+            its lane opens. It is not called for an event that was given up meanwhile.
         undelivered: Reports an event that will not be handled: its worker was cancelled, it was
             to be tried again when everything else had been abandoned, or an error beside its
             handling, which is given too, left nobody to say what comes next.
@@ -47,7 +49,8 @@ class Topic(Generic[TrialT]):
         self,
         name: str,
         *,
-        run: Callable[[TrialT], Awaitable[timedelta | None]],
+        run: Callable[[TrialT], Awaitable[VerdictT]],
+        carry_out: Callable[[VerdictT, TrialT], timedelta | None],
         undelivered: Callable[[TrialT, Exception | None], None],
         prefetch: int,
         by_subject: bool,
@@ -61,6 +64,7 @@ class Topic(Generic[TrialT]):
         self.prefetch = prefetch
         """How many workers there are, at most."""
         self._run = run
+        self._carry_out = carry_out
         self._undelivered = undelivered
         self._by_subject = by_subject
         self._clock = clock
@@ -202,12 +206,15 @@ class Topic(Generic[TrialT]):
             running.add(trial)
             trial.start(self.seats)
             handling = Handling(self.seats, subject=trial.event.subject, asker=trial.asker)
-            trial.call(enter, handling)
+            if trial.context is None:
+                enter(handling)
+            else:
+                trial.context.run(enter, handling)
             try:
-                pause = await self._run(trial)
+                verdict = await self._run(trial)
                 if trial.given_up:
                     self._log_late(trial)
-                elif pause is None:
+                elif (pause := self._carry_out(verdict, trial)) is None:
                     self._finish(trial)
                 elif self._abandoned:
                     self._end_undelivered(trial)
@@ -290,7 +297,9 @@ class Topic(Generic[TrialT]):
             self._empty = None
 
 
-async def stop_topics(topics: Sequence[Topic[Any]], *, patience: timedelta, clock: Clock) -> None:
+async def stop_topics(
+    topics: Sequence[Topic[Any, Any]], *, patience: timedelta, clock: Clock
+) -> None:
     """Cancel what runs in some topics, and wait for it.
 
     Args:
