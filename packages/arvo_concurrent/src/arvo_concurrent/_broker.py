@@ -357,7 +357,7 @@ class ConcurrentEventBroker:
         tree = CausalTree(
             event, answer_to=address, backlog=self._backlog, waiter=waiter, asker=asker
         )
-        tree.begin()  # so that it ends, once, even if nothing comes of the event
+        tree.open += 1  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
         tree.end()
         try:

@@ -40,8 +40,9 @@ class Delivery(Trial):
 
     @override
     def enter(self, seats: Seats) -> None:
-        self.tree.backlog.enter()
-        self.tree.begin()
+        tree = self.tree
+        tree.backlog.enter()
+        tree.open += 1
         if self.asker is not None:
             self.tree.queued(seats, self.event.subject)
 
@@ -62,8 +63,9 @@ class Delivery(Trial):
 
     @override
     def end(self) -> None:
-        self.tree.end()
-        self.tree.backlog.done()
+        tree = self.tree
+        tree.end()
+        tree.backlog.done()
 
     @override
     def fail(self, event: ArvoEvent, *, error: Exception) -> None:

@@ -62,7 +62,7 @@ class Handling:
 
     __slots__ = ("_asking", "_subject", "asker", "seats")
 
-    def __init__(self, seats: Seats, *, subject: str, asker: "Handling | None") -> None:
+    def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
         self.seats: Seats | None = seats
         """Those of the handler's topic; None when the try has ended."""
         self.asker = asker

@@ -113,7 +113,8 @@ class Topic(Generic[TrialT, VerdictT]):
                 lane.append(trial)
                 return
             self._lanes[subject] = None
-        self._make_ready(trial)
+        self._ready.append(trial)
+        self._call_worker()
 
     async def empty(self) -> None:
         """Wait until no event is left."""
@@ -197,25 +198,28 @@ class Topic(Generic[TrialT, VerdictT]):
     async def _work(self) -> None:
         handled = 0
         this = asyncio.current_task()
-        ready, running = self._ready, self._running
+        ready, running, seats = self._ready, self._running, self.seats
+        run, carry_out = self._run, self._carry_out
         while not self.stopped:
             if not ready:
                 await self._wait_for_work()
                 continue
             trial = ready.popleft()
             running.add(trial)
-            trial.start(self.seats)
-            handling = Handling(self.seats, subject=trial.event.subject, asker=trial.asker)
+            trial.start(seats)
+            handling = Handling(seats, trial.event.subject, trial.asker)
             if trial.context is None:
                 enter(handling)
             else:
                 trial.context.run(enter, handling)
             try:
-                verdict = await self._run(trial)
+                verdict = await run(trial)
                 if trial.given_up:
                     self._log_late(trial)
-                elif (pause := self._carry_out(verdict, trial)) is None:
-                    self._finish(trial)
+                elif (pause := carry_out(verdict, trial)) is None:
+                    if self._by_subject:
+                        self._open_lane(trial)
+                    self._done(trial)
                 elif self._abandoned:
                     self._end_undelivered(trial)
                 else:
