@@ -1,4 +1,4 @@
-"""Time and retries: what the packages of Arvo share, and no more.
+"""Time, retries and the errors of backends: what the packages of Arvo share, and no more.
 
 Programs of users need `Clock`, `Backoff`, `RetryPolicy` and `arvo_time.testing.FakeClock`. The rest is
 for the packages of Arvo, and may change with any release: `arvo_time.settings` checks settings,
@@ -7,11 +7,13 @@ for the packages of Arvo, and may change with any release: `arvo_time.settings` 
 
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer, SystemClock
+from ._errors import BackendError
 from ._retry_policy import RetryPolicy
 
 __all__ = [
     "SYSTEM_CLOCK",
     "SYSTEM_RANDOM",
+    "BackendError",
     "Backoff",
     "Clock",
     "ClockTimer",
