@@ -295,8 +295,8 @@ def refusal_of(stored: Any) -> str:
 
 def test_what_a_large_machine_remembers_of_its_ways_is_bounded() -> None:
     machine = Machine(cast(MachineConfig, regions(2_000)))
-    assert machine.chart.most_configurations * len(machine.chart.nodes) < 1_000_000
-    assert Machine({}).chart.most_configurations == 1_024
+    assert machine._planner.most_configurations * len(machine._chart.nodes) < 1_000_000
+    assert Machine({})._planner.most_configurations == 1_024
 
 
 MAY_RAISE: Any = {"entry": enqueue_actions(lambda call: [])}

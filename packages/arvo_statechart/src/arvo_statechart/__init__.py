@@ -42,8 +42,8 @@ from ._implementations import ActionImplementation, GuardImplementation
 from ._machine import Machine
 from ._rules import XStateVersion
 from ._run_result import RunResult
-from ._snapshot import Snapshot, Status
-from ._state_value import PartialStateValue, StateValue
+from ._snapshot import Snapshot
+from ._state_value import PartialStateValue, StateValue, Status
 
 __all__ = [
     "Action",

@@ -1,24 +1,58 @@
-"""What each kind of action does in a step."""
+"""Actions, ready to be run, and what they may touch when they are."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeAlias
 
 from ._actions import Action, Update
-from ._call import Call, Computed, Params
+from ._call import Call, Computed, ConfigurationView, Context, Params
+from ._effects import Host
 from ._errors import InvalidEventError, InvalidResultError
 from ._event import Event, type_of
 from ._fresh import fresh
-from ._node import Executable
+from ._state_value import Status
 
-if TYPE_CHECKING:
-    from ._step import Step
+
+class ActionScope(Protocol):
+    """What an action may touch of the step that it runs in."""
+
+    context: Context
+    """What the machine remembers; replaced, never changed in place."""
+    assigned: bool
+    """Whether an action of this microstep has replaced the context."""
+    status: Status
+    """Whether the machine goes on."""
+    output: object
+    """What the machine computed at its end."""
+
+    @property
+    def configuration(self) -> ConfigurationView:
+        """The active states, as they were before the microscope."""
+
+    @property
+    def event(self) -> Event:
+        """The event being processed."""
+
+    @property
+    def queue(self) -> list[Event]:
+        """The events that the machine has sent itself, in order."""
+
+    @property
+    def host(self) -> Host:
+        """What takes the effects."""
+
+    def call(self, params: Params) -> Call:
+        """Return what to call a function with, about the event being processed."""
+
+
+Executable: TypeAlias = Callable[[ActionScope], None]
+"""An action, ready to be run."""
 
 
 def performer(name: str, function: Callable[[Call], object], params: Params) -> Executable:
     """Return what hands a call of a function to the host."""
 
-    def execute(step: "Step") -> None:
-        step.host.act(name, function, step.call(params))
+    def execute(scope: ActionScope) -> None:
+        scope.host.act(name, function, scope.call(params))
 
     return execute
 
@@ -27,14 +61,14 @@ def assigner(update: Update | Mapping[str, Computed], params: Params) -> Executa
     """Return what changes the context."""
     changes_for = update if callable(update) else _each_value(update)
 
-    def execute(step: "Step") -> None:
-        changes = changes_for(step.call(params))
+    def execute(scope: ActionScope) -> None:
+        changes = changes_for(scope.call(params))
         if type(changes) is not dict and not isinstance(changes, Mapping):
             raise InvalidResultError(
                 f"assign expects a mapping of the keys that change, got {type(changes).__name__}"
             )
-        step.context = {**step.context, **changes}
-        step.assigned = True
+        scope.context = {**scope.context, **changes}
+        scope.assigned = True
 
     return execute
 
@@ -55,9 +89,9 @@ def _each_value(values: Mapping[str, Computed]) -> Update:
 def emitter(event: Event | Callable[[Call], Event], params: Params) -> Executable:
     """Return what hands an event to the host."""
 
-    def execute(step: "Step") -> None:
-        emitted = event(step.call(params)) if callable(event) else fresh(event)
-        step.host.emit(_checked("emit", emitted))
+    def execute(scope: ActionScope) -> None:
+        emitted = event(scope.call(params)) if callable(event) else fresh(event)
+        scope.host.emit(_checked("emit", emitted))
 
     return execute
 
@@ -65,9 +99,9 @@ def emitter(event: Event | Callable[[Call], Event], params: Params) -> Executabl
 def raiser(event: Event | Callable[[Call], Event], params: Params) -> Executable:
     """Return what puts an event into the internal queue."""
 
-    def execute(step: "Step") -> None:
-        raised = event(step.call(params)) if callable(event) else fresh(event)
-        step.queue.append(_checked("raise_", raised))
+    def execute(scope: ActionScope) -> None:
+        raised = event(scope.call(params)) if callable(event) else fresh(event)
+        scope.queue.append(_checked("raise_", raised))
 
     return execute
 
@@ -83,8 +117,8 @@ def _checked(action: str, event: Event) -> Event:
 def logger(message: object, params: Params) -> Executable:
     """Return what hands a message to the host."""
 
-    def execute(step: "Step") -> None:
-        step.host.log(message(step.call(params)) if callable(message) else message)
+    def execute(scope: ActionScope) -> None:
+        scope.host.log(message(scope.call(params)) if callable(message) else message)
 
     return execute
 
@@ -96,10 +130,10 @@ def enqueuer(
 ) -> Executable:
     """Return what runs the actions that a function decides on."""
 
-    def execute(step: "Step") -> None:
-        chosen = choose(step.call(params))
+    def execute(scope: ActionScope) -> None:
+        chosen = choose(scope.call(params))
         # All is decided before anything runs.
         for action in list(() if chosen is None else chosen):
-            executable_of(action)(step)
+            executable_of(action)(scope)
 
     return execute

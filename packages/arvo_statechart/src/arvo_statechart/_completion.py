@@ -1,15 +1,12 @@
 """Reaching final states: done events, and the end of the machine."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from ._action_binding import ActionScope, Executable
 from ._call import NO_PARAMS, new_call
 from ._event import Event, done_event_type
 from ._fresh import fresh
-from ._node import COMPOUND, FINAL, PARALLEL, UNSET, Executable, StateNode
-
-if TYPE_CHECKING:
-    from ._step import Step
+from ._node import COMPOUND, FINAL, PARALLEL, UNSET, StateNode
 
 
 class Completion:
@@ -78,8 +75,8 @@ class Completion:
 def _raise_done(node: StateNode, output: object) -> Executable:
     event_type = done_event_type(node.id)
 
-    def execute(step: "Step") -> None:
-        step.queue.append(_done_event(event_type, output, step))
+    def execute(scope: ActionScope) -> None:
+        scope.queue.append(_done_event(event_type, output, scope))
 
     return execute
 
@@ -89,23 +86,23 @@ def _end_machine(root: StateNode, completed: StateNode) -> Executable:
     # The root's own output is what is being computed, so it is not part of the event.
     output = UNSET if completed is root else completed.output
 
-    def execute(step: "Step") -> None:
-        step.status = "done"
+    def execute(scope: ActionScope) -> None:
+        scope.status = "done"
         if root.output is not UNSET:
-            step.raw_output = _evaluate(root.output, step, _done_event(event_type, output, step))
+            scope.output = _evaluate(root.output, scope, _done_event(event_type, output, scope))
 
     return execute
 
 
-def _done_event(event_type: str, output: object, step: "Step") -> Event:
+def _done_event(event_type: str, output: object, scope: ActionScope) -> Event:
     if output is UNSET:
         return {"type": event_type}
-    return {"type": event_type, "output": _evaluate(output, step, step.event)}
+    return {"type": event_type, "output": _evaluate(output, scope, scope.event)}
 
 
-def _evaluate(output: object, step: "Step", event: Event) -> object:
+def _evaluate(output: object, scope: ActionScope, event: Event) -> object:
     return (
-        output(new_call(step.context, event, NO_PARAMS, step.configuration))
+        output(new_call(scope.context, event, NO_PARAMS, scope.configuration))
         if callable(output)
         else fresh(output)
     )

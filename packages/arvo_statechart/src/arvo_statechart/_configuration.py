@@ -1,12 +1,13 @@
 """The set of active states, and all that follows from it alone."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from ._chart import Chart, remember
+from ._call import Call, Guard
+from ._chart import Chart
 from ._completed import shown
-from ._node import ATOMIC, COMPOUND, FINAL, PARALLEL, UNSET, StateNode, Transition
+from ._node import ATOMIC, COMPOUND, FINAL, PARALLEL, UNSET, StateNode
 from ._selection import (
     FEW,
     NO_EVENTLESS,
@@ -18,11 +19,31 @@ from ._selection import (
 )
 from ._state_value import PartialStateValue, StateValue, in_key_order, matches
 
-if TYPE_CHECKING:
-    from ._history import History
-    from ._plan import Plan
+K = TypeVar("K")
+V = TypeVar("V")
 
 _LEAVES = frozenset({ATOMIC, FINAL})
+
+# How many states all entries of a cache may have together.
+_CACHED_STATES = 500_000
+_MOST_SELECTORS = 128
+
+
+def remember(cache: dict[K, V], key: K, value: V, limit: int) -> V:
+    """Store and return a value in a cache that drops everything when it is full.
+
+    That is cheap, and its size has a limit. Threads may work out one entry twice; entries are
+    interchangeable, so the last one stays.
+    """
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = value
+    return value
+
+
+def most_entries(chart: Chart, limit: int) -> int:
+    """Return how many entries a cache may have, each of which may hold every state of a machine."""
+    return min(_CACHED_STATES // len(chart.nodes) + 4, limit)
 
 
 class Configuration:
@@ -44,7 +65,6 @@ class Configuration:
         "chart",
         "eventless",
         "nodes",
-        "plans",
         "selectors",
     )
 
@@ -52,8 +72,6 @@ class Configuration:
         self.chart: Chart = chart
         self.nodes: tuple[StateNode, ...] = nodes
         self.selectors: dict[str, Selector] = {}
-        # By transitions and history: see `plan_of`.
-        self.plans: dict[tuple[tuple[Transition, ...], History], Plan] = {}
         self._in_document_order: list[StateNode] | None = None
         self._leaves: tuple[StateNode, ...] | None = None
         self._members: frozenset[StateNode] | None = None
@@ -145,12 +163,21 @@ class Configuration:
         """Return whether everything that a part of a state value names is active."""
         return matches(value, self.value)
 
+    def test(self, guard: Guard) -> Callable[[Call], object]:
+        """Return what asks a guard of the machine.
+
+        Raises:
+            MachineDefinitionError: If it is not a guard, or there is none of that name.
+        """
+        return self.chart.implementations.test(guard)
+
     def selector(self, event_type: str) -> Selector:
         """Return what chooses the transitions for events of a type."""
         found = self.selectors.get(event_type)
         if found is None:
             found = Selector(self._branch(event_type))
-            remember(self.selectors, event_type, found, self.chart.most_plans)
+            limit = most_entries(self.chart, _MOST_SELECTORS)
+            remember(self.selectors, event_type, found, limit)
         return found
 
     def _branch(self, event_type: str) -> Branch | None:
@@ -186,16 +213,6 @@ class Nowhere(Configuration):
 
     def __init__(self, chart: Chart) -> None:
         super().__init__(chart, ())
-
-
-def configuration_of(chart: Chart, nodes: Iterable[StateNode]) -> Configuration:
-    """Return the one configuration of these states in this order."""
-    key = tuple(nodes)
-    found = chart.configurations.get(key)
-    if found is None:
-        found = Configuration(chart, key)
-        remember(chart.configurations, key, found, chart.most_configurations)
-    return found
 
 
 def _number(node: StateNode) -> int:

@@ -50,7 +50,7 @@ def to_dot(machine: Machine) -> str:
             s1 -> s2 [label=" OPEN "]
         }
     """
-    nodes = machine.chart.nodes
+    nodes = machine._chart.nodes
     settings = [f"    {setting}" for setting in _SETTINGS]
     ways = list(arrows(nodes))
     left = frozenset(way.source for way in ways if _leaves(way))

@@ -40,7 +40,7 @@ def to_mermaid(machine: Machine) -> str:
                 s1 --> s2 : OPEN [#60;lambda#62;]
             }
     """
-    nodes = machine.chart.nodes
+    nodes = machine._chart.nodes
     by_scope: dict[StateNode, list[Arrow]] = {}
     for arrow in arrows(nodes):
         by_scope.setdefault(nearest_common(arrow.source, arrow.target), []).append(arrow)

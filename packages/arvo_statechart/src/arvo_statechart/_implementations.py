@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from ._action_binding import assigner, emitter, enqueuer, logger, performer, raiser
+from ._action_binding import Executable, assigner, emitter, enqueuer, logger, performer, raiser
 from ._actions import Assign, BuiltInAction, Emit, EnqueueActions, Log, Raise
 from ._built_in_checks import (
     check_choice,
@@ -13,13 +13,13 @@ from ._built_in_checks import (
     check_update,
     looks_at_params,
 )
-from ._call import NO_PARAMS, BuiltInGuard, Call, Params
+from ._call import NO_PARAMS, BuiltInGuard, Call, Params, new_call
 from ._errors import MachineDefinitionError
 from ._functions import check_plain
 from ._guards import All, AnyOf, Not, StateIn
 from ._keys import ACTION_KEYS, GUARD_KEYS, Keys
 from ._labels import action_label
-from ._node import Executable, StateNode, Test
+from ._node import StateNode, Test
 from ._problems import Problems
 from ._shown import shown
 from ._suggestion import unknown
@@ -209,9 +209,9 @@ class Implementations:
 
 
 def _is_active(node: StateNode, call: Call) -> bool:
-    if call.configuration is None:
+    if call._configuration is None:
         raise MachineDefinitionError("a call made by hand is in no state")
-    return node in call.configuration.members
+    return node in call._configuration.members
 
 
 def _with_params(test: Test, params: Params) -> Test:
@@ -220,10 +220,7 @@ def _with_params(test: Test, params: Params) -> Test:
 
     def asks(call: Call) -> object:
         given = params(call) if callable(params) else params
-        configuration = call.configuration
-        with_params = Call(context=call.context, event=call.event, params=given)
-        with_params.configuration = configuration
-        return test(with_params)
+        return test(new_call(call.context, call.event, given, call._configuration))
 
     return asks
 

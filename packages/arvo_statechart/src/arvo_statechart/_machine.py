@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._call import Context
-from ._chart import Chart
 from ._compiler import compile_chart
 from ._completion import Completion
 from ._config import MachineConfig
@@ -21,7 +20,7 @@ from ._macrostep import (
     with_first_context,
 )
 from ._persistence import persist, restore
-from ._restoration import configuration_of_value
+from ._plan import Planner
 from ._rules import XStateVersion
 from ._run_result import RunResult
 from ._snapshot import Snapshot, new_snapshot
@@ -103,8 +102,9 @@ class Machine:
             xstate=xstate,
             max_microsteps=max_microsteps,
         )
-        self.chart: Chart = chart
-        self.id: str = self.chart.root.id
+        self._chart = chart
+        self._planner = Planner(chart)
+        self.id: str = chart.root.id
         self.version: str | None = config.get("version")
         self._warnings: tuple[DefinitionProblem, ...] | None = None
 
@@ -169,7 +169,9 @@ class Machine:
         """
         host = RecordingHost()
         event = init_event(input)
-        snapshot = begin(with_first_context(unstarted(self.chart), event), event, host)
+        snapshot = begin(
+            self._planner, with_first_context(unstarted(self._planner), event), event, host
+        )
         return snapshot, tuple(host.effects)
 
     def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
@@ -192,7 +194,7 @@ class Machine:
         """
         self._check_own(snapshot)
         host = RecordingHost()
-        after = proceed(snapshot, event, type_of(event), host)
+        after = proceed(self._planner, snapshot, event, type_of(event), host)
         return after, tuple(host.effects)
 
     def start(
@@ -214,10 +216,10 @@ class Machine:
         """
         host = RecordingHost()
         event = init_event(input)
-        before = unstarted(self.chart)
+        before = unstarted(self._planner)
         try:
             before = with_first_context(before, event)
-            snapshot = begin(before, event, host)
+            snapshot = begin(self._planner, before, event, host)
         except Exception as error:
             return RunResult(snapshot=failed_to_start(before, error))
         try:
@@ -254,7 +256,7 @@ class Machine:
             return RunResult(snapshot=snapshot)
         host = PerformingHost(log)
         try:
-            after = proceed(snapshot, event, event_type, host)
+            after = proceed(self._planner, snapshot, event, event_type, host)
         except Exception as error:
             return RunResult(snapshot=failed(snapshot, error))
         return RunResult(snapshot=after, emitted=tuple(host.emitted))
@@ -284,7 +286,7 @@ class Machine:
         Raises:
             InvalidSnapshotError: If it is not a snapshot, or names an unknown state.
         """
-        return restore(self.chart, persisted)
+        return restore(self._planner, persisted)
 
     def resolve(self, value: StateValue, *, context: Context | None = None) -> Snapshot:
         """Return the snapshot of a machine that is in some state, without running anything.
@@ -296,13 +298,13 @@ class Machine:
         Raises:
             InvalidSnapshotError: If it names an unknown state.
         """
-        configuration = configuration_of_value(self.chart, value)
-        done = Completion(self.chart.root, configuration.nodes).is_final(self.chart.root)
+        configuration = self._planner.configuration_of_value(value)
+        done = Completion(self._chart.root, configuration.nodes).is_final(self._chart.root)
         return new_snapshot(configuration, "done" if done else "active", context or {}, ())
 
     def _check_own(self, snapshot: Snapshot) -> None:
-        if snapshot.configuration.chart is not self.chart:
-            other = snapshot.configuration.chart.root.id
+        if snapshot._configuration.chart is not self._chart:
+            other = snapshot._configuration.chart.root.id
             raise InvalidSnapshotError(
                 f"machine {self.id!r} got a snapshot of another machine, {other!r}: persist it "
                 "there and restore it here"

@@ -1,21 +1,20 @@
 """What happens to a machine on one event, and when it starts."""
 
 from ._call import NO_PARAMS, new_call
-from ._chart import Chart
-from ._configuration import Nowhere, configuration_of
+from ._configuration import Nowhere
 from ._effects import Host
 from ._errors import InvalidResultError
 from ._event import ACTOR_ERROR, INIT, STOP, Event
 from ._fresh import fresh
 from ._node import UNSET
-from ._plan import plan_of
+from ._plan import Planner
 from ._snapshot import Snapshot, new_snapshot
 from ._step import Step
 
 
-def unstarted(chart: Chart) -> Snapshot:
+def unstarted(planner: Planner) -> Snapshot:
     """Return the machine before its first step: nothing is entered, but the root is active."""
-    return new_snapshot(configuration_of(chart, (chart.root,)), "active", {}, ())
+    return new_snapshot(planner.configuration((planner.chart.root,)), "active", {}, ())
 
 
 def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -24,47 +23,48 @@ def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
     Raises:
         InvalidResultError: If the function that makes the context returns anything but a dict.
     """
-    context = snapshot.configuration.chart.context
+    context = snapshot._configuration.chart.context
     if callable(context):
-        made = context(new_call({}, event, NO_PARAMS, snapshot.configuration))
+        made = context(new_call({}, event, NO_PARAMS, snapshot._configuration))
         if not isinstance(made, dict):
             raise InvalidResultError(
                 f"context: expected the function to return a dict, got {type(made).__name__}"
             )
     else:
         made = fresh(context)
-    return new_snapshot(snapshot.configuration, "active", made, ())
+    return new_snapshot(snapshot._configuration, "active", made, ())
 
 
-def begin(snapshot: Snapshot, event: Event, host: Host) -> Snapshot:
+def begin(planner: Planner, snapshot: Snapshot, event: Event, host: Host) -> Snapshot:
     """Enter the initial states and let the machine come to rest."""
-    chart = snapshot.configuration.chart
-    step = Step(snapshot, event, host)
+    step = Step(planner, snapshot, event, host)
     # Nothing is left: for the plan not even the root is active.
-    step.follow(plan_of(configuration_of(chart, ()), (chart.start,), ()))
+    step.follow(planner.plan((planner.configuration(()), (planner.chart.start,), ())))
     step.settle()
     return step.snapshot()
 
 
-def proceed(snapshot: Snapshot, event: Event, event_type: str, host: Host) -> Snapshot:
+def proceed(
+    planner: Planner, snapshot: Snapshot, event: Event, event_type: str, host: Host
+) -> Snapshot:
     """Take an event and let the machine come to rest."""
     if event_type == STOP:
         return new_snapshot(
-            snapshot.configuration,
+            snapshot._configuration,
             "stopped",
             snapshot.context,
-            snapshot.history,
-            snapshot.raw_output,
-            snapshot.raw_error,
+            snapshot._history,
+            snapshot._output,
+            snapshot._error,
         )
-    step = Step(snapshot, event, host)
+    step = Step(planner, snapshot, event, host)
     if event_type != INIT:
         enabled = step.select(event_type)
         if enabled:
             step.take(enabled)
         elif event_type.startswith(ACTOR_ERROR):
             return failed(snapshot, event.get("error", UNSET))
-        elif not snapshot.configuration.eventless.chains:
+        elif not snapshot._configuration.eventless.chains:
             return snapshot
     step.settle()
     return step.snapshot()
@@ -72,7 +72,7 @@ def proceed(snapshot: Snapshot, event: Event, event_type: str, host: Host) -> Sn
 
 def failed_to_start(unstarted: Snapshot, error: object) -> Snapshot:
     """Return the snapshot of a machine whose first step failed."""
-    chart = unstarted.configuration.chart
+    chart = unstarted._configuration.chart
     if chart.rules.failed_start_keeps_context:
         return failed(unstarted, error)
     return failed(new_snapshot(Nowhere(chart), "active", {}, ()), error)
@@ -81,10 +81,10 @@ def failed_to_start(unstarted: Snapshot, error: object) -> Snapshot:
 def failed(snapshot: Snapshot, error: object) -> Snapshot:
     """Return the snapshot with status error."""
     return new_snapshot(
-        snapshot.configuration,
+        snapshot._configuration,
         "error",
         snapshot.context,
-        snapshot.history,
-        snapshot.raw_output,
+        snapshot._history,
+        snapshot._output,
         error,
     )

@@ -3,18 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence, Set
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from ._action_binding import Executable
 from ._call import Call
 from ._labels import guard_label
 from ._problems import Place
 from ._rules import Rules
-
-if TYPE_CHECKING:
-    from ._step import Step
-
-Executable: TypeAlias = "Callable[[Step], None]"
-"""An action, ready to be run in a step."""
 
 Test: TypeAlias = Callable[[Call], object]
 """A guard, ready to be asked."""

@@ -8,30 +8,30 @@ from ._configuration import Nowhere
 from ._errors import InvalidSnapshotError
 from ._history import History
 from ._node import HISTORY, UNSET, StateNode
-from ._restoration import configuration_of_value
+from ._plan import Planner
 from ._shown import shown
-from ._snapshot import Snapshot, Status, new_snapshot
-from ._state_value import copy_value
+from ._snapshot import Snapshot, new_snapshot
+from ._state_value import Status, copy_value
 
 _STATUSES: dict[str, Status] = {status: status for status in get_args(Status)}
 
 
 def persist(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as a JSON object; see `Machine.persist`."""
-    configuration = snapshot.configuration
+    configuration = snapshot._configuration
     persisted: dict[str, Any] = {"status": snapshot.status}
     if not isinstance(configuration, Nowhere):
         persisted["value"] = copy_value(configuration.value)
         persisted["context"] = snapshot.context
     persisted["historyValue"] = {
-        keeper.id: [{"id": node.id} for node in recorded] for keeper, recorded in snapshot.history
+        keeper.id: [{"id": node.id} for node in recorded] for keeper, recorded in snapshot._history
     }
     # XState reads the keys of it, and fails without it.
     persisted["children"] = {}
-    if snapshot.raw_output is not UNSET:
-        persisted["output"] = snapshot.raw_output
-    if snapshot.raw_error is not UNSET:
-        persisted["error"] = _storable(snapshot.raw_error)
+    if snapshot._output is not UNSET:
+        persisted["output"] = snapshot._output
+    if snapshot._error is not UNSET:
+        persisted["error"] = _storable(snapshot._error)
     return persisted
 
 
@@ -49,7 +49,7 @@ def _word(stored: object) -> str:
     return shown(stored) if isinstance(stored, str) else type(stored).__name__
 
 
-def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
+def restore(planner: Planner, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
         raise InvalidSnapshotError(
@@ -67,16 +67,16 @@ def restore(chart: Chart, persisted: Mapping[str, Any]) -> Snapshot:
             f"context of a stored snapshot: expected a mapping, got {type(context).__name__}"
         )
     if "value" in persisted:
-        configuration = configuration_of_value(chart, persisted["value"])
+        configuration = planner.configuration_of_value(persisted["value"])
     elif status == "error":
-        configuration = Nowhere(chart)
+        configuration = Nowhere(planner.chart)
     else:
         raise InvalidSnapshotError(f"a stored snapshot of status {status!r} has no 'value'")
     return new_snapshot(
         configuration,
         status,
         context,
-        _history(chart, persisted.get("historyValue")),
+        _history(planner.chart, persisted.get("historyValue")),
         persisted.get("output", UNSET),
         persisted.get("error", UNSET),
     )

@@ -1,12 +1,21 @@
 """What a microstep does. It follows from the active states, the transitions and the history."""
 
-from ._chart import remember
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from ._action_binding import Executable
+from ._chart import Chart
 from ._completion import Completion
-from ._configuration import Configuration, configuration_of
+from ._configuration import Configuration, most_entries, remember
 from ._entry_set import EntrySet
 from ._exit_set import exit_sets
 from ._history import History, record
-from ._node import FINAL, Executable, StateNode, Transition
+from ._node import FINAL, StateNode, Transition
+from ._restoration import states_of_value
+
+_MOST_CONFIGURATIONS = 1_024
+# On average: what leads on from one configuration is of as many kinds as it has events and guards.
+_MOST_PLANS_PER_CONFIGURATION = 8
 
 
 class Plan:
@@ -34,75 +43,125 @@ class Plan:
         self.changes = changes
 
 
-def plan_of(
-    configuration: Configuration, transitions: tuple[Transition, ...], history: History
-) -> Plan:
-    """Return the plan of a microstep, made when it is first needed.
+PlanKey: TypeAlias = tuple[Configuration, tuple[Transition, ...], History]
+"""What a plan follows from: how it is before the microstep, and the enabled transitions.
 
-    Args:
-        configuration: The active states before the microstep.
-        transitions: The enabled transitions, conflicts among them included.
-        history: What is remembered before the microstep.
+Conflicts among the transitions are included.
+"""
+
+
+class Planner:
+    """Plans the microsteps of one machine, and remembers its plans and where they lead.
+
+    Shared between threads: only the caches ever change.
+
+    Attributes:
+        configurations: By their states, in order.
+        plans: Those made so far; `plan` makes what is missing.
+        restored: Configurations by the text of their stored value.
+        most_configurations: How many configurations are remembered either way.
     """
-    key = (transitions, history)
-    found = configuration.plans.get(key)
-    if found is None:
-        found = _make(configuration, transitions, history)
-        remember(configuration.plans, key, found, configuration.chart.most_plans)
-    return found
 
+    __slots__ = ("_root", "chart", "configurations", "most_configurations", "plans", "restored")
 
-def _make(configuration: Configuration, enabled: tuple[Transition, ...], history: History) -> Plan:
-    chart = configuration.chart
-    remembered = dict(history)
-    taken = exit_sets(enabled, configuration, remembered)
-    actions: list[Executable] = []
-    exited: list[StateNode] = []
-    for exit_set in taken.values():
-        exited += exit_set
-    if exited:
-        exited.sort(key=_number, reverse=True)
+    def __init__(self, chart: Chart) -> None:
+        self.chart: Chart = chart
+        self._root = chart.root
+        self.configurations: dict[tuple[StateNode, ...], Configuration] = {}
+        self.plans: dict[PlanKey, Plan] = {}
+        self.restored: dict[str, Configuration] = {}
+        self.most_configurations: int = most_entries(chart, _MOST_CONFIGURATIONS)
+
+    def configuration(self, nodes: Iterable[StateNode]) -> Configuration:
+        """Return the one configuration of these states in this order."""
+        key = tuple(nodes)
+        found = self.configurations.get(key)
+        if found is None:
+            found = Configuration(self.chart, key)
+            if len(self.configurations) >= self.most_configurations:
+                # The plans lead to those that are dropped.
+                self.plans.clear()
+            remember(self.configurations, key, found, self.most_configurations)
+        return found
+
+    def configuration_of_value(self, value: object) -> Configuration:
+        """Return the configuration that a state value stands for.
+
+        Raises:
+            InvalidSnapshotError: If the value does not fit the machine.
+        """
+        try:
+            text = repr(value)
+        except RecursionError:  # Python cannot write it, so it is worked out each time
+            text = ""
+        found = self.restored.get(text)
+        if found is None:
+            found = self.configuration(states_of_value(self._root, value))
+            if text:
+                remember(self.restored, text, found, self.most_configurations)
+        return found
+
+    def plan(self, key: PlanKey) -> Plan:
+        """Return the plan of a microstep, made when it is first needed."""
+        found = self.plans.get(key)
+        if found is None:
+            found = self._make(*key)
+            limit = _MOST_PLANS_PER_CONFIGURATION * self.most_configurations
+            remember(self.plans, key, found, limit)
+        return found
+
+    def _make(
+        self, configuration: Configuration, enabled: tuple[Transition, ...], history: History
+    ) -> Plan:
+        remembered = dict(history)
+        taken = exit_sets(enabled, configuration, remembered)
+        actions: list[Executable] = []
+        exited: list[StateNode] = []
+        for exit_set in taken.values():
+            exited += exit_set
+        if exited:
+            exited.sort(key=_number, reverse=True)
+            for node in exited:
+                actions += node.exit
+        entering = False
+        for transition in taken:
+            actions += transition.actions
+            entering = entering or bool(transition.targets)
+        if not entering:
+            return Plan(tuple(actions), configuration, history, False)
+
+        after = record(history, exited, configuration)
+        entry = EntrySet(remembered if after is history else dict(after))
+        for transition in taken:
+            entry.follow(transition)
+        active = dict.fromkeys(configuration.nodes)
         for node in exited:
-            actions += node.exit
-    entering = False
-    for transition in taken:
-        actions += transition.actions
-        entering = entering or bool(transition.targets)
-    if not entering:
-        return Plan(tuple(actions), configuration, history, False)
+            del active[node]
+        completion: Completion | None = None
+        for node in entry.in_document_order():
+            if node.type is FINAL and completion is None:
+                completion = Completion(self._root, active)
+            active[node] = None
+            actions += node.entry
+            if node.initial_actions and node in entry.by_default:
+                actions += node.initial_actions
+            if completion is not None and node.type is FINAL:
+                actions += completion.enter(node)
 
-    after = record(history, exited, configuration)
-    entry = EntrySet(remembered if after is history else dict(after))
-    for transition in taken:
-        entry.follow(transition)
-    active = dict.fromkeys(configuration.nodes)
-    for node in exited:
-        del active[node]
-    completion: Completion | None = None
-    for node in entry.in_document_order():
-        if node.type is FINAL and completion is None:
-            completion = Completion(chart.root, active)
-        active[node] = None
-        actions += node.entry
-        if node.initial_actions and node in entry.by_default:
-            actions += node.initial_actions
-        if completion is not None and node.type is FINAL:
-            actions += completion.enter(node)
-
-    recorded = after is not history
-    # The same states keep the order in which they were entered first.
-    moved = recorded or active.keys() != configuration.members
-    done = completion is not None and completion.machine_done
-    if done:
-        active = dict.fromkeys(sorted(active, key=_number, reverse=True))
-        for node in active:
-            actions += node.exit
-    return Plan(
-        tuple(actions),
-        configuration_of(chart, active) if moved else configuration,
-        after,
-        moved or done,
-    )
+        recorded = after is not history
+        # The same states keep the order in which they were entered first.
+        moved = recorded or active.keys() != configuration.members
+        done = completion is not None and completion.machine_done
+        if done:
+            active = dict.fromkeys(sorted(active, key=_number, reverse=True))
+            for node in active:
+                actions += node.exit
+        return Plan(
+            tuple(actions),
+            self.configuration(active) if moved else configuration,
+            after,
+            moved or done,
+        )
 
 
 def _number(node: StateNode) -> int:

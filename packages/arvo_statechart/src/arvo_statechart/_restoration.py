@@ -1,10 +1,8 @@
 """From a stored state value back to the active states."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from ._chart import Chart, remember
 from ._completed import entered
-from ._configuration import Configuration, configuration_of
 from ._errors import InvalidSnapshotError
 from ._node import COMPOUND, StateNode
 from ._shown import shown
@@ -12,26 +10,16 @@ from ._state_value import in_key_order
 from ._suggestion import unknown
 
 
-def configuration_of_value(chart: Chart, value: object) -> Configuration:
-    """Return the configuration that a state value stands for.
+def states_of_value(root: StateNode, value: object) -> Iterable[StateNode]:
+    """Return the active states that a state value stands for.
 
-    The order in which its states were entered is not stored. In its place comes the order of the
+    The order in which they were entered is not stored. In its place comes the order of the
     value's keys; what the value leaves out is entered by default.
 
     Raises:
         InvalidSnapshotError: If the value does not fit the machine.
     """
-    try:
-        text = repr(value)
-    except RecursionError:  # Python cannot write it, so it is worked out each time
-        text = ""
-    found = chart.restored.get(text)
-    if found is None:
-        named = dict.fromkeys([chart.root, *_named(chart.root, value)])
-        found = configuration_of(chart, entered(named))
-        if text:
-            remember(chart.restored, text, found, chart.most_configurations)
-    return found
+    return entered(dict.fromkeys([root, *_named(root, value)]))
 
 
 def _named(root: StateNode, value: object) -> Iterator[StateNode]:

@@ -1,19 +1,14 @@
 """The state of a machine between two events."""
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ._call import NO_PARAMS, Context, new_call
+from ._configuration import Configuration
 from ._event import Event, type_of
+from ._history import History
 from ._node import UNSET
 from ._shown import shown
-from ._state_value import PartialStateValue, StateValue, copy_value
-
-if TYPE_CHECKING:
-    from ._configuration import Configuration
-    from ._history import History
-
-Status: TypeAlias = Literal["active", "done", "error", "stopped"]
-"""Whether a machine takes events, has reached its end, has failed, or was stopped."""
+from ._state_value import PartialStateValue, StateValue, Status, copy_value
 
 
 class Snapshot:
@@ -26,15 +21,15 @@ class Snapshot:
         context: What the machine remembers. Read it only.
     """
 
-    __slots__ = ("configuration", "context", "history", "raw_error", "raw_output", "status")
+    __slots__ = ("_configuration", "_error", "_history", "_output", "context", "status")
 
     if TYPE_CHECKING:  # set by `new_snapshot`
-        configuration: Configuration
+        _configuration: Configuration
         status: Status
         context: Context
-        history: History
-        raw_output: object
-        raw_error: object
+        _history: History
+        _output: object
+        _error: object
 
     @property
     def value(self) -> StateValue:
@@ -42,27 +37,27 @@ class Snapshot:
 
         Empty if the machine failed in its first step under the rules of XState 5.24.
         """
-        return copy_value(self.configuration.value)
+        return copy_value(self._configuration.value)
 
     @property
     def tags(self) -> frozenset[str]:
         """The tags of all active states."""
-        return self.configuration.tags
+        return self._configuration.tags
 
     @property
     def meta(self) -> dict[str, Any]:
         """The meta of the active states that have one, by state id."""
-        return self.configuration.meta
+        return self._configuration.meta
 
     @property
     def output(self) -> Any:
         """What the machine computed at its end; None before, and if its root has no `output`."""
-        return None if self.raw_output is UNSET else self.raw_output
+        return None if self._output is UNSET else self._output
 
     @property
     def error(self) -> Any:
         """What failed: an exception, or what was stored of it. None unless status is error."""
-        return None if self.raw_error is UNSET else self.raw_error
+        return None if self._error is UNSET else self._error
 
     def matches(self, value: PartialStateValue) -> bool:
         """Whether the machine is in a state.
@@ -70,11 +65,11 @@ class Snapshot:
         Args:
             value: A state value or part of one, or a path like `"open.waiting"`.
         """
-        return self.configuration.matches(value)
+        return self._configuration.matches(value)
 
     def has_tag(self, tag: str) -> bool:
         """Whether an active state has this tag."""
-        return tag in self.configuration.tags
+        return tag in self._configuration.tags
 
     def can(self, event: Event) -> bool:
         """Whether an event would enable a transition that goes somewhere or has actions.
@@ -85,31 +80,31 @@ class Snapshot:
             GuardError: If a guard fails.
             InvalidEventError: If it is not an event.
         """
-        selector = self.configuration.selector(type_of(event))
-        chosen = selector.choose(new_call(self.context, event, NO_PARAMS, self.configuration))
+        selector = self._configuration.selector(type_of(event))
+        chosen = selector.choose(new_call(self.context, event, NO_PARAMS, self._configuration))
         return any(transition.targets or transition.actions for transition in chosen)
 
     def __repr__(self) -> str:  # type: ignore[explicit-override]  # needs a dependency before 3.12
-        return f"<Snapshot {self.status} {shown(self.configuration.value)} {shown(self.context)}>"
+        return f"<Snapshot {self.status} {shown(self._configuration.value)} {shown(self.context)}>"
 
 
 _new = object.__new__
 
 
 def new_snapshot(
-    configuration: "Configuration",
+    configuration: Configuration,
     status: Status,
     context: Context,
-    history: "History",
-    raw_output: object = UNSET,
-    raw_error: object = UNSET,
+    history: History,
+    output: object = UNSET,
+    error: object = UNSET,
 ) -> Snapshot:
     """Make a snapshot in a third of the time that keyword arguments take: every step needs one."""
     snapshot = _new(Snapshot)
-    snapshot.configuration = configuration
+    snapshot._configuration = configuration
     snapshot.status = status
     snapshot.context = context
-    snapshot.history = history
-    snapshot.raw_output = raw_output
-    snapshot.raw_error = raw_error
+    snapshot._history = history
+    snapshot._output = output
+    snapshot._error = error
     return snapshot

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ._action_binding import Executable
 from ._event import done_event_type
 from ._functions import check_plain
 from ._implementations import Implementations
 from ._keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
-from ._node import COMPOUND, HISTORY, Executable, StateNode, Transition
+from ._node import COMPOUND, HISTORY, StateNode, Transition
 from ._problems import Place, Problems, listed
 from ._rules import Rules
 from ._shown import shown

@@ -7,9 +7,10 @@ from ._errors import MicrostepLimitError
 from ._event import Event
 from ._history import History
 from ._node import Transition
-from ._plan import Plan, plan_of
+from ._plan import Plan, Planner
 from ._shown import shown
-from ._snapshot import Snapshot, Status, new_snapshot
+from ._snapshot import Snapshot, new_snapshot
+from ._state_value import Status
 
 
 class Step:
@@ -20,25 +21,27 @@ class Step:
     """
 
     __slots__ = (
+        "_error",
+        "_planner",
         "assigned",
         "configuration",
         "context",
         "event",
         "history",
         "host",
+        "output",
         "queue",
-        "raw_error",
-        "raw_output",
         "status",
     )
 
-    def __init__(self, snapshot: Snapshot, event: Event, host: Host) -> None:
-        self.configuration: Configuration = snapshot.configuration
+    def __init__(self, planner: Planner, snapshot: Snapshot, event: Event, host: Host) -> None:
+        self._planner = planner
+        self.configuration: Configuration = snapshot._configuration
         self.status: Status = snapshot.status
         self.context: Context = snapshot.context
-        self.history: History = snapshot.history
-        self.raw_output = snapshot.raw_output
-        self.raw_error = snapshot.raw_error
+        self.history: History = snapshot._history
+        self.output = snapshot._output
+        self._error = snapshot._error
         self.event = event
         self.host = host
         self.queue: list[Event] = []
@@ -61,7 +64,9 @@ class Step:
 
     def take(self, transitions: tuple[Transition, ...]) -> bool:
         """Run one microstep and return whether it changed the machine."""
-        return self.follow(plan_of(self.configuration, transitions, self.history))
+        key = (self.configuration, transitions, self.history)
+        # A call is saved where the way is known, which is the rule.
+        return self.follow(self._planner.plans.get(key) or self._planner.plan(key))
 
     def follow(self, plan: Plan) -> bool:
         """Run one microstep as planned and return whether it changed the machine."""
@@ -119,6 +124,6 @@ class Step:
             self.status,
             self.context,
             self.history,
-            self.raw_output,
-            self.raw_error,
+            self.output,
+            self._error,
         )
