@@ -14,7 +14,6 @@ from arvo_statechart import (
     MachineConfig,
     MachineDefinitionError,
     Snapshot,
-    _tree,
     assign,
     emit,
     log,
@@ -23,6 +22,7 @@ from arvo_statechart import (
     to_dot,
     to_mermaid,
 )
+from arvo_statechart._definition import tree
 
 LEVELS = 1_000
 
@@ -178,8 +178,8 @@ def test_a_definition_that_contains_itself_is_refused() -> None:
 
 
 def test_states_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _tree._MOST_STATES == 100_000
-    monkeypatch.setattr(_tree, "_MOST_STATES", 1_000)
+    assert tree._MOST_STATES == 100_000
+    monkeypatch.setattr(tree, "_MOST_STATES", 1_000)
     config: Any = {}
     # Shared by reference, as in YAML: a few lines can stand for any number of states.
     for _ in range(60):

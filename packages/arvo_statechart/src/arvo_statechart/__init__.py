@@ -23,8 +23,10 @@ from ._config import (
     TransitionConfig,
     Transitions,
 )
-from ._diagram_dot import to_dot
-from ._diagram_mermaid import to_mermaid
+from ._definition.implementations import ActionImplementation, GuardImplementation
+from ._definition.rules import XStateVersion
+from ._diagrams.dot import to_dot
+from ._diagrams.mermaid import to_mermaid
 from ._effects import ActionEffect, Effect, EmitEffect, LogEffect
 from ._errors import (
     DefinitionProblem,
@@ -38,11 +40,9 @@ from ._errors import (
 )
 from ._event import Event
 from ._guards import and_, not_, or_, state_in
-from ._implementations import ActionImplementation, GuardImplementation
+from ._interpreter.run_result import RunResult
+from ._interpreter.snapshot import Snapshot
 from ._machine import Machine
-from ._rules import XStateVersion
-from ._run_result import RunResult
-from ._snapshot import Snapshot
 from ._state_value import PartialStateValue, StateValue, Status
 
 __all__ = [

@@ -11,7 +11,7 @@
 
 from dataclasses import dataclass
 
-from ._shown import shown
+from ._messages import shown
 
 # Of the path of a problem, in its text: the outermost and the innermost parts.
 _SHOWN_PARTS = 8

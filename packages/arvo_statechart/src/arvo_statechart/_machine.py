@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._call import Context
-from ._compiler import compile_chart
-from ._completion import Completion
 from ._config import MachineConfig
+from ._definition.chart import compile_chart
+from ._definition.implementations import ActionImplementation, GuardImplementation
+from ._definition.rules import XStateVersion
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, init_event, type_of
-from ._implementations import ActionImplementation, GuardImplementation
-from ._macrostep import (
+from ._interpreter.completion import Completion
+from ._interpreter.macrostep import (
     begin,
     failed,
     failed_to_start,
@@ -19,11 +20,10 @@ from ._macrostep import (
     unstarted,
     with_first_context,
 )
-from ._persistence import persist, restore
-from ._plan import Planner
-from ._rules import XStateVersion
-from ._run_result import RunResult
-from ._snapshot import Snapshot, new_snapshot
+from ._interpreter.persistence import persist, restore
+from ._interpreter.plan import Planner
+from ._interpreter.run_result import RunResult
+from ._interpreter.snapshot import Snapshot, new_snapshot
 from ._state_value import StateValue
 
 

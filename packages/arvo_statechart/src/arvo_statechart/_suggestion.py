@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
-from ._shown import shown
+from ._messages import shown
 
 # Comparing takes the product of two lengths, for each name.
 _COMPARED_NAMES = 500

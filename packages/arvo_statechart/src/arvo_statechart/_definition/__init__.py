@@ -1,0 +1,1 @@
+"""From the config of a machine to the chart that the interpreter runs."""

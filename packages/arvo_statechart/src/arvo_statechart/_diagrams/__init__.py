@@ -1,0 +1,1 @@
+"""Machines as text that other programs draw."""

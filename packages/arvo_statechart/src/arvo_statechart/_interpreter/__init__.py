@@ -1,0 +1,1 @@
+"""From a snapshot and an event to the next snapshot."""

@@ -1,0 +1,130 @@
+"""One event, from the first microstep to the moment the machine comes to rest."""
+
+from arvo_statechart._call import NO_PARAMS, Call, Context, Params, new_call
+from arvo_statechart._definition.states import Transition
+from arvo_statechart._effects import Host
+from arvo_statechart._errors import MicrostepLimitError
+from arvo_statechart._event import Event
+from arvo_statechart._messages import shown
+from arvo_statechart._state_value import Status
+
+from .configuration import Configuration
+from .history import History
+from .plan import Plan, Planner
+from .snapshot import Snapshot, new_snapshot
+
+
+class Step:
+    """One event, from the first microstep to the moment the machine comes to rest.
+
+    Actions read and change it. The configuration and the history change between microsteps, so
+    what an action sees of them is how they were before its microstep.
+    """
+
+    __slots__ = (
+        "_error",
+        "_planner",
+        "assigned",
+        "configuration",
+        "context",
+        "event",
+        "history",
+        "host",
+        "output",
+        "queue",
+        "status",
+    )
+
+    def __init__(self, planner: Planner, snapshot: Snapshot, event: Event, host: Host) -> None:
+        self._planner = planner
+        self.configuration: Configuration = snapshot._configuration
+        self.status: Status = snapshot.status
+        self.context: Context = snapshot.context
+        self.history: History = snapshot._history
+        self.output = snapshot._output
+        self._error = snapshot._error
+        self.event = event
+        self.host = host
+        self.queue: list[Event] = []
+        self.assigned = False
+
+    def call(self, params: Params) -> Call:
+        """Return what to call a function with, about the event being processed."""
+        call = new_call(self.context, self.event, NO_PARAMS, self.configuration)
+        if params is NO_PARAMS:
+            return call
+        given = params(call) if callable(params) else params
+        return new_call(self.context, self.event, given, self.configuration)
+
+    def select(self, event_type: str) -> tuple[Transition, ...]:
+        """Return the transitions that the event being processed enables."""
+        selector = self.configuration.selector(event_type)
+        if selector.fixed is not None:
+            return selector.fixed
+        return selector.choose(self.call(NO_PARAMS))
+
+    def take(self, transitions: tuple[Transition, ...]) -> bool:
+        """Run one microstep and return whether it changed the machine."""
+        key = (self.configuration, transitions, self.history)
+        # A call is saved where the way is known, which is the rule.
+        return self.follow(self._planner.plans.get(key) or self._planner.plan(key))
+
+    def follow(self, plan: Plan) -> bool:
+        """Run one microstep as planned and return whether it changed the machine."""
+        self.assigned = False
+        for execute in plan.actions:
+            execute(self)
+        self.configuration = plan.configuration
+        self.history = plan.history
+        return plan.changes or self.assigned
+
+    def settle(self) -> None:
+        """Run microsteps until nothing is enabled without an outside event.
+
+        Raises:
+            MicrostepLimitError: If there were as many microsteps as the machine allows.
+        """
+        limit = self.configuration.chart.max_microsteps
+        # As XState counts: without the microstep before this one, but with the last look round.
+        rounds = 0
+        look_for_eventless = True
+        processed = 0
+        while self.status == "active":
+            rounds += 1
+            if rounds > limit:
+                raise self._never_rests(int(limit))
+            eventless = self.configuration.eventless
+            if look_for_eventless and eventless.chains:
+                enabled = eventless.choose(self.call(NO_PARAMS))
+                if enabled:
+                    # What changes nothing would stay enabled for ever.
+                    look_for_eventless = self.take(enabled)
+                    continue
+            if processed == len(self.queue):
+                return
+            self.event = self.queue[processed]
+            processed += 1
+            enabled = self.select(self.event["type"])
+            if enabled:
+                self.take(enabled)
+            look_for_eventless = True
+
+    def _never_rests(self, limit: int) -> MicrostepLimitError:
+        machine_id = self.configuration.chart.root.id
+        return MicrostepLimitError(
+            f"event {shown(self.event['type'])} led to more than {limit} microsteps "
+            f"in machine {shown(machine_id)}: does an `always` transition stay enabled, or do "
+            "events raise each other for ever?",
+            limit=limit,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Return where the machine is now."""
+        return new_snapshot(
+            self.configuration,
+            self.status,
+            self.context,
+            self.history,
+            self.output,
+            self._error,
+        )
