@@ -40,8 +40,7 @@ from ._errors import (
 )
 from ._event import Event
 from ._guards import and_, not_, or_, state_in
-from ._interpreter.run_result import RunResult
-from ._interpreter.snapshot import Snapshot
+from ._interpreter.snapshot import RunResult, Snapshot
 from ._machine import Machine
 from ._state_value import PartialStateValue, StateValue, Status
 

@@ -12,7 +12,10 @@ from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to
 from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, init_event, type_of
 from ._interpreter.completion import Completion
-from ._interpreter.macrostep import (
+from ._interpreter.persistence import persist, restore
+from ._interpreter.plan import Planner
+from ._interpreter.snapshot import RunResult, Snapshot, new_snapshot
+from ._interpreter.step import (
     begin,
     failed,
     failed_to_start,
@@ -20,10 +23,6 @@ from ._interpreter.macrostep import (
     unstarted,
     with_first_context,
 )
-from ._interpreter.persistence import persist, restore
-from ._interpreter.plan import Planner
-from ._interpreter.run_result import RunResult
-from ._interpreter.snapshot import Snapshot, new_snapshot
 from ._state_value import StateValue
 
 
@@ -94,7 +93,7 @@ class Machine:
         self._events = events
         self._xstate: XStateVersion | None = xstate
         self._max_microsteps = max_microsteps
-        chart, self._find_doubts = compile_chart(
+        chart, self._find_warnings = compile_chart(
             config,
             actions=self._actions,
             guards=self._guards,
@@ -115,7 +114,7 @@ class Machine:
         Looked for when it is first asked for.
         """
         if self._warnings is None:
-            self._warnings = self._find_doubts()
+            self._warnings = self._find_warnings()
         return self._warnings
 
     def provide(

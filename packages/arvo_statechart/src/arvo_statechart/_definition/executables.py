@@ -10,8 +10,6 @@ from arvo_statechart._errors import InvalidEventError, InvalidResultError
 from arvo_statechart._event import Event, type_of
 from arvo_statechart._state_value import Status
 
-from .fresh import fresh
-
 
 class ActionScope(Protocol):
     """What an action may touch of the step that it runs in."""
@@ -27,7 +25,7 @@ class ActionScope(Protocol):
 
     @property
     def configuration(self) -> ConfigurationView:
-        """The active states, as they were before the microscope."""
+        """The active states, as they were before the microstep."""
 
     @property
     def event(self) -> Event:
@@ -79,7 +77,7 @@ def _each_value(values: Mapping[str, Computed]) -> Update:
     given = {key: value for key, value in values.items() if not callable(value)}
 
     def changes_for(call: Call) -> Mapping[str, Any]:
-        changes: dict[str, Any] = fresh(given)
+        changes: dict[str, Any] = copy_containers(given)
         for key, value in computed:
             changes[key] = value(call)
         return changes
@@ -91,7 +89,7 @@ def emitter(event: Event | Callable[[Call], Event], params: Params) -> Executabl
     """Return what hands an event to the host."""
 
     def execute(scope: ActionScope) -> None:
-        emitted = event(scope.call(params)) if callable(event) else fresh(event)
+        emitted = event(scope.call(params)) if callable(event) else copy_containers(event)
         scope.host.emit(_checked("emit", emitted))
 
     return execute
@@ -101,7 +99,7 @@ def raiser(event: Event | Callable[[Call], Event], params: Params) -> Executable
     """Return what puts an event into the internal queue."""
 
     def execute(scope: ActionScope) -> None:
-        raised = event(scope.call(params)) if callable(event) else fresh(event)
+        raised = event(scope.call(params)) if callable(event) else copy_containers(event)
         scope.queue.append(_checked("raise_", raised))
 
     return execute
@@ -138,3 +136,26 @@ def enqueuer(
             executable_of(action)(scope)
 
     return execute
+
+
+def copy_containers(value: Any) -> Any:
+    """Return the value with its dicts and lists copied, at every depth."""
+    if type(value) is not dict and type(value) is not list:
+        return value
+    copied = value.copy()
+    # What is contained twice, or in itself, is copied once.
+    copies: dict[int, Any] = {}
+    waiting = [copied]
+    while waiting:
+        container = waiting.pop()
+        members = container.items() if type(container) is dict else enumerate(container)
+        for key, member in members:
+            if type(member) is dict or type(member) is list:
+                if not copies:
+                    copies[id(value)] = copied
+                known = copies.get(id(member))
+                if known is None:
+                    known = copies[id(member)] = member.copy()
+                    waiting.append(known)
+                container[key] = known
+    return copied

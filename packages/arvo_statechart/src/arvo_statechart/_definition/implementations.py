@@ -4,24 +4,30 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from arvo_statechart._actions import Assign, BuiltInAction, Emit, EnqueueActions, Log, Raise
+from arvo_statechart._actions import (
+    Assign,
+    BuiltInAction,
+    Emit,
+    EnqueueActions,
+    Log,
+    Raise,
+    action_label,
+)
 from arvo_statechart._call import NO_PARAMS, BuiltInGuard, Call, Params, new_call
 from arvo_statechart._errors import MachineDefinitionError
 from arvo_statechart._guards import All, AnyOf, Not, StateIn
-from arvo_statechart._messages import shown
-from arvo_statechart._suggestion import unknown
+from arvo_statechart._messages import short_repr, unknown
 
-from .built_in_checks import (
+from .checks import (
     check_choice,
     check_event,
+    check_plain,
     check_state_value,
     check_update,
     looks_at_params,
 )
-from .checks import check_plain
 from .executables import Executable, assigner, emitter, enqueuer, logger, performer, raiser
 from .keys import ACTION_KEYS, GUARD_KEYS, Keys
-from .labels import action_label
 from .problems import Problems
 from .states import StateNode, Test
 from .targets import state_of_id
@@ -73,13 +79,13 @@ class Implementations:
         try:
             self._bound_action(self._actions[name], NO_PARAMS, name)
         except MachineDefinitionError as error:
-            raise MachineDefinitionError(f"action {shown(name)}: {error}") from None
+            raise MachineDefinitionError(f"action {short_repr(name)}: {error}") from None
 
     def _try_guard(self, name: str) -> None:
         try:
             self._named_guard(name)
         except MachineDefinitionError as error:
-            raise MachineDefinitionError(f"guard {shown(name)}: {error}") from None
+            raise MachineDefinitionError(f"guard {short_repr(name)}: {error}") from None
 
     def executable(self, action: object) -> Executable:
         """Return what runs an action.
@@ -133,7 +139,7 @@ class Implementations:
                 return performer(name or action_label(action), function, params)
         if params is not NO_PARAMS and not looks_at_params(action):
             raise MachineDefinitionError(
-                f"action {shown(name)} is the same whatever its params are: leave them out, or "
+                f"action {short_repr(name)} is the same whatever its params are: leave them out, or "
                 "give it a function that looks at call.params"
             )
         return executable
@@ -151,7 +157,7 @@ class Implementations:
             named = self._named_guard(name)
             if isinstance(self._guards[name], BuiltInGuard) and params is not NO_PARAMS:
                 raise MachineDefinitionError(
-                    f"guard {shown(name)} is made of other guards: give the params to those"
+                    f"guard {short_repr(name)} is made of other guards: give the params to those"
                 )
             return _with_params(named, params)
         return self._bound_guard(guard)
@@ -160,7 +166,7 @@ class Implementations:
         if name in self._tests:
             found = self._tests[name]
             if found is None:
-                raise MachineDefinitionError(f"guard {shown(name)} is made of itself")
+                raise MachineDefinitionError(f"guard {short_repr(name)} is made of itself")
             return found
         guard = _look_up("guard", name, self._guards)
         self._tests[name] = None
@@ -236,14 +242,14 @@ def _name_and_params(kind: str, config: Mapping[str, Any], keys: Keys) -> tuple[
     keys.refuse_others(config)
     name, params = config.get("type"), config.get("params", NO_PARAMS)
     if not isinstance(name, str):
-        raise MachineDefinitionError(f"{kind} {shown(config)} has no 'type' that is its name")
+        raise MachineDefinitionError(f"{kind} {short_repr(config)} has no 'type' that is its name")
     if params is None or params is NO_PARAMS:
         return name, NO_PARAMS
     if not isinstance(params, Mapping) and not callable(params):
         raise MachineDefinitionError(
-            f"params of {shown(name)}: expected a mapping or a function, got {shown(params)}"
+            f"params of {short_repr(name)}: expected a mapping or a function, got {short_repr(params)}"
         )
-    check_plain(f"params of {shown(name)}:", params)
+    check_plain(f"params of {short_repr(name)}:", params)
     return name, params
 
 
@@ -253,7 +259,7 @@ def _function(kind: str, value: object) -> Callable[[Call], Any]:
         raise MachineDefinitionError(f"{other} stands in the place of {_article(kind)}")
     if not callable(value):
         raise MachineDefinitionError(
-            f"{shown(value)} is not {_article(kind)}: expected a name, a mapping with 'type', "
+            f"{short_repr(value)} is not {_article(kind)}: expected a name, a mapping with 'type', "
             "a function, or what a helper of this package returns"
         )
     check_plain(kind, value)

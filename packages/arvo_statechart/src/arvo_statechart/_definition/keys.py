@@ -17,7 +17,7 @@ from arvo_statechart._config import (
     TransitionConfig,
 )
 from arvo_statechart._errors import MachineDefinitionError
-from arvo_statechart._suggestion import unknown
+from arvo_statechart._messages import unknown
 
 from .foreign_words import (
     ACTION_WORDS,

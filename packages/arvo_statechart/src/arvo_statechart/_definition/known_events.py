@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from arvo_statechart._suggestion import suggestion, unknown
+from arvo_statechart._messages import suggestion, unknown
 
 # A comparison takes some microseconds, and there may be thousands of names on either side.
 _MOST_COMPARISONS = 5_000

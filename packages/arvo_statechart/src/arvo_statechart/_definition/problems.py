@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_statechart._errors import DefinitionProblem, MachineDefinitionError
-from arvo_statechart._messages import cut, shown
+from arvo_statechart._messages import cut, short_repr
 
 Place: TypeAlias = tuple["Place", str | int] | None
 """Where something stands in a config: the place around it and its key there; None is the root.
@@ -15,8 +15,8 @@ A place is one pair, whatever its depth. Problems have it as a path.
 A = TypeVar("A")
 R = TypeVar("R")
 
-_MOST = 20
-_CHARACTERS = 500
+_MOST_PROBLEMS = 20
+_PROBLEM_CHARACTERS = 500
 _MESSAGE_CHARACTERS = 4_000
 
 
@@ -38,7 +38,7 @@ class Problems:
             MachineDefinitionError: If there are too many to go on.
         """
         self.errors.append(problem_at(place, message))
-        if len(self.errors) >= _MOST:
+        if len(self.errors) >= _MOST_PROBLEMS:
             self.raise_errors()
 
     def attempt(self, place: Place, make: Callable[[A], R], argument: A) -> R | None:
@@ -53,11 +53,11 @@ class Problems:
     def mapping(self, place: Place, value: object) -> Mapping[str, Any]:
         """Return a mapping with strings as keys; note what is not one and return an empty one."""
         if type(value) is not dict and not isinstance(value, Mapping):
-            self.error(place, f"expected a mapping, got {shown(value)}")
+            self.error(place, f"expected a mapping, got {short_repr(value)}")
             return {}
         for key in value:
             if not isinstance(key, str):
-                self.error(place, f"expected texts as keys, got {shown(key)}")
+                self.error(place, f"expected texts as keys, got {short_repr(key)}")
                 return {}
         return value
 
@@ -69,10 +69,10 @@ class Problems:
         """
         if self.errors:
             found = "".join(f"\n  {problem.location}: {problem.message}" for problem in self.errors)
-            if len(self.errors) >= _MOST:
-                found += f"\n  (the first {_MOST} problems; there may be more)"
+            if len(self.errors) >= _MOST_PROBLEMS:
+                found += f"\n  (the first {_MOST_PROBLEMS} problems; there may be more)"
             raise MachineDefinitionError(
-                f"machine {shown(self.machine_id)} is not well defined:"
+                f"machine {short_repr(self.machine_id)} is not well defined:"
                 f"{cut(found, _MESSAGE_CHARACTERS)}",
                 problems=tuple(self.errors),
             )
@@ -80,7 +80,7 @@ class Problems:
 
 def problem_at(place: Place, message: str) -> DefinitionProblem:
     """Return a problem with its path, its message cut to 500 characters."""
-    return DefinitionProblem(path=path_of(place), message=cut(message, _CHARACTERS))
+    return DefinitionProblem(path=path_of(place), message=cut(message, _PROBLEM_CHARACTERS))
 
 
 def path_of(place: Place) -> tuple[str | int, ...]:

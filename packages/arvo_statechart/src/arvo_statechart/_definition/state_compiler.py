@@ -5,8 +5,7 @@ from functools import partial
 from typing import Any
 
 from arvo_statechart._event import done_event_type
-from arvo_statechart._messages import shown
-from arvo_statechart._suggestion import unknown
+from arvo_statechart._messages import short_repr, unknown
 
 from .checks import check_plain
 from .executables import Executable
@@ -15,8 +14,7 @@ from .keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
 from .problems import Place, Problems, listed
 from .rules import Rules
 from .states import COMPOUND, HISTORY, StateNode, Transition
-from .target_checks import check_targets
-from .targets import state_of_target
+from .targets import check_targets, state_of_target
 
 
 class StateCompiler:
@@ -59,7 +57,7 @@ class StateCompiler:
     def _fill_history(self, node: StateNode, config: Mapping[str, Any], place: Place) -> None:
         depth = config.get("history", "shallow")
         if depth is not True and depth not in ("shallow", "deep"):
-            message = f"expected 'shallow', 'deep' or True, got {shown(depth)}"
+            message = f"expected 'shallow', 'deep' or True, got {short_repr(depth)}"
             self._problems.error((place, "history"), message)
         node.deep = depth == "deep"
         if "target" in config:
@@ -80,7 +78,7 @@ class StateCompiler:
             return
         known = (*node.children, *node.histories)
         if initial is None:
-            few = ", ".join(map(shown, known[:10])) or "none"
+            few = ", ".join(map(short_repr, known[:10])) or "none"
             self._problems.error(place, f"missing: name the child to enter by default, of {few}")
         else:
             self._problems.error(place, unknown("child", initial, known))
@@ -135,7 +133,7 @@ class StateCompiler:
         if "reenter" in checked:
             reenter = checked["reenter"]
             if not isinstance(reenter, bool):
-                message = f"expected True or False, got {shown(reenter)}"
+                message = f"expected True or False, got {short_repr(reenter)}"
                 self._problems.error((place, "reenter"), message)
             transition.reenter = reenter is True
         if "guard" in checked:
@@ -170,7 +168,7 @@ class StateCompiler:
             if isinstance(text, str):
                 texts.append(text)
             else:
-                self._problems.error(at, f"expected a text, got {shown(text)}")
+                self._problems.error(at, f"expected a text, got {short_repr(text)}")
         return tuple(texts)
 
     def _actions(self, actions: object, place: Place) -> tuple[Executable, ...]:

@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from arvo_statechart._call import Call
+from arvo_statechart._guards import guard_label
 
 from .executables import Executable
-from .labels import guard_label
 from .problems import Place
 from .rules import Rules
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from arvo_statechart._errors import location_of
-from arvo_statechart._messages import shown
+from arvo_statechart._messages import short_repr, unknown
 from arvo_statechart._state_value import in_key_order, is_index
-from arvo_statechart._suggestion import unknown
 
 from .keys import ROOT_KEYS, STATE_KEYS
 from .problems import Place, Problems, path_of
@@ -110,7 +109,7 @@ class Tree:
         given: object = config["id"]
         if isinstance(given, str):
             return given
-        self._problems.error((place, "id"), f"expected a text, got {shown(given)}")
+        self._problems.error((place, "id"), f"expected a text, got {short_repr(given)}")
         return default_id
 
     def _type_of(self, config: Mapping[str, Any], place: Place, states: object) -> StateType:
@@ -127,10 +126,10 @@ class Tree:
     def _check_id(self, node_id: str, place: Place) -> None:
         if node_id in self.by_id:
             where = location_of(path_of(self.by_id[node_id].place))
-            message = f"duplicate id {shown(node_id)}: the state at {where} has it, too"
+            message = f"duplicate id {short_repr(node_id)}: the state at {where} has it, too"
         else:
             message = (
-                f"{shown(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
+                f"{short_repr(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
                 "or those around it, a shorter one"
             )
         self._problems.error((place, "id"), message)

@@ -8,25 +8,23 @@ from arvo_statechart._actions import Assign, EnqueueActions, Raise
 from arvo_statechart._errors import DefinitionProblem
 from arvo_statechart._event import done_event_type
 from arvo_statechart._guards import All, AnyOf, Not, StateIn
-from arvo_statechart._messages import shown
+from arvo_statechart._messages import short_repr, suggestion, unknown
 from arvo_statechart._state_value import PartialStateValue, value_of_path
-from arvo_statechart._suggestion import suggestion, unknown
 
-from .differences import differences
 from .foreign_words import EVENT_WORDS
 from .implementations import Implementations
 from .known_events import KnownEvents
 from .problems import Place, listed, problem_at
 from .rules import XStateVersion
-from .states import StateNode, StateType, Transition, is_covered
+from .states import HISTORY, PARALLEL, StateNode, StateType, Transition, is_covered
 
-_Doubt: TypeAlias = tuple[Place, str]
+_Warning: TypeAlias = tuple[Place, str]
 
-_MOST = 20
+_MOST_WARNINGS = 20
 _DONE = done_event_type("")
 
 
-def find_doubts(
+def find_warnings(
     nodes: Sequence[StateNode],
     implementations: Implementations,
     events: Collection[str] | None,
@@ -41,16 +39,18 @@ def find_doubts(
         events: The event types that come from outside; None if any may.
         chosen: The version of XState that it was told to behave like.
     """
-    doubts = _Doubts(nodes, implementations, events).all()
+    warnings = _Search(nodes, implementations, events).all()
     if chosen is None:
-        doubts = chain(doubts, differences(nodes))
-    found = [problem_at(place, message) for place, message in islice(doubts, _MOST)]
-    if next(doubts, None) is not None:
-        found.append(problem_at(None, f"these are the first {_MOST} warnings; there are more"))
+        warnings = chain(warnings, _differences(nodes))
+    found = [problem_at(place, message) for place, message in islice(warnings, _MOST_WARNINGS)]
+    if next(warnings, None) is not None:
+        found.append(
+            problem_at(None, f"these are the first {_MOST_WARNINGS} warnings; there are more")
+        )
     return tuple(found)
 
 
-class _Doubts:
+class _Search:
     def __init__(
         self,
         nodes: Sequence[StateNode],
@@ -82,8 +82,8 @@ class _Doubts:
                         pass
         return KnownEvents(types, others=others)
 
-    def all(self) -> Iterator[_Doubt]:
-        """Yield all doubts, state by state."""
+    def all(self) -> Iterator[_Warning]:
+        """Yield all warnings, state by state."""
         reached = _reachable(self._nodes[0])
         for node in self._nodes:
             place = node.place
@@ -98,7 +98,7 @@ class _Doubts:
             for at, actions in _actions_of(node):
                 yield from self._about_actions(actions, at)
 
-    def _about_state(self, node: StateNode) -> Iterator[_Doubt]:
+    def _about_state(self, node: StateNode) -> Iterator[_Warning]:
         config, place = node.config, node.place
         if node.type is StateType.FINAL:
             for key in ("on", "always"):
@@ -118,7 +118,9 @@ class _Doubts:
             if "guard" in transition:
                 yield from self._about_guard(transition["guard"], (at, "guard"))
 
-    def _about_descriptor(self, node: StateNode, descriptor: str, place: Place) -> Iterator[_Doubt]:
+    def _about_descriptor(
+        self, node: StateNode, descriptor: str, place: Place
+    ) -> Iterator[_Warning]:
         if "*" in descriptor and descriptor not in node.wildcards:
             yield place, "'*' stands for other events only as the whole last part, as in 'order.*'"
             return
@@ -141,12 +143,12 @@ class _Doubts:
             return ""
         return self._known.objection(descriptor)
 
-    def _about_actions(self, actions: object, place: Place) -> Iterator[_Doubt]:
+    def _about_actions(self, actions: object, place: Place) -> Iterator[_Warning]:
         for at, action in listed(place, actions):
             match self._implementations.action(action):
                 case Raise(event={"type": str(event_type)}) if not self._takes(event_type):
                     close = suggestion(event_type, self._taken)
-                    message = f"raises {shown(event_type)}, which no state takes"
+                    message = f"raises {short_repr(event_type)}, which no state takes"
                     yield at, f"{message}: {close}" if close else message
                 case _:
                     pass
@@ -154,7 +156,7 @@ class _Doubts:
     def _takes(self, event_type: str) -> bool:
         return event_type in self._taken or is_covered(event_type, self._wildcards)
 
-    def _about_guard(self, guard: object, place: Place) -> Iterator[_Doubt]:
+    def _about_guard(self, guard: object, place: Place) -> Iterator[_Warning]:
         waiting = [guard]
         while waiting:
             asked = self._implementations.guard(waiting.pop())
@@ -222,7 +224,7 @@ def _unknown_states(root: StateNode, value: PartialStateValue) -> Iterator[str]:
             if key in node.children:
                 waiting.append((node.children[key], deeper))
             else:
-                yield f"below {shown(node.id)}, {unknown('state', key, node.children)}"
+                yield f"below {short_repr(node.id)}, {unknown('state', key, node.children)}"
 
 
 def _may_end(node: StateNode) -> bool:
@@ -268,3 +270,48 @@ def _entered_with(node: StateNode) -> Iterable[StateNode]:
             return node.children.values()
         case _:
             return () if node.initial is None else (node.initial,)
+
+
+_CHOOSE = "choose with xstate='5.33' or xstate='5.24'"
+_NAMED_WILDCARDS = 5
+
+
+def _differences(nodes: Iterable[StateNode]) -> Iterator[tuple[Place, str]]:
+    """Yield what leads somewhere else in XState 5.24, for machines that have not chosen."""
+    for node in nodes:
+        yield from _of_history(node) if node.type is HISTORY else _of_wildcards(node)
+
+
+def _of_history(node: StateNode) -> Iterator[tuple[Place, str]]:
+    above = node.ancestors[0]
+    if above.type is PARALLEL and not node.config.get("target"):
+        place: Place = (node.place, "target")
+        today = (
+            f"without one it leads to the whole of {short_repr(above.id)} while nothing is recorded"
+        )
+        yield place, f"{today}; in XState before 5.32.4 it leads nowhere: {_CHOOSE}"
+
+
+def _of_wildcards(node: StateNode) -> Iterator[tuple[Place, str]]:
+    if not node.wildcards:
+        return
+    wildcards = set(node.wildcards)
+    for event_type, candidates in node.on.items():
+        if event_type in wildcards or any(each.guard is None for each in candidates):
+            continue
+        if not is_covered(event_type, wildcards):
+            continue
+        beside = [key for key in node.wildcards_beside(event_type) if node.on[key]]
+        if beside:
+            tried = " and ".join(map(short_repr, beside[:_NAMED_WILDCARDS]))
+            today = f"if no guard passes, {tried} beside it is tried"
+            yield (
+                _place(node, event_type),
+                f"{today}; in XState before 5.32.2 it is not: {_CHOOSE}",
+            )
+
+
+def _place(node: StateNode, event_type: str) -> Place:
+    if "onDone" in node.config and event_type == done_event_type(node.id):
+        return (node.place, "onDone")
+    return ((node.place, "on"), event_type)

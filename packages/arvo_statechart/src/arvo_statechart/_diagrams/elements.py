@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from arvo_statechart._definition.labels import action_labels
+from arvo_statechart._actions import action_label
+from arvo_statechart._definition.problems import listed
 from arvo_statechart._definition.states import StateNode, Transition
 from arvo_statechart._event import done_event_type
 
@@ -32,7 +33,7 @@ def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
 Lines: TypeAlias = Iterator["str | Lines"]
 """Lines, and what writes those below them: states are nested deeper than functions can be."""
 
-_DEEPEST = 200
+_MOST_INDENT_CHARACTERS = 200
 
 
 def flattened(lines: Lines) -> Iterator[str]:
@@ -50,7 +51,7 @@ def flattened(lines: Lines) -> Iterator[str]:
 
 def deeper(indent: str) -> str:
     """Return the indent of what is inside; from some depth on it stays the same."""
-    return indent if len(indent) >= _DEEPEST else indent + "    "
+    return indent if len(indent) >= _MOST_INDENT_CHARACTERS else indent + "    "
 
 
 def title(node: StateNode) -> str:
@@ -62,9 +63,9 @@ def lines(node: StateNode) -> list[str]:
     """Return what to write into a state: what happens in it without leaving it."""
     found: list[str] = []
     if node.entry:
-        found.append(f"entry / {', '.join(action_labels(node.config['entry']))}")
+        found.append(f"entry / {', '.join(_action_labels(node.config['entry']))}")
     if node.exit:
-        found.append(f"exit / {', '.join(action_labels(node.config['exit']))}")
+        found.append(f"exit / {', '.join(_action_labels(node.config['exit']))}")
     found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
     return found
 
@@ -73,7 +74,7 @@ def initial_label(node: StateNode) -> str:
     """Return the label of the arrow to the initial child; empty if it does nothing."""
     if not node.initial_actions:
         return ""
-    return f"/ {', '.join(action_labels(node.config['initial']['actions']))}"
+    return f"/ {', '.join(_action_labels(node.config['initial']['actions']))}"
 
 
 def holds_others(node: StateNode) -> bool:
@@ -105,9 +106,14 @@ def _label(transition: Transition) -> tuple[str, ...]:
     if transition.guard is not None:
         parts.append(f"[{transition.guard_name}]")
     if transition.actions:
-        parts.append(f"/ {', '.join(action_labels(transition.config['actions']))}")
+        parts.append(f"/ {', '.join(_action_labels(transition.config['actions']))}")
     elif not transition.targets:
         parts.append("is ignored")
     if transition.reenter and transition.targets:
         parts.append("(reenter)")
     return tuple(parts)
+
+
+def _action_labels(actions: object) -> tuple[str, ...]:
+    """Return the names of one action, or of a list of them."""
+    return tuple(action_label(action) for _, action in listed(None, actions))

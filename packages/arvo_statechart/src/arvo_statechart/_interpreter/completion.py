@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from arvo_statechart._call import NO_PARAMS, new_call
-from arvo_statechart._definition.executables import ActionScope, Executable
-from arvo_statechart._definition.fresh import fresh
+from arvo_statechart._definition.executables import ActionScope, Executable, copy_containers
 from arvo_statechart._definition.states import COMPOUND, FINAL, PARALLEL, UNSET, StateNode
 from arvo_statechart._event import Event, done_event_type
 
@@ -104,5 +103,5 @@ def _evaluate(output: object, scope: ActionScope, event: Event) -> object:
     return (
         output(new_call(scope.context, event, NO_PARAMS, scope.configuration))
         if callable(output)
-        else fresh(output)
+        else copy_containers(output)
     )

@@ -1,17 +1,16 @@
 """The set of active states, and all that follows from it alone."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from arvo_statechart._call import Call, Guard
-from arvo_statechart._definition.compiled import Chart
-from arvo_statechart._definition.states import ATOMIC, COMPOUND, FINAL, PARALLEL, UNSET, StateNode
-from arvo_statechart._state_value import PartialStateValue, StateValue, in_key_order, matches
+from arvo_statechart._definition.chart import Chart
+from arvo_statechart._definition.states import PARALLEL, UNSET, StateNode
+from arvo_statechart._state_value import PartialStateValue, StateValue, matches
 
-from .completed import shown
 from .selection import (
-    FEW,
+    FEW_STATES,
     NO_EVENTLESS,
     Branch,
     Eventless,
@@ -19,11 +18,10 @@ from .selection import (
     branch_of_chain,
     branch_of_tree,
 )
+from .state_values import LEAVES, regions_of, value_of_chain, value_of_tree
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-_LEAVES = frozenset({ATOMIC, FINAL})
 
 # How many states all entries of a cache may have together.
 _CACHED_STATES = 500_000
@@ -100,7 +98,7 @@ class Configuration:
     def below(self, node: StateNode) -> Sequence[StateNode]:
         """Return the active states below a state, in document order."""
         ordered = self.in_document_order
-        if len(ordered) <= FEW:
+        if len(ordered) <= FEW_STATES:
             first, last = node.number, node.last
             return [active for active in ordered if first < active.number <= last]
         if self._numbers is None:
@@ -112,7 +110,7 @@ class Configuration:
     def leaves(self) -> tuple[StateNode, ...]:
         """The active states without states below them."""
         if self._leaves is None:
-            self._leaves = tuple([node for node in self.nodes if node.type in _LEAVES])
+            self._leaves = tuple([node for node in self.nodes if node.type in LEAVES])
         return self._leaves
 
     @property
@@ -123,7 +121,7 @@ class Configuration:
         for transitions, but their actions do not run.
         """
         if self._regions is None:
-            self._regions = _regions(shown(self.nodes))
+            self._regions = regions_of(self.nodes)
         return self._regions
 
     @property
@@ -145,9 +143,9 @@ class Configuration:
         """Where the machine is, as keys of its states."""
         if self._value is None:
             if self._is_chain():
-                self._value = _value_of_chain(self.nodes)
+                self._value = value_of_chain(self.nodes)
             else:
-                self._value = _value_of_tree(self.chart.root, self.regions)
+                self._value = value_of_tree(self.chart.root, self.regions)
         return self._value
 
     @property
@@ -200,7 +198,7 @@ class Configuration:
             if node.parent is not above or node.type is PARALLEL:
                 return False
             above = node
-        return above is not None and above.type in _LEAVES
+        return above is not None and above.type in LEAVES
 
 
 class Nowhere(Configuration):
@@ -218,57 +216,3 @@ class Nowhere(Configuration):
 
 def _number(node: StateNode) -> int:
     return node.number
-
-
-def _regions(nodes: Iterable[StateNode]) -> dict[StateNode, tuple[StateNode, ...]]:
-    """Return the children that the value shows of every state, in the key order of the value."""
-    children: dict[StateNode, dict[str, StateNode]] = {}
-    for node in nodes:
-        parent = node.parent
-        if parent is not None:
-            known = children.get(parent)
-            if known is None:
-                children[parent] = {node.key: node}
-            else:
-                known[node.key] = node
-    return {
-        parent: tuple(below.values()) if len(below) == 1 else _shown(parent, below)
-        for parent, below in children.items()
-    }
-
-
-def _shown(parent: StateNode, below: dict[str, StateNode]) -> tuple[StateNode, ...]:
-    """Return the active children that the value of their parent shows.
-
-    Two regions that answer one event, one of them by way of a history state, can leave two
-    children of one compound state active. Like XState we then go by the value: a leaf that was
-    entered first stands for its parent alone, and what the value does not show is not asked.
-    """
-    if parent.type is COMPOUND:
-        first = next(iter(below.values()))
-        if first.type in _LEAVES:
-            return (first,)
-    if parent.indexed:
-        return tuple([below[key] for key in in_key_order(below)])
-    return tuple(below.values())
-
-
-def _value_of_chain(nodes: Sequence[StateNode]) -> StateValue:
-    if len(nodes) == 1:
-        return {}
-    value: StateValue = nodes[-1].key
-    for node in nodes[-2:0:-1]:
-        value = {node.key: value}
-    return value
-
-
-def _value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...]]) -> StateValue:
-    # In document order what is below a state comes behind it.
-    values: dict[StateNode, StateValue] = {}
-    for node in sorted(regions, key=_number, reverse=True):
-        active = regions[node]
-        if node.type is COMPOUND and len(active) == 1 and active[0].type in _LEAVES:
-            values[node] = active[0].key
-        else:
-            values[node] = {region.key: values.get(region, {}) for region in active}
-    return values.get(root, {})

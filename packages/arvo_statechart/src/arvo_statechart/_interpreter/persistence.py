@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from arvo_statechart._definition.compiled import Chart
+from arvo_statechart._definition.chart import Chart
 from arvo_statechart._definition.states import HISTORY, UNSET, StateNode
 from arvo_statechart._errors import InvalidSnapshotError
-from arvo_statechart._messages import shown
+from arvo_statechart._messages import short_repr
 from arvo_statechart._state_value import Status, copy_value
 
 from .configuration import Nowhere
-from .history import History
+from .entry_and_exit import History
 from .plan import Planner
 from .snapshot import Snapshot, new_snapshot
 
@@ -47,7 +47,7 @@ def _status(stored: object) -> Status | None:
 
 
 def _word(stored: object) -> str:
-    return shown(stored) if isinstance(stored, str) else type(stored).__name__
+    return short_repr(stored) if isinstance(stored, str) else type(stored).__name__
 
 
 def restore(planner: Planner, persisted: Mapping[str, Any]) -> Snapshot:

@@ -3,15 +3,13 @@
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from arvo_statechart._definition.compiled import Chart
+from arvo_statechart._definition.chart import Chart
 from arvo_statechart._definition.executables import Executable
 from arvo_statechart._definition.states import FINAL, StateNode, Transition
 
 from .completion import Completion
 from .configuration import Configuration, most_entries, remember
-from .entry_and_exit import EntrySet
-from .exit_set import exit_sets
-from .history import History, record
+from .entry_and_exit import EntrySet, History, exit_sets, record
 from .state_values import states_of_value
 
 _MOST_CONFIGURATIONS = 1_024
@@ -138,6 +136,24 @@ class Planner:
         active = dict.fromkeys(configuration.nodes)
         for node in exited:
             del active[node]
+        done = self._enter(entry, active, actions)
+        # The same states keep the order in which they were entered first.
+        moved = after is not history or active.keys() != configuration.members
+        if done:
+            active = dict.fromkeys(sorted(active, key=_number, reverse=True))
+            for node in active:
+                actions += node.exit
+        planned = self.configuration(active) if moved else configuration
+        return Plan(tuple(actions), planned, after, moved or done)
+
+    def _enter(
+        self, entry: EntrySet, active: dict[StateNode, None], actions: list[Executable]
+    ) -> bool:
+        """Add the states that are entered, and what entering them does.
+
+        Returns:
+            Whether the machine reaches its end.
+        """
         completion: Completion | None = None
         for node in entry.in_document_order():
             if node.type is FINAL and completion is None:
@@ -148,21 +164,7 @@ class Planner:
                 actions += node.initial_actions
             if completion is not None and node.type is FINAL:
                 actions += completion.enter(node)
-
-        recorded = after is not history
-        # The same states keep the order in which they were entered first.
-        moved = recorded or active.keys() != configuration.members
-        done = completion is not None and completion.machine_done
-        if done:
-            active = dict.fromkeys(sorted(active, key=_number, reverse=True))
-            for node in active:
-                actions += node.exit
-        return Plan(
-            tuple(actions),
-            self.configuration(active) if moved else configuration,
-            after,
-            moved or done,
-        )
+        return completion is not None and completion.machine_done
 
 
 def _number(node: StateNode) -> int:

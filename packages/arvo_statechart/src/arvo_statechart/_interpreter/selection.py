@@ -7,10 +7,10 @@ from arvo_statechart._call import Call
 from arvo_statechart._definition.rules import Rules
 from arvo_statechart._definition.states import StateNode, Transition
 from arvo_statechart._errors import GuardError
-from arvo_statechart._messages import shown
+from arvo_statechart._messages import short_repr
 
 # Up to so many active states it is quicker to ask all of them than to sort some.
-FEW = 32
+FEW_STATES = 32
 
 
 class Branch:
@@ -139,7 +139,7 @@ def _innermost_first(
     takers: Iterable[StateNode], positions: dict[StateNode, int]
 ) -> Iterable[StateNode]:
     """Return some active states and those around them, what is asked first at the end."""
-    if len(positions) <= FEW:
+    if len(positions) <= FEW_STATES:
         return reversed(positions)
     around: set[StateNode] = set()
     for node in takers:
@@ -200,8 +200,8 @@ def _first_for_event(candidates: tuple[Transition, ...], call: Call) -> tuple[Tr
         except Exception as error:
             event_type, state = call.event["type"], candidate.source.id
             raise GuardError(
-                f"guard {candidate.guard_name!r} failed on event {shown(event_type)} "
-                f"in state {shown(state)}: {error}",
+                f"guard {candidate.guard_name!r} failed on event {short_repr(event_type)} "
+                f"in state {short_repr(state)}: {error}",
                 guard=candidate.guard_name,
                 event_type=event_type,
                 state=state,

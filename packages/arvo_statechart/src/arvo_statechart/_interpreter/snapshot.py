@@ -1,15 +1,16 @@
-"""The state of a machine between two events."""
+"""The state of a machine between two events, and what a host gets with it."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arvo_statechart._call import NO_PARAMS, Context, new_call
 from arvo_statechart._definition.states import UNSET
 from arvo_statechart._event import Event, type_of
-from arvo_statechart._messages import shown
+from arvo_statechart._messages import short_repr
 from arvo_statechart._state_value import PartialStateValue, StateValue, Status, copy_value
 
 from .configuration import Configuration
-from .history import History
+from .entry_and_exit import History
 
 
 class Snapshot:
@@ -86,7 +87,7 @@ class Snapshot:
         return any(transition.targets or transition.actions for transition in chosen)
 
     def __repr__(self) -> str:  # type: ignore[explicit-override]  # needs a dependency before 3.12
-        return f"<Snapshot {self.status} {shown(self._configuration.value)} {shown(self.context)}>"
+        return f"<Snapshot {self.status} {short_repr(self._configuration.value)} {short_repr(self.context)}>"
 
 
 _new = object.__new__
@@ -109,3 +110,28 @@ def new_snapshot(
     snapshot._output = output
     snapshot._error = error
     return snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a host gets from running a step: the new state and the events for the outside."""
+
+    snapshot: Snapshot
+    """The state of the machine after the step."""
+    emitted: tuple[Event, ...] = ()
+    """The emitted events in order; none if the step failed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the machine has reached its end."""
+        return self.snapshot.status == "done"
+
+    @property
+    def output(self) -> Any:
+        """What the machine computed at its end; None before, and if its root has no `output`."""
+        return self.snapshot.output
+
+    @property
+    def error(self) -> Any:
+        """What failed: an exception, or what was stored of it. None unless status is error."""
+        return self.snapshot.error

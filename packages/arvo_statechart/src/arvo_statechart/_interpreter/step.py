@@ -1,15 +1,16 @@
 """One event, from the first microstep to the moment the machine comes to rest."""
 
 from arvo_statechart._call import NO_PARAMS, Call, Context, Params, new_call
-from arvo_statechart._definition.states import Transition
+from arvo_statechart._definition.executables import copy_containers
+from arvo_statechart._definition.states import UNSET, Transition
 from arvo_statechart._effects import Host
-from arvo_statechart._errors import MicrostepLimitError
-from arvo_statechart._event import Event
-from arvo_statechart._messages import shown
+from arvo_statechart._errors import InvalidResultError, MicrostepLimitError
+from arvo_statechart._event import ACTOR_ERROR, INIT, STOP, Event
+from arvo_statechart._messages import short_repr
 from arvo_statechart._state_value import Status
 
-from .configuration import Configuration
-from .history import History
+from .configuration import Configuration, Nowhere
+from .entry_and_exit import History
 from .plan import Plan, Planner
 from .snapshot import Snapshot, new_snapshot
 
@@ -112,8 +113,8 @@ class Step:
     def _never_rests(self, limit: int) -> MicrostepLimitError:
         machine_id = self.configuration.chart.root.id
         return MicrostepLimitError(
-            f"event {shown(self.event['type'])} led to more than {limit} microsteps "
-            f"in machine {shown(machine_id)}: does an `always` transition stay enabled, or do "
+            f"event {short_repr(self.event['type'])} led to more than {limit} microsteps "
+            f"in machine {short_repr(machine_id)}: does an `always` transition stay enabled, or do "
             "events raise each other for ever?",
             limit=limit,
         )
@@ -128,3 +129,81 @@ class Step:
             self.output,
             self._error,
         )
+
+
+def unstarted(planner: Planner) -> Snapshot:
+    """Return the machine before its first step: nothing is entered, but the root is active."""
+    return new_snapshot(planner.configuration((planner.chart.root,)), "active", {}, ())
+
+
+def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
+    """Return the unstarted machine with the context that the event of its start gives it.
+
+    Raises:
+        InvalidResultError: If the function that makes the context returns anything but a dict.
+    """
+    context = snapshot._configuration.chart.context
+    if callable(context):
+        made = context(new_call({}, event, NO_PARAMS, snapshot._configuration))
+        if not isinstance(made, dict):
+            raise InvalidResultError(
+                f"context: expected the function to return a dict, got {type(made).__name__}"
+            )
+    else:
+        made = copy_containers(context)
+    return new_snapshot(snapshot._configuration, "active", made, ())
+
+
+def begin(planner: Planner, snapshot: Snapshot, event: Event, host: Host) -> Snapshot:
+    """Enter the initial states and let the machine come to rest."""
+    step = Step(planner, snapshot, event, host)
+    # Nothing is left: for the plan not even the root is active.
+    step.follow(planner.plan((planner.configuration(()), (planner.chart.start,), ())))
+    step.settle()
+    return step.snapshot()
+
+
+def proceed(
+    planner: Planner, snapshot: Snapshot, event: Event, event_type: str, host: Host
+) -> Snapshot:
+    """Take an event and let the machine come to rest."""
+    if event_type == STOP:
+        return new_snapshot(
+            snapshot._configuration,
+            "stopped",
+            snapshot.context,
+            snapshot._history,
+            snapshot._output,
+            snapshot._error,
+        )
+    step = Step(planner, snapshot, event, host)
+    if event_type != INIT:
+        enabled = step.select(event_type)
+        if enabled:
+            step.take(enabled)
+        elif event_type.startswith(ACTOR_ERROR):
+            return failed(snapshot, event.get("error", UNSET))
+        elif not snapshot._configuration.eventless.chains:
+            return snapshot
+    step.settle()
+    return step.snapshot()
+
+
+def failed_to_start(unstarted: Snapshot, error: object) -> Snapshot:
+    """Return the snapshot of a machine whose first step failed."""
+    chart = unstarted._configuration.chart
+    if chart.rules.failed_start_keeps_context:
+        return failed(unstarted, error)
+    return failed(new_snapshot(Nowhere(chart), "active", {}, ()), error)
+
+
+def failed(snapshot: Snapshot, error: object) -> Snapshot:
+    """Return the snapshot with status error."""
+    return new_snapshot(
+        snapshot._configuration,
+        "error",
+        snapshot.context,
+        snapshot._history,
+        snapshot._output,
+        error,
+    )
