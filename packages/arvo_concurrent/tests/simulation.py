@@ -53,7 +53,8 @@ from arvo_event_handler import (
     TransactionViolation,
 )
 from arvo_event_handler.testing import FakeClock
-from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
+from arvo_statechart import Call, assign, emit
+from arvo_statechart.typing import MachineConfig, StateConfig
 
 from .broker_owner import left_inside, workers
 

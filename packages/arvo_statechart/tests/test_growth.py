@@ -12,7 +12,6 @@ import pytest
 from arvo_statechart import (
     InvalidSnapshotError,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     and_,
     assign,
@@ -25,6 +24,7 @@ from arvo_statechart import (
     to_dot,
     to_mermaid,
 )
+from arvo_statechart.typing import MachineConfig
 
 from .growth import check_linear
 

@@ -11,14 +11,12 @@ from arvo_statechart import (
     ActionEffect,
     Call,
     EmitEffect,
-    Event,
     GuardError,
     InvalidEventError,
     InvalidResultError,
     InvalidSnapshotError,
     LogEffect,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     MicrostepLimitError,
     assign,
@@ -26,6 +24,7 @@ from arvo_statechart import (
     log,
     raise_,
 )
+from arvo_statechart.typing import Event, MachineConfig
 
 LIGHT: MachineConfig = {
     "id": "light",

@@ -11,7 +11,6 @@ from arvo_statechart import (
     Call,
     InvalidSnapshotError,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     Snapshot,
     assign,
@@ -23,6 +22,7 @@ from arvo_statechart import (
     to_mermaid,
 )
 from arvo_statechart._definition import tree
+from arvo_statechart.typing import MachineConfig
 
 LEVELS = 1_000
 

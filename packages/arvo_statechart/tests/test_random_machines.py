@@ -7,11 +7,8 @@ from typing import Any, cast
 from hypothesis import given, settings, strategies as st
 
 from arvo_statechart import (
-    Action,
     Call,
-    Guard,
     Machine,
-    MachineConfig,
     RunResult,
     Snapshot,
     StatechartError,
@@ -25,6 +22,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
+from arvo_statechart.typing import Action, Guard, MachineConfig
 
 
 class Failure(Exception):

@@ -2,7 +2,8 @@ from typing import Any, cast
 
 import pytest
 
-from arvo_statechart import GuardError, InvalidEventError, Machine, MachineConfig, Snapshot
+from arvo_statechart import GuardError, InvalidEventError, Machine, Snapshot
+from arvo_statechart.typing import MachineConfig
 
 ORDER: MachineConfig = {
     "id": "order",

@@ -15,16 +15,12 @@ from arvo_core import (
     bounded_logger,
     is_semantic_version,
 )
-from arvo_statechart import (
+from arvo_statechart import Call, DefinitionProblem, Machine, MachineDefinitionError, assign
+from arvo_statechart.typing import (
     ActionImplementation,
-    Call,
-    DefinitionProblem,
     GuardImplementation,
-    Machine,
     MachineConfig,
-    MachineDefinitionError,
     XStateVersion,
-    assign,
 )
 
 from ._errors import ConfigViolation, InvalidHandlerError
