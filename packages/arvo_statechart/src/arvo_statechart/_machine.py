@@ -11,10 +11,9 @@ from ._definition.rules import XStateVersion
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, init_event, type_of
-from ._interpreter.completion import Completion
-from ._interpreter.persistence import persist, restore
+from ._interpreter.persistence import persist, resolve, restore
 from ._interpreter.plan import Planner
-from ._interpreter.snapshot import RunResult, Snapshot, new_snapshot
+from ._interpreter.snapshot import RunResult, Snapshot
 from ._interpreter.step import (
     begin,
     failed,
@@ -297,9 +296,7 @@ class Machine:
         Raises:
             InvalidSnapshotError: If it names an unknown state.
         """
-        configuration = self._planner.configuration_of_value(value)
-        done = Completion(self._chart.root, configuration.nodes).is_final(self._chart.root)
-        return new_snapshot(configuration, "done" if done else "active", context or {}, ())
+        return resolve(self._planner, value, context or {})
 
     def _check_own(self, snapshot: Snapshot) -> None:
         if snapshot._configuration.chart is not self._chart:

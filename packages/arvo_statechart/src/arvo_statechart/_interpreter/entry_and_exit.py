@@ -5,8 +5,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from arvo_statechart._definition.states import HISTORY, PARALLEL, Route, StateNode, Transition
 
+History: TypeAlias = tuple[tuple[StateNode, tuple[StateNode, ...]], ...]
+"""The recorded states of each history state that has recorded any. Can be hashed."""
+
 Remembered: TypeAlias = Mapping[StateNode, tuple[StateNode, ...]]
-"""The recorded states of each history state that has recorded any."""
+"""The same, to look up."""
 
 
 class ActiveStates(Protocol):
@@ -142,10 +145,6 @@ def _replaces_rivals(
         for node in kept.pop(rival):
             del leaves[node]
     return True
-
-
-History: TypeAlias = tuple[tuple[StateNode, tuple[StateNode, ...]], ...]
-"""The recorded states of each history state that has recorded any. Can be hashed."""
 
 
 def record(history: History, exited: Iterable[StateNode], active: ActiveStates) -> History:

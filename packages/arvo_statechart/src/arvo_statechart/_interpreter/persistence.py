@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
+from arvo_statechart._call import Context
 from arvo_statechart._definition.chart import Chart
 from arvo_statechart._definition.states import HISTORY, UNSET, StateNode
 from arvo_statechart._errors import InvalidSnapshotError
 from arvo_statechart._messages import short_repr
 from arvo_statechart._state_value import Status, copy_value
 
+from .completion import Completion
 from .configuration import Nowhere
 from .entry_and_exit import History
 from .plan import Planner
@@ -81,6 +83,14 @@ def restore(planner: Planner, persisted: Mapping[str, Any]) -> Snapshot:
         persisted.get("output", UNSET),
         persisted.get("error", UNSET),
     )
+
+
+def resolve(planner: Planner, value: object, context: Context) -> Snapshot:
+    """Return the snapshot of a machine that is in some state; see `Machine.resolve`."""
+    configuration = planner.configuration_of_value(value)
+    root = planner.chart.root
+    done = Completion(root, configuration.nodes).is_final(root)
+    return new_snapshot(configuration, "done" if done else "active", context, ())
 
 
 def _history(chart: Chart, stored: object) -> History:
