@@ -8,7 +8,7 @@ from arvo_statechart._messages import short_repr, unknown
 from arvo_statechart._state_value import split_path
 
 from .problems import Place, Problems
-from .states import HISTORY, PARALLEL, StateNode
+from .states import HISTORY, PARALLEL, StateNode, document_order
 
 
 def state_of_target(target: str, source: StateNode, by_id: Mapping[str, StateNode]) -> StateNode:
@@ -62,17 +62,13 @@ def check_targets(targets: tuple[StateNode, ...], place: Place, problems: Proble
     """Note targets that cannot all be entered together."""
     # In document order it is enough to look at neighbours: what two others have in common, two
     # neighbours between them have in common, too.
-    for one, other in pairwise(sorted(targets, key=_number)):
+    for one, other in pairwise(sorted(targets, key=document_order)):
         if not _in_different_regions(one, other):
             problems.error(
                 place,
                 f"{short_repr(one.id)} and {short_repr(other.id)} cannot be entered together: "
                 "several targets lie in different regions of one parallel state",
             )
-
-
-def _number(node: StateNode) -> int:
-    return node.number
 
 
 def check_history(history: StateNode, problems: Problems) -> None:

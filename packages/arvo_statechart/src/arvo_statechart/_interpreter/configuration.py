@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from arvo_statechart._call import Call, Guard
 from arvo_statechart._definition.chart import Chart
-from arvo_statechart._definition.states import PARALLEL, UNSET, StateNode
+from arvo_statechart._definition.states import PARALLEL, UNSET, StateNode, document_order
 from arvo_statechart._state_value import PartialStateValue, StateValue, matches
 
 from .selection import (
@@ -92,7 +92,7 @@ class Configuration:
     def in_document_order(self) -> Sequence[StateNode]:
         """The active states, in document order."""
         if self._in_document_order is None:
-            self._in_document_order = sorted(self.nodes, key=_number)
+            self._in_document_order = sorted(self.nodes, key=document_order)
         return self._in_document_order
 
     def below(self, node: StateNode) -> Sequence[StateNode]:
@@ -212,7 +212,3 @@ class Nowhere(Configuration):
 
     def __init__(self, chart: Chart) -> None:
         super().__init__(chart, ())
-
-
-def _number(node: StateNode) -> int:
-    return node.number

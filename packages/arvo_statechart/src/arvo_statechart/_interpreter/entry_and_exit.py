@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from arvo_statechart._definition.states import HISTORY, PARALLEL, Route, StateNode, Transition
+from arvo_statechart._definition.states import (
+    HISTORY,
+    PARALLEL,
+    Route,
+    StateNode,
+    Transition,
+    document_order,
+)
 
 History: TypeAlias = tuple[tuple[StateNode, tuple[StateNode, ...]], ...]
 """The recorded states of each history state that has recorded any. Can be hashed."""
@@ -206,7 +213,7 @@ class EntrySet:
     def in_document_order(self) -> list[StateNode]:
         """Return the states being entered."""
         entering = self.entering
-        return sorted(entering, key=_number) if len(entering) > 1 else list(entering)
+        return sorted(entering, key=document_order) if len(entering) > 1 else list(entering)
 
     def follow(self, transition: Transition) -> None:
         """Add what a transition enters."""
@@ -306,10 +313,6 @@ class EntrySet:
 
 
 _BRANCHING = frozenset({PARALLEL, HISTORY})
-
-
-def _number(node: StateNode) -> int:
-    return node.number
 
 
 def _ancestors_below(node: StateNode, domain: StateNode | None) -> list[StateNode]:

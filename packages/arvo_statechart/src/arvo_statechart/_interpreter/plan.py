@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from arvo_statechart._definition.chart import Chart
 from arvo_statechart._definition.executables import Executable
-from arvo_statechart._definition.states import FINAL, StateNode, Transition
+from arvo_statechart._definition.states import FINAL, StateNode, Transition, document_order
 
 from .completion import Completion
 from .configuration import Configuration, most_entries, remember
@@ -119,7 +119,7 @@ class Planner:
         for exit_set in taken.values():
             exited += exit_set
         if exited:
-            exited.sort(key=_number, reverse=True)
+            exited.sort(key=document_order, reverse=True)
             for node in exited:
                 actions += node.exit
         entering = False
@@ -140,7 +140,7 @@ class Planner:
         # The same states keep the order in which they were entered first.
         moved = after is not history or active.keys() != configuration.members
         if done:
-            active = dict.fromkeys(sorted(active, key=_number, reverse=True))
+            active = dict.fromkeys(sorted(active, key=document_order, reverse=True))
             for node in active:
                 actions += node.exit
         planned = self.configuration(active) if moved else configuration
@@ -165,7 +165,3 @@ class Planner:
             if completion is not None and node.type is FINAL:
                 actions += completion.enter(node)
         return completion is not None and completion.machine_done
-
-
-def _number(node: StateNode) -> int:
-    return node.number

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from arvo_statechart._definition.states import ATOMIC, COMPOUND, FINAL, PARALLEL, StateNode
+from arvo_statechart._definition.states import (
+    ATOMIC,
+    COMPOUND,
+    FINAL,
+    PARALLEL,
+    StateNode,
+    document_order,
+)
 from arvo_statechart._errors import InvalidSnapshotError
 from arvo_statechart._messages import short_repr, unknown
 from arvo_statechart._state_value import StateValue, in_key_order
@@ -65,17 +72,13 @@ def value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...
     """Return the value of a machine whose states show these children."""
     # In document order what is below a state comes behind it.
     values: dict[StateNode, StateValue] = {}
-    for node in sorted(regions, key=_number, reverse=True):
+    for node in sorted(regions, key=document_order, reverse=True):
         active = regions[node]
         if node.type is COMPOUND and len(active) == 1 and active[0].type in LEAVES:
             values[node] = active[0].key
         else:
             values[node] = {region.key: values.get(region, {}) for region in active}
     return values.get(root, {})
-
-
-def _number(node: StateNode) -> int:
-    return node.number
 
 
 def states_of_value(root: StateNode, value: object) -> Iterable[StateNode]:

@@ -168,14 +168,7 @@ def proceed(
 ) -> Snapshot:
     """Take an event and let the machine come to rest."""
     if event_type == STOP:
-        return new_snapshot(
-            snapshot._configuration,
-            "stopped",
-            snapshot.context,
-            snapshot._history,
-            snapshot._output,
-            snapshot._error,
-        )
+        return _ended(snapshot, "stopped", snapshot._error)
     step = Step(planner, snapshot, event, host)
     if event_type != INIT:
         enabled = step.select(event_type)
@@ -199,9 +192,13 @@ def failed_to_start(unstarted: Snapshot, error: object) -> Snapshot:
 
 def failed(snapshot: Snapshot, error: object) -> Snapshot:
     """Return the snapshot with status error."""
+    return _ended(snapshot, "error", error)
+
+
+def _ended(snapshot: Snapshot, status: Status, error: object) -> Snapshot:
     return new_snapshot(
         snapshot._configuration,
-        "error",
+        status,
         snapshot.context,
         snapshot._history,
         snapshot._output,
