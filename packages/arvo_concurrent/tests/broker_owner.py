@@ -6,7 +6,7 @@ from typing import Any
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import Backoff, IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import (
     DeadLetter,
     DeadLetterReason,
@@ -14,7 +14,8 @@ from arvo_event_handler.delivery import (
     HandlerDefaults,
     Topic,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff
+from arvo_time.testing import FakeClock
 
 from .stub_handler import emitted
 

@@ -32,7 +32,6 @@ from arvo_event_handler import (
     ArvoMachine,
     ArvoOrchestrator,
     ArvoResumable,
-    Backoff,
     Complete,
     Emit,
     ExecutionPolicy,
@@ -41,14 +40,15 @@ from arvo_event_handler import (
     IArvoEventHandler,
     LockPolicy,
     Reply,
-    RetryPolicy,
     Start,
     Step,
     TransactionViolation,
 )
 from arvo_event_handler.delivery import DeadLetter, HandlerConfig, HandlerDefaults
-from arvo_event_handler.testing import FakeClock
-from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
+from arvo_statechart import Call, assign, emit
+from arvo_statechart.typing import MachineConfig, StateConfig
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import left_inside, workers
 

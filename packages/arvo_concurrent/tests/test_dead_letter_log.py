@@ -8,9 +8,10 @@ from typing_extensions import override
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import RetryPolicy, SimpleEventBroker
+from arvo_event_handler import SimpleEventBroker
 from arvo_event_handler.delivery import DeadLetter, ErrorResponse, HandlerConfig, log_dead_letter
-from arvo_event_handler.testing import FakeClock
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .stub_handler import StubHandler, event, failing
 

@@ -10,7 +10,7 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import Backoff, ResolveError, RetryPolicy
+from arvo_event_handler import ResolveError
 from arvo_event_handler.delivery import (
     BrokerClosedError,
     Bulk,
@@ -22,7 +22,8 @@ from arvo_event_handler.delivery import (
     Middleware,
     Publish,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside, workers
 from .stub_handler import TWO, StubHandler, answering, emitted, event, failing

@@ -9,11 +9,9 @@ import pytest
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    Backoff,
     ContractViolation,
     ExecutionViolation,
     ResolveError,
-    RetryPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -24,7 +22,8 @@ from arvo_event_handler.delivery import (
     FailedTry,
     HandlerConfig,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, StubHandler, emitted, event, failing

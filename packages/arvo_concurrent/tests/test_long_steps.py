@@ -11,7 +11,7 @@ from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent
 from arvo_event_handler import LockPolicy, Reply, SimpleEventBroker, Start, Step, UnroutableError
 from arvo_event_handler.delivery import CONTENTION_TIMEOUT
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Owner
 from .expenses import Count, claim, claim_v1, claiming, pricing

@@ -5,11 +5,7 @@ from typing import Any
 import pytest
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    IArvoEventHandler,
-    ResolveError,
-    RetryPolicy,
-)
+from arvo_event_handler import IArvoEventHandler, ResolveError
 from arvo_event_handler.delivery import (
     Bulk,
     DeadLetterReason,
@@ -19,7 +15,8 @@ from arvo_event_handler.delivery import (
     HandlerDefaults,
     Middleware,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, TWO, StubHandler, answering, event

@@ -13,7 +13,7 @@ from arvo_event_handler import (
     UnroutableError,
 )
 from arvo_event_handler.delivery import Bulk, DeadLetterReason, HandlerConfig, Middleware
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event, failing

@@ -8,7 +8,7 @@ from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import ConfigViolation, ResolveError
 from arvo_event_handler.delivery import BrokerClosedError, DeadLetterReason, HandlerConfig, Publish
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of, workers
 from .stub_handler import APP, ONE, TWO, StubHandler, emitted, event

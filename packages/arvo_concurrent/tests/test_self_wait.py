@@ -11,9 +11,10 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation, IArvoEventHandler, ResolveError, RetryPolicy
+from arvo_event_handler import ConfigViolation, IArvoEventHandler, ResolveError
 from arvo_event_handler.delivery import DeadLetterReason, HandlerConfig, Publish
-from arvo_event_handler.testing import FakeClock
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event

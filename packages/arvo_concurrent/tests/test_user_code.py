@@ -11,11 +11,7 @@ from typing_extensions import override
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ClockTimer,
-    ExecutionViolation,
-    RetryPolicy,
-)
+from arvo_event_handler import ExecutionViolation
 from arvo_event_handler.delivery import (
     Bulk,
     DeadLetterReason,
@@ -23,7 +19,8 @@ from arvo_event_handler.delivery import (
     HandlerConfig,
     Middleware,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import ClockTimer, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, left_inside, workers
 from .stub_handler import ONE, TWO, StubHandler, answering, emitted, event, failing

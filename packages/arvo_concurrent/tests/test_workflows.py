@@ -17,7 +17,6 @@ from arvo_event_handler import (
     IArvoEventHandler,
     MachineLease,
     ResolveError,
-    RetryPolicy,
 )
 from arvo_event_handler.delivery import (
     DeadLetter,
@@ -28,7 +27,9 @@ from arvo_event_handler.delivery import (
     Order,
 )
 from arvo_event_handler.delivery._dead_letter import dead_letter_reply
-from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
+from arvo_event_handler.testing import MetricRecorder, SpanRecorder
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate
 from .expenses import Part, claim, claiming, price_v1, pricing

@@ -7,7 +7,7 @@ import pytest
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
 from arvo_event_handler.delivery import Contention
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 TIMEOUT = timedelta(seconds=10)
 

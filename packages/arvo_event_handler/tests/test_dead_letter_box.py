@@ -9,7 +9,7 @@ import pytest
 from arvo_core import ArvoEvent
 from arvo_event_handler import ConfigViolation
 from arvo_event_handler.delivery import DeadLetter, DeadLetterBox, DeadLetterReason
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 
 def letter(id: str, **changes: Any) -> DeadLetter:

@@ -12,13 +12,11 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    Backoff,
     ConfigViolation,
     ContractViolation,
     IArvoEventHandler,
     RetryableFailure,
     RetryLater,
-    RetryPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -36,7 +34,8 @@ from arvo_event_handler.delivery import (
     TryAgain,
     Verdict,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 SECOND = timedelta(seconds=1)
 ONCE = RetryPolicy(retries=1, backoff=Backoff(initial=SECOND, maximum=SECOND, jitter=False))

@@ -27,16 +27,10 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     TransactionViolation,
 )
-from arvo_event_handler.testing import FakeClock, SpanRecorder
-from arvo_statechart import (
-    Call,
-    MachineConfig,
-    XStateVersion,
-    assign,
-    emit,
-    enqueue_actions,
-    raise_,
-)
+from arvo_event_handler.testing import SpanRecorder
+from arvo_statechart import Call, assign, emit, enqueue_actions, raise_
+from arvo_statechart.typing import MachineConfig, XStateVersion
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 from .order_machines import (

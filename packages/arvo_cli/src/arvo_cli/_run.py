@@ -10,8 +10,9 @@ from weakref import WeakValueDictionary
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoError, ArvoEvent
-from arvo_event_handler import Clock, IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import DeadLetter, DomainedEventListener, HandlerDefaults, Publish
+from arvo_time import Clock
 
 from ._display import Display
 from ._errors import (

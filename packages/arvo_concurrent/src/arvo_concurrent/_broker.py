@@ -9,8 +9,8 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from arvo_core import ArvoEvent, bounded_logger
-from arvo_event_handler import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, IArvoEventHandler
+from arvo_core import ArvoEvent
+from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import (
     CONTENTION_TIMEOUT,
     DEFAULT_GRACE,
@@ -32,7 +32,9 @@ from arvo_event_handler.delivery import (
     current_handling,
     handled_by,
 )
-from arvo_event_handler.settings import (
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import (
     check_clock,
     check_count,
     check_duration,

@@ -9,8 +9,8 @@ from functools import partial
 
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, bounded_logger
-from arvo_event_handler import Clock, UndeliveredError, UnroutableError
+from arvo_core import ArvoEvent
+from arvo_event_handler import UndeliveredError, UnroutableError
 from arvo_event_handler.delivery import (
     BrokerClosedError,
     BrokerStats,
@@ -34,6 +34,8 @@ from arvo_event_handler.delivery import (
     holds,
     stop_topics,
 )
+from arvo_time import Clock
+from arvo_time.logs import bounded_logger
 
 from ._backlog import Backlog
 from ._causal_tree import CausalTree

@@ -5,9 +5,7 @@ written as code or `ArvoOrchestrator` for one written as a statechart. A workflo
 an `IMachineMemory`; a broker carries the events.
 """
 
-from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
-from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._domain import (
     ArvoDomain,
     DomainChoice,
@@ -54,16 +52,12 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
-from ._retry_policy import RetryPolicy
-from ._shield import take_or_give_back
 from ._simple_broker import SimpleEventBroker
 from ._simple_memory import SimpleMachineMemory
 from ._system_error_policy import SystemErrorPolicy
 
 __all__ = [
     "MAX_RECORD_BYTES",
-    "SYSTEM_CLOCK",
-    "SYSTEM_RANDOM",
     "Answers",
     "ArvoDomain",
     "ArvoEventHandler",
@@ -72,9 +66,6 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
-    "Backoff",
-    "Clock",
-    "ClockTimer",
     "Complete",
     "ConfigViolation",
     "ContextType",
@@ -106,7 +97,6 @@ __all__ = [
     "ResolveError",
     "RetryLater",
     "RetryOn",
-    "RetryPolicy",
     "RetryableFailure",
     "SimpleEventBroker",
     "SimpleMachineMemory",
@@ -126,7 +116,6 @@ __all__ = [
     "own_retry_policy",
     "pack_record",
     "resolve_event_domain",
-    "take_or_give_back",
     "unpack_record",
     "until_granted",
 ]

@@ -12,20 +12,16 @@ from arvo_core import (
     ArvoOrchestratorContract,
     SemanticVersion,
     VersionedArvoContract,
-    bounded_logger,
     is_semantic_version,
 )
-from arvo_statechart import (
+from arvo_statechart import Call, DefinitionProblem, Machine, MachineDefinitionError, assign
+from arvo_statechart.typing import (
     ActionImplementation,
-    Call,
-    DefinitionProblem,
     GuardImplementation,
-    Machine,
     MachineConfig,
-    MachineDefinitionError,
     XStateVersion,
-    assign,
 )
+from arvo_time.logs import bounded_logger
 
 from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type

@@ -7,11 +7,11 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple
 
-from arvo_core import ArvoEvent, bounded_logger
+from arvo_core import ArvoEvent
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_async, check_clock, check_duration, check_random
 
-from ._backoff import SYSTEM_RANDOM
-from ._clock import SYSTEM_CLOCK, Clock
-from ._duration import check_duration
 from ._errors import (
     ConfigViolation,
     ResolveError,
@@ -21,7 +21,6 @@ from ._errors import (
     UnroutableError,
 )
 from ._handler_protocol import IArvoEventHandler, check_handler
-from ._settings import check_async, check_clock, check_random
 from .delivery._contention import CONTENTION_TIMEOUT
 from .delivery._dead_letter_log import log_dead_letter
 from .delivery._failed_try import ErrorResponse, FailedTry

@@ -8,7 +8,7 @@ from typing import Any
 
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import Backoff, ConfigViolation, ResolveError, RetryPolicy
+from arvo_event_handler import ConfigViolation, ResolveError
 from arvo_event_handler.delivery import (
     BrokerStats,
     ErrorListener,
@@ -19,7 +19,8 @@ from arvo_event_handler.delivery import (
     Middleware,
     Publish,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .observed_clock import ObservedClock
 from .stub_handler import StubHandler

@@ -4,10 +4,9 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from arvo_event_handler._backoff import Backoff
-from arvo_event_handler._clock import Clock
 from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
 from arvo_event_handler._memory import LockPolicy
+from arvo_time import Backoff, Clock
 
 CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl
 """How long an event waits for a workflow that somebody else holds, before it counts as failed.

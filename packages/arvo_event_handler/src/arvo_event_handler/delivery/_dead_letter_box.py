@@ -7,10 +7,11 @@ from typing import Protocol, TypeAlias
 
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, bounded_logger
-from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
+from arvo_core import ArvoEvent
 from arvo_event_handler._errors import ConfigViolation
-from arvo_event_handler._settings import check_async, check_clock, check_count
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_async, check_clock, check_count
 
 from ._dead_letter import DeadLetter, DeadLetterReason
 from ._dead_letter_log import log_dead_letter

@@ -4,16 +4,16 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler._duration import check_duration
 from arvo_event_handler._handler_protocol import (
     IArvoEventHandler,
     check_handler,
     own_retry_policy,
 )
-from arvo_event_handler._retry_policy import RetryPolicy
-from arvo_event_handler._settings import (
+from arvo_time import RetryPolicy
+from arvo_time.settings import (
     check_callable,
     check_count,
+    check_duration,
     check_flag,
     check_instance,
 )

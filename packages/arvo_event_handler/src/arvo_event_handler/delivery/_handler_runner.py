@@ -10,9 +10,14 @@ from random import Random
 from typing import Final
 
 from arvo_core import ArvoContract, ArvoEvent, ViolationError
-from arvo_event_handler._clock import Clock
-from arvo_event_handler._errors import ConfigViolation, RetryableFailure, TransactionViolation
+from arvo_event_handler._errors import (
+    ConfigViolation,
+    RetryableFailure,
+    RetryLater,
+    TransactionViolation,
+)
 from arvo_event_handler._handler_protocol import IArvoEventHandler
+from arvo_time import Clock
 
 from ._contention import Contention
 from ._dead_letter import DeadLetter, DeadLetterReason, dead_letter_reply
@@ -105,9 +110,8 @@ class HandlerRunner:
             return await self._ended(trial, outputs=[], errors=errors)
         reason = _reason_to_end(response, error)
         if reason is None:
-            pause = self._settings.retry.pause_after(
-                error, failed=trial.failed, random=self._random
-            )
+            asked = error.after if isinstance(error, RetryableFailure | RetryLater) else None
+            pause = self._settings.retry.pause_after(trial.failed, asked=asked, random=self._random)
             if pause is not None:
                 return TryAgain(after=pause, counts=True, error=error, errors=errors)
             if isinstance(error, RetryableFailure):

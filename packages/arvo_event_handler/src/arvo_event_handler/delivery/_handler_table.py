@@ -10,6 +10,9 @@ EntryT = TypeVar("EntryT")
 class HandlerTable(dict[str, EntryT]):
     """What a broker has for each topic, one handler each."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def check_free(self, topic: str) -> None:
         """Make sure that no handler listens to a topic.
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from arvo_event_handler._clock import Clock
+from arvo_time import Clock
 
 from ._errors import BrokerClosedError, endless_wait
 from ._seats import runs_within

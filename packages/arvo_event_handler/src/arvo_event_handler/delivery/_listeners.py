@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
-from arvo_event_handler._clock import Clock
 from arvo_event_handler._errors import UndeliveredError
-from arvo_event_handler._settings import check_async
+from arvo_time import Clock
+from arvo_time.settings import check_async
 
 from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
 from ._dead_letter_log import log_dead_letter

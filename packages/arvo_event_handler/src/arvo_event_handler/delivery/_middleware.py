@@ -6,7 +6,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
-from arvo_event_handler._settings import check_callable
+from arvo_time.settings import check_callable
 
 from ._guarded_call import check_events
 

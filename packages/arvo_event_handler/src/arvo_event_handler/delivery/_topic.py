@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from arvo_event_handler._clock import Clock, ClockTimer
+from arvo_time import Clock, ClockTimer
 
 from ._seats import Handling, Seats, enter
 from ._trial import Trial
