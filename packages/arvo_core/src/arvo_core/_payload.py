@@ -120,7 +120,7 @@ class Payload(Generic[T]):
             return data  # type: ignore[return-value]
         if self._keeps_containers and isinstance(data, Mapping):
             try:
-                data = uncollected(copy_json if is_json else _copied_object, data)
+                data = copy_json(data) if is_json else _copied_object(data)
             except RecursionError:
                 raise InvalidDataError(
                     f"data does not match {self.name}: it is nested too deeply"
@@ -129,7 +129,8 @@ class Payload(Generic[T]):
 
     def _read(self, data: object, where: str = "") -> T:
         try:
-            return self._at_rest(self._validate, data)  # type: ignore[no-any-return]
+            read = self._validate
+            return uncollected(read, data) if self._uncollected else read(data)  # type: ignore[no-any-return]
         except ValidationError as error:
             failure = error
         if isinstance(data, Mapping):
