@@ -28,9 +28,8 @@ from arvo_core import (
     Payload,
     SimpleArvoContract,
     SimpleVersion,
-    _payload,
 )
-from arvo_core._wire_form import WireForm, wire_form
+from arvo_core._payload.wire_form import WireForm, wire_form
 
 
 class Line(BaseModel):
@@ -458,7 +457,7 @@ def test_a_type_that_holds_itself_is_not_taken_over_unseen() -> None:
 def test_reading_data_that_is_json_copies_its_containers_without_a_look_at_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_payload, "_copied_object", None)
+    monkeypatch.setattr("arvo_core._payload.payload._copied_object", None)
     data: dict[str, Any] = {"anything": {"a": [1]}, "bare": [{"a": [1]}], "more": {"a": [1]}}
     parsed = Payload(Free).parse(data, is_json=True)
     data["anything"]["a"].append(2)

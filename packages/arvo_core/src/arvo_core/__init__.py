@@ -5,7 +5,6 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 """
 
 from ._cloud_event_view import CloudEventView
-from ._collector import collector_at_rest
 from ._contract import ArvoContract, VersionedArvoContract
 from ._contract_rules import is_orchestrator_event_type
 from ._contract_version import ContractVersion, SimpleVersion, VersionDefinition
@@ -43,7 +42,8 @@ from ._orchestrator_contract import (
     OrchestratorEventTypes,
     OrchestratorVersion,
 )
-from ._payload import Payload
+from ._payload.collector import collector_at_rest
+from ._payload.payload import Payload
 from ._problems import json_problems
 from ._simple_contract import SimpleArvoContract
 from ._subject import (

@@ -10,7 +10,7 @@ from ._contract_version import A, ContractVersion, VersionDefinition
 from ._dataschema import DataSchema
 from ._errors import UnknownVersionError
 from ._frozen_mapping import FrozenMapping
-from ._payload import Payload
+from ._payload.payload import Payload
 from ._system_error import SystemErrorData
 from ._version import WILDCARD_VERSION, SemanticVersion
 

@@ -6,24 +6,25 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from ._changed_values import changed, is_equal, rewritten
-from ._collector import may_be_large, uncollected
-from ._core_schema import (
+from arvo_core._errors import FieldProblem, InvalidContractError, InvalidDataError
+from arvo_core._json import JsonObject, WrittenData, copy_json
+from arvo_core._problems import field_problems, json_problems
+
+from .changed_values import changed, is_equal, rewritten
+from .collector import may_be_large, uncollected
+from .core_schema import (
     class_members,
     class_taken_as_it_is,
     is_never_an_object,
     keeps_containers,
     member_names,
 )
-from ._errors import FieldProblem, InvalidContractError, InvalidDataError
-from ._fidelity import fidelity
-from ._json import JsonObject, WrittenData, copy_json
-from ._left_out import LeftOut
-from ._lossy_fields import lossy_fields
-from ._lost_numbers import has_null, plain, put_back
-from ._own_functions import with_functions
-from ._problems import field_problems, json_problems
-from ._wire_form import WireForm, event_form, wire_form
+from .fidelity import fidelity
+from .left_out import LeftOut
+from .lossy_fields import lossy_fields
+from .lost_numbers import has_null, plain, put_back
+from .own_functions import with_functions
+from .wire_form import WireForm, event_form, wire_form
 
 T = TypeVar("T")
 

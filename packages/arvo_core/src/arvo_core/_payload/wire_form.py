@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, cast
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
-from ._core_schema import fields_of, inner_nodes, is_free, nodes
-from ._json import MAX_DEPTH, MAX_INTEGER, EventData, JsonObject, JsonValue
+from arvo_core._json import MAX_DEPTH, MAX_INTEGER, EventData, JsonObject, JsonValue
+
+from .core_schema import fields_of, inner_nodes, is_free, nodes
 
 _LEAVES = frozenset({"str", "int", "bool", "none"})
 _CONSTANTS = frozenset({str, int, float, bool, type(None)})
