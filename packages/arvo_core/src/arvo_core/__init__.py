@@ -4,8 +4,7 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 `ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
 """
 
-from ._cloud_event_view import CloudEventView
-from ._contract import ArvoContract, VersionedArvoContract
+from ._contract import ArvoContract, SimpleArvoContract, VersionedArvoContract
 from ._contract_rules import is_orchestrator_event_type
 from ._contract_version import ContractVersion, SimpleVersion, VersionDefinition
 from ._dataschema import DataSchema
@@ -22,7 +21,7 @@ from ._errors import (
     UnknownVersionError,
     ViolationError,
 )
-from ._event import ArvoEvent
+from ._event import ArvoEvent, CloudEventView
 from ._event_id import (
     ARVO_NAMESPACE,
     EventId,
@@ -45,7 +44,6 @@ from ._orchestrator_contract import (
 from ._payload.collector import collector_at_rest
 from ._payload.payload import Payload
 from ._problems import json_problems
-from ._simple_contract import SimpleArvoContract
 from ._subject import (
     ArvoOrchestrationSubject,
     SubjectContent,
