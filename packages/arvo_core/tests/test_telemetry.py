@@ -13,16 +13,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 from pydantic import BaseModel
 
-from arvo_core import (
-    ArvoContract,
-    ArvoEventFactory,
+from arvo_core import ArvoContract, ArvoEventFactory, ContractVersion, tracing_enabled
+from arvo_core.telemetry import (
     ArvoSpanKind,
-    ContractVersion,
     OpenInferenceSpanKind,
     TraceHeaders,
     current_trace_headers,
     trace_context,
-    tracing_enabled,
 )
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -52,15 +52,6 @@ from ._subject import (
 )
 from ._system_error import SystemErrorData
 from ._telemetry import (
-    ARVO_CONTRACT_URI,
-    ARVO_CONTRACT_VERSION,
-    ARVO_SPAN_KIND,
-    OPENINFERENCE_SPAN_KIND,
-    ArvoSpanKind,
-    OpenInferenceSpanKind,
-    TraceHeaders,
-    current_trace_headers,
-    trace_context,
     tracing_enabled,
 )
 from ._uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
@@ -73,11 +64,7 @@ from ._version import (
 
 __all__ = [
     "ARVO_CONTENT_TYPE",
-    "ARVO_CONTRACT_URI",
-    "ARVO_CONTRACT_VERSION",
     "ARVO_NAMESPACE",
-    "ARVO_SPAN_KIND",
-    "OPENINFERENCE_SPAN_KIND",
     "PARENT_SUBJECT",
     "WILDCARD_VERSION",
     "ArvoContract",
@@ -87,7 +74,6 @@ __all__ = [
     "ArvoOrchestrationSubject",
     "ArvoOrchestratorContract",
     "ArvoOrchestratorEventFactory",
-    "ArvoSpanKind",
     "CloudEventView",
     "ContractVersion",
     "DataSchema",
@@ -106,7 +92,6 @@ __all__ = [
     "InvalidVersionError",
     "JsonObject",
     "ManagedEventId",
-    "OpenInferenceSpanKind",
     "OrchestratorEventTypes",
     "OrchestratorVersion",
     "Payload",
@@ -117,13 +102,11 @@ __all__ = [
     "SubjectExecution",
     "SubjectOrchestrator",
     "SystemErrorData",
-    "TraceHeaders",
     "UnknownVersionError",
     "VersionDefinition",
     "VersionedArvoContract",
     "ViolationError",
     "collector_at_rest",
-    "current_trace_headers",
     "decode_uri",
     "derive_id",
     "encode_uri",
@@ -134,6 +117,5 @@ __all__ = [
     "is_wildcard_version",
     "json_problems",
     "parse_event_id",
-    "trace_context",
     "tracing_enabled",
 ]

@@ -14,11 +14,11 @@ from arvo_core import (
     Payload,
     SubjectContent,
     SystemErrorData,
-    TraceHeaders,
     VersionedArvoContract,
     ViolationError,
     derive_id,
 )
+from arvo_core.telemetry import TraceHeaders
 
 from ._child_subject import child_subject
 from ._domain import ArvoDomain, DomainContext, resolve_event_domain

@@ -9,7 +9,6 @@ from typing_extensions import override
 from arvo_core import (
     ArvoContract,
     ArvoEvent,
-    ArvoSpanKind,
     DataSchema,
     EventLimits,
     SystemErrorData,
@@ -18,6 +17,7 @@ from arvo_core import (
     ViolationError,
     is_wildcard_version,
 )
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_time import RetryPolicy
 from arvo_time.settings import check_instance, check_number, given_or
 

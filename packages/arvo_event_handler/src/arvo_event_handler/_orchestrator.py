@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from arvo_core import ArvoSpanKind, EventLimits
+from arvo_core import EventLimits
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_time.settings import given_or
 
 from ._domain import EmissionDomains

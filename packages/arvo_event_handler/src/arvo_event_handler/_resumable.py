@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
+from arvo_core import ArvoOrchestratorContract, EventLimits, VersionedArvoContract
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_time.settings import given_or
 
 from ._domain import EmissionDomains

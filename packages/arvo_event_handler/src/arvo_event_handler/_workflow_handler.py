@@ -3,7 +3,8 @@
 from opentelemetry.context import Context
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, EventLimits
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_time.settings import check_flag, check_number, given_or
 
 from ._execution import ExecutionPolicy, WorkflowExecution
