@@ -18,8 +18,8 @@ from arvo_core import (
     InvalidEventError,
     InvalidUriError,
     ViolationError,
-    decode_uri,
 )
+from arvo_core.uri import decode_uri
 from arvo_event_handler import (
     Complete,
     ConfigViolation,

@@ -29,14 +29,11 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
     ViolationError,
-    decode_uri,
-    encode_uri,
-    ensure_uri,
-    is_valid_uri,
     json_problems,
     parse_event_id,
 )
 from arvo_core._deflated_json import pack
+from arvo_core.uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 from budget import spend
 
 SIZES = [2_000, 60_000]

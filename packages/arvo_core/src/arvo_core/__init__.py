@@ -54,7 +54,6 @@ from ._system_error import SystemErrorData
 from ._telemetry import (
     tracing_enabled,
 )
-from ._uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 from ._version import (
     WILDCARD_VERSION,
     SemanticVersion,
@@ -107,13 +106,9 @@ __all__ = [
     "VersionedArvoContract",
     "ViolationError",
     "collector_at_rest",
-    "decode_uri",
     "derive_id",
-    "encode_uri",
-    "ensure_uri",
     "is_orchestrator_event_type",
     "is_semantic_version",
-    "is_valid_uri",
     "is_wildcard_version",
     "json_problems",
     "parse_event_id",
