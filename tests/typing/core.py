@@ -14,8 +14,6 @@ from arvo_core import (
     ArvoOrchestratorEventFactory,
     ContractVersion,
     DataSchema,
-    EventId,
-    ManagedEventId,
     OrchestratorVersion,
     Payload,
     SemanticVersion,
@@ -24,8 +22,8 @@ from arvo_core import (
     SubjectContent,
     SystemErrorData,
     VersionedArvoContract,
-    parse_event_id,
 )
+from arvo_core.event_id import EventId, ManagedEventId, parse_event_id
 
 
 class UserCreate(BaseModel):

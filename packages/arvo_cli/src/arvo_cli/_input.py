@@ -19,10 +19,10 @@ from arvo_core import (
     EventLimits,
     InvalidValueError,
     VersionedArvoContract,
-    derive_id,
     is_wildcard_version,
     json_problems,
 )
+from arvo_core.event_id import derive_id
 from arvo_event_handler import IArvoEventHandler
 
 from ._cloud_event import is_cloud_event, lacking

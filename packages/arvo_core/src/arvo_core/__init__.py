@@ -22,14 +22,6 @@ from ._errors import (
     ViolationError,
 )
 from ._event import ArvoEvent, CloudEventView
-from ._event_id import (
-    ARVO_NAMESPACE,
-    EventId,
-    EventIdPolicy,
-    ManagedEventId,
-    derive_id,
-    parse_event_id,
-)
 from ._event_limits import EventLimits
 from ._event_rules import ARVO_CONTENT_TYPE
 from ._factory import ArvoEventFactory, ArvoOrchestratorEventFactory, EventOptions
@@ -63,7 +55,6 @@ from ._version import (
 
 __all__ = [
     "ARVO_CONTENT_TYPE",
-    "ARVO_NAMESPACE",
     "PARENT_SUBJECT",
     "WILDCARD_VERSION",
     "ArvoContract",
@@ -76,8 +67,6 @@ __all__ = [
     "CloudEventView",
     "ContractVersion",
     "DataSchema",
-    "EventId",
-    "EventIdPolicy",
     "EventLimits",
     "EventOptions",
     "FieldProblem",
@@ -90,7 +79,6 @@ __all__ = [
     "InvalidValueError",
     "InvalidVersionError",
     "JsonObject",
-    "ManagedEventId",
     "OrchestratorEventTypes",
     "OrchestratorVersion",
     "Payload",
@@ -106,11 +94,9 @@ __all__ = [
     "VersionedArvoContract",
     "ViolationError",
     "collector_at_rest",
-    "derive_id",
     "is_orchestrator_event_type",
     "is_semantic_version",
     "is_wildcard_version",
     "json_problems",
-    "parse_event_id",
     "tracing_enabled",
 ]

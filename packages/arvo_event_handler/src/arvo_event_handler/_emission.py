@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
-    EventId,
     EventLimits,
     InitPayload,
     Payload,
@@ -16,8 +15,8 @@ from arvo_core import (
     SystemErrorData,
     VersionedArvoContract,
     ViolationError,
-    derive_id,
 )
+from arvo_core.event_id import EventId, derive_id
 from arvo_core.telemetry import TraceHeaders
 
 from ._child_subject import child_subject

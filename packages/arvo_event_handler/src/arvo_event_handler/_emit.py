@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel
 
-from arvo_core import EventId
+from arvo_core.event_id import EventId
 
 from ._domain import DomainChoice
 from ._errors import ContractViolation
