@@ -16,7 +16,6 @@ from arvo_core import (
     DataSchema,
     OrchestratorVersion,
     Payload,
-    SemanticVersion,
     SimpleArvoContract,
     SimpleVersion,
     SubjectContent,
@@ -24,6 +23,7 @@ from arvo_core import (
     VersionedArvoContract,
 )
 from arvo_core.event_id import EventId, ManagedEventId, parse_event_id
+from arvo_core.semantic_version import SemanticVersion
 
 
 class UserCreate(BaseModel):

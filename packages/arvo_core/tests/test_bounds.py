@@ -24,7 +24,6 @@ from arvo_core import (
     InvalidValueError,
     JsonObject,
     Payload,
-    SemanticVersion,
     SimpleArvoContract,
     SimpleVersion,
     ViolationError,
@@ -32,6 +31,7 @@ from arvo_core import (
 )
 from arvo_core._deflated_json import pack
 from arvo_core.event_id import EventId, parse_event_id
+from arvo_core.semantic_version import SemanticVersion
 from arvo_core.uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 from budget import spend
 

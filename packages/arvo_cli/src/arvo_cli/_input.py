@@ -9,7 +9,6 @@ from typing import Any, Final, NoReturn, Protocol
 
 from arvo_core import (
     PARENT_SUBJECT,
-    WILDCARD_VERSION,
     ArvoContract,
     ArvoEvent,
     ArvoEventFactory,
@@ -19,10 +18,10 @@ from arvo_core import (
     EventLimits,
     InvalidValueError,
     VersionedArvoContract,
-    is_wildcard_version,
     json_problems,
 )
 from arvo_core.event_id import derive_id
+from arvo_core.semantic_version import WILDCARD_VERSION, is_wildcard_version
 from arvo_event_handler import IArvoEventHandler
 
 from ._cloud_event import is_cloud_event, lacking

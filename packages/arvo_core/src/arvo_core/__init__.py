@@ -1,7 +1,9 @@
 """Events, contracts and orchestration subjects: what every part of Arvo speaks.
 
 Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`), make events with
-`ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
+`ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`. What is needed less often
+stands in `arvo_core.event_id`, `arvo_core.semantic_version`, `arvo_core.telemetry` and
+`arvo_core.uri`.
 """
 
 from ._contract import ArvoContract, SimpleArvoContract, VersionedArvoContract
@@ -46,17 +48,10 @@ from ._system_error import SystemErrorData
 from ._telemetry import (
     tracing_enabled,
 )
-from ._version import (
-    WILDCARD_VERSION,
-    SemanticVersion,
-    is_semantic_version,
-    is_wildcard_version,
-)
 
 __all__ = [
     "ARVO_CONTENT_TYPE",
     "PARENT_SUBJECT",
-    "WILDCARD_VERSION",
     "ArvoContract",
     "ArvoError",
     "ArvoEvent",
@@ -82,7 +77,6 @@ __all__ = [
     "OrchestratorEventTypes",
     "OrchestratorVersion",
     "Payload",
-    "SemanticVersion",
     "SimpleArvoContract",
     "SimpleVersion",
     "SubjectContent",
@@ -95,8 +89,6 @@ __all__ = [
     "ViolationError",
     "collector_at_rest",
     "is_orchestrator_event_type",
-    "is_semantic_version",
-    "is_wildcard_version",
     "json_problems",
     "tracing_enabled",
 ]

@@ -7,10 +7,10 @@ from arvo_core import (
     ArvoEvent,
     InvalidDataError,
     Payload,
-    SemanticVersion,
     UnknownVersionError,
     VersionedArvoContract,
 )
+from arvo_core.semantic_version import SemanticVersion
 
 from ._errors import ContractViolation
 

@@ -15,8 +15,8 @@ from arvo_core import (
     UnknownVersionError,
     VersionedArvoContract,
     ViolationError,
-    is_wildcard_version,
 )
+from arvo_core.semantic_version import is_wildcard_version
 from arvo_core.telemetry import ArvoSpanKind
 from arvo_time import RetryPolicy
 from arvo_time.settings import check_instance, check_number, given_or

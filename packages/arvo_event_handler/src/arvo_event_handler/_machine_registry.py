@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from arvo_core import ArvoOrchestratorContract, SemanticVersion, VersionedArvoContract
+from arvo_core import ArvoOrchestratorContract, VersionedArvoContract
+from arvo_core.semantic_version import SemanticVersion
 
 from ._errors import ConfigViolation, InvalidHandlerError
 from ._machine import ArvoMachine

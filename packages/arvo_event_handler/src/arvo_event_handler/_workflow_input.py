@@ -7,12 +7,11 @@ from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
     DataSchema,
-    SemanticVersion,
     SubjectContent,
     UnknownVersionError,
     VersionedArvoContract,
-    is_wildcard_version,
 )
+from arvo_core.semantic_version import SemanticVersion, is_wildcard_version
 
 from ._errors import ConfigViolation, ContractViolation
 from ._event_data import parse_data, version_named
