@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -20,11 +21,6 @@ _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
 DEEPEST_TYPE = MAX_DEPTH - 16
 """How many levels a type of an event's data may have itself; each level below costs a schema."""
-_EVENT_LEVELS = [
-    level
-    for level in cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
-    if int(level["ref"].rpartition(":")[2]) > DEEPEST_TYPE
-]
 _ANYTHING_IN_EVENTS = {
     "type": "definition-ref", "schema_ref": f"arvo_core.JsonValue:{DEEPEST_TYPE + 1}"
 }  # fmt: skip
@@ -67,7 +63,7 @@ class WireSchemaMaker:
                 defined[name] = {**self._make(self._named[name]), "ref": name}
         definitions = list(defined.values())
         if self.is_free:
-            definitions += _EVENT_LEVELS if self._for_event else _JSON["definitions"]
+            definitions += _event_levels() if self._for_event else _JSON["definitions"]
         if not self._defaults_are_read_as_they_are(definitions):
             raise NoWireForm
         self.levels = _Levels(defined).of(made)
@@ -223,6 +219,13 @@ class _Levels:
             self._known[name] = math.inf  # for the way back to itself
             self._known[name] = self.of(self._named[name])
         return self._known[name]
+
+
+@cache
+def _event_levels() -> list[Any]:
+    """Return the schemas of what stands at each level below the deepest type."""
+    every = cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
+    return [level for level in every if int(level["ref"].rpartition(":")[2]) > DEEPEST_TYPE]
 
 
 def shared_types(schema: Mapping[str, Any]) -> frozenset[str]:
