@@ -29,7 +29,7 @@ from arvo_core import (
     SimpleArvoContract,
     SimpleVersion,
 )
-from arvo_core._payload.wire_form import WireForm, wire_form
+from arvo_core._payload.wire_form import WireForm, event_form, wire_form
 
 
 class Line(BaseModel):
@@ -452,6 +452,25 @@ def test_a_type_that_holds_itself_is_not_taken_over_unseen() -> None:
             source="com.a", type="com.a.b", subject="s", data=payload.to_event_data(tree)
         )
     assert type(payload.to_event_data({"name": "a"})) is dict
+
+
+@pytest.mark.parametrize("kind", [Line, Tree])  # a tree has no form of its own for events
+def test_the_form_of_events_is_made_once_with_the_first_event(
+    kind: type[BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    def count(schema: Any, form: WireForm) -> WireForm | None:
+        made.append(schema)
+        return event_form(schema, form)
+
+    monkeypatch.setattr("arvo_core._payload.payload.event_form", count)
+    payload = Payload[Any](kind)
+    assert made == []
+    data = {"sku": "a"} if kind is Line else {"name": "a"}
+    for _ in range(2):
+        payload.to_event_data(data)
+    assert len(made) == 1
 
 
 def test_reading_data_that_is_json_copies_its_containers_without_a_look_at_each(

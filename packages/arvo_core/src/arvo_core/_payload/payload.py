@@ -55,6 +55,7 @@ class Payload(Generic[T]):
     __slots__ = (
         "_adapter",
         "_event_form",
+        "_event_form_is_made",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
@@ -96,7 +97,9 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        self._event_form = self._wire_form and event_form(schema, self._wire_form)
+        # Many types are described of which a process makes no event, so this is made with the first.
+        self._event_form: WireForm | None = None
+        self._event_form_is_made = False
         # Serializers and validators of the user run with the collector as they know it.
         self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
@@ -209,8 +212,17 @@ class Payload(Generic[T]):
         Raises:
             InvalidDataError: As `to_wire`.
         """
-        wire = self._written_directly(data, self._event_form)
+        form = self._event_form
+        if form is None and not self._event_form_is_made:
+            form = self._make_event_form()
+        wire = self._written_directly(data, form)
         return self.to_wire(data) if wire is None else WrittenData(wire)
+
+    def _make_event_form(self) -> WireForm | None:
+        form = self._wire_form and event_form(self._adapter.core_schema, self._wire_form)
+        self._event_form = form
+        self._event_form_is_made = True
+        return form
 
     def _written_directly(self, data: object, form: WireForm | None) -> dict[str, Any] | None:
         """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""
