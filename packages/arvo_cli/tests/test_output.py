@@ -92,7 +92,9 @@ def test_a_run_that_cannot_begin_leaves_no_new_file(
     assert {path.name for path in tmp_path.iterdir()} == {"events"}
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n \n", gzip.compress(b"")], ids=["empty", "blank", "empty-gzip"]
+)
 def test_a_run_over_nothing_has_no_results_nor_those_of_an_earlier_run(
     run: Any, outputs: list[Path], content: bytes
 ) -> None:
