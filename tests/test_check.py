@@ -1,5 +1,6 @@
-"""Which packages a change touches, and in which order they stand."""
+"""What the checks run: their arguments, which packages a change touches, and in which order."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,34 @@ BELOW = {
     "shop_time": frozenset[str](),
 }
 ALL = set(BELOW)
+
+ROOT = Path(__file__).parent.parent
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--quick"], "unknown argument: --quick"),
+            (["--fast", "--quick"], "unknown argument: --quick"),
+            (["arvo_core"], "only --fast takes packages"),
+            (["--full", "arvo_core"], "only --fast takes packages"),
+            (["--fast", "arvo_core", "arvo_gone"], "no such package: packages/arvo_gone"),
+        ],
+        ids=["option", "option-of-fast", "package", "package-of-full", "unknown-package"],
+    )
+    def test_wrong_ones_are_refused_before_anything_runs(
+        self, arguments: list[str], told: str
+    ) -> None:
+        done = check(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(f"scripts/check: {told}\n")
+
+    def test_help_says_what_each_does_and_how_long(self) -> None:
+        done = check("--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "At most ten minutes" in done.stdout
+        assert re.search(r"--fast .*Under 90 seconds\n  --full .*sixty minutes", done.stdout, re.S)
 
 
 class TestFloors:
@@ -167,6 +196,12 @@ class TestChangedFiles:
     def test_no_repository_is_not_known(self, tmp_path: Path) -> None:
         with pytest.raises(workspace.UnknownChangeError):
             workspace.changed_files(tmp_path)
+
+
+def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "check", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def git(root: Path, *arguments: str) -> None:
