@@ -113,6 +113,7 @@ def test_a_run_makes_its_outputs_anew(run: Any, outputs: list[Path]) -> None:
     assert [path.stat().st_mode for path in outputs] == modes
 
 
+@pytest.mark.timeout(120)  # fifty thousand lines, with another worker beside it
 def test_an_input_that_is_damaged_further_on_has_the_results_before(
     run: Any, outputs: list[Path]
 ) -> None:
