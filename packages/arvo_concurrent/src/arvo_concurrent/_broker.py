@@ -1,4 +1,4 @@
-"""The concurrent broker: carries events between handlers in the process, many at once."""
+"""The concurrent broker: carries events between handlers of one process, concurrently."""
 
 import asyncio
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ from arvo_time.settings import (
     check_random,
 )
 
-from ._backlog import Backlog
+from ._admission import Admission
 from ._causal_tree import CausalTree
 from ._delivery import Delivery
 from ._errors import QueueFullError, self_wait
@@ -53,7 +53,7 @@ _logger = bounded_logger("arvo_concurrent")
 
 
 class ConcurrentEventBroker:
-    """Carries events to handlers by `to`, many at once, in one process and without a server.
+    """Carries events to handlers by `to`, concurrently, in one process and without a server.
 
     Each handler has a queue and up to `prefetch` workers. A stateful handler gets the events of
     one subject one after another, as they were published; a stateless one has no order. A failed
@@ -71,15 +71,15 @@ class ConcurrentEventBroker:
     TypeScript: `createConcurrentEventBroker`.
 
     Args:
-        handlers: Who listens; each `source` once. A `HandlerConfig` says how to run a handler, a
-            bare handler is run as `defaults` say.
+        handlers: Handlers to subscribe; sources must be unique. A `HandlerConfig` says how to
+            run a handler; a bare handler is run as `defaults` say.
         defaults: What applies where a `HandlerConfig` says nothing.
         on_broker_error: Awaited for each event that failed for good, and for each listener of
             the broker that failed itself. None: both are logged.
         on_domained_event: Awaited for each emitted event with a domain, within its causal tree:
-            so is what it publishes through its second argument, which is taken at once. Kept and
-            called after that tree has ended, that argument is like `publish`. None: such an event
-            is a dead letter.
+            so is what it publishes through its second argument, which is taken immediately.
+            Kept and called after that tree has ended, that argument is like `publish`. None: such
+            an event is a dead letter.
         on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
         on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
             was cancelled or timed out, or a further one. None: these are dead letters.
@@ -141,7 +141,7 @@ class ConcurrentEventBroker:
         self._contention_timeout = contention_timeout
         self._clock = check_clock(clock)
         self._random = check_random(random)
-        self._backlog = Backlog(max_queued)
+        self._admission = Admission(max_queued)
         self._router = Router(
             OwnerFunctions(
                 on_broker_error=on_broker_error,
@@ -150,10 +150,10 @@ class ConcurrentEventBroker:
                 on_unclaimed=on_unclaimed,
             ),
             take_in_turn=self._take_in_turn,
-            backlog=self._backlog,
+            admission=self._admission,
             clock=clock,
         )
-        self._life = Lifecycle(self._router, clock=clock, identity=self._backlog)
+        self._life = Lifecycle(self._router, clock=clock, identity=self._admission)
         for handler in handlers:
             self._add(handler)
 
@@ -195,8 +195,8 @@ class ConcurrentEventBroker:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
-        if self._life.state is not BrokerState.OPEN or self._backlog.full:
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        if self._life.state is not BrokerState.OPEN or self._admission.full:
             await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
@@ -209,9 +209,9 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        if self._backlog.full:
-            raise QueueFullError(event, max_queued=self._backlog.limit or 0)
-        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
+        if self._admission.full:
+            raise QueueFullError(event, max_queued=self._admission.limit or 0)
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
         self._router.take(event, tree, copy_context())
 
     async def resolve(
@@ -224,7 +224,7 @@ class ConcurrentEventBroker:
         """Take an event and wait for the answer that comes of it.
 
         Cancelling it, or a timeout, stops the waiting only: the work goes on, and a late answer
-        goes to `on_unclaimed`. Any number may wait at once, also for equal sources.
+        goes to `on_unclaimed`. Any number may wait concurrently, also for equal sources.
 
         Args:
             event: The request.
@@ -280,7 +280,7 @@ class ConcurrentEventBroker:
         await self._life.wait_idle(timeout=timeout)
 
     async def drain(self) -> None:
-        """Take nothing more, finish everything, and close. Harmless when closed.
+        """Take nothing more, finish everything, and close. Idempotent.
 
         Raises:
             ConfigViolation: A handler or listener of this broker awaits it, so it would wait for
@@ -293,8 +293,8 @@ class ConcurrentEventBroker:
 
         What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
         events that still run. When this returns nothing of the broker is left but handlers that
-        swallow their cancellation, from which nothing is published any more. Harmless when
-        closed. Cancelling it ends the grace, cancelling it again the time of the listeners. Not
+        swallow their cancellation, from which nothing is published any more. Idempotent.
+        Cancelling it ends the grace, cancelling it again the time of the listeners. Not
         for handlers and listeners: they would wait for themselves until the grace is over.
 
         Args:
@@ -330,17 +330,17 @@ class ConcurrentEventBroker:
     async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._life.check_open()
-        if not self._backlog.full:
+        if not self._admission.full:
             self._router.take(event, tree, copy_context())
             return
-        if handled_by(self._backlog):
+        if handled_by(self._admission):
             raise self_wait(event)
-        await self._backlog.place()
+        await self._admission.acquire()
         try:
             self._life.check_open()
             self._router.take(event, tree, copy_context())
         finally:
-            self._backlog.leave()  # the event is counted by itself now
+            self._admission.release()  # the event is counted by itself now
 
     async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
         asker = current_handling()
@@ -357,7 +357,7 @@ class ConcurrentEventBroker:
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(
-            event, answer_to=address, backlog=self._backlog, waiter=waiter, asker=asker
+            event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
         )
         tree.open += 1  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)

@@ -7,7 +7,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
 from arvo_event_handler.delivery import Handling, Seats
 
-from ._backlog import Backlog
+from ._admission import Admission
 from ._errors import self_wait
 
 
@@ -17,7 +17,7 @@ class CausalTree:
     Args:
         root: The event that started it.
         answer_to: Whom the answer is addressed to.
-        backlog: What counts its events, and those of all other trees.
+        admission: What counts its events, and those of all other trees.
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
         asker: What is being handled by the handler that waits; None when none does.
     """
@@ -26,9 +26,9 @@ class CausalTree:
         "_failures",
         "_queued",
         "_waiter",
+        "admission",
         "answer_to",
         "asker",
-        "backlog",
         "open",
         "root",
     )
@@ -38,14 +38,14 @@ class CausalTree:
         root: ArvoEvent,
         *,
         answer_to: str,
-        backlog: Backlog,
+        admission: Admission,
         waiter: "Future[ArvoEvent | None] | None" = None,
         asker: Handling | None = None,
     ) -> None:
         self.root = root
         self.asker = asker
         self.answer_to = answer_to
-        self.backlog = backlog
+        self.admission = admission
         self._waiter = waiter
         # No list for each of the many that never fail: every one would cost the collector a look.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
@@ -56,7 +56,7 @@ class CausalTree:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it is on its way."""
+        """Whether no event of it is on its way."""
         return self.open == 0
 
     def end(self) -> None:
@@ -66,7 +66,7 @@ class CausalTree:
             return
         if self.open:
             if self._queued and self._stands_still(self._queued):
-                # What is open is handled once whoever waits has given up.
+                # What is open is handled once the waiting handler has given up.
                 self._waiter.set_exception(self_wait(self.root))
             return
         if self._failures:
@@ -77,7 +77,7 @@ class CausalTree:
             self._waiter.set_result(None)
 
     def answer(self, event: ArvoEvent) -> bool:
-        """Hand an answer to who waits; False when nobody does, or does no more."""
+        """Deliver an answer; return False when nobody waits for it (any more)."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(event)
@@ -96,7 +96,7 @@ class CausalTree:
                 del self._queued[seats, subject]
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
-        """Keep a failure for who waits."""
+        """Keep a failure for the caller that waits."""
         if self._waiter is not None:
             self._failures += ((event, error),)
 
