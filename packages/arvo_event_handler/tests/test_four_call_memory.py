@@ -14,7 +14,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_event_handler._four_call_memory import FourCallMemory
+from arvo_event_handler.memory._four_call_memory import FourCallMemory
 from arvo_event_handler.testing import FakeClock
 from arvo_event_handler.testing._lease_progress import expect_progress
 

@@ -10,14 +10,14 @@ from ._call import HandlerDomain, HandlerInput
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._contention import Contention
 from ._dead_letter_log import log_dead_letter
-from ._domain import (
+from ._emission._domain import (
     ArvoDomain,
     DomainChoice,
     DomainContext,
     EmissionDomains,
     resolve_event_domain,
 )
-from ._emit import Complete, Emit, Outputs
+from ._emission._emit import Complete, Emit, Outputs
 from ._errors import (
     ConfigViolation,
     ContractViolation,
@@ -34,7 +34,6 @@ from ._errors import (
     UnroutableError,
     UnwritableRecordError,
 )
-from ._execution import ExecutionPolicy
 from ._guarded_call import check_events, guarded_call
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
 from ._handler_protocol import (
@@ -43,20 +42,6 @@ from ._handler_protocol import (
     check_handler,
     own_retry_policy,
 )
-from ._lock_wait import until_granted
-from ._machine import ArvoMachine
-from ._machine_engine import MachineExecution, MachineExecutionEngine
-from ._machine_id import check_machine_id
-from ._machine_registry import MachineRegistry
-from ._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
-from ._memory_url import MemoryUrl
-from ._open_requests import Answers
-from ._orchestrator import ArvoOrchestrator
-from ._packed_record import MAX_RECORD_BYTES, PackedRecord, pack_record, unpack_record
-from ._record_codec import decode_record, encode_record
-from ._resumable import ArvoResumable
-from ._resumable_call import Reply, Start, Step
-from ._resumable_workflow import ArvoResumableFunction, ContextType
 from ._retry_policy import RetryPolicy
 from ._shield import take_or_give_back
 from ._simple_broker import (
@@ -66,8 +51,23 @@ from ._simple_broker import (
     Publish,
     SimpleEventBroker,
 )
-from ._simple_memory import SimpleMachineMemory
 from ._system_error_policy import SystemErrorPolicy
+from ._workflow._execution import ExecutionPolicy
+from ._workflow._machine import ArvoMachine
+from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
+from ._workflow._machine_registry import MachineRegistry
+from ._workflow._open_requests import Answers
+from ._workflow._orchestrator import ArvoOrchestrator
+from ._workflow._resumable import ArvoResumable
+from ._workflow._resumable_call import Reply, Start, Step
+from ._workflow._resumable_workflow import ArvoResumableFunction, ContextType
+from .memory._lock import until_granted
+from .memory._machine_id import check_machine_id
+from .memory._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
+from .memory._packed_record import MAX_RECORD_BYTES, PackedRecord, pack_record, unpack_record
+from .memory._record_codec import decode_record, encode_record
+from .memory._simple_memory import SimpleMachineMemory
+from .memory._url import MemoryUrl
 
 __all__ = [
     "CONTENTION_TIMEOUT",

@@ -20,9 +20,10 @@ from arvo_core import (
 )
 
 from ._call import HandlerInput
-from ._domain import EmissionDomains
-from ._emission import Emission, as_emits
-from ._emit import Outputs
+from ._construction_checks import check_functions
+from ._emission._domain import EmissionDomains
+from ._emission._emission import Emission, as_emits
+from ._emission._emit import Outputs
 from ._errors import (
     ConfigViolation,
     ContractViolation,
@@ -31,7 +32,6 @@ from ._errors import (
     raise_violation,
 )
 from ._event_data import parse_data, version_named
-from ._handler_functions import check_functions
 from ._handler_protocol import IRetriedEventHandler
 from ._retry_policy import RetryPolicy
 from ._settings import check_instance, check_number, given_or

@@ -9,8 +9,7 @@ from arvo_core import (
     VersionedArvoContract,
     derive_id,
 )
-
-from ._errors import ExecutionViolation
+from arvo_event_handler._errors import ExecutionViolation
 
 
 def child_subject(

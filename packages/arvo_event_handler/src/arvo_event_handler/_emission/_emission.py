@@ -19,12 +19,12 @@ from arvo_core import (
     ViolationError,
     derive_id,
 )
+from arvo_event_handler._errors import ConfigViolation, ContractViolation
+from arvo_event_handler._stored_event import fit_text
 
 from ._child_subject import child_subject
 from ._domain import ArvoDomain, DomainContext, resolve_event_domain
 from ._emit import Complete, Emit
-from ._errors import ConfigViolation, ContractViolation
-from ._stored_event import fit_text
 
 _T = TypeVar("_T")
 

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from pydantic import BaseModel
 
 from arvo_core import EventId
+from arvo_event_handler._errors import ContractViolation
 
 from ._domain import DomainChoice
-from ._errors import ContractViolation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
+from arvo_event_handler._stored_event import stored_event
 
-from ._stored_event import stored_event
 from ._stored_reads import StoredReads
 from ._stored_record import unreadable
 

@@ -22,11 +22,10 @@ from arvo_core import (
     SystemErrorData,
     bounded_logger,
 )
-
-from ._clock import SYSTEM_CLOCK, Clock
-from ._duration import TEN_YEARS, check_duration
-from ._emission import Emission
-from ._errors import (
+from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
+from arvo_event_handler._duration import TEN_YEARS, check_duration
+from arvo_event_handler._emission._emission import Emission
+from arvo_event_handler._errors import (
     ExecutionViolation,
     TransactionViolation,
     TransactionViolationCause,
@@ -35,13 +34,23 @@ from ._errors import (
     retryable_of,
     told,
 )
-from ._four_call_memory import FourCallMemory
-from ._lease_keeper import LeaseKeeper
-from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
+from arvo_event_handler._incoming import own_contract, read_input
+from arvo_event_handler._settings import check_clock, check_count
+from arvo_event_handler._shield import shielded
+from arvo_event_handler._system_error_policy import SystemErrorPolicy
+from arvo_event_handler._telemetry import ExecutionTrace
+from arvo_event_handler.memory._four_call_memory import FourCallMemory
+from arvo_event_handler.memory._memory import (
+    ILeasedMachineMemory,
+    IMachineMemory,
+    MachineLease,
+    Record,
+)
+from arvo_event_handler.memory._workflow_memory import WorkflowMemory
+
+from ._lease import LeaseKeeper
 from ._open_requests import OPEN, Answers, OpenRequests
 from ._redelivery import MEMBER, Redelivery
-from ._settings import check_clock, check_count
-from ._shield import shielded
 from ._stored_record import (
     answers_by_request,
     has_ended,
@@ -52,11 +61,7 @@ from ._stored_record import (
     unanswered,
     unreadable,
 )
-from ._system_error_policy import SystemErrorPolicy
-from ._telemetry import ExecutionTrace
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
-from ._workflow_input import own_contract, read_input
-from ._workflow_memory import WorkflowMemory
 
 _logger = bounded_logger("arvo_event_handler")
 

@@ -3,9 +3,8 @@
 import asyncio
 
 from arvo_core import bounded_logger
-
-from ._clock import Clock, ClockTimer
-from ._memory import ILeasedMachineMemory, MachineLease
+from arvo_event_handler._clock import Clock, ClockTimer
+from arvo_event_handler.memory._memory import ILeasedMachineMemory, MachineLease
 
 _logger = bounded_logger("arvo_event_handler")
 

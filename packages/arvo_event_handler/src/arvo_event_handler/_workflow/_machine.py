@@ -15,6 +15,9 @@ from arvo_core import (
     bounded_logger,
     is_semantic_version,
 )
+from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
+from arvo_event_handler._incoming import read_input
+from arvo_event_handler._services import services_by_type
 from arvo_statechart import (
     ActionImplementation,
     Call,
@@ -26,10 +29,6 @@ from arvo_statechart import (
     XStateVersion,
     assign,
 )
-
-from ._errors import ConfigViolation, InvalidHandlerError
-from ._services import services_by_type
-from ._workflow_input import read_input
 
 _logger = bounded_logger("arvo_event_handler")
 

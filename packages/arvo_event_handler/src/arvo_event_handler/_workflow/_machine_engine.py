@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from arvo_core import InvalidDataError, JsonObject, json_problems
+from arvo_event_handler._errors import ConfigViolation, ContractViolation, raise_violation
+from arvo_event_handler._stored_event import STORED_DEPTH
 from arvo_statechart import GuardError, InvalidResultError, Snapshot
 
-from ._errors import ConfigViolation, ContractViolation, raise_violation
 from ._machine import QUEUE, ArvoMachine, queued_events
-from ._stored_event import STORED_DEPTH
 from ._workflow import WorkflowFailure
 
 _JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from arvo_core import ArvoOrchestratorContract, SemanticVersion, VersionedArvoContract
+from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 
-from ._errors import ConfigViolation, InvalidHandlerError
 from ._machine import ArvoMachine
 
 

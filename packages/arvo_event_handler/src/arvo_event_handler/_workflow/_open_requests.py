@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arvo_core import ArvoEvent, VersionedArvoContract
-
-from ._errors import ExecutionViolation
+from arvo_event_handler._errors import ExecutionViolation
 
 Answers: TypeAlias = Literal["any", "awaited"]
 """Which answers a workflow takes. `any`: whatever one of its services can emit. `awaited`: the first

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 
 from arvo_core import ArvoSpanKind, EventLimits
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._settings import given_or
+from arvo_event_handler._system_error_policy import SystemErrorPolicy
+from arvo_event_handler.memory._memory import IMachineMemory
 
-from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
 from ._machine import ArvoMachine
 from ._machine_engine import MachineExecutionEngine
 from ._machine_registry import MachineRegistry
-from ._memory import IMachineMemory
 from ._open_requests import Answers
 from ._orchestrator_workflow import OrchestratorWorkflow
-from ._settings import given_or
-from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
 

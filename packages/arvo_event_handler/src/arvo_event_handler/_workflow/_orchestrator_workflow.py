@@ -12,10 +12,10 @@ from arvo_core import (
     InvalidDataError,
     VersionedArvoContract,
 )
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._emission._emit import Complete, Emit
+from arvo_event_handler._errors import ContractViolation
 
-from ._domain import EmissionDomains
-from ._emit import Complete, Emit
-from ._errors import ContractViolation
 from ._machine_engine import MachineExecutionEngine
 from ._machine_registry import MachineRegistry
 from ._stored_record import stored_state

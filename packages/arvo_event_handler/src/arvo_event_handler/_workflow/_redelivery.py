@@ -13,8 +13,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from arvo_core import ArvoEvent
-
-from ._stored_event import stored_event
+from arvo_event_handler._stored_event import stored_event
 
 MEMBER = "redelivery"
 """The record's member this lives in."""

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
+from arvo_event_handler._construction_checks import check_functions, check_versions
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._services import check_distinct_versions, services_by_type
+from arvo_event_handler._settings import given_or
+from arvo_event_handler._system_error_policy import SystemErrorPolicy
+from arvo_event_handler.memory._memory import IMachineMemory
 
-from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
-from ._handler_functions import check_functions, check_versions
-from ._memory import IMachineMemory
 from ._open_requests import Answers
 from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
-from ._services import check_distinct_versions, services_by_type
-from ._settings import given_or
-from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 
 

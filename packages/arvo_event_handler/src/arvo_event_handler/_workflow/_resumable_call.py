@@ -19,11 +19,11 @@ from arvo_core import (
     VersionedArvoContract,
     ViolationError,
 )
+from arvo_event_handler._call import Addressed
+from arvo_event_handler._emission._emit import Complete, Emit
+from arvo_event_handler._errors import ConfigViolation, ContractViolation
+from arvo_event_handler.memory._memory import Record
 
-from ._call import Addressed
-from ._emit import Complete, Emit
-from ._errors import ConfigViolation, ContractViolation
-from ._memory import Record
 from ._stored_record import parse_stored, visible
 
 A_co = TypeVar("A_co", covariant=True)

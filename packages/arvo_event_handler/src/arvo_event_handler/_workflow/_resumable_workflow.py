@@ -19,14 +19,14 @@ from arvo_core import (
     VersionedArvoContract,
     json_problems,
 )
+from arvo_event_handler._construction_checks import argument_annotations
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._errors import ConfigViolation, ContractViolation, InvalidHandlerError
+from arvo_event_handler._stored_event import STORED_DEPTH
+from arvo_event_handler.memory._memory import Record
 
 from ._collected import CollectedAnswers
-from ._domain import EmissionDomains
-from ._errors import ConfigViolation, ContractViolation, InvalidHandlerError
-from ._handler_functions import argument_annotations
-from ._memory import Record
 from ._resumable_call import Reply, Start, Step
-from ._stored_event import STORED_DEPTH
 from ._stored_reads import StoredReads
 from ._stored_record import CONTEXT, parse_stored, unreadable
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep, user_code

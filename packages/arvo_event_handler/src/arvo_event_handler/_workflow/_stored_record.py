@@ -3,16 +3,16 @@
 from typing import Any, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
-
-from ._errors import (
+from arvo_event_handler._errors import (
     ConfigViolation,
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
 )
-from ._memory import Record
+from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._record_codec import decode_record, encode_record
+
 from ._open_requests import OpenRequests
-from ._record_codec import decode_record, encode_record
 from ._redelivery import MEMBER, Redelivery
 
 T = TypeVar("T")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, SubjectContent, VersionedArvoContract
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._emission._emission import Emission
+from arvo_event_handler._errors import raise_violation
+from arvo_event_handler._telemetry import ExecutionTrace
+from arvo_event_handler.memory._memory import Record
 
-from ._domain import EmissionDomains
-from ._emission import Emission
-from ._errors import raise_violation
-from ._memory import Record
 from ._open_requests import OpenRequests
 from ._stored_reads import StoredReads
-from ._telemetry import ExecutionTrace
 
 
 # Not frozen, here and below, which would triple the cost of making one for every event.

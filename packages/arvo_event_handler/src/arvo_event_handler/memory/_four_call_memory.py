@@ -6,10 +6,15 @@ from itertools import count
 from typing_extensions import override
 
 from arvo_core import bounded_logger
+from arvo_event_handler._errors import (
+    TransactionViolation,
+    TransactionViolationCause,
+    retryable_of,
+    told,
+)
+from arvo_event_handler._shield import shielded, take_or_give_back
 
-from ._errors import TransactionViolation, TransactionViolationCause, retryable_of, told
 from ._memory import IMachineMemory, MachineLease, Record
-from ._shield import shielded, take_or_give_back
 from ._simple_memory import SimpleMachineMemory
 from ._workflow_memory import WorkflowMemory
 

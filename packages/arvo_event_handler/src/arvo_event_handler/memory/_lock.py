@@ -6,8 +6,9 @@ from itertools import count
 from random import Random
 from typing import TypeVar
 
-from ._backoff import SYSTEM_RANDOM
-from ._clock import SYSTEM_CLOCK, Clock
+from arvo_event_handler._backoff import SYSTEM_RANDOM
+from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
+
 from ._memory import LockPolicy
 
 GrantedT = TypeVar("GrantedT")

@@ -1,6 +1,6 @@
 """The key of a workflow in a machine memory."""
 
-from ._errors import TransactionViolation, TransactionViolationCause
+from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
 
 
 def check_machine_id(machine_id: str) -> str:

@@ -6,9 +6,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
-from ._backoff import Backoff
-from ._duration import TEN_YEARS, check_duration
-from ._errors import ConfigViolation
+from arvo_event_handler._backoff import Backoff
+from arvo_event_handler._duration import TEN_YEARS, check_duration
+from arvo_event_handler._errors import ConfigViolation
 
 Record: TypeAlias = dict[str, JsonValue]
 """A workflow's stored state: a JSON object. What is inside is Arvo's business."""

@@ -8,7 +8,8 @@ a few stored bytes can stand for gigabytes, and JSON takes up to thirty times it
 import zlib
 from typing import Final, NamedTuple
 
-from ._errors import UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler._errors import UnreadableRecordError, UnwritableRecordError
+
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
 

@@ -6,8 +6,8 @@ from typing import Final
 from pydantic_core import from_json, to_json
 
 from arvo_core import collector_at_rest
+from arvo_event_handler._errors import UnreadableRecordError, UnwritableRecordError
 
-from ._errors import UnreadableRecordError, UnwritableRecordError
 from ._memory import Record
 
 _LARGE: Final = 64 * 1024

@@ -1,0 +1,1 @@
+"""The kit for those who write a machine memory."""
