@@ -35,13 +35,16 @@ from ._errors import (
     UnwritableRecordError,
 )
 from ._guarded_call import check_events, guarded_call
-from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
-from ._handler_protocol import (
+from ._handler import (
+    ArvoEventHandler,
+    ArvoEventHandlerFunction,
     IArvoEventHandler,
     IRetriedEventHandler,
+    RetryOn,
     check_handler,
     own_retry_policy,
 )
+from ._incoming import version_describing
 from ._retry_policy import RetryPolicy
 from ._shield import take_or_give_back
 from ._simple_broker import (
@@ -53,19 +56,28 @@ from ._simple_broker import (
 )
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow._execution import ExecutionPolicy
-from ._workflow._machine import ArvoMachine
+from ._workflow._machine import ArvoMachine, MachineRegistry
 from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
-from ._workflow._machine_registry import MachineRegistry
 from ._workflow._open_requests import Answers
 from ._workflow._orchestrator import ArvoOrchestrator
-from ._workflow._resumable import ArvoResumable
+from ._workflow._resumable import ArvoResumable, ArvoResumableFunction, ContextType
 from ._workflow._resumable_call import Reply, Start, Step
-from ._workflow._resumable_workflow import ArvoResumableFunction, ContextType
-from .memory._lock import until_granted
-from .memory._machine_id import check_machine_id
-from .memory._memory import ILeasedMachineMemory, IMachineMemory, LockPolicy, MachineLease, Record
-from .memory._packed_record import MAX_RECORD_BYTES, PackedRecord, pack_record, unpack_record
-from .memory._record_codec import decode_record, encode_record
+from .memory._lock import LockPolicy, until_granted
+from .memory._memory import (
+    ILeasedMachineMemory,
+    IMachineMemory,
+    MachineLease,
+    Record,
+    check_machine_id,
+)
+from .memory._record_codec import (
+    MAX_RECORD_BYTES,
+    PackedRecord,
+    decode_record,
+    encode_record,
+    pack_record,
+    unpack_record,
+)
 from .memory._simple_memory import SimpleMachineMemory
 from .memory._url import MemoryUrl
 
@@ -146,4 +158,5 @@ __all__ = [
     "take_or_give_back",
     "unpack_record",
     "until_granted",
+    "version_describing",
 ]

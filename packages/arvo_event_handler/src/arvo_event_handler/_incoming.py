@@ -1,12 +1,18 @@
-"""Decides which contract describes an event sent to a workflow, and parses its data by it."""
+"""Decides which contract, in which version, describes an incoming event, and reads its data by it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoContract,
     ArvoEvent,
+    ArvoOrchestrationSubject,
     ArvoOrchestratorContract,
     DataSchema,
+    InvalidDataError,
+    InvalidSubjectError,
+    Payload,
     SemanticVersion,
     SubjectContent,
     UnknownVersionError,
@@ -14,8 +20,54 @@ from arvo_core import (
     is_wildcard_version,
 )
 
-from ._errors import ConfigViolation, ContractViolation
-from ._event_data import parse_data, version_named
+from ._errors import ConfigViolation, ContractViolation, ExecutionViolation
+
+
+def event_schema(event: ArvoEvent) -> DataSchema | None:
+    """Return what an event's data schema says; None when it has none that can be read."""
+    return None if event.dataschema is None else DataSchema.parse(event.dataschema)
+
+
+def version_describing(
+    event: ArvoEvent, contract: ArvoContract, *, otherwise: str = "latest", required: bool = False
+) -> VersionedArvoContract[Any]:
+    """Return a contract in the version that an event's data schema names, however it spells it.
+
+    Args:
+        event: The event, of a type that the contract describes.
+        contract: The contract.
+        otherwise: The version where the data schema stands for any, or is missing or unreadable.
+        required: Whether there must be a readable data schema.
+
+    Raises:
+        ContractViolation: The data schema is of another contract, or missing or unreadable where
+            it is required.
+        UnknownVersionError: The contract has no such version.
+    """
+    schema = event_schema(event)
+    if (schema is None and required) or (schema is not None and schema.uri != contract.uri):
+        raise ContractViolation(
+            f"{_named(event)} is described by {event.dataschema!r}, "
+            f"which is not contract {contract.uri!r}"
+        )
+    if schema is None or is_wildcard_version(schema.version):
+        return contract.version(otherwise)
+    return version_named(contract, schema.version)
+
+
+def version_named(contract: ArvoContract, version: str) -> VersionedArvoContract[Any]:
+    """Return a contract in the version that an event names, however it spells the number.
+
+    Raises:
+        UnknownVersionError: The contract has no such version.
+    """
+    try:
+        return contract.version(version)
+    except UnknownVersionError:
+        for known in contract.versions:
+            if SemanticVersion.parse(known) == SemanticVersion.parse(version):
+                return contract.version(known)
+        raise
 
 
 class WorkflowInput(NamedTuple):
@@ -39,8 +91,7 @@ def own_contract(
         return version_named(contract, content.orchestrator.version)
     except UnknownVersionError as error:
         raise ConfigViolation(
-            f"event {event.id!r} of type {event.type!r}: its subject asks for a version the "
-            f"workflow does not have: {error}"
+            f"{_named(event)}: its subject asks for a version the workflow does not have: {error}"
         ) from error
 
 
@@ -73,8 +124,7 @@ def read_input(
     if not emitters:
         known = ", ".join(service.dataschema for service in services.values()) or "none"
         raise ConfigViolation(
-            f"{contract.type} cannot take event {event.id!r} of type {event.type!r}: "
-            f"none of its services emits it ({known})"
+            f"{contract.type} cannot take {_named(event)}: none of its services emits it ({known})"
         )
     service = _check_schema(event, emitters)
     payload = service.emits.get(event.type, service.system_error)
@@ -95,8 +145,8 @@ def _check_other_schema(
     event: ArvoEvent, contracts: list[VersionedArvoContract[Any]]
 ) -> VersionedArvoContract[Any]:
     """Accept the wildcard version and other spellings of a version."""
-    where = f"event {event.id!r} of type {event.type!r}"
-    schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+    where = _named(event)
+    schema = event_schema(event)
     if schema is None:
         raise ContractViolation(
             f"{where} has no readable dataschema ({event.dataschema!r}); "
@@ -117,3 +167,60 @@ def _check_other_schema(
 
 def _same(left: str, right: str) -> bool:
     return left == right or SemanticVersion.parse(left) == SemanticVersion.parse(right)
+
+
+def read_subject(event: ArvoEvent) -> SubjectContent:
+    """Return what the subject of an event for a workflow says.
+
+    Raises:
+        ExecutionViolation: It is not an orchestration subject.
+    """
+    try:
+        return ArvoOrchestrationSubject.parse(event.subject)
+    except InvalidSubjectError as error:
+        raise ExecutionViolation(
+            f"{_named(event)} has no orchestration subject: {error}"
+        ) from error
+
+
+def check_parent_subject(event: ArvoEvent, parent_subject: str | None) -> None:
+    """Make sure that the parent's subject which an init event names is one; None is for none.
+
+    Raises:
+        ExecutionViolation: It is not an orchestration subject.
+    """
+    if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
+        raise ExecutionViolation(
+            f"{_named(event)}: {PARENT_SUBJECT} is not an "
+            "orchestration subject; pass the asking workflow's subject or null"
+        )
+
+
+def parse_data(
+    event: ArvoEvent, contract: VersionedArvoContract[Any], payload: Payload[Any]
+) -> Any:
+    """Parse an event's data.
+
+    Args:
+        event: The event.
+        contract: Whose event it is.
+        payload: What the contract says of that event.
+
+    Raises:
+        ContractViolation: The data does not match, or a validator of the payload broke.
+    """
+    try:
+        return payload.parse(event.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"{_named(event)} does not match {contract.dataschema!r}: {error}"
+        ) from error
+    except Exception as error:
+        raise ContractViolation(
+            f"{_named(event)} cannot be read by {contract.dataschema!r}; "
+            f"{payload.name} raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _named(event: ArvoEvent) -> str:
+    return f"event {event.id!r} of type {event.type!r}"

@@ -24,11 +24,11 @@ from ._errors import (
     UnroutableError,
 )
 from ._guarded_call import check_events, guarded_call
-from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
+from ._handler import IArvoEventHandler, check_handler, own_retry_policy
 from ._retry_policy import RetryPolicy
 from ._settings import check_async, check_clock, check_random
 from ._workflow_in_hand import in_hand, is_in_hand
-from .memory._memory import LockPolicy
+from .memory._lock import LockPolicy
 
 _logger = bounded_logger("arvo_event_handler")
 

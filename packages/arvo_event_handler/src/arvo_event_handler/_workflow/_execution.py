@@ -15,28 +15,25 @@ from typing import Any
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
-    ArvoOrchestrationSubject,
     EventLimits,
-    InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
-    bounded_logger,
 )
 from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
 from arvo_event_handler._duration import TEN_YEARS, check_duration
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
-    ExecutionViolation,
     TransactionViolation,
     TransactionViolationCause,
-    UnreadableRecordError,
     UnwritableRecordError,
-    retryable_of,
-    told,
 )
-from arvo_event_handler._incoming import own_contract, read_input
+from arvo_event_handler._incoming import (
+    check_parent_subject,
+    own_contract,
+    read_input,
+    read_subject,
+)
 from arvo_event_handler._settings import check_clock, check_count
-from arvo_event_handler._shield import shielded
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTrace
 from arvo_event_handler.memory._four_call_memory import FourCallMemory
@@ -45,10 +42,16 @@ from arvo_event_handler.memory._memory import (
     IMachineMemory,
     MachineLease,
     Record,
+    WorkflowMemory,
 )
-from arvo_event_handler.memory._workflow_memory import WorkflowMemory
 
-from ._lease import LeaseKeeper
+from ._lease import (
+    LeaseKeeper,
+    acquire_lease,
+    commit_record,
+    release_lease,
+    write_failure,
+)
 from ._open_requests import OPEN, Answers, OpenRequests
 from ._redelivery import MEMBER, Redelivery
 from ._stored_record import (
@@ -59,11 +62,8 @@ from ._stored_record import (
     read_open_requests,
     read_redelivery,
     unanswered,
-    unreadable,
 )
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
-
-_logger = bounded_logger("arvo_event_handler")
 
 # What a finished workflow must still know: enough to recognise late events and repeat its end.
 _TOMBSTONE = (
@@ -148,7 +148,7 @@ class WorkflowExecution:
             TransactionViolation: The state could not be had or stored; its cause says why.
             ViolationError: User code raised one.
         """
-        content = _read_subject(event)
+        content = read_subject(event)
         if content.orchestrator.name != self._type:
             return []
         lease = await self._acquire(event.subject, trace)
@@ -170,23 +170,11 @@ class WorkflowExecution:
             if keeper is not None:
                 keeper.stop()
             if not committed:
-                await self._release(lease)
+                await release_lease(self._memory, lease)
 
     async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
         started = perf_counter()
-        try:
-            lease = await self._memory.acquire(subject)
-        except TransactionViolation:
-            raise
-        except UnreadableRecordError as error:
-            raise unreadable(subject, str(error)) from error
-        except Exception as error:
-            raise TransactionViolation(
-                f"the machine memory could not be asked for the workflow: {told(error)}",
-                cause=TransactionViolationCause.LOCK_FAILURE,
-                subject=subject,
-                retryable=retryable_of(error),
-            ) from error
+        lease = await acquire_lease(self._memory, subject)
         trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise TransactionViolation(
@@ -195,14 +183,6 @@ class WorkflowExecution:
                 subject=subject,
             )
         return lease
-
-    async def _release(self, lease: MachineLease) -> None:
-        """Give a lease back, even while the task is being cancelled."""
-        try:
-            await shielded(self._memory.release(lease))
-        except Exception:
-            # Whatever went wrong before matters more; the lease runs out by itself.
-            _logger.warning("could not release %s", lease.machine_id, exc_info=True)
 
     def _answer_without_step(
         self, event: ArvoEvent, record: Record | None
@@ -230,7 +210,7 @@ class WorkflowExecution:
         service, data = read_input(event, contract=contract, services=services)
         requests = self._open_requests(record, event.subject)
         if record is None:
-            _check_parent(event, parent_subject)
+            check_parent_subject(event, parent_subject)
         elif requests is not None and service is not None:
             requests.check(event, service)
         answers = answers_by_request(record, event.subject)
@@ -347,7 +327,7 @@ class WorkflowExecution:
             try:
                 await self._commit(lease, failure)
             except UnwritableRecordError as second:
-                raise _write_failure(step.event.subject, second) from second
+                raise write_failure(step.event.subject, second) from second
         return events
 
     async def _commit(self, lease: MachineLease, record: Record) -> None:
@@ -355,21 +335,7 @@ class WorkflowExecution:
         expires_in = self._policy.finished_expiry if finished and self._leased is not None else None
         if expires_in is not None:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
-        try:
-            await self._memory.commit(lease, record, expires_in=expires_in)
-        except (TransactionViolation, UnwritableRecordError):
-            raise
-        except Exception as error:
-            raise _write_failure(lease.machine_id, error) from error
-
-
-def _read_subject(event: ArvoEvent) -> SubjectContent:
-    try:
-        return ArvoOrchestrationSubject.parse(event.subject)
-    except InvalidSubjectError as error:
-        raise ExecutionViolation(
-            f"event {event.id!r} of type {event.type!r} has no orchestration subject: {error}"
-        ) from error
+        await commit_record(self._memory, lease, record, expires_in=expires_in)
 
 
 def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
@@ -379,14 +345,6 @@ def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
     return parent if isinstance(parent, str) else None
 
 
-def _check_parent(event: ArvoEvent, parent_subject: str | None) -> None:
-    if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
-        raise ExecutionViolation(
-            f"event {event.id!r} of type {event.type!r}: {PARENT_SUBJECT} is not an "
-            "orchestration subject; pass the asking workflow's subject or null"
-        )
-
-
 def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[str]:
     """Return the ids of requests that no answer has come to, this event among the answers."""
     return [
@@ -394,12 +352,3 @@ def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[
         for request, collected in (answers or {}).items()
         if not collected and request != event.parentid
     ]
-
-
-def _write_failure(subject: str, error: Exception) -> TransactionViolation:
-    return TransactionViolation(
-        f"the machine memory could not store the workflow's record: {told(error)}",
-        cause=TransactionViolationCause.WRITE_FAILURE,
-        subject=subject,
-        retryable=retryable_of(error),
-    )

@@ -1,12 +1,76 @@
-"""Keeps a lease alive while slow user code runs."""
+"""A workflow's lease, from asking for it to giving it back; what the memory fails at is a violation."""
 
 import asyncio
+from datetime import timedelta
 
 from arvo_core import bounded_logger
 from arvo_event_handler._clock import Clock, ClockTimer
-from arvo_event_handler.memory._memory import ILeasedMachineMemory, MachineLease
+from arvo_event_handler._errors import (
+    TransactionViolation,
+    TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
+    retryable_of,
+    told,
+)
+from arvo_event_handler._shield import shielded
+from arvo_event_handler.memory._memory import (
+    ILeasedMachineMemory,
+    MachineLease,
+    Record,
+    WorkflowMemory,
+)
+
+from ._stored_record import unreadable
 
 _logger = bounded_logger("arvo_event_handler")
+
+
+async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | None:
+    """Lock and read a workflow; None when somebody else holds it.
+
+    Raises:
+        TransactionViolation: The memory could not be asked, or holds no record of a workflow.
+    """
+    try:
+        return await memory.acquire(subject)
+    except TransactionViolation:
+        raise
+    except UnreadableRecordError as error:
+        raise unreadable(subject, str(error)) from error
+    except Exception as error:
+        raise TransactionViolation(
+            f"the machine memory could not be asked for the workflow: {told(error)}",
+            cause=TransactionViolationCause.LOCK_FAILURE,
+            subject=subject,
+            retryable=retryable_of(error),
+        ) from error
+
+
+async def commit_record(
+    memory: WorkflowMemory, lease: MachineLease, record: Record, *, expires_in: timedelta | None
+) -> None:
+    """Write `record` and drop the lease.
+
+    Raises:
+        TransactionViolation: Somebody else wrote meanwhile, or the memory failed.
+        UnwritableRecordError: The memory can never keep this record.
+    """
+    try:
+        await memory.commit(lease, record, expires_in=expires_in)
+    except (TransactionViolation, UnwritableRecordError):
+        raise
+    except Exception as error:
+        raise write_failure(lease.machine_id, error) from error
+
+
+async def release_lease(memory: WorkflowMemory, lease: MachineLease) -> None:
+    """Give a lease back without writing, even while the task is being cancelled."""
+    try:
+        await shielded(memory.release(lease))
+    except Exception:
+        # Whatever went wrong before matters more; the lease runs out by itself.
+        _logger.warning("could not release %s", lease.machine_id, exc_info=True)
 
 
 class LeaseKeeper:
@@ -52,3 +116,13 @@ class LeaseKeeper:
                     "could not renew the lease of %s", self._lease.machine_id, exc_info=True
                 )
             await self._clock.sleep(policy.ttl / 3)
+
+
+def write_failure(subject: str, error: Exception) -> TransactionViolation:
+    """Make the violation that says that a record could not be stored."""
+    return TransactionViolation(
+        f"the machine memory could not store the workflow's record: {told(error)}",
+        cause=TransactionViolationCause.WRITE_FAILURE,
+        subject=subject,
+        retryable=retryable_of(error),
+    )

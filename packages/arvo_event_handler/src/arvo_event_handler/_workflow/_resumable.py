@@ -1,21 +1,54 @@
 """Workflows written as code: a function that is called again with every answer."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeAlias, get_origin
 
-from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
-from arvo_event_handler._construction_checks import check_functions, check_versions
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import override
+
+from arvo_core import (
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    ArvoSpanKind,
+    EventLimits,
+    InvalidContractError,
+    InvalidDataError,
+    JsonObject,
+    Payload,
+    SystemErrorData,
+    VersionedArvoContract,
+    json_problems,
+)
+from arvo_event_handler._construction_checks import (
+    argument_annotations,
+    check_distinct_versions,
+    check_functions,
+    check_versions,
+    services_by_type,
+)
 from arvo_event_handler._emission._domain import EmissionDomains
-from arvo_event_handler._services import check_distinct_versions, services_by_type
+from arvo_event_handler._errors import ConfigViolation, ContractViolation, InvalidHandlerError
 from arvo_event_handler._settings import given_or
+from arvo_event_handler._stored_event import STORED_DEPTH
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
-from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_event_handler.memory._memory import IMachineMemory, Record
 
 from ._execution import ExecutionPolicy
 from ._open_requests import Answers
-from ._resumable_call import Reply, Start
-from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
+from ._resumable_call import CollectedAnswers, Reply, Start, Step
+from ._stored_record import CONTEXT, parse_stored, unreadable
+from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowFailure, WorkflowStep, user_code
 from ._workflow_handler import WorkflowHandler
+
+ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
+"""An async function of one `Start[...] | Reply[...]` that returns what happens next."""
+
+ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
+"""What a context is parsed by: a pydantic model or an adapter."""
+
+_JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
 
 
 class ArvoResumable(WorkflowHandler):
@@ -127,3 +160,210 @@ class ArvoResumable(WorkflowHandler):
             policy=policy,
             limits=limits,
         )
+
+
+class ResumableWorkflow(Workflow):
+    """Calls the function of the right version and turns what it returns into an outcome.
+
+    Args:
+        contract: What starts the workflow and what it completes with.
+        services: The services it may ask, by the event type they accept.
+        functions: One async function per version, already checked against the contract.
+        executionunits: The cost of an output that names none.
+        domains: Where outputs go that name no domain.
+        contexts: The context's type by version, where the annotation does not say it.
+
+    Raises:
+        InvalidHandlerError: A function's annotation cannot be resolved, or a context is not fit to
+            be stored; see `Payload`.
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: ArvoOrchestratorContract,
+        services: Mapping[str, VersionedArvoContract[Any]],
+        functions: Mapping[str, ArvoResumableFunction],
+        executionunits: float,
+        domains: EmissionDomains,
+        contexts: Mapping[str, ContextType],
+    ) -> None:
+        self._contract = contract
+        self._services = MappingProxyType(dict(services))
+        self._functions = dict(functions)
+        self._executionunits = executionunits
+        self._domains = domains
+        self._contexts = {
+            version: _context_payload(contract, version, function, contexts)
+            for version, function in functions.items()
+        }
+
+    @property
+    @override
+    def contract(self) -> ArvoOrchestratorContract:
+        return self._contract
+
+    @override
+    def services(self, version: str) -> Mapping[str, VersionedArvoContract[Any]]:
+        return self._services
+
+    @property
+    @override
+    def executionunits(self) -> float:
+        return self._executionunits
+
+    @property
+    @override
+    def domains(self) -> EmissionDomains:
+        return self._domains
+
+    @override
+    async def step(self, step: WorkflowStep) -> StepOutcome:
+        version = step.contract.version
+        expected = _collect(step)
+        reads = StoredReads()
+        call = self._call(step, expected, reads)
+        returned = await user_code(self._functions[version](call), reads=reads)
+        if returned is None:
+            returned = Step()
+        if not isinstance(returned, Step):
+            raise ContractViolation(
+                f"{self._contract.type} {version} returned {type(returned).__name__}; "
+                "return Step(...) or None"
+            )
+        if step.record is None and not returned.services and returned.output is None:
+            step.trace.warn(
+                "the workflow started without asking any service; nothing will resume it"
+            )
+        events = self._emit(step, returned)
+        return StepOutcome(
+            events=events,
+            done=returned.output is not None,
+            members={
+                "events": {"expected": {event.id: [] for event in events} if events else expected},
+                CONTEXT: self._dump_context(version, returned.context, step.record),
+            },
+        )
+
+    def _call(
+        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None, reads: StoredReads
+    ) -> Start[Any] | Reply[Any]:
+        if step.record is None:
+            return Start(
+                event=step.event,
+                data=step.data,
+                contract=step.contract,
+                span=step.trace.span,
+            )
+        return Reply(
+            context=self._load_context(step.contract.version, step.record, step.event.subject),
+            event=step.event,
+            data=step.data,
+            error=step.data if isinstance(step.data, SystemErrorData) else None,
+            collected=CollectedAnswers(expected or {}, current=step.event, reads=reads),
+            contract=step.contract,
+            span=step.trace.span,
+            services=self._services,
+            _record=step.record,
+            _tell_unreadable=reads.failed,
+        )
+
+    def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:
+        events = [
+            event
+            for item in returned.services
+            for event in step.emission.request(
+                item, services=self._services, domains=self._domains.services
+            )
+        ]
+        if returned.output is not None:
+            events += step.emission.completion(
+                returned.output,
+                content=step.content,
+                init_event_id=step.init_event_id,
+                domains=self._domains.complete,
+            )
+        return events
+
+    def _load_context(self, version: str, record: Record, subject: str) -> Any:
+        if CONTEXT not in record:
+            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
+        stored = record[CONTEXT]
+        if stored is None:
+            return None
+        if not isinstance(stored, dict):
+            raise unreadable(subject, f"its {CONTEXT} is no object")
+        return parse_stored(
+            self._contexts[version],
+            stored,
+            what=f"{self._contract.type} {version}: the stored context",
+        )
+
+    def _dump_context(self, version: str, context: object, record: Record | None) -> Any:
+        if context is None:
+            return None if record is None else record.get(CONTEXT)
+        payload = self._contexts[version]
+        if payload is _JSON_OBJECT and isinstance(context, BaseModel):
+            payload = self._payload_of(version, context)
+        try:
+            if payload is _JSON_OBJECT and (
+                problems := json_problems(context, max_depth=STORED_DEPTH)
+            ):
+                raise InvalidDataError("it is not JSON", problems=problems)
+            return _JSON_OBJECT.parse(payload.to_wire(context))
+        except InvalidDataError as error:
+            unfit = InvalidDataError(
+                f"{self._contract.type} {version}: the context, a {type(context).__name__}, "
+                f"cannot be stored as {payload.name}",
+                problems=error.problems,
+            )
+            raise WorkflowFailure(unfit) from error
+
+    def _payload_of(self, version: str, context: BaseModel) -> Payload[Any]:
+        try:
+            return _payload_of_model(type(context))
+        except InvalidContractError as error:
+            raise ConfigViolation(
+                f"{self._contract.type} {version}: the context cannot be stored; {error}"
+            ) from error
+
+
+@lru_cache(maxsize=256)
+def _payload_of_model(kind: type[BaseModel]) -> Payload[Any]:
+    return Payload(kind)
+
+
+def _context_payload(
+    contract: ArvoOrchestratorContract,
+    version: str,
+    function: ArvoResumableFunction,
+    given: Mapping[str, ContextType],
+) -> Payload[Any]:
+    """Find the type of a function's context: given, annotated, or any JSON object."""
+    where = f"handler of {contract.uri!r}, version {version}"
+    if version in given:
+        return _stored_by(given[version], where)
+    try:
+        annotated = argument_annotations(function, Reply)
+    except Exception as error:
+        raise InvalidHandlerError(
+            f"{where}: its annotation cannot be resolved ({error}); move "
+            f"the classes to module level or pass contexts={{{version!r}: ...}}"
+        ) from error
+    kinds = [kind for kind in annotated if kind is not Any and get_origin(kind) is not dict]
+    return _stored_by(kinds[0], where) if kinds else _JSON_OBJECT
+
+
+def _stored_by(kind: ContextType, where: str) -> Payload[Any]:
+    try:
+        return Payload(kind, where=f"{where}: the context")
+    except InvalidContractError as error:
+        raise InvalidHandlerError(str(error)) from error
+
+
+def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
+    """Return requests and their answers, with this event among them when it answers one."""
+    answers = step.answers
+    if answers is not None and step.event.parentid in answers:
+        answers[step.event.parentid].append(step.consumed)
+    return answers

@@ -1,17 +1,17 @@
 """What a resumable's function receives and returns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
 from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import JsonValue
+from typing_extensions import override
 
 from arvo_core import (
     ArvoEvent,
     ContractVersion,
-    DataSchema,
     OrchestratorVersion,
     SimpleVersion,
     SystemErrorData,
@@ -22,9 +22,12 @@ from arvo_core import (
 from arvo_event_handler._call import Addressed
 from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
+from arvo_event_handler._incoming import event_schema
+from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
 
-from ._stored_record import parse_stored, visible
+from ._stored_record import parse_stored, unreadable, visible
+from ._workflow import StoredReads
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -188,5 +191,54 @@ def _is(
 
 def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:
     """Tell whose event it is, as two services may emit one type."""
-    schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
+    schema = event_schema(event)
     return schema is not None and schema.uri == service.uri
+
+
+class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
+    """Answers to the latest requests by event type, in the order of the requests.
+
+    Args:
+        answers: Answers as stored, by the id of the request.
+        current: The answer being handled.
+        reads: Hears of an answer that cannot be read.
+    """
+
+    def __init__(
+        self, answers: Mapping[str, list[Any]], *, current: ArvoEvent, reads: StoredReads
+    ) -> None:
+        self._current = current
+        self._reads = reads
+        self._stored: dict[str, list[Any]] = {}
+        self._parsed: dict[str, tuple[ArvoEvent, ...]] = {}
+        for collected in answers.values():
+            for answer in collected:
+                self._stored.setdefault(answer["type"], []).append(answer)
+
+    @override
+    def __getitem__(self, event_type: str) -> Sequence[ArvoEvent]:
+        if event_type not in self._parsed:
+            self._parsed[event_type] = tuple(map(self._parse, self._stored[event_type]))
+        return self._parsed[event_type]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    @override
+    def __repr__(self) -> str:
+        counts = {event_type: len(answers) for event_type, answers in self._stored.items()}
+        return f"CollectedAnswers({counts})"
+
+    def _parse(self, answer: Mapping[str, Any]) -> ArvoEvent:
+        if (answer["source"], answer["id"]) == (self._current.source, self._current.id):
+            return self._current
+        try:
+            return stored_event(answer)
+        except Exception as error:
+            why = f"a collected answer is {error}"
+            raise self._reads.failed(unreadable(self._current.subject, why)) from error

@@ -4,7 +4,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, SubjectContent, VersionedArvoContract
+from arvo_core import (
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    SubjectContent,
+    VersionedArvoContract,
+    ViolationError,
+)
 from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import raise_violation
@@ -12,7 +18,27 @@ from arvo_event_handler._telemetry import ExecutionTrace
 from arvo_event_handler.memory._memory import Record
 
 from ._open_requests import OpenRequests
-from ._stored_reads import StoredReads
+
+V = TypeVar("V", bound=ViolationError)
+
+
+class StoredReads:
+    """Remembers the first violation that reading stored data raised inside user code.
+
+    What a function then decides is decided without what it asked for. So the step does not count,
+    even if the function has swallowed the violation or made an exception of its own of it.
+    """
+
+    __slots__ = ("failure",)
+
+    def __init__(self) -> None:
+        self.failure: ViolationError | None = None
+        """The first; None while all could be read."""
+
+    def failed(self, violation: V) -> V:
+        """Take note of a violation, and return it to be raised."""
+        self.failure = self.failure or violation
+        return violation
 
 
 # Not frozen, here and below, which would triple the cost of making one for every event.

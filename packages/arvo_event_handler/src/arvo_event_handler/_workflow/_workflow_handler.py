@@ -4,7 +4,7 @@ from opentelemetry.context import Context
 from typing_extensions import override
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
-from arvo_event_handler._handler_protocol import IArvoEventHandler
+from arvo_event_handler._handler import IArvoEventHandler
 from arvo_event_handler._settings import check_flag, check_number, given_or
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTelemetry
@@ -53,15 +53,14 @@ class WorkflowHandler(IArvoEventHandler):
         check_memory(memory, where=where)
         check_number(workflow.executionunits, name=f"{where}: executionunits")
         check_flag(requires_resource_locking, name=f"{where}: requires_resource_locking")
-        self.contract: ArvoOrchestratorContract = workflow.contract
-        """What starts the workflow and what it completes with."""
+        self._contract = workflow.contract
         self.memory: IMachineMemory = memory
         """Where the workflow's state lives."""
         self.executionunits: float = workflow.executionunits
         """The cost of an output that names none."""
         self.requires_resource_locking: bool = requires_resource_locking
         """Whether a memory that offers only the four calls is locked."""
-        self._telemetry = ExecutionTelemetry(label=label, contract=self.contract, kind=kind)
+        self._telemetry = ExecutionTelemetry(label=label, contract=self._contract, kind=kind)
         self._execution = WorkflowExecution(
             workflow,
             memory=memory,
@@ -76,8 +75,14 @@ class WorkflowHandler(IArvoEventHandler):
 
     @property
     @override
+    def contract(self) -> ArvoOrchestratorContract:
+        """What starts the workflow and what it completes with."""
+        return self._contract
+
+    @property
+    @override
     def source(self) -> str:
-        return self.contract.type
+        return self._contract.type
 
     @property
     @override
@@ -87,7 +92,7 @@ class WorkflowHandler(IArvoEventHandler):
     @property
     def domain(self) -> str | None:
         """The contract's domain; None for none."""
-        return self.contract.domain
+        return self._contract.domain
 
     @override
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
@@ -115,4 +120,4 @@ class WorkflowHandler(IArvoEventHandler):
 
     @override
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.contract!r})"
+        return f"{type(self).__name__}({self._contract!r})"

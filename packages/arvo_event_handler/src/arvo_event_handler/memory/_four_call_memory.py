@@ -14,9 +14,8 @@ from arvo_event_handler._errors import (
 )
 from arvo_event_handler._shield import shielded, take_or_give_back
 
-from ._memory import IMachineMemory, MachineLease, Record
+from ._memory import IMachineMemory, MachineLease, Record, WorkflowMemory
 from ._simple_memory import SimpleMachineMemory
-from ._workflow_memory import WorkflowMemory
 
 _logger = bounded_logger("arvo_event_handler")
 

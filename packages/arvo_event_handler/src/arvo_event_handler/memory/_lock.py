@@ -1,17 +1,55 @@
-"""Waiting for a lock that somebody else holds."""
+"""How long a workflow's lock is held, and how one waits for it while somebody else has it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from itertools import count
 from random import Random
 from typing import TypeVar
 
-from arvo_event_handler._backoff import SYSTEM_RANDOM
+from arvo_event_handler._backoff import SYSTEM_RANDOM, Backoff
 from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
-
-from ._memory import LockPolicy
+from arvo_event_handler._duration import TEN_YEARS, check_duration
 
 GrantedT = TypeVar("GrantedT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockPolicy:
+    """How long to hold and how hard to try for a workflow's lock.
+
+    Raises:
+        TypeError: A value is not a timedelta.
+        ValueError: A value is negative or longer than ten years, `ttl` is zero, or `max_hold` is
+            below `ttl`.
+    """
+
+    ttl: timedelta = timedelta(seconds=30)
+    """The lock frees itself after this, even if its holder died. A running holder renews it."""
+    max_wait: timedelta = timedelta(seconds=2)
+    """How long `lock` and `acquire` wait for another holder before saying no. Zero: one try."""
+    initial_delay: timedelta = timedelta(milliseconds=5)
+    """The first pause between two tries, before jitter, where a backend cannot notify."""
+    max_delay: timedelta = timedelta(milliseconds=250)
+    """The longest pause between two tries, before jitter."""
+    max_hold: timedelta = timedelta(minutes=10)
+    """How long a holder keeps renewing. After that the lock frees itself within `ttl`."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            check_duration(
+                getattr(self, item.name),
+                name=item.name,
+                above_zero=item.name == "ttl",
+                most=TEN_YEARS,
+            )
+        if self.max_hold < self.ttl:
+            raise ValueError(f"max_hold ({self.max_hold}) must be at least ttl ({self.ttl})")
+
+    @property
+    def backoff(self) -> Backoff:
+        """The pauses between two tries."""
+        return Backoff(initial=self.initial_delay, maximum=max(self.initial_delay, self.max_delay))
 
 
 async def until_granted(

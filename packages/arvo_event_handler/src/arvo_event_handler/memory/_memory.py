@@ -1,55 +1,21 @@
 """The protocols that machine memories implement, and what passes through them."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
-from arvo_event_handler._backoff import Backoff
-from arvo_event_handler._duration import TEN_YEARS, check_duration
-from arvo_event_handler._errors import ConfigViolation
+from arvo_event_handler._errors import (
+    ConfigViolation,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+from ._lock import LockPolicy
 
 Record: TypeAlias = dict[str, JsonValue]
 """A workflow's stored state: a JSON object. What is inside is Arvo's business."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockPolicy:
-    """How long to hold and how hard to try for a workflow's lock.
-
-    Raises:
-        TypeError: A value is not a timedelta.
-        ValueError: A value is negative or longer than ten years, `ttl` is zero, or `max_hold` is
-            below `ttl`.
-    """
-
-    ttl: timedelta = timedelta(seconds=30)
-    """The lock frees itself after this, even if its holder died. A running holder renews it."""
-    max_wait: timedelta = timedelta(seconds=2)
-    """How long `lock` and `acquire` wait for another holder before saying no. Zero: one try."""
-    initial_delay: timedelta = timedelta(milliseconds=5)
-    """The first pause between two tries, before jitter, where a backend cannot notify."""
-    max_delay: timedelta = timedelta(milliseconds=250)
-    """The longest pause between two tries, before jitter."""
-    max_hold: timedelta = timedelta(minutes=10)
-    """How long a holder keeps renewing. After that the lock frees itself within `ttl`."""
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            check_duration(
-                getattr(self, item.name),
-                name=item.name,
-                above_zero=item.name == "ttl",
-                most=TEN_YEARS,
-            )
-        if self.max_hold < self.ttl:
-            raise ValueError(f"max_hold ({self.max_hold}) must be at least ttl ({self.ttl})")
-
-    @property
-    def backoff(self) -> Backoff:
-        """The pauses between two tries."""
-        return Backoff(initial=self.initial_delay, maximum=max(self.initial_delay, self.max_delay))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +155,39 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         One that ran out and that nobody took is extended too.
         """
         ...
+
+
+class WorkflowMemory(Protocol):
+    """The part of `ILeasedMachineMemory` that takes one event through."""
+
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        """Lock and read; None when somebody else holds the workflow."""
+        ...
+
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        """Write `record` and drop the lease."""
+        ...
+
+    async def release(self, lease: MachineLease) -> None:
+        """Give the lease up without writing. Harmless when it was dropped already."""
+        ...
+
+
+def check_machine_id(machine_id: str) -> str:
+    """Return a machine id that something can be stored under.
+
+    Raises:
+        TransactionViolation: It is empty; cause `INVALID_SUBJECT`.
+    """
+    if not machine_id:
+        raise TransactionViolation(
+            "a machine id must not be empty",
+            cause=TransactionViolationCause.INVALID_SUBJECT,
+            subject=machine_id,
+        )
+    return machine_id
 
 
 def check_memory(memory: object, *, where: str) -> None:

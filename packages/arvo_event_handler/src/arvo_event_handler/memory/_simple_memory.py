@@ -4,8 +4,7 @@ from typing_extensions import override
 
 from arvo_event_handler._errors import TransactionViolation
 
-from ._machine_id import check_machine_id
-from ._memory import IMachineMemory, Record
+from ._memory import IMachineMemory, Record, check_machine_id
 from ._record_codec import decode_record, encode_record
 
 

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Final, Literal, Self, Union, get_args, get_origin, get_type_hints
 from urllib.parse import unquote_plus, urlsplit
 
-from ._memory import LockPolicy
+from ._lock import LockPolicy
 
 _HOST: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]*))?")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
