@@ -70,6 +70,7 @@ class Odd:
     def __init__(self, **said: Any) -> None:
         self.source = "com.odd"
         self.stateful = False
+        self.contract = None
         vars(self).update(said)
 
     def execute(self, event: ArvoEvent, *, parent: object = None) -> None: ...
@@ -327,11 +328,22 @@ def test_a_wrong_argument_is_refused_by_the_constructor_and_named(
 @pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
 @pytest.mark.parametrize(
     "wrong",
-    [7, Lacking(), ArvoEventHandler, None, Odd(source=7), Odd(stateful="yes"), Odd(execute=None)],
+    [
+        *(7, Lacking(), ArvoEventHandler, None),
+        *(Odd(source=7), Odd(stateful="yes"), Odd(execute=None), Odd(contract="#/ping")),
+    ],
 )
 def test_a_broker_takes_nothing_but_handlers(make: Any, wrong: object) -> None:
     with pytest.raises(TypeError, match="handler must be a handler"):
         make([wrong])
+
+
+@pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
+def test_a_handler_that_says_no_contract_is_told_that_none_will_do(make: Any) -> None:
+    silent = Odd()
+    del silent.contract
+    with pytest.raises(TypeError, match="it lacks contract, which may be None"):
+        make([silent])
 
 
 def test_a_handler_whose_own_retry_is_no_policy_is_refused() -> None:

@@ -213,6 +213,7 @@ class Bare:
 
     source = ONE
     stateful = False
+    contract = None
 
     def __init__(self, execute: Any) -> None:
         self.execute = execute

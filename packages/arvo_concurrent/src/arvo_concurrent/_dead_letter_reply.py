@@ -8,15 +8,9 @@ from arvo_core import (
     SystemErrorData,
     derive_id,
 )
-from arvo_event_handler import IArvoEventHandler, RetryableFailure
+from arvo_event_handler import RetryableFailure
 
 from ._dead_letter import DeadLetter
-
-
-def find_contract(handler: IArvoEventHandler) -> ArvoContract | None:
-    """Return the contract that a handler is bound to, if it says."""
-    contract = getattr(handler, "contract", None)
-    return contract if isinstance(contract, ArvoContract) else None
 
 
 def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> list[ArvoEvent]:

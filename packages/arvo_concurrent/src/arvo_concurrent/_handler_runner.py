@@ -23,7 +23,7 @@ from arvo_event_handler import (
 
 from ._broker_telemetry import count_retry
 from ._dead_letter import DeadLetter, DeadLetterReason
-from ._dead_letter_reply import dead_letter_reply, find_contract
+from ._dead_letter_reply import dead_letter_reply
 from ._delivery import Delivery
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._handler_config import HandlerDefaults
@@ -83,7 +83,7 @@ class HandlerRunner:
         plain = settings.timeout is None and settings.middleware.input is None
         self._execute = handler.execute if plain else self._execute_within
         self._outputs_pass = settings.middleware.output is None
-        self._contract = find_contract(handler) if settings.dead_letter_reply else None
+        self._contract = handler.contract if settings.dead_letter_reply else None
         if settings.dead_letter_reply and self._contract is None:
             raise ConfigViolation(
                 f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
