@@ -26,7 +26,6 @@ from arvo_event_handler import (
     Emit,
     ExecutionPolicy,
     HandlerInput,
-    LockPolicy,
     RetryableFailure,
     RetryLater,
     RetryPolicy,
@@ -34,6 +33,7 @@ from arvo_event_handler import (
     SystemErrorPolicy,
     own_retry_policy,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import Repeat
 
 SECOND = timedelta(seconds=1)

@@ -30,12 +30,8 @@ from arvo_event_handler import (
     ExecutionPolicy,
     HandlerInput,
     IArvoEventHandler,
-    ILeasedMachineMemory,
     IMachineMemory,
-    LockPolicy,
-    MachineLease,
     Publish,
-    Record,
     Reply,
     RetryLater,
     RetryPolicy,
@@ -47,6 +43,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
     own_retry_policy,
 )
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_statechart import assign, emit
 
 

@@ -45,13 +45,13 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
-    LockPolicy,
     Reply,
     RetryPolicy,
     Start,
     Step,
     TransactionViolation,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import FakeClock
 from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
 

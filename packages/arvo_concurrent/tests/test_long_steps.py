@@ -11,13 +11,13 @@ from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     CONTENTION_TIMEOUT,
-    LockPolicy,
     Reply,
     SimpleEventBroker,
     Start,
     Step,
     UnroutableError,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import FakeClock
 
 from .broker_owner import Owner

@@ -25,10 +25,10 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
-    MachineLease,
     ResolveError,
     RetryPolicy,
 )
+from arvo_event_handler.memory import MachineLease
 from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
 
 from .broker_owner import Gate

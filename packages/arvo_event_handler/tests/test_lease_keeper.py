@@ -10,11 +10,11 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import (
     Complete,
     ExecutionPolicy,
-    LockPolicy,
     Step,
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, fail

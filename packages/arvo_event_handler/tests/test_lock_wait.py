@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from arvo_event_handler import LockPolicy, until_granted
+from arvo_event_handler.memory import LockPolicy, until_granted
 from arvo_event_handler.testing import FakeClock
 
 SECOND = timedelta(seconds=1)

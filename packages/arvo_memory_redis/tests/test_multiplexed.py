@@ -12,7 +12,8 @@ from real_servers.fixtures import StartRedis
 from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeout
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, Clock, LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import SYSTEM_CLOCK, Clock, MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import FakeClock
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._endpoint import Endpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from arvo_event_handler import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler._clock import SystemClock
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ClosableMachineMemory,
     ClosedMachineMemorySuite,

@@ -282,7 +282,9 @@ def _version_describing(
 ) -> VersionedArvoContract[Any]:
     otherwise = _orchestrator_version(event) if handler.stateful else "latest"
     try:
-        return version_describing(event, contract, otherwise=otherwise, required=handler.stateful)
+        return version_describing(
+            event, contract=contract, otherwise=otherwise, required=handler.stateful
+        )
     except ContractViolation as violation:
         raise RejectedLineError(
             f"unknown contract {event.dataschema!r}; {contract.type} is described by "

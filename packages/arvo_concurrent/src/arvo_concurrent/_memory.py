@@ -8,14 +8,12 @@ from typing import Final
 
 from typing_extensions import override
 
-from arvo_event_handler import (
-    SYSTEM_CLOCK,
-    Clock,
+from arvo_event_handler import SYSTEM_CLOCK, Clock, TransactionViolation
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
     Record,
-    TransactionViolation,
     check_machine_id,
     decode_record,
     encode_record,

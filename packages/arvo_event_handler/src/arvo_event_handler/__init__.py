@@ -30,6 +30,7 @@ from ._errors import (
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
+    UnknownMemoryError,
     UnreadableRecordError,
     UnroutableError,
     UnwritableRecordError,
@@ -62,28 +63,11 @@ from ._workflow._open_requests import Answers
 from ._workflow._orchestrator import ArvoOrchestrator
 from ._workflow._resumable import ArvoResumable, ArvoResumableFunction, ContextType
 from ._workflow._resumable_call import Reply, Start, Step
-from .memory._lock import LockPolicy, until_granted
-from .memory._memory import (
-    ILeasedMachineMemory,
-    IMachineMemory,
-    MachineLease,
-    Record,
-    check_machine_id,
-)
-from .memory._record_codec import (
-    MAX_RECORD_BYTES,
-    PackedRecord,
-    decode_record,
-    encode_record,
-    pack_record,
-    unpack_record,
-)
+from .memory._memory import IMachineMemory
 from .memory._simple_memory import SimpleMachineMemory
-from .memory._url import MemoryUrl
 
 __all__ = [
     "CONTENTION_TIMEOUT",
-    "MAX_RECORD_BYTES",
     "SYSTEM_CLOCK",
     "SYSTEM_RANDOM",
     "Answers",
@@ -113,21 +97,15 @@ __all__ = [
     "HandlerDomain",
     "HandlerInput",
     "IArvoEventHandler",
-    "ILeasedMachineMemory",
     "IMachineMemory",
     "IRetriedEventHandler",
     "InvalidHandlerError",
-    "LockPolicy",
     "MachineExecution",
     "MachineExecutionEngine",
-    "MachineLease",
     "MachineMemoryError",
     "MachineRegistry",
-    "MemoryUrl",
     "Outputs",
-    "PackedRecord",
     "Publish",
-    "Record",
     "Reply",
     "ResolveError",
     "RetryLater",
@@ -142,21 +120,16 @@ __all__ = [
     "TransactionViolation",
     "TransactionViolationCause",
     "UndeliveredError",
+    "UnknownMemoryError",
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
     "check_events",
     "check_handler",
-    "check_machine_id",
-    "decode_record",
-    "encode_record",
     "guarded_call",
     "log_dead_letter",
     "own_retry_policy",
-    "pack_record",
     "resolve_event_domain",
     "take_or_give_back",
-    "unpack_record",
-    "until_granted",
     "version_describing",
 ]

@@ -304,7 +304,7 @@ class ArvoEventHandler(IRetriedEventHandler):
                 f"event {event.id!r} has no readable dataschema; taken as the latest version"
             )
         try:
-            return version_describing(event, contract)
+            return version_describing(event, contract=contract)
         except UnknownVersionError as error:
             raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
 

@@ -29,7 +29,7 @@ def event_schema(event: ArvoEvent) -> DataSchema | None:
 
 
 def version_describing(
-    event: ArvoEvent, contract: ArvoContract, *, otherwise: str = "latest", required: bool = False
+    event: ArvoEvent, *, contract: ArvoContract, otherwise: str = "latest", required: bool = False
 ) -> VersionedArvoContract[Any]:
     """Return a contract in the version that an event's data schema names, however it spells it.
 

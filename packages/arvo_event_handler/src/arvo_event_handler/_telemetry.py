@@ -107,7 +107,7 @@ class ExecutionTrace:
         if self.span.is_recording():
             for index, event in enumerate(events):
                 self.span.set_attributes(_prefixed(f"emittables.{index}", event))
-                if (place := _large_integer(event)) is not None:
+                if (place := large_integer(event)) is not None:
                     self.warn(
                         f"event {event.id!r} of type {event.type!r}: {place} is an integer beyond "
                         "2**53, which TypeScript rounds; send it as text"
@@ -215,7 +215,7 @@ def _prefixed(prefix: str, event: ArvoEvent) -> Mapping[str, Any]:
     return {f"{prefix}.{name}": value for name, value in event.otel_attributes.items()}
 
 
-def _large_integer(event: ArvoEvent) -> str | None:
+def large_integer(event: ArvoEvent) -> str | None:
     """Return where an event holds an integer beyond 2**53; None for nowhere.
 
     The data, the extensions and `executionunits` are looked at. Of a place of more than 512 bytes

@@ -10,19 +10,21 @@ import asyncpg
 from typing_extensions import override
 
 from arvo_event_handler import (
-    MAX_RECORD_BYTES,
     SYSTEM_CLOCK,
+    MachineMemoryError,
+    TransactionViolation,
+    UnreadableRecordError,
+    take_or_give_back,
+)
+from arvo_event_handler.memory import (
+    MAX_RECORD_BYTES,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     PackedRecord,
     Record,
-    TransactionViolation,
-    UnreadableRecordError,
     encode_record,
     pack_record,
-    take_or_give_back,
     unpack_record,
     until_granted,
 )

@@ -12,15 +12,12 @@ from typing import Any, Final, Self
 from typing_extensions import override
 
 from arvo_core import bounded_logger
-from arvo_event_handler import (
-    SYSTEM_CLOCK,
-    Clock,
+from arvo_event_handler import SYSTEM_CLOCK, Clock, MachineMemoryError, TransactionViolation
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     Record,
-    TransactionViolation,
     check_machine_id,
     encode_record,
     until_granted,

@@ -10,19 +10,16 @@ from typing import Final, Self, TypeVar
 
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import SYSTEM_CLOCK, Clock, MachineMemoryError, take_or_give_back
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
-    SYSTEM_CLOCK,
-    Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     PackedRecord,
     Record,
     check_machine_id,
     pack_record,
-    take_or_give_back,
     unpack_record,
     until_granted,
 )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from arvo_event_handler import Clock, ILeasedMachineMemory, IMachineMemory
+from arvo_event_handler import Clock, IMachineMemory
+from arvo_event_handler.memory import ILeasedMachineMemory
 
 from ._contention import ConnectLeasedMachineMemory, LetTimePass
 from ._fake_clock import FakeClock
