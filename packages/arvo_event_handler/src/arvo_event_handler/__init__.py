@@ -61,8 +61,9 @@ from ._workflow._machine import ArvoMachine, MachineRegistry
 from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
 from ._workflow._open_requests import Answers
 from ._workflow._orchestrator import ArvoOrchestrator
-from ._workflow._resumable import ArvoResumable, ArvoResumableFunction, ContextType
+from ._workflow._resumable import ArvoResumable, ArvoResumableFunction
 from ._workflow._resumable_call import Reply, Start, Step
+from ._workflow._stored_context import ContextType
 from .memory._memory import IMachineMemory
 from .memory._simple_memory import SimpleMachineMemory
 

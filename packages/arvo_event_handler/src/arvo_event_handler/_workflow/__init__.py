@@ -7,6 +7,6 @@
 * `_open_requests`: requests that nobody has answered yet
 * `_workflow`: what the execution needs to know of a workflow
 * `_workflow_handler`: what orchestrators and resumables share
-* `_resumable`, `_resumable_call`: workflows written as code
+* `_resumable`, `_resumable_call`, `_stored_context`: workflows written as code
 * `_orchestrator`, `_machine`, `_machine_engine`: workflows written as statecharts
 """

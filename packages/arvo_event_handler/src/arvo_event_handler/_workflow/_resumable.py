@@ -1,11 +1,9 @@
 """Workflows written as code: a function that is called again with every answer."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeAlias, get_origin
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, TypeAdapter
 from typing_extensions import override
 
 from arvo_core import (
@@ -13,42 +11,31 @@ from arvo_core import (
     ArvoOrchestratorContract,
     ArvoSpanKind,
     EventLimits,
-    InvalidContractError,
-    InvalidDataError,
-    JsonObject,
-    Payload,
     SystemErrorData,
     VersionedArvoContract,
-    json_problems,
 )
 from arvo_event_handler._construction_checks import (
-    argument_annotations,
     check_distinct_versions,
     check_functions,
     check_versions,
     services_by_type,
 )
 from arvo_event_handler._emission._domain import EmissionDomains
-from arvo_event_handler._errors import ConfigViolation, ContractViolation, InvalidHandlerError
+from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._settings import given_or
-from arvo_event_handler._stored_event import STORED_DEPTH
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
-from arvo_event_handler.memory._memory import IMachineMemory, Record
+from arvo_event_handler.memory._memory import IMachineMemory
 
 from ._execution import ExecutionPolicy
 from ._open_requests import Answers
 from ._resumable_call import CollectedAnswers, Reply, Start, Step
-from ._stored_record import CONTEXT, parse_stored, unreadable
-from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowFailure, WorkflowStep, user_code
+from ._stored_context import ContextType, StoredContext
+from ._stored_record import CONTEXT
+from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowStep, user_code
 from ._workflow_handler import WorkflowHandler
 
 ArvoResumableFunction: TypeAlias = Callable[[Any], Awaitable[Step[Any] | None]]
 """An async function of one `Start[...] | Reply[...]` that returns what happens next."""
-
-ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
-"""What a context is parsed by: a pydantic model or an adapter."""
-
-_JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
 
 
 class ArvoResumable(WorkflowHandler):
@@ -194,7 +181,9 @@ class ResumableWorkflow(Workflow):
         self._executionunits = executionunits
         self._domains = domains
         self._contexts = {
-            version: _context_payload(contract, version, function, contexts)
+            version: StoredContext(
+                contract=contract, version=version, function=function, kind=contexts.get(version)
+            )
             for version, function in functions.items()
         }
 
@@ -241,7 +230,7 @@ class ResumableWorkflow(Workflow):
             done=returned.output is not None,
             members={
                 "events": {"expected": {event.id: [] for event in events} if events else expected},
-                CONTEXT: self._dump_context(version, returned.context, step.record),
+                CONTEXT: self._contexts[version].dump(returned.context, record=step.record),
             },
         )
 
@@ -256,7 +245,9 @@ class ResumableWorkflow(Workflow):
                 span=step.trace.span,
             )
         return Reply(
-            context=self._load_context(step.contract.version, step.record, step.event.subject),
+            context=self._contexts[step.contract.version].load(
+                step.record, subject=step.event.subject
+            ),
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
@@ -284,81 +275,6 @@ class ResumableWorkflow(Workflow):
                 domains=self._domains.complete,
             )
         return events
-
-    def _load_context(self, version: str, record: Record, subject: str) -> Any:
-        if CONTEXT not in record:
-            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
-        stored = record[CONTEXT]
-        if stored is None:
-            return None
-        if not isinstance(stored, dict):
-            raise unreadable(subject, f"its {CONTEXT} is no object")
-        return parse_stored(
-            self._contexts[version],
-            stored,
-            what=f"{self._contract.type} {version}: the stored context",
-        )
-
-    def _dump_context(self, version: str, context: object, record: Record | None) -> Any:
-        if context is None:
-            return None if record is None else record.get(CONTEXT)
-        payload = self._contexts[version]
-        if payload is _JSON_OBJECT and isinstance(context, BaseModel):
-            payload = self._payload_of(version, context)
-        try:
-            if payload is _JSON_OBJECT and (
-                problems := json_problems(context, max_depth=STORED_DEPTH)
-            ):
-                raise InvalidDataError("it is not JSON", problems=problems)
-            return _JSON_OBJECT.parse(payload.to_wire(context))
-        except InvalidDataError as error:
-            unfit = InvalidDataError(
-                f"{self._contract.type} {version}: the context, a {type(context).__name__}, "
-                f"cannot be stored as {payload.name}",
-                problems=error.problems,
-            )
-            raise WorkflowFailure(unfit) from error
-
-    def _payload_of(self, version: str, context: BaseModel) -> Payload[Any]:
-        try:
-            return _payload_of_model(type(context))
-        except InvalidContractError as error:
-            raise ConfigViolation(
-                f"{self._contract.type} {version}: the context cannot be stored; {error}"
-            ) from error
-
-
-@lru_cache(maxsize=256)
-def _payload_of_model(kind: type[BaseModel]) -> Payload[Any]:
-    return Payload(kind)
-
-
-def _context_payload(
-    contract: ArvoOrchestratorContract,
-    version: str,
-    function: ArvoResumableFunction,
-    given: Mapping[str, ContextType],
-) -> Payload[Any]:
-    """Find the type of a function's context: given, annotated, or any JSON object."""
-    where = f"handler of {contract.uri!r}, version {version}"
-    if version in given:
-        return _stored_by(given[version], where)
-    try:
-        annotated = argument_annotations(function, Reply)
-    except Exception as error:
-        raise InvalidHandlerError(
-            f"{where}: its annotation cannot be resolved ({error}); move "
-            f"the classes to module level or pass contexts={{{version!r}: ...}}"
-        ) from error
-    kinds = [kind for kind in annotated if kind is not Any and get_origin(kind) is not dict]
-    return _stored_by(kinds[0], where) if kinds else _JSON_OBJECT
-
-
-def _stored_by(kind: ContextType, where: str) -> Payload[Any]:
-    try:
-        return Payload(kind, where=f"{where}: the context")
-    except InvalidContractError as error:
-        raise InvalidHandlerError(str(error)) from error
 
 
 def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
