@@ -13,6 +13,7 @@ from arvo_core import (
     ContractVersion,
     OrchestratorVersion,
     SystemErrorData,
+    UnknownVersionError,
 )
 from arvo_event_handler import (
     ArvoResumable,
@@ -24,6 +25,7 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     Start,
     Step,
+    version_describing,
 )
 
 from .shop import (
@@ -353,3 +355,56 @@ class TestMemory:
             ArvoResumable(
                 contract=order_contract, services=[], memory=memory, handler={"1.0.0": order_v1}
             )
+
+
+class TestVersionDescribing:
+    contract = ArvoContract(
+        uri="#/lib/text",
+        type="com.lib.text",
+        versions=[
+            ContractVersion("1.0.0", accepts=Text, emits={}),
+            ContractVersion("2.0.0", accepts=Text, emits={}),
+        ],
+    )
+
+    def asked(self, dataschema: str | None) -> ArvoEvent:
+        return ArvoEvent.create(
+            source=APP,
+            type="com.lib.text",
+            subject="text-7",
+            data={"text": "t"},
+            dataschema=dataschema,
+        )
+
+    @pytest.mark.parametrize(
+        ("dataschema", "version"),
+        [
+            ("#/lib/text/1.0.0", "1.0.0"),
+            ("#/lib/text/0.0.0", "2.0.0"),
+            ("#/lib/text/soon", "2.0.0"),
+            (None, "2.0.0"),
+        ],
+    )
+    def test_is_the_one_that_the_data_schema_names_or_the_latest(
+        self, dataschema: str | None, version: str
+    ) -> None:
+        event = self.asked(dataschema)
+        assert version_describing(event, contract=self.contract).version == version
+
+    def test_is_the_given_one_where_the_data_schema_names_none(self) -> None:
+        event = self.asked("#/lib/text/0.0.0")
+        found = version_describing(event, contract=self.contract, otherwise="1.0.0", required=True)
+        assert found.version == "1.0.0"
+
+    @pytest.mark.parametrize("dataschema", [None, "#/lib/text/soon"])
+    def test_a_readable_data_schema_may_be_required(self, dataschema: str | None) -> None:
+        with pytest.raises(ContractViolation, match="is not contract '#/lib/text'"):
+            version_describing(self.asked(dataschema), contract=self.contract, required=True)
+
+    def test_another_contract_is_refused(self) -> None:
+        with pytest.raises(ContractViolation, match=r"'#/other/1\.0\.0', which is not contract"):
+            version_describing(self.asked("#/other/1.0.0"), contract=self.contract)
+
+    def test_an_unknown_version_is_refused(self) -> None:
+        with pytest.raises(UnknownVersionError, match=r"7\.0\.0"):
+            version_describing(self.asked("#/lib/text/7.0.0"), contract=self.contract)
