@@ -194,7 +194,8 @@ NOT_SETTINGS = {
 
 def frozen_dataclasses() -> Iterator[type]:
     for module in (
-        *("arvo_core", "arvo_event_handler", "arvo_event_handler.testing", "arvo_concurrent"),
+        *("arvo_core", "arvo_event_handler", "arvo_event_handler.memory"),
+        *("arvo_event_handler.testing", "arvo_concurrent"),
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):
         for name, value in vars(importlib.import_module(module)).items():
