@@ -299,14 +299,15 @@ class ArvoEventHandler(IRetriedEventHandler):
                 f"{contract.type} cannot handle event {event.id!r} of type {event.type!r}; "
                 "route events by `to`"
             )
-        if event_schema(event) is None:
+        try:
+            version = version_describing(event, contract=contract)
+        except UnknownVersionError as error:
+            raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
+        if event.dataschema != version.dataschema and event_schema(event) is None:
             trace.warn(
                 f"event {event.id!r} has no readable dataschema; taken as the latest version"
             )
-        try:
-            return version_describing(event, contract=contract)
-        except UnknownVersionError as error:
-            raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
+        return version
 
     @override
     def __repr__(self) -> str:
