@@ -34,7 +34,6 @@ from arvo_event_handler import (
     Publish,
     Reply,
     RetryLater,
-    RetryPolicy,
     SimpleEventBroker,
     SimpleMachineMemory,
     Start,
@@ -45,6 +44,7 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_statechart import assign, emit
+from arvo_time import RetryPolicy
 
 
 class Product(BaseModel):

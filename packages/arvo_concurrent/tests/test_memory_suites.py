@@ -10,11 +10,11 @@ from arvo_event_handler import IMachineMemory
 from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
-    FakeClock,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
 )
+from arvo_time.testing import FakeClock
 
 
 class TestTheFourCalls(MachineMemorySuite):

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic_core import from_json, to_json
 from typing_extensions import override
 
-from arvo_event_handler import Clock, TransactionViolation, TransactionViolationCause
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
@@ -18,6 +18,7 @@ from arvo_event_handler.memory import (
     check_machine_id,
     until_granted,
 )
+from arvo_time import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,8 @@ from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import MachineLease, Record
-from arvo_event_handler.testing import (
-    ClosableMachineMemory,
-    ClosedMachineMemorySuite,
-    FakeClock,
-)
+from arvo_event_handler.testing import ClosableMachineMemory, ClosedMachineMemorySuite
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 

@@ -16,13 +16,13 @@ from arvo_event_handler import MachineMemoryError, TransactionViolation, Transac
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
-    FakeClock,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
     _contention,
 )
 from arvo_event_handler.testing._watched_renewals import WatchedRenewals
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 

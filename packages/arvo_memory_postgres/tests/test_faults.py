@@ -13,8 +13,8 @@ from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
-from arvo_event_handler.testing import FakeClock
 from arvo_memory_postgres import PostgresMachineMemory
+from arvo_time.testing import FakeClock
 
 from .conftest import Connect, behind_proxy, leased, on_its_connection
 

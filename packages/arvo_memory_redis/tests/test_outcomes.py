@@ -14,13 +14,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
-from arvo_event_handler.testing import FakeClock
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._redis_py import RedisPyTransport
 from arvo_memory_redis._server import Server
 from arvo_memory_redis._transport import Word
+from arvo_time import SYSTEM_CLOCK
+from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
 from .clients import Connect, leased, url_of

@@ -11,8 +11,8 @@ import pytest
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
-from arvo_event_handler.testing import FakeClock
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_time.testing import FakeClock
 
 QUICK = LockPolicy(max_wait=timedelta(0))
 HOUR = timedelta(hours=1)

@@ -5,9 +5,7 @@ written as code or `ArvoOrchestrator` for one written as a statechart. A workflo
 an `IMachineMemory`; a broker carries the events.
 """
 
-from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
-from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._contention import Contention
 from ._dead_letter_log import log_dead_letter
 from ._emission._domain import (
@@ -46,8 +44,6 @@ from ._handler import (
     own_retry_policy,
 )
 from ._incoming import version_describing
-from ._retry_policy import RetryPolicy
-from ._shield import take_or_give_back
 from ._simple_broker import (
     CONTENTION_TIMEOUT,
     BrokerErrorListener,
@@ -69,8 +65,6 @@ from .memory._simple_memory import SimpleMachineMemory
 
 __all__ = [
     "CONTENTION_TIMEOUT",
-    "SYSTEM_CLOCK",
-    "SYSTEM_RANDOM",
     "Answers",
     "ArvoDomain",
     "ArvoEventHandler",
@@ -79,10 +73,7 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
-    "Backoff",
     "BrokerErrorListener",
-    "Clock",
-    "ClockTimer",
     "Complete",
     "ConfigViolation",
     "Contention",
@@ -111,7 +102,6 @@ __all__ = [
     "ResolveError",
     "RetryLater",
     "RetryOn",
-    "RetryPolicy",
     "RetryableFailure",
     "SimpleEventBroker",
     "SimpleMachineMemory",
@@ -131,6 +121,5 @@ __all__ = [
     "log_dead_letter",
     "own_retry_policy",
     "resolve_event_domain",
-    "take_or_give_back",
     "version_describing",
 ]

@@ -16,6 +16,8 @@ from arvo_core import (
     VersionedArvoContract,
     ViolationError,
 )
+from arvo_time import RetryPolicy
+from arvo_time.settings import check_instance, check_number, given_or
 
 from ._call import HandlerInput
 from ._construction_checks import check_functions
@@ -29,8 +31,6 @@ from ._errors import (
     raise_violation,
 )
 from ._incoming import event_schema, parse_data, version_describing
-from ._retry_policy import RetryPolicy
-from ._settings import check_instance, check_number, given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 

@@ -9,13 +9,7 @@ from typing import Any, Final, Self
 import asyncpg
 from typing_extensions import override
 
-from arvo_event_handler import (
-    SYSTEM_CLOCK,
-    MachineMemoryError,
-    TransactionViolation,
-    UnreadableRecordError,
-    take_or_give_back,
-)
+from arvo_event_handler import MachineMemoryError, TransactionViolation, UnreadableRecordError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -28,7 +22,9 @@ from arvo_event_handler.memory import (
     unpack_record,
     until_granted,
 )
-from arvo_event_handler.settings import check_count, check_duration
+from arvo_time import SYSTEM_CLOCK
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_count, check_duration
 
 from ._connections import Connections
 from ._failures import Outcome, closed, is_contention, is_refusal, memory_error

@@ -11,8 +11,7 @@ from typing import Any, Final, Self
 
 from typing_extensions import override
 
-from arvo_core import bounded_logger
-from arvo_event_handler import SYSTEM_CLOCK, Clock, MachineMemoryError, TransactionViolation
+from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
@@ -22,6 +21,8 @@ from arvo_event_handler.memory import (
     encode_record,
     until_granted,
 )
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.logs import bounded_logger
 
 from . import _scripts as scripts
 from ._open_server import ConnectionSettings, TransportName, open_server

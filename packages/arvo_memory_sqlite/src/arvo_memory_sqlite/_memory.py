@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, Clock, MachineMemoryError, take_or_give_back
+from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -23,7 +23,9 @@ from arvo_event_handler.memory import (
     unpack_record,
     until_granted,
 )
-from arvo_event_handler.settings import check_count
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_count
 
 from . import _rows as rows
 from ._database import IN_MEMORY, Database, Synchronous

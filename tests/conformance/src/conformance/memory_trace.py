@@ -8,7 +8,7 @@ from typing import Any
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import LockPolicy
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 _MILLISECOND = timedelta(milliseconds=1)
 

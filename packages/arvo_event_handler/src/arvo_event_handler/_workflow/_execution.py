@@ -19,8 +19,6 @@ from arvo_core import (
     SubjectContent,
     SystemErrorData,
 )
-from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
-from arvo_event_handler._duration import TEN_YEARS, check_duration
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
     TransactionViolation,
@@ -33,7 +31,6 @@ from arvo_event_handler._incoming import (
     read_input,
     read_subject,
 )
-from arvo_event_handler._settings import check_clock, check_count
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTrace
 from arvo_event_handler.memory._four_call_memory import FourCallMemory
@@ -44,6 +41,8 @@ from arvo_event_handler.memory._memory import (
     Record,
     WorkflowMemory,
 )
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
 from ._lease import (
     LeaseKeeper,

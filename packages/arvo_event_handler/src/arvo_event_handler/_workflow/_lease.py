@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from arvo_core import bounded_logger
-from arvo_event_handler._clock import Clock, ClockTimer
 from arvo_event_handler._errors import (
     TransactionViolation,
     TransactionViolationCause,
@@ -13,13 +11,15 @@ from arvo_event_handler._errors import (
     retryable_of,
     told,
 )
-from arvo_event_handler._shield import shielded
 from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     MachineLease,
     Record,
     WorkflowMemory,
 )
+from arvo_time import Clock, ClockTimer
+from arvo_time.cancellation import shielded
+from arvo_time.logs import bounded_logger
 
 from ._stored_record import unreadable
 

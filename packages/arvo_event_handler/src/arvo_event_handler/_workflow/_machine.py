@@ -12,7 +12,6 @@ from arvo_core import (
     ArvoOrchestratorContract,
     SemanticVersion,
     VersionedArvoContract,
-    bounded_logger,
     is_semantic_version,
 )
 from arvo_event_handler._construction_checks import services_by_type
@@ -29,6 +28,7 @@ from arvo_statechart import (
     XStateVersion,
     assign,
 )
+from arvo_time.logs import bounded_logger
 
 _logger = bounded_logger("arvo_event_handler")
 

@@ -17,9 +17,9 @@ from arvo_core import (
 from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ContractViolation
-from arvo_event_handler._settings import given_or
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_time.settings import given_or
 
 from ._execution import ExecutionPolicy
 from ._machine import ArvoMachine, MachineRegistry

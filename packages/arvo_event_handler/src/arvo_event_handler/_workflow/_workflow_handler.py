@@ -5,10 +5,10 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
 from arvo_event_handler._handler import IArvoEventHandler
-from arvo_event_handler._settings import check_flag, check_number, given_or
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTelemetry
 from arvo_event_handler.memory._memory import IMachineMemory, check_memory
+from arvo_time.settings import check_flag, check_number, given_or
 
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._open_requests import Answers, check_answers

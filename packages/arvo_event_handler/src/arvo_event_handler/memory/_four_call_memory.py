@@ -5,14 +5,14 @@ from itertools import count
 
 from typing_extensions import override
 
-from arvo_core import bounded_logger
 from arvo_event_handler._errors import (
     TransactionViolation,
     TransactionViolationCause,
     retryable_of,
     told,
 )
-from arvo_event_handler._shield import shielded, take_or_give_back
+from arvo_time.cancellation import shielded, take_or_give_back
+from arvo_time.logs import bounded_logger
 
 from ._memory import IMachineMemory, MachineLease, Record, WorkflowMemory
 from ._simple_memory import SimpleMachineMemory

@@ -7,9 +7,8 @@ from itertools import count
 from random import Random
 from typing import TypeVar
 
-from arvo_event_handler._backoff import SYSTEM_RANDOM, Backoff
-from arvo_event_handler._clock import SYSTEM_CLOCK, Clock
-from arvo_event_handler._duration import TEN_YEARS, check_duration
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Backoff, Clock
+from arvo_time.settings import TEN_YEARS, check_duration
 
 GrantedT = TypeVar("GrantedT")
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from arvo_event_handler import Clock, IMachineMemory
+from arvo_event_handler import IMachineMemory
 from arvo_event_handler.memory import ILeasedMachineMemory
+from arvo_time import Clock
+from arvo_time.testing import FakeClock
 
 from ._contention import ConnectLeasedMachineMemory, LetTimePass
-from ._fake_clock import FakeClock
 from ._overtaken_workers import OvertakenWorkers, PassTime, reply, start
 from ._watched_renewals import WatchedRenewals
 
