@@ -31,7 +31,6 @@ from arvo_event_handler import (
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
-    Publish,
     Reply,
     RetryLater,
     SimpleEventBroker,
@@ -42,6 +41,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
     own_retry_policy,
 )
+from arvo_event_handler.delivery import Publish
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_statechart import assign, emit
 from arvo_time import RetryPolicy

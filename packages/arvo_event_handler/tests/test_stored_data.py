@@ -39,7 +39,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler.memory import Record
-from arvo_statechart import MachineConfig
+from arvo_statechart.typing import MachineConfig
 
 from .order_machines import machine, orchestrator
 from .shop import (

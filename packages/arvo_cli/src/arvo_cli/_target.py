@@ -12,12 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from arvo_event_handler import (
-    DomainedEventListener,
-    IArvoEventHandler,
-    IMachineMemory,
-    check_handler,
-)
+from arvo_event_handler import IArvoEventHandler, IMachineMemory, check_handler
+from arvo_event_handler.delivery import DomainedEventListener
 
 from ._errors import CommandError, named
 from ._flavour import flavour_argument

@@ -7,8 +7,6 @@ memory of your own, `arvo_event_handler.testing` has suites for handlers, workfl
 """
 
 from ._call import HandlerDomain, HandlerInput
-from ._contention import Contention
-from ._dead_letter_log import log_dead_letter
 from ._emission._domain import (
     ArvoDomain,
     DomainChoice,
@@ -34,7 +32,6 @@ from ._errors import (
     UnroutableError,
     UnwritableRecordError,
 )
-from ._guarded_call import check_events, guarded_call
 from ._handler import (
     ArvoEventHandler,
     ArvoEventHandlerFunction,
@@ -45,13 +42,7 @@ from ._handler import (
     own_retry_policy,
 )
 from ._incoming import version_describing
-from ._simple_broker import (
-    CONTENTION_TIMEOUT,
-    BrokerErrorListener,
-    DomainedEventListener,
-    Publish,
-    SimpleEventBroker,
-)
+from ._simple_broker import SimpleEventBroker
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow._execution import ExecutionPolicy
 from ._workflow._machine import ArvoMachine, MachineRegistry
@@ -65,7 +56,6 @@ from .memory._memory import IMachineMemory
 from .memory._simple_memory import SimpleMachineMemory
 
 __all__ = [
-    "CONTENTION_TIMEOUT",
     "Answers",
     "ArvoDomain",
     "ArvoEventHandler",
@@ -74,15 +64,12 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
-    "BrokerErrorListener",
     "Complete",
     "ConfigViolation",
-    "Contention",
     "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
-    "DomainedEventListener",
     "EmissionDomains",
     "Emit",
     "ExecutionPolicy",
@@ -98,7 +85,6 @@ __all__ = [
     "MachineMemoryError",
     "MachineRegistry",
     "Outputs",
-    "Publish",
     "Reply",
     "ResolveError",
     "RetryLater",
@@ -116,10 +102,7 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
-    "check_events",
     "check_handler",
-    "guarded_call",
-    "log_dead_letter",
     "own_retry_policy",
     "resolve_event_domain",
     "version_describing",

@@ -17,16 +17,12 @@ from arvo_core import (
 from arvo_event_handler._construction_checks import services_by_type
 from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 from arvo_event_handler._incoming import read_input
-from arvo_statechart import (
+from arvo_statechart import Call, DefinitionProblem, Machine, MachineDefinitionError, assign
+from arvo_statechart.typing import (
     ActionImplementation,
-    Call,
-    DefinitionProblem,
     GuardImplementation,
-    Machine,
     MachineConfig,
-    MachineDefinitionError,
     XStateVersion,
-    assign,
 )
 from arvo_time.logs import bounded_logger
 
