@@ -88,13 +88,13 @@ class Gate:
 
 def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
     """What a broker still keeps of the events it had; nothing when all is done."""
-    router, backlog = broker._router, broker._backlog
+    router, admission = broker._router, broker._admission
     kept: dict[str, object] = {
         "leaving": router._leaving,
-        "open": backlog.open,
-        "waiting": backlog.waiting,
-        "at the door": backlog._at_the_door,
-        "idle": backlog._idle,
+        "open": admission.open,
+        "waiting": admission.waiting,
+        "at the door": admission._waiters,
+        "idle": admission._idle,
     }
     topics: list[Topic[Any, Any]] = [*router.topics.values(), router._listeners.topic]
     for topic in topics:

@@ -42,7 +42,7 @@ from arvo_time.settings import (
     check_random,
 )
 
-from ._backlog import Backlog
+from ._admission import Admission
 from ._causal_tree import CausalTree
 from ._delivery import Delivery
 from ._errors import QueueFullError, self_wait
@@ -141,7 +141,7 @@ class ConcurrentEventBroker:
         self._contention_timeout = contention_timeout
         self._clock = check_clock(clock)
         self._random = check_random(random)
-        self._backlog = Backlog(max_queued)
+        self._admission = Admission(max_queued)
         self._router = Router(
             OwnerFunctions(
                 on_broker_error=on_broker_error,
@@ -150,10 +150,10 @@ class ConcurrentEventBroker:
                 on_unclaimed=on_unclaimed,
             ),
             take_in_turn=self._take_in_turn,
-            backlog=self._backlog,
+            admission=self._admission,
             clock=clock,
         )
-        self._life = Lifecycle(self._router, clock=clock, identity=self._backlog)
+        self._life = Lifecycle(self._router, clock=clock, identity=self._admission)
         for handler in handlers:
             self._add(handler)
 
@@ -195,8 +195,8 @@ class ConcurrentEventBroker:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
-        if self._life.state is not BrokerState.OPEN or self._backlog.full:
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        if self._life.state is not BrokerState.OPEN or self._admission.full:
             await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
@@ -209,9 +209,9 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        if self._backlog.full:
-            raise QueueFullError(event, max_queued=self._backlog.limit or 0)
-        tree = CausalTree(event, answer_to=answer_to or event.source, backlog=self._backlog)
+        if self._admission.full:
+            raise QueueFullError(event, max_queued=self._admission.limit or 0)
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
         self._router.take(event, tree, copy_context())
 
     async def resolve(
@@ -330,17 +330,17 @@ class ConcurrentEventBroker:
     async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._life.check_open()
-        if not self._backlog.full:
+        if not self._admission.full:
             self._router.take(event, tree, copy_context())
             return
-        if handled_by(self._backlog):
+        if handled_by(self._admission):
             raise self_wait(event)
-        await self._backlog.place()
+        await self._admission.acquire()
         try:
             self._life.check_open()
             self._router.take(event, tree, copy_context())
         finally:
-            self._backlog.leave()  # the event is counted by itself now
+            self._admission.release()  # the event is counted by itself now
 
     async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
         asker = current_handling()
@@ -357,7 +357,7 @@ class ConcurrentEventBroker:
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(
-            event, answer_to=address, backlog=self._backlog, waiter=waiter, asker=asker
+            event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
         )
         tree.open += 1  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)

@@ -7,7 +7,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
 from arvo_event_handler.delivery import Handling, Seats
 
-from ._backlog import Backlog
+from ._admission import Admission
 from ._errors import self_wait
 
 
@@ -17,7 +17,7 @@ class CausalTree:
     Args:
         root: The event that started it.
         answer_to: Whom the answer is addressed to.
-        backlog: What counts its events, and those of all other trees.
+        admission: What counts its events, and those of all other trees.
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
         asker: What is being handled by the handler that waits; None when none does.
     """
@@ -26,9 +26,9 @@ class CausalTree:
         "_failures",
         "_queued",
         "_waiter",
+        "admission",
         "answer_to",
         "asker",
-        "backlog",
         "open",
         "root",
     )
@@ -38,14 +38,14 @@ class CausalTree:
         root: ArvoEvent,
         *,
         answer_to: str,
-        backlog: Backlog,
+        admission: Admission,
         waiter: "Future[ArvoEvent | None] | None" = None,
         asker: Handling | None = None,
     ) -> None:
         self.root = root
         self.asker = asker
         self.answer_to = answer_to
-        self.backlog = backlog
+        self.admission = admission
         self._waiter = waiter
         # No list for each of the many that never fail: every one would cost the collector a look.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()

@@ -41,20 +41,20 @@ class Delivery(Trial):
     @override
     def enter(self, seats: Seats) -> None:
         tree = self.tree
-        tree.backlog.enter()
+        tree.admission.enter()
         tree.open += 1
         if self.asker is not None:
             self.tree.queued(seats, self.event.subject)
 
     @override
     def start(self, seats: Seats) -> None:
-        self.tree.backlog.leave()
+        self.tree.admission.release()
         if self.asker is not None:
             self.tree.taken(seats, self.event.subject)
 
     @override
     def pause(self) -> None:
-        self.tree.backlog.waiting += 1
+        self.tree.admission.waiting += 1
 
     @override
     def resume(self, seats: Seats) -> None:
@@ -65,7 +65,7 @@ class Delivery(Trial):
     def end(self) -> None:
         tree = self.tree
         tree.end()
-        tree.backlog.done()
+        tree.admission.done()
 
     @override
     def fail(self, event: ArvoEvent, *, error: Exception) -> None:

@@ -37,7 +37,7 @@ from arvo_event_handler.delivery import (
 from arvo_time import Clock
 from arvo_time.logs import bounded_logger
 
-from ._backlog import Backlog
+from ._admission import Admission
 from ._causal_tree import CausalTree
 from ._delivery import Delivery
 
@@ -50,7 +50,7 @@ class Router(Endable):
     Args:
         owner: The functions of the broker's owner.
         take_in_turn: Takes an event from outside when there is a place for it.
-        backlog: What counts the events, and identifies the broker.
+        admission: What counts the events, and identifies the broker.
         clock: For delays, and for what is waited for at the end.
     """
 
@@ -59,25 +59,25 @@ class Router(Endable):
         owner: OwnerFunctions,
         *,
         take_in_turn: Callable[[ArvoEvent, CausalTree], Awaitable[None]],
-        backlog: Backlog,
+        admission: Admission,
         clock: Clock,
     ) -> None:
         self._owner = owner
         self._clock = clock
-        self._backlog = backlog
+        self._admission = admission
         self._take_in_turn = take_in_turn
         self._leaving: set[Topic[Delivery, Verdict]] = set()
         self._closed = False  # whether everything is given up from now on
         self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
         """The handlers' topics by name."""
-        self._listeners = Listeners(owner, broker=backlog, clock=clock, logger=_logger)
+        self._listeners = Listeners(owner, broker=admission, clock=clock, logger=_logger)
 
     @property
     @override
     def stats(self) -> BrokerStats:
         return BrokerStats(
-            queued=self._backlog.waiting,
-            unfinished=self._backlog.open,
+            queued=self._admission.waiting,
+            unfinished=self._admission.open,
             topics={
                 name: TopicStats(
                     prefetch=topic.prefetch,
@@ -113,7 +113,7 @@ class Router(Endable):
             undelivered=undelivered,
             prefetch=settings.prefetch,
             by_subject=settings.order == "subject",
-            broker=self._backlog,
+            broker=self._admission,
             clock=self._clock,
             logger=_logger,
         )
@@ -127,12 +127,12 @@ class Router(Endable):
             ConfigViolation: A handler of the broker awaits this, or a listener that a handler of
                 the topic waits for.
         """
-        if handled_by(self._backlog) or holds(topic.seats):
+        if handled_by(self._admission) or holds(topic.seats):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
             self._leaving.add(topic)
-        await topic.empty()
+        await topic.wait_empty()
         topic.stop()
         await topic.ended()
         self._leaving.discard(topic)
@@ -171,14 +171,14 @@ class Router(Endable):
 
     @override
     def stop_accepting(self) -> None:
-        self._backlog.close_door(BrokerClosedError())
+        self._admission.close(BrokerClosedError())
 
     @override
     async def wait_idle(self) -> None:
-        await self._backlog.idle()
+        await self._admission.idle()
 
     @override
-    def refuse(self) -> None:
+    def give_up_queued(self) -> None:
         self._closed = True
         for topic in self._all_topics():
             for delivery in topic.abandon():
@@ -186,7 +186,7 @@ class Router(Endable):
 
     @override
     async def wait_handlers(self) -> None:
-        await asyncio.gather(*(topic.rest() for topic in self._all_topics()))
+        await asyncio.gather(*(topic.wait_idle() for topic in self._all_topics()))
 
     @override
     async def stop_handlers(self, *, patience: timedelta) -> None:

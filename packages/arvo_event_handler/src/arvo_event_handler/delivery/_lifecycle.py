@@ -41,12 +41,12 @@ class Endable(HasStats, Protocol):
         """Wait until every event that was taken is done, and the listeners know."""
         ...
 
-    def refuse(self) -> None:
+    def give_up_queued(self) -> None:
         """Give up what waits and sleeps, and what comes of events that still run."""
         ...
 
     async def wait_handlers(self) -> None:
-        """Wait until no handler runs, after `refuse`."""
+        """Wait until no handler runs, after `give_up_queued`."""
         ...
 
     async def stop_handlers(self, *, patience: timedelta) -> None:
@@ -154,7 +154,7 @@ class Lifecycle:
         if self.state is BrokerState.CLOSED:
             return
         self._stop_accepting()
-        self._broker.refuse()
+        self._broker.give_up_queued()
         try:
             await self._within(grace, self._broker.wait_handlers())
         finally:

@@ -125,7 +125,7 @@ class Listeners:
             "listeners",
             run=self._run,
             carry_out=_done,
-            undelivered=self._skipped,
+            undelivered=self._listener_skipped,
             prefetch=_MOST_CALLS,
             by_subject=False,
             broker=broker,
@@ -145,7 +145,7 @@ class Listeners:
         """
         call = ListenerCall(trial, function=function, name=name)
         if self.topic.stopped:
-            self._skipped(call)
+            self._listener_skipped(call)
         else:
             self.topic.put(call)
 
@@ -202,7 +202,7 @@ class Listeners:
             patience: How long to wait for that; what has not ended by then is given up.
         """
         for call in self.topic.abandon():
-            self._skipped(call)
+            self._listener_skipped(call)
         await stop_topics([self.topic], patience=patience, clock=self._clock)
 
     def _log(self, letter: DeadLetter, trial: Trial) -> None:
@@ -230,7 +230,7 @@ class Listeners:
             elif not call.given_up:
                 self.report(call, event=call.event, error=error)
 
-    def _skipped(self, call: ListenerCall, _: Exception | None = None) -> None:
+    def _listener_skipped(self, call: ListenerCall, _: Exception | None = None) -> None:
         """Log what a listener was not told, or not wholly: nobody else is left to tell."""
         event = call.event
         call.fail(event, error=UndeliveredError(event))

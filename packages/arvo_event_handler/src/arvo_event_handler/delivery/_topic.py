@@ -79,7 +79,7 @@ class Topic(Generic[TrialT, VerdictT]):
         self._workers: set[asyncio.Task[None]] = set()
         self._unoccupied: list[asyncio.Future[None]] = []
         self._empty: asyncio.Future[None] | None = None
-        self._at_rest: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
         self._size = 0
         self._abandoned = False
         self.stopped = False
@@ -116,19 +116,19 @@ class Topic(Generic[TrialT, VerdictT]):
         self._ready.append(trial)
         self._call_worker()
 
-    async def empty(self) -> None:
+    async def wait_empty(self) -> None:
         """Wait until no event is left."""
         while self._size:
             if self._empty is None:
                 self._empty = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._empty)
 
-    async def rest(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no event is being handled, after `abandon` has left nothing to begin."""
         while self._running:
-            if self._at_rest is None:
-                self._at_rest = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._at_rest)
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
 
     def abandon(self) -> Iterator[TrialT]:
         """Take out, one after another, what waits and what sleeps; from now on nothing sleeps."""
@@ -171,7 +171,7 @@ class Topic(Generic[TrialT, VerdictT]):
             self._finish(trial)
         self._running.clear()
         self._workers.clear()
-        self._look_for_rest()
+        self._look_for_idle()
 
     def _make_ready(self, trial: TrialT) -> None:
         self._ready.append(trial)
@@ -236,8 +236,8 @@ class Topic(Generic[TrialT, VerdictT]):
             finally:
                 handling.end()
                 running.discard(trial)
-                if self._at_rest is not None:
-                    self._look_for_rest()
+                if self._idle is not None:
+                    self._look_for_idle()
             if this is not None and this.cancelling():
                 return  # its handler cancelled the task it ran in, which is not for the next event
             del trial, handling  # or a worker without work would keep the last ones alive
@@ -245,10 +245,10 @@ class Topic(Generic[TrialT, VerdictT]):
             if not handled % _EVENTS_WITHOUT_A_PAUSE:
                 await asyncio.sleep(0)
 
-    def _look_for_rest(self) -> None:
-        if not self._running and self._at_rest is not None:
-            self._at_rest.set_result(None)
-            self._at_rest = None
+    def _look_for_idle(self) -> None:
+        if not self._running and self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
 
     def _log_late(self, trial: TrialT) -> None:
         event = trial.event
