@@ -14,7 +14,7 @@ async def test_whoever_waits_for_a_connection_gets_it_next(
     connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection is kept for its last user only while nobody else wants it."""
-    monkeypatch.setattr("arvo_memory_postgres._connections._KEPT", HOUR)
+    monkeypatch.setattr("arvo_postgres._connections._KEPT", HOUR)
     async with connect_to(pool_size=2) as memory:
         await asyncio.gather(
             *(memory.write(f"order-{n}", {"count": n}, None) for n in range(20)),
@@ -26,7 +26,7 @@ async def test_a_pool_of_its_own_is_not_entered_for_each_statement(
     connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What makes the difference in speed, without a clock."""
-    monkeypatch.setattr("arvo_memory_postgres._connections._KEPT", HOUR)
+    monkeypatch.setattr("arvo_postgres._connections._KEPT", HOUR)
     async with connect_to() as memory:
         await memory.read("order-7")
         pool = memory._connections._pool

@@ -20,7 +20,7 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_postgres import PostgresMachineMemory
-from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_postgres._url import connect_url as postgres_memory
 
 from .conftest import Connect, execute, fetch, on_its_connection, quoted
 

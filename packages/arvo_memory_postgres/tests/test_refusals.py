@@ -23,7 +23,7 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_memory_postgres import PostgresMachineMemory
-from arvo_memory_postgres._failures import is_connection_lost, is_refusal, memory_error
+from arvo_postgres._failures import is_connection_lost, is_refusal, memory_error
 from storm import answer_to, asking, question
 
 from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted

@@ -3,6 +3,7 @@
 import hashlib
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause, check_machine_id
+from arvo_postgres._table_name import is_storable
 
 
 def machine_key(machine_id: str) -> bytes:
@@ -24,14 +25,3 @@ def machine_key(machine_id: str) -> bytes:
 def key_of(machine_id: str) -> bytes:
     """Return the key of an id that is known to be storable."""
     return hashlib.blake2b(machine_id.encode(), digest_size=16).digest()
-
-
-def is_storable(text: str) -> bool:
-    """Tell whether a column of type text takes it."""
-    if "\0" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,7 +8,7 @@ for a row; a record expires by `statement_timestamp()`, which says the same all 
 from dataclasses import dataclass
 from typing import Self
 
-from ._table_name import TableName
+from arvo_postgres._table_name import TableName
 
 # A lease saves work and protects nothing, so a crash of the server may lose it: no need to wait for
 # the disk. The setting ends with the statement.

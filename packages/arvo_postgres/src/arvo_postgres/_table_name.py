@@ -5,8 +5,6 @@ from typing import Final
 
 from typing_extensions import override
 
-from ._machine_key import is_storable
-
 _LONGEST: Final = 63  # bytes; PostgreSQL cuts longer names without a word
 _MIGRATIONS: Final = "_migrations"
 
@@ -49,6 +47,17 @@ class TableName:
     def quoted_migrations(self) -> str:
         """The table of migrations, as SQL writes it."""
         return f"{_quoted(self.schema)}.{_quoted(self.migrations)}"
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether a column of type text takes it."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check(what: str, name: str, *, longest: int) -> None:

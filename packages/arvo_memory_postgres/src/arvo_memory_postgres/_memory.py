@@ -24,20 +24,20 @@ from arvo_event_handler import (
     unpack_record,
     until_granted,
 )
+from arvo_postgres._connections import Connections
+from arvo_postgres._failures import Outcome, closed, is_contention, is_refusal, memory_error
+from arvo_postgres._migrations import check_version, migrate, schema_version
+from arvo_postgres._pool import owned_pool
+from arvo_postgres._statement_runner import Answer, StatementRunner
+from arvo_postgres._table_name import TableName
 from arvo_time import SYSTEM_CLOCK
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count, check_duration
 
-from ._connections import Connections
-from ._failures import Outcome, closed, is_contention, is_refusal, memory_error
 from ._machine_key import machine_key
-from ._migration import check_version, migrate, schema_version
-from ._owned_pool import owned_pool
-from ._statement_runner import Answer, StatementRunner
+from ._rows import workflow_columns
 from ._statements import Statements
-from ._table_name import TableName
-from ._workflow_columns import workflow_columns
-from ._workflow_queries import WorkflowQueries
+from ._table import WorkflowQueries
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)

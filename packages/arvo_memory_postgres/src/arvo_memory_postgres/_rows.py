@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
 from arvo_event_handler import Record
+from arvo_postgres._table_name import is_storable
 
-from ._machine_key import is_storable, key_of
+from ._machine_key import key_of
 
 
 class WorkflowColumns(NamedTuple):

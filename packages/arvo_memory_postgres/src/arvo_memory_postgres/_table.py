@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
+from arvo_postgres._statement_runner import Answer
 from arvo_time.settings import check_count
 
 from ._machine_key import machine_key
-from ._statement_runner import Answer
 from ._statements import Statements
 from ._stored_workflow import StoredWorkflow
 

@@ -9,7 +9,7 @@ import asyncpg
 from arvo_time.logs import bounded_logger
 
 from ._failures import closed, pool_exhausted, unreachable
-from ._owned_pool import close_pool
+from ._pool import close_pool
 
 _KEPT: Final = 0.1  # seconds; then the pool has them back, with its rules for those that idle
 _logger = bounded_logger("arvo_memory_postgres")
