@@ -1,28 +1,73 @@
-"""What operators ask of a machine memory and do to it."""
+"""The table of workflows: what is asked of it, and what operators do to it."""
 
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from arvo_postgres._statement_runner import Answer
+import asyncpg
+
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_postgres import (
+    Connections,
+    InvalidDsnError,
+    MissingSchemaError,
+    Rows,
+    StatementRunner,
+    TableName,
+)
+from arvo_time import BackendError, Clock, ClosedError, DamagedError
 from arvo_time.settings import check_count
 
-from ._machine_key import machine_key
-from ._statements import Statements
-from ._stored_workflow import StoredWorkflow
+from ._rows import StoredWorkflow, machine_key
+from ._statements import Statements, migrations_of
 
 WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
 
 
-class WorkflowQueries:
-    """Queries over the rows of all workflows. Forgotten workflows are not in them.
+class WorkflowTable:
+    """The rows of all workflows. Forgotten workflows are not in what is found.
 
     None of these calls is needed to run workflows. Each raises `MachineMemoryError` as `read` does.
     """
 
-    _sql: Statements
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        name: TableName,
+        pool_timeout: timedelta,
+        statement_timeout: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._sql = Statements.of(name)
+        self._migrations = migrations_of(name)
+        self._schema_checked = False
+        self._connections = Connections(pool, pool_timeout=pool_timeout, clock=clock)
+        self._runner = StatementRunner(
+            self._connections, table=name, statement_timeout=statement_timeout, clock=clock
+        )
 
-    async def _ask(self, operation: str, sql: str, *args: object) -> Answer:
-        raise NotImplementedError
+    async def aclose(self) -> None:
+        """Refuse further calls, and close the pool if it is the memory's own. Idempotent."""
+        await self._connections.aclose()
+
+    async def migrate(self, *, dry_run: bool = False) -> str:
+        """Make the schema, or bring it up to date; safe from many processes at once.
+
+        Args:
+            dry_run: Only say what would be done.
+
+        Returns:
+            The SQL that was run, or would be; empty when everything is there.
+
+        Raises:
+            MachineMemoryError: The schema is newer than this package, or the database failed.
+        """
+        try:
+            sql = await self._migrations.run(self._connections, dry_run=dry_run)
+        except BackendError as error:
+            raise memory_error(error, doing="MIGRATE") from error.__cause__
+        self._schema_checked = self._schema_checked or not dry_run
+        return sql
 
     async def children(self, root: str) -> list[StoredWorkflow]:
         """Return every workflow below a root, at any depth, oldest first; not the root itself.
@@ -104,6 +149,48 @@ class WorkflowQueries:
             if not answer.rows:
                 return deleted
 
+    async def _open(self) -> None:
+        try:
+            await self._connections.open()
+        except InvalidDsnError as error:
+            raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
+        except BackendError as error:
+            raise memory_error(error, doing="connect") from error.__cause__
 
-def _workflows(answer: Answer) -> list[StoredWorkflow]:
+    async def _ask(self, operation: str, sql: str, *args: object) -> Rows:
+        try:
+            if not self._schema_checked:
+                await self._migrations.check(self._runner)
+                self._schema_checked = True
+            return await self._runner.run(operation, sql, *args)
+        except BackendError as error:
+            raise memory_error(error, doing=operation) from error.__cause__
+
+
+def closed(doing: str) -> MachineMemoryError:
+    """Return the error for a call of a closed memory."""
+    return MachineMemoryError(
+        f"the memory is closed, so there is no {doing}; use it inside its block",
+        retryable=False,
+        outcome="failed",
+    )
+
+
+def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
+    """Return what stands for an error of the client; raise it from the driver's."""
+    match error:
+        case ClosedError():
+            made = closed(doing)
+            made.outcome = error.outcome
+            return made
+        case DamagedError():
+            return UnreadableRecordError(str(error))
+        case MissingSchemaError():
+            hint = "; run `await memory.migrate()` once, for example when you deploy"
+        case _:
+            hint = ""
+    return MachineMemoryError(f"{error}{hint}", retryable=error.retryable, outcome=error.outcome)
+
+
+def _workflows(answer: Rows) -> list[StoredWorkflow]:
     return [StoredWorkflow(**dict(row)) for row in answer.rows]
