@@ -45,9 +45,6 @@ from ._subject import (
     SubjectOrchestrator,
 )
 from ._system_error import SystemErrorData
-from ._telemetry import (
-    tracing_enabled,
-)
 
 __all__ = [
     "ARVO_CONTENT_TYPE",
@@ -90,5 +87,4 @@ __all__ = [
     "collector_at_rest",
     "is_orchestrator_event_type",
     "json_problems",
-    "tracing_enabled",
 ]

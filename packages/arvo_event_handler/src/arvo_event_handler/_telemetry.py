@@ -20,7 +20,6 @@ from arvo_core import (
     SystemErrorData,
     VersionedArvoContract,
     ViolationError,
-    tracing_enabled,
 )
 from arvo_core.telemetry import (
     ARVO_CONTRACT_URI,
@@ -34,6 +33,7 @@ from arvo_core.telemetry import (
     trace_context,
 )
 from arvo_time.logs import bounded_logger, excerpt
+from arvo_time.telemetry import tracing_enabled
 
 _SCOPE = "arvo_event_handler"
 _WARNING_BYTES = 4 * 1024
