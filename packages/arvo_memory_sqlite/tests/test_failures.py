@@ -144,7 +144,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
     policy = LockPolicy(max_wait=timedelta(0))
-    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy) as memory:
         yield memory
 
 
@@ -319,7 +319,7 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
     """Ten years are no damage."""
     years = timedelta(days=3650)
     policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
-    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy) as memory:
         assert await memory.acquire("order-7") is not None
         assert await memory.acquire("order-7") is None
 
@@ -327,9 +327,9 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
 async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) -> None:
     """One bound both ways, which whoever opens the file may set."""
     text: Record = {"text": "x" * 1_000}
-    async with SqliteMachineMemory.open(path, max_record_bytes=2_000) as memory:
+    async with SqliteMachineMemory.connect(path, max_record_bytes=2_000) as memory:
         await memory.write("order-7", text, None)
-    async with SqliteMachineMemory.open(path, max_record_bytes=500) as memory:
+    async with SqliteMachineMemory.connect(path, max_record_bytes=500) as memory:
         with pytest.raises(UnwritableRecordError, match="above the 500 that"):
             await memory.write("order-8", text, None)
         for reading in (memory.read("order-7"), memory.acquire("order-7")):
@@ -339,7 +339,7 @@ async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) 
             await memory.write("order-7", {}, text)
     for wrong in (0, -1, True):
         with pytest.raises((TypeError, ValueError), match="max_record_bytes must be"):
-            async with SqliteMachineMemory.open(path, max_record_bytes=wrong):
+            async with SqliteMachineMemory.connect(path, max_record_bytes=wrong):
                 raise AssertionError("it must not open")
 
 
@@ -354,11 +354,11 @@ async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path:
 
 
 async def test_a_damaged_file_is_a_read_failure(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         event = question("x" * 20_000)
         [request] = await asking(memory).execute(event)
     damage(path, lambda pages: pages[:1] + [b"\xff" * len(page) for page in pages[1:]])
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         with pytest.raises(TransactionViolation, match="malformed") as caught:
             await asking(memory).execute(answer_to(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE

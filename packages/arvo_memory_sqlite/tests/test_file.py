@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         yield memory
 
 
@@ -60,7 +60,7 @@ async def test_the_file_and_its_companions_are_for_their_user_alone(
 @pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
 async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
     """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
-    async with SqliteMachineMemory.open(path, synchronous=level) as memory:  # type: ignore[arg-type]
+    async with SqliteMachineMemory.connect(path, synchronous=level) as memory:  # type: ignore[arg-type]
 
         def synchronous(connection: sqlite3.Connection) -> int:
             (value,) = connection.execute("PRAGMA synchronous").fetchone()
@@ -77,31 +77,31 @@ async def test_only_what_must_last_is_flushed(path: Path, level: str, number: in
 )
 async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
+        async with SqliteMachineMemory.connect(path, synchronous=synchronous):  # type: ignore[arg-type]
             pass
 
 
-def test_only_open_makes_one() -> None:
-    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
+def test_only_connect_makes_one() -> None:
+    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.connect"):
         SqliteMachineMemory()
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "state.db"
     with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {}, None)
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(MachineMemoryError, match=r"schema version 99.*install a newer") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
     assert of(path, "SELECT count(*) FROM machine") == 1
@@ -113,7 +113,7 @@ async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path
     connection.close()
     before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
     with pytest.raises(MachineMemoryError, match="belongs to something else"):
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert path.read_bytes() == before  # noqa: ASYNC240
 
@@ -121,7 +121,7 @@ async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path
 async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
     path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
     with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
 
@@ -130,7 +130,7 @@ async def test_a_link_to_a_file_that_is_not_there_makes_it_for_its_user_alone(
     tmp_path: Path, path: Path
 ) -> None:
     (tmp_path / "link.db").symlink_to(path)
-    async with SqliteMachineMemory.open(tmp_path / "link.db") as memory:
+    async with SqliteMachineMemory.connect(tmp_path / "link.db") as memory:
         await memory.write("order-7", {}, None)
         assert modes(path.parent) == {0o600}
 
@@ -140,7 +140,7 @@ async def test_a_process_may_change_its_folder(
 ) -> None:
     """Connections are opened when they are needed, and all of them to the same file."""
     monkeypatch.chdir(path.parent)
-    async with SqliteMachineMemory.open("state.db") as memory:
+    async with SqliteMachineMemory.connect("state.db") as memory:
         await memory.write("order-7", {"count": 1}, None)
         monkeypatch.chdir(tmp_path)
         assert await memory.read("order-7") == {"count": 1}
@@ -160,7 +160,7 @@ async def test_a_file_that_was_taken_away_is_not_made_anew(
 async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
     others, cancelled = asyncio.all_tasks(), 0
     for turns in range(8):
-        manager = SqliteMachineMemory.open(path)
+        manager = SqliteMachineMemory.connect(path)
         opening = asyncio.ensure_future(manager.__aenter__())
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -181,7 +181,7 @@ async def test_who_waits_too_long_for_another_process_may_try_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(MachineMemoryError, match="database is locked") as caught:
@@ -218,15 +218,15 @@ def test_a_file_that_another_process_just_makes_is_ours(path: Path) -> None:
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
     broken = (*_schema._MIGRATIONS, (*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT"))
     with monkeypatch.context() as patched:
         patched.setattr(_schema, "_MIGRATIONS", broken)
         with pytest.raises(MachineMemoryError, match="no such table: nowhere"):
-            async with SqliteMachineMemory.open(path):
+            async with SqliteMachineMemory.connect(path):
                 pass
     assert of(path, "PRAGMA user_version") == len(_schema._MIGRATIONS)
     assert of(path, "SELECT count(*) FROM pragma_table_info('machine') WHERE name = 'note'") == 0
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         assert await memory.read("order-7") == {"count": 1}

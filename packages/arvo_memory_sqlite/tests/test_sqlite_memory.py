@@ -35,7 +35,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def memory(path: Path, clock: FakeClock) -> AsyncIterator[SqliteMachineMemory]:
-    async with SqliteMachineMemory.open(path, policy=QUICK, clock=clock) as memory:
+    async with SqliteMachineMemory.connect(path, policy=QUICK, clock=clock) as memory:
         yield memory
 
 
@@ -194,7 +194,7 @@ async def test_what_somebody_works_on_is_not_deleted(
 async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: FakeClock) -> None:
     """The clock stands still, so no pause between two tries can end."""
     policy = LockPolicy(initial_delay=HOUR, max_delay=HOUR, max_wait=HOUR, ttl=HOUR, max_hold=HOUR)
-    async with SqliteMachineMemory.open(path, policy=policy, clock=clock) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy, clock=clock) as memory:
         lease = await granted(memory, "order-7")
         waiters = [asyncio.create_task(granted(memory, "order-7")) for _ in range(5)]
         for _ in range(5):
@@ -333,7 +333,7 @@ async def test_a_damaged_record_is_told_and_not_kept_leased(
 
 
 async def test_closing_waits_for_what_was_begun(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         writes = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(100)]
         await asyncio.sleep(0)
     assert [write.exception() for write in writes if write.done()] == [None] * 100
@@ -342,7 +342,7 @@ async def test_closing_waits_for_what_was_begun(path: Path) -> None:
 
 async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) -> None:
     for turns in range(8):
-        async with SqliteMachineMemory.open(path) as memory:
+        async with SqliteMachineMemory.connect(path) as memory:
             taking = asyncio.create_task(memory.acquire("order-7"))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -350,14 +350,14 @@ async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) ->
             await asyncio.gather(taking, return_exceptions=True)
             if not taking.cancelled() and (lease := taking.result()) is not None:
                 await memory.release(lease)
-        async with SqliteMachineMemory.open(path) as memory:
+        async with SqliteMachineMemory.connect(path) as memory:
             lease = await memory.acquire("order-7")
             assert lease is not None, f"cancelled after {turns} turns, it stayed taken"
             await memory.release(lease)
 
 
 async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {}, None)
         closing = asyncio.create_task(memory.aclose())
         await asyncio.sleep(0)
@@ -391,7 +391,7 @@ async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptur
     def die(connection: sqlite3.Connection) -> None:
         raise SystemExit("dead")
 
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
         calls: list[asyncio.Task[object]] = [
             asyncio.create_task(memory.write("order-8", {}, None)),

@@ -39,7 +39,7 @@ async def commit_for_ever(path: str, name: str) -> None:
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
     async with (
-        SqliteMachineMemory.open(path, policy=policy) as memory,
+        SqliteMachineMemory.connect(path, policy=policy) as memory,
         asyncio.TaskGroup() as group,
     ):
         for number in range(8):
@@ -56,7 +56,7 @@ async def add(path: str, name: str, tasks: str, times: str) -> None:
                 await count_up(memory, "shared")
 
     async with (
-        SqliteMachineMemory.open(path, policy=PATIENT) as memory,
+        SqliteMachineMemory.connect(path, policy=PATIENT) as memory,
         asyncio.TaskGroup() as group,
     ):
         for number in range(int(tasks)):
@@ -84,14 +84,14 @@ async def migrate(path: str, further: str) -> None:
         _schema._MIGRATIONS = (*_schema._MIGRATIONS, FURTHER)  # type: ignore[misc]
     say("ready")
     sys.stdin.readline()
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await count_up(memory, "shared")
     say("migrated")
 
 
 async def fill_disk(path: str) -> None:
     """Write until no file may grow, then again when files may."""
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("before", {"n": 0}, None)
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -120,7 +120,7 @@ async def write_until_refused(memory: SqliteMachineMemory) -> int:
 
 async def use_after_fork(path: str) -> None:
     """Say how a forked process is refused the memory of its parent."""
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.read("order-7")  # so that there is a thread to miss
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
@@ -141,7 +141,7 @@ async def open_read_only(path: str) -> None:
     if os.geteuid() == 0:  # for whom no file is read-only
         os.setuid(65534)
     try:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             say("opened")
     except MachineMemoryError as error:
         say(f"retryable={error.retryable} outcome={error.outcome}: {error}")

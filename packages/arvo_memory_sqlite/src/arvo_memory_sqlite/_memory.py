@@ -43,7 +43,7 @@ _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 class SqliteMachineMemory(ILeasedMachineMemory):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
-    What was acknowledged survives a process that is killed at any time. Get one from `open`. It
+    What was acknowledged survives a process that is killed at any time. Get one from `connect`. It
     belongs to the event loop it was opened on. Do not fork with one open.
 
     Leases run by the machine's wall clock, which its processes share.
@@ -63,11 +63,11 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     _closing: asyncio.Task[None] | None
 
     def __init__(self) -> None:
-        raise TypeError("write `async with SqliteMachineMemory.open(path) as memory:`")
+        raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
 
     @classmethod
     @asynccontextmanager
-    async def open(
+    async def connect(
         cls,
         path: str | os.PathLike[str],
         *,
@@ -97,7 +97,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
         Example:
             >>> async def main() -> None:
-            ...     async with SqliteMachineMemory.open(":memory:") as memory:
+            ...     async with SqliteMachineMemory.connect(":memory:") as memory:
             ...         await memory.write("order-7", {"status": "active"}, None)
             ...         print(await memory.read("order-7"))
             >>> asyncio.run(main())
