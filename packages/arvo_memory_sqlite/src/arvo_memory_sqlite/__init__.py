@@ -4,6 +4,6 @@
 """
 
 from ._memory import SqliteMachineMemory
-from ._stored_machine import StoredMachine
+from ._queries import StoredMachine
 
 __all__ = ["SqliteMachineMemory", "StoredMachine"]

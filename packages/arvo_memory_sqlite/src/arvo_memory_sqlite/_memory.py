@@ -28,11 +28,11 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.settings import check_count
 
-from . import _rows as rows
+from . import _queries as queries, _rows as rows
 from ._database import IN_MEMORY, Database, Synchronous
-from ._handover import Handover, WokenClock
+from ._lease_waiters import LeaseWaiters, WokenClock
+from ._queries import StoredMachine
 from ._readers import Query, Readers
-from ._stored_machine import StoredMachine
 from ._writer import Operation, Writer
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     _policy: LockPolicy
     _max_record_bytes: int
     _clock: Clock
-    _handover: Handover
+    _waiters: LeaseWaiters
     _loop: asyncio.AbstractEventLoop
     _instance: str
     _takes: set[object]
@@ -167,7 +167,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 connection, lease, content, now=self._clock.now(), expires_in=expires_in
             )
         )
-        self._handover.tell(lease.machine_id)
+        self._waiters.wake(lease.machine_id)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -234,7 +234,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         """
         _check_limit(limit)
         return await self._ask(
-            lambda connection: rows.find(
+            lambda connection: queries.find(
                 connection, status=status, limit=limit, now=self._clock.now()
             )
         )
@@ -254,7 +254,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_machine_id(root)
         _check_limit(limit)
         return await self._ask(
-            lambda connection: rows.children(connection, root, limit=limit, now=self._clock.now())
+            lambda connection: queries.children(
+                connection, root, limit=limit, now=self._clock.now()
+            )
         )
 
     async def cleanup(self, machine_id: str) -> bool:
@@ -269,7 +271,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         """
         check_machine_id(machine_id)
         forgotten = await self._write(lambda connection: rows.cleanup(connection, machine_id))
-        self._handover.tell(machine_id)
+        self._waiters.wake(machine_id)
         return forgotten
 
     # --- inside ------------------------------------------------------------
@@ -289,7 +291,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._policy = policy
         self._max_record_bytes = max_record_bytes
         self._clock = clock
-        self._handover = Handover()
+        self._waiters = LeaseWaiters()
         self._loop = asyncio.get_running_loop()
         self._instance = secrets.token_hex(16)
         self._takes = set()
@@ -306,7 +308,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self, machine_id: str, attempt: Callable[[str], Awaitable[T | timedelta]]
     ) -> T | None:
         check_machine_id(machine_id)
-        with self._handover.waiting(machine_id) as freed:
+        with self._waiters.waiting(machine_id) as freed:
 
             async def once() -> T | timedelta:
                 freed.clear()
@@ -385,7 +387,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         await self._writer.submit(
             lambda connection: rows.release(connection, machine_id, owner=owner), durable=False
         )
-        self._handover.tell(machine_id)
+        self._waiters.wake(machine_id)
 
     async def _write(self, operation: Operation[T]) -> T:
         self._check_usable()

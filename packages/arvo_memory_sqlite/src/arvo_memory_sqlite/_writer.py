@@ -53,7 +53,7 @@ class _Job(Generic[T]):
             self.error = refusal
 
     def deliver(self) -> None:
-        """Tell who waits; on the event loop."""
+        """Resolve the future; runs on the event loop."""
         if self.waiter.done():
             return
         if self.error is None:
@@ -109,7 +109,7 @@ class Writer:
         # Put first: a thread that dies after this finds it in the queue.
         self._queue.put(job)
         if self._death is not None:
-            self._bury()
+            self._fail_queued()
         return job.waiter
 
     async def aclose(self) -> None:
@@ -124,7 +124,7 @@ class Writer:
                 group, more = self._next_group()
                 if group:
                     self._run(group)
-                    self._tell(group)
+                    self._report(group)
                     group = []
                 if not more:
                     break
@@ -133,8 +133,8 @@ class Writer:
             self._death = death
             for job in group:
                 job.error = self._dead(outcome="unknown")
-            self._tell(group)
-            self._bury()
+            self._report(group)
+            self._fail_queued()
         finally:
             self._connection.close()
 
@@ -203,7 +203,7 @@ class Writer:
         translated.__cause__ = cause
         return translated
 
-    def _tell(self, group: Sequence[_Job[Any]]) -> None:
+    def _report(self, group: Sequence[_Job[Any]]) -> None:
         def deliver() -> None:
             for job in jobs:
                 job.deliver()
@@ -215,8 +215,8 @@ class Writer:
             # The event loop was closed before the memory; nobody waits any more.
             _logger.debug("nobody waits for %s any more", self._database.path)
 
-    def _bury(self) -> None:
-        """Refuse all that waits, after the thread's death."""
+    def _fail_queued(self) -> None:
+        """Fail everything in the queue, after the death of the thread."""
         left: list[_Job[Any]] = []
         while True:
             try:
@@ -226,7 +226,7 @@ class Writer:
             if job is not None:
                 job.error = self._dead(outcome="failed")
                 left.append(job)
-        self._tell(left)
+        self._report(left)
 
     def _dead(self, *, outcome: _Outcome) -> MachineMemoryError:
         error = MachineMemoryError(
