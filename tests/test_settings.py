@@ -21,7 +21,6 @@ from arvo_concurrent import (
 from arvo_core import ArvoEvent, EventLimits, SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
-    Backoff,
     EmissionDomains,
     Emit,
     ExecutionPolicy,
@@ -29,12 +28,12 @@ from arvo_event_handler import (
     LockPolicy,
     RetryableFailure,
     RetryLater,
-    RetryPolicy,
     SimpleEventBroker,
     SystemErrorPolicy,
     own_retry_policy,
 )
 from arvo_event_handler.testing import Repeat
+from arvo_time import Backoff, RetryPolicy
 
 SECOND = timedelta(seconds=1)
 YEAR = timedelta(days=365)
@@ -193,7 +192,8 @@ NOT_SETTINGS = {
 
 def frozen_dataclasses() -> Iterator[type]:
     for module in (
-        *("arvo_core", "arvo_event_handler", "arvo_event_handler.testing", "arvo_concurrent"),
+        *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.testing"),
+        "arvo_concurrent",
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):
         for name, value in vars(importlib.import_module(module)).items():
@@ -259,7 +259,7 @@ def test_the_longest_delays_do_not_overflow() -> None:
     longest = Backoff(initial=timedelta.max, maximum=timedelta.max, factor=1e300, jitter=False)
     assert longest.delay(10**6) == timedelta.max
     policy = RetryPolicy(retries=10**30, backoff=longest)
-    assert policy.pause_after(KeyError("x"), failed=10**6) == timedelta.max
+    assert policy.pause_after(10**6) == timedelta.max
 
 
 def test_a_retry_setting_of_a_handler_is_named_with_the_handler() -> None:

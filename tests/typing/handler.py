@@ -38,7 +38,6 @@ from arvo_event_handler import (
     Record,
     Reply,
     RetryLater,
-    RetryPolicy,
     SimpleEventBroker,
     SimpleMachineMemory,
     Start,
@@ -48,6 +47,7 @@ from arvo_event_handler import (
     own_retry_policy,
 )
 from arvo_statechart import assign, emit
+from arvo_time import RetryPolicy
 
 
 class Product(BaseModel):

@@ -11,11 +11,9 @@ from arvo_concurrent import (
     HandlerDefaults,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
-    IArvoEventHandler,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import IArvoEventHandler
+from arvo_time import Backoff
+from arvo_time.testing import FakeClock
 
 from .stub_handler import emitted
 

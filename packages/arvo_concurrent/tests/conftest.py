@@ -1,6 +1,6 @@
 import pytest
 
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Owner
 

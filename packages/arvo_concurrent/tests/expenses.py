@@ -13,11 +13,9 @@ from arvo_core import (
     SimpleVersion,
 )
 from arvo_event_handler import (
-    SYSTEM_CLOCK,
     ArvoEventHandler,
     ArvoEventHandlerFunction,
     ArvoResumable,
-    Clock,
     Complete,
     Emit,
     ExecutionPolicy,
@@ -27,6 +25,7 @@ from arvo_event_handler import (
     Start,
     Step,
 )
+from arvo_time import SYSTEM_CLOCK, Clock
 
 
 class Count(BaseModel):

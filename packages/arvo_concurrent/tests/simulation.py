@@ -38,7 +38,6 @@ from arvo_event_handler import (
     ArvoMachine,
     ArvoOrchestrator,
     ArvoResumable,
-    Backoff,
     Complete,
     Emit,
     ExecutionPolicy,
@@ -47,13 +46,13 @@ from arvo_event_handler import (
     IArvoEventHandler,
     LockPolicy,
     Reply,
-    RetryPolicy,
     Start,
     Step,
     TransactionViolation,
 )
-from arvo_event_handler.testing import FakeClock
 from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import left_inside, workers
 

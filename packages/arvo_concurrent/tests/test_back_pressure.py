@@ -10,7 +10,7 @@ from arvo_concurrent import (
     QueueFullError,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, left_inside
 from .stub_handler import TWO, StubHandler, emitted, event

@@ -19,7 +19,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler import (
     IArvoEventHandler,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, workers
 from .stub_handler import TWO, StubHandler, emitted, event, failing

@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from arvo_concurrent import ConcurrentEventBroker, DeadLetter, ErrorResponse, HandlerConfig
 from arvo_core import ArvoEvent
-from arvo_event_handler import RetryPolicy, SimpleEventBroker, log_dead_letter
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import SimpleEventBroker, log_dead_letter
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .stub_handler import StubHandler, event, failing
 

@@ -20,13 +20,9 @@ from arvo_concurrent import (
     Middleware,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
-    Publish,
-    ResolveError,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import Publish, ResolveError
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside, workers
 from .stub_handler import TWO, StubHandler, answering, emitted, event, failing

@@ -15,14 +15,13 @@ from arvo_concurrent import (
 )
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    Backoff,
     ExecutionViolation,
     ResolveError,
-    RetryPolicy,
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, StubHandler, emitted, event, failing

@@ -18,7 +18,7 @@ from arvo_event_handler import (
     Step,
     UnroutableError,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Owner
 from .expenses import Count, claim, claim_v1, claiming, pricing

@@ -10,8 +10,9 @@ import pytest
 from typing_extensions import override
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import ClockTimer, LockPolicy, MachineLease, TransactionViolation
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import LockPolicy, MachineLease, TransactionViolation
+from arvo_time import ClockTimer
+from arvo_time.testing import FakeClock
 
 POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=60))
 ID = "order-7"

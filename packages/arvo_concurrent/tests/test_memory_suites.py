@@ -9,11 +9,11 @@ from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import IMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
-    FakeClock,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
 )
+from arvo_time.testing import FakeClock
 
 
 class TestTheFourCalls(MachineMemorySuite):

@@ -14,12 +14,9 @@ from arvo_concurrent import (
     Middleware,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    IArvoEventHandler,
-    ResolveError,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import IArvoEventHandler, ResolveError
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, TWO, StubHandler, answering, event

@@ -18,7 +18,7 @@ from arvo_event_handler import (
     ResolveError,
     UnroutableError,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event, failing

@@ -22,9 +22,10 @@ from arvo_event_handler import (
     ResolveError,
     RetryableFailure,
     RetryLater,
-    RetryPolicy,
 )
-from arvo_event_handler.testing import FakeClock, MetricRecorder
+from arvo_event_handler.testing import MetricRecorder
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, StubHandler, event

@@ -16,7 +16,7 @@ from arvo_event_handler import (
     Publish,
     ResolveError,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of, workers
 from .stub_handler import APP, ONE, TWO, StubHandler, emitted, event

@@ -11,14 +11,9 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, DeadLetterReason, HandlerConfig, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ConfigViolation,
-    IArvoEventHandler,
-    Publish,
-    ResolveError,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import ConfigViolation, IArvoEventHandler, Publish, ResolveError
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event

@@ -9,11 +9,9 @@ from arvo_concurrent import (
     HandlerDefaults,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ExecutionViolation,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import ExecutionViolation
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, ONE, TWO, StubHandler, emitted, event, failing

@@ -18,12 +18,9 @@ from arvo_concurrent import (
     Middleware,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ClockTimer,
-    ExecutionViolation,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import ExecutionViolation
+from arvo_time import ClockTimer, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, left_inside, workers
 from .stub_handler import ONE, TWO, StubHandler, answering, emitted, event, failing

@@ -27,9 +27,10 @@ from arvo_event_handler import (
     IArvoEventHandler,
     MachineLease,
     ResolveError,
-    RetryPolicy,
 )
-from arvo_event_handler.testing import FakeClock, MetricRecorder, SpanRecorder
+from arvo_event_handler.testing import MetricRecorder, SpanRecorder
+from arvo_time import RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate
 from .expenses import Part, claim, claiming, price_v1, pricing

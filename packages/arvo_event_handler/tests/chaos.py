@@ -40,8 +40,8 @@ from arvo_event_handler import (
     Start,
     Step,
 )
-from arvo_event_handler.testing import FakeClock
 from arvo_statechart import Call
+from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory
 from .leased_memory import LeasedMemory

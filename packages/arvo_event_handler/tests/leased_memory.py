@@ -10,7 +10,6 @@ from pydantic_core import from_json, to_json
 from typing_extensions import override
 
 from arvo_event_handler import (
-    Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
@@ -20,6 +19,7 @@ from arvo_event_handler import (
     check_machine_id,
     until_granted,
 )
+from arvo_time import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

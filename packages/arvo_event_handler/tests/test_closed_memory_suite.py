@@ -6,11 +6,8 @@ import pytest
 from typing_extensions import override
 
 from arvo_event_handler import MachineLease, MachineMemoryError, Record
-from arvo_event_handler.testing import (
-    ClosableMachineMemory,
-    ClosedMachineMemorySuite,
-    FakeClock,
-)
+from arvo_event_handler.testing import ClosableMachineMemory, ClosedMachineMemorySuite
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 

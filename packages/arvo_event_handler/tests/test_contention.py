@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from arvo_event_handler import Contention, TransactionViolation, TransactionViolationCause
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 TIMEOUT = timedelta(seconds=10)
 

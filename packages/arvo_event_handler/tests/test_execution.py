@@ -30,7 +30,7 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Interception, fail
 from .leased_memory import LeasedMemory

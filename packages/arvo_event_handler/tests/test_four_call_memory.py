@@ -15,8 +15,8 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler._four_call_memory import FourCallMemory
-from arvo_event_handler.testing import FakeClock
 from arvo_event_handler.testing._lease_progress import expect_progress
+from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedMemory, fail
 from .leased_memory import LeasedMemory

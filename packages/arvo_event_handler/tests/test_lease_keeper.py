@@ -15,7 +15,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, fail
 from .leased_memory import LeasedMemory

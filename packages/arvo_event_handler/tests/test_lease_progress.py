@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from arvo_event_handler import LockPolicy
-from arvo_event_handler.testing import FakeClock
 from arvo_event_handler.testing._lease_progress import expect_progress
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 

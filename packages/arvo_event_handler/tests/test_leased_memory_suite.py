@@ -23,13 +23,13 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
-    FakeClock,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
     _contention,
 )
 from arvo_event_handler.testing._watched_renewals import WatchedRenewals
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from arvo_event_handler import LockPolicy, until_granted
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 SECOND = timedelta(seconds=1)
 

@@ -5,7 +5,8 @@ from typing import Any, Literal, Optional
 
 import pytest
 
-from arvo_event_handler import SYSTEM_CLOCK, Clock, LockPolicy, MemoryUrl
+from arvo_event_handler import LockPolicy, MemoryUrl
+from arvo_time import SYSTEM_CLOCK, Clock
 
 
 async def connect(

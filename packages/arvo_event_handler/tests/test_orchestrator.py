@@ -27,7 +27,7 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     TransactionViolation,
 )
-from arvo_event_handler.testing import FakeClock, SpanRecorder
+from arvo_event_handler.testing import SpanRecorder
 from arvo_statechart import (
     Call,
     MachineConfig,
@@ -37,6 +37,7 @@ from arvo_statechart import (
     enqueue_actions,
     raise_,
 )
+from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 from .order_machines import (

@@ -13,7 +13,6 @@ from typing_extensions import override
 from arvo_core import ArvoEvent, ArvoEventFactory
 from arvo_event_handler import (
     ArvoEventHandler,
-    Backoff,
     Emit,
     ExecutionViolation,
     HandlerInput,
@@ -22,7 +21,6 @@ from arvo_event_handler import (
     ResolveError,
     RetryableFailure,
     RetryLater,
-    RetryPolicy,
     SimpleEventBroker,
     Step,
     TransactionViolation,
@@ -31,13 +29,14 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.testing import (
     ExpectedError,
-    FakeClock,
     HandlerCase,
     HandlerStep,
     HandlerSuite,
     MetricRecorder,
     SpanRecorder,
 )
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .shop import (
     APP,
@@ -248,18 +247,6 @@ class TestPolicy:
         policy = RetryPolicy(retries=7)
         assert own_retry_policy(Stock().handler(retry=policy)) is policy
         assert own_retry_policy(Stock().handler()) is None
-
-    def test_a_pause_of_its_own_comes_before_the_policys(self) -> None:
-        policy = RetryPolicy(retries=2, backoff=STEADY)
-        pauses = [policy.pause_after(error(), failed=1) for error in (away, busy)]
-        assert pauses == [SECOND, 90 * SECOND]
-
-    @pytest.mark.parametrize("error", [away, busy])
-    def test_it_counts_whatever_the_pause(self, error: Callable[[], Exception]) -> None:
-        policy = RetryPolicy(retries=2, backoff=STEADY)
-        assert [policy.pause_after(error(), failed=tried) is None for tried in (1, 2, 3)] == [
-            *(False, False, True)
-        ]
 
 
 class TestSimpleBroker:

@@ -31,7 +31,7 @@ from arvo_event_handler import (
     UndeliveredError,
     UnroutableError,
 )
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 from .shop import (
     APP,

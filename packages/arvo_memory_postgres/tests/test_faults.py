@@ -15,8 +15,8 @@ from arvo_event_handler import (
     LockPolicy,
     MachineMemoryError,
 )
-from arvo_event_handler.testing import FakeClock
 from arvo_memory_postgres import PostgresMachineMemory
+from arvo_time.testing import FakeClock
 
 from .conftest import Connect, behind_proxy, leased, on_its_connection
 

@@ -12,13 +12,14 @@ from real_servers.fixtures import StartRedis
 from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeout
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, Clock, LockPolicy, MachineMemoryError, Record
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import LockPolicy, MachineMemoryError, Record
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._endpoint import Endpoint
 from arvo_memory_redis._failure import NotConnectedError
 from arvo_memory_redis._multiplexed import MultiplexedTransport
 from arvo_memory_redis._redis_py import redis_py_client
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisServer
 
 from .clients import turns, url_of

@@ -14,12 +14,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, LockPolicy, MachineMemoryError
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import LockPolicy, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._redis_py import RedisPyTransport
 from arvo_memory_redis._server import Server
 from arvo_memory_redis._transport import Word
+from arvo_time import SYSTEM_CLOCK
+from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
 from .clients import Connect, leased, url_of

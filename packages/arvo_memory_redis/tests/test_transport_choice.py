@@ -19,9 +19,10 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from arvo_event_handler import SYSTEM_CLOCK, ConfigViolation, MachineMemoryError
+from arvo_event_handler import ConfigViolation, MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._open_server import ConnectionSettings
+from arvo_time import SYSTEM_CLOCK
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
 
 

@@ -16,8 +16,8 @@ from arvo_event_handler import (
     Record,
     TransactionViolation,
 )
-from arvo_event_handler.testing import FakeClock
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_time.testing import FakeClock
 
 QUICK = LockPolicy(max_wait=timedelta(0))
 HOUR = timedelta(hours=1)

@@ -9,7 +9,6 @@ import pytest
 from typing_extensions import override
 
 from arvo_event_handler import ILeasedMachineMemory, LockPolicy
-from arvo_event_handler._clock import SystemClock
 from arvo_event_handler.testing import (
     ClosableMachineMemory,
     ClosedMachineMemorySuite,
@@ -20,6 +19,7 @@ from arvo_event_handler.testing import (
     SharedMachineMemorySuite,
 )
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_time import SystemClock
 
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=40))
 

@@ -12,7 +12,8 @@ from typing import Final
 from rich.console import Console
 
 from arvo_core import ArvoEvent, EventLimits
-from arvo_event_handler import SYSTEM_CLOCK, IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler
+from arvo_time import SYSTEM_CLOCK
 
 from ._display import Display
 from ._distinct_files import check_distinct

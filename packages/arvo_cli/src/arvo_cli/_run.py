@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 
 from arvo_concurrent import ConcurrentEventBroker, DeadLetter, HandlerDefaults
 from arvo_core import ArvoError, ArvoEvent
-from arvo_event_handler import Clock, DomainedEventListener, IArvoEventHandler, Publish
+from arvo_event_handler import DomainedEventListener, IArvoEventHandler, Publish
+from arvo_time import Clock
 
 from ._display import Display
 from ._errors import (

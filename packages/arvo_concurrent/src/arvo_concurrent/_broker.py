@@ -13,15 +13,13 @@ from typing import Final, Self
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     CONTENTION_TIMEOUT,
-    SYSTEM_CLOCK,
-    SYSTEM_RANDOM,
     BrokerErrorListener,
-    Clock,
     ConfigViolation,
     DomainedEventListener,
     IArvoEventHandler,
 )
-from arvo_event_handler.settings import (
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+from arvo_time.settings import (
     check_async,
     check_clock,
     check_count,

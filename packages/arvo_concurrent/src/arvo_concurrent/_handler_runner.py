@@ -7,19 +7,21 @@ from inspect import isawaitable
 from random import Random
 from typing import Protocol
 
-from arvo_core import ArvoEvent, ViolationError, bounded_logger
+from arvo_core import ArvoEvent, ViolationError
 from arvo_event_handler import (
-    Clock,
     ConfigViolation,
     Contention,
     IArvoEventHandler,
     RetryableFailure,
+    RetryLater,
     TransactionViolation,
     UndeliveredError,
     check_events,
     guarded_call,
     log_dead_letter,
 )
+from arvo_time import Clock
+from arvo_time.logs import bounded_logger
 
 from ._broker_telemetry import count_retry
 from ._dead_letter import DeadLetter, DeadLetterReason
@@ -155,8 +157,9 @@ class HandlerRunner:
             return []
         reason = _reason_to_end(response, error)
         if reason is None:
+            asked = error.after if isinstance(error, RetryableFailure | RetryLater) else None
             pause = self._settings.retry.pause_after(
-                error, failed=delivery.failed, random=self._random
+                delivery.failed, asked=asked, random=self._random
             )
             if pause is not None:
                 count_retry(self._handler.source)

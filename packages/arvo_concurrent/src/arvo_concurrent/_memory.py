@@ -9,8 +9,6 @@ from typing import Final
 from typing_extensions import override
 
 from arvo_event_handler import (
-    SYSTEM_CLOCK,
-    Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
@@ -20,7 +18,8 @@ from arvo_event_handler import (
     decode_record,
     encode_record,
 )
-from arvo_event_handler.settings import check_clock, check_instance
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.settings import check_clock, check_instance
 
 from ._lease_table import LeaseTable
 

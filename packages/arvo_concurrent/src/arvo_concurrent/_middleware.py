@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import check_events
-from arvo_event_handler.settings import check_callable
+from arvo_time.settings import check_callable
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 

@@ -8,16 +8,17 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, TypeAlias
 
-from arvo_core import ArvoEvent, bounded_logger
+from arvo_core import ArvoEvent
 from arvo_event_handler import (
     BrokerErrorListener,
-    Clock,
     DomainedEventListener,
     UndeliveredError,
     UnroutableError,
     guarded_call,
     log_dead_letter,
 )
+from arvo_time import Clock
+from arvo_time.logs import bounded_logger
 
 from ._backlog import Backlog
 from ._broker_telemetry import count_dead_letter

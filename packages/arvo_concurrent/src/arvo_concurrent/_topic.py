@@ -7,8 +7,8 @@ from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
-from arvo_core import bounded_logger
-from arvo_event_handler import Clock, ClockTimer
+from arvo_time import Clock, ClockTimer
+from arvo_time.logs import bounded_logger
 
 from ._backlog import Backlog
 from ._delivery import Delivery

@@ -4,7 +4,6 @@ Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`),
 `ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`.
 """
 
-from ._bounded_logger import bounded_logger
 from ._cloud_event_view import CloudEventView
 from ._collector import collector_at_rest
 from ._contract import ArvoContract, VersionedArvoContract
@@ -35,7 +34,6 @@ from ._event_id import (
 )
 from ._event_limits import EventLimits
 from ._event_rules import ARVO_CONTENT_TYPE
-from ._excerpt import excerpt
 from ._factory import ArvoEventFactory, ArvoOrchestratorEventFactory, EventOptions
 from ._json import JsonObject
 from ._orchestrator_contract import (
@@ -126,14 +124,12 @@ __all__ = [
     "VersionDefinition",
     "VersionedArvoContract",
     "ViolationError",
-    "bounded_logger",
     "collector_at_rest",
     "current_trace_headers",
     "decode_uri",
     "derive_id",
     "encode_uri",
     "ensure_uri",
-    "excerpt",
     "is_orchestrator_event_type",
     "is_semantic_version",
     "is_valid_uri",

@@ -18,7 +18,7 @@ from itertools import islice
 
 from typing_extensions import override
 
-from ._excerpt import excerpt
+from arvo_time.logs import excerpt
 
 MAX_PROBLEMS = 20
 """How many broken rules an error lists."""

@@ -29,8 +29,8 @@ from ._event_rules import (
     with_encoded_uris,
 )
 from ._event_time import time_text
-from ._excerpt import shorten
 from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, JsonObject, plain_dict
+from ._shorten import shorten
 
 _OTEL_NAMES = {
     "id": "cloudevents.event_id",

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict
 
 from ._errors import FieldProblem, InvalidUriError
-from ._excerpt import shorten
 from ._json import MAX_DEPTH, JsonFloat, JsonInteger
 from ._problems import LONE_SURROGATE, find_json_problems, has_lone_surrogate
+from ._shorten import shorten
 from ._uri import LONGEST_URI, URI_PATTERN, ensure_uri
 
 ARVO_CONTENT_TYPE = "application/cloudevents+json;charset=UTF-8;profile=arvo"

@@ -19,10 +19,10 @@ from ._deflated_json import pack, unpack
 from ._errors import InvalidSubjectError
 from ._event_id import new_id
 from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
-from ._excerpt import shorten
 from ._frozen_mapping import FrozenMapping
 from ._json import DEEPEST, READ_IN_ONE_GO, JsonText, JsonValue, plain_dict
 from ._problems import field_problems, find_json_problems
+from ._shorten import shorten
 from ._version import WILDCARD_VERSION
 
 _Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]

@@ -8,7 +8,7 @@ import re
 from urllib.parse import quote
 
 from ._errors import InvalidUriError
-from ._excerpt import shorten
+from ._shorten import shorten
 
 LONGEST_URI = 128 * 1024
 """How many characters a URI takes at most: half as many again as the longest subject."""

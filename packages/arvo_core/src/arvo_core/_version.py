@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 from typing_extensions import override
 
 from ._errors import InvalidVersionError
-from ._excerpt import shorten
+from ._shorten import shorten
 
 WILDCARD_VERSION = "0.0.0"
 """The version that stands for "any"; reserved, so no contract version may use it."""

@@ -5,9 +5,7 @@ written as code or `ArvoOrchestrator` for one written as a statechart. A workflo
 an `IMachineMemory`; a broker carries the events.
 """
 
-from ._backoff import SYSTEM_RANDOM, Backoff
 from ._call import HandlerDomain, HandlerInput
-from ._clock import SYSTEM_CLOCK, Clock, ClockTimer
 from ._contention import Contention
 from ._dead_letter_log import log_dead_letter
 from ._domain import (
@@ -57,8 +55,6 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
-from ._retry_policy import RetryPolicy
-from ._shield import take_or_give_back
 from ._simple_broker import (
     CONTENTION_TIMEOUT,
     BrokerErrorListener,
@@ -72,8 +68,6 @@ from ._system_error_policy import SystemErrorPolicy
 __all__ = [
     "CONTENTION_TIMEOUT",
     "MAX_RECORD_BYTES",
-    "SYSTEM_CLOCK",
-    "SYSTEM_RANDOM",
     "Answers",
     "ArvoDomain",
     "ArvoEventHandler",
@@ -82,10 +76,7 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
-    "Backoff",
     "BrokerErrorListener",
-    "Clock",
-    "ClockTimer",
     "Complete",
     "ConfigViolation",
     "Contention",
@@ -120,7 +111,6 @@ __all__ = [
     "ResolveError",
     "RetryLater",
     "RetryOn",
-    "RetryPolicy",
     "RetryableFailure",
     "SimpleEventBroker",
     "SimpleMachineMemory",
@@ -143,7 +133,6 @@ __all__ = [
     "own_retry_policy",
     "pack_record",
     "resolve_event_domain",
-    "take_or_give_back",
     "unpack_record",
     "until_granted",
 ]

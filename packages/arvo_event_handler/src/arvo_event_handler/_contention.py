@@ -4,8 +4,8 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from ._backoff import Backoff
-from ._clock import Clock
+from arvo_time import Backoff, Clock
+
 from ._errors import TransactionViolation, TransactionViolationCause
 
 _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250))

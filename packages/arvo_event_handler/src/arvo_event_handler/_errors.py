@@ -24,8 +24,7 @@ from enum import StrEnum
 from typing import Literal, Self
 
 from arvo_core import ArvoError, ArvoEvent, InvalidValueError, ViolationError
-
-from ._duration import check_duration
+from arvo_time.settings import check_duration
 
 
 class ContractViolation(ViolationError):

@@ -20,11 +20,12 @@ from arvo_core import (
     InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
-    bounded_logger,
 )
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.cancellation import shielded
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
-from ._clock import SYSTEM_CLOCK, Clock
-from ._duration import TEN_YEARS, check_duration
 from ._emission import Emission
 from ._errors import (
     ExecutionViolation,
@@ -40,8 +41,6 @@ from ._lease_keeper import LeaseKeeper
 from ._memory import ILeasedMachineMemory, IMachineMemory, MachineLease, Record
 from ._open_requests import OPEN, Answers, OpenRequests
 from ._redelivery import MEMBER, Redelivery
-from ._settings import check_clock, check_count
-from ._shield import shielded
 from ._stored_record import (
     answers_by_request,
     has_ended,

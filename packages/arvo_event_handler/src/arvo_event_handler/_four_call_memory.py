@@ -5,11 +5,11 @@ from itertools import count
 
 from typing_extensions import override
 
-from arvo_core import bounded_logger
+from arvo_time.cancellation import shielded, take_or_give_back
+from arvo_time.logs import bounded_logger
 
 from ._errors import TransactionViolation, TransactionViolationCause, retryable_of, told
 from ._memory import IMachineMemory, MachineLease, Record
-from ._shield import shielded, take_or_give_back
 from ._simple_memory import SimpleMachineMemory
 from ._workflow_memory import WorkflowMemory
 

@@ -18,6 +18,8 @@ from arvo_core import (
     ViolationError,
     is_wildcard_version,
 )
+from arvo_time import RetryPolicy
+from arvo_time.settings import check_instance, check_number, given_or
 
 from ._call import HandlerInput
 from ._domain import EmissionDomains
@@ -33,8 +35,6 @@ from ._errors import (
 from ._event_data import parse_data, version_named
 from ._handler_functions import check_functions
 from ._handler_protocol import IRetriedEventHandler
-from ._retry_policy import RetryPolicy
-from ._settings import check_instance, check_number, given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 

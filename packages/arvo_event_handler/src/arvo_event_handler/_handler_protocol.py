@@ -5,9 +5,8 @@ from typing import Protocol, runtime_checkable
 from opentelemetry.context import Context
 
 from arvo_core import ArvoEvent
-
-from ._retry_policy import RetryPolicy
-from ._settings import check_instance
+from arvo_time import RetryPolicy
+from arvo_time.settings import check_instance
 
 
 class IArvoEventHandler(Protocol):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from arvo_core import ArvoEvent, excerpt
+from arvo_core import ArvoEvent
+from arvo_time.logs import excerpt
 
 _LARGEST = 2**53
 _PLACE_BYTES = 512

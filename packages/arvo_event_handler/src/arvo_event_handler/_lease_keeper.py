@@ -2,9 +2,9 @@
 
 import asyncio
 
-from arvo_core import bounded_logger
+from arvo_time import Clock, ClockTimer
+from arvo_time.logs import bounded_logger
 
-from ._clock import Clock, ClockTimer
 from ._memory import ILeasedMachineMemory, MachineLease
 
 _logger = bounded_logger("arvo_event_handler")

@@ -6,8 +6,8 @@ from itertools import count
 from random import Random
 from typing import TypeVar
 
-from ._backoff import SYSTEM_RANDOM
-from ._clock import SYSTEM_CLOCK, Clock
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+
 from ._memory import LockPolicy
 
 GrantedT = TypeVar("GrantedT")

@@ -12,7 +12,6 @@ from arvo_core import (
     ArvoOrchestratorContract,
     SemanticVersion,
     VersionedArvoContract,
-    bounded_logger,
     is_semantic_version,
 )
 from arvo_statechart import (
@@ -26,6 +25,7 @@ from arvo_statechart import (
     XStateVersion,
     assign,
 )
+from arvo_time.logs import bounded_logger
 
 from ._errors import ConfigViolation, InvalidHandlerError
 from ._services import services_by_type

@@ -6,8 +6,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
-from ._backoff import Backoff
-from ._duration import TEN_YEARS, check_duration
+from arvo_time import Backoff
+from arvo_time.settings import TEN_YEARS, check_duration
+
 from ._errors import ConfigViolation
 
 Record: TypeAlias = dict[str, JsonValue]

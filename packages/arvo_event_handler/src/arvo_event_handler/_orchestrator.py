@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from arvo_core import ArvoSpanKind, EventLimits
+from arvo_time.settings import given_or
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
@@ -12,7 +13,6 @@ from ._machine_registry import MachineRegistry
 from ._memory import IMachineMemory
 from ._open_requests import Answers
 from ._orchestrator_workflow import OrchestratorWorkflow
-from ._settings import given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 

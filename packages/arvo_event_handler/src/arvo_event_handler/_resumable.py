@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from arvo_core import ArvoOrchestratorContract, ArvoSpanKind, EventLimits, VersionedArvoContract
+from arvo_time.settings import given_or
 
 from ._domain import EmissionDomains
 from ._execution import ExecutionPolicy
@@ -13,7 +14,6 @@ from ._open_requests import Answers
 from ._resumable_call import Reply, Start
 from ._resumable_workflow import ArvoResumableFunction, ContextType, ResumableWorkflow
 from ._services import check_distinct_versions, services_by_type
-from ._settings import given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow_handler import WorkflowHandler
 

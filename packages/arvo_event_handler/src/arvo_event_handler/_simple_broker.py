@@ -7,13 +7,13 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
-from arvo_core import ArvoEvent, bounded_logger
+from arvo_core import ArvoEvent
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RetryPolicy
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_async, check_clock, check_duration, check_random
 
-from ._backoff import SYSTEM_RANDOM
-from ._clock import SYSTEM_CLOCK, Clock
 from ._contention import Contention
 from ._dead_letter_log import log_dead_letter
-from ._duration import check_duration
 from ._errors import (
     ConfigViolation,
     ResolveError,
@@ -26,8 +26,6 @@ from ._errors import (
 from ._guarded_call import check_events, guarded_call
 from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
 from ._memory import LockPolicy
-from ._retry_policy import RetryPolicy
-from ._settings import check_async, check_clock, check_random
 from ._workflow_in_hand import in_hand, is_in_hand
 
 _logger = bounded_logger("arvo_event_handler")
@@ -305,7 +303,9 @@ class SimpleEventBroker:
             except (RetryableFailure, RetryLater) as error:
                 failed += 1
                 contention = None
-                pause = self._policies[topic].pause_after(error, failed=failed, random=self._random)
+                pause = self._policies[topic].pause_after(
+                    failed, asked=error.after, random=self._random
+                )
                 if pause is None:
                     if isinstance(error, RetryableFailure):
                         return [*error.replies]

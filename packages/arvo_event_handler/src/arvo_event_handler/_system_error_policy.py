@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from arvo_core import SystemErrorData
-
-from ._settings import check_flag
+from arvo_time.settings import check_flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

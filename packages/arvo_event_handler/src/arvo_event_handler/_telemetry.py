@@ -27,12 +27,11 @@ from arvo_core import (
     TraceHeaders,
     VersionedArvoContract,
     ViolationError,
-    bounded_logger,
     current_trace_headers,
-    excerpt,
     trace_context,
     tracing_enabled,
 )
+from arvo_time.logs import bounded_logger, excerpt
 
 from ._large_integers import large_integer
 

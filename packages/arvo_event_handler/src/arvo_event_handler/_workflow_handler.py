@@ -4,12 +4,12 @@ from opentelemetry.context import Context
 from typing_extensions import override
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
+from arvo_time.settings import check_flag, check_number, given_or
 
 from ._execution import ExecutionPolicy, WorkflowExecution
 from ._handler_protocol import IArvoEventHandler
 from ._memory import IMachineMemory, check_memory
 from ._open_requests import Answers, check_answers
-from ._settings import check_flag, check_number, given_or
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry
 from ._workflow import Workflow

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from arvo_core import bounded_logger
+from arvo_time.logs import bounded_logger
 
 from ._failures import closed, pool_exhausted, unreachable
 from ._owned_pool import close_pool

@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from arvo_event_handler import (
     MAX_RECORD_BYTES,
-    SYSTEM_CLOCK,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
@@ -22,11 +21,12 @@ from arvo_event_handler import (
     UnreadableRecordError,
     encode_record,
     pack_record,
-    take_or_give_back,
     unpack_record,
     until_granted,
 )
-from arvo_event_handler.settings import check_count, check_duration
+from arvo_time import SYSTEM_CLOCK
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_count, check_duration
 
 from ._connections import Connections
 from ._failures import Outcome, closed, is_contention, is_refusal, memory_error

@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from arvo_event_handler import SYSTEM_CLOCK, Backoff, Clock, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_time import SYSTEM_CLOCK, Backoff, Clock
 
 from ._connections import Connections
 from ._failures import Outcome, is_connection_lost, is_refusal, memory_error

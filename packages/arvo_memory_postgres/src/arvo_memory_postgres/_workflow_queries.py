@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler.settings import check_count
+from arvo_time.settings import check_count
 
 from ._machine_key import machine_key
 from ._statement_runner import Answer

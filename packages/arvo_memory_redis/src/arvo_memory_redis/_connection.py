@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 from typing_extensions import override
 
-from arvo_event_handler import Clock, ClockTimer
+from arvo_time import Clock, ClockTimer
 
 from ._endpoint import Endpoint
 from ._failure import ConnectionLostError, NotConnectedError

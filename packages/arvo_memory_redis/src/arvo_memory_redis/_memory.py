@@ -11,10 +11,7 @@ from typing import Any, Final, Self
 
 from typing_extensions import override
 
-from arvo_core import bounded_logger
 from arvo_event_handler import (
-    SYSTEM_CLOCK,
-    Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
@@ -25,6 +22,8 @@ from arvo_event_handler import (
     encode_record,
     until_granted,
 )
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.logs import bounded_logger
 
 from . import _scripts as scripts
 from ._open_server import ConnectionSettings, TransportName, open_server

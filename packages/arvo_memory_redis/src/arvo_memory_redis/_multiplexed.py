@@ -8,7 +8,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError
 from typing_extensions import override
 
-from arvo_event_handler import Backoff, Clock
+from arvo_time import Backoff, Clock
 
 from ._connection import Connection
 from ._endpoint import Endpoint

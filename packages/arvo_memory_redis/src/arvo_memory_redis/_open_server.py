@@ -9,9 +9,10 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from redis.exceptions import ResponseError
 
-from arvo_core import bounded_logger
-from arvo_event_handler import Clock, ConfigViolation, MachineMemoryError
-from arvo_event_handler.settings import check_count, check_duration
+from arvo_event_handler import ConfigViolation, MachineMemoryError
+from arvo_time import Clock
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_count, check_duration
 
 from ._endpoint import Endpoint
 from ._multiplexed import MultiplexedTransport

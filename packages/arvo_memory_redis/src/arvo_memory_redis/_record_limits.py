@@ -11,7 +11,7 @@ from arvo_event_handler import (
     pack_record,
     unpack_record,
 )
-from arvo_event_handler.settings import check_count
+from arvo_time.settings import check_count
 
 from ._telemetry import warn
 

@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
-from arvo_event_handler import SYSTEM_CLOCK, Clock, ConfigViolation
+from arvo_event_handler import ConfigViolation
+from arvo_time import SYSTEM_CLOCK, Clock
 
 from ._scripts import Script
 from ._telemetry import server_attributes

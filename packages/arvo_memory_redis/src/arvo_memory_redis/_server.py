@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from arvo_event_handler import Backoff, Clock, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_time import Backoff, Clock
 
 from ._calls_under_way import CallsUnderWay
 from ._failure import DRIVER_ERRORS, failure, outcome_of, worth_another_try

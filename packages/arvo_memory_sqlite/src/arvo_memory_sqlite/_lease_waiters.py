@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from typing_extensions import override
 
-from arvo_event_handler import Clock, ClockTimer
+from arvo_time import Clock, ClockTimer
 
 
 class LeaseWaiters:

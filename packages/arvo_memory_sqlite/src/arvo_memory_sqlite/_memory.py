@@ -12,8 +12,6 @@ from typing_extensions import override
 
 from arvo_event_handler import (
     MAX_RECORD_BYTES,
-    SYSTEM_CLOCK,
-    Clock,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
@@ -22,11 +20,12 @@ from arvo_event_handler import (
     Record,
     check_machine_id,
     pack_record,
-    take_or_give_back,
     unpack_record,
     until_granted,
 )
-from arvo_event_handler.settings import check_count
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_count
 
 from . import _queries as queries, _rows as rows
 from ._database import IN_MEMORY, Database, Synchronous

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from arvo_core import ArvoError, bounded_logger
+from arvo_core import ArvoError
 from arvo_event_handler import MachineMemoryError
+from arvo_time.logs import bounded_logger
 
 from ._database import Database
 from ._failure import memory_error

@@ -17,14 +17,9 @@ from arvo_concurrent import (
     Middleware,
 )
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    Backoff,
-    ConfigViolation,
-    Publish,
-    ResolveError,
-    RetryPolicy,
-)
-from arvo_event_handler.testing import FakeClock
+from arvo_event_handler import ConfigViolation, Publish, ResolveError
+from arvo_time import Backoff, RetryPolicy
+from arvo_time.testing import FakeClock
 
 from .observed_clock import ObservedClock
 from .stub_handler import StubHandler

@@ -7,7 +7,7 @@ from typing import Any
 
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import LockPolicy, TransactionViolation, TransactionViolationCause
-from arvo_event_handler.testing import FakeClock
+from arvo_time.testing import FakeClock
 
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -8,7 +8,8 @@ from opentelemetry.context import Context
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import Clock, IArvoEventHandler
+from arvo_event_handler import IArvoEventHandler
+from arvo_time import Clock
 
 
 class StubHandler(IArvoEventHandler):

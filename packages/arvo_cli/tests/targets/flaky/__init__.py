@@ -8,13 +8,12 @@ from pydantic import BaseModel
 from arvo_core import SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
-    Backoff,
     Emit,
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
-    RetryPolicy,
 )
+from arvo_time import Backoff, RetryPolicy
 
 
 class Ask(BaseModel):

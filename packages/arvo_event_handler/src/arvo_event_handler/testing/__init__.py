@@ -2,14 +2,13 @@
 
 `HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite`,
 `SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
-memory of your own. `FakeClock` moves the time by hand. `SpanRecorder` and `MetricRecorder` show
-what was reported to OpenTelemetry; they need the extra `arvo-event-handler[testing]`.
+memory of your own. `SpanRecorder` and `MetricRecorder` show what was reported to OpenTelemetry; they
+need the extra `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
 from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite
 from ._contention import ConnectLeasedMachineMemory, LetTimePass
 from ._expectation import ExpectedError, ExpectedEvent
-from ._fake_clock import FakeClock
 from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, StepInput
 from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
@@ -26,7 +25,6 @@ __all__ = [
     "ConnectMachineMemory",
     "ExpectedError",
     "ExpectedEvent",
-    "FakeClock",
     "HandlerCase",
     "HandlerStep",
     "HandlerSuite",

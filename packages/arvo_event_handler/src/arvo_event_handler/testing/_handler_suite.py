@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import IArvoEventHandler
-from arvo_event_handler.settings import check_count, check_number
+from arvo_time.settings import check_count, check_number
 
 from ._expectation import ExpectedError, ExpectedEvent
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport

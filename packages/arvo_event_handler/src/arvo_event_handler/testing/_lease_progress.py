@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from arvo_event_handler import Clock, ILeasedMachineMemory, IMachineMemory
+from arvo_event_handler import ILeasedMachineMemory, IMachineMemory
+from arvo_time import Clock
+from arvo_time.testing import FakeClock
 
 from ._contention import ConnectLeasedMachineMemory, LetTimePass
-from ._fake_clock import FakeClock
 from ._overtaken_workers import OvertakenWorkers, PassTime, reply, start
 from ._watched_renewals import WatchedRenewals
 

@@ -18,7 +18,6 @@ from arvo_core import (
 )
 from arvo_event_handler import (
     ArvoResumable,
-    Clock,
     Complete,
     Emit,
     ExecutionPolicy,
@@ -29,6 +28,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_time import Clock
 
 PassTime: TypeAlias = Callable[[], Awaitable[object]]
 """Lets pass the time that a step takes, which is longer than its lease."""

@@ -4,6 +4,7 @@ Each raises a TypeError or ValueError that names the setting, what it must be an
 """
 
 import inspect
+from datetime import timedelta
 from math import isfinite
 from random import Random
 from typing import Final, TypeVar, cast
@@ -11,6 +12,9 @@ from typing import Final, TypeVar, cast
 from ._clock import Clock
 
 T = TypeVar("T")
+
+TEN_YEARS: Final = timedelta(days=3650)
+"""The longest lease and expiry: every backend can store when they end."""
 
 _CLOCK_METHODS: Final = ("now", "monotonic", "sleep", "timeout", "call_later")
 
@@ -50,6 +54,32 @@ def check_number(value: object, *, name: str, least: float | None = None) -> flo
     if least is not None and value < least:
         wanted = f"be at least {least}" if least else "not be negative"
         raise ValueError(f"{name} must {wanted}, got {value}")
+    return value
+
+
+def check_duration(
+    value: object, *, name: str, above_zero: bool = False, most: timedelta | None = None
+) -> timedelta:
+    """Return a duration that is not negative.
+
+    Args:
+        value: What was given.
+        name: What the setting is called.
+        above_zero: Refuse zero too.
+        most: How long it may be; None sets no bound.
+
+    Raises:
+        TypeError: It is a bare number or anything else that is no timedelta.
+        ValueError: It is negative, zero where that is refused, or longer than `most`.
+    """
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, got {value!r}")
+    if value < timedelta(0):
+        raise ValueError(f"{name} must not be negative, got {value}")
+    if above_zero and not value:
+        raise ValueError(f"{name} must be longer than zero")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
     return value
 
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from typing_extensions import override
 
-from arvo_event_handler import Clock, ClockTimer
+from arvo_time import Clock, ClockTimer
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from arvo_event_handler import SYSTEM_CLOCK
+from arvo_time import SYSTEM_CLOCK
 
 AN_HOUR = timedelta(hours=1)
 A_MOMENT = timedelta(microseconds=1)

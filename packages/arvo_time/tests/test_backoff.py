@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from arvo_event_handler import Backoff
+from arvo_time import Backoff
 
 SECOND = timedelta(seconds=1)
 

@@ -8,8 +8,8 @@ from weakref import ref
 import pytest
 from typing_extensions import override
 
-from arvo_event_handler import Clock
-from arvo_event_handler.testing import FakeClock
+from arvo_time import Clock
+from arvo_time.testing import FakeClock
 
 SECOND = timedelta(seconds=1)
 

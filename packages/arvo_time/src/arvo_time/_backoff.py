@@ -7,8 +7,7 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from ._duration import check_duration
-from ._settings import check_flag, check_number
+from ._settings import check_duration, check_flag, check_number
 
 SYSTEM_RANDOM: Final = Random()  # noqa: S311 - it spreads load, it guards nothing
 """The default source of chance for delays. A seeded one makes a run repeatable."""

@@ -6,7 +6,6 @@ from random import Random
 from typing import Final
 
 from ._backoff import SYSTEM_RANDOM, Backoff
-from ._errors import RetryableFailure, RetryLater
 from ._settings import check_count, check_instance
 
 _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=30))
@@ -14,7 +13,7 @@ _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and after which delays a broker tries again.
+    """How often and after which delays something is tried again.
 
     Raises:
         TypeError: `retries` is not an int, or `backoff` not a `Backoff`.
@@ -35,18 +34,21 @@ class RetryPolicy:
         check_instance(self.backoff, kind=Backoff, name="backoff")
 
     def pause_after(
-        self, error: Exception, *, failed: int, random: Random = SYSTEM_RANDOM
+        self,
+        failed: int,
+        *,
+        asked: timedelta | None = None,
+        random: Random = SYSTEM_RANDOM,
     ) -> timedelta | None:
         """Return how long to wait before the next try; None when the tries are used up.
 
         Args:
-            error: What the last try ended with; `RetryLater` and `RetryableFailure` may bring a
-                pause of their own.
-            failed: How many tries have failed, this one included.
+            failed: How many tries have failed, the last one included.
+            asked: The pause that the last try asked for; None: as the backoff says.
             random: For the jitter of the delay.
         """
         if failed > self.retries:
             return None
-        if isinstance(error, RetryLater | RetryableFailure) and error.after is not None:
-            return error.after
+        if asked is not None:
+            return asked
         return self.backoff.delay(failed - 1, random=random)

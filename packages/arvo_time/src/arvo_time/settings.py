@@ -1,22 +1,25 @@
-"""Checks of settings where they are made, for those who write brokers, handlers and memories.
+"""Checks of settings where they are made, for those who write brokers, memories and clients.
 
 Each raises a TypeError or ValueError that names the setting, what it must be and what it is.
 """
 
-from ._duration import check_duration
 from ._settings import (
+    TEN_YEARS,
     check_async,
     check_callable,
     check_clock,
     check_count,
+    check_duration,
     check_flag,
     check_instance,
     check_number,
     check_random,
+    given_or,
     is_async,
 )
 
 __all__ = [
+    "TEN_YEARS",
     "check_async",
     "check_callable",
     "check_clock",
@@ -26,5 +29,6 @@ __all__ = [
     "check_instance",
     "check_number",
     "check_random",
+    "given_or",
     "is_async",
 ]

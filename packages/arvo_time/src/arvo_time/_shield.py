@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from arvo_core import bounded_logger
+from ._bounded_logger import bounded_logger
 
-_logger = bounded_logger("arvo_event_handler")
+_logger = bounded_logger("arvo_time")
 
 T = TypeVar("T")
 

@@ -1,0 +1,31 @@
+"""What a client of a database or server raises."""
+
+from typing import Literal
+
+
+class BackendError(Exception):
+    """A database or server failed, or refused a call. Raise it `from` the driver's exception.
+
+    Args:
+        message: What failed.
+        retryable: As the attribute.
+        outcome: As the attribute.
+
+    Attributes:
+        retryable: Whether the same call may succeed later, with nothing of ours changed. A right
+            or a rule of the database may be mended meanwhile; a wrong table name stays wrong.
+        outcome: "failed" when the call surely had no effect, "unknown" when it may have had one.
+
+    Example:
+        >>> raise BackendError("no connection", retryable=True, outcome="failed")
+        Traceback (most recent call last):
+        ...
+        arvo_time._errors.BackendError: no connection
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool, outcome: Literal["failed", "unknown"]
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.outcome = outcome

@@ -1,0 +1,5 @@
+"""Waiting for what must end although the task that waits for it is cancelled."""
+
+from ._shield import shielded, take_or_give_back
+
+__all__ = ["shielded", "take_or_give_back"]
