@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -19,118 +19,33 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_memory_sqlite._failure import memory_error
+from arvo_memory_sqlite._memory import _memory_error
+from arvo_time import BackendError, DamagedError
 from storm import answer_to, asking, question
 
 ASKED: Final = "com.storm.answerer"
-PASSES: Final = "may pass or be mended: tried again"
-LASTS: Final = "the statement or the table is wrong: not tried again"
-DAMAGED: Final = "the file is damaged: not tried again, somebody has to look"
-
-# By the name of a result code without SQLITE_, or by how it begins; the longest counts.
-MEANING: Final = {
-    "ERROR": LASTS,
-    "ERROR_MISSING_COLLSEQ": LASTS,
-    "ERROR_RETRY": PASSES,
-    "ERROR_SNAPSHOT": PASSES,
-    "INTERNAL": LASTS,
-    "PERM": PASSES,
-    "ABORT": PASSES,
-    "BUSY": PASSES,
-    "LOCKED": PASSES,
-    "NOMEM": PASSES,
-    "READONLY": PASSES,
-    "INTERRUPT": PASSES,
-    "IOERR": PASSES,
-    "IOERR_DATA": DAMAGED,
-    "IOERR_CORRUPTFS": DAMAGED,
-    "CORRUPT": DAMAGED,
-    "NOTFOUND": LASTS,
-    "FULL": PASSES,
-    "CANTOPEN": PASSES,
-    "PROTOCOL": PASSES,
-    "EMPTY": LASTS,
-    "SCHEMA": PASSES,
-    "TOOBIG": DAMAGED,  # of what is stored; of a record to write see below
-    "CONSTRAINT": PASSES,  # somebody's trigger or rule: the table has none of its own in the way
-    "MISMATCH": LASTS,
-    "MISUSE": LASTS,
-    "NOLFS": LASTS,
-    "AUTH": PASSES,
-    "FORMAT": LASTS,
-    "RANGE": LASTS,
-    "NOTADB": DAMAGED,
-}
-NO_ERRORS: Final = ("OK", "ROW", "DONE", "NOTICE", "WARNING")
-# Constants of the module that are no result codes: limits, settings, and actions of an authorizer.
-OTHERS: Final = (
-    *("LIMIT", "DBCONFIG", "DENY", "IGNORE", "CREATE", "DROP", "ALTER", "DELETE", "INSERT"),
-    *("PRAGMA", "READ", "SELECT", "TRANSACTION", "UPDATE", "ATTACH", "DETACH", "REINDEX"),
-    *("ANALYZE", "FUNCTION", "SAVEPOINT", "RECURSIVE", "COPY", "KEYWORDS"),
-)
-
-
-def result_codes() -> Iterator[tuple[str, int]]:
-    """Yield every result code that Python names, primary and extended."""
-    for constant, value in vars(sqlite3).items():
-        prefix, _, name = constant.partition("_")
-        if prefix != "SQLITE" or not isinstance(value, int):
-            continue
-        if begins(name, NO_ERRORS) or (not begins(name, MEANING) and begins(name, OTHERS)):
-            continue
-        yield name, value
-
-
-def begins(name: str, known: Any) -> str:
-    """Return the longest of the known names that this one is, or begins with."""
-    return max((each for each in known if f"{name}_".startswith(f"{each}_")), key=len, default="")
-
-
-def judged(error: sqlite3.Error) -> str:
-    made = memory_error(error, where="state.db", outcome="failed")
-    assert not isinstance(made, UnwritableRecordError)
-    if isinstance(made, UnreadableRecordError):
-        return DAMAGED
-    return PASSES if made.retryable else LASTS
-
-
-@pytest.mark.parametrize(("name", "code"), list(result_codes()))
-def test_every_result_code_has_a_meaning(name: str, code: int) -> None:
-    """One that a new Python names and the table does not fails here."""
-    error = sqlite3.OperationalError("as SQLite says it")
-    error.sqlite_errorcode, error.sqlite_errorname = code, f"SQLITE_{name}"
-    assert judged(error) == MEANING[begins(name, MEANING)]
-
-
-def test_all_primary_codes_are_among_them() -> None:
-    """By SQLite's own list: 1 to 26 are errors, and 27 and 28 are for its log."""
-    primary = {code for _, code in result_codes() if code < 256}
-    assert primary >= {*range(1, 27)} - {22} | {sqlite3.SQLITE_NOLFS}
-
-
-def test_a_code_that_is_not_known_may_be_anything() -> None:
-    error = sqlite3.DatabaseError("from a later version")
-    error.sqlite_errorcode = 99
-    assert judged(error) == PASSES
 
 
 @pytest.mark.parametrize(
-    ("error", "meaning"),
+    ("error", "expected"),
     [
-        (sqlite3.ProgrammingError("Cannot operate on a closed database."), LASTS),
-        (sqlite3.InterfaceError("bad parameter"), LASTS),
-        (sqlite3.OperationalError("Could not decode to UTF-8 column"), DAMAGED),
+        (BackendError("full", retryable=True, outcome="failed"), (MachineMemoryError, True)),
+        (BackendError("no table", retryable=False, outcome="failed"), (MachineMemoryError, False)),
+        (DamagedError("not UTF-8"), (UnreadableRecordError, False)),
     ],
 )
-def test_what_pythons_module_says_by_itself(error: sqlite3.Error, meaning: str) -> None:
-    assert judged(error) == meaning
+def test_only_damage_is_a_record_that_cannot_be_read(
+    error: BackendError, expected: tuple[type[Exception], bool]
+) -> None:
+    made = _memory_error(error)
+    assert (type(made), made.retryable) == expected
+    assert (str(made), made.outcome) == (str(error), "failed")
 
 
-def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
-    error = sqlite3.DatabaseError("database disk image is malformed")
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    made = memory_error(error, where="state.db", outcome="unknown")
-    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, False, "unknown")
+@pytest.mark.parametrize("retryable", [True, False])
+def test_whether_a_change_may_have_happened_is_passed_on(retryable: bool) -> None:
+    made = _memory_error(BackendError("gone", retryable=retryable, outcome="unknown"))
+    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, retryable, "unknown")
 
 
 # --- a workflow ---------------------------------------------------------------
@@ -158,9 +73,9 @@ def change(path: Path, sql: str, *values: object) -> None:
 @contextmanager
 def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
     """Have the writer meet a condition of the file or the disk."""
-    memory._writer._connection.execute(f"PRAGMA {during}").fetchall()
+    memory._client._writer._connection.execute(f"PRAGMA {during}").fetchall()
     yield
-    memory._writer._connection.execute(f"PRAGMA {after}").fetchall()
+    memory._client._writer._connection.execute(f"PRAGMA {after}").fetchall()
 
 
 @contextmanager
@@ -218,7 +133,7 @@ async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_ot
     memory: SqliteMachineMemory,
 ) -> None:
     """The limit is SQLite's own, as a build may have it."""
-    memory._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     handler = asking(memory)
     [error] = await handler.execute(question("x" * 30_000))
     assert error.type == "sys.arvo.orc.storm.question.error"

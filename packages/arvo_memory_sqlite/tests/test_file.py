@@ -1,23 +1,22 @@
 """The file: who may read it, what it must be, and how it gets a newer schema."""
 
 import asyncio
+import gzip
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
-from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
-from arvo_memory_sqlite._database import Database
+from arvo_memory_sqlite import SqliteMachineMemory, _memory, _rows
+from arvo_sqlite import Component, SqliteClient
+from arvo_time.testing import FakeClock
 
-from .writer_process import FURTHER
+from .writer_process import FURTHER, with_version
 
 
 @pytest.fixture
@@ -66,9 +65,9 @@ async def test_only_what_must_last_is_flushed(path: Path, level: str, number: in
             (value,) = connection.execute("PRAGMA synchronous").fetchone()
             return int(value)
 
-        assert await memory._writer.submit(synchronous, durable=True) == number
-        assert await memory._writer.submit(synchronous, durable=False) == 1
-        assert await memory._writer.submit(synchronous, durable=True) == number
+        assert await memory._client._writer.submit(synchronous, durable=True) == number
+        assert await memory._client._writer.submit(synchronous, durable=False) == 1
+        assert await memory._client._writer.submit(synchronous, durable=True) == number
 
 
 @pytest.mark.parametrize(
@@ -195,24 +194,73 @@ async def test_who_waits_too_long_for_another_process_may_try_again(
 
 # --- the schema ----------------------------------------------------------------
 
+OTHER = Component(
+    name="other", title="other", package="other", migrations=(("CREATE TABLE other (id TEXT)",),)
+)
 
-def test_a_file_that_another_process_just_makes_is_ours(path: Path) -> None:
-    """Whatever is asked about it first, the answers belong together."""
-    database = Database(path=str(path), synchronous="full", busy_timeout=timedelta(0))
 
-    class Overtaken(sqlite3.Connection):
-        @override
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            cursor = super().execute(sql, parameters)
-            if sql == "PRAGMA application_id":
-                with suppress(MachineMemoryError):
-                    database.open_writer().close()
-            return cursor
+@pytest.fixture
+def first_version(path: Path) -> Path:
+    """A file that was made when there were no components: by the commit before them."""
+    path.write_bytes(gzip.decompress(Path(__file__).with_name("machine_1.db.gz").read_bytes()))
+    return path
 
-    path.touch()
-    connection = sqlite3.connect(path, isolation_level=None, factory=Overtaken)
-    _schema.check(connection, where="state.db")
+
+async def test_a_file_from_before_components_is_one_of_a_machine_memory(
+    first_version: Path,
+) -> None:
+    before = first_version.read_bytes()  # noqa: ASYNC240 - nothing else runs
+    async with SqliteMachineMemory.connect(first_version, clock=FakeClock()) as memory:
+        record = await memory.read("order-7")
+        assert record is not None
+        assert record["count"] == 8
+        [child] = await memory.children("order-7")
+        assert (child.machine_id, child.status, child.version) == ("order-8", "done", 1)
+    assert first_version.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_a_new_file_is_as_it_was_before_components(path: Path, first_version: Path) -> None:
+    """So that older programs go on to use it."""
+    expected = list(contents(first_version))
+    path.unlink()  # noqa: ASYNC240 - nothing else runs
+    async with SqliteMachineMemory.connect(path):
+        pass
+    assert list(contents(path)) == expected
+
+
+def contents(path: Path) -> Iterator[object]:
+    for setting in ("application_id", "user_version", "page_size", "encoding"):
+        yield of(path, f"PRAGMA {setting}")
+    connection = sqlite3.connect(path)
+    yield from connection.execute("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master")
     connection.close()
+
+
+async def test_another_component_moves_into_a_file_and_leaves_its_version_alone(
+    first_version: Path,
+) -> None:
+    """An older program looks at `user_version` alone, and finds what it can use."""
+    client = SqliteClient.connect(first_version, components=[OTHER])
+    async with client as opened:
+        await opened.write(
+            lambda connection: connection.execute("INSERT INTO other VALUES (1)"),
+            name="ADD",
+            collection="other",
+        )
+    assert of(first_version, "PRAGMA user_version") == 1
+    async with SqliteMachineMemory.connect(first_version) as memory:
+        await memory.write("order-9", {"count": 1}, None)
+    assert of(first_version, "SELECT count(*) FROM other") == 1
+    assert of(first_version, "SELECT count(*) FROM machine") == 3
+
+
+async def test_a_machine_memory_moves_into_the_file_of_another_component(path: Path) -> None:
+    async with SqliteClient.connect(path, components=[OTHER]):
+        pass
+    assert of(path, "PRAGMA user_version") == 0
+    async with SqliteMachineMemory.connect(path) as memory:
+        await memory.write("order-7", {"count": 1}, None)
+    assert of(path, "PRAGMA user_version") == 1
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
@@ -220,13 +268,13 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
 ) -> None:
     async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
-    broken = (*_schema._MIGRATIONS, (*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT"))
+    broken = with_version(*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT")
     with monkeypatch.context() as patched:
-        patched.setattr(_schema, "_MIGRATIONS", broken)
+        patched.setattr(_rows, "MACHINE", broken)
         with pytest.raises(MachineMemoryError, match="no such table: nowhere"):
             async with SqliteMachineMemory.connect(path):
                 pass
-    assert of(path, "PRAGMA user_version") == len(_schema._MIGRATIONS)
+    assert of(path, "PRAGMA user_version") == len(_rows.MACHINE.migrations)
     assert of(path, "SELECT count(*) FROM pragma_table_info('machine') WHERE name = 'note'") == 0
     async with SqliteMachineMemory.connect(path) as memory:
         assert await memory.read("order-7") == {"count": 1}

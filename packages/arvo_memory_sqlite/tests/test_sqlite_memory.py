@@ -216,7 +216,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
         started.set()
         go_on.wait(10)
 
-    held = memory._writer.submit(hold, durable=False)
+    held = memory._client._writer.submit(hold, durable=False)
     # Not in a thread of asyncio's: the loop must not turn before the writer is held.
     assert started.wait(10)
     for _ in range(3):
@@ -228,7 +228,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
 
 def count_commits(memory: SqliteMachineMemory) -> list[str]:
     seen: list[str] = []
-    memory._writer._connection.set_trace_callback(
+    memory._client._writer._connection.set_trace_callback(
         lambda statement: seen.append(statement) if statement == "COMMIT" else None
     )
     return seen
@@ -272,7 +272,7 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
 
     calls: list[asyncio.Task[object]] = [
         asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
-        asyncio.create_task(memory._write(fail)),
+        asyncio.create_task(memory._write("FAIL", fail)),
         asyncio.create_task(memory.write("order-2", {"n": 2}, None)),
     ]
     first, failed, last = await in_one_group(memory, *calls)
@@ -293,7 +293,9 @@ async def test_what_came_as_far_as_a_commit_may_have_happened(
 
     calls: list[asyncio.Task[object]] = [
         asyncio.create_task(memory.write("order-7", {}, None)),
-        asyncio.create_task(memory._write(lambda connection: connection.set_authorizer(refuse))),
+        asyncio.create_task(
+            memory._write("REFUSE", lambda connection: connection.set_authorizer(refuse))
+        ),
     ]
     for outcome in await in_one_group(memory, *calls):
         assert isinstance(outcome, MachineMemoryError)
@@ -301,7 +303,7 @@ async def test_what_came_as_far_as_a_commit_may_have_happened(
     with pytest.raises(MachineMemoryError) as caught:
         await memory.write("order-7", {}, None)
     assert caught.value.outcome == "failed"
-    memory._writer._connection.set_authorizer(None)
+    memory._client._writer._connection.set_authorizer(None)
     await memory.write("order-7", {}, None)
 
 
@@ -365,7 +367,7 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing
         await memory.aclose()
-    assert not memory._writer._thread.is_alive()
+    assert not memory._client._writer._thread.is_alive()
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 
 
@@ -395,7 +397,7 @@ async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptur
         await memory.write("order-7", {"count": 1}, None)
         calls: list[asyncio.Task[object]] = [
             asyncio.create_task(memory.write("order-8", {}, None)),
-            asyncio.create_task(memory._write(die)),
+            asyncio.create_task(memory._write("DIE", die)),
         ]
         for outcome in await in_one_group(memory, *calls):
             assert isinstance(outcome, MachineMemoryError)

@@ -6,16 +6,24 @@ import resource
 import signal
 import sys
 import warnings
+from dataclasses import replace
 from datetime import timedelta
 
 from arvo_event_handler import LockPolicy, MachineMemoryError, Record
-from arvo_memory_sqlite import SqliteMachineMemory, _schema
+from arvo_memory_sqlite import SqliteMachineMemory, _rows
+from arvo_sqlite import Component
 
 FURTHER = (
     "ALTER TABLE machine ADD COLUMN note TEXT",
     "UPDATE machine SET note = 'migrated from version ' || version",
 )
 """The migration of a version to come; made twice it fails."""
+
+
+def with_version(*migration: str) -> Component:
+    """Return what a later program would have: one more version."""
+    return replace(_rows.MACHINE, migrations=(*_rows.MACHINE.migrations, migration))
+
 
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
 
@@ -81,7 +89,7 @@ async def migrate(path: str, further: str) -> None:
         further: Whether this process knows one more version: "yes" or "no".
     """
     if further == "yes":
-        _schema._MIGRATIONS = (*_schema._MIGRATIONS, FURTHER)  # type: ignore[misc]
+        _rows.MACHINE = with_version(*FURTHER)  # type: ignore[misc]
     say("ready")
     sys.stdin.readline()
     async with SqliteMachineMemory.connect(path) as memory:

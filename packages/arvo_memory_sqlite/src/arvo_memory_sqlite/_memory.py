@@ -3,13 +3,15 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from typing_extensions import override
 
+from arvo_core import ArvoError
 from arvo_event_handler import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -18,24 +20,24 @@ from arvo_event_handler import (
     MachineMemoryError,
     PackedRecord,
     Record,
+    UnreadableRecordError,
     check_machine_id,
     pack_record,
     unpack_record,
     until_granted,
 )
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock, DamagedError
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count
 
 from . import _queries as queries, _rows as rows
-from ._database import IN_MEMORY, Database, Synchronous
 from ._lease_waiters import LeaseWaiters, WokenClock
 from ._queries import StoredMachine
-from ._readers import Query, Readers
-from ._writer import Operation, Writer
 
 T = TypeVar("T")
 
+_TABLE: Final = "machine"
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
@@ -48,21 +50,27 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     Leases run by the machine's wall clock, which its processes share.
     """
 
-    _database: Database
-    _writer: Writer
-    _readers: Readers | None
-    _policy: LockPolicy
-    _max_record_bytes: int
-    _clock: Clock
-    _waiters: LeaseWaiters
-    _loop: asyncio.AbstractEventLoop
-    _instance: str
-    _takes: set[object]
-    _settled: asyncio.Event
-    _closing: asyncio.Task[None] | None
-
-    def __init__(self) -> None:
-        raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
+    def __init__(
+        self,
+        client: SqliteClient | None = None,
+        *,
+        policy: LockPolicy | None = None,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if client is None:
+            raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
+        self._client = client
+        self._policy = policy or LockPolicy()
+        self._max_record_bytes = max_record_bytes
+        self._clock = clock
+        self._waiters = LeaseWaiters()
+        self._instance = secrets.token_hex(16)
+        self._takes: set[object] = set()
+        self._settled = asyncio.Event()
+        self._closed = False
+        client.after_writes(self._purge)
+        client.before_close(self._wait_for_takes)
 
     @classmethod
     @asynccontextmanager
@@ -102,48 +110,26 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             >>> asyncio.run(main())
             {'status': 'active'}
         """
-        if synchronous not in {"full", "normal"}:
-            raise ValueError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
-        name = os.fspath(path)
-        if not name:
-            raise ValueError("path must not be empty; for a memory without a file, ':memory:'")
-        if name != IN_MEMORY:
-            name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
-        database = Database(path=name, synchronous=synchronous, busy_timeout=_BUSY_TIMEOUT)
-        connection = await take_or_give_back(
-            asyncio.to_thread(database.open_writer),
-            give_back=lambda opened: asyncio.to_thread(opened.close),
-        )
-        writer = Writer(
-            database,
-            connection,
-            # More than was written, so that what expires never piles up.
-            after=lambda connected, count: rows.purge(
-                connected, now=clock.now(), limit=16 + 2 * count
-            ),
-        )
-        memory = cls.__new__(cls)
-        memory._begin(  # noqa: SLF001 - its own
-            database=database,
-            writer=writer,
-            policy=policy or LockPolicy(),
-            max_record_bytes=max_record_bytes,
-            clock=clock,
-        )
-        try:
-            yield memory
-        finally:
-            await memory.aclose()
+        async with AsyncExitStack() as stack:
+            connecting = SqliteClient.connect(
+                path,
+                components=[rows.MACHINE],
+                synchronous=synchronous,
+                busy_timeout=_BUSY_TIMEOUT,
+                label="memory",
+                clock=clock,
+            )
+            client = await _answer(stack.enter_async_context(connecting))
+            yield cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
 
     async def aclose(self) -> None:
-        """Wait for what was begun, and let go of the file. Again does no harm.
+        """Wait for the calls under way, and close the file. Idempotent.
 
         Calls after this raise a `MachineMemoryError`.
         """
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        self._closed = True
+        await self._client.aclose()
 
     @property
     @override
@@ -162,9 +148,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     ) -> None:
         content = self._content(record)
         await self._write(
+            "COMMIT",
             lambda connection: rows.commit(
                 connection, lease, content, now=self._clock.now(), expires_in=expires_in
-            )
+            ),
         )
         self._waiters.wake(lease.machine_id)
 
@@ -174,14 +161,16 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     @override
     async def renew(self, lease: MachineLease) -> bool:
-        return await self._lease(
+        return await self._write(
+            "RENEW",
             lambda connection: rows.renew(
                 connection,
                 lease,
                 now=self._clock.now(),
                 ttl=self._policy.ttl,
                 keep=2 * self._policy.max_hold,
-            )
+            ),
+            durable=False,
         )
 
     # --- the four calls -----------------------------------------------------
@@ -190,7 +179,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     async def read(self, machine_id: str) -> Record | None:
         check_machine_id(machine_id)
         packed = await self._ask(
-            lambda connection: rows.read(connection, machine_id, now=self._clock.now())
+            "READ", lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
         return None if packed is None else self._unpack(packed)
 
@@ -199,6 +188,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_machine_id(machine_id)
         content = self._content(record)
         await self._write(
+            "WRITE",
             lambda connection: rows.write(
                 connection,
                 machine_id,
@@ -206,7 +196,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 previous=previous,
                 unpack=self._unpack,
                 now=self._clock.now(),
-            )
+            ),
         )
 
     @override
@@ -233,9 +223,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         """
         _check_limit(limit)
         return await self._ask(
+            "FIND",
             lambda connection: queries.find(
                 connection, status=status, limit=limit, now=self._clock.now()
-            )
+            ),
         )
 
     async def children(self, root: str, *, limit: int = 1000) -> list[StoredMachine]:
@@ -253,9 +244,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_machine_id(root)
         _check_limit(limit)
         return await self._ask(
+            "CHILDREN",
             lambda connection: queries.children(
                 connection, root, limit=limit, now=self._clock.now()
-            )
+            ),
         )
 
     async def cleanup(self, machine_id: str) -> bool:
@@ -269,33 +261,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             MachineMemoryError: The file could not be written.
         """
         check_machine_id(machine_id)
-        forgotten = await self._write(lambda connection: rows.cleanup(connection, machine_id))
+        forgotten = await self._write(
+            "CLEANUP", lambda connection: rows.cleanup(connection, machine_id)
+        )
         self._waiters.wake(machine_id)
         return forgotten
 
     # --- inside ------------------------------------------------------------
-
-    def _begin(
-        self,
-        *,
-        database: Database,
-        writer: Writer,
-        policy: LockPolicy,
-        max_record_bytes: int,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._writer = writer
-        self._readers = None if database.in_memory else Readers(database)
-        self._policy = policy
-        self._max_record_bytes = max_record_bytes
-        self._clock = clock
-        self._waiters = LeaseWaiters()
-        self._loop = asyncio.get_running_loop()
-        self._instance = secrets.token_hex(16)
-        self._takes = set()
-        self._settled = asyncio.Event()
-        self._closing = None
 
     def _content(self, record: Record) -> rows.Content:
         return rows.Content.of(record, pack_record(record, max_bytes=self._max_record_bytes))
@@ -345,7 +317,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         async def taking() -> rows.Granted | timedelta:
             self._takes.add(take)
             try:
-                return await self._writer.submit(
+                return await self._run(
+                    "ACQUIRE",
                     lambda connection: rows.acquire(
                         connection,
                         machine_id,
@@ -383,49 +356,82 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     async def _drop(self, machine_id: str, *, owner: str) -> None:
         # Also while closing: what a cancelled task had taken must not stay taken.
-        await self._writer.submit(
-            lambda connection: rows.release(connection, machine_id, owner=owner), durable=False
+        await self._run(
+            "RELEASE",
+            lambda connection: rows.release(connection, machine_id, owner=owner),
+            durable=False,
         )
         self._waiters.wake(machine_id)
 
-    async def _write(self, operation: Operation[T]) -> T:
+    def _write(
+        self, name: str, operation: Operation[T], *, durable: bool = True
+    ) -> Coroutine[Any, Any, T]:
         self._check_usable()
-        return await self._writer.submit(operation, durable=True)
+        return self._run(name, operation, durable=durable)
 
-    async def _lease(self, operation: Operation[T]) -> T:
-        self._check_usable()
-        # Who loses power loses the holder too, so its lease need not survive on the disk.
-        return await self._writer.submit(operation, durable=False)
+    def _run(self, name: str, operation: Operation[T], *, durable: bool) -> Coroutine[Any, Any, T]:
+        refusing = _returning_refusals(operation)
+        return _answer(self._client.write(refusing, name=name, collection=_TABLE, durable=durable))
 
-    async def _ask(self, query: Query[T]) -> T:
+    def _ask(self, name: str, query: Query[T]) -> Coroutine[Any, Any, T]:
         self._check_usable()
-        if self._readers is None:
-            return await self._writer.submit(query, durable=False)
-        return await self._readers.ask(query)
+        refusing = _returning_refusals(query)
+        return _answer(self._client.read(refusing, name=name, collection=_TABLE))
 
     def _check_usable(self) -> None:
-        if self._closing is not None:
+        if self._closed:
             raise MachineMemoryError(
-                f"{self._database.path}: the memory was closed; open it again",
-                retryable=False,
-                outcome="failed",
-            )
-        # Also found in a forked process, which has the memory and none of its threads.
-        if asyncio.get_running_loop() is not self._loop:
-            raise MachineMemoryError(
-                f"{self._database.path}: the memory was opened on another event loop or before a "
-                "fork; open one where it is used",
+                f"{self._client.path}: the memory was closed; open it again",
                 retryable=False,
                 outcome="failed",
             )
 
-    async def _close(self) -> None:
+    def _purge(self, connection: sqlite3.Connection, written: int) -> None:
+        # More than was written, so that what expires never piles up.
+        rows.purge(connection, now=self._clock.now(), limit=16 + 2 * written)
+
+    async def _wait_for_takes(self) -> None:
+        self._closed = True
         while self._takes:
             self._settled.clear()
             await self._settled.wait()
-        await self._writer.aclose()
-        if self._readers is not None:
-            await self._readers.aclose()
+
+
+def _returning_refusals(work: Callable[[sqlite3.Connection], T]) -> Operation[T | ArvoError]:
+    """Return what Arvo's own rules refuse: it is an answer, and no failure of the file."""
+
+    def answer(connection: sqlite3.Connection) -> T | ArvoError:
+        try:
+            return work(connection)
+        except ArvoError as refusal:
+            return refusal
+
+    return answer
+
+
+async def _answer(call: Awaitable[T | ArvoError]) -> T:
+    """Return what the client answers.
+
+    Raises:
+        MachineMemoryError: It failed.
+        ArvoError: It was refused.
+    """
+    try:
+        answer = await call
+    except BackendError as error:
+        raise _memory_error(error) from error.__cause__
+    if not isinstance(answer, ArvoError):
+        return answer
+    try:
+        raise answer
+    finally:
+        del answer  # its traceback has this frame
+
+
+def _memory_error(error: BackendError) -> MachineMemoryError:
+    if isinstance(error, DamagedError):
+        return UnreadableRecordError(str(error))
+    return MachineMemoryError(str(error), retryable=error.retryable, outcome=error.outcome)
 
 
 def _check_limit(limit: int) -> None:

@@ -1,4 +1,4 @@
-"""What is done to the table; each function is one operation in somebody else's transaction."""
+"""The table and what is done to it; each function is one operation in the client's transaction."""
 
 # ruff: noqa: S608 - what is put into the SQL is written in this file
 
@@ -18,6 +18,40 @@ from arvo_event_handler import (
     UnwritableRecordError,
     encode_record,
 )
+from arvo_sqlite import Component
+
+# One row a machine. A row of version 0 is a lease on a workflow that was never written. Times are
+# milliseconds since 1970. No index on what every step changes.
+_MIGRATIONS: Final = (
+    (
+        """
+        CREATE TABLE machine (
+            id TEXT NOT NULL PRIMARY KEY,
+            owner TEXT,
+            lease_end INTEGER NOT NULL DEFAULT 0,
+            version INTEGER NOT NULL DEFAULT 0,
+            last_owner TEXT,
+            status TEXT,
+            parent TEXT,
+            root TEXT,
+            updated_at INTEGER NOT NULL,
+            expires_at INTEGER,
+            codec TEXT,
+            state BLOB
+        ) STRICT
+        """,
+        "CREATE INDEX machine_status ON machine (status) WHERE status IS NOT NULL",
+        "CREATE INDEX machine_root ON machine (root) WHERE parent IS NOT NULL",
+        "CREATE INDEX machine_expires_at ON machine (expires_at) WHERE expires_at IS NOT NULL",
+    ),
+)
+MACHINE: Final = Component(
+    name="machine",
+    title="machine memory",
+    package="arvo-memory-sqlite",
+    migrations=_MIGRATIONS,
+)
+"""What a file of this memory holds."""
 
 Unpack: TypeAlias = Callable[[PackedRecord], Record]
 """Reads a stored record, or raises an `UnreadableRecordError`."""

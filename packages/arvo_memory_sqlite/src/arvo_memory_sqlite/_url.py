@@ -4,8 +4,8 @@ from contextlib import AbstractAsyncContextManager
 from urllib.parse import unquote, urlsplit
 
 from arvo_event_handler import MemoryUrl
+from arvo_sqlite import IN_MEMORY
 
-from ._database import IN_MEMORY
 from ._memory import SqliteMachineMemory
 
 _FORMS = (
