@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,12 +45,12 @@ def notes(connection: sqlite3.Connection) -> list[str]:
     return [text for (text,) in connection.execute("SELECT text FROM note ORDER BY rowid")]
 
 
-def write(client: SqliteClient, operation: Operation[T], **options: Any) -> Coroutine[Any, Any, T]:
-    return client.write(operation, name="ADD", collection="note", **options)
+async def write(client: SqliteClient, operation: Operation[T], **options: Any) -> T:
+    return await client.write(operation, name="ADD", collection="note", **options)
 
 
-def read(client: SqliteClient, query: Query[T]) -> Coroutine[Any, Any, T]:
-    return client.read(query, name="NOTES", collection="note")
+async def read(client: SqliteClient, query: Query[T]) -> T:
+    return await client.read(query, name="NOTES", collection="note")
 
 
 async def in_one_group(client: SqliteClient, *operations: Any) -> list[Any]:

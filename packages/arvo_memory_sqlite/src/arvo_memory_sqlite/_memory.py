@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 
 from typing_extensions import override
 
@@ -36,6 +37,9 @@ from ._lease_waiters import LeaseWaiters, WokenClock
 from ._queries import StoredMachine
 
 T = TypeVar("T")
+
+# What was granted, or how long the present holder's lease still runs.
+_Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
@@ -120,7 +124,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 label="memory",
                 clock=clock,
             )
-            client = await _answer(stack.enter_async_context(connecting))
+            try:
+                client = await stack.enter_async_context(connecting)
+            except BackendError as error:
+                raise _memory_error(error) from error.__cause__
             yield cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
 
     async def aclose(self) -> None:
@@ -280,13 +287,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     ) -> T | None:
         check_machine_id(machine_id)
         with self._waiters.waiting(machine_id) as freed:
-
-            async def once() -> T | timedelta:
-                freed.clear()
-                return await attempt(machine_id)
-
             return await until_granted(
-                once, policy=self._policy, clock=WokenClock(self._clock, freed)
+                partial(_try_again, freed, attempt, machine_id),
+                policy=self._policy,
+                clock=WokenClock(self._clock, freed),
             )
 
     async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
@@ -307,14 +311,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             record=record,
         )
 
-    async def _try_lock(self, machine_id: str) -> rows.Granted | timedelta:
+    async def _try_lock(self, machine_id: str) -> _Taken:
         return await self._take(machine_id, owner=self._instance)
 
-    async def _take(self, machine_id: str, *, owner: str) -> rows.Granted | timedelta:
+    async def _take(self, machine_id: str, *, owner: str) -> _Taken:
         self._check_usable()
         take = object()
 
-        async def taking() -> rows.Granted | timedelta:
+        async def taking() -> _Taken:
             self._takes.add(take)
             try:
                 return await self._run(
@@ -333,7 +337,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 self._settle(take)
                 raise
 
-        async def give_back(taken: rows.Granted | timedelta) -> None:
+        async def give_back(taken: _Taken) -> None:
             try:
                 if not isinstance(taken, timedelta):
                     await self._drop(machine_id, owner=owner)
@@ -369,14 +373,22 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._check_usable()
         return self._run(name, operation, durable=durable)
 
-    def _run(self, name: str, operation: Operation[T], *, durable: bool) -> Coroutine[Any, Any, T]:
-        refusing = _returning_refusals(operation)
-        return _answer(self._client.write(refusing, name=name, collection=_TABLE, durable=durable))
+    async def _run(self, name: str, operation: Operation[T], *, durable: bool) -> T:
+        try:
+            answer = await self._client.write(
+                partial(_answer, operation), name=name, collection=_TABLE, durable=durable
+            )
+        except BackendError as error:
+            raise _memory_error(error) from error.__cause__
+        return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
-    def _ask(self, name: str, query: Query[T]) -> Coroutine[Any, Any, T]:
+    async def _ask(self, name: str, query: Query[T]) -> T:
         self._check_usable()
-        refusing = _returning_refusals(query)
-        return _answer(self._client.read(refusing, name=name, collection=_TABLE))
+        try:
+            answer = await self._client.read(partial(_answer, query), name=name, collection=_TABLE)
+        except BackendError as error:
+            raise _memory_error(error) from error.__cause__
+        return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -397,35 +409,31 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             await self._settled.wait()
 
 
-def _returning_refusals(work: Callable[[sqlite3.Connection], T]) -> Operation[T | ArvoError]:
-    """Return what Arvo's own rules refuse: it is an answer, and no failure of the file."""
-
-    def answer(connection: sqlite3.Connection) -> T | ArvoError:
-        try:
-            return work(connection)
-        except ArvoError as refusal:
-            return refusal
-
-    return answer
+# Functions of the module: annotations of a nested one are evaluated at every call.
 
 
-async def _answer(call: Awaitable[T | ArvoError]) -> T:
-    """Return what the client answers.
+async def _try_again(
+    freed: asyncio.Event, attempt: Callable[[str], Awaitable[T | timedelta]], machine_id: str
+) -> T | timedelta:
+    freed.clear()
+    return await attempt(machine_id)
 
-    Raises:
-        MachineMemoryError: It failed.
-        ArvoError: It was refused.
-    """
+
+def _answer(
+    work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
+) -> T | ArvoError:
+    """Return also what Arvo's own rules refuse: it is an answer, and no failure of the file."""
     try:
-        answer = await call
-    except BackendError as error:
-        raise _memory_error(error) from error.__cause__
-    if not isinstance(answer, ArvoError):
-        return answer
+        return work(connection)
+    except ArvoError as refusal:
+        return refusal
+
+
+def _refuse(refusal: ArvoError) -> NoReturn:
     try:
-        raise answer
+        raise refusal
     finally:
-        del answer  # its traceback has this frame
+        del refusal  # its traceback has this frame
 
 
 def _memory_error(error: BackendError) -> MachineMemoryError:

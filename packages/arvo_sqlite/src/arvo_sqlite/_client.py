@@ -4,14 +4,14 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self, TypeVar
 
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock, ClosedError
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_duration
-from arvo_time.telemetry import client_span
+from arvo_time.telemetry import client_span, tracing_enabled
 
 from ._database import IN_MEMORY, Database, Synchronous
 from ._failure import primary_code
@@ -113,12 +113,10 @@ class SqliteClient:
         """The file, as a full path, or `:memory:`."""
         return self._path
 
-    async def write(
+    def write(
         self, operation: Operation[T], *, name: str, collection: str, durable: bool = True
-    ) -> T:
-        """Run an operation in a transaction, which others may share; return when it is committed.
-
-        Once begun it runs to its end, also when the caller is cancelled.
+    ) -> Awaitable[T]:
+        """Begin an operation in a transaction that it may share; it runs to its end.
 
         Args:
             operation: What to do; see `Operation`.
@@ -126,29 +124,39 @@ class SqliteClient:
             collection: The table that it is about, for spans.
             durable: Whether it must survive a power cut, if `synchronous` is "full".
 
+        Returns:
+            What to await: the operation's result, once the transaction is committed. It raises a
+            `BackendError` when SQLite failed.
+
         Raises:
-            BackendError: SQLite failed, or the client is closed or of another event loop.
+            BackendError: The client is closed, or of another event loop.
         """
         self._check_usable()
-        with self._span(name, collection):
-            return await self._writer.submit(operation, durable=durable)
+        result = self._writer.submit(operation, durable=durable)
+        # A coroutine more would be felt where many tasks share one flush.
+        return self._in_span(result, name, collection) if tracing_enabled() else result
 
-    async def read(self, query: Query[T], *, name: str, collection: str) -> T:
-        """Run a query on a connection that cannot write, beside the writer.
+    def read(self, query: Query[T], *, name: str, collection: str) -> Awaitable[T]:
+        """Begin a query on a connection that cannot write, beside the writer.
 
         Args:
             query: What to do; see `Query`.
             name: What spans call the query.
             collection: The table that it is about, for spans.
 
+        Returns:
+            What to await: the query's result. It raises a `BackendError` when SQLite failed.
+
         Raises:
-            BackendError: SQLite failed, or the client is closed or of another event loop.
+            BackendError: The client is closed, or of another event loop.
         """
         self._check_usable()
-        with self._span(name, collection):
-            if self._readers is None:
-                return await self._writer.submit(query, durable=False)
-            return await self._readers.ask(query)
+        result: Awaitable[T]
+        if self._readers is None:
+            result = self._writer.submit(query, durable=False)
+        else:
+            result = self._readers.ask(query)
+        return self._in_span(result, name, collection) if tracing_enabled() else result
 
     def after_writes(self, work: AfterGroup) -> None:
         """Run `work` at the end of each transaction from now on.
@@ -172,10 +180,11 @@ class SqliteClient:
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
-    def _span(self, name: str, collection: str) -> AbstractContextManager[None]:
-        return client_span(
+    async def _in_span(self, result: Awaitable[T], name: str, collection: str) -> T:
+        with client_span(
             name, scope="arvo_sqlite", attributes=self._attributes, collection=collection
-        )
+        ):
+            return await result
 
     def _check_usable(self) -> None:
         if self._closed:
