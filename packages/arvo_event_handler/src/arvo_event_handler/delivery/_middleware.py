@@ -6,8 +6,9 @@ from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import check_events
 from arvo_time.settings import check_callable
+
+from ._guarded_call import check_events
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 

@@ -4,7 +4,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler import IArvoEventHandler, check_handler, own_retry_policy
+from arvo_event_handler._handler_protocol import (
+    IArvoEventHandler,
+    check_handler,
+    own_retry_policy,
+)
 from arvo_time import RetryPolicy
 from arvo_time.settings import (
     check_callable,
