@@ -190,7 +190,7 @@ NOT_SETTINGS = {
     *("CloudEventView", "DataSchema", "EventId", "FieldProblem", "ManagedEventId"),
     *("OrchestratorEventTypes", "Complete", "DomainContext", "Emit", "HandlerDomain"),
     *("HandlerInput", "MachineExecution", "MachineLease", "Reply", "Start", "Step"),
-    *("BrokerStats", "DeadLetter", "FailedTry", "TopicStats"),
+    *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
     *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine", "StoredWorkflow"),
