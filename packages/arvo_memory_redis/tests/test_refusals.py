@@ -1,8 +1,11 @@
 """What each error of redis-py and of a server means, and that none of them ends a workflow."""
 
+import importlib
+import pkgutil
 import re
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -58,6 +61,7 @@ EXCEPTIONS: Final = {
     "LockError": LASTS,
     "LockNotOwnedError": LASTS,
     "MasterDownError": PASSES,
+    "MasterNotFoundError": PASSES,  # of a Sentinel
     "MaxConnectionsError": PASSES,
     "ModuleError": PASSES,
     "MovedError": PASSES,
@@ -70,6 +74,7 @@ EXCEPTIONS: Final = {
     "RedisClusterException": PASSES,
     "RedisError": PASSES,
     "ResponseError": PASSES,
+    "SlaveNotFoundError": PASSES,  # of a Sentinel
     "SlotNotCoveredError": PASSES,
     "TimeoutError": PASSES,
     "TryAgainError": PASSES,
@@ -127,11 +132,25 @@ BEFORE_WRITES: Final = {
     ),
     *("TRYAGAIN", "WRONGTYPE", "NOAUTH", "WRONGPASS"),
 }
-KINDS: Final = [
-    kind
-    for kind in vars(redis.exceptions).values()
-    if isinstance(kind, type) and issubclass(kind, Exception)
-]
+
+
+def every_error() -> Iterator[type[Exception]]:
+    """Yield what `redis.exceptions` has, and what all modules of redis-py derive from that."""
+    for module in pkgutil.walk_packages(redis.__path__, "redis."):
+        with suppress(ImportError):  # it needs what is not installed, and cannot be in use then
+            importlib.import_module(module.name)
+    bases: list[type[Exception]] = [
+        kind
+        for kind in vars(redis.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
+    while bases:
+        bases += (kind := bases.pop()).__subclasses__()
+        if kind.__module__.partition(".")[0] == "redis":
+            yield kind
+
+
+KINDS: Final = sorted({*every_error()}, key=lambda kind: f"{kind.__module__}.{kind.__name__}")
 
 
 def judged(error: Exception) -> str:
@@ -142,7 +161,7 @@ def judged(error: Exception) -> str:
     return PASSES if made.retryable else LASTS
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_exception_of_redis_py_has_a_meaning(kind: type[Exception]) -> None:
     """One that a new redis-py brings and the table does not name fails here."""
     meaning = EXCEPTIONS[kind.__name__]

@@ -25,7 +25,7 @@ class Admission:
 
     @property
     def full(self) -> bool:
-        """Whether an event from outside must wait; so whenever others wait at the door."""
+        """Whether an event from outside must wait, as it must whenever others wait for a place."""
         return self.limit is not None and self.waiting >= self.limit
 
     async def acquire(self) -> None:
@@ -72,7 +72,7 @@ class Admission:
                 self._idle.remove(waiter)
 
     def close(self, error: Exception) -> None:
-        """Turn away those that wait for a place."""
+        """Refuse those that wait for a place."""
         while self._waiters:
             place = self._waiters.popleft()
             if not place.done():

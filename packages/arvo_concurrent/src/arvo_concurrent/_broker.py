@@ -1,4 +1,4 @@
-"""The concurrent broker: carries events between handlers in the process, many at once."""
+"""The concurrent broker: carries events between handlers of one process, concurrently."""
 
 import asyncio
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ _logger = bounded_logger("arvo_concurrent")
 
 
 class ConcurrentEventBroker:
-    """Carries events to handlers by `to`, many at once, in one process and without a server.
+    """Carries events to handlers by `to`, concurrently, in one process and without a server.
 
     Each handler has a queue and up to `prefetch` workers. A stateful handler gets the events of
     one subject one after another, as they were published; a stateless one has no order. A failed
@@ -71,15 +71,15 @@ class ConcurrentEventBroker:
     TypeScript: `createConcurrentEventBroker`.
 
     Args:
-        handlers: Who listens; each `source` once. A `HandlerConfig` says how to run a handler, a
-            bare handler is run as `defaults` say.
+        handlers: Handlers to subscribe; sources must be unique. A `HandlerConfig` says how to
+            run a handler; a bare handler is run as `defaults` say.
         defaults: What applies where a `HandlerConfig` says nothing.
         on_broker_error: Awaited for each event that failed for good, and for each listener of
             the broker that failed itself. None: both are logged.
         on_domained_event: Awaited for each emitted event with a domain, within its causal tree:
-            so is what it publishes through its second argument, which is taken at once. Kept and
-            called after that tree has ended, that argument is like `publish`. None: such an event
-            is a dead letter.
+            so is what it publishes through its second argument, which is taken immediately.
+            Kept and called after that tree has ended, that argument is like `publish`. None: such
+            an event is a dead letter.
         on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
         on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
             was cancelled or timed out, or a further one. None: these are dead letters.
@@ -224,7 +224,7 @@ class ConcurrentEventBroker:
         """Take an event and wait for the answer that comes of it.
 
         Cancelling it, or a timeout, stops the waiting only: the work goes on, and a late answer
-        goes to `on_unclaimed`. Any number may wait at once, also for equal sources.
+        goes to `on_unclaimed`. Any number may wait concurrently, also for equal sources.
 
         Args:
             event: The request.
@@ -280,7 +280,7 @@ class ConcurrentEventBroker:
         await self._life.wait_idle(timeout=timeout)
 
     async def drain(self) -> None:
-        """Take nothing more, finish everything, and close. Harmless when closed.
+        """Take nothing more, finish everything, and close. Idempotent.
 
         Raises:
             ConfigViolation: A handler or listener of this broker awaits it, so it would wait for
@@ -293,8 +293,8 @@ class ConcurrentEventBroker:
 
         What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
         events that still run. When this returns nothing of the broker is left but handlers that
-        swallow their cancellation, from which nothing is published any more. Harmless when
-        closed. Cancelling it ends the grace, cancelling it again the time of the listeners. Not
+        swallow their cancellation, from which nothing is published any more. Idempotent.
+        Cancelling it ends the grace, cancelling it again the time of the listeners. Not
         for handlers and listeners: they would wait for themselves until the grace is over.
 
         Args:

@@ -56,7 +56,7 @@ class CausalTree:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it is on its way."""
+        """Whether no event of it is on its way."""
         return self.open == 0
 
     def end(self) -> None:
@@ -66,7 +66,7 @@ class CausalTree:
             return
         if self.open:
             if self._queued and self._stands_still(self._queued):
-                # What is open is handled once whoever waits has given up.
+                # What is open is handled once the waiting handler has given up.
                 self._waiter.set_exception(self_wait(self.root))
             return
         if self._failures:
@@ -77,7 +77,7 @@ class CausalTree:
             self._waiter.set_result(None)
 
     def answer(self, event: ArvoEvent) -> bool:
-        """Hand an answer to who waits; False when nobody does, or does no more."""
+        """Deliver an answer; return False when nobody waits for it (any more)."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(event)
@@ -96,7 +96,7 @@ class CausalTree:
                 del self._queued[seats, subject]
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
-        """Keep a failure for who waits."""
+        """Keep a failure for the caller that waits."""
         if self._waiter is not None:
             self._failures += ((event, error),)
 

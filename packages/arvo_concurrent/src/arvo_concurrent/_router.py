@@ -1,4 +1,4 @@
-"""Where events go: to a topic, to who waits for an answer, outside, or to the dead letters."""
+"""Where events go: to a topic, to a waiting caller, outside, or to the dead letters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -235,7 +235,7 @@ class Router(Endable):
             self._listeners.call(delivery, function=function, name="on_domained_event")
 
     async def _come_back(self, event: ArvoEvent, *, tree: CausalTree, context: Context) -> None:
-        """Take what the outside answers: at once while its tree waits, else like anything new."""
+        """Take an answer from outside: immediately while its tree waits, otherwise as a new event."""
         if tree.ended:
             await self._take_in_turn(event, tree)
         else:

@@ -3,10 +3,10 @@
 A `HandlerRunner` makes one try and *decides*: its `Verdict` says what to publish, when to try
 again, or that the event is dead. The broker *carries out*: it knows where events come from and go
 to. `Topic` holds the events of one handler, in lanes by subject, and the workers that take them on;
-`Listeners` tell the broker's owner; `Lifecycle` is how it begins and ends.
+`Listeners` report to the broker's owner; `Lifecycle` is how it begins and ends.
 
-`HandlerConfig`, `Middleware` and `DeadLetter` are for whoever uses a broker, everything else for
-whoever writes one.
+`HandlerConfig`, `Middleware` and `DeadLetter` are for users of a broker, everything else is for
+authors of one.
 """
 
 from ._contention import CONTENTION_TIMEOUT, Contention

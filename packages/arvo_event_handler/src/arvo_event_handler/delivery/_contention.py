@@ -16,7 +16,7 @@ worker was killed. So this is the longest that others can be kept from asking at
 """
 _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250))
 # Each move is another event's commit, so there are few of them. A memory that is broken, though,
-# may say so for ever.
+# may say so indefinitely.
 _MOST_MOVES: Final = 100
 
 

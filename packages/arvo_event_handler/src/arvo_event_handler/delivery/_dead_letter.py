@@ -56,7 +56,7 @@ class DeadLetter:
     reason: DeadLetterReason
     """Why it is dead."""
     replied: bool = False
-    """Whether whoever sent it was told, by a system error, that nothing will come."""
+    """Whether its sender was sent a system error."""
 
 
 DeadLetterListener: TypeAlias = Callable[[DeadLetter], Awaitable[None]]
@@ -64,14 +64,14 @@ DeadLetterListener: TypeAlias = Callable[[DeadLetter], Awaitable[None]]
 
 
 def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> list[ArvoEvent]:
-    """Return the system errors that answer a dead request; none when it is no request.
+    """Return the system errors that answer a dead request; none when it is not a request.
 
     A `RetryableFailure` brings them along, as its handler would have returned them. Any other
     reply has an id of its own making, so that the same letter gives the same reply.
     """
     event = letter.event
     if event.type != contract.type:
-        return []  # an answer on its way to a workflow; whoever sent it waits for nothing
+        return []  # an answer on its way to a workflow; its sender waits for nothing
     error = letter.error
     if isinstance(error, RetryableFailure):
         if error.replies:

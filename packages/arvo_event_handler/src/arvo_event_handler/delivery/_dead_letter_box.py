@@ -27,7 +27,7 @@ class StoredLetter:
     """A dead letter that is kept."""
 
     key: str
-    """Names it; a second death of the same event has another one. Later letters have greater keys."""
+    """Names the letter; later letters have greater keys, also of the same event."""
     at: datetime
     """When it was kept, in UTC."""
     letter: DeadLetter
@@ -67,7 +67,7 @@ class IDeadLetters(Protocol):
 
         Args:
             keys: Of the letters; those that are not there (any more) are passed over.
-            force: Also those whose senders were told that nothing will come (`DeadLetter.replied`).
+            force: Also letters whose senders were sent a system error (`DeadLetter.replied`).
 
         Returns:
             How many were published.
@@ -177,11 +177,11 @@ class DeadLetterBox(IDeadLetters):
                 "`box.publish_with(broker.publish)`"
             )
         wanted = [key for key in dict.fromkeys(keys) if key in self._stored]
-        told = [key for key in wanted if self._stored[key].letter.replied]
-        if told and not force:
+        replied = [key for key in wanted if self._stored[key].letter.replied]
+        if replied and not force:
             raise ValueError(
-                f"the senders of {', '.join(told[:5])} were told that nothing will come; to publish "
-                f"all {len(told)} such letters all the same, pass force=True"
+                f"{len(replied)} of the letters were answered by a system error, such as "
+                f"{replied[0]}; to publish their events nevertheless, pass force=True"
             )
         published = 0
         for key in wanted:

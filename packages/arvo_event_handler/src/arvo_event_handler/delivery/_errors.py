@@ -1,4 +1,4 @@
-"""What brokers raise at whoever uses them. Everything is an ArvoError."""
+"""What brokers raise at their users. Everything is an ArvoError."""
 
 from arvo_core import ArvoError
 from arvo_event_handler._errors import ConfigViolation

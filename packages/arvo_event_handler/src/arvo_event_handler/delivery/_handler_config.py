@@ -22,7 +22,7 @@ from ._failed_try import ErrorListener
 from ._middleware import Middleware
 
 Order: TypeAlias = Literal["subject", "none"]
-"""`subject`: the events of one subject one after another, as published. `none`: all at once."""
+"""`subject`: the events of one subject one after another, as published. `none`: concurrently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ class HandlerDefaults:
     middleware: Middleware = field(default_factory=Middleware)
     """What events pass through."""
     on_error: ErrorListener | None = None
-    """Is told of each failed try and says what happens. None: violations go by their `retryable`,
+    """Decides what follows each failed try. None: violations go by their `retryable`,
     every other error is tried again."""
     order: Order | None = None
     """Whether events of one subject wait for each other. None: `subject` for stateful handlers,
     `none` for stateless ones."""
     dead_letter_reply: bool = False
-    """Whether whoever sent a request that becomes a dead letter gets the contract's system error,
-    so that it does not wait for ever."""
+    """Whether the sender of a request that becomes a dead letter gets the contract's system error,
+    so that it does not wait indefinitely."""
 
     def __post_init__(self) -> None:
         check_count(self.prefetch, name="prefetch", least=1)

@@ -115,7 +115,7 @@ class HandlerRunner:
             if pause is not None:
                 return TryAgain(after=pause, counts=True, error=error, errors=errors)
             if isinstance(error, RetryableFailure):
-                # Whoever asked is told by these, and once: it is no dead letter.
+                # These tell the asker, once, so the event is not a dead letter.
                 return await self._ended(trial, outputs=[*error.replies], errors=errors)
             reason = DeadLetterReason.EXHAUSTED
         return self.give_up(trial, error=error, reason=reason, errors=errors)
@@ -197,7 +197,7 @@ class HandlerRunner:
         )
 
     def _after_contention(self, trial: Trial, error: TransactionViolation) -> Verdict:
-        """Somebody else was faster: no failure, so it costs no try, but it must end some time."""
+        """Somebody else was faster. That is not a failure and costs no try, but it must end."""
         if trial.contention is None:
             trial.contention = Contention(
                 timeout=self._contention_timeout, clock=self._clock, random=self._random

@@ -34,7 +34,7 @@ class Endable(HasStats, Protocol):
     """What of a broker must end, step by step."""
 
     def stop_accepting(self) -> None:
-        """Turn away whoever waits for a place, as everybody from now on."""
+        """Refuse callers that wait for a place, and all later ones."""
         ...
 
     async def wait_idle(self) -> None:
@@ -54,7 +54,7 @@ class Endable(HasStats, Protocol):
         ...
 
     async def stop_listeners(self, *, patience: timedelta) -> None:
-        """Cancel what still is told, as `stop_handlers`, and log what was not told."""
+        """Cancel the reports under way, as `stop_handlers`, and log those that were not made."""
         ...
 
 
@@ -104,7 +104,7 @@ class Lifecycle:
             raise BrokerClosedError
 
     def check_outside(self, name: str) -> None:
-        """Make sure that a call that waits for everything is not a part of that.
+        """Make sure that a call that waits for everything is not waited for itself.
 
         Args:
             name: What the call is named.
@@ -165,7 +165,7 @@ class Lifecycle:
         self._broker.stop_accepting()
 
     async def _end(self, *, patience: timedelta) -> None:
-        """Cancel what runs; the listeners have some patience to be told of it."""
+        """Cancel what runs, and wait as long as `patience` for the reports of it."""
         try:
             await self._broker.stop_handlers(patience=_CLEAN_UP)
             await self._within(patience, self._broker.wait_idle())

@@ -43,13 +43,13 @@ class OwnerFunctions:
     """
 
     on_broker_error: BrokerErrorListener | None = None
-    """Is told what failed for good."""
+    """Called with each event that failed for good."""
     on_domained_event: DomainedEventListener | None = None
-    """Takes events outside."""
+    """Called with each emitted event that has a domain."""
     on_dead_letter: DeadLetterListener | None = None
-    """Keeps what was not handled."""
+    """Called with each dead letter."""
     on_unclaimed: UnclaimedListener | None = None
-    """Takes answers nobody waits for."""
+    """Called with each answer that nobody waits for."""
 
     def __post_init__(self) -> None:
         for name, listener in (
@@ -103,9 +103,9 @@ class ListenerCall(Trial):
 
 
 class Listeners:
-    """Tells the owner of a broker what happens, in a topic of its own.
+    """Reports to the owner of a broker, in a topic of its own.
 
-    What the owner does not listen to is logged.
+    What the owner has no function for is logged.
 
     Args:
         owner: The functions.
@@ -139,7 +139,7 @@ class Listeners:
         """Have a function of the owner called.
 
         Args:
-            trial: Stands for the event that it is told of.
+            trial: Stands for the event to report.
             function: Makes the call.
             name: Which function of the owner it calls.
         """
@@ -196,7 +196,7 @@ class Listeners:
         self.call(trial, function=function, name="on_dead_letter")
 
     async def stop(self, *, patience: timedelta) -> None:
-        """Log what was not told and from now on everything, and cancel what still is told.
+        """Log all reports that wait or come from now on, and cancel those under way.
 
         Args:
             patience: How long to wait for that; what has not ended by then is given up.
@@ -231,7 +231,7 @@ class Listeners:
                 self.report(call, event=call.event, error=error)
 
     def _listener_skipped(self, call: ListenerCall, _: Exception | None = None) -> None:
-        """Log what a listener was not told, or not wholly: nobody else is left to tell."""
+        """Log a report that did not reach its listener, or not completely."""
         event = call.event
         call.fail(event, error=UndeliveredError(event))
         text = "event %s of type %s did not reach %s, which was cancelled"

@@ -26,7 +26,7 @@ BulkFunction: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """Output middleware that sees all events of one step at once, even when there are none.
+    """Output middleware that sees all events of one step together, even when there are none.
 
     Raises:
         TypeError: `function` cannot be called.

@@ -1,4 +1,4 @@
-"""Which handlers hold a slot or a lane while they wait for an answer, so that none waits for itself."""
+"""Which handlers hold a slot or a lane while they wait for an answer, to find waits for oneself."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -102,23 +102,23 @@ def current_handling() -> Handling | None:
 
 
 def handled_by(broker: object) -> bool:
-    """Return whether a handler of a broker waits, at some remove, for who calls this."""
+    """Return whether a handler of a broker waits, directly or not, for the caller."""
     return any(seats.broker is broker and not seats.of_listeners for seats in _held())
 
 
 def runs_within(broker: object) -> bool:
-    """Return whether a handler or listener of a broker waits, at some remove, for who calls."""
+    """Return whether a handler or listener of a broker waits, directly or not, for the caller."""
     return any(seats.broker is broker for seats in _held())
 
 
 def holds(seats: Seats) -> bool:
-    """Return whether a handler of one topic waits, at some remove, for who calls this."""
+    """Return whether a handler of one topic waits, directly or not, for the caller."""
     return any(held is seats for held in _held())
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Count all that wait for who calls this as waiting for an answer."""
+    """Count all handlers that wait for the caller as waiting for an answer."""
     waiting = [*_running()]
     for handling in waiting:
         handling.ask()

@@ -24,8 +24,8 @@ _EVENTS_WITHOUT_A_PAUSE: Final = 32
 class Topic(Generic[TrialT, VerdictT]):
     """A queue with long-lived workers, which come as needed and stay.
 
-    It knows no broker: what counts an event, and who waits for it, is told by the methods of
-    `Trial`.
+    It knows no broker: the methods of `Trial` report where an event is
+    to whatever counts it or waits for it.
 
     Args:
         name: What it is called.
@@ -83,7 +83,7 @@ class Topic(Generic[TrialT, VerdictT]):
         self._size = 0
         self._abandoned = False
         self.stopped = False
-        """Whether nothing begins any more."""
+        """Whether no further event begins."""
 
     @property
     def running(self) -> int:
@@ -161,7 +161,7 @@ class Topic(Generic[TrialT, VerdictT]):
             await asyncio.wait(self._workers)
 
     def give_up_running(self) -> None:
-        """Report what still runs after `stop`: whoever swallows a cancellation is not waited for.
+        """Report what still runs after `stop`, as it swallows its cancellation.
 
         What comes of it later is not published.
         """
@@ -225,9 +225,9 @@ class Topic(Generic[TrialT, VerdictT]):
                 else:
                     self._sleep(trial, pause)
             except GeneratorExit:
-                raise  # the event loop is gone, and with it whoever could be told
+                raise  # the event loop is gone, and with it everybody to report to
             except Exception as error:
-                # A clock or a source of chance has failed, which is no reason to lose an event.
+                # A clock or a source of randomness has failed, which must not lose an event.
                 self._end_undelivered(trial, cause=error)
             except BaseException:
                 # By `stop`, by user code that cancelled the task it runs in, by the event loop.

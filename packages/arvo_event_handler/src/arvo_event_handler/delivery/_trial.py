@@ -16,8 +16,8 @@ Ts = TypeVarTuple("Ts")
 class Trial:
     """An event that is to be handled, and what its tries have come to so far.
 
-    A broker derives its own kind of delivery from it, which knows who waits for the event and what
-    counts it. The methods tell that kind where the event is; here they do nothing.
+    A broker derives its own kind of delivery from it, which knows what waits for the event and what
+    counts it. Its methods are called as the event moves; here they do nothing.
 
     Args:
         event: The event.

@@ -43,7 +43,7 @@ class GiveUp:
     letter: DeadLetter
     """The event, the last error and the reason."""
     replies: Sequence[ArvoEvent] = ()
-    """What to publish, so that whoever asked does not wait for ever."""
+    """What to publish, so that the asker does not wait indefinitely."""
     errors: Sequence[Exception] = ()
     """As `Handled.errors`."""
 
