@@ -11,10 +11,8 @@ import asyncpg
 import pytest
 from real_servers.fixtures import StartPostgres
 
-from arvo_event_handler import (
-    LockPolicy,
-    MachineMemoryError,
-)
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_time.testing import FakeClock
 

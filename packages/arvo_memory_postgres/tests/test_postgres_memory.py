@@ -12,12 +12,8 @@ import asyncpg
 import pytest
 
 from arvo_core import ArvoOrchestrationSubject
-from arvo_event_handler import (
-    MachineMemoryError,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import Record
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._memory_url import postgres_memory

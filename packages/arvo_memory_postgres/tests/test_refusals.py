@@ -15,15 +15,13 @@ import pytest
 from typing_extensions import override
 
 from arvo_event_handler import (
-    MAX_RECORD_BYTES,
-    LockPolicy,
     MachineMemoryError,
-    Record,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy, Record
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._failures import is_connection_lost, is_refusal, memory_error
 from storm import answer_to, asking, question

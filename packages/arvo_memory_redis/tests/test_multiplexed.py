@@ -12,7 +12,8 @@ from real_servers.fixtures import StartRedis
 from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeout
 from typing_extensions import override
 
-from arvo_event_handler import LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._endpoint import Endpoint
 from arvo_memory_redis._failure import NotConnectedError

@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_event_handler import LockPolicy, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._redis_py import RedisPyTransport
 from arvo_memory_redis._server import Server

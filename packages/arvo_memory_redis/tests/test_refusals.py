@@ -18,14 +18,13 @@ from redis.backoff import NoBackoff
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    MAX_RECORD_BYTES,
-    LockPolicy,
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import DRIVER_ERRORS, failure, outcome_of
 from arvo_memory_redis._record_limits import RecordLimits

@@ -10,14 +10,13 @@ from typing import Final
 import pytest
 
 from arvo_event_handler import (
-    LockPolicy,
     MachineMemoryError,
-    Record,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_memory_sqlite._memory import _memory_error
 from arvo_time import BackendError, DamagedError

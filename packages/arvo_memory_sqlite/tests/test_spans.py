@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from arvo_event_handler import LockPolicy, TransactionViolation
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_sqlite import SqliteMachineMemory
 

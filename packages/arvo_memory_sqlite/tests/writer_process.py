@@ -9,7 +9,8 @@ import warnings
 from dataclasses import replace
 from datetime import timedelta
 
-from arvo_event_handler import LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory, _rows
 from arvo_sqlite import Component
 

@@ -2,7 +2,8 @@
 
 import hashlib
 
-from arvo_event_handler import TransactionViolation, TransactionViolationCause, check_machine_id
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import check_machine_id
 
 
 def machine_key(machine_id: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from arvo_event_handler import MemoryUrl
+from arvo_event_handler.memory import MemoryUrl
 
 from ._postgres_memory import PostgresMachineMemory
 

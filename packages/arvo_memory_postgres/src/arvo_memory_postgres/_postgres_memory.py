@@ -9,16 +9,14 @@ from typing import Any, Final, Self
 import asyncpg
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import MachineMemoryError, TransactionViolation, UnreadableRecordError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     PackedRecord,
     Record,
-    TransactionViolation,
-    UnreadableRecordError,
     encode_record,
     pack_record,
     unpack_record,

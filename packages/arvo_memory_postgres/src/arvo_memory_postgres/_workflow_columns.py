@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
-from arvo_event_handler import Record
+from arvo_event_handler.memory import Record
 
 from ._machine_key import is_storable, key_of
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from arvo_event_handler import (
+from arvo_event_handler import UnwritableRecordError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     PackedRecord,
     Record,
-    UnwritableRecordError,
     pack_record,
     unpack_record,
 )

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from arvo_event_handler import PackedRecord, Record, UnreadableRecordError
+from arvo_event_handler import UnreadableRecordError
+from arvo_event_handler.memory import PackedRecord, Record
 
 from ._record_limits import RecordLimits
 

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from arvo_event_handler import MemoryUrl
+from arvo_event_handler.memory import MemoryUrl
 
 from ._memory import RedisMachineMemory
 

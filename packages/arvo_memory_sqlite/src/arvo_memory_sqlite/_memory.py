@@ -13,15 +13,14 @@ from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 from typing_extensions import override
 
 from arvo_core import ArvoError
-from arvo_event_handler import (
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     PackedRecord,
     Record,
-    UnreadableRecordError,
     check_machine_id,
     pack_record,
     unpack_record,
