@@ -1,22 +1,20 @@
-"""Turns what asyncpg raises into what a machine memory raises.
+"""What the errors of asyncpg and PostgreSQL mean.
 
-Nothing that PostgreSQL says ends a workflow: a step is not stored then, and the question is only
-whether the next delivery may go on by itself. It may where the server, a right, or a rule or trigger
-that somebody has put on the table was in the way, also in ways that are not known here: such things
-come and go while a system runs, and a retry costs little. It cannot where our statement, our values
-or the schema are wrong, or what is stored is damaged.
+Of a statement that failed, the question is only whether the same one may be tried again later. It
+may where the server, a right, or a rule or trigger that somebody has put on the table was in the way,
+also in ways that are not known here: such things come and go while a system runs, and a retry costs
+little. It cannot where our statement, our values or the schema are wrong, or what is stored is
+damaged.
 
-No SQLSTATE says that a record can never be written. 54000, the nearest, is also what a database says
-that has no transaction ids left. Records have a limit of ours, far below PostgreSQL's.
+No SQLSTATE says that a value can never be written. 54000, the nearest, is also what a database says
+that has no transaction ids left.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import asyncpg
 
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
-
-Outcome: TypeAlias = Literal["failed", "unknown"]
+from arvo_time import BackendError, ClosedError, DamagedError, Judgement, Outcome
 
 # What another try cannot mend, by the first two characters of the SQLSTATE, which are its class; see
 # https://www.postgresql.org/docs/current/errcodes-appendix.html.
@@ -44,9 +42,6 @@ _LASTING: Final = frozenset(
 # Rights are in class 42 too, but an operator grants them.
 _PASSING_AFTER_ALL: Final = (asyncpg.InsufficientPrivilegeError,)
 _DAMAGED: Final = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
-
-MIGRATE: Final = "run `await memory.migrate()` once, for example when you deploy"
-"""What helps against a schema that is missing or old."""
 
 # The server has become a replica, and the connection leads to it still.
 _DEMOTED = asyncpg.ReadOnlySQLTransactionError
@@ -91,25 +86,58 @@ _UNFIT = (
 )
 
 
+class InvalidDsnError(ValueError):
+    """A DSN is not one that asyncpg takes. The message does not show it, as it may hold a password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the DSN is none that asyncpg takes; it looks like "
+            "postgresql://user:password@host/database"
+        )
+
+
+class MissingSchemaError(BackendError):
+    """A schema or table is missing, or older than what is asked of it: it must be migrated."""
+
+
 def is_connection_lost(error: BaseException) -> bool:
-    """Tell whether the same statement may do better on another connection."""
+    """Return whether the same statement may do better on another connection."""
     # A timeout is an OSError too, and would only wait as long again.
     return isinstance(error, _LOST) and not isinstance(error, (TimeoutError, *_UNFIT))
 
 
 def is_refusal(error: Exception) -> bool:
-    """Tell whether a statement is known to have changed nothing, as the server said no."""
+    """Return whether a statement is known to have changed nothing, as the server said no."""
     return isinstance(error, (_DEMOTED, *_UNUSABLE, *_UNPREPARED)) or (
         isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
     )
 
 
-def is_contention(error: MachineMemoryError) -> bool:
-    """Tell whether somebody else wrote the row meanwhile, which only strict isolation minds."""
-    return isinstance(error.__cause__, asyncpg.SerializationError)
+def is_contention(error: BaseException | None) -> bool:
+    """Return whether somebody else wrote a row meanwhile, which only strict isolation minds.
+
+    Args:
+        error: What asyncpg raised, as the cause of a `BackendError` is. None is no contention.
+    """
+    return isinstance(error, asyncpg.SerializationError)
 
 
-def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMemoryError:
+def judged(error: Exception, *, what: str, sent: bool) -> Judgement:
+    """Return what an error means for the statement that raised it.
+
+    Args:
+        error: What asyncpg raised.
+        what: The operation.
+        sent: Whether there was a connection to send the statement on.
+    """
+    return Judgement(
+        outcome="unknown" if sent and not is_refusal(error) else "failed",
+        again=is_connection_lost(error),
+        translated=lambda outcome: backend_error(error, what=what, outcome=outcome),
+    )
+
+
+def backend_error(error: Exception, *, what: str, outcome: Outcome) -> BackendError:
     """Return what stands for a driver's error; raise it `from` that.
 
     Args:
@@ -118,66 +146,66 @@ def memory_error(error: Exception, *, what: str, outcome: Outcome) -> MachineMem
         outcome: Whether a change may have happened.
     """
     if isinstance(error, TimeoutError):
-        return MachineMemoryError(
+        return BackendError(
             f"PostgreSQL did not answer {what} within statement_timeout",
             retryable=True,
             outcome=outcome,
         )
     if isinstance(error, _DEMOTED):
-        return MachineMemoryError(
+        return BackendError(
             f"PostgreSQL refused {what}, as it takes no writes: {_said(error)}; where servers take over "
             "from each other, let the DSN name all of them, with target_session_attrs=read-write",
             retryable=True,
             outcome=outcome,
         )
     if isinstance(error, _UNPREPARED):
-        return MachineMemoryError(
+        return BackendError(
             f"PostgreSQL lost a prepared statement of {what}: {_said(error)}; behind a PgBouncer "
             "that pools transactions or statements, connect with statement_cache_size=0",
             retryable=True,
             outcome=outcome,
         )
     if is_connection_lost(error):
-        return MachineMemoryError(
+        return BackendError(
             f"PostgreSQL could not be reached for {what}: {_said(error)}",
             retryable=True,
             outcome=outcome,
         )
     if isinstance(error, _DAMAGED) and outcome == "failed":
-        return UnreadableRecordError(f"PostgreSQL cannot read for {what}: {_said(error)}")
+        return DamagedError(f"PostgreSQL cannot read for {what}: {_said(error)}")
     if isinstance(error, _NO_SCHEMA):
-        message = f"the schema for {what} is missing or old: {_said(error)}; {MIGRATE}"
-    else:
-        message = f"PostgreSQL refused {what}: {_said(error)}"
-    return MachineMemoryError(message, retryable=_may_pass(error), outcome=outcome)
+        return MissingSchemaError(
+            f"the schema for {what} is missing or old: {_said(error)}",
+            retryable=_may_pass(error),
+            outcome=outcome,
+        )
+    return BackendError(
+        f"PostgreSQL refused {what}: {_said(error)}", retryable=_may_pass(error), outcome=outcome
+    )
 
 
-def pool_exhausted(what: str) -> MachineMemoryError:
+def pool_exhausted(what: str) -> BackendError:
     """Return the error for a pool without a free connection."""
-    return _failed(
+    return BackendError(
         f"no connection was free for {what} within pool_timeout; raise pool_size, "
         "or handle fewer events at a time",
         retryable=True,
+        outcome="failed",
     )
 
 
-def unreachable(what: str) -> MachineMemoryError:
+def unreachable(what: str) -> BackendError:
     """Return the error for a server that does not answer who connects."""
-    return _failed(
-        f"PostgreSQL accepted no connection for {what} within pool_timeout", retryable=True
+    return BackendError(
+        f"PostgreSQL accepted no connection for {what} within pool_timeout",
+        retryable=True,
+        outcome="failed",
     )
 
 
-def no_dsn() -> MachineMemoryError:
-    """Return the error for a DSN that is none; it does not show it, as it may hold a password."""
-    return _failed(
-        "the DSN is none that asyncpg takes; it looks like postgresql://user:password@host/database"
-    )
-
-
-def closed(what: str) -> MachineMemoryError:
-    """Return the error for a call of a closed memory."""
-    return _failed(f"the memory is closed, so there is no {what}; use it inside its block")
+def closed(what: str) -> ClosedError:
+    """Return the error for an operation on closed connections."""
+    return ClosedError(f"the connections are closed, so there is no {what}")
 
 
 def _may_pass(error: Exception) -> bool:
@@ -186,10 +214,6 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, _PASSING_AFTER_ALL):
         return True
     return str(error.sqlstate)[:2] not in _LASTING
-
-
-def _failed(message: str, *, retryable: bool = False) -> MachineMemoryError:
-    return MachineMemoryError(message, retryable=retryable, outcome="failed")
 
 
 def _said(error: Exception) -> str:

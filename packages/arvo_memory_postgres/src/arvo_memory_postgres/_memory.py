@@ -9,43 +9,31 @@ from typing import Any, Final, Self
 import asyncpg
 from typing_extensions import override
 
-from arvo_event_handler import MachineMemoryError, TransactionViolation, UnreadableRecordError
+from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    PackedRecord,
     Record,
     encode_record,
     pack_record,
-    unpack_record,
     until_granted,
 )
-from arvo_time import SYSTEM_CLOCK
+from arvo_postgres import TableName, is_contention, plain_pool
+from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_count, check_duration
+from arvo_time.settings import check_count
 
-from ._connections import Connections
-from ._failures import Outcome, closed, is_contention, is_refusal, memory_error
-from ._machine_key import machine_key
-from ._migration import check_version, migrate, schema_version
-from ._owned_pool import owned_pool
-from ._statement_runner import Answer, StatementRunner
-from ._statements import Statements
-from ._table_name import TableName
-from ._workflow_columns import workflow_columns
-from ._workflow_queries import WorkflowQueries
+from ._rows import machine_key, stored_record, workflow_columns
+from ._table import WorkflowTable, closed
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
-_DAY: Final = timedelta(days=1)
-# asyncpg makes an object for every connection that there might be.
-_MOST_CONNECTIONS: Final = 10_000
 _MOST_ROUNDS: Final = 3
 
 
-class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
+class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
 
     A step is two statements, and each is a transaction of its own: no transaction and no connection
@@ -68,9 +56,10 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         statement_timeout: How long one statement may take; above 0, a day at most.
         max_record_bytes: How long the JSON of a record may be, written or read. All processes
             should say the same.
+        clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
-        TypeError: A duration is no timedelta, or `max_record_bytes` is no int.
+        TypeError: A duration is no timedelta, `max_record_bytes` is no int, or `clock` no `Clock`.
         ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, or
             `max_record_bytes` is below 1.
     """
@@ -85,21 +74,21 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=_DAY)
-        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(max_record_bytes, name="max_record_bytes", least=1)
-        self._table = TableName(schema, table)
-        self._sql = Statements.of(self._table)
+        super().__init__(
+            pool,
+            name=TableName(schema=schema, table=table),
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
+            clock=clock,
+        )
         self._policy = policy or LockPolicy()
         self._max_record_bytes = max_record_bytes
-        self._schema_checked = False
+        self._clock = clock
         # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
         self._locks: dict[str, str] = {}
-        self._connections = Connections(pool, timeout=pool_timeout)
-        self._runner = StatementRunner(
-            self._connections, table=self._table, timeout=statement_timeout
-        )
 
     @classmethod
     @asynccontextmanager
@@ -115,6 +104,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a memory with a pool of its own for as long as the block lasts.
 
@@ -130,71 +120,36 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             statement_cache_size: How many prepared statements a connection keeps. 0 for a
                 PgBouncer that pools transactions and knows no prepared statements.
             max_record_bytes: As of the class.
+            clock: As of the class.
 
         Raises:
             MachineMemoryError: The database cannot be reached, or the DSN is none.
-            TypeError: A duration is no timedelta, or a number is no int.
+            TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
             ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
                 not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
                 below 1.
         """
-        TableName(schema, table)
-        check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=_DAY)
-        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
-        check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
-        check_count(statement_cache_size, name="statement_cache_size")
-        check_count(max_record_bytes, name="max_record_bytes", least=1)
-        async with owned_pool(
+        pool = plain_pool(
             dsn,
             pool_size=pool_size,
+            pool_timeout=pool_timeout,
             statement_cache_size=statement_cache_size,
-            patience=pool_timeout,
-        ) as pool:
-            memory = cls(
-                pool,
-                schema=schema,
-                table=table,
-                policy=policy,
-                pool_timeout=pool_timeout,
-                statement_timeout=statement_timeout,
-                max_record_bytes=max_record_bytes,
-            )
-            memory._connections.is_ours = True
-            try:
-                yield memory
-            finally:
-                await memory.aclose()
-
-    async def aclose(self) -> None:
-        """Refuse further calls, and close the pool if it is the memory's own. Harmless again."""
-        await self._connections.aclose()
-
-    async def migrate(self, *, dry_run: bool = False) -> str:
-        """Make the schema, or bring it up to date; safe from many processes at once.
-
-        Args:
-            dry_run: Only say what would be done.
-
-        Returns:
-            The SQL that was run, or would be; empty when everything is there.
-
-        Raises:
-            MachineMemoryError: The schema is newer than this package, or the database failed.
-        """
-        connection = None
+        )
+        memory = cls(
+            pool,
+            schema=schema,
+            table=table,
+            policy=policy,
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
+            max_record_bytes=max_record_bytes,
+            clock=clock,
+        )
+        await memory._open()
         try:
-            connection = await self._connections.take("MIGRATE")
-            sql = await migrate(connection, self._table, dry_run=dry_run)
-        except MachineMemoryError:
-            raise
-        except Exception as error:
-            outcome: Outcome = "failed" if connection is None or is_refusal(error) else "unknown"
-            raise memory_error(error, what="MIGRATE", outcome=outcome) from error
+            yield memory
         finally:
-            if connection is not None:
-                await self._connections.drop(connection, lost=False)
-        self._schema_checked = self._schema_checked or not dry_run
-        return sql
+            await memory.aclose()
 
     # --- leases -------------------------------------------------------------
 
@@ -272,24 +227,6 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
 
     # --- inside -------------------------------------------------------------
 
-    @override
-    async def _ask(self, operation: str, sql: str, *args: object) -> Answer:
-        if not self._schema_checked:
-            await self._check_schema()
-        return await self._runner.run(operation, sql, *args)
-
-    async def _check_schema(self) -> None:
-        async def fetch(sql: str, *args: object) -> list[Any]:
-            return (await self._runner.run("SCHEMA", sql, *args)).rows
-
-        try:
-            version = await schema_version(fetch, self._table)
-        except MachineMemoryError as error:
-            error.outcome = "failed"  # what was asked for has not begun
-            raise
-        check_version(version, table=self._table)
-        self._schema_checked = True
-
     async def _taken(self, machine_id: str) -> MachineLease | None:
         key = machine_key(machine_id)
         owner = secrets.token_hex(16)
@@ -299,7 +236,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
             try:
                 answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
             except MachineMemoryError as error:
-                if is_contention(error):
+                if is_contention(error.__cause__):
                     return ttl
                 raise
             if answer.row is None:
@@ -327,7 +264,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         return await until_granted(
             lambda: take_or_give_back(attempt(), give_back=give_back),
             policy=self._policy,
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
         )
 
     async def _release(self, machine_id: str, owner: str) -> None:
@@ -372,19 +309,7 @@ class PostgresMachineMemory(WorkflowQueries, ILeasedMachineMemory):
         )
 
     def _record(self, row: Any) -> Record | None:
-        """Read the record of a row; None when none was ever written.
-
-        Raises:
-            UnreadableRecordError: The row is damaged.
-        """
-        version: int = row["version"]
-        codec, state = row["codec"], row["state"]
-        nothing = codec is None and state is None
-        if version < 0 or (version == 0) is not nothing:
-            raise UnreadableRecordError(f"the row of version {version} is damaged")
-        if nothing:
-            return None
-        return unpack_record(PackedRecord(codec, state), max_bytes=self._max_record_bytes)
+        return stored_record(row, max_bytes=self._max_record_bytes)
 
 
 def _encoded(record: Record | None) -> bytes | None:

@@ -5,22 +5,27 @@ from typing import Final
 
 from typing_extensions import override
 
-from ._machine_key import is_storable
-
 _LONGEST: Final = 63  # bytes; PostgreSQL cuts longer names without a word
 _MIGRATIONS: Final = "_migrations"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableName:
-    """The table of workflows, and beside it the one that tells its version.
+    """The table of a component, and beside it the one that says its version.
 
     Raises:
         ValueError: PostgreSQL knows no such names.
+
+    Example:
+        >>> name = TableName(schema='a "shop" of mine', table="machines")
+        >>> print(name.quoted, name.migrations)
+        "a ""shop"" of mine"."machines" machines_migrations
     """
 
     schema: str
+    """Not quoted."""
     table: str
+    """Not quoted."""
 
     def __post_init__(self) -> None:
         _check("schema", self.schema, longest=_LONGEST)
@@ -32,7 +37,7 @@ class TableName:
 
     @property
     def migrations(self) -> str:
-        """The name of the table that tells which migrations were made, not quoted."""
+        """The name of the table that says which migrations were made, not quoted."""
         return self.table + _MIGRATIONS
 
     @property
@@ -42,13 +47,29 @@ class TableName:
 
     @property
     def quoted(self) -> str:
-        """The table of workflows, as SQL writes it."""
+        """The table, as SQL writes it."""
         return f"{_quoted(self.schema)}.{_quoted(self.table)}"
 
     @property
     def quoted_migrations(self) -> str:
         """The table of migrations, as SQL writes it."""
         return f"{_quoted(self.schema)}.{_quoted(self.migrations)}"
+
+
+def is_storable(text: str) -> bool:
+    r"""Return whether a column of type text takes it.
+
+    Example:
+        >>> is_storable("a"), is_storable("a NUL: \0"), is_storable("half a character: \ud800")
+        (True, False, False)
+    """
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check(what: str, name: str, *, longest: int) -> None:

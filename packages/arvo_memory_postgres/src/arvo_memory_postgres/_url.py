@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from arvo_event_handler.memory import MemoryUrl
 
-from ._postgres_memory import PostgresMachineMemory
+from ._memory import PostgresMachineMemory
 
 _ASYNCPG: Final = frozenset(
     {
@@ -19,7 +19,7 @@ _ASYNCPG: Final = frozenset(
 """What asyncpg reads from a DSN. It sends everything else to the server as a setting."""
 
 
-def postgres_memory(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
+def connect_url(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
     """Return what opens the memory of a URL; its schema is made if it is missing.
 
     Args:
