@@ -18,8 +18,8 @@ from arvo_cli._memory_url import _cannot_open
 from arvo_core import ArvoEventFactory, EventLimits
 from arvo_event_handler import SimpleMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
-from arvo_memory_redis._url import connect_url
-from arvo_memory_sqlite._url import open_url
+from arvo_memory_redis._url import connect_url as redis_memory
+from arvo_memory_sqlite._url import connect_url as sqlite_memory
 from budget import spend
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "packages/arvo_cli/tests/targets"))
@@ -28,9 +28,9 @@ import greeter
 LENGTH: Final = 64_000
 
 OPENERS: Final[dict[str, Callable[[str], object]]] = {
-    "sqlite:///": open_url,
-    "redis://": connect_url,
-    "unix:///": connect_url,
+    "sqlite:///": sqlite_memory,
+    "redis://": redis_memory,
+    "unix:///": redis_memory,
     "postgresql://": postgres_memory,
 }
 

@@ -25,7 +25,7 @@ NEEDED: Final = {
     "arvo_event_handler": {"asyncio", "ssl"},  # asyncio imports ssl
     "arvo_postgres": {"asyncpg", "asyncio", "ssl"},
     "arvo_memory_redis": {"redis", "hiredis", "ctypes", "opentelemetry.sdk"},  # the last two: redis
-    "arvo_memory_sqlite": {"sqlite3"},
+    "arvo_sqlite": {"asyncio", "ssl", "sqlite3"},
 }
 # How many modules an import may load, those of Python and of others included: a tenth more than it
 # does. Before a number grows, look at what came: python -X importtime -c 'import arvo_core'.

@@ -35,7 +35,7 @@ from arvo_memory_sqlite import SqliteMachineMemory
 
 CONNECTS: dict[str, Callable[..., Any]] = {
     "memory": ConcurrentMachineMemory,
-    "sqlite": SqliteMachineMemory.open,
+    "sqlite": SqliteMachineMemory.connect,
     "redis": RedisMachineMemory.connect,
     "postgresql": PostgresMachineMemory.connect,
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from arvo_cli import main
-from arvo_memory_sqlite._url import open_url
+from arvo_memory_sqlite._url import connect_url
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ async def test_a_url_names_a_file(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
-    async with open_url(url.replace("{folder}", str(tmp_path))) as memory:
+    async with connect_url(url.replace("{folder}", str(tmp_path))) as memory:
         await memory.write("order-7", {"count": 1}, None)
         assert path.is_file()
 
@@ -48,7 +48,7 @@ async def test_a_url_names_a_file(
 )
 def test_nonsense_is_told(url: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        open_url(url)
+        connect_url(url)
 
 
 def test_the_command_knows_the_scheme(capsys: pytest.CaptureFixture[str]) -> None:

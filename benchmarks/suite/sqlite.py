@@ -109,7 +109,7 @@ async def naive_by_fifty() -> AsyncIterator[Workload[str, bool]]:
 
 async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
     with TemporaryDirectory() as folder:
-        async with SqliteMachineMemory.open(Path(folder) / "state.db") as memory:
+        async with SqliteMachineMemory.connect(Path(folder) / "state.db") as memory:
 
             async def operation(machine_id: str) -> bool:
                 lease = await memory.acquire(machine_id)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -18,156 +18,33 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_memory_sqlite._failure import memory_error
+from arvo_memory_sqlite._memory import _memory_error
+from arvo_time import BackendError, DamagedError
 from storm import answer_to, asking, question
 
 ASKED: Final = "com.storm.answerer"
-PASSES: Final = "may pass or be mended: tried again"
-LASTS: Final = "the statement or the table is wrong: not tried again"
-DAMAGED: Final = "the file is damaged: not tried again, somebody has to look"
-
-# By the name of a result code without SQLITE_, or by how it begins; the longest counts.
-MEANING: Final = {
-    "ERROR": LASTS,
-    "ERROR_MISSING_COLLSEQ": LASTS,
-    "ERROR_RETRY": PASSES,
-    "ERROR_SNAPSHOT": PASSES,
-    "INTERNAL": LASTS,
-    "PERM": PASSES,
-    "ABORT": PASSES,
-    "BUSY": PASSES,
-    "LOCKED": PASSES,
-    "NOMEM": PASSES,
-    "READONLY": PASSES,
-    "INTERRUPT": PASSES,
-    "IOERR": PASSES,
-    "IOERR_DATA": DAMAGED,
-    "IOERR_CORRUPTFS": DAMAGED,
-    "CORRUPT": DAMAGED,
-    "NOTFOUND": LASTS,
-    "FULL": PASSES,
-    "CANTOPEN": PASSES,
-    "PROTOCOL": PASSES,
-    "EMPTY": LASTS,
-    "SCHEMA": PASSES,
-    "TOOBIG": DAMAGED,  # of what is stored; of a record to write see below
-    "CONSTRAINT": PASSES,  # somebody's trigger or rule: the table has none of its own in the way
-    "MISMATCH": LASTS,
-    "MISUSE": LASTS,
-    "NOLFS": LASTS,
-    "AUTH": PASSES,
-    "FORMAT": LASTS,
-    "RANGE": LASTS,
-    "NOTADB": DAMAGED,
-}
-NO_ERRORS: Final = ("OK", "ROW", "DONE", "NOTICE", "WARNING")
-# Constants of the module that are no result codes: limits, settings, and actions of an authorizer.
-OTHERS: Final = (
-    *("LIMIT", "DBCONFIG", "DENY", "IGNORE", "CREATE", "DROP", "ALTER", "DELETE", "INSERT"),
-    *("PRAGMA", "READ", "SELECT", "TRANSACTION", "UPDATE", "ATTACH", "DETACH", "REINDEX"),
-    *("ANALYZE", "FUNCTION", "SAVEPOINT", "RECURSIVE", "COPY", "KEYWORDS"),
-)
-
-
-def result_codes() -> Iterator[tuple[str, int]]:
-    """Yield every result code that Python names, primary and extended."""
-    for constant, value in vars(sqlite3).items():
-        prefix, _, name = constant.partition("_")
-        if prefix != "SQLITE" or not isinstance(value, int):
-            continue
-        if begins(name, NO_ERRORS) or (not begins(name, MEANING) and begins(name, OTHERS)):
-            continue
-        yield name, value
-
-
-def begins(name: str, known: Any) -> str:
-    """Return the longest of the known names that this one is, or begins with."""
-    return max((each for each in known if f"{name}_".startswith(f"{each}_")), key=len, default="")
-
-
-def judged(error: sqlite3.Error) -> str:
-    made = memory_error(error, where="state.db", outcome="failed")
-    assert not isinstance(made, UnwritableRecordError)
-    if isinstance(made, UnreadableRecordError):
-        return DAMAGED
-    return PASSES if made.retryable else LASTS
-
-
-@pytest.mark.parametrize(("name", "code"), list(result_codes()))
-def test_every_result_code_has_a_meaning(name: str, code: int) -> None:
-    """One that a new Python names and the table does not fails here."""
-    error = sqlite3.OperationalError("as SQLite says it")
-    error.sqlite_errorcode, error.sqlite_errorname = code, f"SQLITE_{name}"
-    assert judged(error) == MEANING[begins(name, MEANING)]
-
-
-def test_all_primary_codes_are_among_them() -> None:
-    """By SQLite's own list: 1 to 26 are errors, and 27 and 28 are for its log."""
-    primary = {code for _, code in result_codes() if code < 256}
-    assert primary >= {*range(1, 27)} - {22} | {sqlite3.SQLITE_NOLFS}
-
-
-@pytest.mark.parametrize("code", range(1, 27))
-def test_details_that_python_does_not_name_do_not_matter(code: int) -> None:
-    """SQLite has more of them than Python, and every version adds some."""
-    assert judged(with_code(code | 0x7F00)) == judged(with_code(code))
-
-
-def with_code(code: int) -> sqlite3.Error:
-    error = sqlite3.OperationalError("as SQLite says it")
-    error.sqlite_errorcode = code
-    return error
-
-
-def test_a_code_that_is_not_known_may_be_anything() -> None:
-    error = sqlite3.DatabaseError("from a later version")
-    error.sqlite_errorcode = 99
-    assert judged(error) == PASSES
 
 
 @pytest.mark.parametrize(
-    ("error", "meaning"),
+    ("error", "expected"),
     [
-        (sqlite3.ProgrammingError("Cannot operate on a closed database."), LASTS),
-        (sqlite3.InterfaceError("bad parameter"), LASTS),
-        (sqlite3.OperationalError("Could not decode to UTF-8 column"), DAMAGED),
+        (BackendError("full", retryable=True, outcome="failed"), (MachineMemoryError, True)),
+        (BackendError("no table", retryable=False, outcome="failed"), (MachineMemoryError, False)),
+        (DamagedError("not UTF-8"), (UnreadableRecordError, False)),
     ],
 )
-def test_what_pythons_module_says_by_itself(error: sqlite3.Error, meaning: str) -> None:
-    assert judged(error) == meaning
+def test_only_damage_is_a_record_that_cannot_be_read(
+    error: BackendError, expected: tuple[type[Exception], bool]
+) -> None:
+    made = _memory_error(error)
+    assert (type(made), made.retryable) == expected
+    assert (str(made), made.outcome) == (str(error), "failed")
 
 
-# Without a result code, as Python's module raises them by itself.
-CLASSES: Final = {
-    "DataError": LASTS,
-    "DatabaseError": LASTS,
-    "Error": LASTS,
-    "IntegrityError": LASTS,
-    "InterfaceError": LASTS,
-    "InternalError": LASTS,
-    "NotSupportedError": LASTS,
-    "OperationalError": DAMAGED,  # only for a text that it cannot decode
-    "ProgrammingError": LASTS,
-    "Warning": LASTS,
-}
-KINDS: Final = [
-    kind
-    for kind in vars(sqlite3).values()
-    if isinstance(kind, type) and issubclass(kind, Exception)
-]
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_error_of_pythons_module_has_a_meaning(kind: type[sqlite3.Error]) -> None:
-    """One that a new Python brings and the table does not name fails here."""
-    assert judged(kind("as Python says it")) == CLASSES[kind.__name__]
-
-
-def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
-    error = sqlite3.DatabaseError("database disk image is malformed")
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    made = memory_error(error, where="state.db", outcome="unknown")
-    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, False, "unknown")
+@pytest.mark.parametrize("retryable", [True, False])
+def test_whether_a_change_may_have_happened_is_passed_on(retryable: bool) -> None:
+    made = _memory_error(BackendError("gone", retryable=retryable, outcome="unknown"))
+    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, retryable, "unknown")
 
 
 # --- a workflow ---------------------------------------------------------------
@@ -181,7 +58,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
     policy = LockPolicy(max_wait=timedelta(0))
-    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy) as memory:
         yield memory
 
 
@@ -195,9 +72,9 @@ def change(path: Path, sql: str, *values: object) -> None:
 @contextmanager
 def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
     """Have the writer meet a condition of the file or the disk."""
-    memory._writer._connection.execute(f"PRAGMA {during}").fetchall()
+    memory._client._writer._connection.execute(f"PRAGMA {during}").fetchall()
     yield
-    memory._writer._connection.execute(f"PRAGMA {after}").fetchall()
+    memory._client._writer._connection.execute(f"PRAGMA {after}").fetchall()
 
 
 @contextmanager
@@ -255,7 +132,7 @@ async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_ot
     memory: SqliteMachineMemory,
 ) -> None:
     """The limit is SQLite's own, as a build may have it."""
-    memory._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     handler = asking(memory)
     [error] = await handler.execute(question("x" * 30_000))
     assert error.type == "sys.arvo.orc.storm.question.error"
@@ -356,7 +233,7 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
     """Ten years are no damage."""
     years = timedelta(days=3650)
     policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
-    async with SqliteMachineMemory.open(path, policy=policy) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy) as memory:
         assert await memory.acquire("order-7") is not None
         assert await memory.acquire("order-7") is None
 
@@ -364,9 +241,9 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
 async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) -> None:
     """One bound both ways, which whoever opens the file may set."""
     text: Record = {"text": "x" * 1_000}
-    async with SqliteMachineMemory.open(path, max_record_bytes=2_000) as memory:
+    async with SqliteMachineMemory.connect(path, max_record_bytes=2_000) as memory:
         await memory.write("order-7", text, None)
-    async with SqliteMachineMemory.open(path, max_record_bytes=500) as memory:
+    async with SqliteMachineMemory.connect(path, max_record_bytes=500) as memory:
         with pytest.raises(UnwritableRecordError, match="above the 500 that"):
             await memory.write("order-8", text, None)
         for reading in (memory.read("order-7"), memory.acquire("order-7")):
@@ -376,7 +253,7 @@ async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) 
             await memory.write("order-7", {}, text)
     for wrong in (0, -1, True):
         with pytest.raises((TypeError, ValueError), match="max_record_bytes must be"):
-            async with SqliteMachineMemory.open(path, max_record_bytes=wrong):
+            async with SqliteMachineMemory.connect(path, max_record_bytes=wrong):
                 raise AssertionError("it must not open")
 
 
@@ -391,11 +268,11 @@ async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path:
 
 
 async def test_a_damaged_file_is_a_read_failure(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         event = question("x" * 20_000)
         [request] = await asking(memory).execute(event)
     damage(path, lambda pages: pages[:1] + [b"\xff" * len(page) for page in pages[1:]])
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         with pytest.raises(TransactionViolation, match="malformed") as caught:
             await asking(memory).execute(answer_to(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE

@@ -1,23 +1,22 @@
 """The file: who may read it, what it must be, and how it gets a newer schema."""
 
 import asyncio
+import gzip
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
-from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
-from arvo_memory_sqlite._database import Database
+from arvo_memory_sqlite import SqliteMachineMemory, _memory, _rows
+from arvo_sqlite import Component, SqliteClient
+from arvo_time.testing import FakeClock
 
-from .writer_process import FURTHER
+from .writer_process import FURTHER, with_version
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def memory(path: Path) -> AsyncIterator[SqliteMachineMemory]:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         yield memory
 
 
@@ -60,15 +59,15 @@ async def test_the_file_and_its_companions_are_for_their_user_alone(
 @pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
 async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
     """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
-    async with SqliteMachineMemory.open(path, synchronous=level) as memory:  # type: ignore[arg-type]
+    async with SqliteMachineMemory.connect(path, synchronous=level) as memory:  # type: ignore[arg-type]
 
         def synchronous(connection: sqlite3.Connection) -> int:
             (value,) = connection.execute("PRAGMA synchronous").fetchone()
             return int(value)
 
-        assert await memory._writer.submit(synchronous, durable=True) == number
-        assert await memory._writer.submit(synchronous, durable=False) == 1
-        assert await memory._writer.submit(synchronous, durable=True) == number
+        assert await memory._client._writer.submit(synchronous, durable=True) == number
+        assert await memory._client._writer.submit(synchronous, durable=False) == 1
+        assert await memory._client._writer.submit(synchronous, durable=True) == number
 
 
 @pytest.mark.parametrize(
@@ -77,31 +76,31 @@ async def test_only_what_must_last_is_flushed(path: Path, level: str, number: in
 )
 async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        async with SqliteMachineMemory.open(path, synchronous=synchronous):  # type: ignore[arg-type]
+        async with SqliteMachineMemory.connect(path, synchronous=synchronous):  # type: ignore[arg-type]
             pass
 
 
-def test_only_open_makes_one() -> None:
-    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.open"):
+def test_only_connect_makes_one() -> None:
+    with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.connect"):
         SqliteMachineMemory()
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "state.db"
     with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {}, None)
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(MachineMemoryError, match=r"schema version 99.*install a newer") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
     assert of(path, "SELECT count(*) FROM machine") == 1
@@ -113,7 +112,7 @@ async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path
     connection.close()
     before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
     with pytest.raises(MachineMemoryError, match="belongs to something else"):
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert path.read_bytes() == before  # noqa: ASYNC240
 
@@ -121,7 +120,7 @@ async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path
 async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
     path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
     with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
     assert caught.value.retryable is False
 
@@ -130,7 +129,7 @@ async def test_a_link_to_a_file_that_is_not_there_makes_it_for_its_user_alone(
     tmp_path: Path, path: Path
 ) -> None:
     (tmp_path / "link.db").symlink_to(path)
-    async with SqliteMachineMemory.open(tmp_path / "link.db") as memory:
+    async with SqliteMachineMemory.connect(tmp_path / "link.db") as memory:
         await memory.write("order-7", {}, None)
         assert modes(path.parent) == {0o600}
 
@@ -140,7 +139,7 @@ async def test_a_process_may_change_its_folder(
 ) -> None:
     """Connections are opened when they are needed, and all of them to the same file."""
     monkeypatch.chdir(path.parent)
-    async with SqliteMachineMemory.open("state.db") as memory:
+    async with SqliteMachineMemory.connect("state.db") as memory:
         await memory.write("order-7", {"count": 1}, None)
         monkeypatch.chdir(tmp_path)
         assert await memory.read("order-7") == {"count": 1}
@@ -160,7 +159,7 @@ async def test_a_file_that_was_taken_away_is_not_made_anew(
 async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
     others, cancelled = asyncio.all_tasks(), 0
     for turns in range(8):
-        manager = SqliteMachineMemory.open(path)
+        manager = SqliteMachineMemory.connect(path)
         opening = asyncio.ensure_future(manager.__aenter__())
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -181,7 +180,7 @@ async def test_who_waits_too_long_for_another_process_may_try_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(MachineMemoryError, match="database is locked") as caught:
@@ -195,38 +194,87 @@ async def test_who_waits_too_long_for_another_process_may_try_again(
 
 # --- the schema ----------------------------------------------------------------
 
+OTHER = Component(
+    name="other", title="other", package="other", migrations=(("CREATE TABLE other (id TEXT)",),)
+)
 
-def test_a_file_that_another_process_just_makes_is_ours(path: Path) -> None:
-    """Whatever is asked about it first, the answers belong together."""
-    database = Database(path=str(path), synchronous="full", busy_timeout=timedelta(0))
 
-    class Overtaken(sqlite3.Connection):
-        @override
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            cursor = super().execute(sql, parameters)
-            if sql == "PRAGMA application_id":
-                with suppress(MachineMemoryError):
-                    database.open_writer().close()
-            return cursor
+@pytest.fixture
+def first_version(path: Path) -> Path:
+    """A file that was made when there were no components: by the commit before them."""
+    path.write_bytes(gzip.decompress(Path(__file__).with_name("machine_1.db.gz").read_bytes()))
+    return path
 
-    path.touch()
-    connection = sqlite3.connect(path, isolation_level=None, factory=Overtaken)
-    _schema.check(connection, where="state.db")
+
+async def test_a_file_from_before_components_is_one_of_a_machine_memory(
+    first_version: Path,
+) -> None:
+    before = first_version.read_bytes()  # noqa: ASYNC240 - nothing else runs
+    async with SqliteMachineMemory.connect(first_version, clock=FakeClock()) as memory:
+        record = await memory.read("order-7")
+        assert record is not None
+        assert record["count"] == 8
+        [child] = await memory.children("order-7")
+        assert (child.machine_id, child.status, child.version) == ("order-8", "done", 1)
+    assert first_version.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_a_new_file_is_as_it_was_before_components(path: Path, first_version: Path) -> None:
+    """So that older programs go on to use it."""
+    expected = list(contents(first_version))
+    path.unlink()  # noqa: ASYNC240 - nothing else runs
+    async with SqliteMachineMemory.connect(path):
+        pass
+    assert list(contents(path)) == expected
+
+
+def contents(path: Path) -> Iterator[object]:
+    for setting in ("application_id", "user_version", "page_size", "encoding"):
+        yield of(path, f"PRAGMA {setting}")
+    connection = sqlite3.connect(path)
+    yield from connection.execute("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master")
     connection.close()
+
+
+async def test_another_component_moves_into_a_file_and_leaves_its_version_alone(
+    first_version: Path,
+) -> None:
+    """An older program looks at `user_version` alone, and finds what it can use."""
+    client = SqliteClient.connect(first_version, components=[OTHER])
+    async with client as opened:
+        await opened.write(
+            lambda connection: connection.execute("INSERT INTO other VALUES (1)"),
+            name="ADD",
+            collection="other",
+        )
+    assert of(first_version, "PRAGMA user_version") == 1
+    async with SqliteMachineMemory.connect(first_version) as memory:
+        await memory.write("order-9", {"count": 1}, None)
+    assert of(first_version, "SELECT count(*) FROM other") == 1
+    assert of(first_version, "SELECT count(*) FROM machine") == 3
+
+
+async def test_a_machine_memory_moves_into_the_file_of_another_component(path: Path) -> None:
+    async with SqliteClient.connect(path, components=[OTHER]):
+        pass
+    assert of(path, "PRAGMA user_version") == 0
+    async with SqliteMachineMemory.connect(path) as memory:
+        await memory.write("order-7", {"count": 1}, None)
+    assert of(path, "PRAGMA user_version") == 1
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
-    broken = (*_schema._MIGRATIONS, (*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT"))
+    broken = with_version(*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT")
     with monkeypatch.context() as patched:
-        patched.setattr(_schema, "_MIGRATIONS", broken)
+        patched.setattr(_rows, "MACHINE", broken)
         with pytest.raises(MachineMemoryError, match="no such table: nowhere"):
-            async with SqliteMachineMemory.open(path):
+            async with SqliteMachineMemory.connect(path):
                 pass
-    assert of(path, "PRAGMA user_version") == len(_schema._MIGRATIONS)
+    assert of(path, "PRAGMA user_version") == len(_rows.MACHINE.migrations)
     assert of(path, "SELECT count(*) FROM pragma_table_info('machine') WHERE name = 'note'") == 0
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         assert await memory.read("order-7") == {"count": 1}

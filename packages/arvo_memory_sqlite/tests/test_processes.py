@@ -94,7 +94,7 @@ def check(path: Path, acknowledged: dict[str, int]) -> None:
 
 async def test_many_writers_in_several_processes_lose_nothing(path: Path) -> None:
     others = [start("add", path, name, 20, 10) for name in "ab"]
-    async with SqliteMachineMemory.open(path, policy=PATIENT) as memory:
+    async with SqliteMachineMemory.connect(path, policy=PATIENT) as memory:
 
         async def work(number: int) -> None:
             for _ in range(10):
@@ -118,7 +118,7 @@ def test_several_processes_make_the_file_at_once(path: Path, turn: int) -> None:
 
 
 async def test_several_processes_migrate_an_older_file_at_once(path: Path) -> None:
-    async with SqliteMachineMemory.open(path, policy=PATIENT) as memory:
+    async with SqliteMachineMemory.connect(path, policy=PATIENT) as memory:
         await count_up(memory, "shared")
     open_at_once(path, further="yes")
     assert state(path) == b'{"count":5}'
@@ -128,7 +128,7 @@ async def test_several_processes_migrate_an_older_file_at_once(path: Path) -> No
     ]
     connection.close()
     with pytest.raises(MachineMemoryError, match="schema version 2"):
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             pass
 
 
@@ -163,7 +163,7 @@ async def test_a_file_that_may_only_be_read_is_refused(used: bool) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         if used:
-            async with SqliteMachineMemory.open(path) as memory:
+            async with SqliteMachineMemory.connect(path) as memory:
                 await memory.write("order-7", {}, None)
         else:
             sqlite3.connect(path).close()

@@ -30,7 +30,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def memory(path: Path, clock: FakeClock) -> AsyncIterator[SqliteMachineMemory]:
-    async with SqliteMachineMemory.open(path, policy=QUICK, clock=clock) as memory:
+    async with SqliteMachineMemory.connect(path, policy=QUICK, clock=clock) as memory:
         yield memory
 
 
@@ -189,7 +189,7 @@ async def test_what_somebody_works_on_is_not_deleted(
 async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: FakeClock) -> None:
     """The clock stands still, so no pause between two tries can end."""
     policy = LockPolicy(initial_delay=HOUR, max_delay=HOUR, max_wait=HOUR, ttl=HOUR, max_hold=HOUR)
-    async with SqliteMachineMemory.open(path, policy=policy, clock=clock) as memory:
+    async with SqliteMachineMemory.connect(path, policy=policy, clock=clock) as memory:
         lease = await granted(memory, "order-7")
         waiters = [asyncio.create_task(granted(memory, "order-7")) for _ in range(5)]
         for _ in range(5):
@@ -211,7 +211,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
         started.set()
         go_on.wait(10)
 
-    held = memory._writer.submit(hold, durable=False)
+    held = memory._client._writer.submit(hold, durable=False)
     # Not in a thread of asyncio's: the loop must not turn before the writer is held.
     assert started.wait(10)
     for _ in range(3):
@@ -223,7 +223,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
 
 def count_commits(memory: SqliteMachineMemory) -> list[str]:
     seen: list[str] = []
-    memory._writer._connection.set_trace_callback(
+    memory._client._writer._connection.set_trace_callback(
         lambda statement: seen.append(statement) if statement == "COMMIT" else None
     )
     return seen
@@ -267,7 +267,7 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
 
     calls: list[asyncio.Task[object]] = [
         asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
-        asyncio.create_task(memory._write(fail)),
+        asyncio.create_task(memory._write("FAIL", fail)),
         asyncio.create_task(memory.write("order-2", {"n": 2}, None)),
     ]
     first, failed, last = await in_one_group(memory, *calls)
@@ -288,7 +288,9 @@ async def test_what_came_as_far_as_a_commit_may_have_happened(
 
     calls: list[asyncio.Task[object]] = [
         asyncio.create_task(memory.write("order-7", {}, None)),
-        asyncio.create_task(memory._write(lambda connection: connection.set_authorizer(refuse))),
+        asyncio.create_task(
+            memory._write("REFUSE", lambda connection: connection.set_authorizer(refuse))
+        ),
     ]
     for outcome in await in_one_group(memory, *calls):
         assert isinstance(outcome, MachineMemoryError)
@@ -296,7 +298,7 @@ async def test_what_came_as_far_as_a_commit_may_have_happened(
     with pytest.raises(MachineMemoryError) as caught:
         await memory.write("order-7", {}, None)
     assert caught.value.outcome == "failed"
-    memory._writer._connection.set_authorizer(None)
+    memory._client._writer._connection.set_authorizer(None)
     await memory.write("order-7", {}, None)
 
 
@@ -328,7 +330,7 @@ async def test_a_damaged_record_is_told_and_not_kept_leased(
 
 
 async def test_closing_waits_for_what_was_begun(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         writes = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(100)]
         await asyncio.sleep(0)
     assert [write.exception() for write in writes if write.done()] == [None] * 100
@@ -337,7 +339,7 @@ async def test_closing_waits_for_what_was_begun(path: Path) -> None:
 
 async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) -> None:
     for turns in range(8):
-        async with SqliteMachineMemory.open(path) as memory:
+        async with SqliteMachineMemory.connect(path) as memory:
             taking = asyncio.create_task(memory.acquire("order-7"))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -345,14 +347,14 @@ async def test_closing_gives_back_what_a_cancelled_task_had_taken(path: Path) ->
             await asyncio.gather(taking, return_exceptions=True)
             if not taking.cancelled() and (lease := taking.result()) is not None:
                 await memory.release(lease)
-        async with SqliteMachineMemory.open(path) as memory:
+        async with SqliteMachineMemory.connect(path) as memory:
             lease = await memory.acquire("order-7")
             assert lease is not None, f"cancelled after {turns} turns, it stayed taken"
             await memory.release(lease)
 
 
 async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {}, None)
         closing = asyncio.create_task(memory.aclose())
         await asyncio.sleep(0)
@@ -360,7 +362,7 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing
         await memory.aclose()
-    assert not memory._writer._thread.is_alive()
+    assert not memory._client._writer._thread.is_alive()
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 
 
@@ -386,11 +388,11 @@ async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptur
     def die(connection: sqlite3.Connection) -> None:
         raise SystemExit("dead")
 
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
         calls: list[asyncio.Task[object]] = [
             asyncio.create_task(memory.write("order-8", {}, None)),
-            asyncio.create_task(memory._write(die)),
+            asyncio.create_task(memory._write("DIE", die)),
         ]
         for outcome in await in_one_group(memory, *calls):
             assert isinstance(outcome, MachineMemoryError)

@@ -46,7 +46,7 @@ def clock() -> ClockAhead:
 class OnAFile:
     @pytest.fixture
     def connect(self, tmp_path: Path, clock: ClockAhead) -> ConnectLeasedMachineMemory:
-        return lambda: SqliteMachineMemory.open(
+        return lambda: SqliteMachineMemory.connect(
             tmp_path / "state.db", policy=POLICY, synchronous="normal", clock=clock
         )
 
@@ -61,7 +61,7 @@ class OnAFile:
 class WithoutAFile:
     @pytest.fixture
     async def memory(self, clock: ClockAhead) -> AsyncIterator[ILeasedMachineMemory]:
-        async with SqliteMachineMemory.open(":memory:", policy=POLICY, clock=clock) as memory:
+        async with SqliteMachineMemory.connect(":memory:", policy=POLICY, clock=clock) as memory:
             yield memory
 
     @pytest.fixture
@@ -104,6 +104,6 @@ class TestLeasesWithoutAFile(WithoutAFile, LeasedMachineMemorySuite):
 class TestClosed(ClosedMachineMemorySuite):
     @pytest.fixture
     async def closed_memory(self, tmp_path: Path) -> ClosableMachineMemory:
-        async with SqliteMachineMemory.open(tmp_path / "state.db") as memory:
+        async with SqliteMachineMemory.connect(tmp_path / "state.db") as memory:
             await memory.read("order-7")
         return memory

@@ -6,17 +6,25 @@ import resource
 import signal
 import sys
 import warnings
+from dataclasses import replace
 from datetime import timedelta
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, Record
-from arvo_memory_sqlite import SqliteMachineMemory, _schema
+from arvo_memory_sqlite import SqliteMachineMemory, _rows
+from arvo_sqlite import Component
 
 FURTHER = (
     "ALTER TABLE machine ADD COLUMN note TEXT",
     "UPDATE machine SET note = 'migrated from version ' || version",
 )
 """The migration of a version to come; made twice it fails."""
+
+
+def with_version(*migration: str) -> Component:
+    """Return what a later program would have: one more version."""
+    return replace(_rows.MACHINE, migrations=(*_rows.MACHINE.migrations, migration))
+
 
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
 
@@ -40,7 +48,7 @@ async def commit_for_ever(path: str, name: str) -> None:
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
     async with (
-        SqliteMachineMemory.open(path, policy=policy) as memory,
+        SqliteMachineMemory.connect(path, policy=policy) as memory,
         asyncio.TaskGroup() as group,
     ):
         for number in range(8):
@@ -57,7 +65,7 @@ async def add(path: str, name: str, tasks: str, times: str) -> None:
                 await count_up(memory, "shared")
 
     async with (
-        SqliteMachineMemory.open(path, policy=PATIENT) as memory,
+        SqliteMachineMemory.connect(path, policy=PATIENT) as memory,
         asyncio.TaskGroup() as group,
     ):
         for number in range(int(tasks)):
@@ -82,17 +90,17 @@ async def migrate(path: str, further: str) -> None:
         further: Whether this process knows one more version: "yes" or "no".
     """
     if further == "yes":
-        _schema._MIGRATIONS = (*_schema._MIGRATIONS, FURTHER)  # type: ignore[misc]
+        _rows.MACHINE = with_version(*FURTHER)  # type: ignore[misc]
     say("ready")
     sys.stdin.readline()
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await count_up(memory, "shared")
     say("migrated")
 
 
 async def fill_disk(path: str) -> None:
     """Write until no file may grow, then again when files may."""
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("before", {"n": 0}, None)
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -121,7 +129,7 @@ async def write_until_refused(memory: SqliteMachineMemory) -> int:
 
 async def use_after_fork(path: str) -> None:
     """Say how a forked process is refused the memory of its parent."""
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         await memory.read("order-7")  # so that there is a thread to miss
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
@@ -142,7 +150,7 @@ async def open_read_only(path: str) -> None:
     if os.geteuid() == 0:  # for whom no file is read-only
         os.setuid(65534)
     try:
-        async with SqliteMachineMemory.open(path):
+        async with SqliteMachineMemory.connect(path):
             say("opened")
     except MachineMemoryError as error:
         say(f"retryable={error.retryable} outcome={error.outcome}: {error}")

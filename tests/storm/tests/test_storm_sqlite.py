@@ -17,7 +17,7 @@ async def test_nothing_is_lost(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
-    async with SqliteMachineMemory.open(path) as memory:
+    async with SqliteMachineMemory.connect(path) as memory:
         # Every second workflow has started another one.
         done = await memory.find(status="done", limit=10_000)
         assert len(done) == report.workflows * 3 // 2

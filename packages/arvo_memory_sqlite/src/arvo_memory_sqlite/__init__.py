@@ -1,9 +1,9 @@
 """Machine memory of Arvo in a SQLite file: durable on one machine, nothing to install.
 
-`SqliteMachineMemory.open(path)` gives the memory; `arvo run --memory sqlite:///state.db` uses it.
+`SqliteMachineMemory.connect(path)` gives the memory; `arvo run --memory sqlite:///state.db` uses it.
 """
 
 from ._memory import SqliteMachineMemory
-from ._stored_machine import StoredMachine
+from ._queries import StoredMachine
 
 __all__ = ["SqliteMachineMemory", "StoredMachine"]

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 
 from typing_extensions import override
 
-from arvo_event_handler import MachineMemoryError
+from arvo_core import ArvoError
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -23,50 +26,58 @@ from arvo_event_handler.memory import (
     unpack_record,
     until_granted,
 )
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock, DamagedError
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count
 
-from . import _rows as rows
-from ._database import IN_MEMORY, Database, Synchronous
-from ._handover import Handover, WokenClock
-from ._readers import Query, Readers
-from ._stored_machine import StoredMachine
-from ._writer import Operation, Writer
+from . import _queries as queries, _rows as rows
+from ._lease_waiters import LeaseWaiters, WokenClock
+from ._queries import StoredMachine
 
 T = TypeVar("T")
 
+# What was granted, or how long the present holder's lease still runs.
+_Taken: TypeAlias = rows.Granted | timedelta
+
+_TABLE: Final = "machine"
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
 class SqliteMachineMemory(ILeasedMachineMemory):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
-    What was acknowledged survives a process that is killed at any time. Get one from `open`. It
+    What was acknowledged survives a process that is killed at any time. Get one from `connect`. It
     belongs to the event loop it was opened on. Do not fork with one open.
 
     Leases run by the machine's wall clock, which its processes share.
     """
 
-    _database: Database
-    _writer: Writer
-    _readers: Readers | None
-    _policy: LockPolicy
-    _max_record_bytes: int
-    _clock: Clock
-    _handover: Handover
-    _loop: asyncio.AbstractEventLoop
-    _instance: str
-    _takes: set[object]
-    _settled: asyncio.Event
-    _closing: asyncio.Task[None] | None
-
-    def __init__(self) -> None:
-        raise TypeError("write `async with SqliteMachineMemory.open(path) as memory:`")
+    def __init__(
+        self,
+        client: SqliteClient | None = None,
+        *,
+        policy: LockPolicy | None = None,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if client is None:
+            raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
+        self._client = client
+        self._policy = policy or LockPolicy()
+        self._max_record_bytes = max_record_bytes
+        self._clock = clock
+        self._waiters = LeaseWaiters()
+        self._instance = secrets.token_hex(16)
+        self._takes: set[object] = set()
+        self._settled = asyncio.Event()
+        self._closed = False
+        client.after_writes(self._purge)
+        client.before_close(self._wait_for_takes)
 
     @classmethod
     @asynccontextmanager
-    async def open(
+    async def connect(
         cls,
         path: str | os.PathLike[str],
         *,
@@ -96,54 +107,35 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
         Example:
             >>> async def main() -> None:
-            ...     async with SqliteMachineMemory.open(":memory:") as memory:
+            ...     async with SqliteMachineMemory.connect(":memory:") as memory:
             ...         await memory.write("order-7", {"status": "active"}, None)
             ...         print(await memory.read("order-7"))
             >>> asyncio.run(main())
             {'status': 'active'}
         """
-        if synchronous not in {"full", "normal"}:
-            raise ValueError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
-        name = os.fspath(path)
-        if not name:
-            raise ValueError("path must not be empty; for a memory without a file, ':memory:'")
-        if name != IN_MEMORY:
-            name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
-        database = Database(path=name, synchronous=synchronous, busy_timeout=_BUSY_TIMEOUT)
-        connection = await take_or_give_back(
-            asyncio.to_thread(database.open_writer),
-            give_back=lambda opened: asyncio.to_thread(opened.close),
-        )
-        writer = Writer(
-            database,
-            connection,
-            # More than was written, so that what expires never piles up.
-            after=lambda connected, count: rows.purge(
-                connected, now=clock.now(), limit=16 + 2 * count
-            ),
-        )
-        memory = cls.__new__(cls)
-        memory._begin(  # noqa: SLF001 - its own
-            database=database,
-            writer=writer,
-            policy=policy or LockPolicy(),
-            max_record_bytes=max_record_bytes,
-            clock=clock,
-        )
-        try:
-            yield memory
-        finally:
-            await memory.aclose()
+        async with AsyncExitStack() as stack:
+            connecting = SqliteClient.connect(
+                path,
+                components=[rows.MACHINE],
+                synchronous=synchronous,
+                busy_timeout=_BUSY_TIMEOUT,
+                label="memory",
+                clock=clock,
+            )
+            try:
+                client = await stack.enter_async_context(connecting)
+            except BackendError as error:
+                raise _memory_error(error) from error.__cause__
+            yield cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
 
     async def aclose(self) -> None:
-        """Wait for what was begun, and let go of the file. Again does no harm.
+        """Wait for the calls under way, and close the file. Idempotent.
 
         Calls after this raise a `MachineMemoryError`.
         """
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        self._closed = True
+        await self._client.aclose()
 
     @property
     @override
@@ -162,11 +154,12 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     ) -> None:
         content = self._content(record)
         await self._write(
+            "COMMIT",
             lambda connection: rows.commit(
                 connection, lease, content, now=self._clock.now(), expires_in=expires_in
-            )
+            ),
         )
-        self._handover.tell(lease.machine_id)
+        self._waiters.wake(lease.machine_id)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -174,14 +167,16 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     @override
     async def renew(self, lease: MachineLease) -> bool:
-        return await self._lease(
+        return await self._write(
+            "RENEW",
             lambda connection: rows.renew(
                 connection,
                 lease,
                 now=self._clock.now(),
                 ttl=self._policy.ttl,
                 keep=2 * self._policy.max_hold,
-            )
+            ),
+            durable=False,
         )
 
     # --- the four calls -----------------------------------------------------
@@ -190,7 +185,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     async def read(self, machine_id: str) -> Record | None:
         check_machine_id(machine_id)
         packed = await self._ask(
-            lambda connection: rows.read(connection, machine_id, now=self._clock.now())
+            "READ", lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
         return None if packed is None else self._unpack(packed)
 
@@ -199,6 +194,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_machine_id(machine_id)
         content = self._content(record)
         await self._write(
+            "WRITE",
             lambda connection: rows.write(
                 connection,
                 machine_id,
@@ -206,7 +202,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 previous=previous,
                 unpack=self._unpack,
                 now=self._clock.now(),
-            )
+            ),
         )
 
     @override
@@ -233,9 +229,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         """
         _check_limit(limit)
         return await self._ask(
-            lambda connection: rows.find(
+            "FIND",
+            lambda connection: queries.find(
                 connection, status=status, limit=limit, now=self._clock.now()
-            )
+            ),
         )
 
     async def children(self, root: str, *, limit: int = 1000) -> list[StoredMachine]:
@@ -253,7 +250,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_machine_id(root)
         _check_limit(limit)
         return await self._ask(
-            lambda connection: rows.children(connection, root, limit=limit, now=self._clock.now())
+            "CHILDREN",
+            lambda connection: queries.children(
+                connection, root, limit=limit, now=self._clock.now()
+            ),
         )
 
     async def cleanup(self, machine_id: str) -> bool:
@@ -267,33 +267,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             MachineMemoryError: The file could not be written.
         """
         check_machine_id(machine_id)
-        forgotten = await self._write(lambda connection: rows.cleanup(connection, machine_id))
-        self._handover.tell(machine_id)
+        forgotten = await self._write(
+            "CLEANUP", lambda connection: rows.cleanup(connection, machine_id)
+        )
+        self._waiters.wake(machine_id)
         return forgotten
 
     # --- inside ------------------------------------------------------------
-
-    def _begin(
-        self,
-        *,
-        database: Database,
-        writer: Writer,
-        policy: LockPolicy,
-        max_record_bytes: int,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._writer = writer
-        self._readers = None if database.in_memory else Readers(database)
-        self._policy = policy
-        self._max_record_bytes = max_record_bytes
-        self._clock = clock
-        self._handover = Handover()
-        self._loop = asyncio.get_running_loop()
-        self._instance = secrets.token_hex(16)
-        self._takes = set()
-        self._settled = asyncio.Event()
-        self._closing = None
 
     def _content(self, record: Record) -> rows.Content:
         return rows.Content.of(record, pack_record(record, max_bytes=self._max_record_bytes))
@@ -305,14 +285,11 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self, machine_id: str, attempt: Callable[[str], Awaitable[T | timedelta]]
     ) -> T | None:
         check_machine_id(machine_id)
-        with self._handover.waiting(machine_id) as freed:
-
-            async def once() -> T | timedelta:
-                freed.clear()
-                return await attempt(machine_id)
-
+        with self._waiters.waiting(machine_id) as freed:
             return await until_granted(
-                once, policy=self._policy, clock=WokenClock(self._clock, freed)
+                partial(_try_again, freed, attempt, machine_id),
+                policy=self._policy,
+                clock=WokenClock(self._clock, freed),
             )
 
     async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
@@ -333,17 +310,18 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             record=record,
         )
 
-    async def _try_lock(self, machine_id: str) -> rows.Granted | timedelta:
+    async def _try_lock(self, machine_id: str) -> _Taken:
         return await self._take(machine_id, owner=self._instance)
 
-    async def _take(self, machine_id: str, *, owner: str) -> rows.Granted | timedelta:
+    async def _take(self, machine_id: str, *, owner: str) -> _Taken:
         self._check_usable()
         take = object()
 
-        async def taking() -> rows.Granted | timedelta:
+        async def taking() -> _Taken:
             self._takes.add(take)
             try:
-                return await self._writer.submit(
+                return await self._run(
+                    "ACQUIRE",
                     lambda connection: rows.acquire(
                         connection,
                         machine_id,
@@ -358,7 +336,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 self._settle(take)
                 raise
 
-        async def give_back(taken: rows.Granted | timedelta) -> None:
+        async def give_back(taken: _Taken) -> None:
             try:
                 if not isinstance(taken, timedelta):
                     await self._drop(machine_id, owner=owner)
@@ -381,49 +359,86 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     async def _drop(self, machine_id: str, *, owner: str) -> None:
         # Also while closing: what a cancelled task had taken must not stay taken.
-        await self._writer.submit(
-            lambda connection: rows.release(connection, machine_id, owner=owner), durable=False
+        await self._run(
+            "RELEASE",
+            lambda connection: rows.release(connection, machine_id, owner=owner),
+            durable=False,
         )
-        self._handover.tell(machine_id)
+        self._waiters.wake(machine_id)
 
-    async def _write(self, operation: Operation[T]) -> T:
+    def _write(
+        self, name: str, operation: Operation[T], *, durable: bool = True
+    ) -> Coroutine[Any, Any, T]:
         self._check_usable()
-        return await self._writer.submit(operation, durable=True)
+        return self._run(name, operation, durable=durable)
 
-    async def _lease(self, operation: Operation[T]) -> T:
-        self._check_usable()
-        # Who loses power loses the holder too, so its lease need not survive on the disk.
-        return await self._writer.submit(operation, durable=False)
+    async def _run(self, name: str, operation: Operation[T], *, durable: bool) -> T:
+        try:
+            answer = await self._client.write(
+                partial(_answer, operation), name=name, collection=_TABLE, durable=durable
+            )
+        except BackendError as error:
+            raise _memory_error(error) from error.__cause__
+        return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
-    async def _ask(self, query: Query[T]) -> T:
+    async def _ask(self, name: str, query: Query[T]) -> T:
         self._check_usable()
-        if self._readers is None:
-            return await self._writer.submit(query, durable=False)
-        return await self._readers.ask(query)
+        try:
+            answer = await self._client.read(partial(_answer, query), name=name, collection=_TABLE)
+        except BackendError as error:
+            raise _memory_error(error) from error.__cause__
+        return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     def _check_usable(self) -> None:
-        if self._closing is not None:
+        if self._closed:
             raise MachineMemoryError(
-                f"{self._database.path}: the memory was closed; open it again",
-                retryable=False,
-                outcome="failed",
-            )
-        # Also found in a forked process, which has the memory and none of its threads.
-        if asyncio.get_running_loop() is not self._loop:
-            raise MachineMemoryError(
-                f"{self._database.path}: the memory was opened on another event loop or before a "
-                "fork; open one where it is used",
+                f"{self._client.path}: the memory was closed; open it again",
                 retryable=False,
                 outcome="failed",
             )
 
-    async def _close(self) -> None:
+    def _purge(self, connection: sqlite3.Connection, written: int) -> None:
+        # More than was written, so that what expires never piles up.
+        rows.purge(connection, now=self._clock.now(), limit=16 + 2 * written)
+
+    async def _wait_for_takes(self) -> None:
+        self._closed = True
         while self._takes:
             self._settled.clear()
             await self._settled.wait()
-        await self._writer.aclose()
-        if self._readers is not None:
-            await self._readers.aclose()
+
+
+# Functions of the module: annotations of a nested one are evaluated at every call.
+
+
+async def _try_again(
+    freed: asyncio.Event, attempt: Callable[[str], Awaitable[T | timedelta]], machine_id: str
+) -> T | timedelta:
+    freed.clear()
+    return await attempt(machine_id)
+
+
+def _answer(
+    work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
+) -> T | ArvoError:
+    """Return also what Arvo's own rules refuse: it is an answer, and no failure of the file."""
+    try:
+        return work(connection)
+    except ArvoError as refusal:
+        return refusal
+
+
+def _refuse(refusal: ArvoError) -> NoReturn:
+    try:
+        raise refusal
+    finally:
+        del refusal  # its traceback has this frame
+
+
+def _memory_error(error: BackendError) -> MachineMemoryError:
+    if isinstance(error, DamagedError):
+        return UnreadableRecordError(str(error))
+    return MachineMemoryError(str(error), retryable=error.retryable, outcome=error.outcome)
 
 
 def _check_limit(limit: int) -> None:

@@ -1,4 +1,4 @@
-"""What is done to the table; each function is one operation in somebody else's transaction."""
+"""The table and what is done to it; each function is one operation in the client's transaction."""
 
 # ruff: noqa: S608 - what is put into the SQL is written in this file
 
@@ -6,13 +6,45 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from arvo_event_handler import TransactionViolation, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import MachineLease, PackedRecord, Record, encode_record
+from arvo_sqlite import Component
 
-from ._stored_machine import StoredMachine
+# One row a machine. A row of version 0 is a lease on a workflow that was never written. Times are
+# milliseconds since 1970. No index on what every step changes.
+_MIGRATIONS: Final = (
+    (
+        """
+        CREATE TABLE machine (
+            id TEXT NOT NULL PRIMARY KEY,
+            owner TEXT,
+            lease_end INTEGER NOT NULL DEFAULT 0,
+            version INTEGER NOT NULL DEFAULT 0,
+            last_owner TEXT,
+            status TEXT,
+            parent TEXT,
+            root TEXT,
+            updated_at INTEGER NOT NULL,
+            expires_at INTEGER,
+            codec TEXT,
+            state BLOB
+        ) STRICT
+        """,
+        "CREATE INDEX machine_status ON machine (status) WHERE status IS NOT NULL",
+        "CREATE INDEX machine_root ON machine (root) WHERE parent IS NOT NULL",
+        "CREATE INDEX machine_expires_at ON machine (expires_at) WHERE expires_at IS NOT NULL",
+    ),
+)
+MACHINE: Final = Component(
+    name="machine",
+    title="machine memory",
+    package="arvo-memory-sqlite",
+    migrations=_MIGRATIONS,
+)
+"""What a file of this memory holds."""
 
 Unpack: TypeAlias = Callable[[PackedRecord], Record]
 """Reads a stored record, or raises an `UnreadableRecordError`."""
@@ -21,9 +53,9 @@ Unpack: TypeAlias = Callable[[PackedRecord], Record]
 _FREE: Final = "(owner IS NULL OR lease_end NOT BETWEEN :now + 1 AND :now + 315360000000)"
 # Gone, and nobody works on it.
 _FORGOTTEN: Final = f"expires_at <= :now AND {_FREE}"
-_COLUMNS: Final = "id, status, version, parent, root, updated_at, expires_at"
 _KEPT: Final = "(expires_at IS NULL OR expires_at > :now)"
-_LIVE: Final = f"version > 0 AND {_KEPT}"
+LIVE: Final = f"version > 0 AND {_KEPT}"
+"""Rows that have a record; `:now` is the time."""
 # As far as one can tell by a row that may be damaged.
 _WRITTEN: Final = "(version <> 0 OR state IS NOT NULL)"
 # A parent is written before its child starts, and may be forgotten before the child's last record;
@@ -95,7 +127,7 @@ def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> P
     """
     row = connection.execute(
         f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_KEPT}",
-        {"id": machine_id, "now": _ms(now)},
+        {"id": machine_id, "now": milliseconds(now)},
     ).fetchone()
     if row is None:
         return None
@@ -130,9 +162,9 @@ def acquire(
     values = {
         "id": machine_id,
         "owner": owner,
-        "now": _ms(now),
-        "lease_end": _ms(now + ttl),
-        "keep": _ms(now + keep),
+        "now": milliseconds(now),
+        "lease_end": milliseconds(now + ttl),
+        "keep": milliseconds(now + keep),
     }
     connection.execute(f"DELETE FROM machine WHERE id = :id AND {_FORGOTTEN}", values)
     row = connection.execute(
@@ -159,7 +191,7 @@ def acquire(
     (end,) = connection.execute(
         "SELECT lease_end FROM machine WHERE id = :id", {"id": machine_id}
     ).fetchone()
-    return timedelta(milliseconds=end - _ms(now))
+    return timedelta(milliseconds=end - milliseconds(now))
 
 
 def commit(
@@ -182,12 +214,12 @@ def commit(
         "owner": lease.owner,
         "version": lease.version,
         "committed_by": lease.committed_by,
-        "expires_at": None if expires_in is None else _ms(now + expires_in),
+        "expires_at": None if expires_in is None else milliseconds(now + expires_in),
     }
     if _put(connection, _COMMIT, values).rowcount:
         return
     live = connection.execute(
-        f"SELECT last_owner FROM machine WHERE id = :id AND {_LIVE}", values
+        f"SELECT last_owner FROM machine WHERE id = :id AND {LIVE}", values
     ).fetchone()
     if live == (lease.owner,):
         return
@@ -223,7 +255,7 @@ def write(
         INSERT INTO machine (id, version, last_owner, status, parent, root, updated_at, codec, state)
         VALUES (:id, 1, :writer, :status, :parent, {_ROOT}, :now, :codec, :state)
         ON CONFLICT (id) DO UPDATE SET
-            version = CASE WHEN {_LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
+            version = CASE WHEN {LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
             status = excluded.status, parent = excluded.parent, root = excluded.root,
             updated_at = excluded.updated_at, expires_at = NULL, codec = excluded.codec,
             state = excluded.state
@@ -259,8 +291,8 @@ def renew(
         {
             "id": lease.machine_id,
             "owner": lease.owner,
-            "lease_end": _ms(now + ttl),
-            "keep": _ms(now + keep),
+            "lease_end": milliseconds(now + ttl),
+            "keep": milliseconds(now + keep),
         },
     )
     return renewed.rowcount == 1
@@ -279,49 +311,8 @@ def purge(connection: sqlite3.Connection, *, now: datetime, limit: int) -> None:
     connection.execute(
         f"DELETE FROM machine WHERE id IN "
         f"(SELECT id FROM machine WHERE {_FORGOTTEN} ORDER BY expires_at LIMIT :limit)",
-        {"now": _ms(now), "limit": limit},
+        {"now": milliseconds(now), "limit": limit},
     )
-
-
-def find(
-    connection: sqlite3.Connection, *, status: str, limit: int, now: datetime
-) -> list[StoredMachine]:
-    """Return workflows of a status, those that were started first before the others."""
-    return _machines(
-        connection.execute(
-            f"SELECT {_COLUMNS} FROM machine WHERE status = :status AND {_LIVE} "
-            "ORDER BY rowid LIMIT :limit",
-            {"status": status, "limit": limit, "now": _ms(now)},
-        )
-    )
-
-
-def children(
-    connection: sqlite3.Connection, root: str, *, limit: int, now: datetime
-) -> list[StoredMachine]:
-    """Return the workflows below one at the top, those that were started first before the others."""
-    return _machines(
-        connection.execute(
-            f"SELECT {_COLUMNS} FROM machine WHERE root = :root AND parent IS NOT NULL "
-            f"AND {_LIVE} ORDER BY rowid LIMIT :limit",
-            {"root": root, "limit": limit, "now": _ms(now)},
-        )
-    )
-
-
-def _machines(rows: sqlite3.Cursor) -> list[StoredMachine]:
-    return [
-        StoredMachine(
-            machine_id=machine_id,
-            status=status,
-            version=version,
-            parent=parent,
-            root=root,
-            updated_at=_time(updated_at),
-            expires_at=None if expires_at is None else _time(expires_at),
-        )
-        for machine_id, status, version, parent, root, updated_at, expires_at in rows
-    ]
 
 
 def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, object]:
@@ -329,7 +320,7 @@ def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, ob
         "id": machine_id,
         "status": content.status,
         "parent": content.parent,
-        "now": _ms(now),
+        "now": milliseconds(now),
         "codec": content.packed.codec,
         "state": content.packed.data,
     }
@@ -358,12 +349,6 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _ms(time: datetime) -> int:
+def milliseconds(time: datetime) -> int:
+    """Return a time as the table has it."""
     return round(time.timestamp() * 1000)
-
-
-def _time(ms: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC)
-    except (OverflowError, OSError, ValueError) as error:
-        raise UnreadableRecordError(f"the stored time {ms} is none: {error}") from error

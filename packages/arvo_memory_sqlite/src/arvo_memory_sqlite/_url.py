@@ -4,8 +4,8 @@ from contextlib import AbstractAsyncContextManager
 from urllib.parse import unquote, urlsplit
 
 from arvo_event_handler.memory import MemoryUrl
+from arvo_sqlite import IN_MEMORY
 
-from ._database import IN_MEMORY
 from ._memory import SqliteMachineMemory
 
 _FORMS = (
@@ -13,18 +13,18 @@ _FORMS = (
 )
 
 
-def open_url(url: str) -> AbstractAsyncContextManager[SqliteMachineMemory]:
+def connect_url(url: str) -> AbstractAsyncContextManager[SqliteMachineMemory]:
     """Open the memory that a URL names.
 
     Args:
         url: `sqlite:///relative/path.db` or `sqlite:////full/path.db`; percent escapes are
-            decoded. Behind `?` may stand the arguments of `SqliteMachineMemory.open`.
+            decoded. Behind `?` may stand the arguments of `SqliteMachineMemory.connect`.
 
     Raises:
         ValueError: The URL names no file, or an option is unknown or has no such value.
             `:memory:` is refused: a run that ends forgets it, which `memory:` says better.
     """
-    found = MemoryUrl.parse(url, connect=SqliteMachineMemory.open)
+    found = MemoryUrl.parse(url, connect=SqliteMachineMemory.connect)
     parts = urlsplit(found.address)
     if IN_MEMORY in unquote(url):
         raise ValueError("a database without a file forgets everything; for that, write memory:")
@@ -33,4 +33,4 @@ def open_url(url: str) -> AbstractAsyncContextManager[SqliteMachineMemory]:
     path = unquote(parts.path).removeprefix("/")
     if not path or path.endswith("/") or not parts.path.startswith("/"):
         raise ValueError(f"the URL names no file; {_FORMS}")
-    return SqliteMachineMemory.open(path, **found.options)
+    return SqliteMachineMemory.connect(path, **found.options)

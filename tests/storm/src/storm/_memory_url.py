@@ -11,13 +11,13 @@ from arvo_event_handler.memory import LockPolicy
 
 from ._file_memory import FileMachineMemory
 
-# Scheme: module, class and call. The entry points of `arvo run --memory` take no policy.
+# Scheme: module and class. The entry points of `arvo run --memory` take no policy.
 _BACKENDS: Final = {
-    "sqlite": ("arvo_memory_sqlite", "SqliteMachineMemory", "open"),
-    "redis": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
-    "rediss": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
-    "unix": ("arvo_memory_redis", "RedisMachineMemory", "connect"),
-    "postgresql": ("arvo_memory_postgres", "PostgresMachineMemory", "connect"),
+    "sqlite": ("arvo_memory_sqlite", "SqliteMachineMemory"),
+    "redis": ("arvo_memory_redis", "RedisMachineMemory"),
+    "rediss": ("arvo_memory_redis", "RedisMachineMemory"),
+    "unix": ("arvo_memory_redis", "RedisMachineMemory"),
+    "postgresql": ("arvo_memory_postgres", "PostgresMachineMemory"),
 }
 
 
@@ -37,8 +37,8 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     parts = urlsplit(url)
     if parts.scheme == "file":
         return FileMachineMemory.open(url, policy=policy)
-    module, name, call = _BACKENDS[parts.scheme]
-    connect: Any = getattr(getattr(import_module(module), name), call)
+    module, name = _BACKENDS[parts.scheme]
+    connect: Any = getattr(import_module(module), name).connect
     memory: AbstractAsyncContextManager[IMachineMemory]
     if parts.scheme == "sqlite":
         options = dict(parse_qsl(parts.query))

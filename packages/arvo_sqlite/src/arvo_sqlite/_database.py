@@ -3,17 +3,16 @@
 import os
 import sqlite3
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from arvo_event_handler import MachineMemoryError
+from arvo_time import BackendError
 
-from ._failure import memory_error, primary_code
-from ._schema import check, migrate
+from ._failure import backend_error
+from ._schema import Component, check, migrate
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 """When a write is acknowledged: after it is on the disk, or in the operating system's hands."""
@@ -23,17 +22,18 @@ IN_MEMORY: Final = ":memory:"
 
 _STRICT_SINCE: Final = (3, 37, 0)
 _JOURNAL_LIMIT: Final = 64 * 1024 * 1024
-_BETWEEN_TRIES: Final = 0.02
 
 _creating = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where a memory's data is and how to get at it."""
+    """Where the data is and how to get at it."""
 
     path: str
     """The file, as a full path, or `:memory:`."""
+    components: tuple[Component, ...]
+    """What the file is to hold."""
     synchronous: Synchronous
     """When a write is acknowledged."""
     busy_timeout: timedelta
@@ -48,10 +48,10 @@ class Database:
         """Open the connection that writes; make or migrate the file first.
 
         Raises:
-            MachineMemoryError: The file cannot be used.
+            BackendError: The file cannot be used.
         """
         if sqlite3.sqlite_version_info < _STRICT_SINCE:
-            raise MachineMemoryError(
+            raise BackendError(
                 f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed; "
                 "use a newer build of Python",
                 retryable=False,
@@ -60,11 +60,11 @@ class Database:
         try:
             if not self.in_memory:
                 _create_private(self.path)
-            return self._patiently_opened()
+            return self._prepared()
         except sqlite3.Error as error:
-            raise memory_error(error, where=self.path, outcome="failed") from error
+            raise backend_error(error, where=self.path, outcome="failed") from error
         except OSError as error:
-            raise MachineMemoryError(
+            raise BackendError(
                 f"{self.path}: {error.strerror}", retryable=False, outcome="failed"
             ) from error
 
@@ -78,34 +78,23 @@ class Database:
         connection.execute("PRAGMA query_only = ON")
         return connection
 
-    def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
+    def set_durable(self, connection: sqlite3.Connection, *, durable: bool) -> None:
         """Say whether the next transactions must be on the disk when they are acknowledged."""
         level = "FULL" if durable and self.synchronous == "full" else "NORMAL"
         connection.execute(f"PRAGMA synchronous = {level}")
-
-    def _patiently_opened(self) -> sqlite3.Connection:
-        # Turning WAL on does not wait for other processes that do the same; so this does.
-        deadline = time.monotonic() + self.busy_timeout.total_seconds()
-        while True:
-            try:
-                return self._prepared()
-            except sqlite3.OperationalError as error:
-                if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_BETWEEN_TRIES)
 
     def _prepared(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
             # Before anything is changed: turning WAL on is written into the file.
-            check(connection, where=self.path)
+            check(connection, self.components, where=self.path)
             if not self.in_memory:
                 self._turn_wal_on(connection)
                 # A real flush where fsync is none, as on macOS; nothing elsewhere.
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
-            self.set_durable(connection, True)
-            migrate(connection, where=self.path)
+            self.set_durable(connection, durable=True)
+            migrate(connection, self.components, where=self.path)
         except BaseException:
             connection.close()
             raise
@@ -114,7 +103,7 @@ class Database:
     def _turn_wal_on(self, connection: sqlite3.Connection) -> None:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise MachineMemoryError(
+            raise BackendError(
                 f"{self.path}: this file system cannot hold a write-ahead log; "
                 "put the file on a local disk",
                 retryable=False,

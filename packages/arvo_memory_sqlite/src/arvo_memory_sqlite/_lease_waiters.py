@@ -1,4 +1,4 @@
-"""Tells who waits for a lease that it is free, if whoever had it is of the same memory."""
+"""Wakes the tasks that wait for a lease when a task of the same memory gives it back."""
 
 import asyncio
 from collections import deque
@@ -11,8 +11,11 @@ from typing_extensions import override
 from arvo_time import Clock, ClockTimer
 
 
-class Handover:
-    """Who waits for which workflow, first come first told. What nobody tells is asked for again."""
+class LeaseWaiters:
+    """The tasks that wait for a lease, in order of arrival for each workflow.
+
+    A lease that another process gives back wakes nobody: its waiters have to ask again.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Event]] = {}
@@ -34,10 +37,10 @@ class Handover:
             if not line:
                 del self._waiting[machine_id]
             elif freed.is_set():
-                self.tell(machine_id)  # the turn of whoever was told and has gone
+                self.wake(machine_id)  # the turn of a task that was woken and has gone
 
-    def tell(self, machine_id: str) -> None:
-        """Wake who waits longest and was not told yet: the lease is free."""
+    def wake(self, machine_id: str) -> None:
+        """Wake the task that waits longest and was not woken yet."""
         for freed in self._waiting.get(machine_id, ()):
             if not freed.is_set():
                 freed.set()

@@ -5,24 +5,25 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from arvo_core import ArvoError
-from arvo_event_handler import MachineMemoryError
+from arvo_time import BackendError, Outcome
 from arvo_time.logs import bounded_logger
 
 from ._database import Database
-from ._failure import memory_error
+from ._failure import backend_error
 
-_logger = bounded_logger("arvo_memory_sqlite")
+_logger = bounded_logger("arvo_sqlite")
 
 T = TypeVar("T")
 
 Operation: TypeAlias = Callable[[sqlite3.Connection], T]
-"""Works inside a transaction. One that raises an `ArvoError` has changed nothing; after any other
-exception it may be run again, from the start."""
+"""Works inside a transaction that it may share. When one operation raises, all of its transaction are
+rolled back and run again from the start, each in a transaction of its own. So one that refuses what it
+was asked raises nothing: it returns its refusal, and has changed nothing."""
 
-_Outcome: TypeAlias = Literal["failed", "unknown"]
+AfterGroup: TypeAlias = Callable[[sqlite3.Connection, int], None]
+"""Works at the end of each transaction, with the number of operations in it."""
 
 _LARGEST_GROUP: Final = 512
 
@@ -42,19 +43,16 @@ class _Job(Generic[T]):
         self.error: Exception | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Run the operation; its refusal is a result too.
+        """Run the operation.
 
         Raises:
             Exception: It failed, and what it changed must be rolled back.
         """
         self.result = self.error = None
-        try:
-            self.result = self.operation(connection)
-        except ArvoError as refusal:
-            self.error = refusal
+        self.result = self.operation(connection)
 
     def deliver(self) -> None:
-        """Tell who waits; on the event loop."""
+        """Resolve the future; runs on the event loop."""
         if self.waiter.done():
             return
         if self.error is None:
@@ -72,45 +70,44 @@ class Writer:
     Args:
         database: For errors and for how durable a commit is.
         connection: The thread's from now on; it closes it.
-        after: Run at the end of each group with the number of operations; may fail.
+        label: What errors call what is opened, such as "memory".
     """
 
-    def __init__(
-        self,
-        database: Database,
-        connection: sqlite3.Connection,
-        *,
-        after: Callable[[sqlite3.Connection, int], None],
-    ) -> None:
+    def __init__(self, database: Database, connection: sqlite3.Connection, *, label: str) -> None:
         self._database = database
         self._connection = connection
-        self._after = after
+        self._label = label
+        self._after: tuple[AfterGroup, ...] = ()
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._death: BaseException | None = None
         self._durable = True
-        # A daemon, so that a program that never closes its memory can end; the file survives that.
+        # A daemon, so that a program that never closes the file can end; the file survives that.
         self._thread = threading.Thread(
             target=self._work, name=f"arvo writer of {database.path}", daemon=True
         )
         self._thread.start()
+
+    def run_after(self, work: AfterGroup) -> None:
+        """Run `work` at the end of each transaction from now on; if it raises, the others fail."""
+        self._after = (*self._after, work)
 
     def submit(self, operation: Operation[T], *, durable: bool) -> "asyncio.Future[T]":
         """Have an operation run; it will be, whatever becomes of the future.
 
         Args:
             operation: What to do.
-            durable: Whether it must be on the disk when it is acknowledged, if the memory's
+            durable: Whether it must be on the disk when it is acknowledged, if the database's
                 `synchronous` is "full".
 
         Raises:
-            MachineMemoryError: In the future: SQLite failed, or the thread has died.
+            BackendError: In the future: SQLite failed, or the thread has died.
         """
         job = _Job(operation, durable=durable, waiter=self._loop.create_future())
         # Put first: a thread that dies after this finds it in the queue.
         self._queue.put(job)
         if self._death is not None:
-            self._bury()
+            self._fail_queued()
         return job.waiter
 
     async def aclose(self) -> None:
@@ -125,7 +122,7 @@ class Writer:
                 group, more = self._next_group()
                 if group:
                     self._run(group)
-                    self._tell(group)
+                    self._report(group)
                     group = []
                 if not more:
                     break
@@ -134,8 +131,8 @@ class Writer:
             self._death = death
             for job in group:
                 job.error = self._dead(outcome="unknown")
-            self._tell(group)
-            self._bury()
+            self._report(group)
+            self._fail_queued()
         finally:
             self._connection.close()
 
@@ -153,7 +150,7 @@ class Writer:
                 return group, True
         return group, False
 
-    def _run(self, group: Sequence[_Job[Any]], *, outcome: _Outcome = "failed") -> None:
+    def _run(self, group: Sequence[_Job[Any]], *, outcome: Outcome = "failed") -> None:
         """Run a group, and each by itself when that fails.
 
         Args:
@@ -179,7 +176,7 @@ class Writer:
         durable = any(job.durable for job in group)
         try:
             if durable != self._durable:
-                self._database.set_durable(connection, durable)
+                self._database.set_durable(connection, durable=durable)
                 self._durable = durable
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
@@ -187,7 +184,8 @@ class Writer:
         try:
             for job in group:
                 job.run(connection)
-            self._after(connection, len(group))
+            for work in self._after:
+                work(connection, len(group))
             try:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
@@ -198,13 +196,13 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
 
-    def _translated(self, error: Exception, *, outcome: _Outcome) -> Exception:
+    def _translated(self, error: Exception, *, outcome: Outcome) -> Exception:
         cause = error.cause if isinstance(error, _SqliteFailed) else error
-        translated = memory_error(cause, where=self._database.path, outcome=outcome)
+        translated = backend_error(cause, where=self._database.path, outcome=outcome)
         translated.__cause__ = cause
         return translated
 
-    def _tell(self, group: Sequence[_Job[Any]]) -> None:
+    def _report(self, group: Sequence[_Job[Any]]) -> None:
         def deliver() -> None:
             for job in jobs:
                 job.deliver()
@@ -213,11 +211,11 @@ class Writer:
         try:
             self._loop.call_soon_threadsafe(deliver)
         except RuntimeError:
-            # The event loop was closed before the memory; nobody waits any more.
+            # The event loop was closed before the file; nobody waits any more.
             _logger.debug("nobody waits for %s any more", self._database.path)
 
-    def _bury(self) -> None:
-        """Refuse all that waits, after the thread's death."""
+    def _fail_queued(self) -> None:
+        """Fail everything in the queue, after the death of the thread."""
         left: list[_Job[Any]] = []
         while True:
             try:
@@ -227,12 +225,12 @@ class Writer:
             if job is not None:
                 job.error = self._dead(outcome="failed")
                 left.append(job)
-        self._tell(left)
+        self._report(left)
 
-    def _dead(self, *, outcome: _Outcome) -> MachineMemoryError:
-        error = MachineMemoryError(
+    def _dead(self, *, outcome: Outcome) -> BackendError:
+        error = BackendError(
             f"{self._database.path}: the thread that writes has died of {self._death!r}; "
-            "open the memory again",
+            f"open the {self._label} again",
             retryable=False,
             outcome=outcome,
         )

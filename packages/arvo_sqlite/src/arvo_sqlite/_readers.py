@@ -7,14 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias, TypeVar
 
-from arvo_core import ArvoError
-
 from ._database import Database
-from ._failure import memory_error
+from ._failure import backend_error
 
 T = TypeVar("T")
 
 Query: TypeAlias = Callable[[sqlite3.Connection], T]
+"""Reads on a connection that cannot write. What it raises becomes a `BackendError`."""
 
 _THREADS: Final = 4
 
@@ -36,7 +35,7 @@ class Readers:
         """Run a query on a connection that cannot write.
 
         Raises:
-            MachineMemoryError: SQLite failed.
+            BackendError: SQLite failed.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._answer, query)
@@ -50,10 +49,8 @@ class Readers:
     def _answer(self, query: Query[T]) -> T:
         try:
             return query(self._connection())
-        except ArvoError:
-            raise
         except Exception as error:
-            raise memory_error(error, where=self._database.path, outcome="failed") from error
+            raise backend_error(error, where=self._database.path, outcome="failed") from error
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)

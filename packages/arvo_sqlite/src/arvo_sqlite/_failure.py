@@ -1,15 +1,14 @@
-"""What an error of SQLite means to whoever uses the memory.
+"""What an error of SQLite means to the caller.
 
-No error of SQLite ends a workflow but one: a record that is too large for the file. Everything else
-is a step that is not stored, and the question is only whether the next delivery may go on by itself.
-It may where the file, the disk, a right or somebody's trigger was in the way, also in ways that are
-not known here. It cannot where the statement or the table is wrong, or the file is damaged.
+The question is whether the same call may succeed later. It may where the file, the disk, a right or
+somebody's trigger was in the way, also in ways that are not known here. It cannot where the statement
+or the table is wrong, or the file is damaged.
 """
 
 import sqlite3
-from typing import Final, Literal
+from typing import Final
 
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_time import BackendError, DamagedError, Outcome
 
 # Result codes, see https://www.sqlite.org/rescode.html: primary ones, or extended ones that mean
 # something else than their primary one.
@@ -19,7 +18,7 @@ _DAMAGED: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_IOERR_DATA,
         sqlite3.SQLITE_IOERR_CORRUPTFS,
-        # Of a write it means that the record is too large; `_rows` tells that.
+        # Of a read. An operation that writes knows that its value is too large.
         sqlite3.SQLITE_TOOBIG,
     )
 )
@@ -39,37 +38,33 @@ _LASTING: Final = frozenset(
 _PASSING_AFTER_ALL: Final = frozenset((sqlite3.SQLITE_ERROR_RETRY, sqlite3.SQLITE_ERROR_SNAPSHOT))
 
 
-def primary_code(error: Exception) -> int | None:
+def primary_code(error: BaseException | None) -> int | None:
     """Return SQLite's result code without its details; None when Python's module raised it."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
-def memory_error(
-    error: Exception, *, where: str, outcome: Literal["failed", "unknown"]
-) -> MachineMemoryError:
+def backend_error(error: Exception, *, where: str, outcome: Outcome) -> BackendError:
     """Make the error to raise `from` another.
 
     Args:
-        error: What SQLite said, or Python's module about what it was given.
+        error: What SQLite raised, or Python about the values that SQLite was given.
         where: The file.
         outcome: Whether a change may have happened.
     """
     if not isinstance(error, sqlite3.Error):
-        # What such an error says may quote a record.
-        return MachineMemoryError(
+        # The message of such an error may quote what was to be stored.
+        return BackendError(
             f"{where}: SQLite cannot be given this: {type(error).__name__}",
             retryable=False,
             outcome=outcome,
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if _is_damage(error) and outcome == "failed":
-        # Python's own words may quote what is stored.
+        # The messages of Python's module may quote what is stored.
         said = "a text is not UTF-8" if primary_code(error) is None else f"{error} ({name})"
-        return UnreadableRecordError(f"{where}: {said}")
-    return MachineMemoryError(
-        f"{where}: {error} ({name})", retryable=_may_pass(error), outcome=outcome
-    )
+        return DamagedError(f"{where}: {said}")
+    return BackendError(f"{where}: {error} ({name})", retryable=_may_pass(error), outcome=outcome)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

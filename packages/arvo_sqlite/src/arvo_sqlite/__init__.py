@@ -1,0 +1,20 @@
+"""The SQLite client that packages of Arvo share; not for direct use.
+
+`SqliteClient.connect(path, components=[...])` opens a file that may hold the tables of several packages.
+"""
+
+from ._client import SqliteClient
+from ._database import IN_MEMORY, Database, Synchronous
+from ._readers import Query
+from ._schema import Component
+from ._writer import Operation
+
+__all__ = [
+    "IN_MEMORY",
+    "Component",
+    "Database",
+    "Operation",
+    "Query",
+    "SqliteClient",
+    "Synchronous",
+]

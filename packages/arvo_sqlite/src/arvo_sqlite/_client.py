@@ -1,0 +1,228 @@
+"""The client: one file, one thread that writes, several that read."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final, Self, TypeVar
+
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock, ClosedError
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_clock, check_duration
+from arvo_time.telemetry import client_span, tracing_enabled
+
+from ._database import IN_MEMORY, Database, Synchronous
+from ._failure import primary_code
+from ._readers import Query, Readers
+from ._schema import Component
+from ._writer import AfterGroup, Operation, Writer
+
+T = TypeVar("T")
+
+_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+_BETWEEN_TRIES: Final = timedelta(milliseconds=20)
+
+
+class SqliteClient:
+    """A SQLite file for any number of tasks of one event loop, and of processes of one machine.
+
+    Get one from `connect`. It belongs to the event loop it was opened on. Do not fork with one open.
+
+    Args:
+        database: The file.
+        connection: What `database.open_writer` gave; the client closes it.
+        label: What errors call what is opened, such as "memory".
+    """
+
+    def __init__(self, database: Database, *, connection: sqlite3.Connection, label: str) -> None:
+        self._path = database.path
+        self._label = label
+        self._writer = Writer(database, connection, label=label)
+        self._readers = None if database.in_memory else Readers(database)
+        self._loop = asyncio.get_running_loop()
+        self._attributes = {
+            "db.system.name": "sqlite",
+            "db.namespace": os.path.basename(database.path),
+        }
+        self._before_close: list[Callable[[], Awaitable[None]]] = []
+        self._closing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        components: Sequence[Component],
+        synchronous: Synchronous = "full",
+        busy_timeout: timedelta = _BUSY_TIMEOUT,
+        label: str = "database",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> AsyncIterator[Self]:
+        """Open a file for as long as the block lasts; make it when it is not there.
+
+        Args:
+            path: The file, on a local disk, in a folder that exists. A new one is for its user
+                alone (mode 0600). `:memory:` is a database of this process, gone after the block.
+            components: What the file is to hold; older ones are migrated. It may hold others too.
+            synchronous: "full": what is acknowledged survives a power cut. "normal": it survives
+                a killed process; a power cut may take the last moments, never more.
+            busy_timeout: How long to wait while another process writes.
+            label: What errors call what is opened, such as "memory".
+            clock: For the pauses while another process makes the file.
+
+        Raises:
+            TypeError: `busy_timeout` is not a timedelta, or `clock` not a clock.
+            ValueError: `path` is empty, `synchronous` is neither word, two components have one
+                name, or `busy_timeout` is negative.
+            BackendError: The file cannot be opened or written, belongs to something else, or
+                a component of it is newer than this program.
+        """
+        if synchronous not in {"full", "normal"}:
+            raise ValueError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
+        names = [component.name for component in components]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"components must not have a name twice: {', '.join(map(repr, twice))}"
+            )
+        check_duration(busy_timeout, name="busy_timeout")
+        check_clock(clock, name="clock")
+        name = os.fspath(path)
+        if not name:
+            raise ValueError(f"path must not be empty; for a {label} without a file, ':memory:'")
+        if name != IN_MEMORY:
+            name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
+        database = Database(
+            path=name,
+            components=tuple(components),
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+        )
+        connection = await _open_writer(database, clock=clock)
+        client = cls(database, connection=connection, label=label)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    @property
+    def path(self) -> str:
+        """The file, as a full path, or `:memory:`."""
+        return self._path
+
+    def write(
+        self, operation: Operation[T], *, name: str, collection: str, durable: bool = True
+    ) -> Awaitable[T]:
+        """Begin an operation in a transaction that it may share; it runs to its end.
+
+        Args:
+            operation: What to do; see `Operation`.
+            name: What spans call the operation.
+            collection: The table that it is about, for spans.
+            durable: Whether it must survive a power cut, if `synchronous` is "full".
+
+        Returns:
+            What to await: the operation's result, once the transaction is committed. It raises a
+            `BackendError` when SQLite failed.
+
+        Raises:
+            BackendError: The client is closed, or of another event loop.
+        """
+        self._check_usable()
+        result = self._writer.submit(operation, durable=durable)
+        # A coroutine more would be felt where many tasks share one flush.
+        return self._in_span(result, name, collection) if tracing_enabled() else result
+
+    def read(self, query: Query[T], *, name: str, collection: str) -> Awaitable[T]:
+        """Begin a query on a connection that cannot write, beside the writer.
+
+        Args:
+            query: What to do; see `Query`.
+            name: What spans call the query.
+            collection: The table that it is about, for spans.
+
+        Returns:
+            What to await: the query's result. It raises a `BackendError` when SQLite failed.
+
+        Raises:
+            BackendError: The client is closed, or of another event loop.
+        """
+        self._check_usable()
+        result: Awaitable[T]
+        if self._readers is None:
+            result = self._writer.submit(query, durable=False)
+        else:
+            result = self._readers.ask(query)
+        return self._in_span(result, name, collection) if tracing_enabled() else result
+
+    def after_writes(self, work: AfterGroup) -> None:
+        """Run `work` at the end of each transaction from now on.
+
+        Args:
+            work: Called in the thread that writes with the connection and the number of operations
+                in the transaction. If it raises, they fail.
+        """
+        self._writer.run_after(work)
+
+    def before_close(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Await `work()` before the file is closed; until it ends, the client can be used."""
+        self._before_close.append(work)
+
+    async def aclose(self) -> None:
+        """Wait for the operations under way, and close the file. Idempotent.
+
+        Calls after this raise a `BackendError`.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _in_span(self, result: Awaitable[T], name: str, collection: str) -> T:
+        with client_span(
+            name, scope="arvo_sqlite", attributes=self._attributes, collection=collection
+        ):
+            return await result
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self._path}: the {self._label} was closed; open it again")
+        # Also found in a forked process, which has the client and none of its threads.
+        if asyncio.get_running_loop() is not self._loop:
+            raise BackendError(
+                f"{self._path}: the {self._label} was opened on another event loop or before a "
+                "fork; open one where it is used",
+                retryable=False,
+                outcome="failed",
+            )
+
+    async def _close(self) -> None:
+        for work in self._before_close:
+            await work()
+        self._closed = True
+        await self._writer.aclose()
+        if self._readers is not None:
+            await self._readers.aclose()
+
+
+async def _open_writer(database: Database, *, clock: Clock) -> sqlite3.Connection:
+    """Open the connection that writes, and wait while another process is in the way.
+
+    Raises:
+        BackendError: The file cannot be used.
+    """
+    # Turning WAL on does not wait for other processes that do the same; so this does.
+    deadline = clock.monotonic() + database.busy_timeout.total_seconds()
+    while True:
+        try:
+            return await take_or_give_back(
+                asyncio.to_thread(database.open_writer),
+                give_back=lambda opened: asyncio.to_thread(opened.close),
+            )
+        except BackendError as error:
+            busy = primary_code(error.__cause__) == sqlite3.SQLITE_BUSY
+            if not busy or clock.monotonic() > deadline:
+                raise
+        await clock.sleep(_BETWEEN_TRIES)
