@@ -7,8 +7,8 @@ from opentelemetry import trace
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from arvo_core import tracing_enabled
 from arvo_event_handler.testing import SpanRecorder
+from arvo_time.telemetry import tracing_enabled
 
 # Kept by this module before anything is recorded, as instrumented libraries do.
 TRACER = trace.get_tracer("kept")

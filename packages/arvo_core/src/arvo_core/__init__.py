@@ -63,7 +63,6 @@ from ._telemetry import (
     TraceHeaders,
     current_trace_headers,
     trace_context,
-    tracing_enabled,
 )
 from ._uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 from ._version import (
@@ -137,5 +136,4 @@ __all__ = [
     "json_problems",
     "parse_event_id",
     "trace_context",
-    "tracing_enabled",
 ]

@@ -3,13 +3,11 @@
 Nothing here costs more than a look-up while no SDK is installed.
 """
 
-import os
 from enum import StrEnum
 from typing import NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 ARVO_SPAN_KIND = "arvo.span.kind"
@@ -56,19 +54,7 @@ class TraceHeaders(NamedTuple):
     """None when there is none."""
 
 
-_NAMED_BY_ENVIRONMENT = OTEL_PYTHON_TRACER_PROVIDER in os.environ
 _UNTRACED = TraceHeaders(None, None)
-
-
-def tracing_enabled() -> bool:
-    """Tell whether a tracer provider is installed, so that spans would go somewhere."""
-    # While there is none, `get_tracer_provider` asks the environment again and again, which costs
-    # 4 % of handling an event. Should the API ever keep its provider elsewhere, it is asked.
-    if not _NAMED_BY_ENVIRONMENT and getattr(trace, "_TRACER_PROVIDER", ...) is None:
-        return False
-    return not isinstance(
-        trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider
-    )
 
 
 def current_trace_headers(context: Context | None = None) -> TraceHeaders:

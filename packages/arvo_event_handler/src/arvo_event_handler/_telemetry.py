@@ -29,9 +29,9 @@ from arvo_core import (
     ViolationError,
     current_trace_headers,
     trace_context,
-    tracing_enabled,
 )
 from arvo_time.logs import bounded_logger, excerpt
+from arvo_time.telemetry import tracing_enabled
 
 from ._large_integers import large_integer
 

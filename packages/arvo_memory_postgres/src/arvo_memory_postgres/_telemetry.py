@@ -6,7 +6,7 @@ from typing import TypeVar
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from arvo_core import tracing_enabled
+from arvo_time.telemetry import tracing_enabled
 
 _SCOPE = "arvo_memory_postgres"
 

@@ -7,7 +7,7 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from arvo_core import tracing_enabled
+from arvo_time.telemetry import tracing_enabled
 
 _SCOPE: Final = "arvo_memory_redis"
 

@@ -2,12 +2,14 @@
 
 Programs of users need `Clock`, `Backoff`, `RetryPolicy` and `arvo_time.testing.FakeClock`. The rest is
 for the packages of Arvo, and may change with any release: `arvo_time.settings` checks settings,
-`arvo_time.cancellation` waits for what must end, and `arvo_time.logs` bounds what is logged.
+`arvo_time.cancellation` waits for what must end, `arvo_time.logs` bounds what is logged, and
+`arvo_time.telemetry` traces clients of databases and servers.
 """
 
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer, SystemClock
-from ._errors import BackendError
+from ._errors import BackendError, ClosedError, DamagedError, Outcome
+from ._repeated import Judgement, outcome_after, repeated
 from ._retry_policy import RetryPolicy
 
 __all__ = [
@@ -17,6 +19,12 @@ __all__ = [
     "Backoff",
     "Clock",
     "ClockTimer",
+    "ClosedError",
+    "DamagedError",
+    "Judgement",
+    "Outcome",
     "RetryPolicy",
     "SystemClock",
+    "outcome_after",
+    "repeated",
 ]

@@ -1,6 +1,10 @@
 """What a client of a database or server raises."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
+
+Outcome: TypeAlias = Literal["failed", "unknown"]
+"""What a call that raised an error did: "failed" when it surely had no effect, "unknown" when it
+may have had one."""
 
 
 class BackendError(Exception):
@@ -23,9 +27,21 @@ class BackendError(Exception):
         arvo_time._errors.BackendError: no connection
     """
 
-    def __init__(
-        self, message: str, *, retryable: bool, outcome: Literal["failed", "unknown"]
-    ) -> None:
+    def __init__(self, message: str, *, retryable: bool, outcome: Outcome) -> None:
         super().__init__(message)
         self.retryable = retryable
-        self.outcome = outcome
+        self.outcome: Outcome = outcome
+
+
+class ClosedError(BackendError):
+    """The client was closed, so nothing was sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False, outcome="failed")
+
+
+class DamagedError(BackendError):
+    """What is stored is damaged, or of another kind than the call expects; nothing was changed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False, outcome="failed")
