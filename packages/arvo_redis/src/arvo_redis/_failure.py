@@ -1,14 +1,13 @@
-"""The driver's exceptions in the terms of a machine memory.
+"""What each exception of the driver means: whether to try again, and what may have happened.
 
-Nothing that a server says ends a workflow: a step is not stored then, and the question is only whether
-the next delivery may go on by itself. It may after whatever an operator can mend, such as a right or a
-full memory, and after errors that are not known here: a retry costs little. It cannot where our call
-is wrong, or the key holds something else than a workflow.
+Another try may help after whatever an operator can mend, such as a right or a full memory, and after
+errors that are not known here: a retry costs little. It cannot where our call is wrong, or the key
+holds a value of another type.
 """
 
 import socket
 from ssl import SSLCertVerificationError
-from typing import Final, Literal
+from typing import Final
 
 from redis.exceptions import (
     AuthenticationError,
@@ -33,9 +32,9 @@ from redis.exceptions import (
     WatchError,
 )
 
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_time import BackendError, Judgement, Outcome
 
-from ._reply_error import error_code
+from ._resp import error_code
 
 DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 """What a transport raises when the server or the way to it fails."""
@@ -63,6 +62,29 @@ _NOT_CONNECTED: Final = (
 )  # fmt: skip
 
 
+class RedisBackendError(BackendError):
+    """Redis failed, or refused a call.
+
+    Attributes:
+        doing: What it was to do.
+        code: The first word of its error reply, as WRONGTYPE; None where it sent none, or redis-py
+            has dropped it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        doing: str,
+        code: str | None,
+        retryable: bool,
+        outcome: Outcome,
+    ) -> None:
+        super().__init__(message, retryable=retryable, outcome=outcome)
+        self.doing = doing
+        self.code = code
+
+
 class NotConnectedError(RedisConnectionError):
     """The server could not be reached, so nothing was sent."""
 
@@ -71,9 +93,7 @@ class ConnectionLostError(RedisConnectionError):
     """The connection ended before a reply came."""
 
 
-def outcome_of(
-    error: BaseException, *, handled: BaseException | None
-) -> Literal["failed", "unknown"]:
+def outcome_of(error: BaseException, *, handled: BaseException | None) -> Outcome:
     """Return whether the server cannot have done what it was asked.
 
     Args:
@@ -100,17 +120,42 @@ def worth_another_try(error: BaseException) -> bool:
     )
 
 
-def failure(
-    doing: str, error: BaseException, *, outcome: Literal["failed", "unknown"]
-) -> MachineMemoryError:
-    """Return what a failed call raises, `from` the driver's exception."""
+def judged(error: Exception, *, doing: str, handled: BaseException | None) -> Judgement:
+    """Return what the error of one try means.
+
+    Args:
+        error: What the transport raised.
+        doing: What it was to do.
+        handled: As of `outcome_of`.
+    """
+    return Judgement(
+        outcome=outcome_of(error, handled=handled),
+        again=worth_another_try(error),
+        translated=lambda outcome: failure(doing, error, outcome=outcome),
+    )
+
+
+def failure(doing: str, error: BaseException, *, outcome: Outcome) -> RedisBackendError:
+    """Return what a failed call raises, with the driver's exception as its cause."""
     fate = "nothing was changed" if outcome == "failed" else "it may have happened"
-    if outcome == "failed" and _code(error) == _WRONG_TYPE:
-        return UnreadableRecordError(f"Redis could not {doing}: the key is no hash: {error}")
-    return MachineMemoryError(
+    failed = RedisBackendError(
         f"Redis could not {doing}: {type(error).__name__}: {error}; {fate}",
+        doing=doing,
+        code=_code(error),
         retryable=outcome == "unknown" or _may_pass(error),
         outcome=outcome,
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def in_doubt(doing: str) -> BackendError:
+    """Return what a call raises that was repeated and then refused, as it may have come through."""
+    return BackendError(
+        f"Redis lost the answer to a {doing}, and somebody else has written since: whether this one "
+        "came before is unknown; deliver again",
+        retryable=True,
+        outcome="unknown",
     )
 
 
@@ -119,7 +164,8 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _code(error: BaseException) -> str | None:
-    return error_code(str(error)) if isinstance(error, ResponseError) else None
+    code = error_code(str(error)) if isinstance(error, ResponseError) else ""
+    return code if code.isupper() else None
 
 
 def _never_connected(error: BaseException | None, *, handled: BaseException | None) -> bool:

@@ -1,0 +1,29 @@
+"""What the client raises, in the terms of a machine memory.
+
+Nothing that a server says ends a workflow: a step is not stored then, and the question is only whether
+the next delivery may go on by itself.
+"""
+
+from typing import Final
+
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_redis import RedisBackendError
+from arvo_time import BackendError, ClosedError
+
+_WRONG_TYPE: Final = "WRONGTYPE"
+
+
+def memory_error(error: BackendError) -> MachineMemoryError:
+    """Return what a memory raises for a failure of its client."""
+    if isinstance(error, RedisBackendError) and _is_no_hash(error):
+        return UnreadableRecordError(
+            f"Redis could not {error.doing}: the key is no hash: {error.__cause__}"
+        )
+    message = str(error)
+    if isinstance(error, ClosedError):
+        message = "the Redis machine memory was closed; connect again"
+    return MachineMemoryError(message, retryable=error.retryable, outcome=error.outcome)
+
+
+def _is_no_hash(error: RedisBackendError) -> bool:
+    return error.code == _WRONG_TYPE and error.outcome == "failed"
