@@ -26,6 +26,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import memory_error
 from arvo_memory_redis._stored_machine import RecordLimits
 from arvo_redis import RedisBackendError
+from arvo_time import BackendError, ClosedError
 from storm import answer_to, asking, question
 
 from .clients import Connect, leased
@@ -37,6 +38,24 @@ def wrong_type(*, outcome: Literal["failed", "unknown"]) -> RedisBackendError:
     )
     error.__cause__ = ResponseError("WRONGTYPE no")
     return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BackendError("no", retryable=False, outcome="failed"),
+        BackendError("no", retryable=True, outcome="unknown"),
+        RedisBackendError("no", doing="commit", code="OOM", retryable=True, outcome="failed"),
+        wrong_type(outcome="failed"),
+        wrong_type(outcome="unknown"),
+        ClosedError("no"),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'code', None)}-{error.outcome}",
+)
+def test_no_failure_of_the_client_ends_a_workflow(error: BackendError) -> None:
+    made = memory_error(error)
+    assert not isinstance(made, UnwritableRecordError)
+    assert (made.retryable, made.outcome) == (error.retryable, error.outcome)
 
 
 def test_a_value_of_another_type_is_no_record() -> None:
