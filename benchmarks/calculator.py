@@ -17,7 +17,8 @@ from arvo_event_handler import (
     HandlerInput,
     IMachineMemory,
 )
-from arvo_statechart import Call, Event, MachineConfig, assign, emit
+from arvo_statechart import Call, assign, emit
+from arvo_statechart.typing import Event, MachineConfig
 
 
 class Add(BaseModel):

@@ -8,7 +8,8 @@ Quote the three apart.
 import json
 from collections.abc import AsyncIterator, Callable
 
-from arvo_statechart import Call, Event, Machine, MachineConfig, RunResult, Snapshot, assign
+from arvo_statechart import Call, Machine, RunResult, Snapshot, assign
+from arvo_statechart.typing import Event, MachineConfig
 from benchmarks.workload import Workload, benchmark
 
 _NEXT: Event = {"type": "NEXT"}

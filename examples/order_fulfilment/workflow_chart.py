@@ -6,7 +6,7 @@ another. The README shows the diagram.
 
 from typing import Final
 
-from arvo_statechart import MachineConfig, StateConfig
+from arvo_statechart.typing import MachineConfig, StateConfig
 
 TAKING: Final[StateConfig] = {
     "type": "parallel",

@@ -9,7 +9,8 @@ order may be charged though the goods turn out to be short. It gets its money ba
 from typing import Any
 
 from arvo_event_handler import ArvoDomain, ArvoMachine, ArvoOrchestrator, IMachineMemory
-from arvo_statechart import Call, Event, assign, emit
+from arvo_statechart import Call, assign, emit
+from arvo_statechart.typing import Event
 
 from . import contracts
 from .contracts import OrderClosed, OrderStatus

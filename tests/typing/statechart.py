@@ -6,15 +6,9 @@ from arvo_statechart import (
     BuiltInAction,
     BuiltInGuard,
     Call,
-    Effect,
-    Event,
     Machine,
-    MachineConfig,
     RunResult,
     Snapshot,
-    StateConfig,
-    StateValue,
-    TransitionConfig,
     and_,
     assign,
     emit,
@@ -23,6 +17,14 @@ from arvo_statechart import (
     not_,
     state_in,
     to_dot,
+)
+from arvo_statechart.typing import (
+    Effect,
+    Event,
+    MachineConfig,
+    StateConfig,
+    StateValue,
+    TransitionConfig,
 )
 
 

@@ -50,7 +50,8 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
 )
-from arvo_statechart import Call, MachineConfig, StateConfig, assign, emit
+from arvo_statechart import Call, assign, emit
+from arvo_statechart.typing import MachineConfig, StateConfig
 from arvo_time import Backoff, RetryPolicy
 from arvo_time.testing import FakeClock
 

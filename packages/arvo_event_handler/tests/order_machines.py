@@ -14,17 +14,13 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     SystemErrorPolicy,
 )
-from arvo_statechart import (
+from arvo_statechart import BuiltInAction, Call, assign, emit, enqueue_actions
+from arvo_statechart.typing import (
     ActionImplementation,
-    BuiltInAction,
-    Call,
     GuardImplementation,
     MachineConfig,
     StateConfig,
     XStateVersion,
-    assign,
-    emit,
-    enqueue_actions,
 )
 
 from .shop import (

@@ -20,7 +20,7 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
 )
-from arvo_statechart import MachineConfig
+from arvo_statechart.typing import MachineConfig
 
 from .order_machines import EVERY_ITEM_CONFIG, machine, orchestrator
 from .shop import (

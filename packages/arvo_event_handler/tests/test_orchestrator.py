@@ -28,15 +28,8 @@ from arvo_event_handler import (
     TransactionViolation,
 )
 from arvo_event_handler.testing import SpanRecorder
-from arvo_statechart import (
-    Call,
-    MachineConfig,
-    XStateVersion,
-    assign,
-    emit,
-    enqueue_actions,
-    raise_,
-)
+from arvo_statechart import Call, assign, emit, enqueue_actions, raise_
+from arvo_statechart.typing import MachineConfig, XStateVersion
 from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory

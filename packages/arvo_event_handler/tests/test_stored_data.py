@@ -39,7 +39,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_statechart import MachineConfig
+from arvo_statechart.typing import MachineConfig
 
 from .order_machines import machine, orchestrator
 from .shop import (

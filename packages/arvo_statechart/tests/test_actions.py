@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from arvo_statechart import (
-    Action,
     Call,
     InvalidResultError,
     Machine,
@@ -17,6 +16,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
+from arvo_statechart.typing import Action
 
 
 def go(

@@ -5,7 +5,6 @@ import pytest
 from arvo_statechart import (
     Call,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     assign,
     emit,
@@ -13,6 +12,7 @@ from arvo_statechart import (
     log,
     raise_,
 )
+from arvo_statechart.typing import MachineConfig
 
 
 def problems_of(config: Any, **more: Any) -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ import pytest
 from arvo_statechart import (
     InvalidSnapshotError,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     and_,
     assign,
@@ -25,6 +24,7 @@ from arvo_statechart import (
     to_dot,
     to_mermaid,
 )
+from arvo_statechart.typing import MachineConfig
 
 from .growth import check_linear
 
@@ -295,8 +295,36 @@ def refusal_of(stored: Any) -> str:
 
 def test_what_a_large_machine_remembers_of_its_ways_is_bounded() -> None:
     machine = Machine(cast(MachineConfig, regions(2_000)))
-    assert machine.chart.most_configurations * len(machine.chart.nodes) < 1_000_000
-    assert Machine({}).chart.most_configurations == 1_024
+    assert machine._planner.most_configurations * len(machine._chart.nodes) < 1_000_000
+    assert Machine({})._planner.most_configurations == 1_024
+
+
+def test_plans_of_one_configuration_are_bounded() -> None:
+    events = [f"E{number}" for number in range(9_000)]
+    machine = Machine({"on": {event: {"actions": log("taken")} for event in events}})
+    snapshot = machine.start().snapshot
+    for event in events:
+        machine.transition(snapshot, {"type": event})
+    assert 0 < len(machine._planner.plans) <= 8_192
+
+
+def test_plans_are_dropped_together_with_the_configurations_they_lead_to() -> None:
+    switches: Config = {
+        f"r{k}": {
+            "initial": "a",
+            "states": {"a": {"on": {f"E{k}": "b"}}, "b": {"on": {f"E{k}": "a"}}},
+        }
+        for k in range(11)
+    }
+    machine = Machine({"type": "parallel", "states": switches})
+    snapshot = machine.start().snapshot
+    for number in range(2**11):
+        changed = (number ^ (number + 1)).bit_length() - 1
+        snapshot, _ = machine.transition(snapshot, {"type": f"E{min(changed, 10)}"})
+    planner = machine._planner
+    assert planner.plans
+    known = set(planner.configurations.values())
+    assert {plan.configuration for plan in planner.plans.values()} <= known
 
 
 MAY_RAISE: Any = {"entry": enqueue_actions(lambda call: [])}

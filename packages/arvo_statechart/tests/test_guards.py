@@ -120,7 +120,7 @@ class TestCallMadeByHand:
         asks = and_([state_in("#m")])
         machine = Machine({"id": "m", "on": {"GO": {"guard": asks}}})
         with pytest.raises(MachineDefinitionError, match="made by hand"):
-            machine.chart.implementations.test(asks)(call)
+            machine._chart.implementations.test(asks)(call)
         with pytest.raises(MachineDefinitionError, match="made by hand"):
             call.check("named")
         with pytest.raises(MachineDefinitionError, match="made by hand"):

@@ -8,7 +8,6 @@ import pytest
 from arvo_statechart import (
     Call,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     and_,
     assign,
@@ -20,6 +19,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
+from arvo_statechart.typing import MachineConfig
 
 
 def problem_of(config: Any, **more: Any) -> tuple[str, str]:

@@ -11,14 +11,12 @@ from arvo_statechart import (
     ActionEffect,
     Call,
     EmitEffect,
-    Event,
     GuardError,
     InvalidEventError,
     InvalidResultError,
     InvalidSnapshotError,
     LogEffect,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     MicrostepLimitError,
     assign,
@@ -26,6 +24,7 @@ from arvo_statechart import (
     log,
     raise_,
 )
+from arvo_statechart.typing import Event, MachineConfig
 
 LIGHT: MachineConfig = {
     "id": "light",
@@ -422,8 +421,8 @@ class TestProvide:
 
     def test_keeps_what_was_set(self) -> None:
         door = self.door(max_microsteps=7, xstate="5.24").provide()
-        assert (door.id, door.chart.max_microsteps) == ("door", 7)
-        assert not door.chart.rules.tries_wildcards_after_exact
+        assert (door.id, door._chart.max_microsteps) == ("door", 7)
+        assert not door._chart.rules.tries_wildcards_after_exact
 
     @pytest.mark.parametrize("pack", [iter, list, set, dict.fromkeys])
     def test_keeps_the_events_whatever_they_came_in(
@@ -464,11 +463,11 @@ def test_many_configurations_stay_within_the_caches() -> None:
         changed = (number ^ (number + 1)).bit_length() - 1
         snapshot = machine.run(snapshot, {"type": f"E{min(changed, 10)}"}).snapshot
         snapshot = machine.restore(json.loads(json.dumps(machine.persist(snapshot))))
-    assert len(machine.chart.configurations) <= 1024
-    assert len(machine.chart.restored) <= 1024
+    assert len(machine._planner.configurations) <= 1024
+    assert len(machine._planner.restored) <= 1024
     for number in range(300):
         machine.run(snapshot, {"type": f"unknown{number}"})
-    assert len(snapshot.configuration.selectors) <= 128
+    assert len(snapshot._configuration.selectors) <= 128
 
 
 def test_an_output_that_is_a_value_is_that_value() -> None:

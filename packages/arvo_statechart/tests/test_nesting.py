@@ -11,10 +11,8 @@ from arvo_statechart import (
     Call,
     InvalidSnapshotError,
     Machine,
-    MachineConfig,
     MachineDefinitionError,
     Snapshot,
-    _tree,
     assign,
     emit,
     log,
@@ -23,6 +21,8 @@ from arvo_statechart import (
     to_dot,
     to_mermaid,
 )
+from arvo_statechart._definition import tree
+from arvo_statechart.typing import MachineConfig
 
 LEVELS = 1_000
 
@@ -64,7 +64,7 @@ def started(machine: Machine) -> Snapshot:
 def test_a_thousand_levels_start(machine: Machine, started: Snapshot) -> None:
     assert started.status == "active"
     assert depth_of(started.value) == LEVELS
-    assert len(machine.chart.nodes) == LEVELS + 2
+    assert len(machine._chart.nodes) == LEVELS + 2
     assert machine.warnings == ()
 
 
@@ -81,7 +81,7 @@ def test_a_thousand_levels_are_stored_and_restored(machine: Machine, started: Sn
     stored = machine.persist(moved)
     assert depth_of(stored["value"]) == LEVELS
     restored = machine.restore(stored)
-    assert restored.configuration.nodes == moved.configuration.nodes
+    assert restored._configuration.nodes == moved._configuration.nodes
     assert machine.run(restored, {"type": "GO"}).snapshot.matches(path(levels=LEVELS))
     resolved = machine.resolve(path(levels=1))
     assert depth_of(resolved.value) == LEVELS
@@ -147,9 +147,9 @@ def test_regions_are_nested_a_thousand_levels() -> None:
     deep = Machine(cast(MachineConfig, config))
     result = deep.run(deep.start().snapshot, {"type": "GO"})
     assert result.error is None
-    assert {node.key for node in result.snapshot.configuration.leaves} == {"b"}
+    assert {node.key for node in result.snapshot._configuration.leaves} == {"b"}
     restored = deep.restore(deep.persist(result.snapshot))
-    assert restored.configuration.members == result.snapshot.configuration.members
+    assert restored._configuration.members == result.snapshot._configuration.members
 
 
 def test_an_end_is_passed_on_through_nested_regions() -> None:
@@ -178,8 +178,8 @@ def test_a_definition_that_contains_itself_is_refused() -> None:
 
 
 def test_states_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _tree._MOST_STATES == 100_000
-    monkeypatch.setattr(_tree, "_MOST_STATES", 1_000)
+    assert tree._MOST_STATES == 100_000
+    monkeypatch.setattr(tree, "_MOST_STATES", 1_000)
     config: Any = {}
     # Shared by reference, as in YAML: a few lines can stand for any number of states.
     for _ in range(60):

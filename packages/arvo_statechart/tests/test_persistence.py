@@ -3,7 +3,8 @@ from typing import Any, cast
 
 import pytest
 
-from arvo_statechart import InvalidSnapshotError, Machine, MachineConfig, StateValue
+from arvo_statechart import InvalidSnapshotError, Machine
+from arvo_statechart.typing import MachineConfig, StateValue
 
 ORDER: MachineConfig = {
     "id": "order",

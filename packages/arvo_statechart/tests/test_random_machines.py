@@ -7,11 +7,8 @@ from typing import Any, cast
 from hypothesis import given, settings, strategies as st
 
 from arvo_statechart import (
-    Action,
     Call,
-    Guard,
     Machine,
-    MachineConfig,
     RunResult,
     Snapshot,
     StatechartError,
@@ -25,6 +22,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
+from arvo_statechart.typing import Action, Guard, MachineConfig
 
 
 class Failure(Exception):
@@ -174,7 +172,7 @@ def is_ordinary(snapshot: Snapshot) -> bool:
 
     History states can bring about the opposite; then storing shows less than there was.
     """
-    nodes = snapshot.configuration.nodes
+    nodes = snapshot._configuration.nodes
     parents = [node.parent for node in nodes if node.parent and node.parent.type == "compound"]
     return bool(nodes) and len(parents) == len(set(parents))
 
@@ -243,7 +241,7 @@ def test_in_the_same_order_of_states_a_resumed_machine_does_as_a_live_one(
     for event in sent:
         restored = stored_and_restored(machine, live.snapshot)
         after = machine.run(live.snapshot, event, log=ignore)
-        if restored.configuration.nodes == live.snapshot.configuration.nodes:
+        if restored._configuration.nodes == live.snapshot._configuration.nodes:
             resumed = machine.run(restored, event, log=ignore)
             assert observed(machine, resumed) == observed(machine, after)
         live = after

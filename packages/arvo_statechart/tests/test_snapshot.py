@@ -2,7 +2,8 @@ from typing import Any, cast
 
 import pytest
 
-from arvo_statechart import GuardError, InvalidEventError, Machine, MachineConfig, Snapshot
+from arvo_statechart import Call, GuardError, InvalidEventError, Machine, Snapshot
+from arvo_statechart.typing import MachineConfig
 
 ORDER: MachineConfig = {
     "id": "order",
@@ -115,3 +116,18 @@ def test_repr_bears_what_cannot_be_written() -> None:
     # Python refuses to write integers of so many digits.
     snapshot = Machine({"context": {"n": 10**5_000}}).start().snapshot
     assert repr(snapshot).startswith("<Snapshot active {} ")
+
+
+def test_machines_snapshots_and_calls_hide_their_inside(snapshot: Snapshot) -> None:
+    call = Call(context={}, event={"type": "GO"})
+    shown = [
+        {name for name in dir(value) if not name.startswith("_")}
+        for value in (Machine(ORDER, actions={"note": lambda call: None}), snapshot, call)
+    ]
+    assert shown == [
+        {"id", "initial_transition", "persist", "provide", "resolve", "restore", "run", "start"}
+        | {"transition", "version", "warnings"},
+        {"can", "context", "error", "has_tag", "matches", "meta", "output", "status", "tags"}
+        | {"value"},
+        {"check", "context", "event", "input", "matches", "params"},
+    ]

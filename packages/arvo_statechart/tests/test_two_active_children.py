@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from arvo_statechart import Machine, Snapshot, XStateVersion, log
+from arvo_statechart import Machine, Snapshot, log
+from arvo_statechart.typing import XStateVersion
 
 
 def pings(name: str) -> dict[str, Any]:

@@ -5,16 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from arvo_statechart import (
-    Call,
-    Machine,
-    MachineDefinitionError,
-    XStateVersion,
-    assign,
-    emit,
-    to_dot,
-    to_mermaid,
-)
+from arvo_statechart import Call, Machine, MachineDefinitionError, assign, emit, to_dot, to_mermaid
+from arvo_statechart.typing import XStateVersion
 
 VERSIONS: tuple[XStateVersion, ...] = get_args(XStateVersion)
 

@@ -14,16 +14,12 @@ from arvo_core import (
     VersionedArvoContract,
     is_semantic_version,
 )
-from arvo_statechart import (
+from arvo_statechart import Call, DefinitionProblem, Machine, MachineDefinitionError, assign
+from arvo_statechart.typing import (
     ActionImplementation,
-    Call,
-    DefinitionProblem,
     GuardImplementation,
-    Machine,
     MachineConfig,
-    MachineDefinitionError,
     XStateVersion,
-    assign,
 )
 from arvo_time.logs import bounded_logger
 

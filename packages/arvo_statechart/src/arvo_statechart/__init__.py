@@ -1,31 +1,14 @@
 """Statecharts that behave like those of XState 5, without actors, delays and dependencies.
 
 Define a `Machine`, `start` it and `run` it with events; `persist` where it is and `restore` it.
+Names for annotations are in `arvo_statechart.typing`.
 """
 
-from ._actions import (
-    Action,
-    ActionConfig,
-    BuiltInAction,
-    Update,
-    assign,
-    emit,
-    enqueue_actions,
-    log,
-    raise_,
-)
-from ._call import BuiltInGuard, Call, Computed, Context, Guard, GuardConfig, Params
-from ._config import (
-    InitialConfig,
-    MachineConfig,
-    OptionsConfig,
-    StateConfig,
-    TransitionConfig,
-    Transitions,
-)
-from ._diagram_dot import to_dot
-from ._diagram_mermaid import to_mermaid
-from ._effects import ActionEffect, Effect, EmitEffect, LogEffect
+from ._actions import BuiltInAction, assign, emit, enqueue_actions, log, raise_
+from ._call import BuiltInGuard, Call
+from ._diagrams.dot import to_dot
+from ._diagrams.mermaid import to_mermaid
+from ._effects import ActionEffect, EmitEffect, LogEffect
 from ._errors import (
     DefinitionProblem,
     GuardError,
@@ -36,55 +19,28 @@ from ._errors import (
     MicrostepLimitError,
     StatechartError,
 )
-from ._event import Event
 from ._guards import and_, not_, or_, state_in
-from ._implementations import ActionImplementation, GuardImplementation
+from ._interpreter.snapshot import RunResult, Snapshot
 from ._machine import Machine
-from ._rules import XStateVersion
-from ._run_result import RunResult
-from ._snapshot import Snapshot, Status
-from ._state_value import PartialStateValue, StateValue
 
 __all__ = [
-    "Action",
-    "ActionConfig",
     "ActionEffect",
-    "ActionImplementation",
     "BuiltInAction",
     "BuiltInGuard",
     "Call",
-    "Computed",
-    "Context",
     "DefinitionProblem",
-    "Effect",
     "EmitEffect",
-    "Event",
-    "Guard",
-    "GuardConfig",
     "GuardError",
-    "GuardImplementation",
-    "InitialConfig",
     "InvalidEventError",
     "InvalidResultError",
     "InvalidSnapshotError",
     "LogEffect",
     "Machine",
-    "MachineConfig",
     "MachineDefinitionError",
     "MicrostepLimitError",
-    "OptionsConfig",
-    "Params",
-    "PartialStateValue",
     "RunResult",
     "Snapshot",
-    "StateConfig",
-    "StateValue",
     "StatechartError",
-    "Status",
-    "TransitionConfig",
-    "Transitions",
-    "Update",
-    "XStateVersion",
     "and_",
     "assign",
     "emit",

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypeAlias, TypedDict
 
 from ._call import Call, Computed, Params
 from ._event import Event
+from ._messages import LABEL_CHARACTERS, cut, name_of
 
 
 class ActionConfig(TypedDict):
@@ -148,3 +149,30 @@ def enqueue_actions(choose: Callable[[Call], Iterable[Action] | None]) -> BuiltI
         ({'type': 'alarm'},)
     """
     return EnqueueActions(choose=choose)
+
+
+def action_label(action: object) -> str:
+    """Return the name of an action, or what a built-in one does: `emit(order.paid)`."""
+    return cut(_action_label(action), LABEL_CHARACTERS)
+
+
+def _action_label(action: object) -> str:
+    match action:
+        case Assign(update=Mapping() as update):
+            return f"assign({', '.join(map(str, update))})"
+        case Assign(update=update):
+            return f"assign({name_of(update)})"
+        case Emit(event=event):
+            return f"emit({_event_label(event)})"
+        case Raise(event=event):
+            return f"raise({_event_label(event)})"
+        case Log():
+            return "log"
+        case EnqueueActions(choose=choose):
+            return name_of(choose)
+        case _:
+            return name_of(action)
+
+
+def _event_label(event: object) -> str:
+    return str(event.get("type")) if isinstance(event, Mapping) else name_of(event)

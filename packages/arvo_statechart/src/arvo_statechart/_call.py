@@ -1,20 +1,31 @@
 """What a guard, an action or any other function of a machine is called with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
+from typing import Any, NotRequired, Protocol, TypeAlias, TypedDict
 
 from ._errors import MachineDefinitionError
 from ._event import INIT, Event
 from ._state_value import PartialStateValue
 
-if TYPE_CHECKING:
-    from ._configuration import Configuration
-
 Context: TypeAlias = dict[str, Any]
 """What a machine remembers beside its state; a JSON object if it is to be stored."""
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class ConfigurationView(Protocol):
+    """What a call may ask of the active states."""
+
+    @property
+    def members(self) -> Container[object]:
+        """The active states."""
+
+    def matches(self, value: PartialStateValue) -> bool:
+        """Return whether everything that a part of a state value names is active."""
+
+    def test(self, guard: "Guard") -> "Callable[[Call], object]":
+        """Return what asks a guard of the machine."""
 
 
 class Call:
@@ -34,7 +45,7 @@ class Call:
         params: What the config gives beside the name of the guard or action; empty if nothing.
     """
 
-    __slots__ = ("configuration", "context", "event", "params")
+    __slots__ = ("_configuration", "context", "event", "params")
 
     def __init__(
         self, *, context: Context, event: Event, params: Mapping[str, Any] = NO_PARAMS
@@ -43,7 +54,7 @@ class Call:
         self.event: Event = event
         self.params: Mapping[str, Any] = params
         # None if it was made by hand.
-        self.configuration: Configuration | None = None
+        self._configuration: ConfigurationView | None = None
 
     @property
     def input(self) -> Any:
@@ -60,10 +71,10 @@ class Call:
             MachineDefinitionError: If the machine has no guard of that name, and if this call
                 was made by hand, so has no machine, and the guard is not a function.
         """
-        if self.configuration is not None:
+        if self._configuration is not None:
             # The params here are those of the action, not of the guard.
-            bare = new_call(self.context, self.event, NO_PARAMS, self.configuration)
-            return bool(self.configuration.chart.implementations.test(guard)(bare))
+            bare = new_call(self.context, self.event, NO_PARAMS, self._configuration)
+            return bool(self._configuration.test(guard)(bare))
         if callable(guard):
             return bool(guard(Call(context=self.context, event=self.event)))
         raise MachineDefinitionError(
@@ -80,9 +91,9 @@ class Call:
         Raises:
             MachineDefinitionError: If this call was made by hand, so is in no state.
         """
-        if self.configuration is None:
+        if self._configuration is None:
             raise MachineDefinitionError("a call made by hand is in no state")
-        return self.configuration.matches(value)
+        return self._configuration.matches(value)
 
 
 Computed: TypeAlias = Callable[[Call], Any] | object
@@ -114,12 +125,15 @@ _new = object.__new__
 
 
 def new_call(
-    context: Context, event: Event, params: Mapping[str, Any], configuration: "Configuration"
+    context: Context,
+    event: Event,
+    params: Mapping[str, Any],
+    configuration: ConfigurationView | None,
 ) -> Call:
     """Make a call in a third of the time that keyword arguments take: every guard needs one."""
     call = _new(Call)
     call.context = context
     call.event = event
     call.params = params
-    call.configuration = configuration
+    call._configuration = configuration
     return call

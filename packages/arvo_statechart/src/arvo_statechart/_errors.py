@@ -11,7 +11,7 @@
 
 from dataclasses import dataclass
 
-from ._shown import shown
+from ._messages import short_repr
 
 # Of the path of a problem, in its text: the outermost and the innermost parts.
 _SHOWN_PARTS = 8
@@ -57,7 +57,7 @@ def _path_step(part: str | int) -> str:
         and part.replace("-", "_").isidentifier()
     ):
         return f".{part}"
-    return f"[{shown(part)}]"
+    return f"[{short_repr(part)}]"
 
 
 class MachineDefinitionError(StatechartError, ValueError):

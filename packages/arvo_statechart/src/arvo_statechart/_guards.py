@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ._call import BuiltInGuard, Guard
+from ._messages import LABEL_CHARACTERS, cut, name_of, short_repr
 from ._state_value import PartialStateValue, copy_value
 
 
@@ -92,3 +93,22 @@ def state_in(value: PartialStateValue) -> BuiltInGuard:
     """
     # A copy, so that a later change of the config does not change the machine.
     return StateIn(value=copy_value(value) if isinstance(value, Mapping) else value)
+
+
+def guard_label(guard: object) -> str:
+    """Return the name of a guard, or how it is made of others: `and(paid, not(disputed))`."""
+    return cut(_guard_label(guard), LABEL_CHARACTERS)
+
+
+def _guard_label(guard: object) -> str:
+    match guard:
+        case All(guards=guards):
+            return f"and({', '.join(map(_guard_label, guards))})"
+        case AnyOf(guards=guards):
+            return f"or({', '.join(map(_guard_label, guards))})"
+        case Not(guard=negated):
+            return f"not({_guard_label(negated)})"
+        case StateIn(value=value):
+            return f"in({value if isinstance(value, str) else short_repr(value)})"
+        case _:
+            return name_of(guard)

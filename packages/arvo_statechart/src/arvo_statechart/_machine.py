@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._call import Context
-from ._chart import Chart
-from ._compiler import compile_chart
-from ._completion import Completion
 from ._config import MachineConfig
+from ._definition.chart import compile_chart
+from ._definition.implementations import ActionImplementation, GuardImplementation
+from ._definition.rules import XStateVersion
 from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, init_event, type_of
-from ._implementations import ActionImplementation, GuardImplementation
-from ._macrostep import (
+from ._interpreter.persistence import persist, resolve, restore
+from ._interpreter.plan import Planner
+from ._interpreter.snapshot import RunResult, Snapshot
+from ._interpreter.step import (
     begin,
     failed,
     failed_to_start,
@@ -20,11 +22,6 @@ from ._macrostep import (
     unstarted,
     with_first_context,
 )
-from ._persistence import persist, restore
-from ._restoration import configuration_of_value
-from ._rules import XStateVersion
-from ._run_result import RunResult
-from ._snapshot import Snapshot, new_snapshot
 from ._state_value import StateValue
 
 
@@ -95,7 +92,7 @@ class Machine:
         self._events = events
         self._xstate: XStateVersion | None = xstate
         self._max_microsteps = max_microsteps
-        chart, self._find_doubts = compile_chart(
+        chart, self._find_warnings = compile_chart(
             config,
             actions=self._actions,
             guards=self._guards,
@@ -103,8 +100,9 @@ class Machine:
             xstate=xstate,
             max_microsteps=max_microsteps,
         )
-        self.chart: Chart = chart
-        self.id: str = self.chart.root.id
+        self._chart = chart
+        self._planner = Planner(chart)
+        self.id: str = chart.root.id
         self.version: str | None = config.get("version")
         self._warnings: tuple[DefinitionProblem, ...] | None = None
 
@@ -115,7 +113,7 @@ class Machine:
         Looked for when it is first asked for.
         """
         if self._warnings is None:
-            self._warnings = self._find_doubts()
+            self._warnings = self._find_warnings()
         return self._warnings
 
     def provide(
@@ -169,7 +167,9 @@ class Machine:
         """
         host = RecordingHost()
         event = init_event(input)
-        snapshot = begin(with_first_context(unstarted(self.chart), event), event, host)
+        snapshot = begin(
+            self._planner, with_first_context(unstarted(self._planner), event), event, host
+        )
         return snapshot, tuple(host.effects)
 
     def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
@@ -192,7 +192,7 @@ class Machine:
         """
         self._check_own(snapshot)
         host = RecordingHost()
-        after = proceed(snapshot, event, type_of(event), host)
+        after = proceed(self._planner, snapshot, event, type_of(event), host)
         return after, tuple(host.effects)
 
     def start(
@@ -214,10 +214,10 @@ class Machine:
         """
         host = RecordingHost()
         event = init_event(input)
-        before = unstarted(self.chart)
+        before = unstarted(self._planner)
         try:
             before = with_first_context(before, event)
-            snapshot = begin(before, event, host)
+            snapshot = begin(self._planner, before, event, host)
         except Exception as error:
             return RunResult(snapshot=failed_to_start(before, error))
         try:
@@ -254,7 +254,7 @@ class Machine:
             return RunResult(snapshot=snapshot)
         host = PerformingHost(log)
         try:
-            after = proceed(snapshot, event, event_type, host)
+            after = proceed(self._planner, snapshot, event, event_type, host)
         except Exception as error:
             return RunResult(snapshot=failed(snapshot, error))
         return RunResult(snapshot=after, emitted=tuple(host.emitted))
@@ -284,7 +284,7 @@ class Machine:
         Raises:
             InvalidSnapshotError: If it is not a snapshot, or names an unknown state.
         """
-        return restore(self.chart, persisted)
+        return restore(self._planner, persisted)
 
     def resolve(self, value: StateValue, *, context: Context | None = None) -> Snapshot:
         """Return the snapshot of a machine that is in some state, without running anything.
@@ -296,13 +296,11 @@ class Machine:
         Raises:
             InvalidSnapshotError: If it names an unknown state.
         """
-        configuration = configuration_of_value(self.chart, value)
-        done = Completion(self.chart.root, configuration.nodes).is_final(self.chart.root)
-        return new_snapshot(configuration, "done" if done else "active", context or {}, ())
+        return resolve(self._planner, value, context or {})
 
     def _check_own(self, snapshot: Snapshot) -> None:
-        if snapshot.configuration.chart is not self.chart:
-            other = snapshot.configuration.chart.root.id
+        if snapshot._configuration.chart is not self._chart:
+            other = snapshot._configuration.chart.root.id
             raise InvalidSnapshotError(
                 f"machine {self.id!r} got a snapshot of another machine, {other!r}: persist it "
                 "there and restore it here"

@@ -1,7 +1,10 @@
-"""State values: where a machine is, as keys of its states."""
+"""Where a machine is: its status, and its value, which is keys of its states."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+Status: TypeAlias = Literal["active", "done", "error", "stopped"]
+"""Whether a machine takes events, has reached its end, has failed, or was stopped."""
 
 StateValue: TypeAlias = str | dict[str, "StateValue"]
 """The key of the active child, or the value of each active child by its key."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arvo_statechart import XStateVersion
+from arvo_statechart.typing import XStateVersion
 
 _REPOSITORY = Path(__file__).parents[4]
 _COMMITTED = _REPOSITORY / "tests" / "vectors" / "statechart"

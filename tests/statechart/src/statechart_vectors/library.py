@@ -4,14 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from arvo_statechart import (
-    Action,
-    ActionImplementation,
     BuiltInGuard,
     Call,
-    Guard,
     Machine,
-    MachineConfig,
-    XStateVersion,
     and_,
     assign,
     emit,
@@ -22,6 +17,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
+from arvo_statechart.typing import Action, ActionImplementation, Guard, MachineConfig, XStateVersion
 
 from .json_values import at_path, fill, is_number, mentions, same
 

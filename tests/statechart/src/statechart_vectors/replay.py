@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from arvo_statechart import Event, GuardError, Machine, RunResult, Snapshot
+from arvo_statechart import GuardError, Machine, RunResult, Snapshot
+from arvo_statechart.typing import Event
 
 from .cases import Case
 from .library import Observations, build

@@ -1,0 +1,117 @@
+"""Whether functions, and what built-in actions and guards were given, can be used."""
+
+import inspect
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Final
+
+from arvo_statechart._actions import Assign, BuiltInAction, Emit, Log, Raise
+from arvo_statechart._errors import InvalidEventError, MachineDefinitionError
+from arvo_statechart._event import type_of
+from arvo_statechart._messages import short_repr
+
+_ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def check_plain(role: str, *values: object) -> None:
+    """Refuse async functions among the values; anything else is fine here.
+
+    A machine would never await their coroutine, which passes for true as the answer of a guard.
+
+    Raises:
+        MachineDefinitionError: If a value is an async function.
+    """
+    for value in values:
+        if callable(value) and _is_async(value):
+            name = getattr(value, "__name__", type(value).__name__)
+            raise MachineDefinitionError(
+                f"{role} {name!r} is an async function: a machine only calls plain ones. "
+                "Emit an event, do the work outside, and send the machine its outcome"
+            )
+
+
+def _is_async(function: object) -> bool:
+    if type(function) is FunctionType and not function.__dict__:
+        # Nothing wrapped and nothing marked: its code says it all, in a tenth of the time.
+        return bool(function.__code__.co_flags & _ASYNC)
+    return any(
+        inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+        for called in (function, getattr(function, "__call__", None))  # noqa: B004  # the method
+    )
+
+
+def check_update(update: object) -> None:
+    """Refuse what `assign` cannot use.
+
+    Raises:
+        MachineDefinitionError: If it is not a function, nor a mapping with strings as keys.
+    """
+    if callable(update):
+        check_plain("assign", update)
+        return
+    if not isinstance(update, Mapping) or not all(isinstance(key, str) for key in update):
+        raise MachineDefinitionError(
+            f"assign expects a function, or a mapping of the keys that change, got {short_repr(update)}"
+        )
+    check_plain("assign", *update.values())
+
+
+def check_event(action: str, event: object) -> None:
+    """Refuse what `emit` or `raise_` cannot use.
+
+    Raises:
+        MachineDefinitionError: If it is neither an event nor a function.
+    """
+    if callable(event):
+        check_plain(action, event)
+        return
+    try:
+        type_of(event)  # type: ignore[arg-type]  # which is the question
+    except InvalidEventError as error:
+        hint = f": write {action}({{'type': {event!r}}})" if isinstance(event, str) else ""
+        raise MachineDefinitionError(
+            f"{action}: {error}{hint if len(hint) < 100 else ''}"
+        ) from None
+
+
+def check_choice(choose: object) -> None:
+    """Refuse what `enqueue_actions` cannot use.
+
+    Raises:
+        MachineDefinitionError: If it is not a function.
+    """
+    if not callable(choose):
+        raise MachineDefinitionError(
+            "enqueue_actions expects a function that returns the actions, or yields them, "
+            f"got {short_repr(choose)}"
+        )
+    check_plain("enqueue_actions", choose)
+
+
+def check_state_value(value: object) -> None:
+    """Refuse what `state_in` cannot use.
+
+    Raises:
+        MachineDefinitionError: If it is not a string, nor a mapping of such values.
+    """
+    waiting = [value]
+    while waiting:
+        asked = waiting.pop()
+        if isinstance(asked, Mapping):
+            waiting += asked.values()
+        elif not isinstance(asked, str):
+            raise MachineDefinitionError(
+                "state_in expects an id like '#open', a path like 'open.waiting' or a part of the "
+                f"state value like {{'open': 'waiting'}}, got {short_repr(value)}"
+            )
+
+
+def looks_at_params(action: BuiltInAction) -> bool:
+    """Return whether a function of an action is called, so that params could make a difference."""
+    match action:
+        case Assign(update=Mapping() as update):
+            return any(map(callable, update.values()))
+        case Emit(event=given) | Raise(event=given) | Log(message=given):
+            return callable(given)
+        case _:
+            return True

@@ -1,0 +1,237 @@
+"""The states of a machine as the interpreter sees them, and the transitions between them."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from arvo_statechart._call import Call
+from arvo_statechart._guards import guard_label
+
+from .executables import Executable
+from .problems import Place
+from .rules import Rules
+
+Test: TypeAlias = Callable[[Call], object]
+"""A guard, ready to be asked."""
+
+
+Route: TypeAlias = "tuple[Sequence[StateNode], StateNode | None]"
+"""What a transition really leads to, and the state that stays active while all below is left.
+
+None in the place of that state is above the root.
+"""
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class StateType(StrEnum):
+    """What a state is made of."""
+
+    ATOMIC = "atomic"
+    COMPOUND = "compound"
+    PARALLEL = "parallel"
+    FINAL = "final"
+    HISTORY = "history"
+
+
+# Bound once: before Python 3.12 looking up a member of an enum takes longer than most checks.
+ATOMIC: Final = StateType.ATOMIC
+COMPOUND: Final = StateType.COMPOUND
+PARALLEL: Final = StateType.PARALLEL
+FINAL: Final = StateType.FINAL
+HISTORY: Final = StateType.HISTORY
+
+
+class Transition:
+    """What one state does about one event, or about none.
+
+    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. `config` is
+    what the definition says, for messages and diagrams; empty of one that is only a target.
+    """
+
+    __slots__ = (
+        "actions",
+        "config",
+        "descriptor",
+        "guard",
+        "reenter",
+        "route",
+        "source",
+        "targets",
+    )
+
+    def __init__(
+        self, source: "StateNode", descriptor: str, config: Mapping[str, Any] = NOTHING
+    ) -> None:
+        self.source: StateNode = source
+        self.descriptor: str = descriptor
+        self.config: Mapping[str, Any] = config
+        self.targets: tuple[StateNode, ...] = ()
+        self.guard: Test | None = None
+        self.actions: tuple[Executable, ...] = ()
+        self.reenter: bool = False
+        # Where it leads, if no history state has a say in it: see `route_of`.
+        self.route: Route | None = None
+
+    @property
+    def guard_name(self) -> str:
+        """What to call its guard."""
+        return guard_label(self.config["guard"])
+
+
+class StateNode:
+    """One state.
+
+    States are numbered in document order, so those below one are the next ones up to its `last`.
+    """
+
+    __slots__ = (
+        "always",
+        "ancestors",
+        "children",
+        "config",
+        "deep",
+        "default",
+        "defaults_to_parallel",
+        "entry",
+        "exit",
+        "histories",
+        "id",
+        "indexed",
+        "initial",
+        "initial_actions",
+        "key",
+        "last",
+        "lineage",
+        "meta",
+        "number",
+        "on",
+        "output",
+        "parent",
+        "place",
+        "tags",
+        "type",
+        "wildcards",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        key: str,
+        type: StateType,
+        number: int,
+        parent: "StateNode | None",
+        config: Mapping[str, Any],
+        place: Place,
+    ) -> None:
+        self.id: str = id
+        self.key: str = key
+        self.type: StateType = type
+        self.number: int = number
+        self.config: Mapping[str, Any] = config
+        self.place: Place = place
+        # The highest number below it; its own if there is none.
+        self.last: int = number
+        self.parent: StateNode | None = parent
+        # Nearest first; siblings share them.
+        self.ancestors: tuple[StateNode, ...] = () if parent is None else parent.lineage
+        # Itself and its ancestors, of a state that has children.
+        self.lineage: tuple[StateNode, ...] = ()
+        # Whether JavaScript sorts the keys of its children: some look like integers.
+        self.indexed: bool = False
+        # In document order. History states have a list of their own.
+        self.children: dict[str, StateNode] = {}
+        self.histories: dict[str, StateNode] = {}
+
+        self.initial: StateNode | None = None
+        self.initial_actions: tuple[Executable, ...] = ()
+        self.deep: bool = False
+        # Of a history state: where it leads while nothing is recorded, if it says so itself.
+        self.default: tuple[StateNode, ...] | None = None
+        # And whether it leads to a whole parallel state otherwise.
+        self.defaults_to_parallel: bool = False
+
+        self.on: dict[str, tuple[Transition, ...]] = {}
+        # The keys of `on` that end in a wildcard, longest first.
+        self.wildcards: tuple[str, ...] = ()
+        self.always: tuple[Transition, ...] = ()
+        self.entry: tuple[Executable, ...] = ()
+        self.exit: tuple[Executable, ...] = ()
+        self.tags: tuple[str, ...] = ()
+        self.meta: object = UNSET
+        self.output: object = UNSET
+
+    @property
+    def root(self) -> "StateNode":
+        """The root of the machine."""
+        return self.ancestors[-1] if self.ancestors else self
+
+    def is_below(self, other: "StateNode") -> bool:
+        """Return whether it is a descendant of another state."""
+        return other.number < self.number <= other.last
+
+    def child(self, key: str) -> "StateNode | None":
+        """Return the direct child of that key, which may be a history state."""
+        return self.children.get(key) or self.histories.get(key)
+
+    def default_targets(self) -> "tuple[StateNode, ...]":
+        """Return where a history state leads while nothing is recorded."""
+        if self.default is not None:
+            return self.default
+        parent = self.ancestors[0]
+        if parent.type is PARALLEL:
+            return (parent,) if self.defaults_to_parallel else ()
+        return () if parent.initial is None else (parent.initial,)
+
+    def candidates(self, event_type: str, rules: Rules) -> tuple[Transition, ...]:
+        """Return the transitions to try for an event, in order."""
+        exact = self.on.get(event_type)
+        if not self.wildcards:
+            return exact or ()
+        if exact is not None and not rules.tries_wildcards_after_exact:
+            return exact
+        wild = tuple(
+            transition
+            for wildcard in self.wildcards_beside(event_type)
+            for transition in self.on[wildcard]
+        )
+        return wild if exact is None else exact + wild
+
+    def wildcards_beside(self, event_type: str) -> list[str]:
+        """Return the keys that cover an event type and are not that type itself, longest first."""
+        return [key for key in self.wildcards if key != event_type and _covers(key, event_type)]
+
+
+def document_order(node: StateNode) -> int:
+    """Return what states are sorted by to stand in document order."""
+    return node.number
+
+
+# Looking for wildcards among many takes the square of the length of an event type.
+_LONGEST_TYPE = 1_000
+
+
+def is_covered(event_type: str, wildcards: Set[str]) -> bool:
+    """Return whether one of many wildcards may cover an event type."""
+    if not wildcards:
+        return False
+    if "*" in wildcards or len(event_type) > _LONGEST_TYPE:
+        return True
+    parts = event_type.split(".")
+    return any(".".join((*parts[:count], "*")) in wildcards for count in range(1, len(parts) + 1))
+
+
+def _covers(wildcard: str, event_type: str) -> bool:
+    return wildcard == "*" or f"{event_type}.".startswith(wildcard[:-1])
+
+
+class Unset:
+    """The type of `UNSET`."""
+
+    __slots__ = ()
+
+
+UNSET = Unset()
+"""Stands for an output or an error that is not there: None is a value of its own."""

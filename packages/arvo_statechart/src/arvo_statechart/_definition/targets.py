@@ -1,0 +1,109 @@
+"""Targets: the states that they name, and where transitions and history states may lead."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from arvo_statechart._errors import MachineDefinitionError
+from arvo_statechart._messages import short_repr, unknown
+from arvo_statechart._state_value import split_path
+
+from .problems import Place, Problems
+from .states import HISTORY, PARALLEL, StateNode, document_order
+
+
+def state_of_target(target: str, source: StateNode, by_id: Mapping[str, StateNode]) -> StateNode:
+    """Return the state that a target names, seen from the state that names it.
+
+    Raises:
+        MachineDefinitionError: If there is no such state.
+    """
+    if target.startswith("#"):
+        return state_of_id(target, by_id)
+    if target.startswith("."):
+        return _below(source, split_path(target[1:]), target)
+    if source.parent is None:
+        raise MachineDefinitionError(
+            f"target {target!r} of the root: write {'.' + target!r} for a state of the machine"
+        )
+    return _below(source.parent, split_path(target), target)
+
+
+def state_of_id(target: str, by_id: Mapping[str, StateNode]) -> StateNode:
+    """Return the state that `#id` or `#id.child.path` names.
+
+    Raises:
+        MachineDefinitionError: If there is no such state.
+    """
+    state_id, *path = split_path(target[1:])
+    if state_id in by_id:
+        return _below(by_id[state_id], path, target)
+    if target[1:] in by_id:
+        escaped = "#" + target[1:].replace(".", "\\.")
+        raise MachineDefinitionError(
+            f"unknown target {target!r}: dots in an id are escaped, so write {escaped!r}"
+        )
+    raise MachineDefinitionError(unknown("target", target, (f"#{known}" for known in by_id)))
+
+
+def _below(node: StateNode, path: Iterable[str], target: str) -> StateNode:
+    for key in path:
+        child = node.child(key)
+        if child is None:
+            known = (*node.children, *node.histories)
+            raise MachineDefinitionError(
+                f"target {target!r} does not lead to a state: "
+                f"below {node.id!r}, {unknown('state', key, known)}"
+            )
+        node = child
+    return node
+
+
+def check_targets(targets: tuple[StateNode, ...], place: Place, problems: Problems) -> None:
+    """Note targets that cannot all be entered together."""
+    # In document order it is enough to look at neighbours: what two others have in common, two
+    # neighbours between them have in common, too.
+    for one, other in pairwise(sorted(targets, key=document_order)):
+        if not _in_different_regions(one, other):
+            problems.error(
+                place,
+                f"{short_repr(one.id)} and {short_repr(other.id)} cannot be entered together: "
+                "several targets lie in different regions of one parallel state",
+            )
+
+
+def check_history(history: StateNode, problems: Problems) -> None:
+    """Note a history state whose default cannot take its place."""
+    parent, place = history.ancestors[0], history.place
+    for target in history.default_targets():
+        if any(further.type is HISTORY for further in _default_of(target)):
+            problems.error(
+                place,
+                f"leads to {short_repr(target.id)} while nothing is recorded, a history state that "
+                "leads to one in turn: give it a 'target' that is not a history state",
+            )
+        whole = target is parent and parent.type is PARALLEL
+        if not whole and not target.is_below(parent):
+            problems.error(
+                (place, "target"),
+                f"{short_repr(target.id)} does not lie below {short_repr(parent.id)}, its parent",
+            )
+
+
+def _default_of(target: StateNode) -> tuple[StateNode, ...]:
+    return target.default_targets() if target.type is HISTORY else ()
+
+
+def _in_different_regions(one: StateNode, other: StateNode) -> bool:
+    for ancestor in one.ancestors:
+        if other.is_below(ancestor):
+            return (
+                ancestor.type is PARALLEL
+                and _region_of(one, ancestor) is not _region_of(other, ancestor)
+                and HISTORY
+                not in {_region_of(one, ancestor).type, _region_of(other, ancestor).type}
+            )
+    return False
+
+
+def _region_of(node: StateNode, parallel: StateNode) -> StateNode:
+    return next(below for below in (node, *node.ancestors) if below.parent is parallel)

@@ -1,0 +1,317 @@
+"""What is allowed in a machine but probably not meant."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, TypeAlias
+
+from arvo_statechart._actions import Assign, EnqueueActions, Raise
+from arvo_statechart._errors import DefinitionProblem
+from arvo_statechart._event import done_event_type
+from arvo_statechart._guards import All, AnyOf, Not, StateIn
+from arvo_statechart._messages import short_repr, suggestion, unknown
+from arvo_statechart._state_value import PartialStateValue, value_of_path
+
+from .foreign_words import EVENT_WORDS
+from .implementations import Implementations
+from .known_events import KnownEvents
+from .problems import Place, listed, problem_at
+from .rules import XStateVersion
+from .states import HISTORY, PARALLEL, StateNode, StateType, Transition, is_covered
+
+_Warning: TypeAlias = tuple[Place, str]
+
+_MOST_WARNINGS = 20
+_DONE = done_event_type("")
+
+
+def find_warnings(
+    nodes: Sequence[StateNode],
+    implementations: Implementations,
+    events: Collection[str] | None,
+    *,
+    chosen: XStateVersion | None,
+) -> tuple[DefinitionProblem, ...]:
+    """Return what is probably not meant in a machine that can be built, the first 20 of it.
+
+    Args:
+        nodes: Its states.
+        implementations: Its actions and guards.
+        events: The event types that come from outside; None if any may.
+        chosen: The version of XState that it was told to behave like.
+    """
+    warnings = _Search(nodes, implementations, events).all()
+    if chosen is None:
+        warnings = chain(warnings, _differences(nodes))
+    found = [problem_at(place, message) for place, message in islice(warnings, _MOST_WARNINGS)]
+    if next(warnings, None) is not None:
+        found.append(
+            problem_at(None, f"these are the first {_MOST_WARNINGS} warnings; there are more")
+        )
+    return tuple(found)
+
+
+class _Search:
+    def __init__(
+        self,
+        nodes: Sequence[StateNode],
+        implementations: Implementations,
+        events: Collection[str] | None,
+    ) -> None:
+        self._nodes = nodes
+        self._implementations = implementations
+        self._by_id = {node.id: node for node in nodes}
+        # In order, so that a suggestion is the same whenever it is made.
+        self._taken = dict.fromkeys(sorted({key for node in nodes for key in node.on}))
+        self._wildcards = {key for node in nodes for key in node.wildcards}
+        self._known = None if events is None else self._known_events(events)
+        self._ends = KnownEvents(map(done_event_type, self._by_id), others=False)
+        # Guards that were looked at. A name stands for one object, which many may ask for.
+        self._judged: set[int] = set()
+
+    def _known_events(self, events: Collection[str]) -> KnownEvents:
+        types = set(events)
+        others = False
+        for place, actions in chain.from_iterable(map(_actions_of, self._nodes)):
+            for _, action in listed(place, actions):
+                match self._implementations.action(action):
+                    case Raise(event={"type": str(event_type)}):
+                        types.add(event_type)
+                    case Raise() | EnqueueActions():
+                        others = True
+                    case _:
+                        pass
+        return KnownEvents(types, others=others)
+
+    def all(self) -> Iterator[_Warning]:
+        """Yield all warnings, state by state."""
+        reached = _reachable(self._nodes[0])
+        for node in self._nodes:
+            place = node.place
+            if node.type is StateType.HISTORY:
+                if not node.default_targets():
+                    message = "a history state of a parallel state leads nowhere without a target"
+                    yield (place, "target"), f"has no effect: {message}"
+                continue
+            if node not in reached:
+                yield place, "unreachable: no transition and no initial child leads here"
+            yield from self._about_state(node)
+            for at, actions in _actions_of(node):
+                yield from self._about_actions(actions, at)
+
+    def _about_state(self, node: StateNode) -> Iterator[_Warning]:
+        config, place = node.config, node.place
+        if node.type is StateType.FINAL:
+            for key in ("on", "always"):
+                if key in config:
+                    yield (place, key), "leads out of a final state, which is an end"
+        if "onDone" in config and not _may_end(node):
+            yield (
+                (place, "onDone"),
+                "waits for an end that is never reached: no final state is below",
+            )
+        for descriptor in config.get("on", {}):
+            yield from self._about_descriptor(node, descriptor, ((place, "on"), descriptor))
+        for at, always in listed((place, "always"), config.get("always", ())):
+            if isinstance(always, Mapping) and self._never_rests(always):
+                yield at, "never comes to rest: it assigns, has no target and no guard"
+        for at, transition in _transitions_of(node):
+            if "guard" in transition:
+                yield from self._about_guard(transition["guard"], (at, "guard"))
+
+    def _about_descriptor(
+        self, node: StateNode, descriptor: str, place: Place
+    ) -> Iterator[_Warning]:
+        if "*" in descriptor and descriptor not in node.wildcards:
+            yield place, "'*' stands for other events only as the whole last part, as in 'order.*'"
+            return
+        for prefix, sentence in EVENT_WORDS:
+            if descriptor.startswith(prefix):
+                yield place, f"no such event is sent by itself here: {sentence}"
+                return
+        if message := self._objection(descriptor):
+            yield place, message
+
+    def _objection(self, descriptor: str) -> str:
+        ended = descriptor.removeprefix(_DONE)
+        if ended != descriptor:
+            if "*" in ended:
+                return "" if ended == "*" else self._ends.objection(descriptor)
+            if ended in self._by_id:
+                return ""
+            return f"waits indefinitely: {unknown('id', ended, self._by_id)}"
+        if self._known is None or descriptor == "*" or descriptor.startswith("xstate."):
+            return ""
+        return self._known.objection(descriptor)
+
+    def _about_actions(self, actions: object, place: Place) -> Iterator[_Warning]:
+        for at, action in listed(place, actions):
+            match self._implementations.action(action):
+                case Raise(event={"type": str(event_type)}) if not self._takes(event_type):
+                    close = suggestion(event_type, self._taken)
+                    message = f"raises {short_repr(event_type)}, which no state takes"
+                    yield at, f"{message}: {close}" if close else message
+                case _:
+                    pass
+
+    def _takes(self, event_type: str) -> bool:
+        return event_type in self._taken or is_covered(event_type, self._wildcards)
+
+    def _about_guard(self, guard: object, place: Place) -> Iterator[_Warning]:
+        waiting = [guard]
+        while waiting:
+            asked = self._implementations.guard(waiting.pop())
+            if id(asked) in self._judged:
+                continue
+            self._judged.add(id(asked))
+            match asked:
+                case All(guards=guards) | AnyOf(guards=guards):
+                    waiting += guards
+                case Not(guard=negated):
+                    waiting.append(negated)
+                case StateIn(value=value) if not (isinstance(value, str) and value[:1] == "#"):
+                    for message in _unknown_states(self._nodes[0], value):
+                        yield place, f"state_in never passes: {message}"
+                case _:
+                    pass
+
+    def _never_rests(self, always: Mapping[str, Any]) -> bool:
+        if "guard" in always or always.get("target"):
+            return False
+        return any(
+            isinstance(self._implementations.action(action), Assign)
+            for _, action in listed(None, always.get("actions", ()))
+        )
+
+
+def _transitions_of(node: StateNode) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Yield the transitions of a state that are more than a target."""
+    config, place = node.config, node.place
+    found: list[tuple[Place, object]] = [
+        (((place, "on"), descriptor), transitions)
+        for descriptor, transitions in config.get("on", {}).items()
+    ]
+    found += [((place, key), config[key]) for key in ("onDone", "always") if key in config]
+    for around, transitions in found:
+        for at, transition in listed(around, transitions):
+            if isinstance(transition, Mapping):
+                yield at, transition
+
+
+def _actions_of(node: StateNode) -> Iterator[tuple[Place, object]]:
+    """Yield everything that is an action of a state, or a list of them."""
+    config, place = node.config, node.place
+    if node.type is StateType.HISTORY:
+        return
+    for key in ("entry", "exit"):
+        if key in config:
+            yield (place, key), config[key]
+    initial = config.get("initial")
+    if isinstance(initial, Mapping) and "actions" in initial:
+        yield ((place, "initial"), "actions"), initial["actions"]
+    for at, transition in _transitions_of(node):
+        if "actions" in transition:
+            yield (at, "actions"), transition["actions"]
+
+
+def _unknown_states(root: StateNode, value: PartialStateValue) -> Iterator[str]:
+    waiting = [(root, value)]
+    while waiting:
+        node, asked = waiting.pop()
+        if isinstance(asked, str):
+            asked = value_of_path(asked)
+        below = {asked: {}} if isinstance(asked, str) else asked
+        for key, deeper in below.items():
+            if key in node.children:
+                waiting.append((node.children[key], deeper))
+            else:
+                yield f"below {short_repr(node.id)}, {unknown('state', key, node.children)}"
+
+
+def _may_end(node: StateNode) -> bool:
+    """Return whether a state may reach its end: by a final child, or one in every region."""
+    waiting = [node]
+    while waiting:
+        asked = waiting.pop()
+        if asked.type is StateType.PARALLEL:
+            waiting += asked.children.values()
+        elif asked.type is not StateType.FINAL and not any(
+            child.type is StateType.FINAL for child in asked.children.values()
+        ):
+            return False
+    return True
+
+
+def _reachable(root: StateNode) -> set[StateNode]:
+    """Return the states that can ever be entered, guards left aside."""
+    reached: set[StateNode] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node in reached:
+            continue
+        reached.add(node)
+        # What is around it is entered with it, and so is what is around that.
+        if node.parent is not None:
+            waiting.append(node.parent)
+        waiting += _entered_with(node)
+        transitions: Iterable[Transition] = (
+            *(transition for listing in node.on.values() for transition in listing),
+            *node.always,
+        )
+        waiting += [target for transition in transitions for target in transition.targets]
+    return reached
+
+
+def _entered_with(node: StateNode) -> Iterable[StateNode]:
+    match node.type:
+        case StateType.HISTORY:
+            return node.default_targets()
+        case StateType.PARALLEL:
+            return node.children.values()
+        case _:
+            return () if node.initial is None else (node.initial,)
+
+
+_CHOOSE = "choose with xstate='5.33' or xstate='5.24'"
+_NAMED_WILDCARDS = 5
+
+
+def _differences(nodes: Iterable[StateNode]) -> Iterator[tuple[Place, str]]:
+    """Yield what leads somewhere else in XState 5.24, for machines that have not chosen."""
+    for node in nodes:
+        yield from _of_history(node) if node.type is HISTORY else _of_wildcards(node)
+
+
+def _of_history(node: StateNode) -> Iterator[tuple[Place, str]]:
+    above = node.ancestors[0]
+    if above.type is PARALLEL and not node.config.get("target"):
+        place: Place = (node.place, "target")
+        today = (
+            f"without one it leads to the whole of {short_repr(above.id)} while nothing is recorded"
+        )
+        yield place, f"{today}; in XState before 5.32.4 it leads nowhere: {_CHOOSE}"
+
+
+def _of_wildcards(node: StateNode) -> Iterator[tuple[Place, str]]:
+    if not node.wildcards:
+        return
+    wildcards = set(node.wildcards)
+    for event_type, candidates in node.on.items():
+        if event_type in wildcards or any(each.guard is None for each in candidates):
+            continue
+        if not is_covered(event_type, wildcards):
+            continue
+        beside = [key for key in node.wildcards_beside(event_type) if node.on[key]]
+        if beside:
+            tried = " and ".join(map(short_repr, beside[:_NAMED_WILDCARDS]))
+            today = f"if no guard passes, {tried} beside it is tried"
+            yield (
+                _place(node, event_type),
+                f"{today}; in XState before 5.32.2 it is not: {_CHOOSE}",
+            )
+
+
+def _place(node: StateNode, event_type: str) -> Place:
+    if "onDone" in node.config and event_type == done_event_type(node.id):
+        return (node.place, "onDone")
+    return ((node.place, "on"), event_type)

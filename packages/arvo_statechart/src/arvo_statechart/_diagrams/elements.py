@@ -1,0 +1,119 @@
+"""What every diagram of a machine shows, whatever draws it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from arvo_statechart._actions import action_label
+from arvo_statechart._definition.problems import listed
+from arvo_statechart._definition.states import StateNode, Transition
+from arvo_statechart._event import done_event_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrow:
+    """A way from one state to another."""
+
+    source: StateNode
+    target: StateNode
+    label: tuple[str, ...]
+    """What to write beside it, in parts that may stand below each other."""
+
+
+def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
+    """Yield the transitions that lead somewhere, and where history states lead at first."""
+    for node in nodes:
+        for transition in _transitions(node):
+            for target in transition.targets:
+                yield Arrow(source=node, target=target, label=_label(transition))
+        for target in node.default or ():
+            yield Arrow(source=node, target=target, label=("default",))
+
+
+Lines: TypeAlias = Iterator["str | Lines"]
+"""Lines, and what writes those below them: states are nested deeper than functions can be."""
+
+_MOST_INDENT_CHARACTERS = 200
+
+
+def flattened(lines: Lines) -> Iterator[str]:
+    """Yield all lines in order."""
+    waiting = [lines]
+    while waiting:
+        for line in waiting[-1]:
+            if not isinstance(line, str):
+                waiting.append(line)
+                break
+            yield line
+        else:
+            waiting.pop()
+
+
+def deeper(indent: str) -> str:
+    """Return the indent of what is inside; from some depth on it stays the same."""
+    return indent if len(indent) >= _MOST_INDENT_CHARACTERS else indent + "    "
+
+
+def title(node: StateNode) -> str:
+    """Return what to write above a state: its key, of the root its id."""
+    return node.key or node.id
+
+
+def lines(node: StateNode) -> list[str]:
+    """Return what to write into a state: what happens in it without leaving it."""
+    found: list[str] = []
+    if node.entry:
+        found.append(f"entry / {', '.join(_action_labels(node.config['entry']))}")
+    if node.exit:
+        found.append(f"exit / {', '.join(_action_labels(node.config['exit']))}")
+    found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
+    return found
+
+
+def initial_label(node: StateNode) -> str:
+    """Return the label of the arrow to the initial child; empty if it does nothing."""
+    if not node.initial_actions:
+        return ""
+    return f"/ {', '.join(_action_labels(node.config['initial']['actions']))}"
+
+
+def holds_others(node: StateNode) -> bool:
+    """Whether a state is drawn around others."""
+    return bool(node.children or node.histories)
+
+
+def history_mark(node: StateNode) -> str:
+    """Return the sign of a history state."""
+    return "H*" if node.deep else "H"
+
+
+def nearest_common(one: StateNode, other: StateNode) -> StateNode:
+    """Return the innermost state drawn around both; the root if there is none."""
+    around = [node for node in one.ancestors if other.is_below(node)]
+    return around[0] if around else (one, *one.ancestors)[-1]
+
+
+def _transitions(node: StateNode) -> Iterator[Transition]:
+    for transitions in node.on.values():
+        yield from transitions
+    yield from node.always
+
+
+def _label(transition: Transition) -> tuple[str, ...]:
+    """Return the parts of a label: `PAY`, `[is_large]`, `/ charge, emit(order.paid)`."""
+    done = transition.descriptor == done_event_type(transition.source.id)
+    parts = ["done" if done else transition.descriptor]
+    if transition.guard is not None:
+        parts.append(f"[{transition.guard_name}]")
+    if transition.actions:
+        parts.append(f"/ {', '.join(_action_labels(transition.config['actions']))}")
+    elif not transition.targets:
+        parts.append("is ignored")
+    if transition.reenter and transition.targets:
+        parts.append("(reenter)")
+    return tuple(parts)
+
+
+def _action_labels(actions: object) -> tuple[str, ...]:
+    """Return the names of one action, or of a list of them."""
+    return tuple(action_label(action) for _, action in listed(None, actions))

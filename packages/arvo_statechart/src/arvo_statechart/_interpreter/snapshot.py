@@ -1,0 +1,137 @@
+"""The state of a machine between two events, and what a host gets with it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arvo_statechart._call import NO_PARAMS, Context, new_call
+from arvo_statechart._definition.states import UNSET
+from arvo_statechart._event import Event, type_of
+from arvo_statechart._messages import short_repr
+from arvo_statechart._state_value import PartialStateValue, StateValue, Status, copy_value
+
+from .configuration import Configuration
+from .entry_and_exit import History
+
+
+class Snapshot:
+    """The state of a machine between two events. Read it only: a step returns a new one.
+
+    Machines make snapshots; there is nothing to construct.
+
+    Attributes:
+        status: Whether the machine still takes events.
+        context: What the machine remembers. Read it only.
+    """
+
+    __slots__ = ("_configuration", "_error", "_history", "_output", "context", "status")
+
+    if TYPE_CHECKING:  # set by `new_snapshot`
+        _configuration: Configuration
+        status: Status
+        context: Context
+        _history: History
+        _output: object
+        _error: object
+
+    @property
+    def value(self) -> StateValue:
+        """Where the machine is, as in `{"stock": "held", "money": "asked"}`.
+
+        Empty if the machine failed in its first step under the rules of XState 5.24.
+        """
+        return copy_value(self._configuration.value)
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags of all active states."""
+        return self._configuration.tags
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The meta of the active states that have one, by state id."""
+        return self._configuration.meta
+
+    @property
+    def output(self) -> Any:
+        """What the machine computed at its end; None before, and if its root has no `output`."""
+        return None if self._output is UNSET else self._output
+
+    @property
+    def error(self) -> Any:
+        """What failed: an exception, or what was stored of it. None unless status is error."""
+        return None if self._error is UNSET else self._error
+
+    def matches(self, value: PartialStateValue) -> bool:
+        """Whether the machine is in a state.
+
+        Args:
+            value: A state value or part of one, or a path like `"open.waiting"`.
+        """
+        return self._configuration.matches(value)
+
+    def has_tag(self, tag: str) -> bool:
+        """Whether an active state has this tag."""
+        return tag in self._configuration.tags
+
+    def can(self, event: Event) -> bool:
+        """Whether an event would enable a transition that goes somewhere or has actions.
+
+        The status does not matter: ask `status` whether the machine still takes events.
+
+        Raises:
+            GuardError: If a guard fails.
+            InvalidEventError: If it is not an event.
+        """
+        selector = self._configuration.selector(type_of(event))
+        chosen = selector.choose(new_call(self.context, event, NO_PARAMS, self._configuration))
+        return any(transition.targets or transition.actions for transition in chosen)
+
+    def __repr__(self) -> str:  # type: ignore[explicit-override]  # needs a dependency before 3.12
+        return f"<Snapshot {self.status} {short_repr(self._configuration.value)} {short_repr(self.context)}>"
+
+
+_new = object.__new__
+
+
+def new_snapshot(
+    configuration: Configuration,
+    status: Status,
+    context: Context,
+    history: History,
+    output: object = UNSET,
+    error: object = UNSET,
+) -> Snapshot:
+    """Make a snapshot in a third of the time that keyword arguments take: every step needs one."""
+    snapshot = _new(Snapshot)
+    snapshot._configuration = configuration
+    snapshot.status = status
+    snapshot.context = context
+    snapshot._history = history
+    snapshot._output = output
+    snapshot._error = error
+    return snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a host gets from running a step: the new state and the events for the outside."""
+
+    snapshot: Snapshot
+    """The state of the machine after the step."""
+    emitted: tuple[Event, ...] = ()
+    """The emitted events in order; none if the step failed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the machine has reached its end."""
+        return self.snapshot.status == "done"
+
+    @property
+    def output(self) -> Any:
+        """What the machine computed at its end; None before, and if its root has no `output`."""
+        return self.snapshot.output
+
+    @property
+    def error(self) -> Any:
+        """What failed: an exception, or what was stored of it. None unless status is error."""
+        return self.snapshot.error
