@@ -55,7 +55,7 @@ async def test_a_url_that_redis_py_cannot_use_is_a_value_error(
     assert "secret" not in str(caught.value)
 
 
-async def test_a_clock_that_is_none_is_refused() -> None:
+async def test_a_clock_of_another_type_is_refused() -> None:
     clock: Any = "now"
     with pytest.raises(TypeError, match="clock must be a Clock"):
         async with connect(

@@ -132,8 +132,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
             clock: As of the class.
 
         Raises:
-            ValueError: The URL is none that redis-py understands, says `decode_responses` or an
-                `encoding` other than UTF-8, or leads to a Sentinel, or to a Cluster with
+            ValueError: redis-py does not understand the URL, or the URL says `decode_responses` or an
+                `encoding` other than UTF-8, leads to a Sentinel, or leads to a Cluster with
                 `transport="multiplexed"`; there is no such transport; or a number or timeout is too
                 small or too large.
             TypeError: `socket_timeout` is not a timedelta, a number not an int, or `clock` not a

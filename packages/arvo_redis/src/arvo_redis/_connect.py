@@ -95,9 +95,10 @@ async def connect(
             tracer makes the spans.
 
     Raises:
-        ValueError: The URL is none that redis-py understands, damages bytes, or leads to a Sentinel,
-            or to a Cluster with `transport="multiplexed"`; there is no such transport; or a number
-            or timeout is too small or too large.
+        ValueError: redis-py does not understand the URL, or the URL asks for decoded replies or an
+            encoding other than UTF-8, leads to a Sentinel, or leads to a Cluster with
+            `transport="multiplexed"`; there is no such transport; or a number or timeout is too
+            small or too large.
         TypeError: `socket_timeout` is not a timedelta, `max_connections` not an int, or `clock` not a
             `Clock`.
         BackendError: The server cannot be reached or refuses the login.
