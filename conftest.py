@@ -1,4 +1,6 @@
 import os
+from collections import Counter
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,9 +16,50 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("full", settings.get_profile("quick"), max_examples=1_000)
+settings.register_profile("few", settings.get_profile("quick"), max_examples=10)
 settings.load_profile("full" if os.environ.get("ARVO_FULL") == "1" else "quick")
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     return "asyncio", {"debug": True}
+
+
+def pytest_collection() -> None:
+    """Measure the coverage of this process and of its workers, which run by now, and of no other."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+# --- the vectors, summed up here as workers of pytest-xdist have no terminal --------------------
+
+_OUTCOMES = {"passed": "passed", "failed": "failed", "error": "failed", "skipped": "skipped"}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, object, object]:
+    """Say for each area how many vectors passed, failed and were skipped, after all else."""
+    result = yield
+    counts = _counts(terminalreporter)
+    if counts:
+        terminalreporter.section("vectors")
+    for area in sorted(counts):
+        numbers = (f"{counts[area][each]} {each}" for each in ("passed", "failed", "skipped"))
+        terminalreporter.write_line(f"{area}: {', '.join(numbers)}")
+    return result
+
+
+def _counts(terminalreporter: pytest.TerminalReporter) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    for category, outcome in _OUTCOMES.items():
+        for report in terminalreporter.stats.get(category, []):
+            area = _area(getattr(report, "nodeid", ""))
+            if area is not None:
+                counts.setdefault(area, Counter())[outcome] += 1
+    return counts
+
+
+def _area(nodeid: str) -> str | None:
+    _, found, case = nodeid.partition("test_vectors.py::test_vector[")
+    return case.partition("::")[0] if found else None

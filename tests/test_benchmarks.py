@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.timeout(300)  # every benchmark runs once, with its servers
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.timeout(300),  # every benchmark runs once, with its servers
+]
 
 ROOT = Path(__file__).parent.parent
 SECONDS = "0.05" if os.environ.get("ARVO_FULL") == "1" else "0.01"

@@ -39,12 +39,14 @@ POSITIONAL_CALLS = {
     "Emit",  # Emit("evt.order.placed", OrderPlaced(...)) stands in every handler
     "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
+    "Handling",  # made for every try, where names would be a tenth of what a broker adds
     "derive_id",  # derive_id(source, id, index): equal parts of one name
     "PackedRecord",  # PackedRecord(codec, data), a pair as a database keeps it
 }
 POSITIONAL_METHODS = {
     *("write", "commit"),  # what a machine memory implements
     *("ask", "send"),  # the words of a command of Redis
+    "call",  # function and arguments, as `Context.run` has it
     "call_later",  # delay and callback, as on an event loop
     *("run", "transition"),  # snapshot and event, as everywhere where statecharts are spoken of
 }

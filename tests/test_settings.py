@@ -10,14 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from arvo_concurrent import (
-    Bulk,
-    ConcurrentEventBroker,
-    ConcurrentMachineMemory,
-    HandlerConfig,
-    HandlerDefaults,
-    Middleware,
-)
+from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent, EventLimits, SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
@@ -31,6 +24,13 @@ from arvo_event_handler import (
     SimpleEventBroker,
     SystemErrorPolicy,
     own_retry_policy,
+)
+from arvo_event_handler.delivery import (
+    Bulk,
+    HandlerConfig,
+    HandlerDefaults,
+    Middleware,
+    OwnerFunctions,
 )
 from arvo_event_handler.testing import Repeat
 from arvo_time import Backoff, RetryPolicy
@@ -163,6 +163,13 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "dead_letter_reply": NOT_A_FLAG,
         },
     ),
+    OwnerFunctions: (
+        {"on_dead_letter": listener},
+        {
+            name: [7, print, Lacking]
+            for name in ("on_broker_error", "on_domained_event", "on_dead_letter", "on_unclaimed")
+        },
+    ),
     Bulk: ({"function": listener}, {"function": [7, [], None]}),
     Middleware: (
         {},
@@ -183,17 +190,18 @@ NOT_SETTINGS = {
     *("CloudEventView", "DataSchema", "EventId", "FieldProblem", "ManagedEventId"),
     *("OrchestratorEventTypes", "Complete", "DomainContext", "Emit", "HandlerDomain"),
     *("HandlerInput", "MachineExecution", "MachineLease", "Reply", "Start", "Step"),
-    *("BrokerStats", "DeadLetter", "FailedTry", "TopicStats"),
+    *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
-    *("StepFailure", "SuiteReport", "StoredMachine", "StoredWorkflow", "MemoryUrl"),
+    *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine", "StoredWorkflow"),
+    "MemoryUrl",
 }
 
 
 def frozen_dataclasses() -> Iterator[type]:
     for module in (
-        *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.testing"),
-        "arvo_concurrent",
+        *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.delivery"),
+        *("arvo_event_handler.testing", "arvo_concurrent"),
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):
         for name, value in vars(importlib.import_module(module)).items():

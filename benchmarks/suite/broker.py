@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from pydantic import BaseModel
 from typing_extensions import override
 
-from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory, HandlerDefaults
+from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
 from arvo_event_handler import (
     ArvoResumable,
@@ -19,6 +19,7 @@ from arvo_event_handler import (
     Start,
     Step,
 )
+from arvo_event_handler.delivery import HandlerDefaults
 from benchmarks.calculator import (
     ADD,
     ADD_V1,

@@ -5,7 +5,7 @@ with a domain, and the decision comes back as an event for the workflow that ask
 """
 
 from arvo_core import ArvoEvent, ArvoEventFactory, derive_id
-from arvo_event_handler import Publish
+from arvo_event_handler.delivery import Publish
 
 from .contracts import (
     REQUEST_APPROVAL_V1,

@@ -34,7 +34,6 @@ from arvo_event_handler import (
     IMachineMemory,
     LockPolicy,
     MachineLease,
-    Publish,
     Record,
     Reply,
     RetryLater,
@@ -46,6 +45,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
     own_retry_policy,
 )
+from arvo_event_handler.delivery import Publish
 from arvo_statechart import assign, emit
 from arvo_time import RetryPolicy
 

@@ -92,7 +92,9 @@ def test_a_run_that_cannot_begin_leaves_no_new_file(
     assert {path.name for path in tmp_path.iterdir()} == {"events"}
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n \n", gzip.compress(b"")], ids=["empty", "blank", "empty-gzip"]
+)
 def test_a_run_over_nothing_has_no_results_nor_those_of_an_earlier_run(
     run: Any, outputs: list[Path], content: bytes
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_run_makes_its_outputs_anew(run: Any, outputs: list[Path]) -> None:
     assert [path.stat().st_mode for path in outputs] == modes
 
 
+@pytest.mark.timeout(120)  # fifty thousand lines, with another worker beside it
 def test_an_input_that_is_damaged_further_on_has_the_results_before(
     run: Any, outputs: list[Path]
 ) -> None:

@@ -63,6 +63,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 BAR = "━"
 
 
+@pytest.mark.alone
 def test_a_real_command_on_a_real_terminal(command: list[str | Path], terminal: Terminal) -> None:
     with subprocess.Popen(
         [Path(sys.executable).parent / "arvo", *command],

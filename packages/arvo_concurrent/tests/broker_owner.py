@@ -2,16 +2,18 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.delivery import (
     DeadLetter,
     DeadLetterReason,
     HandlerConfig,
     HandlerDefaults,
+    Topic,
 )
-from arvo_core import ArvoEvent
-from arvo_event_handler import IArvoEventHandler
 from arvo_time import Backoff
 from arvo_time.testing import FakeClock
 
@@ -86,15 +88,16 @@ class Gate:
 
 def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
     """What a broker still keeps of the events it had; nothing when all is done."""
-    router, backlog = broker._router, broker._backlog
+    router, admission = broker._router, broker._admission
     kept: dict[str, object] = {
         "leaving": router._leaving,
-        "open": backlog.open,
-        "waiting": backlog.waiting,
-        "at the door": backlog._at_the_door,
-        "idle": backlog._idle,
+        "open": admission.open,
+        "waiting": admission.waiting,
+        "at the door": admission._waiters,
+        "idle": admission._idle,
     }
-    for topic in [*router.topics.values(), router._listeners]:
+    topics: list[Topic[Any, Any]] = [*router.topics.values(), router._listeners.topic]
+    for topic in topics:
         kept |= {
             f"{topic.name} size": topic._size,
             f"{topic.name} ready": topic._ready,

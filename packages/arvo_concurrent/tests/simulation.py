@@ -16,13 +16,7 @@ from opentelemetry.context import Context
 from pydantic import BaseModel
 from typing_extensions import override
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    ConcurrentMachineMemory,
-    DeadLetter,
-    HandlerConfig,
-    HandlerDefaults,
-)
+from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
@@ -50,6 +44,7 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
 )
+from arvo_event_handler.delivery import DeadLetter, HandlerConfig, HandlerDefaults
 from arvo_statechart import Call, assign, emit
 from arvo_statechart.typing import MachineConfig, StateConfig
 from arvo_time import Backoff, RetryPolicy

@@ -4,12 +4,9 @@ import asyncio
 
 import pytest
 
-from arvo_concurrent import (
-    BrokerClosedError,
-    HandlerConfig,
-    QueueFullError,
-)
+from arvo_concurrent import QueueFullError
 from arvo_core import ArvoEvent
+from arvo_event_handler.delivery import BrokerClosedError, HandlerConfig
 from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, left_inside

@@ -9,16 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    ErrorResponse,
-    FailedTry,
-    HandlerConfig,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     IArvoEventHandler,
 )
+from arvo_event_handler.delivery import ErrorResponse, FailedTry, HandlerConfig
 from arvo_time.testing import FakeClock
 
 from .broker_owner import Gate, Owner, broker_of, workers

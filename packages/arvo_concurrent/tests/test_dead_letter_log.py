@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from arvo_concurrent import ConcurrentEventBroker, DeadLetter, ErrorResponse, HandlerConfig
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import SimpleEventBroker, log_dead_letter
+from arvo_event_handler import SimpleEventBroker
+from arvo_event_handler.delivery import DeadLetter, ErrorResponse, HandlerConfig, log_dead_letter
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock
 

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import (
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import ResolveError
+from arvo_event_handler.delivery import (
     BrokerClosedError,
     Bulk,
-    ConcurrentEventBroker,
     DeadLetter,
     DeadLetterReason,
     ErrorResponse,
     FailedTry,
     HandlerConfig,
     Middleware,
+    Publish,
 )
-from arvo_core import ArvoEvent
-from arvo_event_handler import Publish, ResolveError
 from arvo_time import Backoff, RetryPolicy
 from arvo_time.testing import FakeClock
 

@@ -6,19 +6,21 @@ from random import Random
 
 import pytest
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    DeadLetterReason,
-    ErrorResponse,
-    FailedTry,
-    HandlerConfig,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    ContractViolation,
     ExecutionViolation,
     ResolveError,
     TransactionViolation,
     TransactionViolationCause,
+)
+from arvo_event_handler.delivery import (
+    DeadLetterBox,
+    DeadLetterReason,
+    ErrorResponse,
+    FailedTry,
+    HandlerConfig,
 )
 from arvo_time import Backoff, RetryPolicy
 from arvo_time.testing import FakeClock
@@ -247,3 +249,25 @@ class TestContention:
             await broker.publish(event("e1"))
             await clock.run_until_complete(broker.wait_idle())
         assert (owner.unclaimed, owner.letters) == (["e1>0"], [])
+
+
+async def test_a_box_takes_dead_letters_and_publishes_them_again(clock: FakeClock) -> None:
+    box, tried = DeadLetterBox(clock=clock), list[str]()
+
+    async def fail_once(cause: ArvoEvent) -> list[ArvoEvent]:
+        tried.append(cause.id)
+        if len(tried) == 1:
+            raise ContractViolation("not yet")
+        return []
+
+    async with ConcurrentEventBroker(
+        [StubHandler(fail_once)], on_dead_letter=box, clock=clock
+    ) as broker:
+        box.publish_with(broker.publish)
+        await broker.publish(event("e1"))
+        await broker.wait_idle()
+        [stored] = await box.dead_letters(topic=ONE, reason="not retryable")
+        assert await box.redrive([stored.key]) == 1
+        await broker.wait_idle()
+    assert tried == ["e1", "e1"]
+    assert len(box) == 0

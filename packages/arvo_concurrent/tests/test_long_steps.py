@@ -9,15 +9,8 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    CONTENTION_TIMEOUT,
-    LockPolicy,
-    Reply,
-    SimpleEventBroker,
-    Start,
-    Step,
-    UnroutableError,
-)
+from arvo_event_handler import LockPolicy, Reply, SimpleEventBroker, Start, Step, UnroutableError
+from arvo_event_handler.delivery import CONTENTION_TIMEOUT
 from arvo_time.testing import FakeClock
 
 from .broker_owner import Owner

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import (
+from arvo_core import ArvoEvent
+from arvo_event_handler import IArvoEventHandler, ResolveError
+from arvo_event_handler.delivery import (
     Bulk,
     DeadLetterReason,
     ErrorResponse,
@@ -13,8 +15,6 @@ from arvo_concurrent import (
     HandlerDefaults,
     Middleware,
 )
-from arvo_core import ArvoEvent
-from arvo_event_handler import IArvoEventHandler, ResolveError
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock
 

@@ -4,13 +4,7 @@ import asyncio
 
 import pytest
 
-from arvo_concurrent import (
-    Bulk,
-    ConcurrentEventBroker,
-    DeadLetterReason,
-    HandlerConfig,
-    Middleware,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
     ConfigViolation,
@@ -18,6 +12,7 @@ from arvo_event_handler import (
     ResolveError,
     UnroutableError,
 )
+from arvo_event_handler.delivery import Bulk, DeadLetterReason, HandlerConfig, Middleware
 from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of

@@ -5,14 +5,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from arvo_concurrent import (
-    DeadLetterReason,
-    ErrorResponse,
-    FailedTry,
-    HandlerConfig,
-    HandlerDefaults,
-    Middleware,
-)
 from arvo_core import ArvoEvent, ArvoEventFactory, SimpleArvoContract, SimpleVersion
 from arvo_event_handler import (
     ArvoEventHandler,
@@ -22,6 +14,14 @@ from arvo_event_handler import (
     ResolveError,
     RetryableFailure,
     RetryLater,
+)
+from arvo_event_handler.delivery import (
+    DeadLetterReason,
+    ErrorResponse,
+    FailedTry,
+    HandlerConfig,
+    HandlerDefaults,
+    Middleware,
 )
 from arvo_event_handler.testing import MetricRecorder
 from arvo_time import RetryPolicy

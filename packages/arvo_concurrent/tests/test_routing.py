@@ -4,18 +4,10 @@ import asyncio
 
 import pytest
 
-from arvo_concurrent import (
-    BrokerClosedError,
-    ConcurrentEventBroker,
-    DeadLetterReason,
-    HandlerConfig,
-)
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
-    ConfigViolation,
-    Publish,
-    ResolveError,
-)
+from arvo_event_handler import ConfigViolation, ResolveError
+from arvo_event_handler.delivery import BrokerClosedError, DeadLetterReason, HandlerConfig, Publish
 from arvo_time.testing import FakeClock
 
 from .broker_owner import SECOND, Gate, Owner, broker_of, workers

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from arvo_concurrent import ConcurrentEventBroker, DeadLetterReason, HandlerConfig, Subscription
+from arvo_concurrent import ConcurrentEventBroker, Subscription
 from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation, IArvoEventHandler, Publish, ResolveError
+from arvo_event_handler import ConfigViolation, IArvoEventHandler, ResolveError
+from arvo_event_handler.delivery import DeadLetterReason, HandlerConfig, Publish
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock
 

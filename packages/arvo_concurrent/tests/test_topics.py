@@ -4,12 +4,9 @@ import asyncio
 
 import pytest
 
-from arvo_concurrent import (
-    HandlerConfig,
-    HandlerDefaults,
-)
 from arvo_core import ArvoEvent
 from arvo_event_handler import ExecutionViolation
+from arvo_event_handler.delivery import HandlerConfig, HandlerDefaults
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock
 

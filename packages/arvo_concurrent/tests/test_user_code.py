@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from arvo_concurrent import (
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import ExecutionViolation
+from arvo_event_handler.delivery import (
     Bulk,
-    ConcurrentEventBroker,
     DeadLetterReason,
     ErrorResponse,
     HandlerConfig,
     Middleware,
 )
-from arvo_core import ArvoEvent
-from arvo_event_handler import ExecutionViolation
 from arvo_time import ClockTimer, RetryPolicy
 from arvo_time.testing import FakeClock
 

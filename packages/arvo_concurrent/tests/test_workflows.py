@@ -7,17 +7,7 @@ import pytest
 from opentelemetry import trace
 from typing_extensions import override
 
-from arvo_concurrent import (
-    ConcurrentEventBroker,
-    ConcurrentMachineMemory,
-    DeadLetter,
-    DeadLetterReason,
-    HandlerConfig,
-    HandlerDefaults,
-    Middleware,
-    Order,
-)
-from arvo_concurrent._dead_letter_reply import dead_letter_reply
+from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import PARENT_SUBJECT, ArvoEvent
 from arvo_event_handler import (
     ConfigViolation,
@@ -28,6 +18,15 @@ from arvo_event_handler import (
     MachineLease,
     ResolveError,
 )
+from arvo_event_handler.delivery import (
+    DeadLetter,
+    DeadLetterReason,
+    HandlerConfig,
+    HandlerDefaults,
+    Middleware,
+    Order,
+)
+from arvo_event_handler.delivery._dead_letter import dead_letter_reply
 from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock

@@ -157,7 +157,9 @@ class TestCreate:
             ArvoOrchestrationSubject.create(content)
 
     @pytest.mark.parametrize(
-        "value", [float("nan"), date(2026, 1, 31), object(), "\ud800"], ids=str
+        "value",
+        [float("nan"), date(2026, 1, 31), object(), "\ud800"],
+        ids=["nan", "date", "object", "surrogate"],
     )
     def test_refuses_unknown_members_that_are_no_json(self, value: object) -> None:
         with pytest.raises(InvalidSubjectError) as caught:

@@ -1,8 +1,10 @@
 """Payloads of JSON's own kinds are written in one pass, with the result of the longer way."""
 
+import copy
 import gc
 import json
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
@@ -18,7 +20,16 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from arvo_core import InvalidDataError, Payload
+from arvo_core import (
+    ArvoEvent,
+    ArvoEventFactory,
+    InvalidDataError,
+    InvalidEventError,
+    Payload,
+    SimpleArvoContract,
+    SimpleVersion,
+    _payload,
+)
 from arvo_core._wire_form import WireForm, wire_form
 
 
@@ -352,6 +363,128 @@ def test_no_objects_are_made_of_a_payload_that_is_only_written(as_model: bool) -
     assert wire["lines"][999] == {"sku": "a", "quantity": 1, "price": 1.5}
     # A dict of texts and numbers is nothing that the collector has to look at; a model is.
     assert made < 100
+
+
+def made(payload: Payload[Any], write: Callable[[Any], dict[str, Any]], value: Any) -> Any:
+    """Return the data of an event; what is refused as the paths of its problems."""
+    try:
+        data = write(value)
+        return ArvoEvent.create(source="com.a", type="com.a.b", subject="s", data=data).data
+    except (InvalidDataError, InvalidEventError) as error:
+        return type(error).__name__, [problem.path for problem in error.problems]
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+class Spots(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    text: str = ""
+    number: int = 0
+    numbers: dict[str, int] = {}
+    anything: Any = None
+
+
+UNFIT: list[Any] = [
+    "\ud800", 10**400, -(10**400), math.inf, (1,), {1: 2}, {"\ud800": 1},
+    nested(15), nested(16), nested(126), nested(127), nested(128), nested(250),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["text", "number", "numbers", "anything", "more"])
+@pytest.mark.parametrize("unfit", UNFIT, ids=range(len(UNFIT)))
+def test_what_no_event_may_hold_is_refused_as_ever(name: str, unfit: Any) -> None:
+    payload = Payload(Spots)
+    taken_over = made(payload, payload.to_event_data, {name: unfit})
+    assert repr(taken_over) == repr(made(payload, payload.to_wire, {name: unfit}))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
+@given(st.data())
+def test_an_event_takes_over_only_what_it_would_have_taken(kind: Any, data: st.DataObject) -> None:
+    value = data.draw(OBJECTS[name_of(kind)])
+    payload = Payload[Any](kind)
+    taken_over = made(payload, payload.to_event_data, value)
+    copied = made(payload, payload.to_wire, value)
+    assert repr(taken_over) == repr(copied)
+    assert type(taken_over) is type(copied)
+    if isinstance(kind, TypeAdapter):
+        return
+    try:
+        model = kind.model_validate(value)
+    except ValidationError:
+        return
+    assert repr(made(payload, payload.to_event_data, model)) == repr(
+        made(payload, payload.to_wire, model)
+    )
+
+
+@pytest.mark.parametrize("name", ["Order", "Free"])
+def test_the_data_of_an_event_is_its_own(name: str) -> None:
+    kind = {item.__name__: item for item in (Order, Free)}[name]
+    given_data = {"customerName": "Ann", "lines": [{"sku": "a"}], "bare": [[1]], "more": {"a": {}}}
+    for value in (given_data, kind.model_validate(given_data)):
+        version = SimpleVersion("1.0.0", accepts=kind, emits=kind)
+        contract = SimpleArvoContract(uri="#/a", type="a.b", versions=[version])
+        factory = ArvoEventFactory(contract.version(version))
+        before = copy.deepcopy(value)
+        event, other = (factory.accepts(source="com.a.b", data=value) for _ in range(2))
+        assert type(event.data) is dict
+        kept = other.to_json()
+        for item in event.data.values():
+            if isinstance(item, list | dict):
+                item.clear()
+        assert value == before
+        assert other.to_json() == kept
+
+
+def test_a_type_that_holds_itself_is_not_taken_over_unseen() -> None:
+    payload = Payload(Tree)
+    tree: dict[str, Any] = {"name": "a"}
+    for _ in range(130):
+        tree = {"name": "a", "above": tree}
+    with pytest.raises(InvalidEventError, match="128 levels"):
+        ArvoEvent.create(
+            source="com.a", type="com.a.b", subject="s", data=payload.to_event_data(tree)
+        )
+    assert type(payload.to_event_data({"name": "a"})) is dict
+
+
+def test_reading_data_that_is_json_copies_its_containers_without_a_look_at_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_payload, "_copied_object", None)
+    data: dict[str, Any] = {"anything": {"a": [1]}, "bare": [{"a": [1]}], "more": {"a": [1]}}
+    parsed = Payload(Free).parse(data, is_json=True)
+    data["anything"]["a"].append(2)
+    data["bare"][0]["a"].append(2)
+    data["more"]["a"].append(2)
+    one = {"a": [1]}
+    assert parsed.model_dump(exclude_unset=True) == {"anything": one, "bare": [one], "more": one}
+
+
+class Anything(BaseModel):
+    lines: list[dict[str, Any]]
+    note: str | None = None
+
+
+def test_a_free_model_is_written_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Payload, "_checked", None)
+    value = Anything(lines=[{"a": None, "b": [1.5, {}]}])
+    assert Payload(Anything).to_wire(value) == {"lines": [{"a": None, "b": [1.5, {}]}]}
+    value = Anything(lines=[], note=None)
+    assert Payload(Anything).to_wire(value) == {"lines": [], "note": None}
+
+
+def test_what_a_dump_of_anything_hides_takes_the_longer_way() -> None:
+    hidden = Anything(lines=[{"a": Op()}])
+    wire = Payload(Anything).to_wire(hidden)
+    assert wire == slow(Anything).to_wire(hidden) == {"lines": [{"a": {"s": "a"}}]}
 
 
 def form(kind: Any) -> WireForm | None:

@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from arvo_event_handler import Contention, TransactionViolation, TransactionViolationCause
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.delivery import Contention
 from arvo_time.testing import FakeClock
 
 TIMEOUT = timedelta(seconds=10)

@@ -69,9 +69,14 @@ class Heard(BaseModel):
     times: int
 
 
+class Listed(BaseModel):
+    texts: list[str]
+
+
 SAID = "evt.talk.said"
 HEARD = "evt.talk.heard"
-TALK_V1 = ContractVersion("1.0.0", accepts=Ask, emits={SAID: Said, HEARD: Heard})
+LISTED = "evt.talk.listed"
+TALK_V1 = ContractVersion("1.0.0", accepts=Ask, emits={SAID: Said, HEARD: Heard, LISTED: Listed})
 talk_contract = ArvoContract(
     uri="#/talk", type="com.talk.ask", versions=[TALK_V1], domain="talk.domain"
 )
@@ -380,6 +385,11 @@ class TestDomains:
             )
         )
         assert [copy.domain for copy in copies] == ["b", None, "a", "talk.domain"]
+
+    async def test_each_copy_has_data_of_its_own(self) -> None:
+        first, second = await answer(Emit(LISTED, Listed(texts=["a"]), domain=["a", "b"]))
+        first.data["texts"].append("b")
+        assert second.data == {"texts": ["a"]}
 
     async def test_one_domain_may_be_given_alone(self) -> None:
         [said] = await answer(Emit(SAID, Said(text="a"), domain="human.approval"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from arvo_event_handler import guarded_call
+from arvo_event_handler.delivery import guarded_call
 
 NAME = ContextVar("NAME", default="outside")
 

@@ -173,7 +173,7 @@ class TestContext:
     @pytest.mark.parametrize(
         "context",
         [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, [1], "text"],
-        ids=repr,
+        ids=["nan", "object", "surrogate", "list", "string"],
     )
     async def test_one_that_is_no_json_object_fails_the_workflow(self, context: Any) -> None:
         memory = SimpleMachineMemory()

@@ -19,7 +19,6 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
-    Publish,
     Reply,
     ResolveError,
     SimpleEventBroker,
@@ -31,6 +30,7 @@ from arvo_event_handler import (
     UndeliveredError,
     UnroutableError,
 )
+from arvo_event_handler.delivery import Publish
 from arvo_time.testing import FakeClock
 
 from .shop import (

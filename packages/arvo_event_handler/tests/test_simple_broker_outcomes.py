@@ -10,7 +10,6 @@ from arvo_event_handler import (
     ArvoResumable,
     ConfigViolation,
     IArvoEventHandler,
-    Publish,
     Reply,
     ResolveError,
     SimpleEventBroker,
@@ -19,6 +18,7 @@ from arvo_event_handler import (
     Step,
     UndeliveredError,
 )
+from arvo_event_handler.delivery import Publish
 
 from .shop import ORDER, order, start
 from .test_simple_broker import ask, stock

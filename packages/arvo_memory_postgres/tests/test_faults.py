@@ -24,6 +24,7 @@ KILLS = 200 if os.environ.get("ARVO_FULL") == "1" else 40
 CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
     postgres_dsn: str, connect_to: Connect
@@ -76,6 +77,7 @@ def count_sent(memory: PostgresMachineMemory) -> Counter[str]:
     return sent
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
     postgres_dsn: str, schema: str
@@ -152,6 +154,7 @@ async def test_a_lost_commit_that_somebody_wrote_over_is_unknown(
         assert caught.value.outcome == "unknown"
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: StartPostgres) -> None:
     """SIGKILL with fsync on, in the middle of commits."""

@@ -1,9 +1,11 @@
 """What each error of asyncpg and PostgreSQL means, and that none of them ends a workflow."""
 
 import asyncio
+import importlib
+import pkgutil
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -118,18 +120,32 @@ REFUSED_ELSEWHERE: Final = {
     "InvalidSQLStatementNameError",
     "ReadOnlySQLTransactionError",
 }
-KINDS: Final = sorted(
-    {
+
+
+def every_error() -> Iterator[type[Exception]]:
+    """Yield what `asyncpg.exceptions` has, and what all modules of asyncpg derive from that."""
+    for module in pkgutil.walk_packages(asyncpg.__path__, "asyncpg."):
+        if "._testbase" not in module.name:  # for the tests of asyncpg itself
+            importlib.import_module(module.name)
+    bases: list[type[Exception]] = [
         kind
         for kind in vars(asyncpg.exceptions).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
-    },
-    key=lambda kind: kind.__name__,
-)
+    ]
+    while bases:
+        bases += (kind := bases.pop()).__subclasses__()
+        if kind.__module__.partition(".")[0] == "asyncpg":
+            yield kind
+
+
+KINDS: Final = sorted({*every_error()}, key=lambda kind: f"{kind.__module__}.{kind.__name__}")
 
 
 def meaning_of(kind: type[Exception]) -> str:
     """Look it up; one that the tables do not name is a `KeyError`."""
+    if kind is asyncpg.exceptions._base.DataError:
+        # Never raised: in asyncpg.exceptions the error of PostgreSQL has taken its name.
+        return ELSEWHERE
     if kind.__name__ in NAMED:
         return NAMED[kind.__name__]
     return CLASSES[str(vars(kind)["sqlstate"])[:2]]
@@ -146,7 +162,7 @@ def judged(error: Exception) -> str:
     return PASSES if made.retryable else LASTS
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_error_of_asyncpg_has_a_meaning(kind: type[Exception]) -> None:
     """One that a new asyncpg brings and the tables do not name fails here."""
     meaning = meaning_of(kind)

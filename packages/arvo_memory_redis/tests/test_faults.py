@@ -92,6 +92,7 @@ class TestLostReplies:
             assert stored is not None
             assert stored.version == 1
 
+    @pytest.mark.alone
     @pytest.mark.timeout(120)
     async def test_no_commit_is_lost_or_doubled_at_any_instant(
         self, connect_url: Connect, start_redis: StartRedis
@@ -134,6 +135,7 @@ async def test_scripts_that_are_flushed_between_calls_are_sent_again(
     print("15 flushes of the scripts, 5 commits, none lost")  # noqa: T201 - the figure of the run
 
 
+@pytest.mark.alone
 async def test_every_acknowledged_commit_survives_a_killed_server(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:

@@ -108,6 +108,18 @@ def test_all_primary_codes_are_among_them() -> None:
     assert primary >= {*range(1, 27)} - {22} | {sqlite3.SQLITE_NOLFS}
 
 
+@pytest.mark.parametrize("code", range(1, 27))
+def test_details_that_python_does_not_name_do_not_matter(code: int) -> None:
+    """SQLite has more of them than Python, and every version adds some."""
+    assert judged(with_code(code | 0x7F00)) == judged(with_code(code))
+
+
+def with_code(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    return error
+
+
 def test_a_code_that_is_not_known_may_be_anything() -> None:
     error = sqlite3.DatabaseError("from a later version")
     error.sqlite_errorcode = 99
@@ -124,6 +136,32 @@ def test_a_code_that_is_not_known_may_be_anything() -> None:
 )
 def test_what_pythons_module_says_by_itself(error: sqlite3.Error, meaning: str) -> None:
     assert judged(error) == meaning
+
+
+# Without a result code, as Python's module raises them by itself.
+CLASSES: Final = {
+    "DataError": LASTS,
+    "DatabaseError": LASTS,
+    "Error": LASTS,
+    "IntegrityError": LASTS,
+    "InterfaceError": LASTS,
+    "InternalError": LASTS,
+    "NotSupportedError": LASTS,
+    "OperationalError": DAMAGED,  # only for a text that it cannot decode
+    "ProgrammingError": LASTS,
+    "Warning": LASTS,
+}
+KINDS: Final = [
+    kind
+    for kind in vars(sqlite3).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_of_pythons_module_has_a_meaning(kind: type[sqlite3.Error]) -> None:
+    """One that a new Python brings and the table does not name fails here."""
+    assert judged(kind("as Python says it")) == CLASSES[kind.__name__]
 
 
 def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:

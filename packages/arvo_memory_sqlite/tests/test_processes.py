@@ -41,6 +41,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
     """Two processes write; one after the other is killed, at a moment of chance."""

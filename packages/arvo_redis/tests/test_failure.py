@@ -4,11 +4,12 @@ import re
 from typing import Final
 
 import pytest
-import redis.exceptions
 
 from arvo_redis._failure import DRIVER_ERRORS, failure, outcome_of
 from arvo_redis._resp import reply_error
 from real_servers import RedisFlavour
+
+from .driver_errors import every_error
 
 PASSES: Final = "may pass or be mended: the next delivery tries again"
 LASTS: Final = "our call is wrong: not tried again"
@@ -36,6 +37,7 @@ EXCEPTIONS: Final = {
     "LockError": LASTS,
     "LockNotOwnedError": LASTS,
     "MasterDownError": PASSES,
+    "MasterNotFoundError": PASSES,  # of a Sentinel
     "MaxConnectionsError": PASSES,
     "ModuleError": PASSES,
     "MovedError": PASSES,
@@ -48,6 +50,7 @@ EXCEPTIONS: Final = {
     "RedisClusterException": PASSES,
     "RedisError": PASSES,
     "ResponseError": PASSES,
+    "SlaveNotFoundError": PASSES,  # of a Sentinel
     "SlotNotCoveredError": PASSES,
     "TimeoutError": PASSES,
     "TryAgainError": PASSES,
@@ -105,11 +108,9 @@ BEFORE_WRITES: Final = {
     ),
     *("TRYAGAIN", "WRONGTYPE", "NOAUTH", "WRONGPASS"),
 }
-KINDS: Final = [
-    kind
-    for kind in vars(redis.exceptions).values()
-    if isinstance(kind, type) and issubclass(kind, Exception)
-]
+
+
+KINDS: Final = every_error()
 
 
 def judged(error: Exception) -> str:
@@ -120,7 +121,7 @@ def judged(error: Exception) -> str:
     return PASSES if made.retryable else LASTS
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_exception_of_redis_py_has_a_meaning(kind: type[Exception]) -> None:
     """One that a new redis-py brings and the table does not name fails here."""
     meaning = EXCEPTIONS[kind.__name__]

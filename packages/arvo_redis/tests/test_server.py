@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis.exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,6 +16,7 @@ from arvo_redis import RedisPyTransport, Script, Server, Word
 from arvo_time import SYSTEM_CLOCK, BackendError, ClosedError
 from arvo_time.testing import FakeClock
 
+from .driver_errors import every_error
 from .proxies import turns
 
 TAKE = Script(name="take", source="return 1")
@@ -58,11 +58,7 @@ async def test_a_reply_that_is_lost_after_a_refused_connection_is_unknown(lost: 
 
 
 NOT_OURS = {"ChildDeadlockedError", "IncorrectPolicyType"}  # of parts that are not used
-KINDS = [
-    kind
-    for kind in vars(redis.exceptions).values()
-    if isinstance(kind, type) and issubclass(kind, Exception) and kind.__name__ not in NOT_OURS
-]
+KINDS = [kind for kind in every_error() if kind.__name__ not in NOT_OURS]
 
 
 class HurriedClock(FakeClock):

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from real_servers._server_process import free_port
 from real_servers.fixtures import StartPostgres, StartRedis, missing
 
 from real_servers import (
@@ -20,6 +21,7 @@ from real_servers import (
     RedisFlavour,
     RedisSentinel,
     ServerNotFoundError,
+    _server_process,
     redis_command,
 )
 
@@ -159,3 +161,21 @@ def test_a_postgres_that_only_root_can_read_is_copied(
     with PostgresServer.start(hidden) as server:
         assert query(server, "SELECT 1") == "1"
         assert server.programs != hidden.folder
+
+
+def test_workers_draw_from_different_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "3")
+    drawn: list[set[int]] = []
+    for worker in ("gw0", "gw1", "gw2"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        drawn.append({free_port() % 3 for _ in range(20)})
+    assert sorted(drawn, key=min) == [{0}, {1}, {2}]
+
+
+def test_a_port_that_somebody_listens_on_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        taken: int = listener.getsockname()[1]
+        monkeypatch.setattr(_server_process, "_PORTS", range(taken, taken + 8))
+        monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "1")
+        assert taken not in {free_port() for _ in range(100)}

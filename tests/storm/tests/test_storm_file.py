@@ -9,6 +9,8 @@ import pytest
 
 from storm import Report, check_storm, run_storm
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.timeout(600)
 def test_a_correct_memory_loses_nothing(tmp_path: Path) -> None:

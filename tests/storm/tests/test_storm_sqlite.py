@@ -9,6 +9,7 @@ from arvo_memory_sqlite import SqliteMachineMemory
 from storm import check_storm
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 async def test_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "state.db"

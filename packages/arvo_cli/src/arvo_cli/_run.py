@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
-from arvo_concurrent import ConcurrentEventBroker, DeadLetter, HandlerDefaults
+from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoError, ArvoEvent
-from arvo_event_handler import DomainedEventListener, IArvoEventHandler, Publish
+from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.delivery import DeadLetter, DomainedEventListener, HandlerDefaults, Publish
 from arvo_time import Clock
 
 from ._display import Display

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from arvo_event_handler import DomainedEventListener, IArvoEventHandler, IMachineMemory
+from arvo_event_handler import IArvoEventHandler, IMachineMemory
+from arvo_event_handler.delivery import DomainedEventListener
 
 from ._errors import CommandError, named
 from ._flavour import flavour_argument

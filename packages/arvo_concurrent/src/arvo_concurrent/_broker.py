@@ -1,26 +1,40 @@
-"""The concurrent broker: carries events between handlers in the process, many at once."""
+"""The concurrent broker: carries events between handlers of one process, concurrently."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextvars import copy_context
 from datetime import timedelta
-from enum import Enum, auto
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import (
+from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.delivery import (
     CONTENTION_TIMEOUT,
+    DEFAULT_GRACE,
     BrokerErrorListener,
-    ConfigViolation,
+    BrokerState,
+    BrokerStats,
+    DeadLetterListener,
     DomainedEventListener,
-    IArvoEventHandler,
+    HandlerConfig,
+    HandlerDefaults,
+    HandlerRunner,
+    Handling,
+    Lifecycle,
+    OwnerFunctions,
+    Topic,
+    UnclaimedListener,
+    Verdict,
+    asking,
+    current_handling,
+    handled_by,
 )
 from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+from arvo_time.logs import bounded_logger
 from arvo_time.settings import (
-    check_async,
     check_clock,
     check_count,
     check_duration,
@@ -28,32 +42,18 @@ from arvo_time.settings import (
     check_random,
 )
 
-from ._backlog import Backlog
-from ._broker_telemetry import observed
+from ._admission import Admission
 from ._causal_tree import CausalTree
-from ._dead_letter import DeadLetterListener
-from ._errors import BrokerClosedError, QueueFullError, endless_wait, self_wait
-from ._handler_config import HandlerConfig, HandlerDefaults
-from ._handler_runner import HandlerRunner
-from ._handling import Handling, asking, current, handled_by, runs_within
-from ._router import Listeners, Router, UnclaimedListener
-from ._stats import BrokerStats, TopicStats
+from ._delivery import Delivery
+from ._errors import QueueFullError, self_wait
+from ._router import Router
 from ._subscription import Subscription
-from ._topic import Topic
 
-_GRACE: Final = timedelta(seconds=5)
-_CLEAN_UP: Final = timedelta(seconds=1)
-
-
-class _State(Enum):
-    NEW = auto()
-    OPEN = auto()
-    CLOSING = auto()
-    CLOSED = auto()
+_logger = bounded_logger("arvo_concurrent")
 
 
 class ConcurrentEventBroker:
-    """Carries events to handlers by `to`, many at once, in one process and without a server.
+    """Carries events to handlers by `to`, concurrently, in one process and without a server.
 
     Each handler has a queue and up to `prefetch` workers. A stateful handler gets the events of
     one subject one after another, as they were published; a stateless one has no order. A failed
@@ -71,15 +71,15 @@ class ConcurrentEventBroker:
     TypeScript: `createConcurrentEventBroker`.
 
     Args:
-        handlers: Who listens; each `source` once. A `HandlerConfig` says how to run a handler, a
-            bare handler is run as `defaults` say.
+        handlers: Handlers to subscribe; sources must be unique. A `HandlerConfig` says how to
+            run a handler; a bare handler is run as `defaults` say.
         defaults: What applies where a `HandlerConfig` says nothing.
         on_broker_error: Awaited for each event that failed for good, and for each listener of
             the broker that failed itself. None: both are logged.
         on_domained_event: Awaited for each emitted event with a domain, within its causal tree:
-            so is what it publishes through its second argument, which is taken at once. Kept and
-            called after that tree has ended, that argument is like `publish`. None: such an event
-            is a dead letter.
+            so is what it publishes through its second argument, which is taken immediately.
+            Kept and called after that tree has ended, that argument is like `publish`. None: such
+            an event is a dead letter.
         on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
         on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
             was cancelled or timed out, or a further one. None: these are dead letters.
@@ -141,35 +141,24 @@ class ConcurrentEventBroker:
         self._contention_timeout = contention_timeout
         self._clock = check_clock(clock)
         self._random = check_random(random)
-        self._state = _State.NEW
-        self._backlog = Backlog(max_queued)
-        for name, listener in (
-            ("on_broker_error", on_broker_error),
-            ("on_domained_event", on_domained_event),
-            ("on_dead_letter", on_dead_letter),
-            ("on_unclaimed", on_unclaimed),
-        ):
-            if listener is not None:
-                check_async(listener, name=name)
+        self._admission = Admission(max_queued)
         self._router = Router(
-            Listeners(
-                broker_error=on_broker_error,
-                domained_event=on_domained_event,
-                dead_letter=on_dead_letter,
-                unclaimed=on_unclaimed,
+            OwnerFunctions(
+                on_broker_error=on_broker_error,
+                on_domained_event=on_domained_event,
+                on_dead_letter=on_dead_letter,
+                on_unclaimed=on_unclaimed,
             ),
             take_in_turn=self._take_in_turn,
-            backlog=self._backlog,
+            admission=self._admission,
             clock=clock,
         )
+        self._life = Lifecycle(self._router, clock=clock, identity=self._admission)
         for handler in handlers:
             self._add(handler)
 
     async def __aenter__(self) -> Self:
-        if self._state is not _State.NEW:
-            raise BrokerClosedError
-        self._state = _State.OPEN
-        observed.add(self)
+        self._life.open()
         return self
 
     async def __aexit__(
@@ -190,19 +179,7 @@ class ConcurrentEventBroker:
     @property
     def stats(self) -> BrokerStats:
         """What there is to do at this moment."""
-        return BrokerStats(
-            queued=self._backlog.waiting,
-            unfinished=self._backlog.open,
-            topics={
-                name: TopicStats(
-                    prefetch=topic.prefetch,
-                    queued=topic.queued,
-                    running=topic.running,
-                    sleeping=topic.sleeping,
-                )
-                for name, topic in self._router.topics.items()
-            },
-        )
+        return self._router.stats
 
     # --- taking events ------------------------------------------------------
 
@@ -218,8 +195,8 @@ class ConcurrentEventBroker:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source)
-        if self._state is not _State.OPEN or self._backlog.full:
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        if self._life.state is not BrokerState.OPEN or self._admission.full:
             await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
@@ -231,10 +208,10 @@ class ConcurrentEventBroker:
             BrokerClosedError: The broker does not run.
             QueueFullError: `max_queued` events wait.
         """
-        self._check_open()
-        if self._backlog.full:
-            raise QueueFullError(event, max_queued=self._backlog.limit or 0)
-        tree = CausalTree(event, answer_to=answer_to or event.source)
+        self._life.check_open()
+        if self._admission.full:
+            raise QueueFullError(event, max_queued=self._admission.limit or 0)
+        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
         self._router.take(event, tree, copy_context())
 
     async def resolve(
@@ -247,7 +224,7 @@ class ConcurrentEventBroker:
         """Take an event and wait for the answer that comes of it.
 
         Cancelling it, or a timeout, stops the waiting only: the work goes on, and a late answer
-        goes to `on_unclaimed`. Any number may wait at once, also for equal sources.
+        goes to `on_unclaimed`. Any number may wait concurrently, also for equal sources.
 
         Args:
             event: The request.
@@ -268,11 +245,7 @@ class ConcurrentEventBroker:
             ValueError: `timeout` is below zero.
         """
         address = answer_to or event.source
-        if address in self._router.topics:
-            raise ConfigViolation(
-                f"answers to {address!r} go to the handler of that name; "
-                "choose a source or answer_to that no handler listens to"
-            )
+        self._router.topics.check_answer_address(address)
         if timeout is None:
             return await self._resolve(event, address)
         check_duration(timeout, name="timeout")
@@ -287,8 +260,7 @@ class ConcurrentEventBroker:
             ConfigViolation: As for the constructor.
             TypeError: `handler` is not a handler.
         """
-        if self._state in {_State.CLOSING, _State.CLOSED}:
-            raise BrokerClosedError
+        self._life.check_not_ending()
         topic = self._add(handler)
         return Subscription(topic=topic.name, end=partial(self._router.remove, topic))
 
@@ -303,36 +275,26 @@ class ConcurrentEventBroker:
             TypeError: `timeout` is not a timedelta.
             ValueError: `timeout` is below zero.
         """
-        if runs_within(self._backlog):
-            raise endless_wait("wait_idle")
-        if timeout is None:
-            return await self._backlog.idle()
-        check_duration(timeout, name="timeout")
-        async with self._clock.timeout(timeout):
-            return await self._backlog.idle()
+        if timeout is not None:
+            check_duration(timeout, name="timeout")
+        await self._life.wait_idle(timeout=timeout)
 
     async def drain(self) -> None:
-        """Take nothing more, finish everything, and close. Harmless when closed.
+        """Take nothing more, finish everything, and close. Idempotent.
 
         Raises:
             ConfigViolation: A handler or listener of this broker awaits it, so it would wait for
                 itself.
         """
-        if self._state is _State.CLOSED:
-            return
-        if runs_within(self._backlog):
-            raise endless_wait("drain")
-        self._stop_taking()
-        await self._backlog.idle()
-        await self._end(patience=_GRACE)
+        await self._life.drain()
 
-    async def aclose(self, *, grace: timedelta = _GRACE) -> None:
+    async def aclose(self, *, grace: timedelta = DEFAULT_GRACE) -> None:
         """Take nothing more, let what runs finish, and hand over the rest as dead letters.
 
         What waits or sleeps becomes a dead letter with reason `closed`, and so does what comes of
         events that still run. When this returns nothing of the broker is left but handlers that
-        swallow their cancellation, from which nothing is published any more. Harmless when
-        closed. Cancelling it ends the grace, cancelling it again the time of the listeners. Not
+        swallow their cancellation, from which nothing is published any more. Idempotent.
+        Cancelling it ends the grace, cancelling it again the time of the listeners. Not
         for handlers and listeners: they would wait for themselves until the grace is over.
 
         Args:
@@ -346,64 +308,42 @@ class ConcurrentEventBroker:
             ValueError: `grace` is below zero.
         """
         check_duration(grace, name="grace")
-        if self._state is _State.CLOSED:
-            return
-        self._stop_taking()
-        self._router.refuse()
-        try:
-            await self._within(grace, self._router.rest())
-        finally:
-            await self._end(patience=max(grace, _GRACE))
+        await self._life.aclose(grace=grace)
 
     # --- inside -------------------------------------------------------------
 
-    def _add(self, handler: HandlerConfig | IArvoEventHandler) -> Topic:
+    def _add(self, handler: HandlerConfig | IArvoEventHandler) -> Topic[Delivery, Verdict]:
         config = handler if isinstance(handler, HandlerConfig) else HandlerConfig(handler)
         name = config.handler.source
-        if name in self._router.topics:
-            raise ConfigViolation(f"two handlers listen to {name!r}; a topic has one handler")
+        self._router.topics.check_free(name)
         settings = config.settled(self._defaults)
         runner = HandlerRunner(
             config.handler,
-            settings,
-            outbox=self._router,
+            settings=settings,
             contention_timeout=self._contention_timeout,
             clock=self._clock,
             random=self._random,
+            logger=_logger,
         )
-        topic = Topic(
-            name,
-            run=runner.run,
-            undelivered=runner.undelivered,
-            prefetch=settings.prefetch,
-            by_subject=settings.order == "subject",
-            backlog=self._backlog,
-            clock=self._clock,
-        )
-        self._router.topics[name] = topic
-        return topic
-
-    def _check_open(self) -> None:
-        if self._state is not _State.OPEN:
-            raise BrokerClosedError
+        return self._router.add(name, runner=runner, settings=settings)
 
     async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
-        self._check_open()
-        if not self._backlog.full:
+        self._life.check_open()
+        if not self._admission.full:
             self._router.take(event, tree, copy_context())
             return
-        if handled_by(self._backlog):
+        if handled_by(self._admission):
             raise self_wait(event)
-        await self._backlog.place()
+        await self._admission.acquire()
         try:
-            self._check_open()
+            self._life.check_open()
             self._router.take(event, tree, copy_context())
         finally:
-            self._backlog.leave()  # the event is counted by itself now
+            self._admission.release()  # the event is counted by itself now
 
     async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
-        asker = current()
+        asker = current_handling()
         if asker is None:
             return await self._ask(event, address, asker=None)
         with asking():
@@ -416,8 +356,10 @@ class ConcurrentEventBroker:
         self, event: ArvoEvent, address: str, *, asker: Handling | None
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
-        tree = CausalTree(event, answer_to=address, waiter=waiter, asker=asker)
-        tree.begin()  # so that it ends, once, even if nothing comes of the event
+        tree = CausalTree(
+            event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
+        )
+        tree.open += 1  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
         tree.end()
         try:
@@ -428,27 +370,3 @@ class ConcurrentEventBroker:
                 if answer is not None:  # it came, but nobody is there to take it any more
                     self._router.unclaimed(answer, tree, copy_context())
             raise
-
-    def _stop_taking(self) -> None:
-        self._state = _State.CLOSING
-        self._backlog.close_door(BrokerClosedError())
-
-    async def _within(self, limit: timedelta, wait: Awaitable[None]) -> None:
-        """Await something, but not longer than `limit`."""
-        try:
-            async with self._clock.timeout(limit):
-                await wait
-        except TimeoutError:
-            pass
-
-    async def _end(self, *, patience: timedelta) -> None:
-        """Cancel what runs; the listeners have some patience to be told of it."""
-        try:
-            await self._router.stop(patience=_CLEAN_UP)
-            await self._within(patience, self._backlog.idle())
-        finally:
-            try:
-                await self._router.stop_listeners(patience=_CLEAN_UP)
-            finally:
-                self._state = _State.CLOSED
-                observed.discard(self)

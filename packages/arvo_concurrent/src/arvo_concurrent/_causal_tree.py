@@ -5,9 +5,10 @@ from collections import Counter
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import ResolveError
+from arvo_event_handler.delivery import Handling, Seats
 
+from ._admission import Admission
 from ._errors import self_wait
-from ._handling import Handling, Seats
 
 
 class CausalTree:
@@ -16,47 +17,56 @@ class CausalTree:
     Args:
         root: The event that started it.
         answer_to: Whom the answer is addressed to.
+        admission: What counts its events, and those of all other trees.
         waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
         asker: What is being handled by the handler that waits; None when none does.
     """
 
-    __slots__ = ("_failures", "_open", "_queued", "_waiter", "answer_to", "asker", "root")
+    __slots__ = (
+        "_failures",
+        "_queued",
+        "_waiter",
+        "admission",
+        "answer_to",
+        "asker",
+        "open",
+        "root",
+    )
 
     def __init__(
         self,
         root: ArvoEvent,
         *,
         answer_to: str,
+        admission: Admission,
         waiter: "Future[ArvoEvent | None] | None" = None,
         asker: Handling | None = None,
     ) -> None:
         self.root = root
         self.asker = asker
         self.answer_to = answer_to
+        self.admission = admission
         self._waiter = waiter
         # No list for each of the many that never fail: every one would cost the collector a look.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
-        self._open = 0
+        self.open = 0
+        """How many events are on their way."""
         # Where what is open waits for a handler; None unless a handler waits for the answer.
         self._queued: Counter[tuple[Seats, str]] | None = None if asker is None else Counter()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it is on its way."""
-        return self._open == 0
-
-    def begin(self) -> None:
-        """One more event is on its way."""
-        self._open += 1
+        """Whether no event of it is on its way."""
+        return self.open == 0
 
     def end(self) -> None:
         """One event has arrived, and what came of it is counted already."""
-        self._open -= 1
+        self.open -= 1
         if self._waiter is None or self._waiter.done():
             return
-        if self._open:
+        if self.open:
             if self._queued and self._stands_still(self._queued):
-                # What is open is handled once whoever waits has given up.
+                # What is open is handled once the waiting handler has given up.
                 self._waiter.set_exception(self_wait(self.root))
             return
         if self._failures:
@@ -67,7 +77,7 @@ class CausalTree:
             self._waiter.set_result(None)
 
     def answer(self, event: ArvoEvent) -> bool:
-        """Hand an answer to who waits; False when nobody does, or does no more."""
+        """Deliver an answer; return False when nobody waits for it (any more)."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(event)
@@ -86,7 +96,7 @@ class CausalTree:
                 del self._queued[seats, subject]
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
-        """Keep a failure for who waits."""
+        """Keep a failure for the caller that waits."""
         if self._waiter is not None:
             self._failures += ((event, error),)
 
@@ -96,6 +106,6 @@ class CausalTree:
         It suffices to look when an event has ended. Of the trees that block each other, the one
         that was asked for last finds all the others' slots held already.
         """
-        if queued.total() < self._open:
+        if queued.total() < self.open:
             return False
         return all(seats.blocked(subject) for seats, subject in queued)

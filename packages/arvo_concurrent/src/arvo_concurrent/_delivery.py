@@ -1,15 +1,16 @@
-"""An event on its way to a handler, and errands to the broker's owner."""
+"""An event on its way within one process."""
 
-from collections.abc import Awaitable, Callable
 from contextvars import Context
 
+from typing_extensions import override
+
 from arvo_core import ArvoEvent
-from arvo_event_handler import Contention
+from arvo_event_handler.delivery import Seats, Trial
 
 from ._causal_tree import CausalTree
 
 
-class Delivery:
+class Delivery(Trial):
     """An event on its way.
 
     Args:
@@ -18,44 +19,54 @@ class Delivery:
         context: The context variables it carries along.
     """
 
-    __slots__ = ("contention", "context", "event", "failed", "given_up", "tree")
+    __slots__ = ("tree",)
+
+    context: Context
 
     def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
+        # Every event has one, so all is set here in one go.
         self.event = event
         self.tree = tree
+        """What it belongs to."""
         self.context = context
+        self.asker = tree.asker
         self.failed = 0
-        """How many tries failed."""
-        self.contention: Contention | None = None
-        """The latest tries that failed because others handled its workflow; None when the latest
-        did not."""
+        self.contention = None
         self.given_up = False
-        """Whether it was reported as undelivered although its handler still ran: what comes of
-        that later is not published."""
 
+    @override
+    def beside(self, event: ArvoEvent) -> "Delivery":
+        return Delivery(event, self.tree, self.context.copy())
 
-class Errand(Delivery):
-    """Something to tell or hand to the owner of the broker on account of an event.
+    @override
+    def enter(self, seats: Seats) -> None:
+        tree = self.tree
+        tree.admission.enter()
+        tree.open += 1
+        if self.asker is not None:
+            self.tree.queued(seats, self.event.subject)
 
-    Args:
-        event: The event.
-        tree: What it belongs to.
-        context: The context variables it carries along.
-        call: Does it.
-        name: Which listener it calls, for errors.
-    """
+    @override
+    def start(self, seats: Seats) -> None:
+        self.tree.admission.release()
+        if self.asker is not None:
+            self.tree.taken(seats, self.event.subject)
 
-    __slots__ = ("call", "name")
+    @override
+    def pause(self) -> None:
+        self.tree.admission.waiting += 1
 
-    def __init__(
-        self,
-        event: ArvoEvent,
-        tree: CausalTree,
-        context: Context,
-        *,
-        call: Callable[[], Awaitable[None]],
-        name: str,
-    ) -> None:
-        super().__init__(event, tree, context)
-        self.call = call
-        self.name = name
+    @override
+    def resume(self, seats: Seats) -> None:
+        if self.asker is not None:
+            self.tree.queued(seats, self.event.subject)
+
+    @override
+    def end(self) -> None:
+        tree = self.tree
+        tree.end()
+        tree.admission.done()
+
+    @override
+    def fail(self, event: ArvoEvent, *, error: Exception) -> None:
+        self.tree.failed(event, error)

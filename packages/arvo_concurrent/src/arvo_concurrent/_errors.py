@@ -4,15 +4,6 @@ from arvo_core import ArvoError, ArvoEvent
 from arvo_event_handler import ConfigViolation
 
 
-class BrokerClosedError(ArvoError):
-    """The broker does not run: it was not entered yet, or it is closing or closed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the broker is not running, so nothing was taken; use it inside of `async with broker:`"
-        )
-
-
 class QueueFullError(ArvoError):
     """As many events wait as `max_queued` allows.
 
@@ -36,12 +27,4 @@ def self_wait(event: ArvoEvent) -> ConfigViolation:
         "instead of awaiting the broker",
         # The slots and places that it waits for may be free at the next try.
         retryable=True,
-    )
-
-
-def endless_wait(name: str) -> ConfigViolation:
-    """Return what a handler or listener gets that awaits the end of everything, itself included."""
-    return ConfigViolation(
-        f"{name} waits for what the broker still does, so whoever runs within the broker would "
-        "wait for itself; call it from a task outside of handlers and listeners"
     )

@@ -47,7 +47,7 @@ class LeaseTable:
         self._next_sweep = clock.monotonic() + policy.max_hold.total_seconds()
 
     def take(self, machine_id: str, owner: str) -> bool:
-        """Take a workflow that is free, ahead of nobody who waits."""
+        """Take a workflow that is free, if nobody waits for it."""
         now = self._clock.monotonic()
         if now >= self._next_sweep:
             self._sweep(now)
@@ -95,7 +95,7 @@ class LeaseTable:
         return self._held.get(machine_id)
 
     def renew(self, machine_id: str, owner: str) -> bool:
-        """Hold a workflow for a ttl from now; False when it is no longer this owner's."""
+        """Hold a workflow for a ttl from now; False when this owner has lost it."""
         held = self._held.get(machine_id)
         if held is None or held.owner != owner:
             return False
@@ -103,13 +103,13 @@ class LeaseTable:
         return True
 
     def drop(self, machine_id: str, owner: str) -> None:
-        """Give a workflow up, to whoever waits next; nothing when it is no longer this owner's."""
+        """Release a workflow to the next waiter; do nothing if this owner has lost it."""
         held = self._held.get(machine_id)
         if held is not None and held.owner == owner:
             self.free(machine_id)
 
     def free(self, machine_id: str) -> None:
-        """Let whoever waits next have a workflow, whoever holds it."""
+        """Pass a workflow to the next waiter, regardless of its holder."""
         held = self._held.get(machine_id)
         if held is None:
             return
@@ -149,7 +149,7 @@ class LeaseTable:
     def _watch(self, machine_id: str, held: Held) -> None:
         """Wake the next waiter when the lease runs out."""
         left = timedelta(seconds=max(0.0, held.until - self._clock.monotonic()))
-        # Never early by a rounding: a timer that finds the lease alive would ask again at once.
+        # Never early by a rounding: a timer that finds the lease alive would ask again immediately.
         held.timer = self._clock.call_later(
             left + timedelta.resolution, partial(self._run_out, machine_id, held)
         )

@@ -101,7 +101,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         return self._leases.waiting()
 
     async def cleanup(self, machine_id: str) -> None:
-        """Forget a workflow's record at once. Whoever loaded that record cannot commit.
+        """Forget a workflow's record immediately. A step that loaded it cannot commit.
 
         Raises:
             TransactionViolation: The id is empty; cause `INVALID_SUBJECT`.

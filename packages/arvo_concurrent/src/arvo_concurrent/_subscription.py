@@ -19,7 +19,7 @@ class Subscription:
     async def unsubscribe(self) -> None:
         """Route nothing more to the handler, finish what it has, and end its workers.
 
-        Harmless when done already. Events for its topic are unroutable from now on.
+        Idempotent. Events for its topic are unroutable from now on.
 
         Raises:
             ConfigViolation: A handler of the broker awaits this, or a listener that the handler

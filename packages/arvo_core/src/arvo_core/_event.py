@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import to_json
 from typing_extensions import override
 
@@ -29,7 +29,7 @@ from ._event_rules import (
     with_encoded_uris,
 )
 from ._event_time import time_text
-from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, JsonObject, plain_dict
+from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, WrittenData, copy_json, plain_dict
 from ._shorten import shorten
 
 _OTEL_NAMES = {
@@ -47,7 +47,6 @@ _OTEL_NAMES = {
     "parentid": "cloudevents.arvo.event_parentid",
     "domain": "cloudevents.arvo.event_domain",
 }
-_copy_data = TypeAdapter(JsonObject).serializer.to_python
 _CONTEXT = (
     "id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "time"
 )  # fmt: skip
@@ -192,6 +191,9 @@ class ArvoEvent(BaseModel):
             InvalidUriError: A URI attribute holds a lone surrogate, or is too long when encoded;
                 `problems` names it.
         """
+        is_ready = (
+            isinstance(data, WrittenData) and limits.max_depth == MAX_DEPTH and cls is ArvoEvent
+        )
         values: dict[str, Any] = {
             "id": new_id() if id is None else _id_text(id),
             "source": source,
@@ -200,7 +202,7 @@ class ArvoEvent(BaseModel):
             "subject": subject,
             "datacontenttype": ARVO_CONTENT_TYPE if datacontenttype is None else datacontenttype,
             "dataschema": dataschema or None,
-            "data": plain_dict(data),
+            "data": {} if is_ready else plain_dict(data),
             "time": time_text(time),
             "to": to or type,
             "accesscontrol": accesscontrol,
@@ -232,6 +234,8 @@ class ArvoEvent(BaseModel):
                 refuse(cls, encoded, second_error, shadowing, limits)
         if shadowing:
             refuse(cls, values, None, shadowing)
+        if is_ready:
+            event.__dict__["data"] = dict(data)
         return event  # type: ignore[no-any-return]
 
     @classmethod
@@ -290,7 +294,7 @@ class ArvoEvent(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the members of the event's JSON object in Arvo's order, as a copy."""
         # The fields stand there in their order; pydantic's dump takes three times as long.
-        values = {**self.__dict__, "data": _copy_data(self.data)}
+        values = {**self.__dict__, "data": copy_json(self.data)}
         if not self.__pydantic_extra__:
             return values
         names = list(values)

@@ -125,7 +125,7 @@ class ArvoEventFactory(Generic[A]):
                 f"{self.contract.dataschema} does not emit {type!r}; it emits {known}"
             )
         try:
-            wire = payload.to_wire(data)
+            wire = payload.to_event_data(data)
         except InvalidDataError as error:
             raise self._located(error, type) from None
         return self._make(type, source, wire, subject, options)
@@ -166,7 +166,7 @@ class ArvoEventFactory(Generic[A]):
 
     def _wire(self, data: object) -> dict[str, Any]:
         try:
-            return self.contract.accepts.to_wire(data)
+            return self.contract.accepts.to_event_data(data)
         except InvalidDataError as error:
             raise self._located(error, self.contract.type) from None
 

@@ -56,12 +56,12 @@ class InitPayload(Payload[A]):
     __slots__ = ()
 
     @override
-    def parse(self, data: object) -> A:
+    def parse(self, data: object, *, is_json: bool = False) -> A:
         if not isinstance(data, Mapping):
             return super().parse(data)
         problems = _parent_problems(data)
         try:
-            parsed = super().parse(_without_parent(data))
+            parsed = super().parse(_without_parent(data), is_json=is_json)
         except InvalidDataError as error:
             if problems:
                 raise InvalidDataError(
@@ -96,15 +96,19 @@ class InitPayload(Payload[A]):
             raise InvalidDataError(f"data does not match {self.name}", problems=problems)
         wire = None
         if not isinstance(data, Mapping):
-            wire = self._written_directly(data)
+            wire = self._written_directly(data, self._wire_form)
         elif not _parent_problems(data):
-            wire = self._written_directly(_without_parent(data))
+            wire = self._written_directly(_without_parent(data), self._wire_form)
         if wire is None:
             wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
             taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
         return {PARENT_SUBJECT: parent, **wire}
+
+    @override
+    def to_event_data(self, data: object) -> dict[str, Any]:
+        return self.to_wire(data)
 
     @override
     def json_schema(self) -> dict[str, Any]:

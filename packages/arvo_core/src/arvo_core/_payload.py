@@ -1,6 +1,6 @@
 """One payload of a contract: parsing wire data into a Python type, and dumping it again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,17 +17,17 @@ from ._core_schema import (
 )
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
 from ._fidelity import fidelity
-from ._json import JsonObject
+from ._json import JsonObject, WrittenData, copy_json
 from ._left_out import LeftOut
 from ._lossy_fields import lossy_fields
 from ._lost_numbers import has_null, plain, put_back
 from ._own_functions import with_functions
 from ._problems import field_problems, json_problems
-from ._wire_form import wire_form
+from ._wire_form import WireForm, event_form, wire_form
 
 T = TypeVar("T")
 
-_copy_json = TypeAdapter(JsonObject).validator.validate_python
+_copy_if_json = TypeAdapter(JsonObject).validator.validate_python
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -53,6 +53,7 @@ class Payload(Generic[T]):
 
     __slots__ = (
         "_adapter",
+        "_event_form",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
@@ -94,17 +95,23 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
+        self._event_form = self._wire_form and event_form(schema, self._wire_form)
         # Serializers and validators of the user run with the collector as they know it.
         self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
         self._own_class = class_taken_as_it_is(schema)
 
-    def parse(self, data: object) -> T:
+    def parse(self, data: object, *, is_json: bool = False) -> T:
         """Parse wire data, or accept an instance of the type as it is.
 
         Wire data is read as Python values first. What the type refuses then is read as JSON text,
         where a strict model takes a date. The result holds none of the data's dicts and lists.
+
+        Args:
+            data: A mapping, or an instance.
+            is_json: Whether a mapping is known to hold nothing but JSON, as an event's data is, so
+                that copying it needs no look at each value.
 
         Raises:
             InvalidDataError: The data does not match; `problems` has the path of each field.
@@ -113,7 +120,7 @@ class Payload(Generic[T]):
             return data  # type: ignore[return-value]
         if self._keeps_containers and isinstance(data, Mapping):
             try:
-                data = _copied_object(data)
+                data = copy_json(data) if is_json else _copied_object(data)
             except RecursionError:
                 raise InvalidDataError(
                     f"data does not match {self.name}: it is nested too deeply"
@@ -189,26 +196,46 @@ class Payload(Generic[T]):
             InvalidDataError: It does not match, as a model may that was changed after it was
                 made; or it cannot be written as a JSON object; or it is read as something else.
         """
-        write = self._written_directly
-        wire = uncollected(write, data) if self._uncollected else write(data)
+        wire = self._written_directly(data, self._wire_form)
         return self._checked(self.parse(data)) if wire is None else wire
 
-    def _written_directly(self, data: object) -> dict[str, Any] | None:
+    def to_event_data(self, data: object) -> dict[str, Any]:
+        """Do as `to_wire`, for one event that is made next.
+
+        `ArvoEvent.create` takes over what this returns, where it can, instead of copying it. So make
+        one event of it, and change nothing in it.
+
+        Raises:
+            InvalidDataError: As `to_wire`.
+        """
+        wire = self._written_directly(data, self._event_form)
+        return self.to_wire(data) if wire is None else WrittenData(wire)
+
+    def _written_directly(self, data: object, form: WireForm | None) -> dict[str, Any] | None:
         """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""
-        if self._wire_form is None:
+        if form is None:
             return None
         try:
             if type(data) is self._own_class:
-                if not self._wire_form.takes_models:
+                wire = self._at_rest(lambda value: form.of_model(value, self._serialize), data)
+                if not form.takes_models and not self._reads_alike(data, wire):
                     return None
-                wire = self._wire_form.of_model(data, self._serialize)
             elif isinstance(data, Mapping):
-                wire = self._wire_form.of_mapping(data)
+                wire = self._at_rest(form.of_mapping, data)
             else:
                 return None
         except ValueError:
             return None  # the longer way tells what is wrong
         return wire if isinstance(wire, dict) else None
+
+    def _reads_alike(self, value: object, wire: object) -> bool:
+        """Return whether what is written is sure to be read as an equal value."""
+        return self._fidelity.equality_tells and is_equal(
+            value, self._at_rest(self._validate, wire)
+        )
+
+    def _at_rest(self, call: Callable[[Any], Any], data: object) -> Any:
+        return uncollected(call, data) if self._uncollected else call(data)
 
     def _checked(self, value: T) -> dict[str, Any]:
         dumped = self.dump(value)
@@ -250,7 +277,7 @@ class Payload(Generic[T]):
 
 def _copied_object(data: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return _copy_json(data)  # type: ignore[no-any-return]
+        return _copy_if_json(data)  # type: ignore[no-any-return]
     except ValidationError:  # there is more in it than JSON
         return {name: _copied(item) for name, item in data.items()}
 

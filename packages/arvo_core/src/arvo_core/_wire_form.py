@@ -8,13 +8,13 @@ written, so one pass over the data, or over what a model dumps, is enough.
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
 from ._core_schema import fields_of, inner_nodes, is_free, nodes
-from ._json import JsonObject
+from ._json import MAX_DEPTH, MAX_INTEGER, EventData, JsonObject, JsonValue
 
 _LEAVES = frozenset({"str", "int", "bool", "none"})
 _CONSTANTS = frozenset({str, int, float, bool, type(None)})
@@ -22,6 +22,17 @@ _CONTAINERS = (list, dict)
 _ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
 _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
+_DEEPEST_TYPE = MAX_DEPTH - 16
+"""How many levels a type of an event's data may have itself; each level below costs a schema."""
+_EVENT_LEVELS = [
+    level
+    for level in cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
+    if int(level["ref"].rpartition(":")[2]) > _DEEPEST_TYPE
+]
+_ANYTHING_IN_EVENTS = {
+    "type": "definition-ref", "schema_ref": f"arvo_core.JsonValue:{_DEEPEST_TYPE + 1}"
+}  # fmt: skip
+_is_json = TypeAdapter(JsonValue).validator.isinstance_python
 _NOT_ITS_OWN = ("validate_by_name", "populate_by_name", "validate_by_alias", "validate_default")
 """Settings by which another name is read, or a default becomes something else."""
 
@@ -34,10 +45,12 @@ class WireForm(NamedTuple):
     other defaults are filled in."""
     of_held: SchemaValidator | None
     """Takes what models hold that is not None: fills in None instead of defaults. None where nothing
-    is optional, so that models are dumped as they are."""
+    is optional, so that models are dumped as they are; and where a dump does not show all."""
+    has_optional: bool
+    """Whether a member is None by default."""
     takes_models: bool
-    """Whether the dump of a model shows all that it holds, which it does not where anything may
-    stand."""
+    """Whether the dump of a model shows all that it holds. Where anything may stand it does not, and
+    only reading what was written tells."""
 
     def of_mapping(self, data: Mapping[str, Any]) -> Any:
         """Return how a mapping is written.
@@ -61,12 +74,13 @@ class WireForm(NamedTuple):
         Raises:
             ValueError: The type does not read it, or not in one pass.
         """
+        given = dump(value, by_alias=True, exclude_unset=self.has_optional, warnings=False)
+        wire = self.validator.validate_python(given)
         if self.of_held is None:
-            return self.validator.validate_python(dump(value, by_alias=True, warnings=False))
-        some = dump(value, by_alias=True, exclude_none=True, warnings=False)
-        held = self.of_held.validate_python(some)
-        some = dump(value, by_alias=True, exclude_unset=True, warnings=False)
-        return held if held == self.validator.validate_python(some) else None
+            return wire
+        held = dump(value, by_alias=True, exclude_none=True, warnings=False)
+        # Without a None that must be written the two are the same already.
+        return wire if held == wire or self.of_held.validate_python(held) == wire else None
 
 
 def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
@@ -88,7 +102,32 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
             of_held = SchemaValidator(_Maker(shared, of_held=True).make_all(schema))
     except (_NoWireForm, RecursionError):
         return None
-    return WireForm(validator=validator, of_held=of_held, takes_models=not maker.is_free)
+    return WireForm(
+        validator=validator,
+        of_held=of_held,
+        has_optional=maker.has_optional,
+        takes_models=not maker.is_free,
+    )
+
+
+def event_form(schema: Mapping[str, Any], form: WireForm) -> WireForm | None:
+    """Make a form that writes nothing but what an event's data may be.
+
+    It refuses more than it must: of what stands where anything may, all below 16 levels.
+
+    Args:
+        schema: The one that `form` was made of.
+        form: How it is written otherwise.
+
+    Returns:
+        None for a type that may be too deep, as one that holds itself.
+    """
+    maker = _Maker(_shared(schema), for_event=True)
+    try:
+        validator = SchemaValidator(maker.make_all(schema))
+    except (_NoWireForm, RecursionError):
+        return None
+    return form._replace(validator=validator) if maker.levels <= _DEEPEST_TYPE else None
 
 
 class _NoWireForm(Exception):
@@ -98,14 +137,19 @@ class _NoWireForm(Exception):
 class _Maker:
     """Replaces the classes in a schema by the JSON objects that they are written as."""
 
-    def __init__(self, shared: frozenset[str], *, of_held: bool = False) -> None:
+    def __init__(
+        self, shared: frozenset[str], *, of_held: bool = False, for_event: bool = False
+    ) -> None:
         self._of_held = of_held  # whether to read what models hold that is not None
+        self._for_event = for_event  # whether to let in only what an event's data may be
+        self._anything = _ANYTHING_IN_EVENTS if for_event else _ANYTHING
         self._shared = shared  # the types that stand in several places; they are defined once
         self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
         # Of each class the members that have a value by default, as a schema, and those values.
         self._defaults: list[tuple[Any, dict[str, Any]]] = []
         self.has_optional = False  # whether a member is None by default
         self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
+        self.levels = math.inf  # how deep the containers go that the type itself names
 
     def make_all(self, schema: Mapping[str, Any]) -> Any:
         """Make a whole schema, with the definitions that it refers to."""
@@ -116,9 +160,10 @@ class _Maker:
                 defined[name] = {**self._make(self._named[name]), "ref": name}
         definitions = list(defined.values())
         if self.is_free:
-            definitions += _JSON["definitions"]
+            definitions += _EVENT_LEVELS if self._for_event else _JSON["definitions"]
         if not self._defaults_are_read_as_they_are(definitions):
             raise _NoWireForm
+        self.levels = _Levels(defined).of(made)
         return _with_definitions(made, definitions)
 
     def _defaults_are_read_as_they_are(self, definitions: list[Any]) -> bool:
@@ -149,7 +194,7 @@ class _Maker:
             self.is_free = True
         match node["type"]:
             case "any":
-                return _ANYTHING
+                return self._anything
             case "definitions":
                 self._named.update((item["ref"], item) for item in node["definitions"])
                 return self.make(node["schema"])
@@ -176,7 +221,15 @@ class _Maker:
                 tagged = {tag: self.make(choice) for tag, choice in node["choices"].items()}
                 return _kept(node, choices=tagged)
             case "literal" if all(type(item) in _CONSTANTS for item in node["expected"]):
+                if self._for_event and not _is_json(node["expected"]):
+                    raise _NoWireForm
                 return _kept(node)
+            case "str" if self._for_event:
+                # Lone surrogates, which pydantic looks for where there is a bound, are refused.
+                return _kept(node, min_length=node.get("min_length") or 0)
+            case "int" if self._for_event:
+                least, most = node.get("ge", -MAX_INTEGER), node.get("le", MAX_INTEGER)
+                return _kept(node, ge=max(least, -MAX_INTEGER), le=min(most, MAX_INTEGER))
             case "float":
                 return _kept(node, allow_inf_nan=False)
             case kind if kind in _LEAVES:
@@ -240,6 +293,29 @@ class _Maker:
         else:
             raise _NoWireForm
         return _field({"type": "default", "schema": inner, **filled}, required=False)
+
+
+class _Levels:
+    """Counts how many levels of containers a made schema names."""
+
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self._named = named
+        self._known: dict[str, float] = {}
+
+    def of(self, node: Mapping[str, Any]) -> float:
+        """Return the number of levels; infinity for a type that holds itself."""
+        if node["type"] == "definition-ref":
+            return self._of_named(node["schema_ref"])
+        own = node["type"] in {"list", "dict", "typed-dict"}
+        return own + max(map(self.of, inner_nodes(node)), default=0)
+
+    def _of_named(self, name: str) -> float:
+        if name not in self._named:
+            return 0  # anything, whose depth is bounded by itself
+        if name not in self._known:
+            self._known[name] = math.inf  # for the way back to itself
+            self._known[name] = self.of(self._named[name])
+        return self._known[name]
 
 
 def _shared(schema: Mapping[str, Any]) -> frozenset[str]:

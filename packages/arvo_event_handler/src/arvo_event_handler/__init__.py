@@ -6,8 +6,6 @@ an `IMachineMemory`; a broker carries the events.
 """
 
 from ._call import HandlerDomain, HandlerInput
-from ._contention import Contention
-from ._dead_letter_log import log_dead_letter
 from ._domain import (
     ArvoDomain,
     DomainChoice,
@@ -33,7 +31,6 @@ from ._errors import (
     UnwritableRecordError,
 )
 from ._execution import ExecutionPolicy
-from ._guarded_call import check_events, guarded_call
 from ._handler import ArvoEventHandler, ArvoEventHandlerFunction, RetryOn
 from ._handler_protocol import (
     IArvoEventHandler,
@@ -55,18 +52,11 @@ from ._record_codec import decode_record, encode_record
 from ._resumable import ArvoResumable
 from ._resumable_call import Reply, Start, Step
 from ._resumable_workflow import ArvoResumableFunction, ContextType
-from ._simple_broker import (
-    CONTENTION_TIMEOUT,
-    BrokerErrorListener,
-    DomainedEventListener,
-    Publish,
-    SimpleEventBroker,
-)
+from ._simple_broker import SimpleEventBroker
 from ._simple_memory import SimpleMachineMemory
 from ._system_error_policy import SystemErrorPolicy
 
 __all__ = [
-    "CONTENTION_TIMEOUT",
     "MAX_RECORD_BYTES",
     "Answers",
     "ArvoDomain",
@@ -76,15 +66,12 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
-    "BrokerErrorListener",
     "Complete",
     "ConfigViolation",
-    "Contention",
     "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
-    "DomainedEventListener",
     "EmissionDomains",
     "Emit",
     "ExecutionPolicy",
@@ -105,7 +92,6 @@ __all__ = [
     "MemoryUrl",
     "Outputs",
     "PackedRecord",
-    "Publish",
     "Record",
     "Reply",
     "ResolveError",
@@ -123,13 +109,10 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
-    "check_events",
     "check_handler",
     "check_machine_id",
     "decode_record",
     "encode_record",
-    "guarded_call",
-    "log_dead_letter",
     "own_retry_policy",
     "pack_record",
     "resolve_event_domain",

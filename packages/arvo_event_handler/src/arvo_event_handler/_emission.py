@@ -258,7 +258,7 @@ class Emission:
         if payload is None or contract is None:
             return self._copies(item, *self._unvalidated(item, known), envelope)
         try:
-            data = payload.to_wire(item.data)
+            data = payload.to_event_data(item.data)
         except Exception as error:
             # A validator of the user's may raise anything.
             raise self._refusal(item, contract, error) from error
@@ -316,6 +316,7 @@ class Emission:
                         limits=self._limits,
                     )
                 )
+                data = dict(data)  # each event has its own; the first may have taken this over
         except ViolationError:
             raise
         except Exception as error:

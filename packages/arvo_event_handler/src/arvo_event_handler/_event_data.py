@@ -44,7 +44,7 @@ def parse_data(
         ContractViolation: The data does not match, or a validator of the payload broke.
     """
     try:
-        return payload.parse(event.data)
+        return payload.parse(event.data, is_json=True)
     except InvalidDataError as error:
         raise ContractViolation(
             f"{_named(event)} does not match {contract.dataschema!r}: {error}"

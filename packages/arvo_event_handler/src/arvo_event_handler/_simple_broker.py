@@ -2,48 +2,56 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from arvo_core import ArvoEvent
-from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RetryPolicy
+from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import check_async, check_clock, check_duration, check_random
 
-from ._contention import Contention
-from ._dead_letter_log import log_dead_letter
 from ._errors import (
     ConfigViolation,
     ResolveError,
     RetryableFailure,
     RetryLater,
-    TransactionViolation,
     UndeliveredError,
     UnroutableError,
 )
-from ._guarded_call import check_events, guarded_call
-from ._handler_protocol import IArvoEventHandler, check_handler, own_retry_policy
-from ._memory import LockPolicy
-from ._workflow_in_hand import in_hand, is_in_hand
+from ._handler_protocol import IArvoEventHandler, check_handler
+from .delivery._contention import CONTENTION_TIMEOUT
+from .delivery._dead_letter_log import log_dead_letter
+from .delivery._failed_try import ErrorResponse, FailedTry
+from .delivery._guarded_call import guarded_call
+from .delivery._handler_config import HandlerConfig, HandlerDefaults
+from .delivery._handler_runner import HandlerRunner
+from .delivery._handler_table import HandlerTable
+from .delivery._listeners import BrokerErrorListener, DomainedEventListener
+from .delivery._trial import Trial
+from .delivery._verdict import GiveUp, TryAgain
+from .delivery._workflow_in_hand import in_hand, is_in_hand
 
 _logger = bounded_logger("arvo_event_handler")
 
-Publish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
-"""Hands an event to a broker."""
-DomainedEventListener: TypeAlias = Callable[[ArvoEvent, Publish], Awaitable[None]]
-"""Receives an event for the outside, and the means to publish what comes back."""
-BrokerErrorListener: TypeAlias = Callable[[ArvoEvent, Exception], Awaitable[None]]
-"""Receives an event that could not be handled, and why."""
+_SUSPICIOUS_SIZE: Final = 10_000
 
-CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl
-"""How long an event waits for a workflow that somebody else holds, before it counts as failed.
 
-A holder renews its lease for up to `max_hold`, and it lives on for up to `ttl`, even after its
-worker was killed. So this is the longest that others can be kept from asking at all.
-"""
-_SUSPICIOUS_SIZE = 10_000
+def _only_where_asked(failed: FailedTry) -> ErrorResponse:
+    """Try again here and now what asks for that, and nothing else."""
+    asks = isinstance(failed.error, RetryableFailure | RetryLater)
+    return ErrorResponse.RETRY if asks else ErrorResponse.THROW
+
+
+_DEFAULTS: Final = HandlerDefaults(on_error=_only_where_asked)
+
+
+class _Listening(NamedTuple):
+    """A handler and what tries its events."""
+
+    handler: IArvoEventHandler
+    runner: HandlerRunner
 
 
 class _Delivery(NamedTuple):
@@ -155,21 +163,24 @@ class SimpleEventBroker:
             check_async(on_domained_event, name="on_domained_event")
         if on_error is not None:
             check_async(on_error, name="on_error")
-        self._handlers: dict[str, IArvoEventHandler] = {}
-        self._policies: dict[str, RetryPolicy] = {}
+        check_duration(contention_timeout, name="contention_timeout")
+        self._clock = check_clock(clock)
+        check_random(random)
+        self._handlers: HandlerTable[_Listening] = HandlerTable()
         for handler in handlers:
             check_handler(handler)
-            if handler.source in self._handlers:
-                raise ConfigViolation(
-                    f"two handlers listen to {handler.source!r}; a topic has one handler"
-                )
-            self._handlers[handler.source] = handler
-            self._policies[handler.source] = own_retry_policy(handler) or RetryPolicy()
+            self._handlers.check_free(handler.source)
+            runner = HandlerRunner(
+                handler,
+                settings=HandlerConfig(handler).settled(_DEFAULTS),
+                contention_timeout=contention_timeout,
+                clock=clock,
+                random=random,
+                logger=_logger,
+            )
+            self._handlers[handler.source] = _Listening(handler, runner)
         self._on_domained_event = on_domained_event
         self._on_error = on_error
-        self._contention_timeout = check_duration(contention_timeout, name="contention_timeout")
-        self._clock = check_clock(clock)
-        self._random = check_random(random)
         self._trees: list[_CausalTree] = []
 
     async def publish(self, event: ArvoEvent) -> None:
@@ -204,11 +215,7 @@ class SimpleEventBroker:
             ResolveError: The tree ended without an answer because something failed.
         """
         address = answer_to or event.source
-        if address in self._handlers:
-            raise ConfigViolation(
-                f"answers to {address!r} go to the handler of that name; "
-                "choose a source or answer_to that no handler listens to"
-            )
+        self._handlers.check_answer_address(address)
         if (refusal := self._self_wait(event)) is not None:
             raise refusal
         tree = _CausalTree(event, answer_to=address)
@@ -263,19 +270,19 @@ class SimpleEventBroker:
         except Exception as error:
             await self._fail(event, error, tree)
 
-    async def _handle(self, event: ArvoEvent) -> list[ArvoEvent]:
-        topic = event.to or event.type
-        handler = self._handlers.get(topic)
-        if handler is None:
+    async def _handle(self, event: ArvoEvent) -> Sequence[ArvoEvent]:
+        listening = self._handlers.get(event.to or event.type)
+        if listening is None:
             raise UnroutableError(event)
-        if not handler.stateful:
-            return await self._execute(topic, handler, event)
-        with in_hand(handler, event.subject):
-            return await self._execute(topic, handler, event)
+        if not listening.handler.stateful:
+            return await self._try_until_decided(listening.runner, event)
+        with in_hand(listening.handler, event.subject):
+            return await self._try_until_decided(listening.runner, event)
 
     def _self_wait(self, event: ArvoEvent) -> ConfigViolation | None:
         """Return an error if an event would wait for the workflow that its sender is handling."""
-        if not is_in_hand(self._handlers.get(event.to or event.type), event.subject):
+        listening = self._handlers.get(event.to or event.type)
+        if listening is None or not is_in_hand(listening.handler, event.subject):
             return None
         return ConfigViolation(
             f"event {event.id!r} of type {event.type!r} is for the workflow that its sender is "
@@ -283,37 +290,20 @@ class SimpleEventBroker:
             "the broker"
         )
 
-    async def _execute(
-        self, topic: str, handler: IArvoEventHandler, event: ArvoEvent
-    ) -> list[ArvoEvent]:
-        """Run a handler, again after contention, and after failures that ask for it."""
-        failed = 0
-        contention: Contention | None = None
-        while True:
-            try:
-                outputs = await guarded_call(None, handler.execute, event)
-                return check_events(outputs, what=f"handler {topic!r}")
-            except TransactionViolation as error:
-                if not error.cause.is_contention:
-                    raise
-                contention = contention or self._contention()
-                pause = contention.pause_after(error)
-                if pause is None:
-                    raise
-            except (RetryableFailure, RetryLater) as error:
-                failed += 1
-                contention = None
-                pause = self._policies[topic].pause_after(
-                    failed, asked=error.after, random=self._random
-                )
-                if pause is None:
-                    if isinstance(error, RetryableFailure):
-                        return [*error.replies]
-                    raise
-            await self._clock.sleep(pause)
+    async def _try_until_decided(
+        self, runner: HandlerRunner, event: ArvoEvent
+    ) -> Sequence[ArvoEvent]:
+        """Run a handler, again after contention, and after failures that ask for it.
 
-    def _contention(self) -> Contention:
-        return Contention(timeout=self._contention_timeout, clock=self._clock, random=self._random)
+        Raises:
+            Exception: What the last try ended with.
+        """
+        trial = Trial(event, context=None)
+        while isinstance(verdict := await runner.run(trial), TryAgain):
+            await self._clock.sleep(verdict.after)
+        if isinstance(verdict, GiveUp):
+            raise verdict.letter.error
+        return verdict.outputs
 
     async def _send_outside(self, event: ArvoEvent, tree: _CausalTree) -> None:
         if self._on_domained_event is None:

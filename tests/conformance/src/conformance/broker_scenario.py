@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from arvo_concurrent import (
+from arvo_concurrent import ConcurrentEventBroker
+from arvo_core import ArvoEvent
+from arvo_event_handler import ConfigViolation, ResolveError
+from arvo_event_handler.delivery import (
     BrokerStats,
-    ConcurrentEventBroker,
     ErrorListener,
     ErrorResponse,
     FailedTry,
     HandlerConfig,
     HandlerDefaults,
     Middleware,
+    Publish,
 )
-from arvo_core import ArvoEvent
-from arvo_event_handler import ConfigViolation, Publish, ResolveError
 from arvo_time import Backoff, RetryPolicy
 from arvo_time.testing import FakeClock
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from arvo_concurrent import Bulk, InputMiddleware, Middleware, OutputMiddleware
 from arvo_core import ArvoEvent
+from arvo_event_handler.delivery import Bulk, InputMiddleware, Middleware, OutputMiddleware
 
 
 def middleware(description: Mapping[str, Any], *, owner: str, log: list[str]) -> Middleware:

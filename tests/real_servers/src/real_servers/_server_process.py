@@ -1,6 +1,7 @@
 """A server process that never outlives whoever started it."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TypedDict
 
 _LONGEST = 20.0  # seconds, to start or to stop: a slow machine is no failure
+
+_PORTS = range(16_000, 32_000)  # below those that Linux gives to outgoing connections
 
 # Waits for the end of its input, which is the end of its parent, also by SIGKILL.
 _GUARD = 'read -r _; kill -KILL "$1" 2>/dev/null; rm -rf "$2"'
@@ -119,10 +122,18 @@ def server_folder(stack: ExitStack) -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on just now.
+
+    Workers of pytest-xdist draw from different ports. None is one that the system gives to
+    outgoing connections, which might take it until the server listens, or while it is restarted.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = _PORTS[worker % workers :: workers]
+    while True:
+        port = secrets.choice(ports)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class RunAs(TypedDict):

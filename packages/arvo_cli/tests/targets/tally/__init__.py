@@ -22,11 +22,11 @@ from arvo_event_handler import (
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
-    Publish,
     Reply,
     Start,
     Step,
 )
+from arvo_event_handler.delivery import Publish
 
 calls: list[str] = []
 """The words the counting service was asked about, in order."""

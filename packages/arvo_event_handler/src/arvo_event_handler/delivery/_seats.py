@@ -1,4 +1,4 @@
-"""Which handlers hold a slot while they wait for an answer, so that none waits for itself."""
+"""Which handlers hold a slot or a lane while they wait for an answer, to find waits for oneself."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,17 +11,21 @@ class Seats:
     """The slots and lanes of a topic, as far as handlers hold them that wait for an answer.
 
     Args:
+        broker: Identifies the broker whose handler or listeners it is.
         slots: How many events are handled at once, at most.
         by_subject: Whether an event holds the lane of its subject.
-        broker: Identifies the broker whose handler or listeners it is.
         of_listeners: Whether the topic is that of the listeners.
     """
 
     __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker", "of_listeners")
 
-    def __init__(self, slots: int, *, by_subject: bool, broker: object, of_listeners: bool) -> None:
+    def __init__(
+        self, broker: object, *, slots: int, by_subject: bool, of_listeners: bool = False
+    ) -> None:
         self.broker = broker
+        """Identifies the broker."""
         self.of_listeners = of_listeners
+        """Whether the topic is that of the listeners."""
         self._slots = slots
         self._by_subject = by_subject
         self._taken = 0
@@ -53,18 +57,16 @@ class Handling:
     Args:
         seats: Those of the handler's topic.
         subject: The subject of the event.
-        asker: The try that waits for the causal tree of the event; None when none does.
-
-    Attributes:
-        seats: Those of the handler's topic; None when the try has ended.
-        asker: The try that waits for the causal tree of the event; None when none does.
+        asker: The try that waits for what comes of the event; None when none does.
     """
 
     __slots__ = ("_asking", "_subject", "asker", "seats")
 
     def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
         self.seats: Seats | None = seats
+        """Those of the handler's topic; None when the try has ended."""
         self.asker = asker
+        """The try that waits for what comes of the event; None when none does."""
         self._subject = subject
         self._asking = 0  # answers that this one, or one that waits for it, waits for
 
@@ -94,32 +96,29 @@ enter: Final = _current.set
 """Says what is being handled in the current context."""
 
 
-def current() -> Handling | None:
+def current_handling() -> Handling | None:
     """Return what is being handled where this is called; None outside of handlers."""
-    handling = _current.get()
-    while handling is not None and handling.seats is None:
-        handling = handling.asker
-    return handling
+    return next(_running(), None)
 
 
 def handled_by(broker: object) -> bool:
-    """Return whether a handler of a broker waits, at some remove, for who calls this."""
+    """Return whether a handler of a broker waits, directly or not, for the caller."""
     return any(seats.broker is broker and not seats.of_listeners for seats in _held())
 
 
 def runs_within(broker: object) -> bool:
-    """Return whether a handler or listener of a broker waits, at some remove, for who calls."""
+    """Return whether a handler or listener of a broker waits, directly or not, for the caller."""
     return any(seats.broker is broker for seats in _held())
 
 
 def holds(seats: Seats) -> bool:
-    """Return whether a handler of one topic waits, at some remove, for who calls this."""
+    """Return whether a handler of one topic waits, directly or not, for the caller."""
     return any(held is seats for held in _held())
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Count all that wait for who calls this as waiting for an answer."""
+    """Count all handlers that wait for the caller as waiting for an answer."""
     waiting = [*_running()]
     for handling in waiting:
         handling.ask()

@@ -52,7 +52,7 @@ def test_nonsense_is_told(url: str, told: str) -> None:
 
 
 def test_the_command_knows_the_scheme(capsys: pytest.CaptureFixture[str]) -> None:
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[1]
     example = root / "examples" / "order_fulfilment"
     events = str(example / "orders.jsonl")
     assert main(["run", str(example), "--events", events, "--memory", "sqlite://x"]) != 0

@@ -1,40 +1,47 @@
 """The events of one handler: what waits, in which order, and the workers that take it on."""
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
+from typing import Any, Final, Generic, TypeVar
 
 from arvo_time import Clock, ClockTimer
-from arvo_time.logs import bounded_logger
 
-from ._backlog import Backlog
-from ._delivery import Delivery
-from ._handling import Handling, Seats, enter
+from ._seats import Handling, Seats, enter
+from ._trial import Trial
 
-_logger = bounded_logger("arvo_concurrent")
+TrialT = TypeVar("TrialT", bound=Trial)
+VerdictT = TypeVar("VerdictT")
 
 # Handlers may never wait, and timers and signals must come through all the same.
-_IN_ONE_GO = 32
+_EVENTS_WITHOUT_A_PAUSE: Final = 32
 
 
-class Topic:
+class Topic(Generic[TrialT, VerdictT]):
     """A queue with long-lived workers, which come as needed and stay.
+
+    It knows no broker: the methods of `Trial` report where an event is
+    to whatever counts it or waits for it.
 
     Args:
         name: What it is called.
-        run: Makes one try. It returns when to try again, or None when the event is done. It
-            raises nothing but a cancellation, or what ends the program.
+        run: Makes one try and says what is to follow. It raises nothing but a cancellation, or
+            what ends the program.
+        carry_out: Does that. It returns when to try again, or None when the event is done: then
+            its lane opens. It is not called for an event that was given up meanwhile.
         undelivered: Reports an event that will not be handled: its worker was cancelled, it was
             to be tried again when everything else had been abandoned, or an error beside its
             handling, which is given too, left nobody to say what comes next.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
-        backlog: What counts the events.
+        broker: Identifies the broker.
         clock: For the delays.
+        logger: The broker's.
         of_listeners: Whether it is for the listeners of the broker's owner, not for a handler.
     """
 
@@ -42,38 +49,41 @@ class Topic:
         self,
         name: str,
         *,
-        run: Callable[[Delivery], Awaitable[timedelta | None]],
-        undelivered: Callable[[Delivery, Exception | None], None],
+        run: Callable[[TrialT], Awaitable[VerdictT]],
+        carry_out: Callable[[VerdictT, TrialT], timedelta | None],
+        undelivered: Callable[[TrialT, Exception | None], None],
         prefetch: int,
         by_subject: bool,
-        backlog: Backlog,
+        broker: object,
         clock: Clock,
+        logger: logging.Logger,
         of_listeners: bool = False,
     ) -> None:
         self.name = name
+        """What it is called."""
         self.prefetch = prefetch
+        """How many workers there are, at most."""
         self._run = run
+        self._carry_out = carry_out
         self._undelivered = undelivered
         self._by_subject = by_subject
-        self._backlog = backlog
         self._clock = clock
-        self._ready: deque[Delivery] = deque()
+        self._logger = logger
+        self._ready: deque[TrialT] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
-        self._lanes: dict[str, deque[Delivery] | None] = {}
-        self.seats = Seats(
-            prefetch, by_subject=by_subject, broker=backlog, of_listeners=of_listeners
-        )
+        self._lanes: dict[str, deque[TrialT] | None] = {}
+        self.seats = Seats(broker, slots=prefetch, by_subject=by_subject, of_listeners=of_listeners)
         """What of it is held by handlers that wait for an answer."""
-        self._sleeping: dict[Delivery, ClockTimer] = {}
-        self._running: set[Delivery] = set()
+        self._sleeping: dict[TrialT, ClockTimer] = {}
+        self._running: set[TrialT] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._unoccupied: list[asyncio.Future[None]] = []
         self._empty: asyncio.Future[None] | None = None
-        self._at_rest: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
         self._size = 0
         self._abandoned = False
         self.stopped = False
-        """Whether nothing begins any more."""
+        """Whether no further event begins."""
 
     @property
     def running(self) -> int:
@@ -90,39 +100,37 @@ class Topic:
         """How many events wait for a worker or for their lane."""
         return self._size - len(self._running) - len(self._sleeping)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, trial: TrialT) -> None:
         """Add an event at the end."""
         self._size += 1
-        self._backlog.enter()
-        delivery.tree.begin()
-        if delivery.tree.asker is not None:
-            delivery.tree.queued(self.seats, delivery.event.subject)
+        trial.enter(self.seats)
         if self._by_subject:
-            subject = delivery.event.subject
+            subject = trial.event.subject
             if subject in self._lanes:
                 lane = self._lanes[subject]
                 if lane is None:
                     lane = self._lanes[subject] = deque()
-                lane.append(delivery)
+                lane.append(trial)
                 return
             self._lanes[subject] = None
-        self._make_ready(delivery)
+        self._ready.append(trial)
+        self._call_worker()
 
-    async def empty(self) -> None:
+    async def wait_empty(self) -> None:
         """Wait until no event is left."""
         while self._size:
             if self._empty is None:
                 self._empty = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._empty)
 
-    async def rest(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no event is being handled, after `abandon` has left nothing to begin."""
         while self._running:
-            if self._at_rest is None:
-                self._at_rest = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._at_rest)
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
 
-    def abandon(self) -> Iterator[Delivery]:
+    def abandon(self) -> Iterator[TrialT]:
         """Take out, one after another, what waits and what sleeps; from now on nothing sleeps."""
         self._abandoned = True
         for timer in self._sleeping.values():
@@ -130,15 +138,16 @@ class Topic:
         sleeping, waiting = [*self._sleeping], [*self._ready]
         for lane in self._lanes.values():
             waiting.extend(lane or ())
-        for delivery in waiting:
-            delivery.tree.taken(self.seats, delivery.event.subject)
         self._sleeping.clear()
         self._ready.clear()
         self._lanes.clear()
-        for delivery in (*sleeping, *waiting):
-            self._backlog.leave()
-            yield delivery
-            self._done(delivery)
+        for trial in sleeping:
+            trial.resume(self.seats)
+        for trial in (*sleeping, *waiting):
+            trial.start(self.seats)
+        for trial in (*sleeping, *waiting):
+            yield trial
+            self._done(trial)
 
     def stop(self) -> None:
         """Cancel the workers, each of which reports what it was handling."""
@@ -152,20 +161,20 @@ class Topic:
             await asyncio.wait(self._workers)
 
     def give_up_running(self) -> None:
-        """Report what still runs after `stop`: whoever swallows a cancellation is not waited for.
+        """Report what still runs after `stop`, as it swallows its cancellation.
 
         What comes of it later is not published.
         """
-        for delivery in [*self._running]:
-            self._undelivered(delivery, None)
-            delivery.given_up = True
-            self._finish(delivery)
+        for trial in [*self._running]:
+            self._undelivered(trial, None)
+            trial.given_up = True
+            self._finish(trial)
         self._running.clear()
         self._workers.clear()
-        self._look_for_rest()
+        self._look_for_idle()
 
-    def _make_ready(self, delivery: Delivery) -> None:
-        self._ready.append(delivery)
+    def _make_ready(self, trial: TrialT) -> None:
+        self._ready.append(trial)
         self._call_worker()
 
     def _call_worker(self) -> None:
@@ -189,58 +198,62 @@ class Topic:
     async def _work(self) -> None:
         handled = 0
         this = asyncio.current_task()
-        ready, running, backlog = self._ready, self._running, self._backlog
+        ready, running, seats = self._ready, self._running, self.seats
+        run, carry_out = self._run, self._carry_out
         while not self.stopped:
             if not ready:
                 await self._wait_for_work()
                 continue
-            delivery = ready.popleft()
-            backlog.leave()
-            running.add(delivery)
-            if delivery.tree.asker is not None:
-                delivery.tree.taken(self.seats, delivery.event.subject)
-            handling = Handling(self.seats, delivery.event.subject, delivery.tree.asker)
-            delivery.context.run(enter, handling)
+            trial = ready.popleft()
+            running.add(trial)
+            trial.start(seats)
+            handling = Handling(seats, trial.event.subject, trial.asker)
+            if trial.context is None:
+                enter(handling)
+            else:
+                trial.context.run(enter, handling)
             try:
-                pause = await self._run(delivery)
-                if delivery.given_up:
-                    self._log_late(delivery)
-                elif pause is None:
-                    self._finish(delivery)
+                verdict = await run(trial)
+                if trial.given_up:
+                    self._log_late(trial)
+                elif (pause := carry_out(verdict, trial)) is None:
+                    if self._by_subject:
+                        self._open_lane(trial)
+                    self._done(trial)
                 elif self._abandoned:
-                    self._end_undelivered(delivery)
+                    self._end_undelivered(trial)
                 else:
-                    self._sleep(delivery, pause)
+                    self._sleep(trial, pause)
             except GeneratorExit:
-                raise  # the event loop is gone, and with it whoever could be told
+                raise  # the event loop is gone, and with it everybody to report to
             except Exception as error:
-                # A clock or a source of chance has failed, which is no reason to lose an event.
-                self._end_undelivered(delivery, cause=error)
+                # A clock or a source of randomness has failed, which must not lose an event.
+                self._end_undelivered(trial, cause=error)
             except BaseException:
                 # By `stop`, by user code that cancelled the task it runs in, by the event loop.
-                self._end_undelivered(delivery)
+                self._end_undelivered(trial)
                 raise
             finally:
                 handling.end()
-                running.discard(delivery)
-                if self._at_rest is not None:
-                    self._look_for_rest()
+                running.discard(trial)
+                if self._idle is not None:
+                    self._look_for_idle()
             if this is not None and this.cancelling():
                 return  # its handler cancelled the task it ran in, which is not for the next event
-            del delivery, handling  # or a worker without work would keep the last ones alive
+            del trial, handling  # or a worker without work would keep the last ones alive
             handled += 1
-            if not handled % _IN_ONE_GO:
+            if not handled % _EVENTS_WITHOUT_A_PAUSE:
                 await asyncio.sleep(0)
 
-    def _look_for_rest(self) -> None:
-        if not self._running and self._at_rest is not None:
-            self._at_rest.set_result(None)
-            self._at_rest = None
+    def _look_for_idle(self) -> None:
+        if not self._running and self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
 
-    def _log_late(self, delivery: Delivery) -> None:
-        event = delivery.event
+    def _log_late(self, trial: TrialT) -> None:
+        event = trial.event
         text = "event %s of type %s ended after it had been given up; nothing is published"
-        delivery.context.run(_logger.warning, text, event.id, event.type)
+        trial.call(self._logger.warning, text, event.id, event.type)
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
@@ -251,40 +264,61 @@ class Topic:
             if waker.cancelled() and waker in self._unoccupied:
                 self._unoccupied.remove(waker)
 
-    def _sleep(self, delivery: Delivery, pause: timedelta) -> None:
-        timer = self._clock.call_later(pause, partial(self._wake, delivery))
-        self._backlog.waiting += 1
-        self._sleeping[delivery] = timer
+    def _sleep(self, trial: TrialT, pause: timedelta) -> None:
+        timer = self._clock.call_later(pause, partial(self._wake, trial))
+        self._sleeping[trial] = timer
+        trial.pause()
 
-    def _wake(self, delivery: Delivery) -> None:
-        del self._sleeping[delivery]
-        if delivery.tree.asker is not None:
-            delivery.tree.queued(self.seats, delivery.event.subject)
-        self._make_ready(delivery)
+    def _wake(self, trial: TrialT) -> None:
+        del self._sleeping[trial]
+        trial.resume(self.seats)
+        self._make_ready(trial)
 
-    def _end_undelivered(self, delivery: Delivery, *, cause: Exception | None = None) -> None:
-        if not delivery.given_up:
-            self._undelivered(delivery, cause)
-            self._finish(delivery)
+    def _end_undelivered(self, trial: TrialT, *, cause: Exception | None = None) -> None:
+        if not trial.given_up:
+            self._undelivered(trial, cause)
+            self._finish(trial)
 
-    def _finish(self, delivery: Delivery) -> None:
+    def _finish(self, trial: TrialT) -> None:
         if self._by_subject:
-            self._open_lane(delivery)
-        self._done(delivery)
+            self._open_lane(trial)
+        self._done(trial)
 
-    def _open_lane(self, delivery: Delivery) -> None:
+    def _open_lane(self, trial: TrialT) -> None:
         """Let the next event of the subject go."""
-        subject = delivery.event.subject
+        subject = trial.event.subject
         lane = self._lanes.get(subject)
         if lane:
             self._make_ready(lane.popleft())
         else:
             self._lanes.pop(subject, None)
 
-    def _done(self, delivery: Delivery) -> None:
+    def _done(self, trial: TrialT) -> None:
         self._size -= 1
-        delivery.tree.end()
-        self._backlog.done()
+        trial.end()
         if not self._size and self._empty is not None:
             self._empty.set_result(None)
             self._empty = None
+
+
+async def stop_topics(
+    topics: Sequence[Topic[Any, Any]], *, patience: timedelta, clock: Clock
+) -> None:
+    """Cancel what runs in some topics, and wait for it.
+
+    Args:
+        topics: The topics.
+        patience: How long to wait; what has not ended by then is given up.
+        clock: For that.
+    """
+    for topic in topics:
+        topic.stop()
+    try:
+        async with clock.timeout(patience):
+            for topic in topics:
+                await topic.ended()
+    except TimeoutError:
+        pass
+    finally:
+        for topic in topics:
+            topic.give_up_running()

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Backlog:
+class Admission:
     """Counts events that wait and events that are not done, and bounds what comes from outside.
 
     Args:
@@ -12,7 +12,7 @@ class Backlog:
             number.
     """
 
-    __slots__ = ("_at_the_door", "_idle", "limit", "open", "waiting")
+    __slots__ = ("_idle", "_waiters", "limit", "open", "waiting")
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
@@ -20,26 +20,26 @@ class Backlog:
         """Events taken and not done yet."""
         self.waiting = 0
         """Events that wait for a handler or for their next try, and places given away."""
-        self._at_the_door: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
         self._idle: list[asyncio.Future[None]] = []
 
     @property
     def full(self) -> bool:
-        """Whether an event from outside must wait; so whenever others wait at the door."""
+        """Whether an event from outside must wait, as it must whenever others wait for a place."""
         return self.limit is not None and self.waiting >= self.limit
 
-    async def place(self) -> None:
+    async def acquire(self) -> None:
         """Wait, first come, first served, for a place; it is counted as waiting already."""
         place = asyncio.get_running_loop().create_future()
-        self._at_the_door.append(place)
+        self._waiters.append(place)
         try:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                if place in self._at_the_door:
-                    self._at_the_door.remove(place)
+                if place in self._waiters:
+                    self._waiters.remove(place)
             elif place.exception() is None:
-                self.leave()  # given just now
+                self.release()  # given just now
             raise
 
     def enter(self) -> None:
@@ -47,11 +47,11 @@ class Backlog:
         self.open += 1
         self.waiting += 1
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """One event waits no more: its place goes to the next from outside."""
         self.waiting -= 1
-        if self._at_the_door:
-            self._open_door()
+        if self._waiters:
+            self._admit()
 
     def done(self) -> None:
         """One event is done."""
@@ -71,16 +71,16 @@ class Backlog:
             finally:
                 self._idle.remove(waiter)
 
-    def close_door(self, error: Exception) -> None:
-        """Turn away those that wait for a place."""
-        while self._at_the_door:
-            place = self._at_the_door.popleft()
+    def close(self, error: Exception) -> None:
+        """Refuse those that wait for a place."""
+        while self._waiters:
+            place = self._waiters.popleft()
             if not place.done():
                 place.set_exception(error)
 
-    def _open_door(self) -> None:
-        while self._at_the_door and (self.limit is None or self.waiting < self.limit):
-            place = self._at_the_door.popleft()
+    def _admit(self) -> None:
+        while self._waiters and (self.limit is None or self.waiting < self.limit):
+            place = self._waiters.popleft()
             if not place.done():
                 self.waiting += 1
                 place.set_result(None)

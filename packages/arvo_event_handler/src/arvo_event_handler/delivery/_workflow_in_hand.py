@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ._handler_protocol import IArvoEventHandler
+from arvo_event_handler._handler_protocol import IArvoEventHandler
 
 
 class _InHand:
@@ -33,7 +33,7 @@ def in_hand(handler: IArvoEventHandler, subject: str) -> Iterator[None]:
 
 
 def is_in_hand(handler: IArvoEventHandler | None, subject: str) -> bool:
-    """Return whether whoever calls this is, at some remove, what a handler works on."""
+    """Return whether a handler works, directly or not, on the caller's behalf."""
     working = _innermost.get()
     while working is not None:
         if working.running and working.handler is handler and working.subject == subject:

@@ -4,13 +4,19 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
+from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
+from arvo_event_handler._memory import LockPolicy
 from arvo_time import Backoff, Clock
 
-from ._errors import TransactionViolation, TransactionViolationCause
+CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl
+"""How long an event waits for a workflow that somebody else holds, before it counts as failed.
 
+A holder renews its lease for up to `max_hold`, and it lives on for up to `ttl`, even after its
+worker was killed. So this is the longest that others can be kept from asking at all.
+"""
 _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250))
 # Each move is another event's commit, so there are few of them. A memory that is broken, though,
-# may say so for ever.
+# may say so indefinitely.
 _MOST_MOVES: Final = 100
 
 

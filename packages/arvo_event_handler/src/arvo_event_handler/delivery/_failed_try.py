@@ -15,7 +15,7 @@ class ErrorResponse(StrEnum):
     """Try again while the budget lasts, whatever the error says; then a dead letter, or the
     replies of a `RetryableFailure`."""
     THROW = "THROW"
-    """Give up now: a dead letter, told to `on_broker_error`, a failure for who resolves."""
+    """Give up now: a dead letter, reported to `on_broker_error`, and a failure of `resolve`."""
     SUPPRESS = "SUPPRESS"
     """Drop the event with a warning in the log, as if it had been handled without an output."""
 
@@ -37,4 +37,4 @@ class FailedTry:
 
 
 ErrorListener: TypeAlias = Callable[[FailedTry], ErrorResponse | Awaitable[ErrorResponse]]
-"""Is told once of each failed try and says what happens."""
+"""Called once for each failed try; returns what is to happen."""

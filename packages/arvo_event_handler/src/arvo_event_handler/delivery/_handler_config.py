@@ -4,7 +4,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler import IArvoEventHandler, check_handler, own_retry_policy
+from arvo_event_handler._handler_protocol import (
+    IArvoEventHandler,
+    check_handler,
+    own_retry_policy,
+)
 from arvo_time import RetryPolicy
 from arvo_time.settings import (
     check_callable,
@@ -18,7 +22,7 @@ from ._failed_try import ErrorListener
 from ._middleware import Middleware
 
 Order: TypeAlias = Literal["subject", "none"]
-"""`subject`: the events of one subject one after another, as published. `none`: all at once."""
+"""`subject`: the events of one subject one after another, as published. `none`: concurrently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +45,14 @@ class HandlerDefaults:
     middleware: Middleware = field(default_factory=Middleware)
     """What events pass through."""
     on_error: ErrorListener | None = None
-    """Is told of each failed try and says what happens. None: violations go by their `retryable`,
+    """Decides what follows each failed try. None: violations go by their `retryable`,
     every other error is tried again."""
     order: Order | None = None
     """Whether events of one subject wait for each other. None: `subject` for stateful handlers,
     `none` for stateless ones."""
     dead_letter_reply: bool = False
-    """Whether whoever sent a request that becomes a dead letter gets the contract's system error,
-    so that it does not wait for ever."""
+    """Whether the sender of a request that becomes a dead letter gets the contract's system error,
+    so that it does not wait indefinitely."""
 
     def __post_init__(self) -> None:
         check_count(self.prefetch, name="prefetch", least=1)

@@ -6,8 +6,9 @@ from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import check_events
 from arvo_time.settings import check_callable
+
+from ._guarded_call import check_events
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -25,7 +26,7 @@ BulkFunction: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """Output middleware that sees all events of one step at once, even when there are none.
+    """Output middleware that sees all events of one step together, even when there are none.
 
     Raises:
         TypeError: `function` cannot be called.

@@ -1,4 +1,4 @@
-"""Counters of the broker, through the OpenTelemetry API alone."""
+"""Counters of brokers, through the OpenTelemetry API alone."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from ._stats import HasStats
 
-_meter = metrics.get_meter("arvo_concurrent")
+_meter = metrics.get_meter("arvo_event_handler")
 _retries = _meter.create_counter(
     "arvo.broker.retries", description="Tries that failed and are made again, by topic."
 )
@@ -43,6 +43,6 @@ def count_retry(topic: str) -> None:
     _retries.add(1, {"arvo.topic": topic})
 
 
-def count_dead_letter(topic: str | None, reason: str) -> None:
+def count_dead_letter(topic: str | None, *, reason: str) -> None:
     """Count an event that will not be handled."""
     _dead_letters.add(1, {"arvo.topic": topic or "", "arvo.reason": reason})

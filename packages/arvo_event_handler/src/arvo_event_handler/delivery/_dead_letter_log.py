@@ -56,7 +56,7 @@ def _text(error: BaseException) -> str:
 
 
 def _one_line(text: str, width: int) -> str:
-    """Return a text without line breaks and other controls, cut at `width` characters."""
+    """Return a string without control characters, cut at `width` characters."""
     shown = text[:width]
     if not shown.isprintable():
         shown = "".join(

@@ -26,7 +26,7 @@ class BrokerStats:
     queued: int
     """Events that wait for a handler or for their next try; what `max_queued` bounds."""
     unfinished: int
-    """Events that are not done, with those being handled and what is told to listeners."""
+    """Events that are not done, including those being handled and reports to listeners."""
     topics: Mapping[str, TopicStats]
     """By topic, one for each handler."""
 

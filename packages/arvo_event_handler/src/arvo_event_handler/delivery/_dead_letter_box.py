@@ -1,0 +1,215 @@
+"""Where dead letters are kept, looked at, published again and dropped."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from typing_extensions import override
+
+from arvo_core import ArvoEvent
+from arvo_event_handler._errors import ConfigViolation
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_async, check_clock, check_count
+
+from ._dead_letter import DeadLetter, DeadLetterReason
+from ._dead_letter_log import log_dead_letter
+
+_logger = bounded_logger("arvo_event_handler")
+
+Republish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
+"""Publishes the event of a dead letter again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLetter:
+    """A dead letter that is kept."""
+
+    key: str
+    """Names the letter; later letters have greater keys, also of the same event."""
+    at: datetime
+    """When it was kept, in UTC."""
+    letter: DeadLetter
+    """The letter."""
+
+
+class IDeadLetters(Protocol):
+    """Whatever keeps dead letters: a box in the process, or a transport."""
+
+    async def dead_letters(
+        self,
+        topic: str | None = None,
+        *,
+        reason: DeadLetterReason | str | None = None,
+        type: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[StoredLetter]:
+        """Return letters, oldest first.
+
+        Args:
+            topic: Of this handler alone; None for all, also those that no handler was for.
+            reason: With this reason alone, such as "exhausted"; None for all.
+            type: Of events of this type alone; None for all.
+            after: Those kept after the letter of this key, which need not be there any more; None
+                from the oldest.
+            limit: How many at most; at least 1.
+
+        Raises:
+            TypeError: `limit` is not an int.
+            ValueError: `limit` is below 1.
+        """
+        ...
+
+    async def redrive(self, keys: Iterable[str], *, force: bool = False) -> int:
+        """Publish events again, and forget their letters.
+
+        Args:
+            keys: Of the letters; those that are not there (any more) are passed over.
+            force: Also letters whose senders were sent a system error (`DeadLetter.replied`).
+
+        Returns:
+            How many were published.
+
+        Raises:
+            ConfigViolation: There is no way to publish.
+            ValueError: Some need `force`; nothing was published.
+        """
+        ...
+
+    async def drop(self, keys: Iterable[str]) -> int:
+        """Forget letters, and return how many there were."""
+        ...
+
+
+class DeadLetterBox(IDeadLetters):
+    """Keeps the latest dead letters of one process, as the `on_dead_letter` of its broker.
+
+    Everything is gone when the process ends. Use it from the tasks of one event loop.
+
+    Args:
+        most: How many letters are kept; the oldest one beyond that is logged and dropped.
+        clock: For when a letter was kept.
+
+    Raises:
+        TypeError: `most` is not an int, or `clock` not a `Clock`.
+        ValueError: `most` is below 1.
+
+    Example:
+        >>> async def lose(event: ArvoEvent) -> None:
+        ...     await box(
+        ...         DeadLetter(
+        ...             event=event,
+        ...             error=UnroutableError(event),
+        ...             attempts=0,
+        ...             handler=None,
+        ...             reason=DeadLetterReason.UNROUTABLE,
+        ...         )
+        ...     )
+        >>> box = DeadLetterBox()
+        >>> lost = ArvoEvent.create(
+        ...     source="com.app.main", type="com.nobody.there", subject="a", data={}
+        ... )
+        >>> asyncio.run(lose(lost))
+        >>> [stored] = asyncio.run(box.dead_letters(reason="unroutable"))
+        >>> stored.letter.event == lost, asyncio.run(box.drop([stored.key])), len(box)
+        (True, 1, 0)
+    """
+
+    def __init__(self, *, most: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._most = check_count(most, name="most", least=1)
+        self._clock = check_clock(clock)
+        self._stored: dict[str, StoredLetter] = {}
+        self._count = 0
+        self._republish: Republish | None = None
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def publish_with(self, publish: Republish) -> None:
+        """Say how events are published again, such as by `broker.publish`.
+
+        Raises:
+            TypeError: `publish` is not an `async def` function.
+        """
+        check_async(publish, name="publish")
+        self._republish = publish
+
+    async def __call__(self, letter: DeadLetter) -> None:
+        """Keep a letter."""
+        self._count += 1
+        key = f"{self._count:016d}"
+        self._stored[key] = StoredLetter(key=key, at=self._clock.now(), letter=letter)
+        while len(self._stored) > self._most:
+            self._push_out(self._stored.pop(next(iter(self._stored))).letter)
+
+    @override
+    async def dead_letters(
+        self,
+        topic: str | None = None,
+        *,
+        reason: DeadLetterReason | str | None = None,
+        type: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[StoredLetter]:
+        check_count(limit, name="limit", least=1)
+        found: list[StoredLetter] = []
+        for stored in self._stored.values():
+            letter = stored.letter
+            if (
+                (after is None or stored.key > after)
+                and topic in (None, letter.handler)
+                and reason in (None, letter.reason)
+                and type in (None, letter.event.type)
+            ):
+                found.append(stored)
+                if len(found) == limit:
+                    break
+        return found
+
+    @override
+    async def redrive(self, keys: Iterable[str], *, force: bool = False) -> int:
+        if self._republish is None:
+            raise ConfigViolation(
+                "the dead letters cannot be published again: say how, as by "
+                "`box.publish_with(broker.publish)`"
+            )
+        wanted = [key for key in dict.fromkeys(keys) if key in self._stored]
+        replied = [key for key in wanted if self._stored[key].letter.replied]
+        if replied and not force:
+            raise ValueError(
+                f"{len(replied)} of the letters were answered by a system error, such as "
+                f"{replied[0]}; to publish their events nevertheless, pass force=True"
+            )
+        published = 0
+        for key in wanted:
+            stored = self._stored.pop(key, None)  # another call may have taken it meanwhile
+            if stored is None:
+                continue
+            try:
+                await self._republish(stored.letter.event)
+            except BaseException:
+                self._put_back(stored)
+                raise
+            published += 1
+        return published
+
+    @override
+    async def drop(self, keys: Iterable[str]) -> int:
+        dropped = [self._stored.pop(key, None) for key in keys]
+        return sum(stored is not None for stored in dropped)
+
+    def _put_back(self, stored: StoredLetter) -> None:
+        self._stored = dict(sorted({**self._stored, stored.key: stored}.items()))
+
+    def _push_out(self, letter: DeadLetter) -> None:
+        log_dead_letter(
+            letter.event,
+            error=letter.error,
+            handler=letter.handler,
+            reason=f"{letter.reason}; dropped, as {self._most} later ones are kept",
+            attempts=letter.attempts,
+            logger=_logger,
+        )

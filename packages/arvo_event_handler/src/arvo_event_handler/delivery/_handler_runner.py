@@ -1,0 +1,269 @@
+"""One try to handle an event: middleware, handler, and what is to follow."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from inspect import isawaitable
+from random import Random
+from typing import Final
+
+from arvo_core import ArvoContract, ArvoEvent, ViolationError
+from arvo_event_handler._errors import (
+    ConfigViolation,
+    RetryableFailure,
+    RetryLater,
+    TransactionViolation,
+)
+from arvo_event_handler._handler_protocol import IArvoEventHandler
+from arvo_time import Clock
+
+from ._contention import Contention
+from ._dead_letter import DeadLetter, DeadLetterReason, dead_letter_reply
+from ._dead_letter_log import log_dead_letter
+from ._failed_try import ErrorListener, ErrorResponse, FailedTry
+from ._guarded_call import check_events, guarded_call
+from ._handler_config import HandlerDefaults
+from ._trial import Trial
+from ._verdict import GiveUp, Handled, TryAgain, Verdict
+
+_NOTHING: Final = Handled(outputs=())
+
+
+class HandlerRunner:
+    """Makes tries for one handler and decides what follows; the broker carries that out.
+
+    Args:
+        handler: The handler.
+        settings: What applies to it.
+        contention_timeout: How long an event is tried again while others handle its workflow.
+        clock: For timeouts.
+        random: For the jitter of pauses.
+        logger: The broker's, for events that `on_error` drops.
+
+    Raises:
+        ConfigViolation: `settings.dead_letter_reply` is set, and the handler has no contract.
+    """
+
+    def __init__(
+        self,
+        handler: IArvoEventHandler,
+        *,
+        settings: HandlerDefaults,
+        contention_timeout: timedelta,
+        clock: Clock,
+        random: Random,
+        logger: logging.Logger,
+    ) -> None:
+        self._handler = handler
+        self._settings = settings
+        self._contention_timeout = contention_timeout
+        self._clock = clock
+        self._random = random
+        self._logger = logger
+        self._named = f"handler {handler.source!r}"
+        plain = settings.timeout is None and settings.middleware.input is None
+        self._execute = handler.execute if plain else self._execute_within
+        self._outputs_pass = settings.middleware.output is None
+        self._contract = _replying_contract(handler) if settings.dead_letter_reply else None
+
+    async def run(self, trial: Trial) -> Verdict:
+        """Make one try.
+
+        Whatever middleware, handler and `on_error` raise becomes a verdict.
+
+        Raises:
+            CancelledError: The current task is being cancelled.
+            KeyboardInterrupt: As user code raised it: it ends the program.
+            SystemExit: As user code raised it: it ends the program.
+        """
+        try:
+            outputs = await guarded_call(trial.context, self._execute, trial.event)
+            if outputs != []:
+                outputs = check_events(outputs, what=self._named)
+        except Exception as error:
+            return await self.refused(trial, error=error)
+        if self._outputs_pass or trial.given_up:
+            return Handled(outputs=outputs) if outputs else _NOTHING
+        return await self._through_output_middleware(trial, outputs)
+
+    async def refused(self, trial: Trial, *, error: Exception) -> Verdict:
+        """Judge a try that failed, in the handler or when its outcome was to be stored.
+
+        Args:
+            trial: The event.
+            error: What it failed with.
+
+        Raises:
+            CancelledError: As `run`, and so are the others.
+        """
+        if trial.given_up:
+            return Handled(outputs=())
+        if isinstance(error, TransactionViolation) and error.cause.is_contention:
+            return self._after_contention(trial, error)
+        trial.contention = None
+        trial.failed += 1
+        response, errors = await self._ask(trial, error)
+        if response is ErrorResponse.SUPPRESS:
+            self._log_dropped(trial, error)
+            return await self._ended(trial, outputs=[], errors=errors)
+        reason = _reason_to_end(response, error)
+        if reason is None:
+            asked = error.after if isinstance(error, RetryableFailure | RetryLater) else None
+            pause = self._settings.retry.pause_after(trial.failed, asked=asked, random=self._random)
+            if pause is not None:
+                return TryAgain(after=pause, counts=True, error=error, errors=errors)
+            if isinstance(error, RetryableFailure):
+                # These tell the asker, once, so the event is not a dead letter.
+                return await self._ended(trial, outputs=[*error.replies], errors=errors)
+            reason = DeadLetterReason.EXHAUSTED
+        return self.give_up(trial, error=error, reason=reason, errors=errors)
+
+    def give_up(
+        self,
+        trial: Trial,
+        *,
+        error: Exception,
+        reason: DeadLetterReason,
+        errors: Sequence[Exception] = (),
+    ) -> GiveUp:
+        """Decide that an event will not be handled.
+
+        Args:
+            trial: The event.
+            error: The last error.
+            reason: Why there is no further try.
+            errors: What failed beside the handling.
+        """
+        letter = self._letter(trial.event, trial, error=error, reason=reason)
+        replies, failures = self._replies(letter)
+        if replies:
+            letter = replace(letter, replied=True)
+        return GiveUp(letter=letter, replies=replies, errors=[*errors, *failures])
+
+    async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
+        if self._settings.timeout is None:
+            return await self._handler.execute(await self._settings.middleware.enter(event))
+        async with self._clock.timeout(self._settings.timeout):
+            return await self._handler.execute(await self._settings.middleware.enter(event))
+
+    async def _ended(
+        self, trial: Trial, *, outputs: list[ArvoEvent], errors: Sequence[Exception]
+    ) -> Handled:
+        """Let an event be done although its last try failed."""
+        if self._outputs_pass:
+            return Handled(outputs=outputs, errors=errors)
+        handled = await self._through_output_middleware(trial, outputs)
+        handled.errors = [*errors, *handled.errors]
+        return handled
+
+    async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
+        leave = partial(self._settings.middleware.leave, cause=trial.event)
+        try:
+            return Handled(outputs=await guarded_call(trial.context, leave, outputs))
+        except Exception as error:
+            failure = error
+        trial.failed += 1
+        response, errors = await self._ask(trial, failure)
+        if response is ErrorResponse.THROW:
+            errors = [*errors, failure]
+        troubles: list[DeadLetter] = []
+        replies: list[ArvoEvent] = []
+        # The handler has committed: what it emitted must not vanish.
+        for output in outputs:
+            letter = self._letter(
+                output, trial, error=failure, reason=DeadLetterReason.OUTPUT_MIDDLEWARE
+            )
+            answers, failures = self._replies(letter)
+            troubles.append(letter)
+            replies += answers
+            errors = [*errors, *failures]
+        return Handled(outputs=replies, troubles=troubles, errors=errors)
+
+    def _log_dropped(self, trial: Trial, error: Exception) -> None:
+        # Like `on_error` itself: what logs add of the context must be of this event.
+        trial.call(
+            partial(
+                log_dead_letter,
+                trial.event,
+                error=error,
+                handler=self._handler.source,
+                reason="dropped, as on_error said",
+                attempts=trial.failed,
+                logger=self._logger,
+                level=logging.WARNING,
+            )
+        )
+
+    def _after_contention(self, trial: Trial, error: TransactionViolation) -> Verdict:
+        """Somebody else was faster. That is not a failure and costs no try, but it must end."""
+        if trial.contention is None:
+            trial.contention = Contention(
+                timeout=self._contention_timeout, clock=self._clock, random=self._random
+            )
+        pause = trial.contention.pause_after(error)
+        if pause is None:
+            return self.give_up(trial, error=error, reason=DeadLetterReason.CONTENTION)
+        return TryAgain(after=pause, counts=False, error=error)
+
+    async def _ask(
+        self, trial: Trial, error: Exception
+    ) -> tuple[ErrorResponse | None, Sequence[Exception]]:
+        """Ask `on_error`, and return what it failed with itself beside its response."""
+        if self._settings.on_error is None:
+            return None, ()
+        failed = FailedTry(
+            event=trial.event,
+            error=error,
+            handler=self._handler.source,
+            attempts=trial.failed,
+            retries=self._settings.retry.retries,
+        )
+        try:
+            return await guarded_call(trial.context, _ask, self._settings.on_error, failed), ()
+        except Exception as second:
+            return None, (second,)
+
+    def _letter(
+        self, event: ArvoEvent, trial: Trial, *, error: Exception, reason: DeadLetterReason
+    ) -> DeadLetter:
+        return DeadLetter(
+            event=event,
+            error=error,
+            attempts=trial.failed,
+            handler=self._handler.source,
+            reason=reason,
+        )
+
+    def _replies(self, letter: DeadLetter) -> tuple[Sequence[ArvoEvent], Sequence[Exception]]:
+        """Return what answers a dead request, and what it cannot be answered for."""
+        if self._contract is None:
+            return (), ()
+        try:
+            return dead_letter_reply(letter, self._contract), ()
+        except Exception as error:
+            return (), (error,)
+
+
+def _replying_contract(handler: IArvoEventHandler) -> ArvoContract:
+    contract = getattr(handler, "contract", None)
+    if isinstance(contract, ArvoContract):
+        return contract
+    raise ConfigViolation(
+        f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
+    )
+
+
+def _reason_to_end(response: ErrorResponse | None, error: Exception) -> DeadLetterReason | None:
+    """Return why there must be no further try, whatever the policy says; None when there may."""
+    if response is ErrorResponse.THROW:
+        return DeadLetterReason.THROWN
+    if response is None and isinstance(error, ViolationError) and not error.retryable:
+        return DeadLetterReason.NOT_RETRYABLE
+    return None
+
+
+async def _ask(on_error: ErrorListener, failed: FailedTry) -> ErrorResponse:
+    response = on_error(failed)
+    return ErrorResponse(await response if isawaitable(response) else response)

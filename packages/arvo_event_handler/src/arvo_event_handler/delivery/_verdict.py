@@ -1,0 +1,52 @@
+"""What a runner decides after a try, and what the broker is to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from arvo_core import ArvoEvent
+
+from ._dead_letter import DeadLetter
+
+
+@dataclass(slots=True, kw_only=True)
+class Handled:
+    """The event is done: publish what came of it, and acknowledge it."""
+
+    outputs: Sequence[ArvoEvent]
+    """What to publish, in order."""
+    troubles: Sequence[DeadLetter] = ()
+    """Outputs that will not be published, each with the reason."""
+    errors: Sequence[Exception] = ()
+    """What failed beside the handling, such as `on_error` itself."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TryAgain:
+    """The try failed, and another one is due."""
+
+    after: timedelta
+    """How long to wait before it."""
+    counts: bool
+    """Whether the try costs one of the budget; contention does not."""
+    error: Exception
+    """What the try ended with."""
+    errors: Sequence[Exception] = ()
+    """As `Handled.errors`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class GiveUp:
+    """The event will not be handled: keep it as a dead letter."""
+
+    letter: DeadLetter
+    """The event, the last error and the reason."""
+    replies: Sequence[ArvoEvent] = ()
+    """What to publish, so that the asker does not wait indefinitely."""
+    errors: Sequence[Exception] = ()
+    """As `Handled.errors`."""
+
+
+Verdict: TypeAlias = Handled | TryAgain | GiveUp
+"""What a runner decides after a try."""

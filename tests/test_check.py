@@ -1,0 +1,215 @@
+"""What the checks run: their arguments, which packages a change touches, and in which order."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import workspace
+
+BELOW = {
+    "shop_app": frozenset({"shop_store", "shop_mail"}),
+    "shop_core": frozenset[str](),
+    "shop_mail": frozenset({"shop_core"}),
+    "shop_store": frozenset({"shop_core"}),
+    "shop_time": frozenset[str](),
+}
+ALL = set(BELOW)
+
+ROOT = Path(__file__).parent.parent
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--quick"], "unknown argument: --quick"),
+            (["--fast", "--quick"], "unknown argument: --quick"),
+            (["arvo_core"], "only --fast takes packages"),
+            (["--full", "arvo_core"], "only --fast takes packages"),
+            (["--fast", "arvo_core", "arvo_gone"], "no such package: packages/arvo_gone"),
+        ],
+        ids=["option", "option-of-fast", "package", "package-of-full", "unknown-package"],
+    )
+    def test_wrong_ones_are_refused_before_anything_runs(
+        self, arguments: list[str], told: str
+    ) -> None:
+        done = check(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(f"scripts/check: {told}\n")
+
+    def test_help_says_what_each_does_and_how_long(self) -> None:
+        done = check("--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "At most ten minutes" in done.stdout
+        assert re.search(r"--fast .*Under 90 seconds\n  --full .*sixty minutes", done.stdout, re.S)
+
+
+class TestFloors:
+    def test_each_depends_on_lower_ones_only(self) -> None:
+        assert workspace.floors(BELOW) == [
+            ["shop_core", "shop_time"],
+            ["shop_mail", "shop_store"],
+            ["shop_app"],
+        ]
+
+    def test_packages_that_depend_on_each_other_are_refused(self) -> None:
+        circle = {"a": frozenset({"b"}), "b": frozenset({"a"}), "c": frozenset[str]()}
+        with pytest.raises(ValueError, match=r"depend on each other: \['a', 'b'\]"):
+            workspace.floors(circle)
+
+    def test_what_is_below_comes_with_a_package(self) -> None:
+        assert workspace.with_what_is_below(["shop_mail"], BELOW) == ["shop_core", "shop_mail"]
+
+    def test_every_package_of_this_workspace_has_a_floor(self) -> None:
+        below = workspace.dependencies()
+        assert "arvo_core" in below["arvo_event_handler"]
+        assert sorted(name for floor in workspace.floors(below) for name in floor) == sorted(below)
+
+
+class TestTouched:
+    @pytest.mark.parametrize(
+        ("path", "packages"),
+        [
+            ("packages/shop_app/src/shop_app/_page.py", {"shop_app"}),
+            ("packages/shop_mail/tests/test_mail.py", {"shop_mail", "shop_app"}),
+            ("packages/shop_core/pyproject.toml", ALL - {"shop_time"}),
+            ("packages/shop_core/README.md", ALL - {"shop_time"}),
+            ("packages/shop_gone/src/shop_gone/__init__.py", ALL),
+            ("pyproject.toml", ALL),
+            ("uv.lock", ALL),
+            ("conftest.py", ALL),
+            ("scripts/check", ALL),
+            ("scripts/workspace.py", ALL),
+            (".ci/run", ALL),
+            ("tests/real_servers/src/real_servers/_redis.py", ALL),
+            ("tests/budget/budget.py", ALL),
+            ("tests/conformance/test_vectors.py", ALL),
+            ("tests/test_docs.py", set()),
+            ("tests/public_names.txt", set()),
+            ("docs/memories.md", set()),
+            ("examples/order_fulfilment/services.py", set()),
+            ("benchmarks/load.py", set()),
+            ("README.md", set()),
+        ],
+    )
+    def test_a_file_touches_its_package_and_those_above(
+        self, path: str, packages: set[str]
+    ) -> None:
+        assert workspace.touched([path], BELOW) == packages
+
+    def test_several_files_touch_the_packages_of_each(self) -> None:
+        changed = [
+            "docs/memories.md",
+            "packages/shop_time/src/a.py",
+            "packages/shop_store/src/b.py",
+        ]
+        assert workspace.touched(changed, BELOW) == {"shop_time", "shop_store", "shop_app"}
+
+
+class TestPathsToTest:
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "packages" / "shop_core").mkdir(parents=True)
+        (tmp_path / "tests" / "storm").mkdir(parents=True)
+        for name in ("test_docs.py", "storm/test_report.py", "storm/queue.py"):
+            (tmp_path / "tests" / name).touch()
+        return tmp_path
+
+    def test_packages_are_tested_as_a_whole(self, root: Path) -> None:
+        changed = ["packages/shop_core/src/a.py", "packages/shop_core/README.md"]
+        assert workspace.paths_to_test(changed, root) == ["packages/shop_core"]
+
+    def test_packages_come_before_tests_that_span_them(self, root: Path) -> None:
+        changed = ["packages/shop_core/src/a.py", "tests/test_docs.py"]
+        assert workspace.paths_to_test(changed, root) == ["packages/shop_core"]
+
+    def test_without_packages_it_is_the_test_files_that_changed(self, root: Path) -> None:
+        changed = ["README.md", "tests/test_docs.py", "tests/storm/test_report.py", "tests/a.json"]
+        found = workspace.paths_to_test(changed, root)
+        assert found == ["tests/storm/test_report.py", "tests/test_docs.py"]
+
+    def test_what_was_removed_is_left_out(self, root: Path) -> None:
+        changed = ["packages/shop_gone/src/a.py", "tests/test_gone.py"]
+        assert workspace.paths_to_test(changed, root) == []
+
+
+class TestChangedFiles:
+    """Against repositories of their own: what cannot be known is an error, and never nothing."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        root = tmp_path / "shop"
+        root.mkdir()
+        git(root, "init", "--quiet", "--initial-branch=main")
+        commit(root, "core.py")
+        return root
+
+    def test_commits_and_what_is_not_committed_count(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "committed.py")
+        (root / "core.py").write_text("changed")
+        (root / "new.py").write_text("new")
+        assert workspace.changed_files(root) == ["committed.py", "core.py", "new.py"]
+
+    def test_both_names_of_a_moved_file_count(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        git(root, "mv", "core.py", "moved.py")
+        assert workspace.changed_files(root) == ["core.py", "moved.py"]
+
+    def test_commits_that_landed_since_do_not_count(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "ours.py")
+        git(root, "checkout", "--quiet", "main")
+        commit(root, "theirs.py")
+        git(root, "checkout", "--quiet", "topic")
+        assert workspace.changed_files(root) == ["ours.py"]
+
+    def test_a_commit_of_main_is_not_known(self, root: Path) -> None:
+        with pytest.raises(workspace.UnknownChangeError, match="nothing differs from main"):
+            workspace.changed_files(root)
+
+    def test_a_commit_that_has_landed_is_not_known(self, root: Path) -> None:
+        commit(root, "later.py")
+        git(root, "checkout", "--quiet", "HEAD^")
+        with pytest.raises(workspace.UnknownChangeError, match="nothing differs from main"):
+            workspace.changed_files(root)
+
+    def test_no_main_is_not_known(self, root: Path) -> None:
+        git(root, "branch", "--move", "trunk")
+        with pytest.raises(workspace.UnknownChangeError, match="no main"):
+            workspace.changed_files(root)
+
+    def test_a_clone_that_is_too_shallow_is_not_known(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "ours.py")
+        git(root, "checkout", "--quiet", "main")
+        commit(root, "theirs.py")
+        clone = root.with_name("clone")
+        url = root.as_uri()
+        git(root, "clone", "--quiet", "--depth=1", "--no-single-branch", url, str(clone))
+        git(clone, "checkout", "--quiet", "topic")
+        with pytest.raises(workspace.UnknownChangeError, match="too shallow"):
+            workspace.changed_files(clone)
+
+    def test_no_repository_is_not_known(self, tmp_path: Path) -> None:
+        with pytest.raises(workspace.UnknownChangeError):
+            workspace.changed_files(tmp_path)
+
+
+def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "check", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, *arguments], cwd=root, capture_output=True, check=True)
+
+
+def commit(root: Path, name: str) -> None:
+    (root / name).write_text(name)
+    git(root, "add", name)
+    git(root, "commit", "--quiet", "--message", name)
