@@ -6,7 +6,7 @@ import tracemalloc
 from datetime import timedelta
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import Record
+from arvo_event_handler.memory import Record
 from benchmarks.suite.memory import record_of
 from benchmarks.workload import WrongResultError
 

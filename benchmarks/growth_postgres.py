@@ -8,9 +8,9 @@ from time import perf_counter
 
 import asyncpg
 
-from arvo_event_handler import Record, encode_record
+from arvo_event_handler.memory import Record, encode_record
 from arvo_memory_postgres import PostgresMachineMemory
-from arvo_memory_postgres._machine_key import machine_key
+from arvo_memory_postgres._rows import machine_key
 from real_servers import PostgresServer
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}

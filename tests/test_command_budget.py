@@ -17,7 +17,7 @@ from arvo_cli._lines import Line
 from arvo_cli._memory_url import _cannot_open
 from arvo_core import ArvoEventFactory, EventLimits
 from arvo_event_handler import SimpleMachineMemory
-from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis._url import connect_url
 from arvo_memory_sqlite._url import open_url
 from budget import spend

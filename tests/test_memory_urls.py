@@ -25,9 +25,10 @@ from arvo_cli import main
 from arvo_cli._errors import CommandError
 from arvo_cli._memory_url import memory_of
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import LockPolicy, MachineMemoryError, MemoryUrl
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, MemoryUrl
 from arvo_memory_postgres import PostgresMachineMemory
-from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url
 from arvo_memory_sqlite import SqliteMachineMemory

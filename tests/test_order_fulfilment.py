@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NoReturn
 import pytest
 
 from arvo_cli import main
-from arvo_core import ArvoEvent, ArvoOrchestrationSubject
+from arvo_core import ArvoContract, ArvoEvent, ArvoOrchestrationSubject
 from arvo_event_handler import (
     ArvoEventHandler,
     Emit,
@@ -300,6 +300,10 @@ class Twice:
     @property
     def stateful(self) -> bool:
         return self.service.stateful
+
+    @property
+    def contract(self) -> ArvoContract | None:
+        return self.service.contract
 
     async def execute(self, event: ArvoEvent, *, parent: Any = None) -> list[ArvoEvent]:
         first = await self.service.execute(event, parent=parent)

@@ -64,6 +64,14 @@ def test_all_lists_exactly_the_public_names(module: types.ModuleType) -> None:
     assert len(module.__all__) == len(public)
 
 
+def test_every_name_of_a_package_has_one_home() -> None:
+    homes: dict[tuple[str, str], list[str]] = {}
+    for module in MODULES:
+        for name in module.__all__:
+            homes.setdefault((package_named(module), name), []).append(module.__name__)
+    assert [found for found in homes.values() if len(found) > 1] == []
+
+
 def test_the_test_kit_is_imported_only_on_request() -> None:
     code = "import sys, arvo_event_handler; print('arvo_event_handler.testing' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
@@ -75,7 +83,7 @@ class TestExport:
     def test_is_defined_in_the_same_distribution(self, module: types.ModuleType, name: str) -> None:
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isfunction(value):
-            assert package_of(value) == module.__name__.partition(".")[0]
+            assert package_of(value) == package_named(module)
 
     def test_is_documented(self, module: types.ModuleType, name: str) -> None:
         assert list(undocumented(module, name)) == []
@@ -153,7 +161,7 @@ def with_notes(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str | None]]:
 
 
 def definition_of(module: types.ModuleType, name: str) -> tuple[ast.stmt, str | None]:
-    package = module.__name__.partition(".")[0]
+    package = package_named(module)
     value = getattr(module, name)
     sources = ROOT / "packages" / package / "src"
     paths = sorted((sources / package).rglob("*.py"))
@@ -228,6 +236,10 @@ def positional_on_purpose(called: set[str]) -> set[str]:
 
 
 # --- types that a user meets ------------------------------------------------
+
+
+def package_named(module: types.ModuleType) -> str:
+    return module.__name__.partition(".")[0]
 
 
 def package_of(value: type | types.FunctionType) -> str:

@@ -18,7 +18,6 @@ from arvo_event_handler import (
     Emit,
     ExecutionPolicy,
     HandlerInput,
-    LockPolicy,
     RetryableFailure,
     RetryLater,
     SimpleEventBroker,
@@ -32,6 +31,7 @@ from arvo_event_handler.delivery import (
     Middleware,
     OwnerFunctions,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import Repeat
 from arvo_time import Backoff, RetryPolicy
 
@@ -69,6 +69,7 @@ class Odd:
     def __init__(self, **said: Any) -> None:
         self.source = "com.odd"
         self.stateful = False
+        self.contract = None
         vars(self).update(said)
 
     def execute(self, event: ArvoEvent, *, parent: object = None) -> None: ...
@@ -201,6 +202,7 @@ NOT_SETTINGS = {
 def frozen_dataclasses() -> Iterator[type]:
     for module in (
         *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.delivery"),
+        "arvo_event_handler.memory",
         *("arvo_event_handler.testing", "arvo_concurrent"),
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):
@@ -335,11 +337,22 @@ def test_a_wrong_argument_is_refused_by_the_constructor_and_named(
 @pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
 @pytest.mark.parametrize(
     "wrong",
-    [7, Lacking(), ArvoEventHandler, None, Odd(source=7), Odd(stateful="yes"), Odd(execute=None)],
+    [
+        *(7, Lacking(), ArvoEventHandler, None),
+        *(Odd(source=7), Odd(stateful="yes"), Odd(execute=None), Odd(contract="#/ping")),
+    ],
 )
 def test_a_broker_takes_nothing_but_handlers(make: Any, wrong: object) -> None:
     with pytest.raises(TypeError, match="handler must be a handler"):
         make([wrong])
+
+
+@pytest.mark.parametrize("make", [ConcurrentEventBroker, SimpleEventBroker])
+def test_a_handler_that_says_no_contract_is_told_that_none_will_do(make: Any) -> None:
+    silent = Odd()
+    del silent.contract
+    with pytest.raises(TypeError, match="it lacks contract, which may be None"):
+        make([silent])
 
 
 def test_a_handler_whose_own_retry_is_no_policy_is_refused() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import Record, encode_record
+from arvo_event_handler.memory import Record, encode_record
 from benchmarks.workload import Workload, benchmark
 
 

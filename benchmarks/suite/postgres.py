@@ -9,7 +9,7 @@ from itertools import count
 import asyncpg
 from typing_extensions import override
 
-from arvo_event_handler import Record, encode_record
+from arvo_event_handler.memory import Record, encode_record
 from arvo_memory_postgres import PostgresMachineMemory
 from benchmarks.workload import UnavailableError, Workload, benchmark
 from real_servers import PostgresServer, ServerNotFoundError

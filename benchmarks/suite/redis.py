@@ -12,7 +12,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from arvo_event_handler import Record, encode_record
+from arvo_event_handler.memory import Record, encode_record
 from arvo_memory_redis import RedisMachineMemory
 from arvo_redis._resp import encode_request
 from benchmarks.workload import UnavailableError, Workload, benchmark

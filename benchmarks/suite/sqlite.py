@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
-from arvo_event_handler import Record, encode_record
+from arvo_event_handler.memory import Record, encode_record
 from arvo_memory_sqlite import SqliteMachineMemory
 from benchmarks.workload import Workload, WrongResultError, benchmark
 

@@ -25,11 +25,11 @@ from arvo_event_handler import (
     ConfigViolation,
     ContractViolation,
     Emit,
-    ILeasedMachineMemory,
     Step,
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_event_handler.memory import ILeasedMachineMemory
 from conformance import rules, steps
 
 

@@ -30,11 +30,7 @@ from arvo_event_handler import (
     ExecutionPolicy,
     HandlerInput,
     IArvoEventHandler,
-    ILeasedMachineMemory,
     IMachineMemory,
-    LockPolicy,
-    MachineLease,
-    Record,
     Reply,
     RetryLater,
     SimpleEventBroker,
@@ -46,6 +42,7 @@ from arvo_event_handler import (
     own_retry_policy,
 )
 from arvo_event_handler.delivery import Publish
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_statechart import assign, emit
 from arvo_time import RetryPolicy
 

@@ -77,6 +77,16 @@ def test_a_wrong_target_is_one_clear_line(arvo: Any, here: Path, target: str, re
             "def create_handlers(memory): return []\ndef on_domained_event(event, publish): ...",
             "must be `async def on_domained_event(event, publish)`",
         ),
+        (
+            "t_silent",
+            (
+                "class Silent:\n"
+                "    source, stateful = 'com.silent', False\n"
+                "    async def execute(self, event, *, parent=None): return []\n"
+                "def create_handlers(memory): return [Silent()]"
+            ),
+            "it lacks contract, which may be None",
+        ),
     ],
 )
 def test_a_wrong_folder_is_one_clear_line(

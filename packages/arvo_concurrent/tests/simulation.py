@@ -38,13 +38,13 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
-    LockPolicy,
     Reply,
     Start,
     Step,
     TransactionViolation,
 )
 from arvo_event_handler.delivery import DeadLetter, HandlerConfig, HandlerDefaults
+from arvo_event_handler.memory import LockPolicy
 from arvo_statechart import Call, assign, emit
 from arvo_statechart.typing import MachineConfig, StateConfig
 from arvo_time import Backoff, RetryPolicy

@@ -9,8 +9,9 @@ import pytest
 
 from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory
 from arvo_core import ArvoEvent
-from arvo_event_handler import LockPolicy, Reply, SimpleEventBroker, Start, Step, UnroutableError
+from arvo_event_handler import Reply, SimpleEventBroker, Start, Step, UnroutableError
 from arvo_event_handler.delivery import CONTENTION_TIMEOUT
+from arvo_event_handler.memory import LockPolicy
 from arvo_time.testing import FakeClock
 
 from .broker_owner import Owner

@@ -10,7 +10,8 @@ import pytest
 from typing_extensions import override
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import LockPolicy, MachineLease, TransactionViolation
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import LockPolicy, MachineLease
 from arvo_time import ClockTimer
 from arvo_time.testing import FakeClock
 

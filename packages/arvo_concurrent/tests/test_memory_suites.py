@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import IMachineMemory, LockPolicy
+from arvo_event_handler import IMachineMemory
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,

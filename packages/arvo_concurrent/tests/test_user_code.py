@@ -210,6 +210,7 @@ class Bare:
 
     source = ONE
     stateful = False
+    contract = None
 
     def __init__(self, execute: Any) -> None:
         self.execute = execute

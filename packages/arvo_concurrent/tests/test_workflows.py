@@ -15,7 +15,6 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
-    MachineLease,
     ResolveError,
 )
 from arvo_event_handler.delivery import (
@@ -27,6 +26,7 @@ from arvo_event_handler.delivery import (
     Order,
 )
 from arvo_event_handler.delivery._dead_letter import dead_letter_reply
+from arvo_event_handler.memory import MachineLease
 from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock

@@ -33,13 +33,13 @@ from arvo_event_handler import (
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
-    LockPolicy,
     MachineMemoryError,
     Reply,
     SimpleMachineMemory,
     Start,
     Step,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_statechart import Call
 from arvo_time.testing import FakeClock
 

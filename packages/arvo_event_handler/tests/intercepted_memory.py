@@ -6,13 +6,8 @@ from typing import TypeAlias, TypeVar
 
 from typing_extensions import override
 
-from arvo_event_handler import (
-    ILeasedMachineMemory,
-    IMachineMemory,
-    LockPolicy,
-    MachineLease,
-    Record,
-)
+from arvo_event_handler import IMachineMemory
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 
 T = TypeVar("T")
 

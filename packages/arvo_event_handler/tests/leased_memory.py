@@ -9,13 +9,12 @@ from typing import Self
 from pydantic_core import from_json, to_json
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
     Record,
-    TransactionViolation,
-    TransactionViolationCause,
     check_machine_id,
     until_granted,
 )

@@ -24,13 +24,13 @@ from arvo_event_handler import (
     Emit,
     ExecutionPolicy,
     IMachineMemory,
-    Record,
     Reply,
     SimpleMachineMemory,
     Start,
     Step,
     SystemErrorPolicy,
 )
+from arvo_event_handler.memory import Record
 
 APP = "com.app.main"
 

@@ -14,12 +14,12 @@ from arvo_event_handler import (
     Emit,
     ExecutionViolation,
     IArvoEventHandler,
-    Record,
     SimpleMachineMemory,
     Start,
     Step,
     TransactionViolation,
 )
+from arvo_event_handler.memory import Record
 from arvo_statechart.typing import MachineConfig
 
 from .order_machines import EVERY_ITEM_CONFIG, machine, orchestrator

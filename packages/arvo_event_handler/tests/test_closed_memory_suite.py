@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from typing_extensions import override
 
-from arvo_event_handler import MachineLease, MachineMemoryError, Record
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import MachineLease, Record
 from arvo_event_handler.testing import ClosableMachineMemory, ClosedMachineMemorySuite
 from arvo_time.testing import FakeClock
 

@@ -32,6 +32,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
     UndeliveredError,
+    UnknownMemoryError,
     UnreadableRecordError,
     UnroutableError,
     UnwritableRecordError,
@@ -59,6 +60,7 @@ EXAMPLES: list[ArvoError] = [
     MachineMemoryError("server away", retryable=True, outcome="unknown"),
     UnwritableRecordError("too large"),
     UnreadableRecordError("damaged"),
+    UnknownMemoryError(scheme="files", installed=["sqlite"]),
     UnroutableError(EVENT),
     UndeliveredError(EVENT),
     ResolveError(EVENT, failures=[(EVENT, ExecutionViolation("not now", retryable=True))]),
@@ -87,7 +89,7 @@ def plain(value: object) -> object:
 class TestEveryError:
     def test_has_an_example_here(self) -> None:
         tree = {
-            cls for cls in descendants(ArvoError) if cls.__module__.startswith("arvo_event_handler")
+            cls for cls in descendants(ArvoError) if cls.__module__ == "arvo_event_handler._errors"
         }
         assert {type(example) for example in EXAMPLES} == tree
 

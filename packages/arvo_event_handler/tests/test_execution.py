@@ -19,7 +19,6 @@ from arvo_event_handler import (
     ExecutionPolicy,
     ExecutionViolation,
     IMachineMemory,
-    LockPolicy,
     MachineMemoryError,
     SimpleMachineMemory,
     Start,
@@ -30,6 +29,7 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import LockPolicy
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Interception, fail

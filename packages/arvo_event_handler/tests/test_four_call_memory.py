@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from arvo_event_handler import (
-    LockPolicy,
     MachineMemoryError,
     SimpleMachineMemory,
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_event_handler._four_call_memory import FourCallMemory
+from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory._four_call_memory import FourCallMemory
 from arvo_event_handler.testing._lease_progress import expect_progress
 from arvo_time.testing import FakeClock
 

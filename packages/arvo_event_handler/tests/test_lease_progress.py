@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_event_handler import LockPolicy
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing._lease_progress import expect_progress
 from arvo_time.testing import FakeClock
 

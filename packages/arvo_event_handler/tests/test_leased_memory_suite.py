@@ -12,15 +12,8 @@ from typing import Self
 import pytest
 from typing_extensions import override
 
-from arvo_event_handler import (
-    ILeasedMachineMemory,
-    LockPolicy,
-    MachineLease,
-    MachineMemoryError,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,

@@ -15,7 +15,7 @@ from arvo_event_handler import (
     MachineExecution,
     MachineExecutionEngine,
 )
-from arvo_event_handler._workflow import WorkflowFailure
+from arvo_event_handler._workflow._workflow import WorkflowFailure
 from arvo_statechart import Call, assign, emit, raise_
 
 from .order_machines import machine

@@ -3,12 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_event_handler import (
-    ILeasedMachineMemory,
-    LockPolicy,
-    MachineLease,
-    SimpleMachineMemory,
-)
+from arvo_event_handler import SimpleMachineMemory
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease
 
 FIELDS = [item.name for item in fields(LockPolicy)]
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Optional
 
 import pytest
 
-from arvo_event_handler import LockPolicy, MemoryUrl
+from arvo_event_handler.memory import LockPolicy, MemoryUrl
 from arvo_time import SYSTEM_CLOCK, Clock
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_event_handler import (
+from arvo_event_handler import UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     PackedRecord,
     Record,
-    UnreadableRecordError,
-    UnwritableRecordError,
     pack_record,
     unpack_record,
 )

@@ -5,13 +5,8 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_event_handler import (
-    Record,
-    UnreadableRecordError,
-    UnwritableRecordError,
-    decode_record,
-    encode_record,
-)
+from arvo_event_handler import UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler.memory import Record, decode_record, encode_record
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -66,6 +66,7 @@ class Bare:
 
     source = "com.stock.reserve"
     stateful = False
+    contract = None
 
     def __init__(self, execute: Any) -> None:
         self.execute = execute

@@ -31,7 +31,6 @@ from arvo_event_handler import (
     ContractViolation,
     Emit,
     IArvoEventHandler,
-    Record,
     Reply,
     SimpleMachineMemory,
     Start,
@@ -39,6 +38,7 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_event_handler.memory import Record
 from arvo_statechart.typing import MachineConfig
 
 from .order_machines import machine, orchestrator

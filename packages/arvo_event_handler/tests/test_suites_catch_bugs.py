@@ -15,12 +15,12 @@ from typing_extensions import override
 from arvo_event_handler import (
     IMachineMemory,
     MachineMemoryError,
-    Record,
     SimpleMachineMemory,
     TransactionViolation,
     TransactionViolationCause,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import Record
 from arvo_event_handler.testing import MachineMemorySuite
 
 

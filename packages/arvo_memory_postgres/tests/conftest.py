@@ -11,7 +11,7 @@ from real_servers.fixtures import (
     start_postgres as start_postgres,
 )
 
-from arvo_event_handler import MachineLease
+from arvo_event_handler.memory import MachineLease
 from arvo_memory_postgres import PostgresMachineMemory
 from real_servers import FaultProxy
 

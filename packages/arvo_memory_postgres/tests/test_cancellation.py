@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arvo_event_handler import LockPolicy, MachineLease
+from arvo_event_handler.memory import LockPolicy, MachineLease
 from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 from real_servers.fixtures import StartPostgres
 
-from arvo_event_handler import LockPolicy, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect, behind_proxy, execute, leased, on_its_connection, quoted

@@ -11,10 +11,8 @@ import asyncpg
 import pytest
 from real_servers.fixtures import StartPostgres
 
-from arvo_event_handler import (
-    LockPolicy,
-    MachineMemoryError,
-)
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_time.testing import FakeClock
 
@@ -203,8 +201,9 @@ async def test_a_memory_works_again_after_its_server_restarted(
 
 async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> None:
     """Nothing hangs: the error names what to change."""
-    async with connect_to(pool_size=1, pool_timeout=timedelta(milliseconds=50)) as memory:
+    async with connect_to(pool_size=1) as memory:
         await memory.read("order-7")
+        memory._connections._timeout = timedelta(milliseconds=50)  # to connect may take longer
         connection = await memory._connections.take("a long statement")
         with pytest.raises(MachineMemoryError, match="raise pool_size") as caught:
             await memory.read("order-7")

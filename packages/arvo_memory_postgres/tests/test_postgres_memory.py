@@ -12,17 +12,14 @@ import asyncpg
 import pytest
 
 from arvo_core import ArvoOrchestrationSubject
-from arvo_event_handler import (
-    MachineMemoryError,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_postgres import PostgresMachineMemory
-from arvo_memory_postgres._memory_url import postgres_memory
+from arvo_memory_postgres._url import connect_url as postgres_memory
+from arvo_time.testing import FakeClock
 
-from .conftest import Connect, execute, fetch, on_its_connection, quoted
+from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted
 
 VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
 
@@ -104,6 +101,29 @@ async def test_a_dry_run_shows_the_sql_and_changes_nothing(
         )
         await execute(postgres_dsn, sql)
         assert await memory.migrate() == ""
+
+
+async def test_a_schema_that_an_earlier_package_made_opens_as_it_is(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
+    await execute(postgres_dsn, made.replace('"shop"', quoted(no_schema)))
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        assert await memory.read("order-7") == {"status": "active", "count": 1}
+        assert await memory.migrate() == ""
+        lease = await leased(memory)
+        await memory.commit(lease, {"status": "done", "count": 2})
+        assert await memory.read("order-7") == {"status": "done", "count": 2}
+
+
+async def test_a_new_schema_is_the_one_that_an_earlier_package_made(
+    postgres_dsn: str, no_schema: str
+) -> None:
+    """So that of two versions either may make it."""
+    made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
+    async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
+        sql = await memory.migrate(dry_run=True)
+        assert sql.strip() in made.replace('"shop"', quoted(no_schema))
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
@@ -317,6 +337,22 @@ async def test_a_release_of_what_was_never_written_leaves_no_row(connect_to: Con
 
 
 # --- around it --------------------------------------------------------------
+
+
+async def test_whoever_waits_for_a_lease_waits_by_the_clock(
+    postgres_dsn: str, schema: str, connect_to: Connect
+) -> None:
+    clock = FakeClock()
+    day = timedelta(days=1)
+    policy = LockPolicy(ttl=7 * day, max_hold=7 * day, max_wait=day)
+    async with connect_to() as holder, connect_to(clock=clock, policy=policy) as memory:
+        assert await holder.acquire("order-7") is not None
+        waiter = asyncio.ensure_future(memory.acquire("order-7"))
+        async with asyncio.timeout(20):
+            while not waiter.done():
+                await asyncio.sleep(0)
+                clock.advance(timedelta(minutes=10))
+        assert await waiter is None
 
 
 async def test_a_borrowed_pool_stays_open(postgres_dsn: str, schema: str) -> None:

@@ -31,7 +31,8 @@ asyncio.run(main(*sys.argv[1:]))
 HOLD = """
 import asyncio, sys
 from datetime import timedelta
-from arvo_event_handler import LockPolicy, TransactionViolation
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_postgres import PostgresMachineMemory
 
 async def main(dsn, schema):

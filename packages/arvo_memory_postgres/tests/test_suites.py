@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_event_handler import LockPolicy
+from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.testing import (
     ClosedMachineMemorySuite,
     ConnectLeasedMachineMemory,

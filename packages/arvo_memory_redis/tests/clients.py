@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
-from arvo_event_handler import MachineLease
+from arvo_event_handler.memory import MachineLease
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import LoadBalancingStrategy
 
-from arvo_event_handler import ILeasedMachineMemory, LockPolicy
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,

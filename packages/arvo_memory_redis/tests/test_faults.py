@@ -12,7 +12,8 @@ from random import Random
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineMemoryError, TransactionViolation
+from arvo_event_handler import MachineMemoryError, TransactionViolation
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
@@ -223,7 +224,8 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
 HOLDER = """
 import asyncio, sys
 from datetime import timedelta
-from arvo_event_handler import LockPolicy, TransactionViolation
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 
 

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineLease, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, MachineLease
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy

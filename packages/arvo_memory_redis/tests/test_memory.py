@@ -13,12 +13,11 @@ from redis.backoff import NoBackoff
 from typing_extensions import override
 
 from arvo_event_handler import (
-    LockPolicy,
     MachineMemoryError,
-    Record,
     TransactionViolation,
     TransactionViolationCause,
 )
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import SpanRecorder
 from arvo_memory_redis import RedisMachineMemory
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_event_handler import LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 

@@ -11,7 +11,8 @@ from redis.asyncio import RedisCluster as ClusterClient
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from arvo_event_handler import LockPolicy, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour

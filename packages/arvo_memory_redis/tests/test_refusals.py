@@ -14,14 +14,13 @@ from redis.exceptions import ResponseError
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
-    MAX_RECORD_BYTES,
-    LockPolicy,
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import memory_error
 from arvo_memory_redis._stored_machine import RecordLimits

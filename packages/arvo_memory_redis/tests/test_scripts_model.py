@@ -17,13 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from typing_extensions import override
 
-from arvo_event_handler import (
-    LockPolicy,
-    MachineLease,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 from arvo_memory_redis import RedisMachineMemory
 
 SEQUENCES = 2_000 if os.environ.get("ARVO_FULL") == "1" else 100

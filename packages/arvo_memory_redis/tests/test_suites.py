@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from arvo_event_handler import ILeasedMachineMemory, LockPolicy
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ClosedMachineMemorySuite,
     ConnectLeasedMachineMemory,

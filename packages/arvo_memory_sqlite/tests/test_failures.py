@@ -10,14 +10,13 @@ from typing import Any, Final
 import pytest
 
 from arvo_event_handler import (
-    LockPolicy,
     MachineMemoryError,
-    Record,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_memory_sqlite._failure import memory_error
 from storm import answer_to, asking, question

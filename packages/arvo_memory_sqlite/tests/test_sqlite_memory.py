@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from arvo_event_handler import (
-    LockPolicy,
-    MachineLease,
-    MachineMemoryError,
-    Record,
-    TransactionViolation,
-)
+from arvo_event_handler import MachineMemoryError, TransactionViolation
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_time.testing import FakeClock
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from arvo_event_handler import ILeasedMachineMemory, LockPolicy
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ClosableMachineMemory,
     ClosedMachineMemorySuite,

@@ -8,7 +8,8 @@ import sys
 import warnings
 from datetime import timedelta
 
-from arvo_event_handler import LockPolicy, MachineMemoryError, Record
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory, _schema
 
 FURTHER = (

@@ -9,21 +9,18 @@ from typing import Any, Final, NoReturn, Protocol
 
 from arvo_core import (
     PARENT_SUBJECT,
-    WILDCARD_VERSION,
     ArvoContract,
     ArvoEvent,
     ArvoEventFactory,
     ArvoOrchestrationSubject,
     ArvoOrchestratorContract,
-    DataSchema,
     EventLimits,
     InvalidValueError,
     VersionedArvoContract,
     derive_id,
-    is_wildcard_version,
     json_problems,
 )
-from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler import ContractViolation, IArvoEventHandler, version_describing
 
 from ._cloud_event import is_cloud_event, lacking
 from ._errors import CommandError, PlainPayloadError, RejectedLineError, one_line
@@ -181,8 +178,8 @@ def contract_versions(
     """Return what `--contract` may name: each version of the handlers' contracts by its URI."""
     return {
         known.dataschema: known
-        for own in (_contract_of(handler) for handler in handlers)
-        if own is not None
+        for handler in handlers
+        if (own := handler.contract) is not None
         for known in map(own.version, own.versions)
     }
 
@@ -264,12 +261,6 @@ def _no_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
     return RejectedLineError(f"not an Arvo event: {reason}")
 
 
-def _contract_of(handler: IArvoEventHandler) -> ArvoContract | None:
-    """Return a handler's contract; handlers of the user's own need not have one."""
-    contract = getattr(handler, "contract", None)
-    return contract if isinstance(contract, ArvoContract) else None
-
-
 def _check_contract(event: ArvoEvent, handler: IArvoEventHandler) -> None:
     """Check what asks a handler for something; what answers a workflow it checks itself.
 
@@ -277,24 +268,28 @@ def _check_contract(event: ArvoEvent, handler: IArvoEventHandler) -> None:
         RejectedLineError: The event names a contract that the handler does not have, or its data
             does not match.
     """
-    contract = _contract_of(handler)
+    contract = handler.contract
     if contract is None or event.type != contract.type:
         return
-    schema = DataSchema.parse(event.dataschema) if event.dataschema else None
-    if schema is None and not handler.stateful:
-        schema = DataSchema(uri=contract.uri, version=WILDCARD_VERSION)
-    if schema is None or schema.uri != contract.uri:
+    try:
+        _version_describing(event, handler, contract).accepts.parse(event.data)
+    except InvalidValueError as error:
+        raise RejectedLineError(one_line(error)) from error
+
+
+def _version_describing(
+    event: ArvoEvent, handler: IArvoEventHandler, contract: ArvoContract
+) -> VersionedArvoContract[Any]:
+    otherwise = _orchestrator_version(event) if handler.stateful else "latest"
+    try:
+        return version_describing(
+            event, contract=contract, otherwise=otherwise, required=handler.stateful
+        )
+    except ContractViolation as violation:
         raise RejectedLineError(
             f"unknown contract {event.dataschema!r}; {contract.type} is described by "
             f"{', '.join(contract.version(version).dataschema for version in contract.versions)}"
-        )
-    try:
-        version = _orchestrator_version(event) if handler.stateful else "latest"
-        if not is_wildcard_version(schema.version):
-            version = schema.version
-        contract.version(version).accepts.parse(event.data)
-    except InvalidValueError as error:
-        raise RejectedLineError(one_line(error)) from error
+        ) from violation
 
 
 def _orchestrator_version(event: ArvoEvent) -> str:

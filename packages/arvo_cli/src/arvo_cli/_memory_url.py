@@ -1,20 +1,15 @@
-"""Machine memories by URL; packages register their schemes as entry points."""
+"""What `--memory` takes: how its URL is opened, how many workflows run over it, what is refused."""
 
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 from urllib.parse import unquote
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import IMachineMemory, MemoryUrl
+from arvo_event_handler import IMachineMemory, UnknownMemoryError
+from arvo_event_handler.memory import MemoryUrl, connect_memory
 
 from ._errors import CommandError, one_line
-
-GROUP: Final = "arvo.machine_memory"
-"""The entry-point group: a URL scheme names a callable that takes the URL and returns an async
-context manager of an `IMachineMemory`."""
 
 DEFAULT: Final = "memory:"
 """The memory that is always there."""
@@ -36,7 +31,6 @@ The smallest of 16, 32 and 64 at which the order example comes within a tenth of
 per second; `benchmarks/RESULTS.md` has the figures.
 """
 
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}):")
 _SHORTEST_SECRET: Final = 4
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
@@ -47,11 +41,7 @@ _PACKAGES = {
 
 
 def default_concurrency(url: str) -> int:
-    """Return how many workflows run at the same time over a memory unless the user says so.
-
-    Raises:
-        CommandError: It is no URL.
-    """
+    """Return how many workflows run at the same time over a memory unless the user says so."""
     return MEASURED_CONCURRENCY.get(_scheme(url), USUAL_CONCURRENCY)
 
 
@@ -61,14 +51,10 @@ def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
     Raises:
         CommandError: No installed package knows the scheme, or it refuses the URL.
     """
-    scheme = _scheme(url)
-    installed = _installed()
-    if scheme not in installed:
-        raise CommandError(_unknown(scheme))
     try:
-        connect: Callable[[str], AbstractAsyncContextManager[IMachineMemory]]
-        connect = installed[scheme].load()
-        return connect(url)
+        return connect_memory(url)
+    except UnknownMemoryError as error:
+        raise CommandError(_unknown(error)) from error
     except Exception as error:
         raise _cannot_open(url, error) from error
 
@@ -103,10 +89,7 @@ async def process_memory(url: str) -> AsyncIterator[IMachineMemory]:
 
 
 def _scheme(url: str) -> str:
-    found = _SCHEME.match(url)
-    if found is None:
-        raise CommandError(f"--memory takes a URL, such as {DEFAULT}; installed: {_names()}")
-    return found[1].lower()
+    return url.partition(":")[0].lower()
 
 
 def _cannot_open(url: str, error: Exception) -> CommandError:
@@ -119,17 +102,13 @@ def _cannot_open(url: str, error: Exception) -> CommandError:
     return CommandError(f"cannot open the {_scheme(url)} memory: {reason}")
 
 
-def _installed() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
-def _names() -> str:
-    return ", ".join(f"{name}:" for name in sorted(_installed())) or "none"
-
-
-def _unknown(scheme: str) -> str:
+def _unknown(error: UnknownMemoryError) -> str:
+    scheme = error.scheme
+    installed = ", ".join(f"{name}:" for name in error.installed) or "none"
+    if scheme is None:
+        return f"--memory takes a URL, such as {DEFAULT}; installed: {installed}"
     example = f", such as {_PACKAGES[scheme]}" if scheme in _PACKAGES else ""
     return (
-        f"no installed package has a machine memory for {scheme}: (installed: {_names()}); "
+        f"no installed package has a machine memory for {scheme}: (installed: {installed}); "
         f"install a package that registers it{example}"
     )

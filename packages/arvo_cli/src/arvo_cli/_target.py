@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from arvo_event_handler import IArvoEventHandler, IMachineMemory
+from arvo_event_handler import IArvoEventHandler, IMachineMemory, check_handler
 from arvo_event_handler.delivery import DomainedEventListener
 
 from ._errors import CommandError, named
@@ -69,6 +69,12 @@ class Target:
                     f"the factory of {self.name} must return a list of handlers, "
                     f"not of {type(handler).__name__}"
                 )
+            try:
+                check_handler(handler)
+            except TypeError as error:
+                raise CommandError(
+                    f"the factory of {self.name} returned no handler: {error}"
+                ) from error
         topic, count = Counter(handler.source for handler in handlers).most_common(1)[0]
         if count > 1:
             raise CommandError(f"{self.name} has {count} handlers for {topic}; a topic has one")

@@ -5,7 +5,7 @@ from collections import deque
 from datetime import timedelta
 from functools import partial
 
-from arvo_event_handler import LockPolicy
+from arvo_event_handler.memory import LockPolicy
 from arvo_time import Clock, ClockTimer
 
 

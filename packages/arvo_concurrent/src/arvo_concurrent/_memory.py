@@ -8,12 +8,12 @@ from typing import Final
 
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
     Record,
-    TransactionViolation,
     check_machine_id,
     decode_record,
     encode_record,

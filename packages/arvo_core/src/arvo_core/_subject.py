@@ -25,13 +25,19 @@ from ._problems import field_problems, find_json_problems
 from ._shorten import shorten
 from ._version import WILDCARD_VERSION
 
+
+def _as_dict(members: Mapping[str, str]) -> dict[str, str]:
+    # From Python 3.13 on `dict` has no signature that pydantic takes.
+    return dict(members)
+
+
 _Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
 _Version = Annotated[str, Strict(), Field(pattern=r"^[0-9]{1,100}\.[0-9]{1,100}\.[0-9]{1,100}$")]
 _ExecutionId = Annotated[str, Strict(), Field(pattern=r"^[^;]+$")]
 _Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
 # Parsed subjects are shared through a cache, so nobody may change one.
 _Meta = Annotated[
-    Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(dict[str, str])
+    Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(_as_dict)
 ]
 
 # Long ones are rare, and thousands of them would fill the memory. A short text may inflate to

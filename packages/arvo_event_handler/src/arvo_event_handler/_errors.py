@@ -10,6 +10,7 @@
   x RetryLater                  raised by user code that wants to be tried again, and when
   x InvalidValueError
     + InvalidHandlerError       a handler's definition does not fit its contract
+    + UnknownMemoryError        no installed package has a machine memory for a URL
   x MachineMemoryError          what a machine memory raises when its backend fails
     + UnwritableRecordError     a record that this memory can never keep; ends its workflow
     + UnreadableRecordError     what is stored is damaged, or of a newer version
@@ -235,6 +236,26 @@ class UnreadableRecordError(MachineMemoryError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False, outcome="failed")
+
+
+class UnknownMemoryError(InvalidValueError):
+    """No installed package has a machine memory for a URL. The message shows its scheme only.
+
+    Attributes:
+        scheme: The scheme of the URL in lower case; None when it is not a URL.
+        installed: The schemes of the machine memories that are installed, sorted.
+    """
+
+    def __init__(self, *, scheme: str | None, installed: Iterable[str]) -> None:
+        self.scheme = scheme
+        self.installed: tuple[str, ...] = tuple(sorted(installed))
+        known = ", ".join(f"{name}:" for name in self.installed) or "none"
+        why = (
+            "a machine memory is named by a URL, such as sqlite:///state.db"
+            if scheme is None
+            else f"no installed package has a machine memory for {scheme}:"
+        )
+        super().__init__(f"{why} (installed: {known})")
 
 
 def retryable_of(error: Exception) -> bool | None:

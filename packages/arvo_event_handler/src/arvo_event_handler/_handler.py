@@ -1,7 +1,7 @@
-"""Stateless handlers: one event in, any number out."""
+"""What every handler can do, and stateless handlers: one event in, any number out."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from opentelemetry.context import Context
 from typing_extensions import override
@@ -10,31 +10,27 @@ from arvo_core import (
     ArvoContract,
     ArvoEvent,
     ArvoSpanKind,
-    DataSchema,
     EventLimits,
     SystemErrorData,
     UnknownVersionError,
     VersionedArvoContract,
     ViolationError,
-    is_wildcard_version,
 )
 from arvo_time import RetryPolicy
 from arvo_time.settings import check_instance, check_number, given_or
 
 from ._call import HandlerInput
-from ._domain import EmissionDomains
-from ._emission import Emission, as_emits
-from ._emit import Outputs
+from ._construction_checks import check_functions
+from ._emission._domain import EmissionDomains
+from ._emission._emission import Emission, as_emits
+from ._emission._emit import Outputs
 from ._errors import (
     ConfigViolation,
-    ContractViolation,
     RetryableFailure,
     RetryLater,
     raise_violation,
 )
-from ._event_data import parse_data, version_named
-from ._handler_functions import check_functions
-from ._handler_protocol import IRetriedEventHandler
+from ._incoming import event_schema, parse_data, version_describing
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 
@@ -42,6 +38,89 @@ ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Ou
 """An async function of one `HandlerInput` that returns what to emit."""
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 """What `except` takes: a class of exceptions, or a tuple of such classes."""
+
+
+class IArvoEventHandler(Protocol):
+    """Whatever handles events: what brokers carry events to."""
+
+    @property
+    def source(self) -> str:
+        """The topic it listens to, and the `source` of what it emits."""
+        ...
+
+    @property
+    def stateful(self) -> bool:
+        """Whether events of one subject must be handled one after another."""
+        ...
+
+    @property
+    def contract(self) -> ArvoContract | None:
+        """What describes its requests and answers; None for a handler without a contract."""
+        return None
+
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        """Handle one event and return the events to publish, in order.
+
+        Args:
+            event: The event.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Raises:
+            ViolationError: The event cannot be handled; nothing may be published.
+            RetryableFailure: Handling it failed and is worth another try; when there is none,
+                its `replies` may be published.
+        """
+        ...
+
+
+@runtime_checkable
+class IRetriedEventHandler(IArvoEventHandler, Protocol):
+    """A handler that says itself how often and when a broker tries an event again."""
+
+    @property
+    def retry(self) -> RetryPolicy | None:
+        """How often and when; None leaves it to the broker."""
+        ...
+
+
+def check_handler(value: object, *, name: str = "handler") -> None:
+    """Make sure that an object can handle events.
+
+    Raises:
+        TypeError: It lacks something of `IArvoEventHandler`, or is a class instead of an object.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must be a handler, got the class {value.__name__}; "
+            f"did you mean {value.__name__}(...)?"
+        )
+    if not callable(getattr(value, "execute", None)):
+        raise TypeError(f"{name} must be a handler, got {value!r}: it lacks execute()")
+    if not isinstance(getattr(value, "source", None), str):
+        raise TypeError(f"{name} must be a handler, got {value!r}: its source is not a str")
+    if not isinstance(getattr(value, "stateful", None), bool):
+        raise TypeError(f"{name} must be a handler, got {value!r}: its stateful is not a bool")
+    if not hasattr(value, "contract"):
+        raise TypeError(
+            f"{name} must be a handler, got {value!r}: it lacks contract, which may be None"
+        )
+    if not isinstance(value.contract, ArvoContract | None):
+        raise TypeError(
+            f"{name} must be a handler, got {value!r}: its contract is neither an ArvoContract "
+            "nor None"
+        )
+
+
+def own_retry_policy(handler: IArvoEventHandler) -> RetryPolicy | None:
+    """Return what a handler says itself of retries; None when it leaves that to the broker.
+
+    Raises:
+        TypeError: Its `retry` is neither a `RetryPolicy` nor None.
+    """
+    if not isinstance(handler, IRetriedEventHandler) or handler.retry is None:
+        return None
+    return check_instance(handler.retry, kind=RetryPolicy, name=f"{handler.source}: retry")
 
 
 class ArvoEventHandler(IRetriedEventHandler):
@@ -110,8 +189,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         check_number(executionunits, name=f"{where}: executionunits")
         if retry is not None:
             check_instance(retry, kind=RetryPolicy, name=f"{where}: retry")
-        self.contract: ArvoContract = contract
-        """What the service accepts and emits."""
+        self._contract = contract
         self.executionunits: float = executionunits
         """The cost of an output that names none."""
         self._functions = dict(handler)
@@ -128,8 +206,14 @@ class ArvoEventHandler(IRetriedEventHandler):
 
     @property
     @override
+    def contract(self) -> ArvoContract:
+        """What the service accepts and emits."""
+        return self._contract
+
+    @property
+    @override
     def source(self) -> str:
-        return self.contract.type
+        return self._contract.type
 
     @property
     @override
@@ -144,7 +228,7 @@ class ArvoEventHandler(IRetriedEventHandler):
     @property
     def domain(self) -> str | None:
         """The contract's domain; None for none."""
-        return self.contract.domain
+        return self._contract.domain
 
     @override
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
@@ -209,33 +293,25 @@ class ArvoEventHandler(IRetriedEventHandler):
 
     def _contract_of(self, event: ArvoEvent, trace: ExecutionTrace) -> VersionedArvoContract[Any]:
         """Choose the contract version that the event is written in."""
-        contract = self.contract
+        contract = self._contract
         if event.type != contract.type:
             raise ConfigViolation(
                 f"{contract.type} cannot handle event {event.id!r} of type {event.type!r}; "
                 "route events by `to`"
             )
-        schema = None if event.dataschema is None else DataSchema.parse(event.dataschema)
-        if schema is None:
+        try:
+            version = version_describing(event, contract=contract)
+        except UnknownVersionError as error:
+            raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
+        if event.dataschema != version.dataschema and event_schema(event) is None:
             trace.warn(
                 f"event {event.id!r} has no readable dataschema; taken as the latest version"
             )
-            return contract.version("latest")
-        if schema.uri != contract.uri:
-            raise ContractViolation(
-                f"event {event.id!r} of type {event.type!r} is described by "
-                f"{event.dataschema!r}, which is not contract {contract.uri!r}"
-            )
-        if is_wildcard_version(schema.version):
-            return contract.version("latest")
-        try:
-            return version_named(contract, schema.version)
-        except UnknownVersionError as error:
-            raise ConfigViolation(f"event {event.id!r} of type {event.type!r}: {error}") from error
+        return version
 
     @override
     def __repr__(self) -> str:
-        return f"ArvoEventHandler({self.contract!r})"
+        return f"ArvoEventHandler({self._contract!r})"
 
 
 def _checked_retry_on(retry_on: object, where: str) -> tuple[type[Exception], ...]:

@@ -20,7 +20,7 @@ from ._errors import (
     UndeliveredError,
     UnroutableError,
 )
-from ._handler_protocol import IArvoEventHandler, check_handler
+from ._handler import IArvoEventHandler, check_handler
 from .delivery._contention import CONTENTION_TIMEOUT
 from .delivery._dead_letter_log import log_dead_letter
 from .delivery._failed_try import ErrorResponse, FailedTry

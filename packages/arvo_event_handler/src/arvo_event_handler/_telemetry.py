@@ -4,7 +4,7 @@ With no SDK installed nothing is made at all; the incoming trace context is only
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -33,10 +33,10 @@ from arvo_core import (
 from arvo_time.logs import bounded_logger, excerpt
 from arvo_time.telemetry import tracing_enabled
 
-from ._large_integers import large_integer
-
 _SCOPE = "arvo_event_handler"
 _WARNING_BYTES = 4 * 1024
+_PLACE_BYTES = 512
+_LARGEST_EXACT = 2**53  # beyond it JavaScript, whose numbers are doubles, rounds integers
 
 _logger = bounded_logger(_SCOPE)
 
@@ -212,3 +212,27 @@ def _measuring() -> bool:
 
 def _prefixed(prefix: str, event: ArvoEvent) -> Mapping[str, Any]:
     return {f"{prefix}.{name}": value for name, value in event.otel_attributes.items()}
+
+
+def large_integer(event: ArvoEvent) -> str | None:
+    """Return where an event holds an integer beyond 2**53; None for nowhere.
+
+    The data, the extensions and `executionunits` are looked at. Of a place of more than 512 bytes
+    the middle is cut out.
+    """
+    found = _find(
+        (("data", event.data), ("executionunits", event.executionunits), *event.extensions.items())
+    )
+    return None if found is None else excerpt(".".join(map(str, found)), max_bytes=_PLACE_BYTES)
+
+
+def _find(items: Iterable[tuple[Any, object]]) -> tuple[Any, ...] | None:
+    for key, item in items:
+        if isinstance(item, int):
+            if not -_LARGEST_EXACT <= item <= _LARGEST_EXACT:
+                return (key,)
+        elif isinstance(item, dict | list):
+            inside = _find(item.items() if isinstance(item, dict) else enumerate(item))
+            if inside is not None:
+                return (key, *inside)
+    return None

@@ -1,6 +1,6 @@
 """Machine memory of Arvo on PostgreSQL, for many processes."""
 
-from ._postgres_memory import PostgresMachineMemory
-from ._stored_workflow import StoredWorkflow
+from ._memory import PostgresMachineMemory
+from ._rows import StoredWorkflow
 
 __all__ = ["PostgresMachineMemory", "StoredWorkflow"]

@@ -8,7 +8,7 @@ for a row; a record expires by `statement_timestamp()`, which says the same all 
 from dataclasses import dataclass
 from typing import Self
 
-from ._table_name import TableName
+from arvo_postgres import Migrations, TableName, migration_files
 
 # A lease saves work and protects nothing, so a crash of the server may lose it: no need to wait for
 # the disk. The setting ends with the statement.
@@ -163,3 +163,13 @@ class Statements:
             cleanup=sql(_CLEANUP),
             delete_finished=sql(_DELETE_FINISHED),
         )
+
+
+def migrations_of(table: TableName) -> Migrations:
+    """Return what makes a table of workflows, or brings it up to date."""
+    files = migration_files("arvo_memory_postgres")
+    return Migrations(
+        table=table,
+        sql={number: sql.replace("{table}", table.quoted) for number, sql in files.items()},
+        distribution="arvo-memory-postgres",
+    )

@@ -11,13 +11,12 @@ from typing import Any, Final, Self
 
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import MachineMemoryError, TransactionViolation
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     Record,
-    TransactionViolation,
     check_machine_id,
     encode_record,
     until_granted,

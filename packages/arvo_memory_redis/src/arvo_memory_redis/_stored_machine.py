@@ -6,12 +6,11 @@ from typing import Final, NamedTuple
 
 from opentelemetry import trace
 
-from arvo_event_handler import (
+from arvo_event_handler import UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     PackedRecord,
     Record,
-    UnreadableRecordError,
-    UnwritableRecordError,
     pack_record,
     unpack_record,
 )

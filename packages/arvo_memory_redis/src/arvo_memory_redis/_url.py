@@ -2,7 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from arvo_event_handler import MemoryUrl
+from arvo_event_handler.memory import MemoryUrl
 from arvo_redis import URL_OPTIONS, check_place
 
 from ._memory import RedisMachineMemory

@@ -10,12 +10,12 @@ from typing import Final, Self, TypeVar
 
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
-    MachineMemoryError,
     PackedRecord,
     Record,
     check_machine_id,

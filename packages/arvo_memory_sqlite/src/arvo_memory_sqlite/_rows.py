@@ -9,15 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-from arvo_event_handler import (
-    MachineLease,
-    PackedRecord,
-    Record,
-    TransactionViolation,
-    UnreadableRecordError,
-    UnwritableRecordError,
-    encode_record,
-)
+from arvo_event_handler import TransactionViolation, UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler.memory import MachineLease, PackedRecord, Record, encode_record
 
 from ._stored_machine import StoredMachine
 

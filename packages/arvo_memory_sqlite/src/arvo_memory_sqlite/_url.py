@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import unquote, urlsplit
 
-from arvo_event_handler import MemoryUrl
+from arvo_event_handler.memory import MemoryUrl
 
 from ._database import IN_MEMORY
 from ._memory import SqliteMachineMemory

@@ -8,14 +8,8 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from arvo_event_handler import (
-    IMachineMemory,
-    LockPolicy,
-    MachineLease,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 
 Faults = Mapping[str, str]
 """What is to go wrong by call: `lock`, `read`, `write`, `unlock`."""

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from arvo_concurrent import ConcurrentMachineMemory
-from arvo_event_handler import LockPolicy, TransactionViolation, TransactionViolationCause
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import LockPolicy
 from arvo_time.testing import FakeClock
 
 _MILLISECOND = timedelta(milliseconds=1)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypedDict
 
 from arvo_core import ArvoContract, ArvoEvent
-from arvo_event_handler import IArvoEventHandler, Record
+from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.memory import Record
 
 from .arguments import accepted, event_members
 from .cases import Case

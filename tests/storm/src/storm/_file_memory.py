@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from typing_extensions import override
 
-from arvo_event_handler import (
+from arvo_event_handler import TransactionViolation
+from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
     Record,
-    TransactionViolation,
     check_machine_id,
     until_granted,
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from arvo_event_handler import IMachineMemory, LockPolicy
+from arvo_event_handler import IMachineMemory
+from arvo_event_handler.memory import LockPolicy
 
 from ._file_memory import FileMachineMemory
 

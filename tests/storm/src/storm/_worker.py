@@ -10,7 +10,8 @@ from random import Random
 from typing import Any
 
 from arvo_core import ArvoEvent, ViolationError
-from arvo_event_handler import IArvoEventHandler, LockPolicy
+from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler.memory import LockPolicy
 
 from ._handlers import create_handlers
 from ._ledger import Ledger

@@ -5,7 +5,7 @@ from random import Random
 from typing import Final
 
 from arvo_event_handler._errors import TransactionViolation, TransactionViolationCause
-from arvo_event_handler._memory import LockPolicy
+from arvo_event_handler.memory._lock import LockPolicy
 from arvo_time import Backoff, Clock
 
 CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from arvo_event_handler._handler_protocol import (
+from arvo_event_handler._handler import (
     IArvoEventHandler,
     check_handler,
     own_retry_policy,

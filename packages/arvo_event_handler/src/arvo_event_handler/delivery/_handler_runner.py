@@ -16,7 +16,7 @@ from arvo_event_handler._errors import (
     RetryLater,
     TransactionViolation,
 )
-from arvo_event_handler._handler_protocol import IArvoEventHandler
+from arvo_event_handler._handler import IArvoEventHandler
 from arvo_time import Clock
 
 from ._contention import Contention
@@ -247,12 +247,11 @@ class HandlerRunner:
 
 
 def _replying_contract(handler: IArvoEventHandler) -> ArvoContract:
-    contract = getattr(handler, "contract", None)
-    if isinstance(contract, ArvoContract):
-        return contract
-    raise ConfigViolation(
-        f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
-    )
+    if handler.contract is None:
+        raise ConfigViolation(
+            f"handler {handler.source!r}: dead_letter_reply needs a handler with a `contract`"
+        )
+    return handler.contract
 
 
 def _reason_to_end(response: ErrorResponse | None, error: Exception) -> DeadLetterReason | None:

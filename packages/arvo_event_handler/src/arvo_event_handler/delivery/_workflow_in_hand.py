@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from arvo_event_handler._handler_protocol import IArvoEventHandler
+from arvo_event_handler._handler import IArvoEventHandler
 
 
 class _InHand:

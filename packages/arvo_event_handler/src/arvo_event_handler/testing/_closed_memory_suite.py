@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Protocol
 
-from arvo_event_handler import ILeasedMachineMemory, MachineLease, MachineMemoryError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease
 
 
 class ClosableMachineMemory(ILeasedMachineMemory, Protocol):

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final, TypeAlias, TypeVar
 
-from arvo_event_handler import ILeasedMachineMemory, MachineLease
+from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease
 
 T = TypeVar("T")
 

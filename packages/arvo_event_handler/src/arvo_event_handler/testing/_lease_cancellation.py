@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo_event_handler import ILeasedMachineMemory, MachineLease, Record
+from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record
 
 from ._cancellation import cancelled_after
 from ._contention import LetTimePass, after_max_wait, after_ttl, granted

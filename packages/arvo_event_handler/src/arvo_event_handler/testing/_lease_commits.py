@@ -3,13 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from arvo_event_handler import (
-    ILeasedMachineMemory,
-    MachineLease,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record
 
 from ._contention import (
     ConnectLeasedMachineMemory,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from arvo_event_handler import ILeasedMachineMemory, IMachineMemory
+from arvo_event_handler import IMachineMemory
+from arvo_event_handler.memory import ILeasedMachineMemory
 from arvo_time import Clock
 from arvo_time.testing import FakeClock
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from arvo_event_handler import ILeasedMachineMemory, TransactionViolationCause
+from arvo_event_handler import TransactionViolationCause
+from arvo_event_handler.memory import ILeasedMachineMemory
 
 from ._contention import (
     ConnectLeasedMachineMemory,

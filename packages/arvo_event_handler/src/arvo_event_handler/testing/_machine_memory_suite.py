@@ -4,12 +4,8 @@ import asyncio
 from functools import cache
 
 from arvo_core import ArvoOrchestrationSubject
-from arvo_event_handler import (
-    IMachineMemory,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import Record
 
 from ._cancellation import cancelled_after
 from ._refusal import refuses, wins

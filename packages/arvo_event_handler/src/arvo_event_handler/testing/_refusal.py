@@ -3,12 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from arvo_event_handler import (
-    IMachineMemory,
-    Record,
-    TransactionViolation,
-    TransactionViolationCause,
-)
+from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
+from arvo_event_handler.memory import Record
 
 
 @contextmanager

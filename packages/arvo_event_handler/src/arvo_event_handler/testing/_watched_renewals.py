@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from arvo_event_handler import ILeasedMachineMemory, LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
 
 
 class WatchedRenewals(ILeasedMachineMemory):

@@ -1,0 +1,97 @@
+"""What user code returns: the events it wants to be made."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from pydantic import BaseModel
+
+from arvo_core import EventId
+from arvo_event_handler._errors import ContractViolation
+
+from ._domain import DomainChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """An event to emit; what is left out the handler fills in.
+
+    Example:
+        >>> Emit("evt.user.create.success", {"id": "7"}, to="com.audit").to
+        'com.audit'
+    """
+
+    type: str
+    """One of the types the contract in question knows."""
+    data: BaseModel | Mapping[str, object]
+    """The payload: the contract's model, or a mapping it can be parsed from."""
+    _: KW_ONLY
+    to: str | None = None
+    """Whom it is for. None: a service's answer goes where the asker wants it, a workflow's request
+    to the event's type."""
+    domain: DomainChoice = None
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
+    id: str | EventId | None = None
+    """The id itself, or a policy. None derives one that a repeated run yields again."""
+    time: str | datetime | None = None
+    """None: now."""
+    dataschema: str | None = None
+    """Set it to emit a type no contract knows; the data is then not validated. None: the rule."""
+    executionunits: float | None = None
+    """Unitless cost. None: the handler's default."""
+    accesscontrol: str | None = None
+    """None: that of the event being handled."""
+    redirectto: str | None = None
+    """Where the answer to this event goes. None: a workflow's own address; for a service, none."""
+    extensions: Mapping[str, str | bool | int | float | None] | None = None
+    """Custom extensions by name; None for none."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.type, str):
+            raise ContractViolation(
+                f"Emit takes the event type, then the data; the type is {_kind(self.type)}"
+            )
+        _check_data(self.data, f"of {self.type}")
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A workflow's result: it ends with this, exactly once.
+
+    Example:
+        >>> Complete({"total": 3}, domain="reporting").domain
+        'reporting'
+    """
+
+    data: BaseModel | Mapping[str, object]
+    """The payload: the contract's model, or a mapping it can be parsed from."""
+    _: KW_ONLY
+    id: str | EventId | None = None
+    """The id itself, or a policy. None derives one that a repeated run yields again."""
+    domain: DomainChoice = None
+    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
+    executionunits: float | None = None
+    """Unitless cost. None: the workflow's default."""
+
+    def __post_init__(self) -> None:
+        _check_data(self.data, "of the completion")
+
+
+Outputs: TypeAlias = Emit | list[Emit] | tuple[Emit, ...] | None
+"""What a handler function returns. None and an empty list emit nothing."""
+
+
+# Made once: a union made at every call costs more than the check. What needs no look-up is first.
+_DATA = (dict, BaseModel, Mapping)
+
+
+def _check_data(data: object, whose: str) -> None:
+    if not isinstance(data, _DATA):
+        raise ContractViolation(
+            f"the data {whose} is {_kind(data)}; give a pydantic model or a mapping"
+        )
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

@@ -1,0 +1,128 @@
+"""A workflow's lease, from asking for it to giving it back; what the memory fails at is a violation."""
+
+import asyncio
+from datetime import timedelta
+
+from arvo_event_handler._errors import (
+    TransactionViolation,
+    TransactionViolationCause,
+    UnreadableRecordError,
+    UnwritableRecordError,
+    retryable_of,
+    told,
+)
+from arvo_event_handler.memory._memory import (
+    ILeasedMachineMemory,
+    MachineLease,
+    Record,
+    WorkflowMemory,
+)
+from arvo_time import Clock, ClockTimer
+from arvo_time.cancellation import shielded
+from arvo_time.logs import bounded_logger
+
+from ._stored_record import unreadable
+
+_logger = bounded_logger("arvo_event_handler")
+
+
+async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | None:
+    """Lock and read a workflow; None when somebody else holds it.
+
+    Raises:
+        TransactionViolation: The memory could not be asked, or holds no record of a workflow.
+    """
+    try:
+        return await memory.acquire(subject)
+    except TransactionViolation:
+        raise
+    except UnreadableRecordError as error:
+        raise unreadable(subject, str(error)) from error
+    except Exception as error:
+        raise TransactionViolation(
+            f"the machine memory could not be asked for the workflow: {told(error)}",
+            cause=TransactionViolationCause.LOCK_FAILURE,
+            subject=subject,
+            retryable=retryable_of(error),
+        ) from error
+
+
+async def commit_record(
+    memory: WorkflowMemory, lease: MachineLease, record: Record, *, expires_in: timedelta | None
+) -> None:
+    """Write `record` and drop the lease.
+
+    Raises:
+        TransactionViolation: Somebody else wrote meanwhile, or the memory failed.
+        UnwritableRecordError: The memory can never keep this record.
+    """
+    try:
+        await memory.commit(lease, record, expires_in=expires_in)
+    except (TransactionViolation, UnwritableRecordError):
+        raise
+    except Exception as error:
+        raise write_failure(lease.machine_id, error) from error
+
+
+async def release_lease(memory: WorkflowMemory, lease: MachineLease) -> None:
+    """Give a lease back without writing, even while the task is being cancelled."""
+    try:
+        await shielded(memory.release(lease))
+    except Exception:
+        # Whatever went wrong before matters more; the lease runs out by itself.
+        _logger.warning("could not release %s", lease.machine_id, exc_info=True)
+
+
+class LeaseKeeper:
+    """Renews one lease every third of its ttl, up to the policy's `max_hold`.
+
+    Only a timer is set until a third of the ttl has passed: quick steps never start a task. A lease
+    that somebody else took is renewed no more, and the step goes on: its commit may still come first.
+
+    Args:
+        memory: Who granted the lease.
+        lease: What to keep.
+        clock: For the timer.
+    """
+
+    __slots__ = ("_clock", "_lease", "_memory", "_task", "_timer")
+
+    def __init__(self, memory: ILeasedMachineMemory, lease: MachineLease, *, clock: Clock) -> None:
+        self._memory = memory
+        self._lease = lease
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._timer: ClockTimer = clock.call_later(memory.policy.ttl / 3, self._start)
+
+    def stop(self) -> None:
+        """Renew no more."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._renew_until_stopped())
+
+    async def _renew_until_stopped(self) -> None:
+        policy = self._memory.policy
+        until = self._clock.monotonic() + policy.max_hold.total_seconds()
+        while self._clock.monotonic() < until:
+            try:
+                if not await self._memory.renew(self._lease):
+                    return
+            except Exception:
+                # One missed renewal is harmless: two more follow before the lease runs out.
+                _logger.warning(
+                    "could not renew the lease of %s", self._lease.machine_id, exc_info=True
+                )
+            await self._clock.sleep(policy.ttl / 3)
+
+
+def write_failure(subject: str, error: Exception) -> TransactionViolation:
+    """Make the violation that says that a record could not be stored."""
+    return TransactionViolation(
+        f"the machine memory could not store the workflow's record: {told(error)}",
+        cause=TransactionViolationCause.WRITE_FAILURE,
+        subject=subject,
+        retryable=retryable_of(error),
+    )

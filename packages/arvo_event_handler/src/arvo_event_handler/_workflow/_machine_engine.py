@@ -1,0 +1,123 @@
+"""Runs a machine for one event, from stored state to stored state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from arvo_core import InvalidDataError, JsonObject, json_problems
+from arvo_event_handler._errors import ConfigViolation, ContractViolation, raise_violation
+from arvo_event_handler._stored_event import STORED_DEPTH
+from arvo_statechart import GuardError, InvalidResultError, Snapshot
+
+from ._machine import QUEUE, ArvoMachine, queued_events
+from ._workflow import WorkflowFailure
+
+_JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)
+# Both copy at every depth; only the first makes sure that it is JSON.
+_checked_copy = _JSON_OBJECT.validator.validate_python
+_copy = _JSON_OBJECT.serializer.to_python
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineExecution:
+    """How a machine reacted to an event."""
+
+    state: dict[str, Any]
+    """Where it is now, as XState stores it."""
+    value: Any
+    """The state value, for people who look at records."""
+    done: bool
+    """Whether it has reached its end."""
+    output: Any
+    """What it computed at its end; an empty object when it computes nothing."""
+    emitted: tuple[Mapping[str, Any], ...]
+    """The events it asks for: those of `emit`, then those of `enqueueArvoEvent`."""
+
+
+class MachineExecutionEngine:
+    """Runs machines; pure, and the seam for those who want to run them otherwise.
+
+    TypeScript: `MachineExecutionEngine`.
+    """
+
+    def execute(
+        self, machine: ArvoMachine, *, event: Mapping[str, Any], state: Mapping[str, Any] | None
+    ) -> MachineExecution:
+        """Take one event.
+
+        Args:
+            machine: What to run.
+            event: The event as on the wire, with its parsed data.
+            state: Where the machine is, as stored; None starts it with the event as its input.
+
+        Raises:
+            WorkflowFailure: A guard or an action raised, or the new state is not JSON.
+            ConfigViolation: The machine cannot read the stored state.
+            ContractViolation: A function returned what its place cannot use.
+            ViolationError: A guard or an action raised one.
+        """
+        chart = machine.machine
+        if state is None:
+            result = chart.start(event)
+        else:
+            result = chart.run(_restored(machine, state), event)
+        if result.snapshot.status == "error":
+            error = _as_exception(result.error)
+            raise_violation(_raised_by_user(error))
+            if isinstance(error, InvalidResultError):
+                raise ContractViolation(f"{machine.contract.dataschema}: {error}") from error
+            raise WorkflowFailure(error) from error
+        persisted = chart.persist(result.snapshot)
+        queued = _take_queued(persisted)
+        return MachineExecution(
+            state=_storable(machine, persisted),
+            value=persisted.get("value"),
+            done=result.done,
+            output={} if result.output is None else result.output,
+            emitted=(*result.emitted, *queued),
+        )
+
+
+def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Remove the queued events from the context; its member stays, empty, as in TypeScript."""
+    context = persisted["context"]
+    if QUEUE not in context:
+        return ()
+    queued = queued_events(context)
+    persisted["context"] = {**context, QUEUE: {}}
+    return tuple(queued)
+
+
+def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _checked_copy(persisted)  # type: ignore[no-any-return]
+    except ValidationError:
+        unfit = InvalidDataError(
+            f"the state of {machine.contract.dataschema!r} cannot be stored",
+            problems=json_problems(persisted, max_depth=STORED_DEPTH),
+        )
+        raise WorkflowFailure(unfit) from None
+
+
+def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
+    try:
+        # A copy, so that no action can change what the write is compared with.
+        return machine.machine.restore(_copy(state))
+    except Exception as error:
+        # Whatever restoring raises is about what is stored: no user code runs in it.
+        raise ConfigViolation(
+            f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
+            f"deploy one that can, then deliver again. {error}"
+        ) from error
+
+
+def _raised_by_user(error: Exception) -> Exception:
+    """Return what a guard raised, which the statechart wraps to name the guard."""
+    cause = error.__cause__ if isinstance(error, GuardError) else None
+    return cause if isinstance(cause, Exception) else error
+
+
+def _as_exception(error: object) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))

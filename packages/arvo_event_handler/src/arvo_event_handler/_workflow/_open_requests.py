@@ -1,0 +1,141 @@
+"""The requests of a workflow that nobody has answered yet, and which answers they admit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from arvo_core import ArvoEvent, VersionedArvoContract
+from arvo_event_handler._errors import ExecutionViolation
+
+Answers: TypeAlias = Literal["any", "awaited"]
+"""Which answers a workflow takes. `any`: whatever one of its services can emit. `awaited`: the first
+answer to a request of its own, from the service that was asked."""
+
+OPEN = "open"
+"""The member, within `redelivery`, that keeps the open requests."""
+
+
+def check_answers(answers: object) -> Answers:
+    """Return `answers`.
+
+    Raises:
+        ValueError: It is neither "any" nor "awaited".
+    """
+    if answers == "any":
+        return "any"
+    if answers == "awaited":
+        return "awaited"
+    raise ValueError(f'answers must be "any" or "awaited", got {answers!r}')
+
+
+_NOTIFICATIONS = 64
+"""How many requests are kept to services that emit nothing but system errors."""
+
+
+class _Request(NamedTuple):
+    asked: str
+    """The type that the request has, and the service accepts."""
+    source: str | None
+    """Who may answer; None where it left for a domain, in which others may."""
+
+
+class OpenRequests:
+    """The requests that a workflow sent to its services and that nobody has answered yet.
+
+    The ids of events are predictable, so whoever may publish could answer in a service's place. A
+    workflow that keeps its open requests refuses such answers, unless they also forge the source.
+
+    Args:
+        requests: By the id of the request.
+    """
+
+    def __init__(self, requests: Mapping[str, _Request] | None = None) -> None:
+        self._requests = dict(requests or {})
+
+    @classmethod
+    def of(cls, member: Any) -> "OpenRequests | None":
+        """Read them from a record's `redelivery`.
+
+        Returns:
+            None for a workflow that was started without them, so that it can be finished.
+
+        Raises:
+            Exception: The member is damaged.
+        """
+        if member is None or OPEN not in member:
+            return None
+        stored = member[OPEN]
+        if not isinstance(stored, list):
+            raise TypeError("it is not a list")
+        return cls(dict(map(_request, stored)))
+
+    def check(self, event: ArvoEvent, service: VersionedArvoContract[Any]) -> None:
+        """Make sure that an event answers an open request, and comes from where that one went.
+
+        A request that left for a domain may be answered by somebody of another name.
+
+        Args:
+            event: The answer.
+            service: The service whose contract describes it.
+
+        Raises:
+            ExecutionViolation: It does not; delivering again cannot help.
+        """
+        where = f"event {event.id!r} of type {event.type!r}"
+        request = None if event.parentid is None else self._requests.get(event.parentid)
+        if request is None:
+            raise ExecutionViolation(
+                f"{where} answers request {event.parentid!r}, which is not open: the workflow did "
+                'not send it, or has its answer; answers="any" takes every answer'
+            )
+        if service.type != request.asked:
+            raise ExecutionViolation(
+                f"{where} answers request {event.parentid!r} as {service.type!r} would; "
+                f"{request.asked!r} was asked"
+            )
+        if request.source not in (None, event.source):
+            raise ExecutionViolation(
+                f"{where} answers request {event.parentid!r} from {event.source!r}; "
+                f"{request.source!r} was asked"
+            )
+
+    def after(
+        self,
+        event: ArvoEvent,
+        outputs: Sequence[Mapping[str, Any]],
+        *,
+        services: Mapping[str, VersionedArvoContract[Any]],
+    ) -> "OpenRequests":
+        """Return what is open once an event was consumed.
+
+        A request stays until it is answered. One to a service that emits nothing can only fail, so
+        that the latest 64 of those are enough.
+
+        Args:
+            event: The event.
+            outputs: What it made the workflow emit, as on the wire.
+            services: The workflow's services, by the event type they accept.
+        """
+        requests = {name: each for name, each in self._requests.items() if name != event.parentid}
+        for output in outputs:
+            if output["type"] in services:
+                source = output["to"] if output["domain"] is None else None
+                requests[output["id"]] = _Request(output["type"], source)
+        notes = [
+            name
+            for name, request in requests.items()
+            if request.asked in services and not services[request.asked].emits
+        ]
+        for name in notes[:-_NOTIFICATIONS]:
+            del requests[name]
+        return OpenRequests(requests)
+
+    def member(self) -> list[Any]:
+        """Write them as the member of a record."""
+        return [[name, *request] for name, request in self._requests.items()]
+
+
+def _request(stored: Any) -> tuple[str, _Request]:
+    name, asked, source = stored
+    if not (isinstance(name, str) and isinstance(asked, str) and isinstance(source, str | None)):
+        raise TypeError("a request is not three strings")
+    return name, _Request(asked, source)

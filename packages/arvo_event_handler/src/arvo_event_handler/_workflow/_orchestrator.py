@@ -1,0 +1,239 @@
+"""Workflows written as statecharts, resumed with every answer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from typing_extensions import override
+
+from arvo_core import (
+    PARENT_SUBJECT,
+    ArvoOrchestratorContract,
+    ArvoSpanKind,
+    EventLimits,
+    InvalidDataError,
+    VersionedArvoContract,
+)
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._emission._emit import Complete, Emit
+from arvo_event_handler._errors import ContractViolation
+from arvo_event_handler._system_error_policy import SystemErrorPolicy
+from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_time.settings import given_or
+
+from ._execution import ExecutionPolicy
+from ._machine import ArvoMachine, MachineRegistry
+from ._machine_engine import MachineExecutionEngine
+from ._open_requests import Answers
+from ._stored_record import stored_state
+from ._workflow import StepOutcome, Workflow, WorkflowStep
+from ._workflow_handler import WorkflowHandler
+
+_EXTENSIONS = "__extensions"  # TypeScript's name for an event's custom extensions
+_EMIT_FIELDS = frozenset(item.name for item in fields(Emit)) | {_EXTENSIONS}
+
+
+class ArvoOrchestrator(WorkflowHandler):
+    """A workflow across services, written as a statechart per version.
+
+    The machine starts with the init event as its input and takes each answer as an event. An
+    exception in an action or guard ends the workflow: whoever started it gets a system error
+    event. A `ViolationError` escapes `execute` and changes nothing. Reaching the final state
+    completes the workflow, exactly once; a service runs at least once and must be idempotent by
+    (source, id).
+
+    TypeScript: `createArvoOrchestrator`.
+
+    Args:
+        machines: One per version; all of one contract.
+        memory: Where the workflow's state lives between events.
+        executionunits: The cost of an output that names none, unitless.
+        requires_resource_locking: Whether to lock a memory that offers only the four calls. None:
+            when a machine needs it. A leased memory always leases.
+        domains: Where requests, completions and system errors go that name no domain.
+        engine: What runs the machines.
+        answers: "awaited" takes an answer only if it answers a request that this workflow sent and
+            that has no answer yet, is of a type that the asked service emits, and has that
+            service as its source (unless the request left for a domain). "any" takes whatever the
+            services can emit, as the TypeScript version does.
+        system_errors: What whoever started the workflow learns of its failure; None for the
+            exception's name and message.
+        policy: How stored state is treated.
+        limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
+            Whoever reads them needs limits as large. The size is theirs to measure, too.
+
+    Raises:
+        InvalidHandlerError: There is no machine.
+        ConfigViolation: Machines of several contracts, or two of one version; or `memory` is not a
+            machine memory.
+        TypeError: A setting is of another type than its parameter.
+        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
+
+    Example:
+        >>> class Ask(BaseModel):
+        ...     n: int
+        >>> class Answer(BaseModel):
+        ...     total: int
+        >>> V1 = OrchestratorVersion("1.0.0", init=Ask, complete=Answer)
+        >>> contract = ArvoOrchestratorContract(uri="#/org/twice", name="twice", versions=[V1])
+        >>> machine = ArvoMachine(
+        ...     contract=contract.version(V1),
+        ...     services=[],
+        ...     config={
+        ...         "context": lambda call: {"n": call.input["data"]["n"]},
+        ...         "initial": "done",
+        ...         "states": {"done": {"type": "final"}},
+        ...         "output": lambda call: {"total": 2 * call.context["n"]},
+        ...     },
+        ... )
+        >>> twice = ArvoOrchestrator(machines=[machine], memory=SimpleMachineMemory())
+        >>> factory = ArvoOrchestratorEventFactory(contract.version(V1))
+        >>> [done] = asyncio.run(twice.execute(factory.init(source="com.app.main", data=Ask(n=4))))
+        >>> done.type, done.data
+        ('arvo.orc.twice.done', {'total': 8})
+    """
+
+    def __init__(
+        self,
+        *,
+        machines: Iterable[ArvoMachine],
+        memory: IMachineMemory,
+        executionunits: float = 0,
+        requires_resource_locking: bool | None = None,
+        domains: EmissionDomains | None = None,
+        engine: MachineExecutionEngine | None = None,
+        answers: Answers = "any",
+        system_errors: SystemErrorPolicy | None = None,
+        policy: ExecutionPolicy | None = None,
+        limits: EventLimits | None = None,
+    ) -> None:
+        self.registry: MachineRegistry = MachineRegistry(machines)
+        """The machines by version."""
+        where = self.registry.contract.type
+        workflow = OrchestratorWorkflow(
+            registry=self.registry,
+            engine=given_or(engine, default=MachineExecutionEngine(), name=f"{where}: engine"),
+            executionunits=executionunits,
+            domains=given_or(domains, default=EmissionDomains(), name=f"{where}: domains"),
+        )
+        if requires_resource_locking is None:
+            requires_resource_locking = any(
+                machine.requires_resource_locking for machine in self.registry.machines
+            )
+        super().__init__(
+            workflow,
+            label="Orchestrator",
+            kind=ArvoSpanKind.ORCHESTRATOR,
+            memory=memory,
+            requires_resource_locking=requires_resource_locking,
+            answers=answers,
+            system_errors=system_errors,
+            policy=policy,
+            limits=limits,
+        )
+
+
+class OrchestratorWorkflow(Workflow):
+    """Runs the machine of the right version and turns what it asks for into an outcome.
+
+    Args:
+        registry: The machines by version.
+        engine: What runs them.
+        executionunits: The cost of an output that names none.
+        domains: Where outputs go that name no domain.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: MachineRegistry,
+        engine: MachineExecutionEngine,
+        executionunits: float,
+        domains: EmissionDomains,
+    ) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._executionunits = executionunits
+        self._domains = domains
+
+    @property
+    @override
+    def contract(self) -> ArvoOrchestratorContract:
+        return self._registry.contract
+
+    @override
+    def services(self, version: str) -> Mapping[str, VersionedArvoContract[Any]]:
+        return self._registry.services(version)
+
+    @property
+    @override
+    def executionunits(self) -> float:
+        return self._executionunits
+
+    @property
+    @override
+    def domains(self) -> EmissionDomains:
+        return self._domains
+
+    @override
+    async def step(self, step: WorkflowStep) -> StepOutcome:
+        machine = self._registry.machine(step.contract.version)
+        reaction = self._engine.execute(
+            machine,
+            event={**step.consumed, "data": _wire_data(step)},
+            state=None if step.record is None else stored_state(step.record, step.event.subject),
+        )
+        events = [
+            event
+            for asked in reaction.emitted
+            for event in step.emission.request(
+                _as_emit(asked), services=machine.services, domains=self._domains.services
+            )
+        ]
+        if reaction.done:
+            events += step.emission.completion(
+                Complete(reaction.output),
+                content=step.content,
+                init_event_id=step.init_event_id,
+                domains=self._domains.complete,
+            )
+        return StepOutcome(
+            events=events,
+            done=reaction.done,
+            members={
+                "value": reaction.value,
+                "state": reaction.state,
+                "machineDefinition": machine.definition,
+            },
+        )
+
+
+def _wire_data(step: WorkflowStep) -> dict[str, Any]:
+    """Return the parsed data as the machine sees it: JSON with defaults filled in."""
+    if step.service is None:
+        return {
+            PARENT_SUBJECT: step.event.data.get(PARENT_SUBJECT),
+            **step.contract.accepts.dump(step.data),
+        }
+    payload = step.service.emits.get(step.event.type, step.service.system_error)
+    try:
+        return payload.dump(step.data)
+    except InvalidDataError as error:
+        raise ContractViolation(
+            f"event {step.event.id!r} of type {step.event.type!r} cannot be given to the machine: "
+            f"{error}"
+        ) from error
+
+
+def _as_emit(asked: Mapping[str, Any]) -> Emit:
+    unknown = asked.keys() - _EMIT_FIELDS
+    if unknown or "type" not in asked:
+        raise ContractViolation(
+            f"a machine asked for an event with {sorted(map(str, asked))}; it takes type, data, "
+            "to, domain, id, time, dataschema, executionunits, accesscontrol, redirectto, "
+            "extensions"
+        )
+    wanted = dict(asked)
+    if _EXTENSIONS in wanted:
+        wanted["extensions"] = wanted.pop(_EXTENSIONS)
+    return Emit(wanted.pop("type"), wanted.pop("data", {}), **wanted)

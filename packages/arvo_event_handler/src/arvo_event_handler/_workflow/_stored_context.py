@@ -1,0 +1,132 @@
+"""The context of a resumable: its type, and how a record keeps it."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+
+from arvo_core import (
+    ArvoOrchestratorContract,
+    InvalidContractError,
+    InvalidDataError,
+    JsonObject,
+    Payload,
+    json_problems,
+)
+from arvo_event_handler._construction_checks import argument_annotations
+from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
+from arvo_event_handler._stored_event import STORED_DEPTH
+from arvo_event_handler.memory._memory import Record
+
+from ._resumable_call import Reply
+from ._stored_record import CONTEXT, parse_stored, unreadable
+from ._workflow import WorkflowFailure
+
+ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
+"""What a context is parsed by: a pydantic model or an adapter."""
+
+_JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
+
+
+class StoredContext:
+    """Reads and writes the contexts of one version of a resumable.
+
+    Args:
+        contract: The workflow's contract.
+        version: The version.
+        function: The version's function; the annotation of its argument says the context's type.
+        kind: The context's type; None where the annotation says it, or it is any JSON object.
+
+    Raises:
+        InvalidHandlerError: The function's annotation cannot be resolved, or the context is not
+            fit to be stored; see `Payload`.
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: ArvoOrchestratorContract,
+        version: str,
+        function: Callable[[Any], object],
+        kind: ContextType | None,
+    ) -> None:
+        self._where = f"{contract.type} {version}"
+        where = f"handler of {contract.uri!r}, version {version}"
+        if kind is None:
+            kind = _annotated(function, where, version)
+        self._payload = _JSON_OBJECT if kind is None else _stored_by(kind, where)
+
+    def load(self, record: Record, *, subject: str) -> Any:
+        """Return the context that a record keeps, the caller's own; None for none.
+
+        Raises:
+            TransactionViolation: The record is no resumable's.
+            ConfigViolation: The deployed code cannot read the context any more.
+        """
+        if CONTEXT not in record:
+            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
+        stored = record[CONTEXT]
+        if stored is None:
+            return None
+        if not isinstance(stored, dict):
+            raise unreadable(subject, f"its {CONTEXT} is no object")
+        return parse_stored(self._payload, stored, what=f"{self._where}: the stored context")
+
+    def dump(self, context: object, *, record: Record | None) -> Any:
+        """Return what the next record keeps: the context, or where it is None that of `record`.
+
+        Raises:
+            WorkflowFailure: It is not what the version stores, or not JSON.
+            ConfigViolation: It is a model that cannot be stored.
+        """
+        if context is None:
+            return None if record is None else record.get(CONTEXT)
+        payload = self._payload
+        if payload is _JSON_OBJECT and isinstance(context, BaseModel):
+            payload = self._payload_of(context)
+        try:
+            if payload is _JSON_OBJECT and (
+                problems := json_problems(context, max_depth=STORED_DEPTH)
+            ):
+                raise InvalidDataError("it is not JSON", problems=problems)
+            return _JSON_OBJECT.parse(payload.to_wire(context))
+        except InvalidDataError as error:
+            unfit = InvalidDataError(
+                f"{self._where}: the context, a {type(context).__name__}, "
+                f"cannot be stored as {payload.name}",
+                problems=error.problems,
+            )
+            raise WorkflowFailure(unfit) from error
+
+    def _payload_of(self, context: BaseModel) -> Payload[Any]:
+        try:
+            return _payload_of_model(type(context))
+        except InvalidContractError as error:
+            raise ConfigViolation(
+                f"{self._where}: the context cannot be stored; {error}"
+            ) from error
+
+
+@lru_cache(maxsize=256)
+def _payload_of_model(kind: type[BaseModel]) -> Payload[Any]:
+    return Payload(kind)
+
+
+def _annotated(function: Callable[[Any], object], where: str, version: str) -> ContextType | None:
+    try:
+        annotated = argument_annotations(function, Reply)
+    except Exception as error:
+        raise InvalidHandlerError(
+            f"{where}: its annotation cannot be resolved ({error}); move "
+            f"the classes to module level or pass contexts={{{version!r}: ...}}"
+        ) from error
+    kinds = [kind for kind in annotated if kind is not Any and get_origin(kind) is not dict]
+    return kinds[0] if kinds else None
+
+
+def _stored_by(kind: ContextType, where: str) -> Payload[Any]:
+    try:
+        return Payload(kind, where=f"{where}: the context")
+    except InvalidContractError as error:
+        raise InvalidHandlerError(str(error)) from error

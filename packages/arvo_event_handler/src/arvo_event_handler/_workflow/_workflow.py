@@ -1,0 +1,160 @@
+"""What the execution of stateful handlers needs to know of a workflow."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from arvo_core import (
+    ArvoEvent,
+    ArvoOrchestratorContract,
+    SubjectContent,
+    VersionedArvoContract,
+    ViolationError,
+)
+from arvo_event_handler._emission._domain import EmissionDomains
+from arvo_event_handler._emission._emission import Emission
+from arvo_event_handler._errors import raise_violation
+from arvo_event_handler._telemetry import ExecutionTrace
+from arvo_event_handler.memory._memory import Record
+
+from ._open_requests import OpenRequests
+
+V = TypeVar("V", bound=ViolationError)
+
+
+class StoredReads:
+    """Remembers the first violation that reading stored data raised inside user code.
+
+    What a function then decides is decided without what it asked for. So the step does not count,
+    even if the function has swallowed the violation or made an exception of its own of it.
+    """
+
+    __slots__ = ("failure",)
+
+    def __init__(self) -> None:
+        self.failure: ViolationError | None = None
+        """The first; None while all could be read."""
+
+    def failed(self, violation: V) -> V:
+        """Take note of a violation, and return it to be raised."""
+        self.failure = self.failure or violation
+        return violation
+
+
+# Not frozen, here and below, which would triple the cost of making one for every event.
+@dataclass(slots=True, kw_only=True)
+class WorkflowStep:
+    """One event that a workflow must react to, already known to be new and addressed to it."""
+
+    event: ArvoEvent
+    """The event."""
+    content: SubjectContent
+    """Its subject, decoded."""
+    contract: VersionedArvoContract[Any]
+    """The workflow's own contract in the subject's version."""
+    service: VersionedArvoContract[Any] | None
+    """The service that replied; None for the init event."""
+    data: Any
+    """The event's data, parsed by the contract that describes it."""
+    record: Record | None
+    """The workflow's latest record; None for the init event."""
+    answers: dict[str, list[Any]] | None
+    """The latest requests' ids with the answers so far, fresh lists; None when not collected."""
+    init_event_id: str
+    """The id of the event that started the workflow."""
+    parent_subject: str | None
+    """The parent workflow's subject; None at the root."""
+    emission: Emission
+    """Makes the outgoing events."""
+    trace: ExecutionTrace
+    """The execution's telemetry."""
+    consumed: dict[str, Any]
+    """The event as the record keeps it, taken before user code could change anything."""
+    requests: OpenRequests | None
+    """The requests that wait for an answer; None when the workflow takes any answer."""
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True, kw_only=True)
+class StepOutcome:
+    """How a workflow reacted."""
+
+    events: Sequence[ArvoEvent]
+    """What to publish, in order."""
+    done: bool
+    """Whether the workflow has ended."""
+    members: Mapping[str, Any]
+    """What its record says besides what all records say; JSON."""
+
+
+class Workflow(Protocol):
+    """A resumable or an orchestrator, as seen by the execution that both go through."""
+
+    @property
+    def contract(self) -> ArvoOrchestratorContract:
+        """What starts it and what it completes with."""
+        ...
+
+    def services(self, version: str) -> Mapping[str, VersionedArvoContract[Any]]:
+        """Return the services that a version may ask, by the event type they accept.
+
+        Raises:
+            ConfigViolation: The workflow does not implement the version.
+        """
+        ...
+
+    @property
+    def executionunits(self) -> float:
+        """The cost of an output that names none."""
+        ...
+
+    @property
+    def domains(self) -> EmissionDomains:
+        """Where outputs go that name no domain."""
+        ...
+
+    async def step(self, step: WorkflowStep) -> StepOutcome:
+        """React to one event.
+
+        Raises:
+            WorkflowFailure: User code raised an exception, which ends the workflow.
+            ViolationError: Anything else is wrong; nothing is stored or published.
+        """
+        ...
+
+
+class WorkflowFailure(Exception):
+    """What user code raised; the workflow ends with it as data.
+
+    Attributes:
+        error: The exception.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(type(error)))
+        self.error = error
+
+
+async def user_code(running: Awaitable[_T], *, reads: StoredReads) -> _T:
+    """Await user code, and tell what it raises apart from what goes wrong around it.
+
+    Raises:
+        WorkflowFailure: It raised an ordinary exception.
+        ViolationError: It raised a violation, or a group of nothing else. Or it could not read
+            what is stored, whatever it made of that.
+    """
+    try:
+        returned = await running
+    except Exception as error:
+        _check(reads)
+        raise_violation(error)
+        raise WorkflowFailure(error) from error
+    _check(reads)
+    return returned
+
+
+def _check(reads: StoredReads) -> None:
+    if reads.failure is not None:
+        raise reads.failure from reads.failure.__cause__

@@ -1,0 +1,123 @@
+"""What orchestrators and resumables share: an address, a memory, and how they take an event."""
+
+from opentelemetry.context import Context
+from typing_extensions import override
+
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
+from arvo_event_handler._handler import IArvoEventHandler
+from arvo_event_handler._system_error_policy import SystemErrorPolicy
+from arvo_event_handler._telemetry import ExecutionTelemetry
+from arvo_event_handler.memory._memory import IMachineMemory, check_memory
+from arvo_time.settings import check_flag, check_number, given_or
+
+from ._execution import ExecutionPolicy, WorkflowExecution
+from ._open_requests import Answers, check_answers
+from ._workflow import Workflow
+
+
+class WorkflowHandler(IArvoEventHandler):
+    """A stateful handler: takes events through a workflow over a machine memory.
+
+    Args:
+        workflow: What an event leads to.
+        label: What spans call the handler.
+        kind: Which part of Arvo it is.
+        memory: Where the workflow's state lives between events.
+        requires_resource_locking: Whether to lock a memory that offers only the four calls.
+        answers: Which answers are taken.
+        system_errors: What whoever started the workflow learns of its failure; None for the
+            defaults.
+        policy: How stored state is treated; None for the defaults.
+        limits: How deep the data of its outputs may be; None for the defaults.
+
+    Raises:
+        ConfigViolation: `memory` is not a machine memory.
+        TypeError: A setting is of another type than its parameter.
+        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        label: str,
+        kind: ArvoSpanKind,
+        memory: IMachineMemory,
+        requires_resource_locking: bool,
+        answers: Answers,
+        system_errors: SystemErrorPolicy | None,
+        policy: ExecutionPolicy | None,
+        limits: EventLimits | None,
+    ) -> None:
+        where = workflow.contract.type
+        check_memory(memory, where=where)
+        check_number(workflow.executionunits, name=f"{where}: executionunits")
+        check_flag(requires_resource_locking, name=f"{where}: requires_resource_locking")
+        self._contract = workflow.contract
+        self.memory: IMachineMemory = memory
+        """Where the workflow's state lives."""
+        self.executionunits: float = workflow.executionunits
+        """The cost of an output that names none."""
+        self.requires_resource_locking: bool = requires_resource_locking
+        """Whether a memory that offers only the four calls is locked."""
+        self._telemetry = ExecutionTelemetry(label=label, contract=self._contract, kind=kind)
+        self._execution = WorkflowExecution(
+            workflow,
+            memory=memory,
+            locking=requires_resource_locking,
+            answers=check_answers(answers),
+            system_errors=given_or(
+                system_errors, default=SystemErrorPolicy(), name=f"{where}: system_errors"
+            ),
+            policy=given_or(policy, default=ExecutionPolicy(), name=f"{where}: policy"),
+            limits=given_or(limits, default=EventLimits(), name=f"{where}: limits"),
+        )
+
+    @property
+    @override
+    def contract(self) -> ArvoOrchestratorContract:
+        """What starts the workflow and what it completes with."""
+        return self._contract
+
+    @property
+    @override
+    def source(self) -> str:
+        return self._contract.type
+
+    @property
+    @override
+    def stateful(self) -> bool:
+        return True
+
+    @property
+    def domain(self) -> str | None:
+        """The contract's domain; None for none."""
+        return self._contract.domain
+
+    @override
+    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        """Advance the workflow by one event and return the events to publish, in order.
+
+        An event seen before changes nothing and returns what it made the workflow emit, as far as
+        nobody has answered it yet; the init event returns all of that, so that starting a
+        workflow again resumes it. A finished workflow ignores events.
+
+        Args:
+            event: An init event, or a service's answer.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Raises:
+            ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or the
+                event answers no open request, where only `answers="awaited"` are taken.
+            ContractViolation: The event or an output does not match its contract.
+            ConfigViolation: The event's version or type is unknown, an output is wired wrongly, or
+                the deployed code cannot read what is stored: a context, an answer, a machine's state.
+            TransactionViolation: The state could not be had or stored; its cause says why.
+            ViolationError: The function, an action or a guard raised one.
+        """
+        return await self._telemetry.watch(event, self._execution.run, parent=parent)
+
+    @override
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._contract!r})"

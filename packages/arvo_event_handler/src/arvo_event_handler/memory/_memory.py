@@ -1,0 +1,213 @@
+"""The protocols that machine memories implement, and what passes through them."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pydantic import JsonValue
+
+from arvo_event_handler._errors import (
+    ConfigViolation,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+
+from ._lock import LockPolicy
+
+Record: TypeAlias = dict[str, JsonValue]
+"""A workflow's stored state: a JSON object. What is inside is Arvo's business."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLease:
+    """The right to write one workflow's next record, and the record as it stood when granted."""
+
+    machine_id: str
+    """The workflow's subject."""
+    owner: str = field(repr=False)
+    """Random, 128 bits, new for every acquisition: whoever shows it is the holder."""
+    version: int
+    """How often the record was written; 0 when it never was."""
+    committed_by: str = field(default="", repr=False)
+    """Who wrote `version`: the owner that committed it, or a token of its own for a bare `write`;
+    empty when nobody did. A workflow that was forgotten and began again comes to the same versions,
+    but never by the same writers."""
+    record: Record | None
+    """The latest record, the holder's own copy; None when none was ever written."""
+
+
+class IMachineMemory(Protocol):
+    """Where an orchestrator or resumable keeps its state between events.
+
+    One record and one lock per machine id, which is the event's `subject`. Implementations are
+    used by many tasks at once. Verify yours with `arvo_event_handler.testing.MachineMemorySuite`.
+    A memory that ignores `previous` has no protection beyond its lock.
+
+    Every call refuses an empty id with a `TransactionViolation` of cause `INVALID_SUBJECT`.
+    """
+
+    async def read(self, machine_id: str) -> Record | None:
+        """Return the latest record as a fresh object, or None if none was ever written.
+
+        None means "this workflow has never run", so a backend that cannot answer must raise
+        instead, after two or three quick tries of its own: None would start the workflow again.
+
+        Raises:
+            UnreadableRecordError: What is stored is no record.
+            Exception: The backend could not answer. The caller turns both into a
+                `TransactionViolation` with cause `READ_FAILURE`.
+        """
+        ...
+
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        """Replace `previous` by `record`, or raise and change nothing. Do not retry.
+
+        Args:
+            machine_id: The event's `subject`; non-empty.
+            record: The new state. Copy it if you keep it: the caller may change it afterwards.
+            previous: What `read` returned in this transaction, for compare-and-set.
+
+        Raises:
+            TransactionViolation: `previous` is not what is stored; cause `VERSION_MOVED`.
+            UnwritableRecordError: No try could ever store this record. It ends the workflow, so
+                raise it for nothing else.
+            Exception: The backend failed; the caller turns this into cause `WRITE_FAILURE`.
+        """
+        ...
+
+    async def lock(self, machine_id: str) -> bool:
+        """Take the lock; False when somebody else still holds it after a bounded wait.
+
+        Raises:
+            Exception: The backend could not be asked; the caller turns this into cause
+                `LOCK_FAILURE`.
+        """
+        ...
+
+    async def unlock(self, machine_id: str) -> bool:
+        """Give the lock back; True when it was released or there was nothing of ours to release.
+
+        Raises:
+            Exception: The backend could not be asked. The caller logs it and goes on.
+        """
+        ...
+
+
+@runtime_checkable
+class ILeasedMachineMemory(IMachineMemory, Protocol):
+    """A machine memory that grants leases, and compares inside the write with what they loaded.
+
+    Two trips a step instead of four, and no lost update: **the first commit at the loaded version
+    wins**, whoever holds the lease by then. The lease only saves work that would be in vain. So a
+    step that outlasts its lease is stored unless somebody else was faster, and among any number of
+    such steps one always is. Arvo uses these calls whenever a memory has them.
+    """
+
+    @property
+    def policy(self) -> LockPolicy:
+        """How leases are granted; a holder renews at a third of `ttl`."""
+        ...
+
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        """Lock and read in one trip; None when not got within `policy.max_wait`.
+
+        Raises:
+            UnreadableRecordError: What is stored is no record; nobody holds the lease. The caller
+                turns this into cause `READ_FAILURE`.
+            Exception: The backend could not be asked; the caller turns this into cause
+                `LOCK_FAILURE`.
+        """
+        ...
+
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        """Write `record` if version and last writer are those that were loaded; drop the lease.
+
+        Compare inside the write, and with nothing else: a lease that ran out, was taken over or was
+        given up still commits if nobody wrote since. A record that was forgotten is at version 0
+        again, so at that version the row may have to be made. Whatever lease stands is dropped,
+        somebody else's too: its holder loaded the version that is replaced here, so its own commit
+        will be refused, and nobody need wait for it. The same commit again is no error and changes
+        nothing, whoever holds the lease then.
+
+        Args:
+            lease: From `acquire`, not yet committed.
+            record: The new state.
+            expires_in: Forget the record after this; None keeps it.
+
+        Raises:
+            TransactionViolation: Somebody else wrote since the record was loaded, or it is gone
+                (`VERSION_MOVED`); nothing was changed.
+            UnwritableRecordError: No try could ever store this record. It ends the workflow.
+            MachineMemoryError: The backend failed; `outcome` says whether the write may have
+                happened.
+        """
+        ...
+
+    async def release(self, lease: MachineLease) -> None:
+        """Give the lease up without writing; one that somebody else has by now stays theirs."""
+        ...
+
+    async def renew(self, lease: MachineLease) -> bool:
+        """Extend the lease by `policy.ttl` from now; False when it was taken over or dropped.
+
+        One that ran out and that nobody took is extended too.
+        """
+        ...
+
+
+class WorkflowMemory(Protocol):
+    """The part of `ILeasedMachineMemory` that takes one event through."""
+
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        """Lock and read; None when somebody else holds the workflow."""
+        ...
+
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        """Write `record` and drop the lease."""
+        ...
+
+    async def release(self, lease: MachineLease) -> None:
+        """Give the lease up without writing. Harmless when it was dropped already."""
+        ...
+
+
+def check_machine_id(machine_id: str) -> str:
+    """Return a machine id that something can be stored under.
+
+    Raises:
+        TransactionViolation: It is empty; cause `INVALID_SUBJECT`.
+    """
+    if not machine_id:
+        raise TransactionViolation(
+            "a machine id must not be empty",
+            cause=TransactionViolationCause.INVALID_SUBJECT,
+            subject=machine_id,
+        )
+    return machine_id
+
+
+def check_memory(memory: object, *, where: str) -> None:
+    """Make sure that an object has the four calls of a machine memory.
+
+    Raises:
+        ConfigViolation: It lacks some, or is a class instead of an object.
+    """
+    lacking = [
+        name
+        for name in ("read", "write", "lock", "unlock")
+        if not callable(getattr(memory, name, None))
+    ]
+    if isinstance(memory, type):
+        raise ConfigViolation(
+            f"{where}: memory must be an object, got the class {memory.__name__}; "
+            f"did you mean {memory.__name__}(...)?"
+        )
+    if lacking:
+        raise ConfigViolation(
+            f"{where}: {memory!r} is no machine memory, as it has no {', no '.join(lacking)}; "
+            "for one process, SimpleMachineMemory() will do"
+        )

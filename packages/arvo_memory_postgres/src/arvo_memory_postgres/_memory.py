@@ -1,0 +1,334 @@
+"""The machine memory on PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, Self
+
+import asyncpg
+from typing_extensions import override
+
+from arvo_event_handler import MachineMemoryError, TransactionViolation
+from arvo_event_handler.memory import (
+    MAX_RECORD_BYTES,
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    encode_record,
+    pack_record,
+    until_granted,
+)
+from arvo_postgres import TableName, is_contention, plain_pool
+from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_time.cancellation import take_or_give_back
+from arvo_time.settings import check_count
+
+from ._rows import machine_key, stored_record, workflow_columns
+from ._table import WorkflowTable, closed
+
+_TEN_SECONDS: Final = timedelta(seconds=10)
+_THIRTY_SECONDS: Final = timedelta(seconds=30)
+_MOST_ROUNDS: Final = 3
+
+
+class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
+    """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
+
+    A step is two statements, and each is a transaction of its own: no transaction and no connection
+    is held while user code runs. The statement that writes checks version and last writer itself.
+    Leases run by the clock of the database. A connection that is lost is replaced and the statement sent again; it
+    recognises itself, so nothing is written twice.
+
+    Every call but the constructor raises `MachineMemoryError` when the database fails; `outcome`
+    says whether a change may have happened. The first call of all finds out whether the schema is
+    there: see `migrate`.
+
+    Args:
+        pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
+            it sends no reset query when a connection is given back.
+        schema: Where the tables are.
+        table: The table of workflows; another of this name with `_migrations` behind it tells its
+            version.
+        policy: How leases are granted. None takes the defaults.
+        pool_timeout: How long to wait for a connection; above 0, a day at most.
+        statement_timeout: How long one statement may take; above 0, a day at most.
+        max_record_bytes: How long the JSON of a record may be, written or read. All processes
+            should say the same.
+        clock: For the pauses between tries. Leases run by the clock of the database.
+
+    Raises:
+        TypeError: A duration is no timedelta, `max_record_bytes` is no int, or `clock` no `Clock`.
+        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, or
+            `max_record_bytes` is below 1.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        schema: str = "arvo",
+        table: str = "machines",
+        policy: LockPolicy | None = None,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        statement_timeout: timedelta = _THIRTY_SECONDS,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
+        super().__init__(
+            pool,
+            name=TableName(schema=schema, table=table),
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
+            clock=clock,
+        )
+        self._policy = policy or LockPolicy()
+        self._max_record_bytes = max_record_bytes
+        self._clock = clock
+        # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
+        self._locks: dict[str, str] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        schema: str = "arvo",
+        table: str = "machines",
+        policy: LockPolicy | None = None,
+        pool_size: int = 10,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        statement_timeout: timedelta = _THIRTY_SECONDS,
+        statement_cache_size: int = 100,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> AsyncIterator[Self]:
+        """Open a memory with a pool of its own for as long as the block lasts.
+
+        Args:
+            dsn: Such as `postgresql://user:password@host/database`.
+            schema: Where the tables are.
+            table: The table of workflows.
+            policy: How leases are granted. None takes the defaults.
+            pool_size: How many connections at most, up to 10,000. One is held for one statement, so
+                few serve many tasks.
+            pool_timeout: As of the class.
+            statement_timeout: As of the class.
+            statement_cache_size: How many prepared statements a connection keeps. 0 for a
+                PgBouncer that pools transactions and knows no prepared statements.
+            max_record_bytes: As of the class.
+            clock: As of the class.
+
+        Raises:
+            MachineMemoryError: The database cannot be reached, or the DSN is none.
+            TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
+            ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
+                not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
+                below 1.
+        """
+        pool = plain_pool(
+            dsn,
+            pool_size=pool_size,
+            pool_timeout=pool_timeout,
+            statement_cache_size=statement_cache_size,
+        )
+        memory = cls(
+            pool,
+            schema=schema,
+            table=table,
+            policy=policy,
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
+            max_record_bytes=max_record_bytes,
+            clock=clock,
+        )
+        await memory._open()
+        try:
+            yield memory
+        finally:
+            await memory.aclose()
+
+    # --- leases -------------------------------------------------------------
+
+    @property
+    @override
+    def policy(self) -> LockPolicy:
+        return self._policy
+
+    @override
+    async def acquire(self, machine_id: str) -> MachineLease | None:
+        return await self._taken(machine_id)
+
+    @override
+    async def commit(
+        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
+    ) -> None:
+        await self._write_as_loaded(
+            "COMMIT", self._sql.commit, lease, record, expires_in=expires_in
+        )
+
+    @override
+    async def release(self, lease: MachineLease) -> None:
+        await self._release(lease.machine_id, lease.owner)
+
+    @override
+    async def renew(self, lease: MachineLease) -> bool:
+        key = machine_key(lease.machine_id)
+        answer = await self._ask("RENEW", self._sql.renew, key, lease.owner, self._policy.ttl)
+        return answer.row is not None
+
+    # --- the four calls -----------------------------------------------------
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
+        return None if row is None else self._record(row)
+
+    @override
+    async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        key = machine_key(machine_id)
+        row = (await self._ask("READ", self._sql.read, key)).row
+        loaded = MachineLease(
+            machine_id=machine_id,
+            owner=secrets.token_hex(16),
+            version=0 if row is None else row["version"],
+            committed_by="" if row is None else row["committed_by"],
+            record=None if row is None else self._record(row),
+        )
+        if _encoded(loaded.record) != _encoded(previous):
+            raise TransactionViolation.version_moved(machine_id)
+        if row is None:
+            await self._ask("WRITE", self._sql.ensure, key, machine_id)
+        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
+
+    @override
+    async def lock(self, machine_id: str) -> bool:
+        lease = await self._taken(machine_id)
+        if lease is None:
+            return False
+        self._locks[machine_id] = lease.owner
+        return True
+
+    @override
+    async def unlock(self, machine_id: str) -> bool:
+        machine_key(machine_id)
+        owner = self._locks.get(machine_id)
+        if owner is None:
+            if self._connections.is_closed:
+                raise closed("UNLOCK")
+            return True
+        await self._release(machine_id, owner)
+        if self._locks.get(machine_id) == owner:
+            del self._locks[machine_id]
+        return True
+
+    # --- inside -------------------------------------------------------------
+
+    async def _taken(self, machine_id: str) -> MachineLease | None:
+        key = machine_key(machine_id)
+        owner = secrets.token_hex(16)
+        ttl = self._policy.ttl
+
+        async def attempt() -> MachineLease | timedelta:
+            try:
+                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+            except MachineMemoryError as error:
+                if is_contention(error.__cause__):
+                    return ttl
+                raise
+            if answer.row is None:
+                # How long the holder has left would cost another trip; the back-off knows enough.
+                return ttl
+            row = answer.row
+            try:
+                record = self._record(row)
+            except MachineMemoryError:
+                await self._release(machine_id, owner)
+                raise
+            return MachineLease(
+                machine_id=machine_id,
+                owner=owner,
+                version=row["version"],
+                committed_by=row["committed_by"],
+                record=record,
+            )
+
+        async def give_back(taken: MachineLease | timedelta) -> None:
+            if isinstance(taken, MachineLease):
+                await self._release(machine_id, owner)
+
+        # Each try by itself: who is cancelled while it waits for the next one competes no more.
+        return await until_granted(
+            lambda: take_or_give_back(attempt(), give_back=give_back),
+            policy=self._policy,
+            clock=self._clock,
+        )
+
+    async def _release(self, machine_id: str, owner: str) -> None:
+        await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
+
+    async def _write_as_loaded(
+        self,
+        operation: str,
+        sql: str,
+        loaded: MachineLease,
+        record: Record,
+        *,
+        expires_in: timedelta | None,
+    ) -> None:
+        """Write if the row is as it was loaded; making it, where it is gone and was never written.
+
+        Raises:
+            TransactionViolation: Somebody else wrote since; nothing was changed.
+            MachineMemoryError: It failed, or whether it was done is unknown.
+        """
+        machine_id, version = loaded.machine_id, loaded.version
+        key = machine_key(machine_id)
+        packed = pack_record(record, max_bytes=self._max_record_bytes)
+        columns = workflow_columns(machine_id, record)
+        written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        for _ in range(_MOST_ROUNDS):
+            answer = await self._ask(operation, sql, *written)
+            if answer.row is not None:
+                return
+            row = (await self._ask("FATE", self._sql.fate, key, loaded.owner)).row
+            if _is_written(row, version, repeated=answer.repeated):
+                return
+            if row is not None or version:
+                raise TransactionViolation.version_moved(machine_id)
+            # Gone again when somebody leases and releases it at this moment: then once more.
+            await self._ask(operation, self._sql.ensure, key, machine_id)
+        raise MachineMemoryError(
+            f"the row of a new workflow was gone {_MOST_ROUNDS} times as soon as it was made; does "
+            "a trigger or a rule keep rows from being inserted?",
+            retryable=True,
+            outcome="failed",
+        )
+
+    def _record(self, row: Any) -> Record | None:
+        return stored_record(row, max_bytes=self._max_record_bytes)
+
+
+def _encoded(record: Record | None) -> bytes | None:
+    return None if record is None else encode_record(record)
+
+
+def _is_written(row: Any, version: int, *, repeated: bool) -> bool:
+    """Tell from a row why a write changed nothing: it had happened already, or must not.
+
+    Raises:
+        MachineMemoryError: It cannot be known; the outcome is unknown.
+    """
+    if row is not None and row["wrote"] and row["version"] == version + 1:
+        return True
+    if repeated and (row is None or row["version"] != version):
+        raise MachineMemoryError(
+            "the connection was lost while writing, and somebody else has written since: "
+            "whether this write came before is unknown; deliver again",
+            retryable=True,
+            outcome="unknown",
+        )
+    return False

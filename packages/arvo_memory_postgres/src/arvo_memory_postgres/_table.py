@@ -1,0 +1,196 @@
+"""The table of workflows: what is asked of it, and what operators do to it."""
+
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+import asyncpg
+
+from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_postgres import (
+    Connections,
+    InvalidDsnError,
+    MissingSchemaError,
+    Rows,
+    StatementRunner,
+    TableName,
+)
+from arvo_time import BackendError, Clock, ClosedError, DamagedError
+from arvo_time.settings import check_count
+
+from ._rows import StoredWorkflow, machine_key
+from ._statements import Statements, migrations_of
+
+WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
+
+
+class WorkflowTable:
+    """The rows of all workflows. Forgotten workflows are not in what is found.
+
+    None of these calls is needed to run workflows. Each raises `MachineMemoryError` as `read` does.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        name: TableName,
+        pool_timeout: timedelta,
+        statement_timeout: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._sql = Statements.of(name)
+        self._migrations = migrations_of(name)
+        self._schema_checked = False
+        self._connections = Connections(pool, pool_timeout=pool_timeout, clock=clock)
+        self._runner = StatementRunner(
+            self._connections, table=name, statement_timeout=statement_timeout, clock=clock
+        )
+
+    async def aclose(self) -> None:
+        """Refuse further calls, and close the pool if it is the memory's own. Idempotent."""
+        await self._connections.aclose()
+
+    async def migrate(self, *, dry_run: bool = False) -> str:
+        """Make the schema, or bring it up to date; safe from many processes at once.
+
+        Args:
+            dry_run: Only say what would be done.
+
+        Returns:
+            The SQL that was run, or would be; empty when everything is there.
+
+        Raises:
+            MachineMemoryError: The schema is newer than this package, or the database failed.
+        """
+        try:
+            sql = await self._migrations.run(self._connections, dry_run=dry_run)
+        except BackendError as error:
+            raise memory_error(error, doing="MIGRATE") from error.__cause__
+        self._schema_checked = self._schema_checked or not dry_run
+        return sql
+
+    async def children(self, root: str) -> list[StoredWorkflow]:
+        """Return every workflow below a root, at any depth, oldest first; not the root itself.
+
+        Args:
+            root: Subject of the workflow at the top.
+        """
+        machine_key(root)
+        return _workflows(await self._ask("CHILDREN", self._sql.children, root))
+
+    async def root(self, subject: str) -> str | None:
+        """Return the subject of the workflow at the top of another's.
+
+        Returns:
+            `subject` itself when nobody asked for it; None when it is not stored here or is no
+            orchestration subject.
+        """
+        row = (await self._ask("ROOT", self._sql.root, machine_key(subject))).row
+        found: str | None = None if row is None else row["root"]
+        return found
+
+    async def find(
+        self,
+        *,
+        status: WorkflowStatus | None = None,
+        updated_before: datetime | None = None,
+        limit: int = 100,
+    ) -> list[StoredWorkflow]:
+        """Return workflows, those first whose records are oldest. Reads the whole table.
+
+        Args:
+            status: Only those that stand so; None for all.
+            updated_before: Only those not written since, such as those that are stuck; a datetime
+                with a time zone. None for all.
+            limit: How many at most.
+
+        Raises:
+            ValueError: `limit` is below 1, or `updated_before` has no time zone.
+        """
+        check_count(limit, name="limit", least=1)
+        if updated_before is not None and updated_before.tzinfo is None:
+            raise ValueError("updated_before needs a time zone, such as datetime.now(UTC)")
+        return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
+
+    async def cleanup(self, machine_id: str) -> bool:
+        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
+
+        An event of it that comes late starts it again.
+
+        Returns:
+            Whether there was anything to forget.
+        """
+        answer = await self._ask("CLEANUP", self._sql.cleanup, machine_key(machine_id))
+        return answer.row is not None or answer.repeated
+
+    async def delete_finished(self, *, older_than: timedelta, batch: int = 1000) -> int:
+        """Delete the rows of workflows that are done or failed; nobody else does.
+
+        Args:
+            older_than: How long ago they finished. Longer than any event can be late: a late one
+                would start its workflow again.
+            batch: How many rows one transaction deletes.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            ValueError: `older_than` is negative or `batch` below 1.
+        """
+        check_count(batch, name="batch", least=1)
+        if older_than < timedelta(0):
+            raise ValueError(f"older_than must not be negative, got {older_than}")
+        deleted = 0
+        while True:
+            sql = self._sql.delete_finished
+            answer = await self._ask("DELETE_FINISHED", sql, older_than, batch)
+            deleted += len(answer.rows)
+            # Rows that others hold are skipped, so a batch can be short before the end.
+            if not answer.rows:
+                return deleted
+
+    async def _open(self) -> None:
+        try:
+            await self._connections.open()
+        except InvalidDsnError as error:
+            raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
+        except BackendError as error:
+            raise memory_error(error, doing="connect") from error.__cause__
+
+    async def _ask(self, operation: str, sql: str, *args: object) -> Rows:
+        try:
+            if not self._schema_checked:
+                await self._migrations.check(self._runner)
+                self._schema_checked = True
+            return await self._runner.run(operation, sql, *args)
+        except BackendError as error:
+            raise memory_error(error, doing=operation) from error.__cause__
+
+
+def closed(doing: str) -> MachineMemoryError:
+    """Return the error for a call of a closed memory."""
+    return MachineMemoryError(
+        f"the memory is closed, so there is no {doing}; use it inside its block",
+        retryable=False,
+        outcome="failed",
+    )
+
+
+def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
+    """Return what stands for an error of the client; raise it from the driver's."""
+    match error:
+        case ClosedError():
+            made = closed(doing)
+            made.outcome = error.outcome
+            return made
+        case DamagedError():
+            return UnreadableRecordError(str(error))
+        case MissingSchemaError():
+            hint = "; run `await memory.migrate()` once, for example when you deploy"
+        case _:
+            hint = ""
+    return MachineMemoryError(f"{error}{hint}", retryable=error.retryable, outcome=error.outcome)
+
+
+def _workflows(answer: Rows) -> list[StoredWorkflow]:
+    return [StoredWorkflow(**dict(row)) for row in answer.rows]

@@ -1,0 +1,186 @@
+"""Lends the connections of a pool, each for one statement."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, Self
+
+import asyncpg
+
+from arvo_time import SYSTEM_CLOCK, Clock, ClockTimer
+from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_clock, check_duration
+
+from ._failures import closed, pool_exhausted, unreachable
+from ._pool import DAY, close_pool, open_pool, plain_pool
+
+_TEN_SECONDS: Final = timedelta(seconds=10)
+_KEPT: Final = timedelta(
+    milliseconds=100
+)  # then the pool has them back, with its rules for idle ones
+_logger = bounded_logger("arvo_postgres")
+
+
+class Connections:
+    """The connections of a pool.
+
+    To enter and leave a pool of asyncpg costs as much as a statement: timers and a task each time.
+    So of a pool that is ours alone we keep connections from one statement to the next, unless
+    somebody waits for one.
+
+    Args:
+        pool: A pool of yours, which stays open when this is closed; or what `plain_pool` returned,
+            for `open`.
+        pool_timeout: How long to wait for a connection; above 0, a day at most.
+        clock: Says when idle connections go back to the pool, and for how long to wait for the
+            end of a pool. Waiting for a connection is asyncpg's, by the event loop.
+
+    Raises:
+        TypeError: `pool_timeout` is no timedelta, or `clock` no `Clock`.
+        ValueError: `pool_timeout` is 0 or above a day.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=DAY)
+        self._pool = pool
+        self._timeout = pool_timeout
+        self._clock = check_clock(clock)
+        self._is_ours = False
+        self._idle: list[Any] = []  # the one used last is the last
+        self._waiting = 0
+        self._timer: ClockTimer | None = None
+        self._returning: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        pool_size: int = 10,
+        pool_timeout: timedelta = _TEN_SECONDS,
+        statement_cache_size: int = 100,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> AsyncIterator[Self]:
+        """Open a pool and lend its connections for as long as the block lasts.
+
+        Args:
+            dsn: As of `plain_pool`.
+            pool_size: As of `plain_pool`.
+            pool_timeout: As of the class.
+            statement_cache_size: As of `plain_pool`.
+            clock: As of the class.
+
+        Raises:
+            BackendError: The database cannot be reached.
+            TypeError: The timeout is no timedelta, or a number is no int.
+            ValueError: As of `plain_pool`, or the DSN is none (`InvalidDsnError`).
+        """
+        pool = plain_pool(
+            dsn,
+            pool_size=pool_size,
+            pool_timeout=pool_timeout,
+            statement_cache_size=statement_cache_size,
+        )
+        connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
+        await connections.open()
+        try:
+            yield connections
+        finally:
+            await connections.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more are lent."""
+        return self._is_closed or bool(self._pool.is_closing())
+
+    async def open(self) -> None:
+        """Open a pool that `plain_pool` returned and own it: nobody else uses it from now on.
+
+        Raises:
+            BackendError: The database cannot be reached.
+            InvalidDsnError: The DSN is none.
+        """
+        await open_pool(self._pool)
+        self._is_ours = True
+
+    async def take(self, operation: str) -> Any:
+        """Return a connection that nobody else has; give it back by `give_back` or `drop`.
+
+        Args:
+            operation: What it is for, in the message of an error.
+
+        Raises:
+            BackendError: None was free in time, or this is closed (`ClosedError`); the outcome is
+                failed.
+            Exception: Whatever asyncpg raises when it cannot connect.
+        """
+        if self.is_closed:
+            raise closed(operation)
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            await self._return(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=self._timeout.total_seconds())
+        except TimeoutError as error:
+            if self._pool.get_size() < self._pool.get_max_size():
+                raise unreachable(operation) from error
+            raise pool_exhausted(operation) from error
+        finally:
+            self._waiting -= 1
+
+    async def give_back(self, connection: Any) -> None:
+        """Take back a connection whose statement was answered."""
+        if not self._is_ours or self._waiting or self.is_closed:
+            await self._return(connection)
+            return
+        self._idle.append(connection)
+        if self._timer is None:
+            self._timer = self._clock.call_later(_KEPT, self._return_idle)
+
+    async def drop(self, connection: Any, *, lost: bool) -> None:
+        """Take back a connection whose statement failed, or was cancelled.
+
+        Args:
+            connection: The connection.
+            lost: Whether it is of no more use.
+        """
+        if lost:
+            connection.terminate()  # or the pool may hand it out again
+        await self._return(connection)
+
+    async def aclose(self) -> None:
+        """Lend no more, and wait for what is lent if the pool is ours. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._return_idle()
+        if self._is_ours:
+            await close_pool(self._pool, patience=self._timeout, clock=self._clock)
+
+    def _return_idle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._idle:
+            task = asyncio.ensure_future(self._return(self._idle.pop()))
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+
+    async def _return(self, connection: Any) -> None:
+        try:
+            await self._pool.release(connection)
+        except Exception:
+            # The pool has ended it. The statement has its answer, or its own error.
+            _logger.debug("a connection could not be reset", exc_info=True)

@@ -1,0 +1,167 @@
+"""Brings a schema up to date, whoever else does the same at the same time."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from arvo_time import BackendError, Outcome
+
+from ._connections import Connections
+from ._failures import MissingSchemaError, backend_error, is_refusal
+from ._statement_runner import StatementRunner
+from ._table_name import TableName
+
+_KNOWN = """
+SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has_schema, EXISTS (
+    SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2
+) AS has_table"""
+
+
+@cache
+def migration_files(package: str) -> Mapping[int, str]:
+    """Return what the files in a package's folder `_migrations` say, by number, in order.
+
+    Args:
+        package: The package. A file of it is called such as `0001_machines.sql`.
+    """
+    folder = files(package) / "_migrations"
+    found = {
+        int(file.name.partition("_")[0]): file.read_text("utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".sql")
+    }
+    return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrations:
+    """The migrations of one component, of which a schema may hold several.
+
+    Each component has a table of its own that says its version, and all wait for each other while
+    they change the schema.
+    """
+
+    table: TableName
+    """The component's table; what others are called is its own to know."""
+    sql: Mapping[int, str]
+    """The statements of each migration by its number, from 1, in order."""
+    distribution: str
+    """What to upgrade where the schema is newer than these."""
+
+    @property
+    def newest(self) -> int:
+        """The number of the last migration."""
+        return max(self.sql)
+
+    async def check(self, runner: StatementRunner) -> None:
+        """Make sure that the schema is the one that these make.
+
+        Raises:
+            MissingSchemaError: It is missing or older.
+            BackendError: It is newer, or the database failed; the outcome is failed.
+        """
+
+        async def fetch(sql: str, *args: object) -> list[Any]:
+            return (await runner.run("SCHEMA", sql, *args)).rows
+
+        try:
+            version = await self._version(fetch)
+        except BackendError as error:
+            error.outcome = "failed"  # it only looked
+            raise
+        if version > self.newest:
+            raise self._newer(version)
+        if version < self.newest:
+            state = (
+                "is missing" if version == 0 else f"has version {version}, older than {self.newest}"
+            )
+            raise MissingSchemaError(
+                f"the table {str(self.table)!r} {state}", retryable=False, outcome="failed"
+            )
+
+    async def run(self, connections: Connections, *, dry_run: bool = False) -> str:
+        """Make the migrations that are missing, in one transaction; safe from many processes.
+
+        Args:
+            connections: One of them is used.
+            dry_run: Only say what would be done.
+
+        Returns:
+            The SQL that was run, or would be; empty when everything is there.
+
+        Raises:
+            BackendError: The schema is newer than these, or the database failed.
+        """
+        connection = None
+        try:
+            connection = await connections.take("MIGRATE")
+            return await self._run(connection, dry_run=dry_run)
+        except BackendError:
+            raise
+        except Exception as error:
+            outcome: Outcome = "failed" if connection is None or is_refusal(error) else "unknown"
+            raise backend_error(error, what="MIGRATE", outcome=outcome) from error
+        finally:
+            if connection is not None:
+                await connections.drop(connection, lost=False)
+
+    async def _run(self, connection: Any, *, dry_run: bool) -> str:
+        async with connection.transaction():
+            if not dry_run:
+                number = _lock_number(self.table.schema)
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+            current = await self._version(connection.fetch)
+            if current > self.newest:
+                raise self._newer(current)
+            known = await connection.fetchrow(_KNOWN, self.table.schema, self.table.migrations)
+            sql = self._pending(current, has_schema=known["has_schema"])
+            if sql and not dry_run:
+                await connection.execute(sql)
+        return sql
+
+    async def _version(self, fetch: Callable[..., Awaitable[list[Any]]]) -> int:
+        """Return the number of the last migration that was made; 0 for none."""
+        (known,) = await fetch(_KNOWN, self.table.schema, self.table.migrations)
+        if not known["has_table"]:
+            return 0
+        (newest_made,) = await fetch(
+            f"SELECT coalesce(max(version), 0) AS version FROM {self.table.quoted_migrations}"  # noqa: S608 - quoted
+        )
+        version: int = newest_made["version"]
+        return version
+
+    def _pending(self, current: int, *, has_schema: bool) -> str:
+        parts: list[str] = []
+        # Asked for even if it exists, it would need a right that the role may lack.
+        if not has_schema:
+            parts.append(f"CREATE SCHEMA {self.table.quoted_schema};\n")
+        if current == 0:
+            parts.append(
+                f"CREATE TABLE IF NOT EXISTS {self.table.quoted_migrations} (\n"
+                "    version integer PRIMARY KEY,\n"
+                "    made_at timestamptz NOT NULL DEFAULT clock_timestamp()\n);\n"
+            )
+        for number, sql in self.sql.items():
+            if number > current:
+                parts.append(sql)
+                parts.append(
+                    f"INSERT INTO {self.table.quoted_migrations} (version) VALUES ({number});\n"  # noqa: S608 - quoted
+                )
+        return "\n".join(parts)
+
+    def _newer(self, version: int) -> BackendError:
+        return BackendError(
+            f"the table {str(self.table)!r} has version {version}, and this package knows "
+            f"{self.newest}; run `pip install --upgrade {self.distribution}`",
+            retryable=False,
+            outcome="failed",
+        )
+
+
+def _lock_number(schema: str) -> int:
+    digest = hashlib.blake2b(f"arvo {schema}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

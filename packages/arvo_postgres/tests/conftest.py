@@ -1,0 +1,74 @@
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import asyncpg
+import pytest
+from real_servers.fixtures import (
+    postgres_dsn as postgres_dsn,
+    postgres_flavour as postgres_flavour,
+    postgres_server as postgres_server,
+)
+
+from arvo_postgres import Connections, StatementRunner, TableName
+from real_servers import FaultProxy
+
+Connect = Callable[..., AbstractAsyncContextManager[Connections]]
+
+NAME = TableName(schema="shop", table="orders")
+"""What the spans of a test's statements are about."""
+
+
+@pytest.fixture
+def connect_to(postgres_dsn: str) -> Connect:
+    """Opens pools of the test's own."""
+
+    def connect(**options: object) -> AbstractAsyncContextManager[Connections]:
+        return Connections.connect(postgres_dsn, **options)  # type: ignore[arg-type]
+
+    return connect
+
+
+@pytest.fixture
+async def schema(postgres_dsn: str) -> AsyncIterator[str]:
+    """The name of a schema that is not there and needs quoting, dropped after the test."""
+    name = f'test "{secrets.token_hex(6)}"'
+    yield name
+    await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
+
+
+def runner_on(connections: Connections) -> StatementRunner:
+    return StatementRunner(connections, table=NAME)
+
+
+async def execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
+        return rows
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def behind_proxy(dsn: str) -> AsyncIterator[tuple[FaultProxy, Connections]]:
+    """One connection, through a proxy that can cut it."""
+    user, _, place = dsn.partition("@")
+    address, _, database = place.partition("/")
+    host, _, port = address.partition(":")
+    async with FaultProxy.open(host=host, port=int(port or 5432)) as proxy:
+        through = f"{user}@{proxy.host}:{proxy.port}/{database}"
+        async with Connections.connect(through, pool_size=1) as connections:
+            yield proxy, connections
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
