@@ -23,7 +23,7 @@ UNWANTED: Final = {
 # Which of them a package needs at once, for itself and for the packages above it.
 NEEDED: Final = {
     "arvo_event_handler": {"asyncio", "ssl"},  # asyncio imports ssl
-    "arvo_memory_postgres": {"asyncpg"},
+    "arvo_postgres": {"asyncpg", "asyncio", "ssl"},
     "arvo_memory_sqlite": {"sqlite3"},
     # redis-py imports all but itself and hiredis.
     "arvo_redis": {"redis", "hiredis", "asyncio", "ssl", "ctypes", "opentelemetry.sdk"},
