@@ -30,8 +30,9 @@ from arvo_event_handler.memory import LockPolicy, MemoryUrl
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._url import REDIS_PY, connect_url
+from arvo_memory_redis._url import connect_url
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_redis import URL_OPTIONS
 
 CONNECTS: dict[str, Callable[..., Any]] = {
     "memory": ConcurrentMachineMemory,
@@ -111,9 +112,9 @@ REDIS_VALUES |= dict.fromkeys(("ssl_include_verify_flags", "ssl_exclude_verify_f
 @pytest.mark.parametrize(
     ("place", "names"),
     [
-        ("unix:///run/redis.sock", REDIS_PY["unix"]),
-        ("redis://host", REDIS_PY["redis"]),
-        ("rediss://host", REDIS_PY["rediss"]),
+        ("unix:///run/redis.sock", URL_OPTIONS["unix"]),
+        ("redis://host", URL_OPTIONS["redis"]),
+        ("rediss://host", URL_OPTIONS["rediss"]),
     ],
 )
 def test_what_redis_py_is_left_it_understands(place: str, names: frozenset[str]) -> None:

@@ -45,6 +45,7 @@ POSITIONAL_CALLS = {
 }
 POSITIONAL_METHODS = {
     *("write", "commit"),  # what a machine memory implements
+    *("ask", "send"),  # the words of a command of Redis
     "call",  # function and arguments, as `Context.run` has it
     "call_later",  # delay and callback, as on an event loop
     *("run", "transition"),  # snapshot and event, as everywhere where statecharts are spoken of

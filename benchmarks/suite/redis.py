@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 
 from arvo_event_handler.memory import Record, encode_record
 from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._request import encode_request
+from arvo_redis._resp import encode_request
 from benchmarks.workload import UnavailableError, Workload, benchmark
 from real_servers import RedisServer, ServerNotFoundError
 

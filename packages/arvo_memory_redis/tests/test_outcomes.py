@@ -1,26 +1,19 @@
 """What a failed call says of its outcome is true, and whether to try again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from real_servers.fixtures import StartRedis
-from redis.asyncio import Redis, RedisCluster as ClusterClient
+from redis.asyncio import RedisCluster as ClusterClient
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
 from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._redis_py import RedisPyTransport
-from arvo_memory_redis._server import Server
-from arvo_memory_redis._transport import Word
-from arvo_time import SYSTEM_CLOCK
 from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
@@ -73,30 +66,6 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
             await committing
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
         proxy.resume()
-
-
-class Unlucky(RedisPyTransport):
-    """Fails in a way that a real network shows only at the right instant."""
-
-    def __init__(self, errors: Iterable[Exception]) -> None:
-        super().__init__(Redis(retry=Retry(NoBackoff(), 0)))
-        self._errors = iter(errors)
-
-    @override
-    async def send(self, command: str, *words: Word) -> Any:
-        raise next(self._errors)
-
-
-@pytest.mark.parametrize("lost", [1, 2])
-async def test_a_reply_that_is_lost_after_a_refused_connection_is_unknown(lost: int) -> None:
-    """Each try is judged by itself, although Python shows the first as the others' context."""
-    refused = RedisConnectionError("cannot connect")
-    refused.__cause__ = ConnectionRefusedError()
-    errors = [refused, *(RedisConnectionError("closed by server") for _ in range(lost)), refused]
-    server = Server(Unlucky(errors), clock=SYSTEM_CLOCK)
-    with pytest.raises(MachineMemoryError) as caught:
-        await server.ask("UNLINK", "order-7")
-    assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,16 @@
-"""What each error of redis-py and of a server means, and that none of them ends a workflow."""
+"""No error of a server ends a workflow, and damage is told from what passes."""
 
-import importlib
-import pkgutil
-import re
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
-import redis.exceptions
 from real_servers.fixtures import StartRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
@@ -26,185 +22,49 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
 from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._failure import DRIVER_ERRORS, failure, outcome_of
-from arvo_memory_redis._record_limits import RecordLimits
-from arvo_memory_redis._reply_error import reply_error
-from real_servers import RedisFlavour
+from arvo_memory_redis._failure import memory_error
+from arvo_memory_redis._stored_machine import RecordLimits
+from arvo_redis import RedisBackendError
+from arvo_time import BackendError, ClosedError
 from storm import answer_to, asking, question
 
 from .clients import Connect, leased
 
-PASSES: Final = "may pass or be mended: the next delivery tries again"
-LASTS: Final = "our call is wrong: not tried again"
-DAMAGED: Final = "the key holds something else: not tried again, somebody has to look"
-NOT_OURS: Final = "raised by parts of redis-py that are not used"
 
-EXCEPTIONS: Final = {
-    "AskError": PASSES,
-    "AuthenticationError": PASSES,  # a password that is being changed
-    "AuthenticationWrongNumberOfArgsError": PASSES,
-    "AuthorizationError": PASSES,
-    "BusyLoadingError": PASSES,
-    "ChildDeadlockedError": NOT_OURS,
-    "ClusterCrossSlotError": LASTS,
-    "ClusterDownError": PASSES,
-    "ClusterError": PASSES,
-    "ConnectionError": PASSES,
-    "CrossSlotTransactionError": LASTS,
-    "DataError": LASTS,
-    "ExecAbortError": PASSES,
-    "ExternalAuthProviderError": PASSES,
-    "IncorrectPolicyType": NOT_OURS,
-    "InvalidPipelineStack": LASTS,
-    "InvalidResponse": PASSES,
-    "LockError": LASTS,
-    "LockNotOwnedError": LASTS,
-    "MasterDownError": PASSES,
-    "MasterNotFoundError": PASSES,  # of a Sentinel
-    "MaxConnectionsError": PASSES,
-    "ModuleError": PASSES,
-    "MovedError": PASSES,
-    "NoPermissionError": PASSES,  # a right that an operator grants
-    "NoScriptError": PASSES,
-    "NoSuchFieldsetError": PASSES,
-    "OutOfMemoryError": PASSES,
-    "PubSubError": LASTS,
-    "ReadOnlyError": PASSES,
-    "RedisClusterException": PASSES,
-    "RedisError": PASSES,
-    "ResponseError": PASSES,
-    "SlaveNotFoundError": PASSES,  # of a Sentinel
-    "SlotNotCoveredError": PASSES,
-    "TimeoutError": PASSES,
-    "TryAgainError": PASSES,
-    "WatchError": LASTS,
-}
-# The first word of an error reply.
-CODES: Final = {
-    "ASK": PASSES,
-    "BUSY": PASSES,
-    "BUSYGROUP": PASSES,
-    "BUSYKEY": PASSES,
-    "CLUSTERDOWN": PASSES,
-    "CROSSSLOT": LASTS,
-    "DENIED": PASSES,
-    "ERR": PASSES,  # says nothing; proxies say it too
-    "EXECABORT": PASSES,
-    "INPROG": PASSES,
-    "INVALIDOBJ": PASSES,
-    "IOERR": PASSES,
-    "LOADING": PASSES,
-    "MASTERDOWN": PASSES,
-    "MISCONF": PASSES,
-    "MOVED": PASSES,
-    "NOAUTH": PASSES,
-    "NOGOODPRIMARY": PASSES,
-    "NOGOODSLAVE": PASSES,
-    "NOGROUP": PASSES,
-    "NOMASTERLINK": PASSES,
-    "NOPERM": PASSES,
-    "NOPROTO": LASTS,
-    "NOQUORUM": PASSES,
-    "NOREPLICAS": PASSES,
-    "NOSCRIPT": PASSES,
-    "NOTBUSY": PASSES,
-    "OOM": PASSES,
-    "READONLY": PASSES,
-    "REDIRECT": PASSES,
-    "TRYAGAIN": PASSES,
-    "UNBLOCKED": PASSES,
-    "UNKILLABLE": PASSES,
-    "WRONGPASS": PASSES,
-    "WRONGTYPE": DAMAGED,
-}
-# Of those that a script of ours may meet: whether they come before its first write.
-BEFORE_WRITES: Final = {
-    *(
-        "BUSY",
-        "CLUSTERDOWN",
-        "LOADING",
-        "MASTERDOWN",
-        "MISCONF",
-        "NOREPLICAS",
-        "OOM",
-        "READONLY",
-    ),
-    *("TRYAGAIN", "WRONGTYPE", "NOAUTH", "WRONGPASS"),
-}
-
-
-def every_error() -> Iterator[type[Exception]]:
-    """Yield what `redis.exceptions` has, and what all modules of redis-py derive from that."""
-    for module in pkgutil.walk_packages(redis.__path__, "redis."):
-        with suppress(ImportError):  # it needs what is not installed, and cannot be in use then
-            importlib.import_module(module.name)
-    bases: list[type[Exception]] = [
-        kind
-        for kind in vars(redis.exceptions).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ]
-    while bases:
-        bases += (kind := bases.pop()).__subclasses__()
-        if kind.__module__.partition(".")[0] == "redis":
-            yield kind
-
-
-KINDS: Final = sorted({*every_error()}, key=lambda kind: f"{kind.__module__}.{kind.__name__}")
-
-
-def judged(error: Exception) -> str:
-    made = failure("commit", error, outcome="failed")
-    assert not isinstance(made, UnwritableRecordError), "no error of a server ends a workflow"
-    if isinstance(made, UnreadableRecordError):
-        return DAMAGED
-    return PASSES if made.retryable else LASTS
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_every_exception_of_redis_py_has_a_meaning(kind: type[Exception]) -> None:
-    """One that a new redis-py brings and the table does not name fails here."""
-    meaning = EXCEPTIONS[kind.__name__]
-    if meaning == NOT_OURS:
-        assert not issubclass(kind, DRIVER_ERRORS)
-        return
-    assert issubclass(kind, DRIVER_ERRORS)
-    error = kind.__new__(kind)  # some take apart what a server says
-    error.args = ("as the server says it",)
-    assert judged(error) == meaning
+def wrong_type(*, outcome: Literal["failed", "unknown"]) -> RedisBackendError:
+    error = RedisBackendError(
+        "no", doing="commit", code="WRONGTYPE", retryable=outcome == "unknown", outcome=outcome
+    )
+    error.__cause__ = ResponseError("WRONGTYPE no")
+    return error
 
 
 @pytest.mark.parametrize(
-    "error", [TimeoutError(), ConnectionResetError(), ConnectionRefusedError(), BrokenPipeError()]
+    "error",
+    [
+        BackendError("no", retryable=False, outcome="failed"),
+        BackendError("no", retryable=True, outcome="unknown"),
+        RedisBackendError("no", doing="commit", code="OOM", retryable=True, outcome="failed"),
+        wrong_type(outcome="failed"),
+        wrong_type(outcome="unknown"),
+        ClosedError("no"),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'code', None)}-{error.outcome}",
 )
-def test_so_have_those_of_the_network(error: Exception) -> None:
-    assert judged(error) == PASSES
+def test_no_failure_of_the_client_ends_a_workflow(error: BackendError) -> None:
+    made = memory_error(error)
+    assert not isinstance(made, UnwritableRecordError)
+    assert (made.retryable, made.outcome) == (error.retryable, error.outcome)
 
 
-@pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("inside", ["", "7", "6"], ids=["alone", "in-a-script", "before-redis-7"])
-def test_every_error_code_has_a_meaning(code: str, inside: str) -> None:
-    """Alone, and as the servers say that it happened inside a script."""
-    text = {
-        "": f"{code} no",
-        "7": f"{code} no script: 1a2b, on @user_script:7.",
-        "6": f"ERR Error running script (call to f_1a2b): @user_script:7: -{code} no",
-    }[inside]
-    error = reply_error(text)
-    assert judged(error) == CODES[code]
-    happened = outcome_of(error, handled=None)
-    assert happened == ("unknown" if inside and code not in BEFORE_WRITES else "failed")
-
-
-def test_every_code_that_a_server_knows_is_in_the_table(redis_flavour: RedisFlavour) -> None:
-    """Its binary holds the beginnings of its error replies."""
-    texts = redis_flavour.binary.read_bytes()
-    known = {found.decode() for found in re.findall(rb"\0-([A-Z]{2,})[ \r]", texts)}
-    assert {"ERR", "WRONGTYPE", "NOPERM", "OOM"} <= known, "there they are"
-    assert known <= set(CODES)
+def test_a_value_of_another_type_is_no_record() -> None:
+    made = memory_error(wrong_type(outcome="failed"))
+    assert type(made) is UnreadableRecordError
+    assert str(made) == "Redis could not commit: the key is no hash: WRONGTYPE no"
 
 
 def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
-    made = failure("commit", reply_error("WRONGTYPE no"), outcome="unknown")
+    made = memory_error(wrong_type(outcome="unknown"))
     assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, True, "unknown")
 
 

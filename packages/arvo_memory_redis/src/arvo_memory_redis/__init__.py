@@ -4,8 +4,6 @@
 """
 
 from ._memory import RedisMachineMemory
-from ._open_server import TransportName
-from ._redis_py import RedisClient
 from ._stored_machine import StoredMachine
 
-__all__ = ["RedisClient", "RedisMachineMemory", "StoredMachine", "TransportName"]
+__all__ = ["RedisMachineMemory", "StoredMachine"]

@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, Self
@@ -21,15 +21,21 @@ from arvo_event_handler.memory import (
     encode_record,
     until_granted,
 )
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_redis import (
+    RedisClient,
+    RedisPyTransport,
+    Server,
+    Transport,
+    TransportName,
+    connect as connect_transport,
+)
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.logs import bounded_logger
 
 from . import _scripts as scripts
-from ._open_server import ConnectionSettings, TransportName, open_server
-from ._record_limits import RecordLimits
-from ._redis_py import RedisClient, RedisPyTransport
-from ._server import Server
+from ._failure import memory_error
 from ._stored_machine import (
+    RecordLimits,
     StoredMachine,
     StoredRecord,
     stored_machine,
@@ -37,7 +43,8 @@ from ._stored_machine import (
     stored_record,
 )
 
-_logger: Final = bounded_logger("arvo_memory_redis")
+_SCOPE: Final = "arvo_memory_redis"
+_logger: Final = bounded_logger(_SCOPE)
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
 
@@ -49,7 +56,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     acknowledged but not replicated yet; see the README.
 
     Args:
-        client: Stays yours to close. It must hand out bytes and not repeat calls by itself.
+        client: Stays yours to close. One of redis-py must hand out bytes and not repeat calls by
+            itself. A transport that `arvo_redis.connect` opened may serve others beside.
         prefix: What all keys begin with. Memories with different ones share nothing.
         policy: How leases are granted; None takes `LockPolicy()`.
         compress_above: Compress records longer than so many bytes; None never does.
@@ -58,15 +66,16 @@ class RedisMachineMemory(ILeasedMachineMemory):
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
-        TypeError: A number is no int.
-        ValueError: `compress_above` is negative, or `max_record_bytes` below 1.
-        ConfigViolation: The client has `decode_responses=True` or an `encoding` other than UTF-8,
-            reads from replicas, repeats calls by itself, or is none of redis-py's asyncio clients.
+        TypeError: A number is not an int, the client is not one of redis-py's asyncio clients, or
+            `clock` is not a `Clock`.
+        ValueError: `compress_above` is negative, or `max_record_bytes` below 1. Or the client has
+            `decode_responses=True` or an `encoding` other than UTF-8, reads from replicas, or
+            repeats calls by itself.
     """
 
     def __init__(
         self,
-        client: RedisClient,
+        client: RedisClient | Transport,
         *,
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
@@ -74,32 +83,18 @@ class RedisMachineMemory(ILeasedMachineMemory):
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._set_up(
-            Server(RedisPyTransport(client), clock=clock),
-            prefix=prefix,
-            policy=policy,
-            limits=RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes),
-            clock=clock,
-        )
-
-    def _set_up(
-        self,
-        server: Server,
-        *,
-        prefix: str,
-        policy: LockPolicy | None,
-        limits: RecordLimits,
-        clock: Clock,
-    ) -> None:
-        self._server = server
+        transport = client if isinstance(client, Transport) else RedisPyTransport(client)
+        self._server = Server(transport, clock=clock, scope=_SCOPE, translated=memory_error)
         self._prefix = prefix
         self._policy = policy or LockPolicy()
-        self._limits = limits
+        self._limits = RecordLimits(
+            compress_above=compress_above, max_record_bytes=max_record_bytes
+        )
         self._clock = clock
         self._instance = secrets.token_hex(16)
         # A workflow that never committed is forgotten after this, so that nothing piles up.
-        self._keep = _milliseconds(2 * self._policy.max_hold)
-        self._ttl = _milliseconds(self._policy.ttl)
+        self._unwritten_ms = _milliseconds(2 * self._policy.max_hold)
+        self._ttl_ms = _milliseconds(self._policy.ttl)
 
     @classmethod
     @asynccontextmanager
@@ -127,8 +122,6 @@ class RedisMachineMemory(ILeasedMachineMemory):
             transport: What carries calls. `multiplexed`: one connection to one server for all
                 tasks, which is several times as fast when many are busy. `redis-py`: its client
                 with a pool of connections. `auto`: redis-py for a Cluster, otherwise multiplexed.
-                Where only a URL can be given it may say so itself, with `?transport=redis-py`,
-                which wins.
             max_connections: How many calls redis-py has under way at most, up to 10,000; others
                 wait.
             socket_timeout: How long to wait for a connection. And how long a server may send
@@ -138,39 +131,45 @@ class RedisMachineMemory(ILeasedMachineMemory):
             clock: As of the class.
 
         Raises:
-            ValueError: The URL is none that redis-py understands, there is no such transport, or
-                a number or timeout is too small or too large.
-            TypeError: `socket_timeout` is no timedelta, or a number is no int.
-            ConfigViolation: The URL says `decode_responses` or an `encoding` other than UTF-8, or
-                leads to a Sentinel, or to a Cluster with `transport="multiplexed"`.
+            ValueError: redis-py does not understand the URL, or the URL says `decode_responses` or an
+                `encoding` other than UTF-8, leads to a Sentinel, or leads to a Cluster with
+                `transport="multiplexed"`; there is no such transport; or a number or timeout is too
+                small or too large.
+            TypeError: `socket_timeout` is not a timedelta, a number not an int, or `clock` not a
+                `Clock`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
-        settings = ConnectionSettings.from_url(
-            url,
-            transport=transport,
-            max_connections=max_connections,
-            timeout=socket_timeout,
-            clock=clock,
-        )
-        limits = RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
-        async with open_server(settings) as server:
-            memory = cls.__new__(cls)
-            cls._set_up(
-                memory,
-                server,
+        # Refuses them before anything is connected.
+        RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(
+                    connect_transport(
+                        url,
+                        transport=transport,
+                        max_connections=max_connections,
+                        socket_timeout=socket_timeout,
+                        clock=clock,
+                        scope=_SCOPE,
+                    )
+                )
+            except BackendError as error:
+                raise memory_error(error) from error.__cause__
+            memory = cls(
+                opened,
                 prefix=prefix,
                 policy=policy,
-                limits=limits,
+                compress_above=compress_above,
+                max_record_bytes=max_record_bytes,
                 clock=clock,
             )
+            stack.push_async_callback(memory.aclose)
             yield memory
 
     async def aclose(self) -> None:
         """End its use when its calls have ended; a client that was given stays open.
 
-        Again does no harm.
-
-        Calls after this raise a `MachineMemoryError`.
+        Idempotent. Calls after this raise a `MachineMemoryError`.
         """
         await self._server.aclose()
 
@@ -216,7 +215,11 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def renew(self, lease: MachineLease) -> bool:
         extended = await self._server.run(
-            scripts.EXTEND, self._key(lease.machine_id), lease.owner, self._ttl, self._keep
+            scripts.EXTEND,
+            self._key(lease.machine_id),
+            lease.owner,
+            self._ttl_ms,
+            self._unwritten_ms,
         )
         return bool(extended)
 
@@ -344,8 +347,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
             scripts.ACQUIRE,
             self._key(machine_id),
             owner,
-            self._ttl,
-            self._keep,
+            self._ttl_ms,
+            self._unwritten_ms,
             _encoded(machine_id),
             int(show_state),
         )

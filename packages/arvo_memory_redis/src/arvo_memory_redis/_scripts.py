@@ -17,35 +17,14 @@ run answers as the first did and changes nothing, except that a lease which was 
 runs from then. They use commands of Redis 6.2 only.
 """
 
-from dataclasses import dataclass, field
-from hashlib import sha1
 from typing import Final
+
+from arvo_redis import Script
 
 _NOW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A Lua script of one key."""
-
-    name: str
-    """What spans call it."""
-    source: str = field(repr=False)
-    """Lua 5.1."""
-
-    compares: bool = False
-    """Whether it answers 0 because something else is stored than what its caller loaded."""
-
-    sha: str = field(init=False)
-    """By what the server knows it once it has it."""
-
-    def __post_init__(self) -> None:
-        digest = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        object.__setattr__(self, "sha", digest)
-
 
 # The hash may be gone by then: a lease on a workflow that was never written expires.
 _WRITE_AS_LOADED: Final = """
@@ -127,6 +106,7 @@ return 1
 
 RELEASE: Final = Script(
     name="release",
+    while_closing=True,
     source="""
 -- token, or how the tokens of one memory begin
 local owner = redis.call('HGET', KEYS[1], 'owner')

@@ -1,16 +1,76 @@
-"""A workflow as operators see it."""
+"""What is stored of a workflow: how large it may be, how it is read, and as operators see it."""
 
 import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from arvo_event_handler import UnreadableRecordError
-from arvo_event_handler.memory import PackedRecord, Record
+from opentelemetry import trace
 
-from ._record_limits import RecordLimits
+from arvo_event_handler import UnreadableRecordError, UnwritableRecordError
+from arvo_event_handler.memory import (
+    MAX_RECORD_BYTES,
+    PackedRecord,
+    Record,
+    pack_record,
+    unpack_record,
+)
+from arvo_time.settings import check_count
 
+_WARN_ABOVE: Final = 256 * 1024
 # As many as Lua counts exactly.
 _VERSION: Final = re.compile(rb"[1-9][0-9]{0,14}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLimits:
+    """Bounds of what one step sends over the network.
+
+    Raises:
+        TypeError: A number is no int.
+        ValueError: `compress_above` is negative, or `max_record_bytes` below 1.
+    """
+
+    compress_above: int | None
+    """Compress JSON longer than so many bytes; None never does."""
+    max_record_bytes: int
+    """Refuse records that are longer than this when stored."""
+
+    def __post_init__(self) -> None:
+        if self.compress_above is not None:
+            check_count(self.compress_above, name="compress_above")
+        check_count(self.max_record_bytes, name="max_record_bytes", least=1)
+
+    @property
+    def max_json_bytes(self) -> int:
+        """How long a record's JSON may be before compression; what is written can be read."""
+        return max(self.max_record_bytes, MAX_RECORD_BYTES)
+
+    def pack(self, record: Record) -> PackedRecord:
+        """Write a record for storage; a large one leaves a warning on the current span.
+
+        Raises:
+            UnwritableRecordError: The record is not JSON or too large.
+        """
+        packed = pack_record(
+            record, compress_above=self.compress_above, max_bytes=self.max_json_bytes
+        )
+        size = len(packed.data)
+        if size > self.max_record_bytes:
+            raise UnwritableRecordError(
+                f"the record has {size} bytes, above max_record_bytes={self.max_record_bytes}; "
+                "keep large data elsewhere and its address in the workflow"
+            )
+        if size > _WARN_ABOVE:
+            _warn(f"the record has {size} bytes; every step sends all of it over the network")
+        return packed
+
+    def unpack(self, packed: PackedRecord) -> Record:
+        """Read what `pack` wrote.
+
+        Raises:
+            UnreadableRecordError: It is damaged, too large, or of a newer version.
+        """
+        return unpack_record(packed, max_bytes=self.max_json_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +140,10 @@ def stored_machine(
     except UnicodeDecodeError as error:
         raise UnreadableRecordError("the stored subject is missing or damaged") from error
     return StoredMachine(machine_id=machine_id, version=version, record=record)
+
+
+def _warn(message: str) -> None:
+    """Leave a warning on the span of whoever calls the memory."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.add_event("warning", {"message": message})

@@ -26,7 +26,7 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`, both with `?synchronous=normal` if
-            wanted; `redis://...`, `postgresql://...`,
+            wanted; `redis://...`, also with `?transport=redis-py`; `postgresql://...`;
             or `file:///folder`, see `FileMachineMemory`.
         policy: How leases are granted.
 
@@ -40,11 +40,11 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     module, name = _BACKENDS[parts.scheme]
     connect: Any = getattr(import_module(module), name).connect
     memory: AbstractAsyncContextManager[IMachineMemory]
-    if parts.scheme == "sqlite":
-        options = dict(parse_qsl(parts.query))
-        memory = connect(Path(unquote(parts.path[1:])), policy=policy, **options)
-    else:
+    if parts.scheme == "postgresql":  # what it reads from a URL, asyncpg reads
         memory = connect(url, policy=policy)
+        return memory
+    place = Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else url.partition("?")[0]
+    memory = connect(place, policy=policy, **dict(parse_qsl(parts.query)))
     return memory
 
 

@@ -14,12 +14,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
-from arvo_event_handler import ConfigViolation
 from arvo_time import SYSTEM_CLOCK, Clock
 
-from ._scripts import Script
-from ._telemetry import server_attributes
-from ._transport import Transport, Word
+from ._endpoint import server_attributes
+from ._transport import Script, Transport, Word
 
 RedisClient: TypeAlias = Redis | RedisCluster
 """A client of redis-py's asyncio half."""
@@ -34,7 +32,7 @@ class RedisPyTransport(Transport):
         self,
         client: RedisClient,
         *,
-        at_once: int | None = None,
+        max_calls: int | None = None,
         timeout: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -42,18 +40,19 @@ class RedisPyTransport(Transport):
 
         Args:
             client: It must hand out bytes and not repeat calls by itself.
-            at_once: How many calls may be under way, further ones wait: redis-py's pools refuse
+            max_calls: How many calls may be under way, further ones wait: redis-py's pools refuse
                 them. None leaves that to the client.
             timeout: How long a call may take. None leaves that to the client, which before
                 Python 3.12 makes a task for each call to do it.
             clock: For the timeout.
 
         Raises:
-            ConfigViolation: The client would damage bytes or hide lost replies.
+            TypeError: It is not one of redis-py's asyncio clients.
+            ValueError: The client would damage bytes or hide lost replies.
         """
         _check_client(client)
         self._client: Any = client  # redis-py types its calls as sync or async at once
-        self._turn = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+        self._turn = nullcontext() if max_calls is None else asyncio.Semaphore(max_calls)
         self._timeout = timeout
         self._clock = clock
 
@@ -154,26 +153,26 @@ def _check_client(client: object) -> None:
     if isinstance(client, RedisCluster):
         settings, retry = client.connection_kwargs, client.retry
         if client.read_from_replicas or client.load_balancing_strategy:
-            raise ConfigViolation(
-                "RedisMachineMemory: the client reads from replicas, which lag behind; "
+            raise ValueError(
+                "the client reads from replicas, which lag behind; "
                 "make one without a load_balancing_strategy"
             )
     elif isinstance(client, Redis):
         settings, retry = client.connection_pool.connection_kwargs, client.get_retry()
     else:
-        raise ConfigViolation(
-            "RedisMachineMemory: client must be a redis.asyncio.Redis or RedisCluster, "
+        raise TypeError(
+            "client must be a redis.asyncio.Redis or RedisCluster of redis-py's asyncio half, "
             f"got {type(client).__name__}"
         )
     if settings.get("decode_responses"):
-        raise ConfigViolation(
-            "RedisMachineMemory: the client has decode_responses=True, which damages stored "
+        raise ValueError(
+            "the client has decode_responses=True, which damages stored "
             "bytes; make one with decode_responses=False"
         )
     encoding = settings.get("encoding", "utf-8")
     if lookup(encoding).name != "utf-8":
-        raise ConfigViolation(
-            f"RedisMachineMemory: the client has encoding={encoding!r}, so that others would not "
+        raise ValueError(
+            f"the client has encoding={encoding!r}, so that others would not "
             "find its keys; make one with encoding='utf-8'"
         )
     # Without a policy of its own, redis-py repeats once whatever these two name.
@@ -181,8 +180,8 @@ def _check_client(client: object) -> None:
     retries = implied if retry is None else retry.get_retries()
     if retries != 0:
         times = "without end" if retries < 0 else f"up to {retries} times"
-        raise ConfigViolation(
-            f"RedisMachineMemory: the client silently repeats a call {times}, "
-            "which hides lost replies and makes every wait longer; the memory repeats what is "
-            "safe to repeat, so make a client with retry=Retry(NoBackoff(), 0)"
+        raise ValueError(
+            f"the client silently repeats a call {times}, "
+            "which hides lost replies and makes every wait longer; what is safe to repeat "
+            "is repeated here, so make a client with retry=Retry(NoBackoff(), 0)"
         )

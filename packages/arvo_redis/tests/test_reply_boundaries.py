@@ -13,11 +13,11 @@ from redis._parsers.resp2 import _AsyncRESP2Parser
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from arvo_memory_redis._connection import Connection
-from arvo_memory_redis._endpoint import Endpoint
-from arvo_memory_redis._failure import ConnectionLostError, NotConnectedError
-from arvo_memory_redis._redis_py import redis_py_client
-from arvo_memory_redis._reply_error import error_code
+from arvo_redis._connection import Connection
+from arvo_redis._endpoint import Endpoint
+from arvo_redis._failure import ConnectionLostError, NotConnectedError
+from arvo_redis._redis_py import redis_py_client
+from arvo_redis._resp import error_code
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.testing import FakeClock
 

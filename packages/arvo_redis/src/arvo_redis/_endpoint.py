@@ -7,8 +7,7 @@ from ssl import SSLContext
 from typing import Any, Self
 
 from redis.asyncio import Redis
-
-from ._telemetry import server_attributes
+from redis.exceptions import RedisError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Endpoint:
     password: str | None = field(repr=False)
     """None is an empty one."""
     client_name: str | None
-    """What the server lists the connection as."""
+    """Client name, as shown by CLIENT LIST."""
     connect_timeout: timedelta
     """How long to wait for a connection, and the login."""
     reply_timeout: timedelta
@@ -47,17 +46,22 @@ class Endpoint:
             timeout: For what the client says nothing about.
 
         Raises:
-            ValueError: A timeout of the client is not above 0.
+            ValueError: A timeout of the client is not above 0, or redis-py does not know one of its
+                settings, or cannot use it.
         """
         pool: Any = client.connection_pool
-        found = pool.make_connection()
+        try:
+            found = pool.make_connection()
+            context = getattr(found, "ssl_context", None)
+            ssl = None if context is None else context.get()
+        except (TypeError, OSError, RedisError) as error:
+            raise ValueError(f"redis-py cannot make a connection of it: {error}") from error
         path = getattr(found, "path", None)
-        ssl = getattr(found, "ssl_context", None)
         return cls(
             host="" if path else found.host,
             port=0 if path else found.port,
             path=path,
-            ssl=None if ssl is None else ssl.get(),
+            ssl=ssl,
             db=int(found.db or 0),
             username=found.username,
             password=found.password,
@@ -87,6 +91,20 @@ class Endpoint:
             yield ("CLIENT", "SETNAME", self.client_name)
         if self.db:
             yield ("SELECT", self.db)
+
+
+def server_attributes(*, address: str, port: int | None, db: int) -> dict[str, str | int]:
+    """Return where a server is, as OpenTelemetry names it.
+
+    Args:
+        address: Its host or its unix socket.
+        port: None for a unix socket.
+        db: The number of the database.
+    """
+    found: dict[str, str | int] = {"server.address": address, "db.namespace": str(db)}
+    if port is not None:
+        found["server.port"] = port
+    return found
 
 
 def _duration(seconds: float | None, default: timedelta) -> timedelta:

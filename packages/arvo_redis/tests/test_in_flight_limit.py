@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_memory_redis._in_flight_limit import InFlightLimit
+from arvo_redis._in_flight_limit import InFlightLimit
 
 
 async def begun(entering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

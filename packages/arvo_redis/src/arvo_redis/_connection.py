@@ -21,8 +21,7 @@ from arvo_time import Clock, ClockTimer
 from ._endpoint import Endpoint
 from ._failure import ConnectionLostError, NotConnectedError
 from ._in_flight_limit import InFlightLimit
-from ._reply_error import reply_error
-from ._request import encode_request
+from ._resp import encode_request, reply_error
 
 _MOST_COMMANDS: Final = 1_000
 _MOST_BYTES: Final = 32 * 1024 * 1024

@@ -13,9 +13,8 @@ from arvo_time import Backoff, Clock
 from ._connection import Connection
 from ._endpoint import Endpoint
 from ._failure import NotConnectedError
-from ._request import encode_request
-from ._scripts import Script
-from ._transport import Transport, Word
+from ._resp import encode_request
+from ._transport import Script, Transport, Word
 
 _RECONNECT: Final = Backoff(initial=timedelta(milliseconds=10), maximum=timedelta(seconds=1))
 

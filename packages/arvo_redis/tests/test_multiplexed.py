@@ -12,23 +12,19 @@ from real_servers.fixtures import StartRedis
 from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeout
 from typing_extensions import override
 
-from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy, Record
-from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._endpoint import Endpoint
-from arvo_memory_redis._failure import NotConnectedError
-from arvo_memory_redis._multiplexed import MultiplexedTransport
-from arvo_memory_redis._redis_py import redis_py_client
+from arvo_redis._endpoint import Endpoint
+from arvo_redis._failure import NotConnectedError
+from arvo_redis._multiplexed import MultiplexedTransport
+from arvo_redis._redis_py import redis_py_client
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisServer
 
-from .clients import turns, url_of
+from .proxies import turns, url_of
 
 CANCELLED = 10_000 if os.environ.get("ARVO_FULL") == "1" else 2_000
 SECOND = timedelta(seconds=1)
 LONGEST_FIRST_PAUSE = timedelta(milliseconds=10)
-QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
 EIGHT_MIB = 8 * 1024 * 1024
 
 
@@ -95,32 +91,6 @@ class TestReplies:
             assert await asyncio.gather(*(echo(transport, text) for text in texts)) == texts
             assert proxy.connections == 1
 
-    async def test_replies_that_come_byte_by_byte_are_read(self, start_redis: StartRedis) -> None:
-        record: Record = {"text": "ä\r\n$5\r\n", "list": [1, None, {}]}
-        async with FaultProxy.open(port=start_redis().port) as proxy:
-            proxy.piece_size = 1
-            async with RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory:
-                for version in range(3):
-                    lease = await memory.acquire("order-7")
-                    assert lease is not None
-                    assert (lease.version, lease.record) == (version, record if version else None)
-                    assert await memory.acquire("order-7") is None
-                    await memory.commit(lease, record)
-                assert [each.record async for each in memory.scan()] == [record]
-
-    async def test_a_reply_of_8_mib_beside_small_ones(self, redis_url: str, prefix: str) -> None:
-        large: Record = {"text": "x" * (EIGHT_MIB - 100)}
-        async with RedisMachineMemory.connect(
-            redis_url, prefix=prefix, compress_above=None
-        ) as memory:
-            await memory.write("large", large, None)
-            for number in range(50):
-                await memory.write(f"small-{number}", {"number": number}, None)
-            names = [f"small-{number}" for number in range(50)]
-            found = await asyncio.gather(*map(memory.read, [*names[:25], "large", *names[25:]]))
-            assert found.pop(25) == large
-            assert found == [{"number": number} for number in range(50)]
-
     async def test_an_error_reply_is_its_own_callers_alone(self, redis_url: str) -> None:
         async with opened(redis_url) as transport:
             outcomes = await asyncio.gather(
@@ -156,25 +126,6 @@ class TestLostConnections:
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(each).__name__ for each in outcomes} == {"ConnectionLostError"}
             assert len({id(each) for each in outcomes}) == 20
-
-    async def test_commits_in_flight_are_retried_and_happen_once(
-        self, start_redis: StartRedis
-    ) -> None:
-        server = start_redis()
-        names = [f"order-{number}" for number in range(20)]
-        async with (
-            FaultProxy.open(port=server.port) as proxy,
-            RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory,
-        ):
-            for round_ in range(10):
-                leases = await asyncio.gather(*map(memory.acquire, names))
-                cut = proxy.lose_next_reply() if round_ % 2 else proxy.lose_next_request(n_bytes=99)
-                await asyncio.gather(
-                    *(memory.commit(lease, {"round": round_}) for lease in leases if lease)
-                )
-                assert cut.happened.is_set()
-            found = await asyncio.gather(*map(memory.get, names))
-        assert {each and (each.version, each.record["round"]) for each in found} == {(10, 9)}
 
     async def test_many_callers_share_each_try_to_connect(self) -> None:
         clock = ImpatientClock()
@@ -214,37 +165,6 @@ class TestLostConnections:
             one.cancel()
             assert await two == "two"
             assert proxy.connections == 1
-
-    async def test_a_server_that_became_a_replica_is_looked_up_anew(
-        self, start_redis: StartRedis
-    ) -> None:
-        server = start_redis()
-        async with (
-            FaultProxy.open(port=server.port) as proxy,
-            RedisMachineMemory.connect(url_of(proxy), policy=QUICK) as memory,
-        ):
-            lease = await memory.acquire("order-7")
-            assert lease is not None
-            server.command("REPLICAOF", "127.0.0.1", 1)
-            with pytest.raises(MachineMemoryError, match="READONLY") as caught:
-                await memory.commit(lease, {"count": 1})
-            assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
-            server.command("REPLICAOF", "NO", "ONE")  # as if the name led to another by now
-            await memory.commit(lease, {"count": 1})
-            assert proxy.connections == 2
-
-    async def test_what_is_not_redis_is_no_connection(self) -> None:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readline()
-            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            await reader.read()
-            writer.close()
-
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
-            port = listener.sockets[0].getsockname()[1]
-            with pytest.raises(MachineMemoryError, match="does not speak RESP"):
-                async with RedisMachineMemory.connect(f"redis://127.0.0.1:{port}"):
-                    pass
 
 
 class TestTime:
@@ -422,12 +342,3 @@ class TestClosing:
             with pytest.raises(NotConnectedError, match="closed"):
                 await call
             assert proxy.connections <= 1
-
-    async def test_after_the_block_the_server_has_no_client_left(
-        self, start_redis: StartRedis
-    ) -> None:
-        server = start_redis()
-        async with RedisMachineMemory.connect(server.url) as memory:
-            await memory.read("order-7")
-        listed = str(server.command("CLIENT", "LIST"))
-        assert len(listed.splitlines()) == 1

@@ -1,8 +1,9 @@
-"""Error replies of a server as the driver's exceptions."""
+"""What goes over the wire: commands as bytes, error replies as the driver's exceptions."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, cast
 
+from hiredis import pack_command
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -17,6 +18,11 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+
+from ._transport import Word
+
+encode_request: Final = cast("Callable[[tuple[Word, ...]], bytes]", pack_command)
+"""Write the words of a command as the server reads them. (The driver's own type allows one.)"""
 
 _TOO_MANY_CLIENTS: Final = "ERR max number of clients"
 _KINDS: Final[Mapping[str, type[RedisError]]] = {

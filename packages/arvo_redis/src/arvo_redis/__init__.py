@@ -1,0 +1,26 @@
+"""Client of Redis and Valkey that the packages of Arvo share. Not for direct use.
+
+`connect(url)` owns what carries the calls, a `Transport`; a `Server` borrows one and makes the calls:
+repeated where that is safe, traced, and failing with a `BackendError`.
+"""
+
+from ._connect import TransportName, connect
+from ._failure import RedisBackendError
+from ._redis_py import RedisClient, RedisPyTransport
+from ._server import Server
+from ._transport import Script, Transport, Word
+from ._url import URL_OPTIONS, check_place
+
+__all__ = [
+    "URL_OPTIONS",
+    "RedisBackendError",
+    "RedisClient",
+    "RedisPyTransport",
+    "Script",
+    "Server",
+    "Transport",
+    "TransportName",
+    "Word",
+    "check_place",
+    "connect",
+]

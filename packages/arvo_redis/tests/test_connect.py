@@ -1,0 +1,108 @@
+"""What is refused before anything is connected, and what `connect` leaves behind."""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from real_servers.fixtures import StartRedis
+
+from arvo_redis import Transport, TransportName, check_place, connect
+from arvo_redis._connect import ConnectionSettings
+from arvo_time import SYSTEM_CLOCK, BackendError
+
+SECOND = timedelta(seconds=1)
+
+
+def connected(
+    url: str, transport: TransportName = "auto"
+) -> AbstractAsyncContextManager[Transport]:
+    return connect(url, transport=transport, max_connections=4, socket_timeout=5 * SECOND)
+
+
+async def test_no_password_is_shown() -> None:
+    settings = ConnectionSettings(
+        url="redis://:secret@host",
+        transport="auto",
+        max_connections=1,
+        timeout=SECOND,
+        clock=SYSTEM_CLOCK,
+        scope="test",
+    )
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("transport", ["auto", "redis-py"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@127.0.0.1:1?transport=redis-py",
+        "redis://:secret@127.0.0.1:1?ssl_ca_certs=x",
+        "rediss://:secret@127.0.0.1:1?ssl_cert_reqs=maybe",
+        "rediss://:secret@127.0.0.1:1?ssl_ca_certs=/nowhere/ca.pem",
+        "redis://:secret@127.0.0.1:1?decode_responses=True",
+        "redis://:secret@127.0.0.1:1?encoding=latin-1",
+        "redis://:secret@127.0.0.1:1?socket_connect_timeout=0",
+        "http://:secret@127.0.0.1:1",
+    ],
+)
+async def test_a_url_that_redis_py_cannot_use_is_a_value_error(
+    url: str, transport: TransportName
+) -> None:
+    with pytest.raises(ValueError, match=r"redis-py|URL|client|above 0") as caught:
+        async with connected(url, transport):
+            raise AssertionError("it must not open")
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_clock_of_another_type_is_refused() -> None:
+    clock: Any = "now"
+    with pytest.raises(TypeError, match="clock must be a Clock"):
+        async with connect(
+            "redis://127.0.0.1:1",
+            transport="auto",
+            max_connections=4,
+            socket_timeout=SECOND,
+            clock=clock,
+        ):
+            raise AssertionError("it must not open")
+
+
+@pytest.mark.parametrize("transport", ["auto", "multiplexed", "redis-py"])
+async def test_a_server_that_is_not_there_is_a_backend_error(transport: TransportName) -> None:
+    with pytest.raises(BackendError) as caught:
+        async with connected("redis://:secret@127.0.0.1:1", transport):
+            raise AssertionError("it must not open")
+    assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
+async def test_after_the_block_the_server_has_no_client_left(
+    start_redis: StartRedis, transport: TransportName
+) -> None:
+    server = start_redis()
+    async with connected(server.url, transport) as opened:
+        assert await opened.send("PING") in (b"PONG", True)
+    assert len(str(server.command("CLIENT", "LIST")).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "redis://host/", "rediss://host/3?db=4", "unix:///run/redis.sock"]
+)
+def test_a_place_that_can_be(url: str) -> None:
+    check_place(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("unix://", "names no socket"),
+        ("unix://?db=1", "names no socket"),
+        ("redis://host/shop", "number of a database"),
+        ("rediss://host/1/2", "number of a database"),
+    ],
+)
+def test_a_place_that_cannot_be(url: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        check_place(url)
