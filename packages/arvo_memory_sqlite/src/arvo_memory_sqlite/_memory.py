@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 from typing_extensions import override
 
 from arvo_core import ArvoError
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -22,12 +22,13 @@ from arvo_event_handler.memory import (
     PackedRecord,
     Record,
     check_machine_id,
+    machine_memory_error,
     pack_record,
     unpack_record,
     until_granted,
 )
 from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
-from arvo_time import SYSTEM_CLOCK, BackendError, Clock, DamagedError
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_count
 
@@ -140,7 +141,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             try:
                 client = await stack.enter_async_context(connecting)
             except BackendError as error:
-                raise _memory_error(error) from error.__cause__
+                raise machine_memory_error(error) from error.__cause__
             memory = cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
             memory._owns_client = True
             yield memory
@@ -398,7 +399,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 partial(_answer, operation), name=name, collection=_TABLE, durable=durable
             )
         except BackendError as error:
-            raise _memory_error(error) from error.__cause__
+            raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     async def _ask(self, name: str, query: Query[T]) -> T:
@@ -406,7 +407,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         try:
             answer = await self._client.read(partial(_answer, query), name=name, collection=_TABLE)
         except BackendError as error:
-            raise _memory_error(error) from error.__cause__
+            raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     def _check_usable(self) -> None:
@@ -453,12 +454,6 @@ def _refuse(refusal: ArvoError) -> NoReturn:
         raise refusal
     finally:
         del refusal  # its traceback has this frame
-
-
-def _memory_error(error: BackendError) -> MachineMemoryError:
-    if isinstance(error, DamagedError):
-        return UnreadableRecordError(str(error))
-    return MachineMemoryError(str(error), retryable=error.retryable, outcome=error.outcome)
 
 
 def _check_limit(limit: int) -> None:
