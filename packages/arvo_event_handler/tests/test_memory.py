@@ -3,8 +3,14 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_event_handler import SimpleMachineMemory
-from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease
+from arvo_event_handler import MachineMemoryError, SimpleMachineMemory, UnreadableRecordError
+from arvo_event_handler.memory import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    machine_memory_error,
+)
+from arvo_time import BackendError, DamagedError
 
 FIELDS = [item.name for item in fields(LockPolicy)]
 
@@ -58,3 +64,30 @@ def test_the_text_of_a_lease_does_not_give_its_owner_away() -> None:
 
 def test_a_plain_memory_grants_no_leases() -> None:
     assert not isinstance(SimpleMachineMemory(), ILeasedMachineMemory)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (BackendError("full", retryable=True, outcome="failed"), (MachineMemoryError, True)),
+        (BackendError("no table", retryable=False, outcome="failed"), (MachineMemoryError, False)),
+        (DamagedError("not UTF-8"), (UnreadableRecordError, False)),
+    ],
+)
+def test_only_damage_is_a_record_that_cannot_be_read(
+    error: BackendError, expected: tuple[type[Exception], bool]
+) -> None:
+    made = machine_memory_error(error)
+    assert (type(made), made.retryable) == expected
+    assert (str(made), made.outcome) == (str(error), "failed")
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_whether_a_change_may_have_happened_is_passed_on(retryable: bool) -> None:
+    made = machine_memory_error(BackendError("gone", retryable=retryable, outcome="unknown"))
+    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, retryable, "unknown")
+
+
+def test_a_memory_may_say_it_in_its_own_words() -> None:
+    made = machine_memory_error(DamagedError("not UTF-8"), message="the row is damaged")
+    assert (type(made), str(made)) == (UnreadableRecordError, "the row is damaged")

@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 
 from arvo_event_handler import (
-    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -18,33 +17,9 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import LockPolicy, Record
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_memory_sqlite._memory import _memory_error
-from arvo_time import BackendError, DamagedError
 from storm import answer_to, asking, question
 
 ASKED: Final = "com.storm.answerer"
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (BackendError("full", retryable=True, outcome="failed"), (MachineMemoryError, True)),
-        (BackendError("no table", retryable=False, outcome="failed"), (MachineMemoryError, False)),
-        (DamagedError("not UTF-8"), (UnreadableRecordError, False)),
-    ],
-)
-def test_only_damage_is_a_record_that_cannot_be_read(
-    error: BackendError, expected: tuple[type[Exception], bool]
-) -> None:
-    made = _memory_error(error)
-    assert (type(made), made.retryable) == expected
-    assert (str(made), made.outcome) == (str(error), "failed")
-
-
-@pytest.mark.parametrize("retryable", [True, False])
-def test_whether_a_change_may_have_happened_is_passed_on(retryable: bool) -> None:
-    made = _memory_error(BackendError("gone", retryable=retryable, outcome="unknown"))
-    assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, retryable, "unknown")
 
 
 # --- a workflow ---------------------------------------------------------------

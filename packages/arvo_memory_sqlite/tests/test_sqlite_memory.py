@@ -6,12 +6,15 @@ import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_memory_sqlite._rows import MACHINE
+from arvo_sqlite import SqliteClient
 from arvo_time.testing import FakeClock
 
 QUICK = LockPolicy(max_wait=timedelta(0))
@@ -364,6 +367,37 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
         await memory.aclose()
     assert not memory._client._writer._thread.is_alive()
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+async def test_a_client_that_was_given_stays_open() -> None:
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        memory, other = SqliteMachineMemory(client), SqliteMachineMemory(client)
+        taking = asyncio.create_task(memory.acquire("order-7"))
+        await asyncio.sleep(0)
+        taking.cancel()
+        await memory.aclose()
+        assert taking.cancelled()
+        await memory.aclose()
+        with pytest.raises(MachineMemoryError, match="memory was closed"):
+            await memory.read("order-7")
+        assert await other.acquire("order-7") is not None, "closing gave the lease back"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [("max_record_bytes", 0, ValueError), ("clock", 7, TypeError)],
+)
+async def test_a_setting_with_which_nothing_would_work_is_named(
+    path: Path, name: str, value: object, kind: type[Exception]
+) -> None:
+    options: dict[str, Any] = {name: value}
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        with pytest.raises(kind, match=f"{name} must be"):
+            SqliteMachineMemory(client, **options)
+    with pytest.raises(kind, match=f"{name} must be"):
+        async with SqliteMachineMemory.connect(path, **options):
+            raise AssertionError("it must not open")
+    assert [*path.parent.iterdir()] == []
 
 
 async def test_another_event_loop_is_refused_before_anything_happens(

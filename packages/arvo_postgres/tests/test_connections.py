@@ -124,6 +124,18 @@ async def test_a_pool_that_does_not_end_in_time_is_given_up(connect_to: Connect)
             await lent.execute("SELECT 1")
 
 
+async def test_whoever_closes_while_it_closes_waits_for_the_end_too(connect_to: Connect) -> None:
+    async with connect_to() as connections:
+        lent = await connections.take("TEST")
+        closings = [asyncio.ensure_future(connections.aclose()) for _ in range(2)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not any(closing.done() for closing in closings)
+        await connections.give_back(lent)
+        await asyncio.gather(*closings)
+        assert connections._pool.get_size() == 0
+
+
 async def test_an_exhausted_pool_is_an_error_in_time(postgres_dsn: str) -> None:
     async with (
         asyncpg.create_pool(postgres_dsn, min_size=1, max_size=1) as pool,

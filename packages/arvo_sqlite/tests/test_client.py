@@ -231,6 +231,28 @@ async def test_work_before_the_end_may_still_use_the_client(path: Path) -> None:
         assert await read(client, notes) == ["goodbye"]
 
 
+async def test_work_that_fails_before_the_end_keeps_nothing_open(path: Path) -> None:
+    async def fail() -> None:
+        raise ValueError("goodbye")
+
+    connecting = SqliteClient.connect(path, components=[NOTES])
+    client = await connecting.__aenter__()
+
+    async def say_goodbye() -> None:
+        await write(client, add("goodbye"))
+
+    client.before_close(fail)
+    client.before_close(say_goodbye)
+    client.before_close(fail)
+    with pytest.raises(ValueError, match="goodbye"):
+        await connecting.__aexit__(None, None, None)
+    with pytest.raises(BackendError, match="was closed"):
+        await read(client, notes)
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+    async with SqliteClient.connect(path, components=[NOTES]) as client:
+        assert await read(client, notes) == ["goodbye"]
+
+
 async def test_closing_goes_on_when_it_is_cancelled(client: SqliteClient) -> None:
     may_end = asyncio.Event()
 

@@ -72,6 +72,21 @@ async def test_a_span_says_which_error_of_the_driver_failed_it(
     assert span.status.description == "no such table: note"
 
 
+async def test_a_span_quotes_nothing_that_is_stored(
+    spans: InMemorySpanExporter,
+) -> None:
+    async with SqliteClient.connect(":memory:", components=[]) as client:
+        with pytest.raises(BackendError):
+            await client.read(
+                lambda connection: connection.execute(
+                    "SELECT CAST(x'736563726574ff' AS TEXT)"
+                ).fetchone(),
+                name="READ",
+                collection="note",
+            )
+    assert only(spans).status.description == ":memory:: a text is not UTF-8"
+
+
 async def test_a_refusal_is_an_answer_and_no_failure(spans: InMemorySpanExporter) -> None:
     async with SqliteClient.connect(":memory:", components=[NOTES]) as client:
         refusal = await client.write(lambda _: KeyError("taken"), name="ADD", collection="note")

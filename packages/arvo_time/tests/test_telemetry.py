@@ -73,13 +73,21 @@ def ours(message: str) -> BackendError:
 @pytest.mark.parametrize(
     ("error", "type_", "description"),
     [
-        (raised(ours("ours"), cause=OSError("theirs")), "OSError", "theirs"),
+        (raised(ours("ours: theirs"), cause=OSError("theirs")), "OSError", "theirs"),
+        (raised(ours("ours\nb"), cause=OSError("data")), "OSError", "ours"),
         (raised(ours("ours"), cause=TimeoutError()), "TimeoutError", "ours"),
         (ours("closed"), "BackendError", "closed"),
         (ValueError("is taken\nDETAIL: a value"), "ValueError", "is taken"),
         (OSError("x" * 10_000), "OSError", None),
     ],
-    ids=["of the driver", "without words", "ours alone", "with data", "long"],
+    ids=[
+        "of the driver",
+        "that ours leaves out",
+        "without words",
+        "ours alone",
+        "with data",
+        "long",
+    ],
 )
 def test_a_span_names_the_error_of_the_driver(
     spans: InMemorySpanExporter, error: Exception, type_: str, description: str | None

@@ -5,7 +5,8 @@ from typing import Literal, TypeAlias
 
 import asyncpg
 
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import machine_memory_error
 from arvo_postgres import (
     Connections,
     InvalidDsnError,
@@ -14,7 +15,7 @@ from arvo_postgres import (
     StatementRunner,
     TableName,
 )
-from arvo_time import BackendError, Clock, ClosedError, DamagedError
+from arvo_time import BackendError, Clock, ClosedError
 from arvo_time.settings import check_count
 
 from ._rows import StoredWorkflow, machine_key
@@ -169,27 +170,19 @@ class WorkflowTable:
 
 def closed(doing: str) -> MachineMemoryError:
     """Return the error for a call of a closed memory."""
-    return MachineMemoryError(
-        f"the memory is closed, so there is no {doing}; use it inside its block",
-        retryable=False,
-        outcome="failed",
-    )
+    return memory_error(ClosedError("closed"), doing=doing)
 
 
 def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
     """Return what stands for an error of the client; raise it from the driver's."""
     match error:
         case ClosedError():
-            made = closed(doing)
-            made.outcome = error.outcome
-            return made
-        case DamagedError():
-            return UnreadableRecordError(str(error))
+            said = f"the memory is closed, so there is no {doing}; use it inside its block"
         case MissingSchemaError():
-            hint = "; run `await memory.migrate()` once, for example when you deploy"
+            said = f"{error}; run `await memory.migrate()` once, for example when you deploy"
         case _:
-            hint = ""
-    return MachineMemoryError(f"{error}{hint}", retryable=error.retryable, outcome=error.outcome)
+            said = str(error)
+    return machine_memory_error(error, message=said)
 
 
 def _workflows(answer: Rows) -> list[StoredWorkflow]:

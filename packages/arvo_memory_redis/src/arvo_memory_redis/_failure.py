@@ -7,6 +7,7 @@ the next delivery may go on by itself.
 from typing import Final
 
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_event_handler.memory import machine_memory_error
 from arvo_redis import RedisBackendError
 from arvo_time import BackendError, ClosedError
 
@@ -19,10 +20,11 @@ def memory_error(error: BackendError) -> MachineMemoryError:
         return UnreadableRecordError(
             f"Redis could not {error.doing}: the key is no hash: {error.__cause__}"
         )
-    message = str(error)
     if isinstance(error, ClosedError):
-        message = "the Redis machine memory was closed; connect again"
-    return MachineMemoryError(message, retryable=error.retryable, outcome=error.outcome)
+        return machine_memory_error(
+            error, message="the Redis machine memory was closed; connect again"
+        )
+    return machine_memory_error(error)
 
 
 def _is_no_hash(error: RedisBackendError) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 from typing_extensions import override
 
 from arvo_core import ArvoError
-from arvo_event_handler import MachineMemoryError, UnreadableRecordError
+from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     ILeasedMachineMemory,
@@ -22,14 +22,15 @@ from arvo_event_handler.memory import (
     PackedRecord,
     Record,
     check_machine_id,
+    machine_memory_error,
     pack_record,
     unpack_record,
     until_granted,
 )
 from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
-from arvo_time import SYSTEM_CLOCK, BackendError, Clock, DamagedError
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_count
+from arvo_time.settings import check_clock, check_count
 
 from . import _queries as queries, _rows as rows
 from ._lease_waiters import LeaseWaiters, WokenClock
@@ -51,6 +52,18 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     belongs to the event loop it was opened on. Do not fork with one open.
 
     Leases run by the machine's wall clock, which its processes share.
+
+    Args:
+        client: Stays open when the memory is closed; it may serve others beside. It was connected
+            with the component of the memory, as `connect` does.
+        policy: How leases are granted; None takes `LockPolicy()`.
+        max_record_bytes: How long the JSON of a record may be, written or read. All processes
+            should say the same.
+        clock: The wall clock that all processes share.
+
+    Raises:
+        TypeError: There is no client, `max_record_bytes` is not an int, or `clock` not a `Clock`.
+        ValueError: `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -63,10 +76,12 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     ) -> None:
         if client is None:
             raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._client = client
+        self._owns_client = False
         self._policy = policy or LockPolicy()
         self._max_record_bytes = max_record_bytes
-        self._clock = clock
+        self._clock = check_clock(clock)
         self._waiters = LeaseWaiters()
         self._instance = secrets.token_hex(16)
         self._takes: set[object] = set()
@@ -91,15 +106,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         Args:
             path: The file, on a local disk, in a folder that exists. A new one is for its user
                 alone (mode 0600). `:memory:` is a memory of this process, gone after the block.
-            policy: How leases are granted; None takes `LockPolicy()`.
+            policy: As of the class.
             synchronous: "full": what is acknowledged survives a power cut. "normal": it survives
                 a killed process; a power cut may take the last moments, never more.
-            max_record_bytes: How long the JSON of a record may be, written or read. All processes
-                should say the same.
-            clock: The wall clock that all processes share.
+            max_record_bytes: As of the class.
+            clock: As of the class.
 
         Raises:
-            TypeError: `max_record_bytes` is no int.
+            TypeError: `max_record_bytes` is not an int, or `clock` not a `Clock`.
             ValueError: `path` is empty, `synchronous` is neither word, or `max_record_bytes` is
                 below 1.
             MachineMemoryError: The file cannot be opened or written, is no machine memory, or
@@ -113,6 +127,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             >>> asyncio.run(main())
             {'status': 'active'}
         """
+        # Refuses it before a file is made.
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         async with AsyncExitStack() as stack:
             connecting = SqliteClient.connect(
@@ -126,16 +141,22 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             try:
                 client = await stack.enter_async_context(connecting)
             except BackendError as error:
-                raise _memory_error(error) from error.__cause__
-            yield cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
+                raise machine_memory_error(error) from error.__cause__
+            memory = cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
+            memory._owns_client = True
+            yield memory
 
     async def aclose(self) -> None:
-        """Wait for the calls under way, and close the file. Idempotent.
+        """Wait for the calls under way, and close the file if it is the memory's own. Idempotent.
 
+        Of a client that was given, only leases are waited for that cancelled tasks still give back.
         Calls after this raise a `MachineMemoryError`.
         """
         self._closed = True
-        await self._client.aclose()
+        if self._owns_client:
+            await self._client.aclose()
+        else:
+            await self._wait_for_takes()
 
     @property
     @override
@@ -316,9 +337,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     async def _take(self, machine_id: str, *, owner: str) -> _Taken:
         self._check_usable()
         take = object()
+        self._takes.add(take)
 
         async def taking() -> _Taken:
-            self._takes.add(take)
             try:
                 return await self._run(
                     "ACQUIRE",
@@ -378,7 +399,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 partial(_answer, operation), name=name, collection=_TABLE, durable=durable
             )
         except BackendError as error:
-            raise _memory_error(error) from error.__cause__
+            raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     async def _ask(self, name: str, query: Query[T]) -> T:
@@ -386,7 +407,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         try:
             answer = await self._client.read(partial(_answer, query), name=name, collection=_TABLE)
         except BackendError as error:
-            raise _memory_error(error) from error.__cause__
+            raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
     def _check_usable(self) -> None:
@@ -433,12 +454,6 @@ def _refuse(refusal: ArvoError) -> NoReturn:
         raise refusal
     finally:
         del refusal  # its traceback has this frame
-
-
-def _memory_error(error: BackendError) -> MachineMemoryError:
-    if isinstance(error, DamagedError):
-        return UnreadableRecordError(str(error))
-    return MachineMemoryError(str(error), retryable=error.retryable, outcome=error.outcome)
 
 
 def _check_limit(limit: int) -> None:

@@ -162,8 +162,6 @@ class Connections:
 
     async def aclose(self) -> None:
         """Lend no more, and wait for what is lent if the pool is ours. Idempotent."""
-        if self._is_closed:
-            return
         self._is_closed = True
         self._return_idle()
         if self._is_ours:

@@ -78,7 +78,10 @@ async def connect(
     clock: Clock = SYSTEM_CLOCK,
     scope: str = "arvo_redis",
 ) -> AsyncIterator[Transport]:
-    """Reach a server or Cluster for as long as the block lasts; calls in flight are waited for.
+    """Reach a server or Cluster for as long as the block lasts.
+
+    Close each `Server` on the transport within the block, which waits for its calls in flight: at the
+    end of the block, redis-py breaks them off.
 
     Args:
         url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever else

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self, TypeVar
 
@@ -137,7 +137,7 @@ class SqliteClient:
         return self._in_span(result, name, collection) if tracing_enabled() else result
 
     def read(self, query: Query[T], *, name: str, collection: str) -> Awaitable[T]:
-        """Begin a query on a connection that cannot write, beside the writer.
+        """Run a query on a connection that cannot write, beside the writer.
 
         Args:
             query: What to do; see `Query`.
@@ -168,7 +168,10 @@ class SqliteClient:
         self._writer.run_after(work)
 
     def before_close(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Await `work()` before the file is closed; until it ends, the client can be used."""
+        """Await `work()` before the file is closed; until it ends, the client can be used.
+
+        The file is closed although it raises; `aclose` raises that then.
+        """
         self._before_close.append(work)
 
     async def aclose(self) -> None:
@@ -199,12 +202,17 @@ class SqliteClient:
             )
 
     async def _close(self) -> None:
-        for work in self._before_close:
-            await work()
+        # Each step is taken although one before it fails.
+        async with AsyncExitStack() as stack:
+            if self._readers is not None:
+                stack.push_async_callback(self._readers.aclose)
+            stack.push_async_callback(self._writer.aclose)
+            stack.callback(self._refuse_calls)
+            for work in reversed(self._before_close):
+                stack.push_async_callback(work)
+
+    def _refuse_calls(self) -> None:
         self._closed = True
-        await self._writer.aclose()
-        if self._readers is not None:
-            await self._readers.aclose()
 
 
 async def _open_writer(database: Database, *, clock: Clock) -> sqlite3.Connection:

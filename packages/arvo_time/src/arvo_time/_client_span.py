@@ -40,8 +40,10 @@ def client_span(
 ) -> AbstractContextManager[None]:
     """Trace one operation of a client within a block; with no SDK installed nothing is made.
 
-    An exception of the block marks the span as failed, with the type of the driver's error and the
-    first line of its text: what follows that can quote data. A cancellation only ends the span.
+    An exception of the block marks the span as failed, with the type of the driver's error, which is
+    its cause, and the first line of that error's text: what follows can quote data. An exception that
+    leaves this line out of its own message describes the span by that message, since the line can
+    quote data as well. A cancellation only ends the span.
 
     Args:
         operation: The command or statement.
@@ -80,7 +82,9 @@ def _span(
         except Exception as error:
             # Ours, which is raised from the driver's, is the same for everything.
             cause = error.__cause__ or error
-            said = (str(cause) or str(error)).partition("\n")[0]
+            said, own = (str(each).partition("\n")[0] for each in (cause, error))
+            if not said or said not in str(error):
+                said = own
             span.set_attribute("error.type", type(cause).__qualname__)
             span.set_status(Status(StatusCode.ERROR, excerpt(said, max_bytes=_DESCRIPTION_BYTES)))
             raise

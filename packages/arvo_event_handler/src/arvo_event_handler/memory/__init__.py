@@ -9,7 +9,13 @@ and URLs; the errors that they raise are those of `arvo_event_handler`, as `IMac
 
 from ._connect import connect_memory
 from ._lock import LockPolicy, until_granted
-from ._memory import ILeasedMachineMemory, MachineLease, Record, check_machine_id
+from ._memory import (
+    ILeasedMachineMemory,
+    MachineLease,
+    Record,
+    check_machine_id,
+    machine_memory_error,
+)
 from ._record_codec import (
     MAX_RECORD_BYTES,
     PackedRecord,
@@ -32,6 +38,7 @@ __all__ = [
     "connect_memory",
     "decode_record",
     "encode_record",
+    "machine_memory_error",
     "pack_record",
     "unpack_record",
     "until_granted",

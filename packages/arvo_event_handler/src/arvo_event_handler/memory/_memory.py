@@ -8,9 +8,12 @@ from pydantic import JsonValue
 
 from arvo_event_handler._errors import (
     ConfigViolation,
+    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
 )
+from arvo_time import BackendError, DamagedError
 
 from ._lock import LockPolicy
 
@@ -188,6 +191,26 @@ def check_machine_id(machine_id: str) -> str:
             subject=machine_id,
         )
     return machine_id
+
+
+def machine_memory_error(error: BackendError, *, message: str | None = None) -> MachineMemoryError:
+    """Return what a memory raises for an error of its client.
+
+    Raise it `from error.__cause__`: the driver's exception is the cause of both.
+
+    Args:
+        error: What the client raised. A `DamagedError` becomes an `UnreadableRecordError`.
+        message: What the memory says of it; None keeps the message of `error`.
+
+    Example:
+        >>> error = BackendError("the disk is full", retryable=True, outcome="failed")
+        >>> machine_memory_error(error).retryable
+        True
+    """
+    said = str(error) if message is None else message
+    if isinstance(error, DamagedError):
+        return UnreadableRecordError(said)
+    return MachineMemoryError(said, retryable=error.retryable, outcome=error.outcome)
 
 
 def check_memory(memory: object, *, where: str) -> None:
