@@ -12,6 +12,7 @@ import pytest
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    ContractViolation,
     IArvoEventHandler,
 )
 from arvo_event_handler.delivery import ErrorResponse, FailedTry, HandlerConfig
@@ -158,3 +159,30 @@ class TestContext:
             del big, context
             gc.collect()
             assert gone() is None
+
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_a_worker_without_work_keeps_no_verdict(
+        self, clock: FakeClock, fails: bool
+    ) -> None:
+        """Neither what its last event led to, nor what it failed with."""
+        seen: list[weakref.ref[object]] = []
+
+        class RefusedError(ContractViolation):
+            pass
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            if fails:
+                error = RefusedError("no")
+                seen.append(weakref.ref(error))
+                raise error
+            output = emitted(cause)
+            seen.append(weakref.ref(output))
+            return [output]
+
+        async with ConcurrentEventBroker([StubHandler(act)], clock=clock) as broker:
+            await broker.publish(event("e1"))
+            await broker.wait_idle()
+            await clock.settle()
+            gc.collect()
+            assert len(workers()) == 1
+            assert [each() for each in seen] == [None]
