@@ -230,10 +230,9 @@ class TestOutputMiddleware:
         runner = runner_of(giving(*outputs), clock=FakeClock(), middleware=middleware)
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, Handled)
-        assert [letter.event for letter in verdict.troubles] == outputs
-        assert {letter.reason for letter in verdict.troubles} == {
-            DeadLetterReason.OUTPUT_MIDDLEWARE
-        }
+        letters = [trouble.letter for trouble in verdict.troubles]
+        assert [letter.event for letter in letters] == outputs
+        assert {letter.reason for letter in letters} == {DeadLetterReason.OUTPUT_MIDDLEWARE}
         assert (list(verdict.outputs), list(verdict.errors)) == ([], [])
 
     async def test_does_not_see_an_event_that_is_given_up(self) -> None:
