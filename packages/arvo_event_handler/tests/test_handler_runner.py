@@ -248,6 +248,26 @@ class TestOutputMiddleware:
         await verdicts(runner, Trial(event("e1"), context=None), clock)
         assert seen == []
 
+    async def test_does_not_see_an_event_that_was_given_up_while_on_error_ran(self) -> None:
+        seen: list[object] = []
+        trial = Trial(event("e1"), context=None)
+
+        def leave(outputs: list[ArvoEvent], cause: ArvoEvent) -> None:
+            seen.append(cause)
+
+        async def on_error(failed: object) -> ErrorResponse:
+            trial.given_up = True
+            return ErrorResponse.SUPPRESS
+
+        runner = runner_of(
+            raising(ConnectionError("no")),
+            clock=FakeClock(),
+            on_error=on_error,
+            middleware=Middleware(output=Bulk(leave)),
+        )
+        await runner.run(trial)
+        assert seen == []
+
 
 def test_a_reply_needs_a_contract() -> None:
     with pytest.raises(

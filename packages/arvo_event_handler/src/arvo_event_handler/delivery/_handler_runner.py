@@ -148,7 +148,7 @@ class HandlerRunner:
         self, trial: Trial, *, outputs: list[ArvoEvent], errors: Sequence[Exception]
     ) -> Handled:
         """Let an event be done although its last try failed."""
-        if self._outputs_pass:
+        if self._outputs_pass or trial.given_up:
             return Handled(outputs=outputs, errors=errors)
         handled = await self._through_output_middleware(trial, outputs)
         handled.errors = [*errors, *handled.errors]
