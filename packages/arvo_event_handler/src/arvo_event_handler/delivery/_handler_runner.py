@@ -28,6 +28,7 @@ from ._handler_config import HandlerDefaults
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
 
+# Shared by all events that lead to nothing, so a verdict is never changed.
 _NOTHING: Final = Handled(outputs=())
 
 
@@ -75,6 +76,8 @@ class HandlerRunner:
 
         Raises:
             CancelledError: The current task is being cancelled.
+            Exception: The clock or the source of randomness failed, so there is no telling when to
+                try again.
             KeyboardInterrupt: As user code raised it: it ends the program.
             SystemExit: As user code raised it: it ends the program.
         """
@@ -96,10 +99,11 @@ class HandlerRunner:
             error: What it failed with.
 
         Raises:
-            CancelledError: As `run`, and so are the others.
+            CancelledError: As `run`, and so are the interrupts.
+            Exception: As `run`.
         """
         if trial.given_up:
-            return Handled(outputs=())
+            return _NOTHING
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(trial, error)
         trial.contention = None
@@ -151,8 +155,7 @@ class HandlerRunner:
         if self._outputs_pass or trial.given_up:
             return Handled(outputs=outputs, errors=errors)
         handled = await self._through_output_middleware(trial, outputs)
-        handled.errors = [*errors, *handled.errors]
-        return handled
+        return replace(handled, errors=[*errors, *handled.errors])
 
     async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
         leave = partial(self._settings.middleware.leave, cause=trial.event)

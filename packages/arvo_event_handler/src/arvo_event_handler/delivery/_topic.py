@@ -24,8 +24,8 @@ _EVENTS_WITHOUT_A_PAUSE: Final = 32
 class Topic(Generic[TrialT, VerdictT]):
     """A queue with long-lived workers, which come as needed and stay.
 
-    It knows no broker: the methods of `Trial` report where an event is
-    to whatever counts it or waits for it.
+    It knows no broker: the methods of `Trial` report where an event is to whatever counts it or
+    waits for it.
 
     Args:
         name: What it is called.

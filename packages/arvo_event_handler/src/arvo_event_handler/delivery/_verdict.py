@@ -1,4 +1,4 @@
-"""What a runner decides after a try, and what the broker is to do."""
+"""What a runner decides after a try, and what the broker is to do. A verdict is not changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
