@@ -119,6 +119,33 @@ class TestContext:
             logger.removeFilter(note)
         assert sorted(said) == ["a", "b"]
 
+    async def test_what_a_listener_sets_is_not_seen_by_the_next_try(self, clock: FakeClock) -> None:
+        seen: list[str] = []
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen.append(REQUEST.get())
+            if len(seen) < 2:
+                raise ConnectionError("no")
+            return []
+
+        def on_error(failed: FailedTry) -> ErrorResponse:
+            raise KeyError("on_error")
+
+        async def on_broker_error(failed: ArvoEvent, error: Exception) -> None:
+            seen.append(REQUEST.get())
+            REQUEST.set("the listener's")
+
+        broker = ConcurrentEventBroker(
+            [HandlerConfig(StubHandler(act), on_error=on_error)],
+            on_broker_error=on_broker_error,
+            clock=clock,
+        )
+        async with broker:
+            REQUEST.set("mine")
+            await broker.publish(event("e1"))
+            await clock.run_until_complete(broker.wait_idle())
+        assert seen == ["mine"] * 3
+
     async def test_what_one_event_caused_has_a_context_each(
         self, owner: Owner, clock: FakeClock
     ) -> None:
