@@ -130,7 +130,7 @@ def changed_files(root: Path = ROOT) -> list[str]:
     """Return the files that differ from where this branch left `main`, committed or not.
 
     Raises:
-        UnknownChangeError: There is no `main`, no common commit, or this is a commit of `main`.
+        UnknownChangeError: There is no `main`, no common commit, or nothing differs.
     """
     base = _base(root)
     changed = _git(root, "diff", "--name-only", "--no-renames", "-z", base)
@@ -139,6 +139,19 @@ def changed_files(root: Path = ROOT) -> list[str]:
     if not files:
         raise UnknownChangeError("nothing differs from main, so what landed last is not known")
     return files
+
+
+def files_since_main(root: Path = ROOT) -> list[str]:
+    """Return what `changed_files` does, on a branch with commits of its own only.
+
+    On a commit of `main` a single file that is not committed would hide all that landed with it.
+
+    Raises:
+        UnknownChangeError: There is no `main`, no common commit, or this is a commit of `main`.
+    """
+    if _git(root, "rev-parse", "HEAD").strip() == _base(root):
+        raise UnknownChangeError("this is a commit of main, so what landed last is not known")
+    return changed_files(root)
 
 
 def _base(root: Path) -> str:
@@ -183,7 +196,7 @@ def _changed() -> Iterator[str]:
 def _touched() -> Iterator[str]:
     below = dependencies()
     try:
-        yield from sorted(touched(changed_files(), below))
+        yield from sorted(touched(files_since_main(), below))
     except UnknownChangeError as error:
         print(f"scripts/workspace.py: all packages count as touched: {error}", file=sys.stderr)
         yield from below

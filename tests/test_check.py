@@ -1,5 +1,6 @@
 """What the checks run: their arguments, which packages a change touches, and in which order."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -26,11 +27,19 @@ class TestArguments:
         [
             (["--quick"], "unknown argument: --quick"),
             (["--fast", "--quick"], "unknown argument: --quick"),
+            (["--full", "--fast"], "--fast and --full do not go together"),
             (["arvo_core"], "only --fast takes packages"),
             (["--full", "arvo_core"], "only --fast takes packages"),
             (["--fast", "arvo_core", "arvo_gone"], "no such package: packages/arvo_gone"),
         ],
-        ids=["option", "option-of-fast", "package", "package-of-full", "unknown-package"],
+        ids=[
+            "option",
+            "option-of-fast",
+            "two-modes",
+            "package",
+            "package-of-full",
+            "unknown-package",
+        ],
     )
     def test_wrong_ones_are_refused_before_anything_runs(
         self, arguments: list[str], told: str
@@ -138,6 +147,14 @@ class TestPathsToTest:
 class TestChangedFiles:
     """Against repositories of their own: what cannot be known is an error, and never nothing."""
 
+    @pytest.fixture(autouse=True)
+    def no_other_repository(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        # A hook of git says by GIT_DIR and others which one it is for.
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
         root = tmp_path / "shop"
@@ -169,6 +186,23 @@ class TestChangedFiles:
     def test_a_commit_of_main_is_not_known(self, root: Path) -> None:
         with pytest.raises(workspace.UnknownChangeError, match="nothing differs from main"):
             workspace.changed_files(root)
+
+    def test_files_of_a_branch_are_known(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "ours.py")
+        git(root, "checkout", "--quiet", "--detach")
+        (root / "new.py").write_text("new")
+        assert workspace.files_since_main(root) == ["new.py", "ours.py"]
+
+    @pytest.mark.parametrize("branch", ["main", "topic"])
+    def test_files_beside_a_commit_of_main_do_not_hide_what_landed(
+        self, root: Path, branch: str
+    ) -> None:
+        git(root, "checkout", "--quiet", "-B", branch)
+        (root / "new.py").write_text("new")
+        assert workspace.changed_files(root) == ["new.py"]
+        with pytest.raises(workspace.UnknownChangeError, match="a commit of main"):
+            workspace.files_since_main(root)
 
     def test_a_commit_that_has_landed_is_not_known(self, root: Path) -> None:
         commit(root, "later.py")

@@ -62,6 +62,23 @@ def test_every_package_is_listed_once(listed: list[str]) -> None:
     assert sorted(listed) == PACKAGES
 
 
+@pytest.mark.parametrize(
+    ("contract", "may"),
+    [
+        (
+            "no driver outside the client and the memory that it is for",
+            ["arvo_memory_postgres", "arvo_memory_redis", "arvo_postgres", "arvo_redis"],
+        ),
+        ("only arvo_redis imports redis-py and hiredis", ["arvo_redis"]),
+    ],
+    ids=["drivers", "redis"],
+)
+def test_every_package_is_kept_from_drivers_or_may_import_them(
+    contract: str, may: list[str]
+) -> None:
+    assert sorted([*IMPORT_CONTRACTS[contract]["source_modules"], *may]) == PACKAGES
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 class TestPackage:
     def test_is_named_after_its_folder(self, package: str) -> None:

@@ -4,7 +4,8 @@ A real one would be a web page. What matters is the same: the request leaves the
 with a domain, and the decision comes back as an event for the workflow that asked.
 """
 
-from arvo_core import ArvoEvent, ArvoEventFactory, derive_id
+from arvo_core import ArvoEvent, ArvoEventFactory
+from arvo_core.event_id import derive_id
 from arvo_event_handler.delivery import Publish
 
 from .contracts import (

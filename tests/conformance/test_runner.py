@@ -11,15 +11,9 @@ from conformance.memories import LeasedMemory, PlainMemory
 from conformance.outcome import REFUSED, returned
 from conformance.refusals import same_refusal
 
-from arvo_core import (
-    ArvoEvent,
-    EventId,
-    FieldProblem,
-    InvalidEventError,
-    InvalidUriError,
-    ViolationError,
-    decode_uri,
-)
+from arvo_core import ArvoEvent, FieldProblem, InvalidEventError, InvalidUriError, ViolationError
+from arvo_core.event_id import EventId
+from arvo_core.uri import decode_uri
 from arvo_event_handler import (
     Complete,
     ConfigViolation,

@@ -14,18 +14,16 @@ from arvo_core import (
     ArvoOrchestratorEventFactory,
     ContractVersion,
     DataSchema,
-    EventId,
-    ManagedEventId,
     OrchestratorVersion,
     Payload,
-    SemanticVersion,
     SimpleArvoContract,
     SimpleVersion,
     SubjectContent,
     SystemErrorData,
     VersionedArvoContract,
-    parse_event_id,
 )
+from arvo_core.event_id import EventId, ManagedEventId, parse_event_id
+from arvo_core.semantic_version import SemanticVersion
 
 
 class UserCreate(BaseModel):

@@ -15,7 +15,6 @@ from arvo_core import (
     ArvoEventFactory,
     ArvoOrchestrationSubject,
     DataSchema,
-    EventId,
     EventLimits,
     FieldProblem,
     InvalidDataError,
@@ -25,18 +24,15 @@ from arvo_core import (
     InvalidValueError,
     JsonObject,
     Payload,
-    SemanticVersion,
     SimpleArvoContract,
     SimpleVersion,
     ViolationError,
-    decode_uri,
-    encode_uri,
-    ensure_uri,
-    is_valid_uri,
     json_problems,
-    parse_event_id,
 )
 from arvo_core._deflated_json import pack
+from arvo_core.event_id import EventId, parse_event_id
+from arvo_core.semantic_version import SemanticVersion
+from arvo_core.uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 from budget import spend
 
 SIZES = [2_000, 60_000]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, TypeAdapter, field_validator
 
 from arvo_core import InvalidDataError, Payload
-from arvo_core._collector import uncollected
+from arvo_core._payload.collector import uncollected
 
 MANY = 1_000
 
@@ -121,7 +121,7 @@ def test_a_payload_that_cannot_be_large_is_not_looked_at(monkeypatch: pytest.Mon
         raise AssertionError(given)
 
     small, large = Payload(Line), Payload(TypeAdapter(dict[str, int]))
-    monkeypatch.setattr("arvo_core._payload.uncollected", never)
+    monkeypatch.setattr("arvo_core._payload.payload.uncollected", never)
     assert small.parse({"sku": "a"}) == Line(sku="a")
     assert small.to_wire(Line(sku="a")) == {"sku": "a"}
     with pytest.raises(AssertionError):

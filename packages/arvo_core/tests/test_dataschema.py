@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_core import DataSchema, is_semantic_version
+from arvo_core import DataSchema
+from arvo_core.semantic_version import is_semantic_version
 
 
 def test_a_dataschema_survives_its_text() -> None:

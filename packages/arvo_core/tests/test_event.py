@@ -23,9 +23,9 @@ from arvo_core import (
     ArvoEvent,
     InvalidEventError,
     InvalidUriError,
-    is_valid_uri,
     json_problems,
 )
+from arvo_core.uri import is_valid_uri
 
 LARGEST = int(sys.float_info.max)
 

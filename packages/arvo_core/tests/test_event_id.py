@@ -8,12 +8,11 @@ from uuid import UUID, uuid5
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_core import (
+from arvo_core import ArvoEvent, InvalidEventError
+from arvo_core.event_id import (
     ARVO_NAMESPACE,
-    ArvoEvent,
     EventId,
     EventIdPolicy,
-    InvalidEventError,
     ManagedEventId,
     derive_id,
     parse_event_id,

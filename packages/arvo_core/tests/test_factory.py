@@ -14,13 +14,13 @@ from arvo_core import (
     ArvoOrchestratorContract,
     ArvoOrchestratorEventFactory,
     ContractVersion,
-    EventId,
     InvalidDataError,
     InvalidEventError,
     InvalidSubjectError,
     OrchestratorVersion,
     SystemErrorData,
 )
+from arvo_core.event_id import EventId
 
 
 class Place(BaseModel):

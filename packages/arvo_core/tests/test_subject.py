@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, SubjectContent, is_valid_uri
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, SubjectContent
+from arvo_core.uri import is_valid_uri
 
 CONTENT: dict[str, Any] = {
     "orchestrator": {"name": "arvo.orc.order", "version": "1.0.0"},

@@ -10,11 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 from pydantic import BaseModel
 
-from arvo_core import (
-    ArvoContract,
-    ArvoEventFactory,
+from arvo_core import ArvoContract, ArvoEventFactory, ContractVersion
+from arvo_core.telemetry import (
     ArvoSpanKind,
-    ContractVersion,
     OpenInferenceSpanKind,
     TraceHeaders,
     current_trace_headers,

@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_core import InvalidUriError, decode_uri, encode_uri, ensure_uri, is_valid_uri
+from arvo_core import InvalidUriError
+from arvo_core.uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 
 texts = st.text()
 """Any text that UTF-8 can express."""

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from arvo_core import (
+from arvo_core import InvalidVersionError
+from arvo_core.semantic_version import (
     WILDCARD_VERSION,
-    InvalidVersionError,
     SemanticVersion,
     is_semantic_version,
     is_wildcard_version,

@@ -28,9 +28,8 @@ from arvo_core import (
     Payload,
     SimpleArvoContract,
     SimpleVersion,
-    _payload,
 )
-from arvo_core._wire_form import WireForm, wire_form
+from arvo_core._payload.wire_form import WireForm, event_form, wire_form
 
 
 class Line(BaseModel):
@@ -455,10 +454,29 @@ def test_a_type_that_holds_itself_is_not_taken_over_unseen() -> None:
     assert type(payload.to_event_data({"name": "a"})) is dict
 
 
+@pytest.mark.parametrize("kind", [Line, Tree])  # a tree has no form of its own for events
+def test_the_form_of_events_is_made_once_with_the_first_event(
+    kind: type[BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    def count(schema: Any, form: WireForm) -> WireForm | None:
+        made.append(schema)
+        return event_form(schema, form)
+
+    monkeypatch.setattr("arvo_core._payload.payload.event_form", count)
+    payload = Payload[Any](kind)
+    assert made == []
+    data = {"sku": "a"} if kind is Line else {"name": "a"}
+    for _ in range(2):
+        payload.to_event_data(data)
+    assert len(made) == 1
+
+
 def test_reading_data_that_is_json_copies_its_containers_without_a_look_at_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_payload, "_copied_object", None)
+    monkeypatch.setattr("arvo_core._payload.payload._copied_object", None)
     data: dict[str, Any] = {"anything": {"a": [1]}, "bare": [{"a": [1]}], "more": {"a": [1]}}
     parsed = Payload(Free).parse(data, is_json=True)
     data["anything"]["a"].append(2)

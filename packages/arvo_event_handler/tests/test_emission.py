@@ -14,11 +14,9 @@ from arvo_core import (
     ArvoOrchestrationSubject,
     ArvoOrchestratorContract,
     ContractVersion,
-    EventId,
     OrchestratorVersion,
-    derive_id,
-    parse_event_id,
 )
+from arvo_core.event_id import EventId, derive_id, parse_event_id
 from arvo_event_handler import (
     ArvoDomain,
     ArvoEventHandler,

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from arvo_core import EventId
+from arvo_core.event_id import EventId
 from arvo_event_handler import Complete, Emit
 
 

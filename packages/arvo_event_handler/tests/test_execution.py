@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ViolationError, derive_id
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ViolationError
+from arvo_core.event_id import derive_id
 from arvo_event_handler import (
     ArvoResumable,
     Complete,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from arvo_core import ArvoEvent, ArvoEventFactory, TraceHeaders, trace_context
+from arvo_core import ArvoEvent, ArvoEventFactory
+from arvo_core.telemetry import TraceHeaders, trace_context
 from arvo_event_handler import (
     ArvoEventHandler,
     Complete,

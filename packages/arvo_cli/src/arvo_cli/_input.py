@@ -17,9 +17,9 @@ from arvo_core import (
     EventLimits,
     InvalidValueError,
     VersionedArvoContract,
-    derive_id,
     json_problems,
 )
+from arvo_core.event_id import derive_id
 from arvo_event_handler import ContractViolation, IArvoEventHandler, version_describing
 
 from ._cloud_event import is_cloud_event, lacking

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from ._frozen_mapping import FrozenMapping
-from ._payload import Payload
+from ._payload.payload import Payload
 
 A = TypeVar("A")
 E = TypeVar("E")

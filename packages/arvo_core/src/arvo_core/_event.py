@@ -1,6 +1,7 @@
 """The event: a CloudEvent with Arvo's attributes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -8,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import to_json
 from typing_extensions import override
 
-from ._cloud_event_view import CloudEventView
 from ._errors import FieldProblem, InvalidEventError
 from ._event_id import EventId, developer_id, new_id
 from ._event_limits import DEFAULT_LIMITS, EventLimits, check_size, measured, parsed
@@ -26,9 +26,9 @@ from ._event_rules import (
     Time,
     Uri,
     is_extension_name,
+    time_text,
     with_encoded_uris,
 )
-from ._event_time import time_text
 from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, WrittenData, copy_json, plain_dict
 from ._shorten import shorten
 
@@ -50,6 +50,18 @@ _OTEL_NAMES = {
 _CONTEXT = (
     "id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "time"
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudEventView:
+    """An event as the CloudEvents specification divides it."""
+
+    attributes: dict[str, Any]
+    """The attributes that CloudEvents 1.0.2 defines, by name."""
+    data: dict[str, Any]
+    """The payload."""
+    extensions: dict[str, str | bool | int | float | None]
+    """Everything else: Arvo's attributes, the tracing ones and the custom extensions."""
 
 
 class ArvoEvent(BaseModel):

@@ -13,7 +13,7 @@ from ._contract_rules import ORCHESTRATOR_PREFIX, check_unprefixed
 from ._contract_version import A, VersionDefinition
 from ._errors import FieldProblem, InvalidContractError, InvalidDataError
 from ._frozen_mapping import FrozenMapping
-from ._payload import Payload
+from ._payload.payload import Payload
 
 C = TypeVar("C")
 

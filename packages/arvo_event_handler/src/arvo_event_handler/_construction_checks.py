@@ -8,7 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from typing_extensions import TypeIs, is_protocol, is_typeddict
 
-from arvo_core import ArvoContract, SemanticVersion, VersionedArvoContract
+from arvo_core import ArvoContract, VersionedArvoContract
+from arvo_core.semantic_version import SemanticVersion
 from arvo_time.settings import is_async
 
 from ._call import Addressed

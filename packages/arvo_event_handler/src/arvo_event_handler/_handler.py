@@ -9,13 +9,13 @@ from typing_extensions import override
 from arvo_core import (
     ArvoContract,
     ArvoEvent,
-    ArvoSpanKind,
     EventLimits,
     SystemErrorData,
     UnknownVersionError,
     VersionedArvoContract,
     ViolationError,
 )
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_time import RetryPolicy
 from arvo_time.settings import check_instance, check_number, given_or
 

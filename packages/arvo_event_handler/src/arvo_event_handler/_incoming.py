@@ -13,12 +13,11 @@ from arvo_core import (
     InvalidDataError,
     InvalidSubjectError,
     Payload,
-    SemanticVersion,
     SubjectContent,
     UnknownVersionError,
     VersionedArvoContract,
-    is_wildcard_version,
 )
+from arvo_core.semantic_version import SemanticVersion, is_wildcard_version
 
 from ._errors import ConfigViolation, ContractViolation, ExecutionViolation
 

@@ -15,18 +15,20 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 
 from arvo_core import (
+    ArvoContract,
+    ArvoEvent,
+    SystemErrorData,
+    VersionedArvoContract,
+    ViolationError,
+)
+from arvo_core.telemetry import (
     ARVO_CONTRACT_URI,
     ARVO_CONTRACT_VERSION,
     ARVO_SPAN_KIND,
     OPENINFERENCE_SPAN_KIND,
-    ArvoContract,
-    ArvoEvent,
     ArvoSpanKind,
     OpenInferenceSpanKind,
-    SystemErrorData,
     TraceHeaders,
-    VersionedArvoContract,
-    ViolationError,
     current_trace_headers,
     trace_context,
 )

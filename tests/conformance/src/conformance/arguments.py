@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from arvo_core import EventId, EventOptions
+from arvo_core import EventOptions
+from arvo_core.event_id import EventId
 
 
 def accepted(call: Callable[..., Any], members: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from arvo_core import parse_event_id
+from arvo_core.event_id import parse_event_id
 
 from .javascript import is_number
 from .values import decode_subject

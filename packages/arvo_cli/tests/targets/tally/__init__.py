@@ -11,8 +11,8 @@ from arvo_core import (
     OrchestratorVersion,
     SimpleArvoContract,
     SimpleVersion,
-    derive_id,
 )
+from arvo_core.event_id import derive_id
 from arvo_event_handler import (
     ArvoDomain,
     ArvoEventHandler,

@@ -7,8 +7,8 @@ from arvo_core import (
     ArvoOrchestrationSubject,
     InvalidSubjectError,
     VersionedArvoContract,
-    derive_id,
 )
+from arvo_core.event_id import derive_id
 from arvo_event_handler._errors import ExecutionViolation
 
 

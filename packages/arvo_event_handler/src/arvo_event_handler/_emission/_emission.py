@@ -8,17 +8,16 @@ from typing import Any, TypeVar
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
-    EventId,
     EventLimits,
     InitPayload,
     Payload,
     SubjectContent,
     SystemErrorData,
-    TraceHeaders,
     VersionedArvoContract,
     ViolationError,
-    derive_id,
 )
+from arvo_core.event_id import EventId, derive_id
+from arvo_core.telemetry import TraceHeaders
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
 from arvo_event_handler._stored_event import fit_text
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel
 
-from arvo_core import EventId
+from arvo_core.event_id import EventId
 from arvo_event_handler._errors import ContractViolation
 
 from ._domain import DomainChoice

@@ -7,13 +7,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from arvo_core import (
-    ArvoEvent,
-    ArvoOrchestratorContract,
-    SemanticVersion,
-    VersionedArvoContract,
-    is_semantic_version,
-)
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, VersionedArvoContract
+from arvo_core.semantic_version import SemanticVersion, is_semantic_version
 from arvo_event_handler._construction_checks import services_by_type
 from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 from arvo_event_handler._incoming import read_input

@@ -9,11 +9,11 @@ from typing_extensions import override
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoOrchestratorContract,
-    ArvoSpanKind,
     EventLimits,
     InvalidDataError,
     VersionedArvoContract,
 )
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ContractViolation

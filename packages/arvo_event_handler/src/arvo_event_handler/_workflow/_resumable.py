@@ -9,11 +9,11 @@ from typing_extensions import override
 from arvo_core import (
     ArvoEvent,
     ArvoOrchestratorContract,
-    ArvoSpanKind,
     EventLimits,
     SystemErrorData,
     VersionedArvoContract,
 )
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_event_handler._construction_checks import (
     check_distinct_versions,
     check_functions,

@@ -3,7 +3,8 @@
 from opentelemetry.context import Context
 from typing_extensions import override
 
-from arvo_core import ArvoEvent, ArvoOrchestratorContract, ArvoSpanKind, EventLimits
+from arvo_core import ArvoEvent, ArvoOrchestratorContract, EventLimits
+from arvo_core.telemetry import ArvoSpanKind
 from arvo_event_handler._handler import IArvoEventHandler
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTelemetry

@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from arvo_core import (
-    PARENT_SUBJECT,
-    ArvoContract,
-    ArvoEvent,
-    ArvoEventFactory,
-    SystemErrorData,
-    derive_id,
-)
+from arvo_core import PARENT_SUBJECT, ArvoContract, ArvoEvent, ArvoEventFactory, SystemErrorData
+from arvo_core.event_id import derive_id
 from arvo_event_handler._errors import RetryableFailure
 
 

@@ -71,7 +71,7 @@ class Lifecycle:
         self._broker = broker
         self._clock = clock
         self._identity = identity
-        self.state = BrokerState.NEW
+        self.state: BrokerState = BrokerState.NEW
         """Where in its life the broker is."""
 
     def open(self) -> None:

@@ -76,9 +76,9 @@ class ListenerCall(Trial):
     def __init__(self, trial: Trial, *, function: Callable[[], Awaitable[None]], name: str) -> None:
         super().__init__(trial.event, context=trial.context, asker=trial.asker)
         self._trial = trial
-        self.function = function
+        self.function: Callable[[], Awaitable[None]] = function
         """Makes the call."""
-        self.name = name
+        self.name: str = name
         """Which function of the owner it calls."""
 
     @override
@@ -117,11 +117,11 @@ class Listeners:
     def __init__(
         self, owner: OwnerFunctions, *, broker: object, clock: Clock, logger: logging.Logger
     ) -> None:
-        self.owner = owner
+        self.owner: OwnerFunctions = owner
         """The functions."""
         self._clock = clock
         self._logger = logger
-        self.topic = Topic[ListenerCall, None](
+        self.topic: Topic[ListenerCall, None] = Topic(
             "listeners",
             run=self._run,
             carry_out=_done,

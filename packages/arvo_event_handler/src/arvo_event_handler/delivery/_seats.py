@@ -22,9 +22,9 @@ class Seats:
     def __init__(
         self, broker: object, *, slots: int, by_subject: bool, of_listeners: bool = False
     ) -> None:
-        self.broker = broker
+        self.broker: object = broker
         """Identifies the broker."""
-        self.of_listeners = of_listeners
+        self.of_listeners: bool = of_listeners
         """Whether the topic is that of the listeners."""
         self._slots = slots
         self._by_subject = by_subject
@@ -65,7 +65,7 @@ class Handling:
     def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
         self.seats: Seats | None = seats
         """Those of the handler's topic; None when the try has ended."""
-        self.asker = asker
+        self.asker: Handling | None = asker
         """The try that waits for what comes of the event; None when none does."""
         self._subject = subject
         self._asking = 0  # answers that this one, or one that waits for it, waits for

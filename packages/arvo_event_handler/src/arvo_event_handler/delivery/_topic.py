@@ -59,9 +59,9 @@ class Topic(Generic[TrialT, VerdictT]):
         logger: logging.Logger,
         of_listeners: bool = False,
     ) -> None:
-        self.name = name
+        self.name: str = name
         """What it is called."""
-        self.prefetch = prefetch
+        self.prefetch: int = prefetch
         """How many workers there are, at most."""
         self._run = run
         self._carry_out = carry_out
@@ -72,7 +72,9 @@ class Topic(Generic[TrialT, VerdictT]):
         self._ready: deque[TrialT] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
         self._lanes: dict[str, deque[TrialT] | None] = {}
-        self.seats = Seats(broker, slots=prefetch, by_subject=by_subject, of_listeners=of_listeners)
+        self.seats: Seats = Seats(
+            broker, slots=prefetch, by_subject=by_subject, of_listeners=of_listeners
+        )
         """What of it is held by handlers that wait for an answer."""
         self._sleeping: dict[TrialT, ClockTimer] = {}
         self._running: set[TrialT] = set()
@@ -82,7 +84,7 @@ class Topic(Generic[TrialT, VerdictT]):
         self._idle: asyncio.Future[None] | None = None
         self._size = 0
         self._abandoned = False
-        self.stopped = False
+        self.stopped: bool = False
         """Whether no further event begins."""
 
     @property

@@ -31,18 +31,18 @@ class Trial:
     def __init__(
         self, event: ArvoEvent, *, context: Context | None, asker: Handling | None = None
     ) -> None:
-        self.event = event
+        self.event: ArvoEvent = event
         """The event."""
-        self.context = context
+        self.context: Context | None = context
         """The context variables it carries along; None for those of the task that handles it."""
-        self.asker = asker
+        self.asker: Handling | None = asker
         """The try that waits for what comes of the event; None when none does."""
-        self.failed = 0
+        self.failed: int = 0
         """How many tries failed; contention does not count."""
         self.contention: Contention | None = None
         """The latest tries that failed because others handled its workflow; None when the latest
         did not."""
-        self.given_up = False
+        self.given_up: bool = False
         """Whether it was reported as undelivered although its handler still ran: what comes of
         that later is not published."""
 

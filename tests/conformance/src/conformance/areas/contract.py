@@ -10,12 +10,10 @@ from arvo_core import (
     ContractVersion,
     DataSchema,
     OrchestratorEventTypes,
-    SemanticVersion,
     VersionedArvoContract,
     is_orchestrator_event_type,
-    is_semantic_version,
-    is_wildcard_version,
 )
+from arvo_core.semantic_version import SemanticVersion, is_semantic_version, is_wildcard_version
 from conformance import arguments
 from conformance.cases import Case
 from conformance.comparison import Comparison, same_order

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from arvo_core import ArvoEvent, parse_event_id
+from arvo_core import ArvoEvent
+from arvo_core.event_id import parse_event_id
 from conformance.arguments import event_id
 from conformance.cases import Case
 from conformance.comparison import Comparison

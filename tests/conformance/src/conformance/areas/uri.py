@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from arvo_core import decode_uri, encode_uri, is_valid_uri
+from arvo_core.uri import decode_uri, encode_uri, is_valid_uri
 from conformance.cases import Case
 from conformance.comparison import Comparison
 from conformance.outcome import REFUSED, returned

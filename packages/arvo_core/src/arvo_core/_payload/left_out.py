@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, RootModel
 
-from ._core_schema import ClassMembers, class_members
+from .core_schema import ClassMembers, class_members
 
 Exclude: TypeAlias = dict[Any, Any]
 _NOTHING = ClassMembers(names=frozenset(), optional=frozenset(), unreadable=frozenset())

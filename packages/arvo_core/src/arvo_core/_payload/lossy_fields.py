@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Secret, SecretStr, TypeAdapter
 
-from ._core_schema import (
+from arvo_core._errors import FieldProblem
+
+from .core_schema import (
     INNER,
     ITEMS,
     MAY_RENAME,
@@ -22,7 +24,6 @@ from ._core_schema import (
     read_names,
     takes_native_values,
 )
-from ._errors import FieldProblem
 
 _MASKED = (
     "is a secret, which pydantic writes as asterisks; use the type inside it, or a "

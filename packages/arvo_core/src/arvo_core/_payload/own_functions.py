@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ._core_schema import INNER, ITEMS, fields_of, is_pydantics, nodes, nodes_of
-from ._errors import MAX_PROBLEMS, FieldProblem
+from arvo_core._errors import MAX_PROBLEMS, FieldProblem
+
+from .core_schema import INNER, ITEMS, fields_of, is_pydantics, nodes, nodes_of
 
 _Node: TypeAlias = Mapping[str, Any]
 _ITSELF = tuple(key for key in INNER if key not in ITEMS | {"fields", "definitions"})

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic_core import to_json
 
-from ._errors import FieldProblem
+from arvo_core._errors import FieldProblem
 
 _Path: TypeAlias = tuple[str | int, ...]
 _TEXT = (str, bytes, bytearray)

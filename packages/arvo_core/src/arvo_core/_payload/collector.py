@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from ._core_schema import nodes
+from .core_schema import nodes
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from ._core_schema import finds_members, is_free, nodes, takes_native_values
+from .core_schema import finds_members, is_free, nodes, takes_native_values
 
 _NATIVE = frozenset({"str", "int", "float", "bool", "none", "literal"})
 _OBJECTS = frozenset({"model", "dataclass", "typed-dict", "dict"})

@@ -6,24 +6,25 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from ._changed_values import changed, is_equal, rewritten
-from ._collector import may_be_large, uncollected
-from ._core_schema import (
+from arvo_core._errors import FieldProblem, InvalidContractError, InvalidDataError
+from arvo_core._json import JsonObject, WrittenData, copy_json
+from arvo_core._problems import field_problems, json_problems
+
+from .changed_values import changed, is_equal, rewritten
+from .collector import may_be_large, uncollected
+from .core_schema import (
     class_members,
     class_taken_as_it_is,
     is_never_an_object,
     keeps_containers,
     member_names,
 )
-from ._errors import FieldProblem, InvalidContractError, InvalidDataError
-from ._fidelity import fidelity
-from ._json import JsonObject, WrittenData, copy_json
-from ._left_out import LeftOut
-from ._lossy_fields import lossy_fields
-from ._lost_numbers import has_null, plain, put_back
-from ._own_functions import with_functions
-from ._problems import field_problems, json_problems
-from ._wire_form import WireForm, event_form, wire_form
+from .fidelity import fidelity
+from .left_out import LeftOut
+from .lossy_fields import lossy_fields
+from .lost_numbers import has_null, plain, put_back
+from .own_functions import with_functions
+from .wire_form import WireForm, event_form, wire_form
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Payload(Generic[T]):
     __slots__ = (
         "_adapter",
         "_event_form",
+        "_event_form_is_made",
         "_fidelity",
         "_keeps_containers",
         "_left_out",
@@ -95,7 +97,9 @@ class Payload(Generic[T]):
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        self._event_form = self._wire_form and event_form(schema, self._wire_form)
+        # Many types are described of which a process makes no event, so this is made with the first.
+        self._event_form: WireForm | None = None
+        self._event_form_is_made = False
         # Serializers and validators of the user run with the collector as they know it.
         self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
@@ -208,8 +212,17 @@ class Payload(Generic[T]):
         Raises:
             InvalidDataError: As `to_wire`.
         """
-        wire = self._written_directly(data, self._event_form)
+        form = self._event_form
+        if form is None and not self._event_form_is_made:
+            form = self._make_event_form()
+        wire = self._written_directly(data, form)
         return self.to_wire(data) if wire is None else WrittenData(wire)
+
+    def _make_event_form(self) -> WireForm | None:
+        form = self._wire_form and event_form(self._adapter.core_schema, self._wire_form)
+        self._event_form = form
+        self._event_form_is_made = True
+        return form
 
     def _written_directly(self, data: object, form: WireForm | None) -> dict[str, Any] | None:
         """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""

@@ -1,20 +1,17 @@
-"""Validation straight to the wire form, without making the objects that a payload's type names.
-
-Making and collecting a model for each of a hundred thousand small objects costs more than all else
-that happens to them. Where a type holds nothing but JSON's own kinds, its schema also says what is
-written, so one pass over the data, or over what a model dumps, is enough.
-"""
+"""Schemas of the JSON objects that a type's values are written as, made of the type's own schema."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
-from ._core_schema import fields_of, inner_nodes, is_free, nodes
-from ._json import MAX_DEPTH, MAX_INTEGER, EventData, JsonObject, JsonValue
+from arvo_core._json import MAX_DEPTH, MAX_INTEGER, EventData, JsonObject, JsonValue
+
+from .core_schema import fields_of, inner_nodes, is_free, nodes
 
 _LEAVES = frozenset({"str", "int", "bool", "none"})
 _CONSTANTS = frozenset({str, int, float, bool, type(None)})
@@ -22,119 +19,21 @@ _CONTAINERS = (list, dict)
 _ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
 _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
-_DEEPEST_TYPE = MAX_DEPTH - 16
+DEEPEST_TYPE = MAX_DEPTH - 16
 """How many levels a type of an event's data may have itself; each level below costs a schema."""
-_EVENT_LEVELS = [
-    level
-    for level in cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
-    if int(level["ref"].rpartition(":")[2]) > _DEEPEST_TYPE
-]
 _ANYTHING_IN_EVENTS = {
-    "type": "definition-ref", "schema_ref": f"arvo_core.JsonValue:{_DEEPEST_TYPE + 1}"
+    "type": "definition-ref", "schema_ref": f"arvo_core.JsonValue:{DEEPEST_TYPE + 1}"
 }  # fmt: skip
 _is_json = TypeAdapter(JsonValue).validator.isinstance_python
 _NOT_ITS_OWN = ("validate_by_name", "populate_by_name", "validate_by_alias", "validate_default")
 """Settings by which another name is read, or a default becomes something else."""
 
 
-class WireForm(NamedTuple):
-    """How a payload of JSON's own kinds is written."""
-
-    validator: SchemaValidator
-    """Takes mappings that hold no objects. In its result an absent optional member stays absent and
-    other defaults are filled in."""
-    of_held: SchemaValidator | None
-    """Takes what models hold that is not None: fills in None instead of defaults. None where nothing
-    is optional, so that models are dumped as they are; and where a dump does not show all."""
-    has_optional: bool
-    """Whether a member is None by default."""
-    takes_models: bool
-    """Whether the dump of a model shows all that it holds. Where anything may stand it does not, and
-    only reading what was written tells."""
-
-    def of_mapping(self, data: Mapping[str, Any]) -> Any:
-        """Return how a mapping is written.
-
-        Raises:
-            ValueError: The type does not read it, or not in one pass.
-        """
-        return self.validator.validate_python(data)
-
-    def of_model(self, value: object, dump: Callable[..., Any]) -> Any:
-        """Return how a model is written; None where only a look at each member tells.
-
-        An optional member is absent where it is None and was not set. What was set tells alone for
-        nothing: a value may have been put into a model, or into a list of its, in another way. So
-        what a model holds must be what was set and defaults.
-
-        Args:
-            value: One that the type takes as it is.
-            dump: The type's serializer.
-
-        Raises:
-            ValueError: The type does not read it, or not in one pass.
-        """
-        given = dump(value, by_alias=True, exclude_unset=self.has_optional, warnings=False)
-        wire = self.validator.validate_python(given)
-        if self.of_held is None:
-            return wire
-        held = dump(value, by_alias=True, exclude_none=True, warnings=False)
-        # Without a None that must be written the two are the same already.
-        return wire if held == wire or self.of_held.validate_python(held) == wire else None
-
-
-def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
-    """Make a validator whose result is what the type would write.
-
-    Args:
-        schema: One of which `fidelity` says that it tells apart, so without functions.
-
-    Returns:
-        None for a type that holds what JSON does not have, a default that must be made anew, or a
-        name that is read beside the one that is written.
-    """
-    shared = _shared(schema)
-    maker = _Maker(shared)
-    try:
-        validator = SchemaValidator(maker.make_all(schema))
-        of_held = None
-        if maker.has_optional and not maker.is_free:
-            of_held = SchemaValidator(_Maker(shared, of_held=True).make_all(schema))
-    except (_NoWireForm, RecursionError):
-        return None
-    return WireForm(
-        validator=validator,
-        of_held=of_held,
-        has_optional=maker.has_optional,
-        takes_models=not maker.is_free,
-    )
-
-
-def event_form(schema: Mapping[str, Any], form: WireForm) -> WireForm | None:
-    """Make a form that writes nothing but what an event's data may be.
-
-    It refuses more than it must: of what stands where anything may, all below 16 levels.
-
-    Args:
-        schema: The one that `form` was made of.
-        form: How it is written otherwise.
-
-    Returns:
-        None for a type that may be too deep, as one that holds itself.
-    """
-    maker = _Maker(_shared(schema), for_event=True)
-    try:
-        validator = SchemaValidator(maker.make_all(schema))
-    except (_NoWireForm, RecursionError):
-        return None
-    return form._replace(validator=validator) if maker.levels <= _DEEPEST_TYPE else None
-
-
-class _NoWireForm(Exception):
+class NoWireForm(Exception):
     """A part of the schema is written otherwise than it is read into."""
 
 
-class _Maker:
+class WireSchemaMaker:
     """Replaces the classes in a schema by the JSON objects that they are written as."""
 
     def __init__(
@@ -152,7 +51,11 @@ class _Maker:
         self.levels = math.inf  # how deep the containers go that the type itself names
 
     def make_all(self, schema: Mapping[str, Any]) -> Any:
-        """Make a whole schema, with the definitions that it refers to."""
+        """Make a whole schema, with the definitions that it refers to.
+
+        Raises:
+            NoWireForm: The type has a part that is written otherwise than it is read into.
+        """
         made = self._make(schema)
         defined: dict[str, Any] = {}
         while missing := [name for name in self._named if name not in defined]:
@@ -160,9 +63,9 @@ class _Maker:
                 defined[name] = {**self._make(self._named[name]), "ref": name}
         definitions = list(defined.values())
         if self.is_free:
-            definitions += _EVENT_LEVELS if self._for_event else _JSON["definitions"]
+            definitions += _event_levels() if self._for_event else _JSON["definitions"]
         if not self._defaults_are_read_as_they_are(definitions):
-            raise _NoWireForm
+            raise NoWireForm
         self.levels = _Levels(defined).of(made)
         return _with_definitions(made, definitions)
 
@@ -222,7 +125,7 @@ class _Maker:
                 return _kept(node, choices=tagged)
             case "literal" if all(type(item) in _CONSTANTS for item in node["expected"]):
                 if self._for_event and not _is_json(node["expected"]):
-                    raise _NoWireForm
+                    raise NoWireForm
                 return _kept(node)
             case "str" if self._for_event:
                 # Lone surrogates, which pydantic looks for where there is a bound, are refused.
@@ -235,7 +138,7 @@ class _Maker:
             case kind if kind in _LEAVES:
                 return _kept(node)
             case _:
-                raise _NoWireForm
+                raise NoWireForm
 
     def _model(self, node: Mapping[str, Any]) -> Any:
         inner = node["schema"]
@@ -246,12 +149,12 @@ class _Maker:
     def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
         """Describe a JSON object by the names under which its members are written."""
         if owner.get("computed_fields") or any(name in config for name in _NOT_ITS_OWN):
-            raise _NoWireForm
+            raise NoWireForm
         fields, defaults = {}, {}
         for name, field in fields_of(owner).items():
             written = field.get("serialization_alias", name)
             if written != field.get("validation_alias", name):
-                raise _NoWireForm
+                raise NoWireForm
             fields[written] = self._held(field) if self._of_held else self._member(field)
             filled = fields[written]["schema"]
             if filled["type"] == "default" and not self._of_held:
@@ -280,7 +183,7 @@ class _Maker:
         if schema["type"] != "default":
             return _field(self.make(schema), required=field.get("required", True))
         if schema.get("validate_default"):
-            raise _NoWireForm
+            raise NoWireForm
         inner = self.make(schema["schema"])
         default = schema.get("default", ...)
         if default is None:
@@ -291,7 +194,7 @@ class _Maker:
         elif (made := _empty_container(schema)) is not None:
             filled = {"default_factory": made}
         else:
-            raise _NoWireForm
+            raise NoWireForm
         return _field({"type": "default", "schema": inner, **filled}, required=False)
 
 
@@ -318,7 +221,14 @@ class _Levels:
         return self._known[name]
 
 
-def _shared(schema: Mapping[str, Any]) -> frozenset[str]:
+@cache
+def _event_levels() -> list[Any]:
+    """Return the schemas of what stands at each level below the deepest type."""
+    every = cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
+    return [level for level in every if int(level["ref"].rpartition(":")[2]) > DEEPEST_TYPE]
+
+
+def shared_types(schema: Mapping[str, Any]) -> frozenset[str]:
     """Return the references of the types that stand in several places."""
     places = Counter(
         inner["ref"] for node in nodes(schema) for inner in inner_nodes(node) if "ref" in inner

@@ -1,0 +1,15 @@
+"""The versions of contracts, read and compared."""
+
+from ._version import (
+    WILDCARD_VERSION,
+    SemanticVersion,
+    is_semantic_version,
+    is_wildcard_version,
+)
+
+__all__ = [
+    "WILDCARD_VERSION",
+    "SemanticVersion",
+    "is_semantic_version",
+    "is_wildcard_version",
+]
