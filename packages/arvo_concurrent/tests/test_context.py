@@ -12,6 +12,7 @@ import pytest
 from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
+    ContractViolation,
     IArvoEventHandler,
 )
 from arvo_event_handler.delivery import ErrorResponse, FailedTry, HandlerConfig
@@ -118,6 +119,33 @@ class TestContext:
             logger.removeFilter(note)
         assert sorted(said) == ["a", "b"]
 
+    async def test_what_a_listener_sets_is_not_seen_by_the_next_try(self, clock: FakeClock) -> None:
+        seen: list[str] = []
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            seen.append(REQUEST.get())
+            if len(seen) < 2:
+                raise ConnectionError("no")
+            return []
+
+        def on_error(failed: FailedTry) -> ErrorResponse:
+            raise KeyError("on_error")
+
+        async def on_broker_error(failed: ArvoEvent, error: Exception) -> None:
+            seen.append(REQUEST.get())
+            REQUEST.set("the listener's")
+
+        broker = ConcurrentEventBroker(
+            [HandlerConfig(StubHandler(act), on_error=on_error)],
+            on_broker_error=on_broker_error,
+            clock=clock,
+        )
+        async with broker:
+            REQUEST.set("mine")
+            await broker.publish(event("e1"))
+            await clock.run_until_complete(broker.wait_idle())
+        assert seen == ["mine"] * 3
+
     async def test_what_one_event_caused_has_a_context_each(
         self, owner: Owner, clock: FakeClock
     ) -> None:
@@ -158,3 +186,30 @@ class TestContext:
             del big, context
             gc.collect()
             assert gone() is None
+
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_a_worker_without_work_keeps_no_verdict(
+        self, clock: FakeClock, fails: bool
+    ) -> None:
+        """Neither what its last event led to, nor what it failed with."""
+        seen: list[weakref.ref[object]] = []
+
+        class RefusedError(ContractViolation):
+            pass
+
+        async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+            if fails:
+                error = RefusedError("no")
+                seen.append(weakref.ref(error))
+                raise error
+            output = emitted(cause)
+            seen.append(weakref.ref(output))
+            return [output]
+
+        async with ConcurrentEventBroker([StubHandler(act)], clock=clock) as broker:
+            await broker.publish(event("e1"))
+            await broker.wait_idle()
+            await clock.settle()
+            gc.collect()
+            assert len(workers()) == 1
+            assert [each() for each in seen] == [None]

@@ -551,6 +551,24 @@ class TestSwallowedElsewhere:
         assert "event back of type com.svc.one did not reach on_dead_letter" in caplog.text
         assert (left_inside(broker), workers()) == ({}, [])
 
+    async def test_a_listener_that_closes_its_own_broker_is_given_up_and_logged(
+        self, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def close(letter: DeadLetter) -> None:
+            await broker.aclose(grace=timedelta(0))
+
+        broker = ConcurrentEventBroker([], on_dead_letter=close, clock=clock)
+        async with broker:
+            await broker.publish(event("e1"))
+            await clock.settle()
+            await clock.run_until_complete(broker.drain())
+        logged = [
+            record.getMessage() for record in caplog.records if "is dead" not in record.getMessage()
+        ]
+        reached = "event e1 of type com.svc.one did not reach on_dead_letter, which was cancelled"
+        assert logged == [reached]
+        assert (left_inside(broker), workers()) == ({}, [])
+
     @pytest.mark.parametrize("fails", [False, True])
     @pytest.mark.parametrize("where", ["on_error", "input", "output"])
     async def test_whatever_user_code_swallows_it(

@@ -224,6 +224,19 @@ class TestTelemetry:
                 assert recorder.find(name="arvo.broker.queue.depth").value == 3
                 gate.open()
 
+    async def test_a_broker_that_is_closed_is_not_measured(self, clock: FakeClock) -> None:
+        topic = "com.svc.measured"  # of no other broker
+        with MetricRecorder() as recorder:
+
+            def depths() -> list[float | None]:
+                found = [each for each in recorder.metrics if "depth" in each.name]
+                return [each.value for each in found if topic in each.attributes.values()]
+
+            async with ConcurrentEventBroker([StubHandler(source=topic)], clock=clock) as broker:
+                assert depths() == [0]
+            assert depths() == []
+            assert broker.stats.topics[topic].queued == 0
+
     async def test_the_current_span_follows_the_event(self, clock: FakeClock) -> None:
         with SpanRecorder() as recorder:
             async with ConcurrentEventBroker(

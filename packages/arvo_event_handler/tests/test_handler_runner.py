@@ -230,10 +230,9 @@ class TestOutputMiddleware:
         runner = runner_of(giving(*outputs), clock=FakeClock(), middleware=middleware)
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, Handled)
-        assert [letter.event for letter in verdict.troubles] == outputs
-        assert {letter.reason for letter in verdict.troubles} == {
-            DeadLetterReason.OUTPUT_MIDDLEWARE
-        }
+        letters = [trouble.letter for trouble in verdict.troubles]
+        assert [letter.event for letter in letters] == outputs
+        assert {letter.reason for letter in letters} == {DeadLetterReason.OUTPUT_MIDDLEWARE}
         assert (list(verdict.outputs), list(verdict.errors)) == ([], [])
 
     async def test_does_not_see_an_event_that_is_given_up(self) -> None:
@@ -247,6 +246,26 @@ class TestOutputMiddleware:
         clock = FakeClock()
         runner = runner_of(raising(ConnectionError("no")), clock=clock, middleware=middleware)
         await verdicts(runner, Trial(event("e1"), context=None), clock)
+        assert seen == []
+
+    async def test_does_not_see_an_event_that_was_given_up_while_on_error_ran(self) -> None:
+        seen: list[object] = []
+        trial = Trial(event("e1"), context=None)
+
+        def leave(outputs: list[ArvoEvent], cause: ArvoEvent) -> None:
+            seen.append(cause)
+
+        async def on_error(failed: object) -> ErrorResponse:
+            trial.given_up = True
+            return ErrorResponse.SUPPRESS
+
+        runner = runner_of(
+            raising(ConnectionError("no")),
+            clock=FakeClock(),
+            on_error=on_error,
+            middleware=Middleware(output=Bulk(leave)),
+        )
+        await runner.run(trial)
         assert seen == []
 
 

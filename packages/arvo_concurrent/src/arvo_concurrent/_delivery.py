@@ -24,7 +24,7 @@ class Delivery(Trial):
     context: Context
 
     def __init__(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
-        # Every event has one, so all is set here in one go.
+        # Every event has one: what `Trial` sets is set here, without a call of it.
         self.event = event
         self.tree = tree
         """What it belongs to."""

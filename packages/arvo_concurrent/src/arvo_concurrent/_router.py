@@ -204,8 +204,8 @@ class Router(Endable):
             self._listeners.report(delivery, event=delivery.event, error=error)
         match verdict:
             case Handled():
-                for letter in verdict.troubles:
-                    self._listeners.give_up(letter, cause=delivery)
+                for trouble in verdict.troubles:
+                    self._carry_out(trouble, delivery)
                 for output in verdict.outputs:
                     self._emit(output, delivery)
                 return None
@@ -214,12 +214,19 @@ class Router(Endable):
                     count_retry(delivery.event.to or delivery.event.type)
                 return verdict.after
             case GiveUp():
-                # Of a broker that closes, nobody hears any more.
-                letter = replace(verdict.letter, replied=False) if self._closed else verdict.letter
-                self._listeners.give_up(letter, cause=delivery)
-                for reply in () if self._closed else verdict.replies:
-                    self._emit(reply, delivery)
+                self._give_up(verdict, delivery)
                 return None
+
+    def _give_up(self, verdict: GiveUp, delivery: Delivery) -> None:
+        if self._closed:  # nobody hears any more
+            letter = replace(verdict.letter, replied=False)
+            self._listeners.give_up(letter, cause=delivery)
+            return
+        self._listeners.give_up(verdict.letter, cause=delivery)
+        if verdict.reply_error is not None:
+            self._listeners.report(delivery, event=delivery.event, error=verdict.reply_error)
+        for reply in verdict.replies:
+            self._emit(reply, delivery)
 
     def _emit(self, event: ArvoEvent, cause: Delivery) -> None:
         """Send an event on its way that a handler emitted."""

@@ -28,6 +28,7 @@ from ._handler_config import HandlerDefaults
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
 
+# Shared by all events that lead to nothing, so a verdict is never changed.
 _NOTHING: Final = Handled(outputs=())
 
 
@@ -75,6 +76,8 @@ class HandlerRunner:
 
         Raises:
             CancelledError: The current task is being cancelled.
+            Exception: The clock or the source of randomness failed, so there is no telling when to
+                try again.
             KeyboardInterrupt: As user code raised it: it ends the program.
             SystemExit: As user code raised it: it ends the program.
         """
@@ -96,10 +99,11 @@ class HandlerRunner:
             error: What it failed with.
 
         Raises:
-            CancelledError: As `run`, and so are the others.
+            CancelledError: As `run`, and so are the interrupts.
+            Exception: As `run`.
         """
         if trial.given_up:
-            return Handled(outputs=())
+            return _NOTHING
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(trial, error)
         trial.contention = None
@@ -136,11 +140,7 @@ class HandlerRunner:
             reason: Why there is no further try.
             errors: What failed beside the handling.
         """
-        letter = self._letter(trial.event, trial, error=error, reason=reason)
-        replies, failures = self._replies(letter)
-        if replies:
-            letter = replace(letter, replied=True)
-        return GiveUp(letter=letter, replies=replies, errors=[*errors, *failures])
+        return self._dead(trial.event, trial, error=error, reason=reason, errors=errors)
 
     async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -152,34 +152,31 @@ class HandlerRunner:
         self, trial: Trial, *, outputs: list[ArvoEvent], errors: Sequence[Exception]
     ) -> Handled:
         """Let an event be done although its last try failed."""
-        if self._outputs_pass:
+        if self._outputs_pass or trial.given_up:
             return Handled(outputs=outputs, errors=errors)
         handled = await self._through_output_middleware(trial, outputs)
-        handled.errors = [*errors, *handled.errors]
-        return handled
+        return replace(handled, errors=[*errors, *handled.errors])
 
     async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
         leave = partial(self._settings.middleware.leave, cause=trial.event)
         try:
             return Handled(outputs=await guarded_call(trial.context, leave, outputs))
         except Exception as error:
-            failure = error
+            return await self._without_outputs(trial, outputs, error=error)
+
+    async def _without_outputs(
+        self, trial: Trial, outputs: list[ArvoEvent], *, error: Exception
+    ) -> Handled:
+        """Give up the outputs: the handler has committed, so they must not vanish."""
         trial.failed += 1
-        response, errors = await self._ask(trial, failure)
+        response, errors = await self._ask(trial, error)
         if response is ErrorResponse.THROW:
-            errors = [*errors, failure]
-        troubles: list[DeadLetter] = []
-        replies: list[ArvoEvent] = []
-        # The handler has committed: what it emitted must not vanish.
-        for output in outputs:
-            letter = self._letter(
-                output, trial, error=failure, reason=DeadLetterReason.OUTPUT_MIDDLEWARE
-            )
-            answers, failures = self._replies(letter)
-            troubles.append(letter)
-            replies += answers
-            errors = [*errors, *failures]
-        return Handled(outputs=replies, troubles=troubles, errors=errors)
+            errors = [*errors, error]
+        reason = DeadLetterReason.OUTPUT_MIDDLEWARE
+        troubles = [
+            self._dead(output, trial, error=error, reason=reason, errors=()) for output in outputs
+        ]
+        return Handled(outputs=(), troubles=troubles, errors=errors)
 
     def _log_dropped(self, trial: Trial, error: Exception) -> None:
         # Like `on_error` itself: what logs add of the context must be of this event.
@@ -225,25 +222,32 @@ class HandlerRunner:
         except Exception as second:
             return None, (second,)
 
-    def _letter(
-        self, event: ArvoEvent, trial: Trial, *, error: Exception, reason: DeadLetterReason
-    ) -> DeadLetter:
-        return DeadLetter(
+    def _dead(
+        self,
+        event: ArvoEvent,
+        trial: Trial,
+        *,
+        error: Exception,
+        reason: DeadLetterReason,
+        errors: Sequence[Exception],
+    ) -> GiveUp:
+        """Decide that an event will not be handled: that of a trial, or one that came of it."""
+        letter = DeadLetter(
             event=event,
             error=error,
             attempts=trial.failed,
             handler=self._handler.source,
             reason=reason,
         )
-
-    def _replies(self, letter: DeadLetter) -> tuple[Sequence[ArvoEvent], Sequence[Exception]]:
-        """Return what answers a dead request, and what it cannot be answered for."""
         if self._contract is None:
-            return (), ()
+            return GiveUp(letter=letter, errors=errors)
         try:
-            return dead_letter_reply(letter, self._contract), ()
-        except Exception as error:
-            return (), (error,)
+            replies = dead_letter_reply(letter, self._contract)
+        except Exception as failure:
+            return GiveUp(letter=letter, reply_error=failure, errors=errors)
+        if replies:
+            letter = replace(letter, replied=True)
+        return GiveUp(letter=letter, replies=replies, errors=errors)
 
 
 def _replying_contract(handler: IArvoEventHandler) -> ArvoContract:

@@ -235,7 +235,9 @@ class Listeners:
         event = call.event
         call.fail(event, error=UndeliveredError(event))
         text = "event %s of type %s did not reach %s, which was cancelled"
-        call.call(self._logger.error, text, event.id, event.type, call.name)
+        # With a copy of the context: a listener that closes its broker is still running in it.
+        beside = call.beside(event)
+        beside.call(self._logger.error, text, event.id, event.type, call.name)
 
 
 def _done(_: None, call: ListenerCall) -> None:

@@ -24,8 +24,8 @@ _EVENTS_WITHOUT_A_PAUSE: Final = 32
 class Topic(Generic[TrialT, VerdictT]):
     """A queue with long-lived workers, which come as needed and stay.
 
-    It knows no broker: the methods of `Trial` report where an event is
-    to whatever counts it or waits for it.
+    It knows no broker: the methods of `Trial` report where an event is to whatever counts it or
+    waits for it.
 
     Args:
         name: What it is called.
@@ -202,6 +202,7 @@ class Topic(Generic[TrialT, VerdictT]):
         this = asyncio.current_task()
         ready, running, seats = self._ready, self._running, self.seats
         run, carry_out = self._run, self._carry_out
+        verdict: VerdictT | None
         while not self.stopped:
             if not ready:
                 await self._wait_for_work()
@@ -231,6 +232,7 @@ class Topic(Generic[TrialT, VerdictT]):
             except Exception as error:
                 # A clock or a source of randomness has failed, which must not lose an event.
                 self._end_undelivered(trial, cause=error)
+                verdict = None
             except BaseException:
                 # By `stop`, by user code that cancelled the task it runs in, by the event loop.
                 self._end_undelivered(trial)
@@ -242,7 +244,7 @@ class Topic(Generic[TrialT, VerdictT]):
                     self._look_for_idle()
             if this is not None and this.cancelling():
                 return  # its handler cancelled the task it ran in, which is not for the next event
-            del trial, handling  # or a worker without work would keep the last ones alive
+            del trial, handling, verdict  # or a worker without work would keep the last ones alive
             handled += 1
             if not handled % _EVENTS_WITHOUT_A_PAUSE:
                 await asyncio.sleep(0)

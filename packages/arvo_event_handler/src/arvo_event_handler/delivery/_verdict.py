@@ -1,4 +1,4 @@
-"""What a runner decides after a try, and what the broker is to do."""
+"""What a runner decides after a try, and what the broker is to do. A verdict is not changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Handled:
 
     outputs: Sequence[ArvoEvent]
     """What to publish, in order."""
-    troubles: Sequence[DeadLetter] = ()
-    """Outputs that will not be published, each with the reason."""
+    troubles: Sequence["GiveUp"] = ()
+    """Outputs that will not be published, each given up by itself, in order."""
     errors: Sequence[Exception] = ()
     """What failed beside the handling, such as `on_error` itself."""
 
@@ -43,7 +43,9 @@ class GiveUp:
     letter: DeadLetter
     """The event, the last error and the reason."""
     replies: Sequence[ArvoEvent] = ()
-    """What to publish, so that the asker does not wait indefinitely."""
+    """What to publish after the letter was kept, so that the asker does not wait indefinitely."""
+    reply_error: Exception | None = None
+    """Why there are no replies although the handler is to reply; None when nothing failed."""
     errors: Sequence[Exception] = ()
     """As `Handled.errors`."""
 

@@ -32,8 +32,8 @@ def in_hand(handler: IArvoEventHandler, subject: str) -> Iterator[None]:
         _innermost.reset(before)
 
 
-def is_in_hand(handler: IArvoEventHandler | None, subject: str) -> bool:
-    """Return whether a handler works, directly or not, on the caller's behalf."""
+def is_in_hand(handler: IArvoEventHandler, subject: str) -> bool:
+    """Return whether a handler works on a workflow, and the caller, directly or not, for it."""
     working = _innermost.get()
     while working is not None:
         if working.running and working.handler is handler and working.subject == subject:

@@ -1,0 +1,129 @@
+"""A topic reports to each trial where it is, so that a broker can count it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from typing_extensions import override
+
+from arvo_core import ArvoEvent
+from arvo_event_handler.delivery import Seats, Topic, Trial, current_handling, stop_topics
+from arvo_time.testing import FakeClock
+
+SECOND = timedelta(seconds=1)
+LOGGER = logging.getLogger("test_topic")
+
+
+class Moving(Trial):
+    """Keeps how it moved."""
+
+    def __init__(self, id: str, *, subject: str = "order-7") -> None:
+        event = ArvoEvent.create(
+            id=id, source="com.app", type="com.svc.one", subject=subject, data={}
+        )
+        super().__init__(event, context=None)
+        self.moves: list[str] = []
+
+    @override
+    def enter(self, seats: Seats) -> None:
+        self.moves.append("enter")
+
+    @override
+    def start(self, seats: Seats) -> None:
+        self.moves.append("start")
+
+    @override
+    def pause(self) -> None:
+        self.moves.append("pause")
+
+    @override
+    def resume(self, seats: Seats) -> None:
+        self.moves.append("resume")
+
+    @override
+    def end(self) -> None:
+        self.moves.append("end")
+
+
+def topic_of(
+    run: Callable[[Moving], Awaitable[timedelta | None]],
+    *,
+    clock: FakeClock,
+    given_up: list[Moving] | None = None,
+) -> Topic[Moving, timedelta | None]:
+    """Make a topic of one worker, in which a verdict is the pause itself."""
+
+    def undelivered(trial: Moving, cause: Exception | None) -> None:
+        if given_up is not None:
+            given_up.append(trial)
+
+    return Topic[Moving, timedelta | None](
+        "com.svc.one",
+        run=run,
+        carry_out=lambda pause, _: pause,
+        undelivered=undelivered,
+        prefetch=1,
+        by_subject=True,
+        broker=object(),
+        clock=clock,
+        logger=LOGGER,
+    )
+
+
+async def once_more(trial: Moving) -> timedelta | None:
+    return None if "pause" in trial.moves else SECOND
+
+
+async def test_a_trial_moves_through_its_tries() -> None:
+    clock, trial = FakeClock(), Moving("e1")
+    topic = topic_of(once_more, clock=clock)
+    topic.put(trial)
+    await clock.run_until_complete(topic.wait_empty())
+    assert trial.moves == ["enter", "start", "pause", "resume", "start", "end"]
+    await stop_topics([topic], patience=SECOND, clock=clock)
+
+
+async def test_what_is_abandoned_moves_on_before_it_ends() -> None:
+    """Also what sleeps, which waits again before it is taken out."""
+    clock, sleeping, behind = FakeClock(), Moving("e1"), Moving("e2")
+    topic = topic_of(once_more, clock=clock)
+    for trial in (sleeping, behind):
+        topic.put(trial)
+    await clock.settle()
+    assert (topic.sleeping, topic.queued, topic.running) == (1, 1, 0)
+    assert [*topic.abandon()] == [sleeping, behind]
+    assert sleeping.moves == ["enter", "start", "pause", "resume", "start", "end"]
+    assert behind.moves == ["enter", "start", "end"]
+    assert (topic.sleeping, topic.queued, topic.running) == (0, 0, 0)
+    await stop_topics([topic], patience=SECOND, clock=clock)
+
+
+async def test_a_trial_without_a_context_knows_what_is_being_handled() -> None:
+    seen: list[object] = []
+
+    async def run(trial: Moving) -> None:
+        handling = current_handling()
+        seen.append(handling and handling.seats)
+
+    clock = FakeClock()
+    topic = topic_of(run, clock=clock)
+    topic.put(Moving("e1"))
+    await topic.wait_empty()
+    assert seen == [topic.seats]
+    await stop_topics([topic], patience=SECOND, clock=clock)
+
+
+async def test_what_is_cancelled_is_reported_and_ends_once() -> None:
+    clock, given_up = FakeClock(), list[Moving]()
+
+    async def run(trial: Moving) -> None:
+        await clock.sleep(SECOND)
+
+    topic = topic_of(run, clock=clock, given_up=given_up)
+    trial = Moving("e1")
+    topic.put(trial)
+    await clock.settle()
+    await stop_topics([topic], patience=SECOND, clock=clock)
+    assert given_up == [trial]
+    assert trial.moves == ["enter", "start", "end"]
+    assert (topic.running, topic.queued) == (0, 0)
