@@ -27,7 +27,7 @@ MEASURED_CONCURRENCY: Final = {
 }
 """How many run at the same time over each memory that Arvo brings.
 
-The smallest of 16, 32 and 64 at which the order example comes within a tenth of its most events
+The smallest of 16, 32 and 64 at which the order example comes within a twentieth of its most events
 per second; `benchmarks/RESULTS.md` has the figures.
 """
 
