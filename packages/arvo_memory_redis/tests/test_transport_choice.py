@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import redis
 import trustme
 from real_servers.fixtures import StartRedis
 from redis.asyncio.retry import Retry
@@ -23,6 +24,9 @@ from arvo_event_handler import MachineMemoryError
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
+
+# Until version 8 redis-py loses what a server says before it closes the connection.
+REFUSED = "max number of clients" + ("|Connection lost" if int(redis.__version__[0]) < 8 else "")
 
 
 @pytest.fixture
@@ -326,7 +330,7 @@ class TestWayIn:
         try:
             writer.write(b"CONFIG SET maxclients 1\r\n")
             assert await reader.readline() == b"+OK\r\n"
-            with pytest.raises(MachineMemoryError, match="max number of clients") as caught:
+            with pytest.raises(MachineMemoryError, match=REFUSED) as caught:
                 async with connect_url(server.url):
                     pass
             assert caught.value.retryable
