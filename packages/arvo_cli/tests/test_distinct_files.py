@@ -206,6 +206,7 @@ def test_one_socket_may_be_both_ends(targets: Path) -> None:
 def test_an_output_is_not_the_database_of_the_memory(
     greet: Any, tmp_path: Path, option: str
 ) -> None:
+    pytest.importorskip("arvo_memory_sqlite", reason="arvo-cli does not depend on it")
     database = tmp_path / "state.db"
     memory = ["--memory", f"sqlite:///{database}"]
     assert greet("ada", options=memory).status == 0

@@ -186,10 +186,11 @@ class TestConcurrency:
 
     def test_is_what_was_measured_for_the_memory(self, most: Callable[..., int]) -> None:
         assert most() == 64
+        pytest.importorskip("arvo_memory_sqlite", reason="arvo-cli does not depend on it")
         assert most("--memory", "sqlite:///state.db") == 32
 
     def test_is_what_the_user_says(self, most: Callable[..., int]) -> None:
-        assert most("--memory", "sqlite:///state.db", "--concurrency", 5) == 5
+        assert most("--concurrency", 5) == 5
 
     @pytest.mark.parametrize(("url", "concurrency"), [("redis://host", 32), ("mongodb://host", 16)])
     def test_of_other_memories(self, url: str, concurrency: int) -> None:
