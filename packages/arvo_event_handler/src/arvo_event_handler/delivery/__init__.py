@@ -15,7 +15,7 @@ from ._dead_letter_box import DeadLetterBox, IDeadLetters, Republish, StoredLett
 from ._dead_letter_log import log_dead_letter
 from ._errors import BrokerClosedError, endless_wait
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
-from ._guarded_call import check_events, guarded_call
+from ._guarded_call import guarded_call
 from ._handler_config import HandlerConfig, HandlerDefaults, Order
 from ._handler_runner import HandlerRunner
 from ._handler_table import HandlerTable
@@ -30,7 +30,7 @@ from ._listeners import (
     UnclaimedListener,
 )
 from ._middleware import Bulk, BulkFunction, InputMiddleware, Middleware, OutputMiddleware
-from ._seats import Handling, Seats, asking, current_handling, handled_by, holds, runs_within
+from ._seats import Handling, Seats, asking, current_handling, handled_by, holds
 from ._stats import BrokerStats, HasStats, TopicStats
 from ._telemetry import count_retry
 from ._topic import Topic, stop_topics
@@ -84,7 +84,6 @@ __all__ = [
     "UnclaimedListener",
     "Verdict",
     "asking",
-    "check_events",
     "count_retry",
     "current_handling",
     "endless_wait",
@@ -92,6 +91,5 @@ __all__ = [
     "handled_by",
     "holds",
     "log_dead_letter",
-    "runs_within",
     "stop_topics",
 ]
