@@ -554,7 +554,7 @@ def test_places_within_free_json_are_named() -> None:
         Payload(Free).parse({"rows": {"x": [1, float("nan")], "y": object()}})
     assert [str(problem) for problem in caught.value.problems] == [
         "rows.x.1: nan is not a JSON number; use null or leave it out",
-        "rows.y: object is not a JSON value; use text, a number, true, false, null, a list or a dict",
+        "rows.y: object is not a JSON value; use a string, a number, true, false, null, a list or a dict",
     ]
 
 
@@ -584,7 +584,7 @@ def test_of_many_problems_the_first_are_listed(count: int, listed: int) -> None:
         assert caught.value.unlisted == count - 20
         assert str(caught.value).endswith(f"\n  and {count - 20} more")
     else:
-        assert str(problems[0]) == f"(root): {count} values do not fit, too many to list"
+        assert str(problems[0]) == f"(root): {count} values are invalid, too many to list"
 
 
 class Cat(BaseModel):

@@ -211,13 +211,13 @@ class TestCreate:
     def test_a_lone_surrogate_in_a_uri_is_refused_with_the_path(self, name: str) -> None:
         with pytest.raises(InvalidUriError, match="evt-1") as caught:
             create(**{name: "a\udc80"})
-        assert problems(caught.value) == {(name,): "the text holds a lone surrogate; remove it"}
+        assert problems(caught.value) == {(name,): "the string holds a lone surrogate; remove it"}
 
     @pytest.mark.parametrize("name", ["id", "accesscontrol", "parentid", "traceparent"])
     def test_a_lone_surrogate_in_other_text_is_refused_with_the_path(self, name: str) -> None:
         with pytest.raises(InvalidEventError) as caught:
             create(**{name: "a\udc80"})
-        assert problems(caught.value) == {(name,): "the text holds a lone surrogate; remove it"}
+        assert problems(caught.value) == {(name,): "the string holds a lone surrogate; remove it"}
 
 
 class TestAttributes:
@@ -486,7 +486,7 @@ class TestExtensions:
             lambda: read(WIRE | {name: 1}),
         ]
         for make in makers:
-            with pytest.raises(InvalidEventError, match="made of a-z and 0-9") as caught:
+            with pytest.raises(InvalidEventError, match="consist of a-z and 0-9") as caught:
                 make()
             assert list(problems(caught.value)) == [(name,)]
             str(caught.value).encode()
@@ -543,7 +543,7 @@ class TestJson:
 
     def test_a_raw_lone_surrogate_is_refused_with_the_path(self) -> None:
         text = create().to_json().replace("tea", "\ud800")
-        with pytest.raises(InvalidEventError, match=r"data\.item: the text holds a lone"):
+        with pytest.raises(InvalidEventError, match=r"data\.item: the string holds a lone"):
             ArvoEvent.from_json(text)
 
     def test_a_number_python_refuses_to_read_is_no_event(self) -> None:

@@ -135,7 +135,7 @@ class TestInitPayload:
 
     @pytest.mark.parametrize("parent", ["", 7, []])
     def test_it_is_text_or_null(self, parent: object) -> None:
-        with pytest.raises(InvalidDataError, match="non-empty text or null"):
+        with pytest.raises(InvalidDataError, match="non-empty string or null"):
             self.PAYLOAD.parse({PARENT_SUBJECT: parent, "item": "tea"})
 
     def test_all_problems_are_told_together(self) -> None:
@@ -160,12 +160,12 @@ class TestInitPayload:
 
     def test_an_empty_parent_is_refused(self) -> None:
         for data in (Order(item="tea"), {"item": "tea"}):
-            with pytest.raises(InvalidDataError, match="non-empty text or null"):
+            with pytest.raises(InvalidDataError, match="non-empty string or null"):
                 self.PAYLOAD.to_wire(data, parent_subject="")
 
     def test_an_open_model_may_not_bring_it_as_an_extra(self) -> None:
         data = Open.model_validate({PARENT_SUBJECT: "eJw="})
-        with pytest.raises(InvalidDataError, match="give it beside the data"):
+        with pytest.raises(InvalidDataError, match="must not be in the data; pass parent_subject"):
             InitPayload(Open).to_wire(data)
 
     def test_json_schema_has_it(self) -> None:
