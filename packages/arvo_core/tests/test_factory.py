@@ -196,7 +196,9 @@ class TestSystemError:
 
 class TestOrchestrator:
     def test_needs_an_orchestrator_contract(self) -> None:
-        with pytest.raises(ValueError, match="is not an orchestrator contract; use ArvoEventFactory"):
+        with pytest.raises(
+            ValueError, match="is not an orchestrator contract; use ArvoEventFactory"
+        ):
             ArvoOrchestratorEventFactory(ORDER.version(V1))
 
     def test_init_starts_a_root_workflow(self) -> None:

@@ -335,11 +335,11 @@ class TestTypesThatCannotKeepIt:
     @pytest.mark.parametrize("kind", [Literal["red", Colour.RED], Literal[b"red"]], ids=str)
     def test_a_literal_that_is_no_json_is_refused(self, kind: Any) -> None:
         [problem] = refusal(one_field(kind | None)).problems
-        assert "use the enum itself, or texts" in problem.message
+        assert "use the enum itself, or strings" in problem.message
 
     def test_an_enum_of_what_is_no_json_is_refused(self) -> None:
         [problem] = refusal(one_field(Hidden)).problems
-        assert "give its members texts or numbers" in problem.message
+        assert "use strings or numbers as its values" in problem.message
 
     @pytest.mark.parametrize(
         "config",
@@ -648,7 +648,7 @@ class TestValuesThatChange:
 
     def test_durations_in_one_unit_that_are_read_in_another(self) -> None:
         model = one_field(timedelta, ser_json_temporal="milliseconds")
-        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+        with pytest.raises(InvalidDataError, match="value: is read back as a different value"):
             Payload(model).to_wire(model(value=timedelta(seconds=5)))
 
     def test_what_is_excluded_sometimes(self) -> None:
@@ -672,7 +672,7 @@ class TestValuesThatChange:
                 return {"name": self.name}
 
         assert Payload(Small).to_wire(Small(name="a")) == {"name": "a"}
-        with pytest.raises(InvalidDataError, match="note: is read as something else"):
+        with pytest.raises(InvalidDataError, match="note: is read back as a different value"):
             Payload(Small).to_wire(Small(name="a", note="b"))
 
     def test_the_serializer_that_rounds_is_named_with_the_remedy(self) -> None:
@@ -693,7 +693,7 @@ class TestValuesThatChange:
         assert problem.path == ("when",)
         assert problem.message.endswith(
             ": if the serializer Stamped._in_milliseconds rounds it or leaves something out, let a "
-            "validator do so when the value is made, so that what is kept is what is sent"
+            "validator do that when the value is made, so that the value kept is the value sent"
         )
 
         class Rounding(Stamped):
@@ -734,7 +734,7 @@ class TestValuesThatChange:
         with pytest.raises(InvalidDataError) as caught:
             Payload(model).to_wire(model(value=Dog(name="a")))
         assert [problem.message for problem in caught.value.problems] == [
-            "is read as something else than it was"
+            "is read back as a different value"
         ]
 
     def test_a_class_that_refuses_to_be_compared(self) -> None:
@@ -748,7 +748,7 @@ class TestValuesThatChange:
         class Holder(BaseModel):
             value: Annotated[Any, PlainSerializer(lambda _: "matrix")]
 
-        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+        with pytest.raises(InvalidDataError, match="value: is read back as a different value"):
             Payload(Holder).to_wire(Holder(value=Matrix()))
 
     def test_a_factory_names_the_event(self) -> None:
