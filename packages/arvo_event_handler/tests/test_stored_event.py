@@ -61,7 +61,7 @@ def test_an_event_with_texts_that_were_once_accepted_is_read_as_it_is(
         ({"id": ""}, "id: must be a non-empty string"),
         ({"accesscontrol": "\ud800"}, "accesscontrol: "),
         ({"Note": "a\nb"}, "Note: an extension's name"),
-        ({"note": ["a\nb"]}, "note: must be text"),
+        ({"note": ["a\nb"]}, "note: must be a string"),
     ],
 )
 @pytest.mark.parametrize("depth", [1, 200])
