@@ -262,7 +262,7 @@ class ArvoEvent(BaseModel):
             limits: How large the text and how deep its data may be: by default 8 MiB, 128 levels.
 
         Raises:
-            InvalidEventError: The text is above a limit, not JSON or not an object, or a value
+            InvalidEventError: The text exceeds a limit, is not JSON or not an object, or a value
                 breaks a rule.
         """
         check_size(text, limits)

@@ -16,7 +16,7 @@ _DEEPEST = 248
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLimits:
-    """How large and how deep an event may be, checked before anything else about it.
+    """How large and how deep an event may be.
 
     The size limit protects the reader: JSON text is measured before it is parsed. `to_json` writes
     larger events too, because what a handler has committed to must not be lost on its way out; a

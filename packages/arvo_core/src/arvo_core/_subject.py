@@ -156,7 +156,7 @@ class ArvoOrchestrationSubject:
             version: The contract's version; None gives 0.0.0.
             subject: The parent's subject. Its orchestrator becomes the initiator.
             domain: None takes that of the parent.
-            meta: Added to the parent's, whose values it replaces.
+            meta: Merged into the parent's; the values given here take precedence.
             execution_id: None gives a random UUID.
 
         Raises:
