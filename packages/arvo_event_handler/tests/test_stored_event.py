@@ -58,10 +58,10 @@ def test_an_event_with_texts_that_were_once_accepted_is_read_as_it_is(
         ({"type": "x"}, "type: must be three or more segments"),
         ({"type": "com.a.b\n"}, "type: must be three or more segments"),
         ({"source": "a\nb"}, "source: must be a non-empty, percent-encoded URI"),
-        ({"id": ""}, "id: must be non-empty text"),
+        ({"id": ""}, "id: must be a non-empty string"),
         ({"accesscontrol": "\ud800"}, "accesscontrol: "),
         ({"Note": "a\nb"}, "Note: an extension's name"),
-        ({"note": ["a\nb"]}, "note: must be text"),
+        ({"note": ["a\nb"]}, "note: must be a string"),
     ],
 )
 @pytest.mark.parametrize("depth", [1, 200])
