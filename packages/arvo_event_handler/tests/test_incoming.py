@@ -401,7 +401,7 @@ class TestVersionDescribing:
 
     @pytest.mark.parametrize("dataschema", [None, "#/lib/text/soon"])
     def test_a_readable_data_schema_may_be_required(self, dataschema: str | None) -> None:
-        with pytest.raises(ContractViolation, match="is not contract '#/lib/text'"):
+        with pytest.raises(ContractViolation, match="expected a version of '#/lib/text'"):
             version_describing(self.asked(dataschema), contract=self.contract, required=True)
 
     def test_another_contract_is_refused(self) -> None:

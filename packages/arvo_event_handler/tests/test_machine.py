@@ -203,7 +203,7 @@ class TestContract:
 
     def test_it_must_be_in_a_version(self) -> None:
         contract: Any = order_contract
-        with pytest.raises(InvalidHandlerError, match=r"give contract\.version"):
+        with pytest.raises(InvalidHandlerError, match=r"pass contract\.version"):
             ArvoMachine(contract=contract, services=[], config={})
 
 

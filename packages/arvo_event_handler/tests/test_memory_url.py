@@ -122,7 +122,7 @@ def test_a_place_stays_as_it_is_written(place: str) -> None:
     ("place", "told"),
     [
         ("my://u:geheim@[::1/x", "expected a host after //; "),
-        ("my://u:geheim@::1/x", "an IPv6 address stands in [ ]"),
+        ("my://u:geheim@::1/x", "an IPv6 address in [ ]"),
         ("my://u:geheim@[::1]x", "expected "),
         ("my://u:geheim@host:99999/x", "the port must be between 1 and 65535"),
         ("my://u:geheim@host:0", "the port must be between 1 and 65535"),

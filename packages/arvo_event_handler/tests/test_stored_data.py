@@ -328,7 +328,7 @@ class TestARecordOfAnotherStyle:
         event = start("tea")
         [request] = await orchestrator(memory=memory).execute(event)
         before = await stored(memory, event)
-        with pytest.raises(TransactionViolation, match="not one of a resumable") as caught:
+        with pytest.raises(TransactionViolation, match="not a resumable's") as caught:
             await order(memory=memory).execute(reserved(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE
         assert not caught.value.retryable
