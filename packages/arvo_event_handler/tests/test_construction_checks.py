@@ -135,7 +135,7 @@ class TestArguments:
     def test_a_function_takes_exactly_one(self, bound: tuple[Any, ...]) -> None:
         function: Any = partial(with_price, *bound)
         with pytest.raises(
-            InvalidHandlerError, match=r"version 1\.0\.0: the function is called with one argument"
+            InvalidHandlerError, match=r"version 1\.0\.0: expected a function of one argument"
         ):
             handle(v1_0_0=function)
 

@@ -243,7 +243,7 @@ class TestRequests:
             ({"type": "com.who.knows", "data": {}}, "no contract knows the event type"),
             ({"type": RESERVE, "data": {}}, "item"),
             ({"type": RESERVE}, "item"),
-            ({"type": RESERVE, "data": 5}, "give a pydantic model or a mapping"),
+            ({"type": RESERVE, "data": 5}, "expected a pydantic model or a mapping, got int"),
             ({"type": RESERVE, "data": {"item": "a"}, "subject": "x"}, r"'subject', 'type'\]"),
             ({"type": RESERVE, "data": {"item": "a"}, "executionunit": 1}, "'executionunit'"),
             ({"type": RESERVE, "data": {"item": "a"}, "to": 5}, "to"),

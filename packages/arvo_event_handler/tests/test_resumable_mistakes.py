@@ -46,8 +46,8 @@ SLIPS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Step(services=Emit(RESERVE, {})), r"write services=\[Emit\(\.\.\.\), \.\.\.\]"),  # type: ignore[arg-type]
     (lambda: Step(services=[{}]), r"write each request as Emit\(type, data\)"),  # type: ignore[list-item]
     (lambda: Step(output=Ordered(total=1)), r"write output=Complete\(Ordered\(\.\.\.\)\)"),  # type: ignore[arg-type]
-    (lambda: Emit(Reserve(item="a"), RESERVE), "Emit takes the event type, then the data"),  # type: ignore[arg-type]
-    (lambda: Emit(RESERVE, Reserve), "is the class Reserve; give a pydantic model"),  # type: ignore[arg-type]
+    (lambda: Emit(Reserve(item="a"), RESERVE), r"a string, got Reserve; write Emit\(type, data\)"),  # type: ignore[arg-type]
+    (lambda: Emit(RESERVE, Reserve), "a pydantic model or a mapping, got the class Reserve"),  # type: ignore[arg-type]
     (lambda: Complete(7), "data of the completion is int"),  # type: ignore[arg-type]
 ]
 

@@ -270,7 +270,7 @@ class TestIntegersThatTypeScriptRounds:
         assert len(warning.encode("utf-8")) <= 4 * 1024
         assert warning.startswith("event '")
         assert warning.endswith(
-            "is an integer beyond 2**53, which TypeScript rounds; send it as text"
+            "is an integer beyond 2**53, which TypeScript rounds; send it as a string"
         )
 
     async def test_other_warnings_are_short_too(self) -> None:
