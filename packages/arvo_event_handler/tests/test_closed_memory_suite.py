@@ -121,7 +121,7 @@ class TestSoundMemory(ClosedMachineMemorySuite):
 async def test_a_memory_that_can_be_closed_only_once_fails_by_name() -> None:
     memory = await used_and_closed(ClosesOnce())
     with pytest.raises(MachineMemoryError):
-        await ClosedMachineMemorySuite().test_closing_again_is_harmless(memory)
+        await ClosedMachineMemorySuite().test_closing_again_does_nothing(memory)
 
 
 @pytest.mark.parametrize(

@@ -612,7 +612,7 @@ class TestTwoWriters:
         violation = await self.meet(store, other)
         assert violation.cause is TransactionViolationCause.VERSION_MOVED
 
-    async def test_an_expired_lease_that_nobody_took_still_commits(self) -> None:
+    async def test_an_expired_lease_not_taken_over_still_commits(self) -> None:
         store = Store("leased")
 
         async def slow(call: AnyCall) -> Step[Any]:

@@ -661,7 +661,7 @@ BROKEN: dict[str, list[type[SimpleMachineMemory]]] = {
     "test_an_unlocked_workflow_can_be_locked_again": [NeverUnlocks, LocksOnlyTheFirstTime],
     "test_unlock_of_what_is_not_locked_is_true": [DeniesReleasingNothing, CountsUnlocks],
     "test_unlock_leaves_other_locks_alone": [UnlocksEverything],
-    "test_a_lock_is_no_record": [LocksInTheRecord],
+    "test_a_lock_is_not_a_record": [LocksInTheRecord],
     "test_locking_and_unlocking_keep_the_record": [DropsTheRecordWithTheLock],
     "test_a_write_keeps_the_lock": [WriteUnlocks, RefusalUnlocks],
     "test_a_cancelled_lock_can_be_given_back": [ForgetsACancelledLock],
