@@ -89,7 +89,7 @@ def test_an_option_holds_what_the_argument_takes(query: str, options: dict[str, 
         ("ttl=1h&max_hold=1s", "max_hold (0:00:01) must be at least ttl (1:00:00)"),
     ],
 )
-def test_an_option_that_is_none_is_told_in_one_line(query: str, told: str) -> None:
+def test_an_invalid_option_is_refused_in_one_line(query: str, told: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is looked at
         parse(f"my://host?{query}")
     assert str(caught.value).startswith(told)
@@ -138,7 +138,7 @@ def test_a_place_stays_as_it_is_written(place: str) -> None:
         ("my://host:geheim", "expected host or host:port after //"),
     ],
 )
-def test_a_place_that_is_none_is_told_without_a_password(place: str, told: str) -> None:
+def test_an_invalid_place_is_refused_without_the_password(place: str, told: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is looked at
         parse(place)
     assert told in str(caught.value)
@@ -168,5 +168,5 @@ def test_a_driver_may_have_seconds_without_a_unit(value: str) -> None:
     assert seconds in {timedelta(seconds=5), timedelta(seconds=0.5)}
 
 
-def test_its_repr_shows_no_password() -> None:
+def test_the_repr_of_a_url_shows_no_password() -> None:
     assert "geheim" not in repr(parse("my://u:geheim@host?db=1", driver={"db"}))

@@ -25,7 +25,7 @@ from .test_simple_broker import ask, stock
 
 
 class OddError(BaseException):
-    """No `Exception`."""
+    """Does not derive from `Exception`."""
 
 
 async def raise_odd(*told: object) -> None:
@@ -117,7 +117,7 @@ def test_an_interrupt_ends_the_program_and_the_event_is_reported(interrupt: Base
     assert told == [("ask-7", UndeliveredError)]
 
 
-async def test_a_cancellation_of_who_publishes_stays_one() -> None:
+async def test_a_cancelled_publisher_stays_cancelled() -> None:
     waiting = asyncio.Event()
 
     async def wait(event: ArvoEvent) -> list[ArvoEvent]:
@@ -153,7 +153,7 @@ async def test_a_handler_that_returns_no_events_has_failed_and_nothing_is_half_d
 
 
 class TestSelfWait:
-    """A workflow's function that awaits the broker for its own workflow gets an error at once."""
+    """A workflow's function that awaits the broker for its own workflow fails immediately."""
 
     @staticmethod
     def workflow(act: Any) -> ArvoResumable:
@@ -235,7 +235,7 @@ class TestSelfWait:
 
 @pytest.mark.parametrize("listens", [False, True])
 @pytest.mark.parametrize("first", [0, 2])
-async def test_what_fails_beside_an_answer_is_told(
+async def test_failures_besides_an_answer_are_reported(
     listens: bool, first: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[str] = []
