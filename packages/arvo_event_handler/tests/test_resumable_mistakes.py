@@ -255,7 +255,7 @@ async def test_collected_answers_are_a_mapping_by_type() -> None:
 async def test_a_workflow_that_asks_indefinitely_leaves_room_for_a_timeout(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_simple_broker, "_SUSPICIOUS_SIZE", 100)
+    monkeypatch.setattr(_simple_broker, "_SUSPICIOUS_EVENT_COUNT", 100)
 
     async def reserve_v1(call: HandlerInput[Reserve]) -> Emit:
         return Emit(RESERVED, Reserved(price=1))

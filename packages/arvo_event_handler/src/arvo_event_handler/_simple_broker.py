@@ -35,7 +35,7 @@ from .delivery._workflow_in_hand import in_hand, is_in_hand
 
 _logger = bounded_logger("arvo_event_handler")
 
-_SUSPICIOUS_SIZE: Final = 10_000
+_SUSPICIOUS_EVENT_COUNT: Final = 10_000
 
 
 def _only_where_asked(failed: FailedTry) -> ErrorResponse:
@@ -77,7 +77,7 @@ class _CausalTree:
 
     def add(self, event: ArvoEvent, *, emitted: bool) -> None:
         self._ids.add(event.id)
-        if len(self._ids) % _SUSPICIOUS_SIZE == 0:
+        if len(self._ids) % _SUSPICIOUS_EVENT_COUNT == 0:
             _logger.warning(
                 "event %s of type %s has led to %d events so far; does a workflow ask again at "
                 "every answer? The latest is of type %s, for %s",

@@ -23,7 +23,7 @@ class Emit:
     """
 
     type: str
-    """An event type of the contract: of the handler's own, or of the service's that is asked."""
+    """A type that the handler's contract emits; for a request, the type that a service accepts."""
     data: BaseModel | Mapping[str, object]
     """The payload: the contract's model, or a mapping it can be parsed from."""
     _: KW_ONLY

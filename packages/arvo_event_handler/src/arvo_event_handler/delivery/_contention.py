@@ -24,7 +24,7 @@ class Contention:
     """The tries of one event that failed because another event was faster.
 
     They cost nothing of the retry budget. Patience ends when the timeout is over. An event that
-    lost to another one's commit begins to wait anew, 100 times at most: the workflow has moved.
+    lost to another one's commit starts to wait again, 100 times at most: the workflow has moved.
     One that did not get the lease cannot tell a step that renews it from one that hangs, so the
     timeout must be longer than a lease can be held.
 

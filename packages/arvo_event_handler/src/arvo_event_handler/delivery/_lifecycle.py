@@ -86,7 +86,7 @@ class Lifecycle:
         observed.add(self._broker)
 
     def check_open(self) -> None:
-        """Make sure that events are taken.
+        """Check that the broker accepts events.
 
         Raises:
             BrokerClosedError: They are not.

@@ -107,7 +107,7 @@ class MachineMemorySuite:
         items = [f"item {number} of a large order".ljust(100, ".") for number in range(10_000)]
         await _expect_round_trip(memory, {"items": [*items]})
 
-    # --- nobody shares an object with the memory ----------------------------
+    # --- records are isolated from callers ----------------------------------
 
     async def test_a_record_is_isolated_from_its_writer(self, memory: IMachineMemory) -> None:
         """What the writer does to its objects afterwards changes nothing stored."""

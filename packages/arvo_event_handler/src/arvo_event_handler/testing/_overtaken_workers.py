@@ -81,8 +81,8 @@ class OvertakenWorkers:
         self._news = asyncio.Condition()
         # Number of workers that may begin a step, now or after their current one.
         self._able = 0
-        self._most = 0
-        self._no_time: Exception | None = None
+        self._max_steps = 0
+        self._time_error: Exception | None = None
         self._workers = [_Worker(self, memory, clock=clock) for memory in memories]
 
     @property
@@ -105,7 +105,7 @@ class OvertakenWorkers:
             Exception: The first exception of `pass_time`.
         """
         left = deque(events)
-        self._most = self.steps + steps
+        self._max_steps = self.steps + steps
         self._able = self.count
         working = [asyncio.ensure_future(worker.handle(left)) for worker in self._workers]
         try:
@@ -115,8 +115,8 @@ class OvertakenWorkers:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
             # Workflows turn what their code raises into something else.
-            if self._no_time is not None:
-                raise self._no_time
+            if self._time_error is not None:
+                raise self._time_error
         return [event for events in published for event in events]
 
     async def wait_for_turn(self) -> None:
@@ -148,7 +148,7 @@ class OvertakenWorkers:
         try:
             await self._pass_time()
         except Exception as error:
-            self._no_time = self._no_time or error
+            self._time_error = self._time_error or error
             raise
         finally:
             self._turn.release()
@@ -162,8 +162,8 @@ class OvertakenWorkers:
         Raises:
             AssertionError: There were too many steps, or time cannot pass.
         """
-        assert self._no_time is None, "time could not pass"
-        assert self.steps <= self._most, (
+        assert self._time_error is None, "time could not pass"
+        assert self.steps <= self._max_steps, (
             f"after {self.steps} steps not all is stored: the first commit over what was loaded "
             "must stand, regardless of who holds the lease by then"
         )

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 
-_LONGEST_DATA = 500
+_MAX_DATA_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class SuiteReport:
 
 def _summary(event: ArvoEvent) -> str:
     data = repr(event.data)
-    if len(data) > _LONGEST_DATA:
-        data = f"{data[:_LONGEST_DATA]}... ({len(data)} characters)"
+    if len(data) > _MAX_DATA_CHARACTERS:
+        data = f"{data[:_MAX_DATA_CHARACTERS]}... ({len(data)} characters)"
     domain = "" if event.domain is None else f" in domain {event.domain!r}"
     return f"{event.type} to {event.to!r}{domain}: {data}"
