@@ -725,8 +725,8 @@ async def test_the_refusal_of_a_record_shows_no_data(member: Any, store: Store) 
     await memory.write(event.subject, {**record, "redelivery": member}, record)
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
-    told = "".join(traceback.format_exception(caught.value))
-    assert CARD_NUMBER not in told
+    shown = "".join(traceback.format_exception(caught.value))
+    assert CARD_NUMBER not in shown
 
 
 @pytest.mark.parametrize(

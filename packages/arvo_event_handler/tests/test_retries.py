@@ -230,16 +230,16 @@ class TestWorkflows:
         async def fail(call: Any) -> Any:
             raise error()
 
-        [told] = await order(fail).execute(start("tea"))
-        assert told.type == WORKFLOW_ERROR
-        assert told.data["errorName"] == type(error()).__name__
+        [reply] = await order(fail).execute(start("tea"))
+        assert reply.type == WORKFLOW_ERROR
+        assert reply.data["errorName"] == type(error()).__name__
 
     async def test_a_retryable_failure_of_a_handler_called_in_the_body_ends_it(self) -> None:
         async def call_directly(call: Any) -> Any:
             await Stock(away).handler(retry_on=OSError).execute(ask())
 
-        [told] = await order(call_directly).execute(start("tea"))
-        assert told.data["errorName"] == "RetryableFailure"
+        [reply] = await order(call_directly).execute(start("tea"))
+        assert reply.data["errorName"] == "RetryableFailure"
 
 
 class TestPolicy:

@@ -74,10 +74,10 @@ class Errors:
     """An `on_error` that keeps what it is called with."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Exception]] = []
+        self.reported: list[tuple[str, Exception]] = []
 
     async def __call__(self, event: ArvoEvent, error: Exception) -> None:
-        self.told.append((event.id, error))
+        self.reported.append((event.id, error))
 
 
 class TestResolve:
@@ -200,7 +200,7 @@ class TestRouting:
     async def test_an_event_without_a_handler_is_reported_with_the_remedy(self) -> None:
         errors = Errors()
         await SimpleEventBroker([order()], on_error=errors).publish(start("tea"))
-        [(_, error)] = errors.told
+        [(_, error)] = errors.reported
         assert isinstance(error, UnroutableError)
         assert error.event.to == RESERVE
         assert "give the event a domain" in str(error)
@@ -218,7 +218,7 @@ class TestRouting:
         broker = SimpleEventBroker([order(), stock(note)], on_error=errors)
         await broker.publish(start("a", "b"))
         assert handled == ["a", "b"]
-        assert [type(error) for _, error in errors.told] == [ExecutionViolation]
+        assert [type(error) for _, error in errors.reported] == [ExecutionViolation]
 
 
 class TestErrors:
@@ -255,7 +255,7 @@ class TestErrors:
             await SimpleEventBroker([stock()], on_error=errors).resolve(
                 ask().model_copy(update={"data": {}})
             )
-        assert [type(error) for _, error in errors.told] == [ContractViolation]
+        assert [type(error) for _, error in errors.reported] == [ContractViolation]
 
 
 class Outside:
@@ -311,7 +311,7 @@ class TestDomains:
         assert record is not None
         assert record["status"] == "done"
         # The completion is for the application, which waits no longer.
-        assert [type(error) for _, error in errors.told] == [UnroutableError]
+        assert [type(error) for _, error in errors.reported] == [UnroutableError]
 
     async def test_equal_concurrent_requests_each_get_their_answer(self) -> None:
         both_asked = asyncio.Barrier(2)
@@ -511,8 +511,8 @@ class TestCancellation:
         resolving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await resolving
-        assert [told for told, _ in errors.told] == [request.id, joined.id]
-        assert {type(error) for _, error in errors.told} == {UndeliveredError}
+        assert [event_id for event_id, _ in errors.reported] == [request.id, joined.id]
+        assert {type(error) for _, error in errors.reported} == {UndeliveredError}
 
 
 async def test_a_request_to_its_own_source_is_not_an_answer() -> None:
@@ -551,7 +551,7 @@ async def test_a_handler_that_returns_nothing_at_all_fails_its_event_only() -> N
     errors = Errors()
     broken = Broken(0, TransactionViolationCause.LOCK_UNACQUIRED)
     await SimpleEventBroker([broken], on_error=errors).publish(ask())
-    assert [type(error) for _, error in errors.told] == [TypeError]
+    assert [type(error) for _, error in errors.reported] == [TypeError]
 
 
 def test_a_plain_number_is_refused_as_a_timeout() -> None:

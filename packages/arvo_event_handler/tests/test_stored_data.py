@@ -150,10 +150,10 @@ class TestAStoredAnswerThatNoLongerFits:
         fitting = {"price": 7, "warehouse": "north"}
         with pytest.raises(ConfigViolation, match=f"(?s){why}") as caught:
             await deployed.execute(answer(second, **fitting))
-        told = str(caught.value)
-        assert "'answer-1'" in told
-        assert RESERVED in told
-        assert "deploy a version that can read it, then deliver again" in told
+        message = str(caught.value)
+        assert "'answer-1'" in message
+        assert RESERVED in message
+        assert "deploy a version that can read it, then deliver again" in message
         await old_code_goes_on(memory, event, before, second)
 
     async def test_the_events_own_data_is_still_measured_by_its_contract(self) -> None:

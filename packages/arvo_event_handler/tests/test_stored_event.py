@@ -53,7 +53,7 @@ def test_an_event_with_strings_that_were_once_accepted_is_read_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ({"type": "x"}, "type: must be three or more segments"),
         ({"type": "com.a.b\n"}, "type: must be three or more segments"),
@@ -66,9 +66,9 @@ def test_an_event_with_strings_that_were_once_accepted_is_read_as_it_is(
 )
 @pytest.mark.parametrize("depth", [1, 200])
 def test_a_value_that_is_not_an_event_is_refused(
-    damage: dict[str, Any], told: str, depth: int
+    damage: dict[str, Any], message: str, depth: int
 ) -> None:
-    with pytest.raises(InvalidEventError, match=told):
+    with pytest.raises(InvalidEventError, match=message):
         stored_event(kept(depth) | damage)
 
 
