@@ -1,4 +1,4 @@
-"""The example on a durable memory, killed on the way and started again on the same input."""
+"""The example on a durable memory, killed during the run and started again on the same input."""
 
 import asyncio
 import os
