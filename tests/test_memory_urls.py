@@ -57,8 +57,8 @@ def options_of(connect: Callable[..., Any]) -> set[str]:
 def test_every_argument_of_connect_is_an_option(scheme: str) -> None:
     with pytest.raises(ValueError, match="there are ") as caught:
         MemoryUrl.parse("my:?zzz=1", connect=CONNECTS[scheme])
-    told = str(caught.value).partition("there are ")[2]
-    assert set(told.split(", ")) == options_of(CONNECTS[scheme])
+    listed = str(caught.value).partition("there are ")[2]
+    assert set(listed.split(", ")) == options_of(CONNECTS[scheme])
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def undocumented(module: types.ModuleType, name: str) -> Iterator[str]:
 
 
 def undocumented_members(owner: ast.ClassDef) -> Iterator[str]:
-    told = ast.get_docstring(owner) or ""
+    docstring = ast.get_docstring(owner) or ""
     for statement, note in with_notes(owner.body):
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -143,7 +143,7 @@ def undocumented_members(owner: ast.ClassDef) -> Iterator[str]:
                 inherits = bool(decorators & {"override", "overload"})
                 silent = not inherits and ast.get_docstring(statement) is None
             case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
-                silent = note is None and f"{name}:" not in told
+                silent = note is None and f"{name}:" not in docstring
             case _:
                 continue
         if silent and not name.startswith("_"):

@@ -1,7 +1,7 @@
 """What statecharts cost. Run: uv run python -m benchmarks --only statechart.
 
 Warm machines have been where they are before, so the way they go is known; `resume` does what a
-worker does for every event of a stored workflow; `cold` makes every machine anew and knows nothing.
+worker does for every event of a stored workflow; `cold` makes a new machine each time, without any cache.
 Quote the three apart.
 """
 
