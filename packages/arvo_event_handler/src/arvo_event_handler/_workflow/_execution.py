@@ -205,7 +205,7 @@ class WorkflowExecution:
                 init_event_id=event.id,
                 parent_subject=_parent_subject(event),
             )
-        parent_subject = stored_parent_subject(state)
+        parent_subject = state.parent_subject if is_start else stored_parent_subject(state)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
         requests = self._open_requests(state, is_start=is_start)

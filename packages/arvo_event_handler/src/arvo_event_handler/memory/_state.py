@@ -176,23 +176,18 @@ class OwedOutputs:
         Returns:
             Whether outputs were dropped that may not have arrived.
         """
-        if len(self._steps) <= 1:
-            return False
-        bounded = [
-            (step, names)
-            for step in self._steps
-            if (names := [name for name, output in step.outputs.items() if not exempt(output)])
-        ]
-        kept = bounded[-window:]
-        sizes = [len(to_json([step.outputs[name] for name in names])) for step, names in kept]
-        while len(kept) > 1 and sum(sizes) > OWED_BYTES:
-            del kept[0], sizes[0]
-        dropped = bounded[: len(bounded) - len(kept)]
-        for step, names in dropped:
-            for name in names:
-                del step.outputs[name]
+        kept = self._steps[-window:]
+        if len(kept) > 1:
+            sizes = [len(to_json(list(step.outputs.values()))) for step in kept]
+            while len(kept) > 1 and sum(sizes) > OWED_BYTES:
+                del kept[0], sizes[0]
+        beyond = self._steps[: len(self._steps) - len(kept)]
+        before = sum(len(step.outputs) for step in beyond)
+        for step in beyond:
+            step.outputs = {name: out for name, out in step.outputs.items() if exempt(out)}
+        after = sum(len(step.outputs) for step in beyond)
         self._steps = [step for step in self._steps if step.outputs]
-        return bool(dropped)
+        return after < before
 
     def copy(self) -> "OwedOutputs":
         """Return a copy that changes by itself; it shares the events."""
