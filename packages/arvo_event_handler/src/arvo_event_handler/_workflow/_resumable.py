@@ -27,9 +27,10 @@ from arvo_event_handler.memory._memory import IMachineMemory
 from arvo_event_handler.memory._record import CONTEXT
 from arvo_time.settings import given_or
 
+from ._collected_answers import CollectedAnswers
 from ._execution import ExecutionPolicy
 from ._open_requests import Answers
-from ._resumable_call import CollectedAnswers, Reply, Start, Step
+from ._resumable_call import Reply, Start, Step
 from ._stored_context import ContextType, StoredContext
 from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowStep, user_code
 from ._workflow_handler import WorkflowHandler
