@@ -145,7 +145,7 @@ BAD_PAYLOADS = {
     "-Infinity": ('{"name": "ada", "x": -Infinity}', "not JSON: -Infinity is no JSON number"),
     "too large a number": ('{"name": "ada", "x": 1e400}', "x: inf is not a JSON number"),
     "too large an integer": (f'{{"name": "ada", "x": 1{"0" * 400}}}', "x: the integer is beyond"),
-    "half a letter": ('{"name": "ada", "x": "\\ud800"}', "x: the text holds a lone surrogate"),
+    "half a letter": ('{"name": "ada", "x": "\\ud800"}', "x: the string holds a lone surrogate"),
     "half a letter in a name": ('{"name": "ada", "\\ud800": 1}', "a key holds a lone surrogate"),
     "too deep": ('{"x":' * 300 + "1" + "}" * 300, "nested more than"),
 }

@@ -1,4 +1,4 @@
-"""Transports deliver at least once; a workflow's state and completion happen once all the same."""
+"""Transports deliver at least once; a workflow's state and completion happen once anyway."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -139,7 +139,7 @@ class TestSeenEvents:
 
 
 class TestStartingAgain:
-    """A seen init event returns all that may not have arrived, oldest first."""
+    """A seen init event returns all outputs that may not have arrived, oldest first."""
 
     async def test_everything_unanswered_comes_again_oldest_first(self) -> None:
         watched = Watched()
@@ -313,18 +313,18 @@ class TestBounds:
         assert watched.runs == runs + 1
 
     @pytest.mark.parametrize("value", [3600, 0.5, "1h"])
-    def test_an_expiry_that_is_a_bare_number_is_refused(self, value: Any) -> None:
+    def test_an_expiry_that_is_a_plain_number_is_refused(self, value: Any) -> None:
         with pytest.raises(
             TypeError, match=rf"^finished_expiry must be a timedelta, got {value!r}$"
         ):
             ExecutionPolicy(finished_expiry=value)
 
     @pytest.mark.parametrize("value", [timedelta(0), timedelta(seconds=-1)])
-    def test_an_expiry_that_is_over_at_once_is_refused(self, value: timedelta) -> None:
+    def test_an_expiry_not_above_zero_is_refused(self, value: timedelta) -> None:
         with pytest.raises(ValueError, match=r"^finished_expiry must (not be negative|be longer)"):
             ExecutionPolicy(finished_expiry=value)
 
-    def test_a_window_of_none_would_lose_the_end(self) -> None:
+    def test_a_redelivery_window_below_one_is_refused(self) -> None:
         with pytest.raises(ValueError, match="at least 1, got 0"):
             ExecutionPolicy(redelivery_window=0)
 
@@ -339,7 +339,7 @@ def warnings(spans: SpanRecorder) -> list[str]:
 
 
 class TestRecordsOfTheTypeScriptVersion:
-    """They have no `redelivery`; it is read off what they have."""
+    """They have no `redelivery`; it is derived from their other members."""
 
     async def hand_over(
         self, *, answered: bool = False

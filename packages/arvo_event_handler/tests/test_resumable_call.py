@@ -99,7 +99,7 @@ class TestReplies:
         call = await kept.reply(reserved(first, price=1))
         assert call.replies(RESERVE_V1) == [Reserved(price=1), Reserved(price=2)]
 
-    async def test_nothing_while_none_has_come(self) -> None:
+    async def test_replies_are_empty_before_the_first_answer(self) -> None:
         kept = Kept()
         first, *_ = await kept.started()
         assert (await kept.reply(reserved(first))).replies(CHARGE_V1) == []
@@ -120,7 +120,7 @@ class TestReplies:
             "sys.com.stock.reserve.error"
         ]
 
-    async def test_of_several_kinds_one_is_named(self) -> None:
+    async def test_one_of_several_event_types_must_be_named(self) -> None:
         kept = Kept()
         *_, last = await kept.started()
         said = ArvoEventFactory(talk_contract.version(TALK_V1)).emits(
@@ -138,7 +138,7 @@ class TestReplies:
         with pytest.raises(ConfigViolation, match=r"name one of the types it emits"):
             call.replies(TALK_V1, type=RESERVED)
 
-    async def test_another_service_is_told_with_the_remedy(self) -> None:
+    async def test_an_unknown_service_is_refused_with_the_remedy(self) -> None:
         kept = Kept()
         first, *_ = await kept.started()
         other = SimpleVersion("1.0.0", accepts=Text, emits=Text)
@@ -256,7 +256,7 @@ def test_a_step_alone_waits() -> None:
     assert (step.context, tuple(step.services), step.output) == (None, (), None)
 
 
-def test_what_is_said_is_immutable() -> None:
+def test_a_step_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Step(context={"n": 1}).context = None  # type: ignore[misc]
 
