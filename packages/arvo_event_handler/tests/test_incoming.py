@@ -1,5 +1,6 @@
 """Which contract describes an event that is sent to a workflow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -299,7 +300,7 @@ class TestTwoServicesThatEmitOneType:
         )
 
     async def test_each_reply_belongs_to_its_service(self) -> None:
-        replies: list[tuple[list[Any], list[Any]]] = []
+        replies: list[tuple[Sequence[Any], Sequence[Any]]] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
             if isinstance(call, Start):

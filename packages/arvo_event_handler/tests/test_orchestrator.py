@@ -36,6 +36,7 @@ from .leased_memory import LeasedMemory
 from .order_machines import (
     CHARGE_SERVICE,
     DETOUR_CONFIG,
+    EVERY_ITEM_CONFIG,
     PARALLEL_CONFIG,
     RESERVE_SERVICE,
     ask,
@@ -424,6 +425,14 @@ class TestDeliveredTwice:
         [charge] = await handler.execute(answer)
         assert await handler.execute(answer) == [charge]
         assert await handler.execute(event) == [charge], "starting again resumes"
+
+    async def test_a_request_stays_until_it_is_answered_whatever_comes_between(self) -> None:
+        handler = orchestrator(machine(EVERY_ITEM_CONFIG))
+        event = start(*map(str, range(80)))
+        lost, *arrived = await handler.execute(event)
+        for request in arrived:
+            await handler.execute(reserved(request))
+        assert await handler.execute(event) == [lost]
 
     async def test_a_second_start_does_not_run_again(self) -> None:
         runs: list[Any] = []

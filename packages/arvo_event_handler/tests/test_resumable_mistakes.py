@@ -242,7 +242,6 @@ async def test_collected_answers_are_a_mapping_by_type() -> None:
             return Step(services=[Emit(RESERVE, Reserve(item=item)) for item in "ab"])
         assert (list(call.collected), len(call.collected)) == ([RESERVED], 1)
         assert repr(call.collected) == f"CollectedAnswers({{'{RESERVED}': 1}})"
-        assert call.collected[RESERVED] is call.collected[RESERVED]
         assert call.collected[RESERVED][0] is call.event
         return Step(output=Complete(Ordered(total=0)))
 

@@ -129,7 +129,7 @@ async def old_code_goes_on(
 class TestAStoredAnswerThatNoLongerFits:
     def looks(self, call: AnyCall, version: SimpleVersion[Any, Any]) -> Step[Any]:
         assert isinstance(call, Reply)
-        return Step(output=Complete({"total": len(call.replies(version))}))
+        return Step(output=Complete({"total": len(list(call.replies(version)))}))
 
     @pytest.mark.parametrize(
         ("model", "why"),
@@ -167,7 +167,7 @@ class TestAStoredAnswerThatNoLongerFits:
         """It decides without the data it asked for, so its decision is not stored."""
 
         async def ask(call: Reply[Any], version: SimpleVersion[Any, Any]) -> int:
-            return len(call.replies(version))
+            return len(list(call.replies(version)))
 
         async def flow(call: AnyCall, version: SimpleVersion[Any, Any]) -> Step[Any]:
             assert isinstance(call, Reply)
@@ -239,7 +239,7 @@ class TestAStoredAnswerThatNoLongerFits:
                 if isinstance(call, Start):
                     ask = {"item": "a", "parentSubject$$": call.event.subject}
                     return Step(services=[Emit(contract.type, ask) for _ in range(2)])
-                replies = call.replies(version)
+                replies = list(call.replies(version))
                 return Step(output=Complete({"total": 1})) if len(replies) == 2 else Step()
 
             return order(flow, memory=memory, services=[contract.version(version)])
@@ -382,7 +382,7 @@ class TestDamageThatUserCodeMeets:
         async def flow(call: AnyCall) -> Step[Any]:
             assert isinstance(call, Reply)
             try:
-                assert call.collected[RESERVED]
+                assert list(call.collected[RESERVED])
             except Exception:
                 if not swallowed:
                     raise
@@ -457,7 +457,7 @@ def test_a_reply_of_a_unit_test_says_the_same() -> None:
         collected=MappingProxyType({RESERVED: [reserved(request, id="answer-1")]}),
     )
     with pytest.raises(ConfigViolation, match="'answer-1'"):
-        call.replies(version)
+        list(call.replies(version))
 
 
 class Items(BaseModel):
