@@ -58,7 +58,7 @@ class RecordLimits:
         if size > self.max_record_bytes:
             raise UnwritableRecordError(
                 f"the record has {size} bytes, above max_record_bytes={self.max_record_bytes}; "
-                "keep large data elsewhere and its address in the workflow"
+                "store large data elsewhere and keep its address in the workflow"
             )
         if size > _WARN_ABOVE:
             _warn(f"the record has {size} bytes; every step sends all of it over the network")

@@ -337,7 +337,7 @@ def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object])
     except sqlite3.DataError as error:  # raised for SQLITE_TOOBIG and nothing else
         raise UnwritableRecordError(
             f"the record is too large for SQLite: {error}; "
-            "keep large data elsewhere and its address in the workflow"
+            "store large data elsewhere and keep its address in the workflow"
         ) from error
 
 
