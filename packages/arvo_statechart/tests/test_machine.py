@@ -251,7 +251,9 @@ class TestRun:
 
     def test_refuses_the_snapshot_of_another_machine(self) -> None:
         light, other = Machine(LIGHT), Machine({"id": "other"})
-        with pytest.raises(InvalidSnapshotError, match=r"expected one of machine 'light', got .* 'other'"):
+        with pytest.raises(
+            InvalidSnapshotError, match=r"expected one of machine 'light', got .* 'other'"
+        ):
             light.run(other.start().snapshot, TOGGLE)
 
     def test_messages_go_to_the_logger_of_the_package(
