@@ -14,7 +14,7 @@ from arvo_postgres._failures import backend_error, is_connection_lost, is_refusa
 from arvo_time import BackendError, DamagedError
 
 PASSES: Final = "may pass or be mended: the next delivery tries again"
-ELSEWHERE: Final = "another connection may do better: tried at once, and by the next delivery"
+ELSEWHERE: Final = "another connection may succeed: tried immediately, and by the next delivery"
 LASTS: Final = "statement, values or schema are wrong: not tried again"
 DAMAGED: Final = "stored data is damaged: not tried again, an operator has to look"
 NO_ERROR: Final = "no error"
