@@ -101,7 +101,8 @@ def check_instance(value: object, *, kind: type[T], name: str) -> T:
     if isinstance(value, kind):
         return value
     hint = f"; did you mean {kind.__name__}(...)?" if value is kind else ""
-    raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}{hint}")
+    article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+    raise TypeError(f"{name} must be {article} {kind.__name__}, got {value!r}{hint}")
 
 
 def given_or(value: T | None, *, default: T, name: str) -> T:
