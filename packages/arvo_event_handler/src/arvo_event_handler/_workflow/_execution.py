@@ -40,7 +40,7 @@ from arvo_event_handler.memory._memory import (
     WorkflowMemory,
 )
 from arvo_event_handler.memory._record import tombstone, write_state
-from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
+from arvo_event_handler.memory._state import KeptEvent, WorkflowEntry, WorkflowState
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
@@ -280,7 +280,10 @@ class WorkflowExecution:
         # A copy, as a step that cannot be stored is followed by one for its failure.
         state = step.state.copy()
         entry = WorkflowEntry(
-            consumed=step.consumed, outputs=outputs, collects=self._workflow.collects
+            consumed=KeptEvent.of(step.consumed),
+            request=step.event.parentid,
+            outputs=[KeptEvent.of(output) for output in outputs],
+            collects=self._workflow.collects,
         )
         if state.post(entry, services=services, window=window):
             step.trace.warn(

@@ -14,7 +14,7 @@ from arvo_event_handler._errors import (
 from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
 from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users, write_state
-from arvo_event_handler.memory._state import WireEvent, WorkflowState
+from arvo_event_handler.memory._state import KeptEvent, WorkflowState
 
 from ._open_requests import OpenRequests
 
@@ -55,14 +55,14 @@ def stored_open_requests(state: WorkflowState) -> OpenRequests | None:
         raise unreadable(state.subject, f"its open requests: {type(error).__name__}") from error
 
 
-def stored_outputs(outputs: Iterable[WireEvent], subject: str) -> list[ArvoEvent]:
+def stored_outputs(outputs: Iterable[KeptEvent], subject: str) -> list[ArvoEvent]:
     """Return events that are sent again.
 
     Raises:
         TransactionViolation: One of them is not an event.
     """
     try:
-        return [stored_event(output) for output in outputs]
+        return [stored_event(output.wire()) for output in outputs]
     except Exception as error:
         raise unreadable(subject, f"an output kept to be sent again: {error}") from error
 

@@ -5,7 +5,7 @@ the outputs owed by step, and the open requests. A record without it was written
 seen and is owed is then read off its other members.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -16,6 +16,7 @@ from arvo_event_handler._errors import UnreadableRecordError
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
 from ._state import (
+    KeptEvent,
     OwedOutputs,
     OwedStep,
     SeenEvents,
@@ -100,14 +101,18 @@ def write_state(state: WorkflowState) -> Record:
     if state.failed:
         record["error"] = state.error
     elif state.latest is not None:
-        events: dict[str, Any] = {"expected": state.answers} if state.latest.collects else {}
-        events["consumed"] = state.latest.consumed
-        events["produced"] = list(state.latest.outputs)
+        events: dict[str, Any] = {}
+        if state.latest.collects:
+            events["expected"] = state.answers and {
+                request: _wires(answers) for request, answers in state.answers.items()
+            }
+        events["consumed"] = state.latest.consumed.wire()
+        events["produced"] = _wires(state.latest.outputs)
         record.update(state.members)
         record["events"] = events
     redelivery: dict[str, Any] = {
         "seen": list(state.seen),
-        "out": [[step.event, list(step.outputs.values()), None] for step in state.owed],
+        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
     }
     if state.open is not None:
         redelivery["open"] = state.open
@@ -146,14 +151,16 @@ def _latest(events: Mapping[str, JsonValue]) -> WorkflowEntry | None:
     produced = events.get("produced") or []
     if not _is_event(consumed) or not isinstance(produced, list):
         raise UnreadableRecordError("its events.consumed or events.produced is damaged")
+    request = consumed.get("parentid")
     return WorkflowEntry(
-        consumed=consumed,
+        consumed=KeptEvent.of(consumed),
+        request=request if isinstance(request, str) else None,
         outputs=[_output(each) for each in produced],
         collects="expected" in events,
     )
 
 
-def _answers(stored: JsonValue) -> dict[str, list[WireEvent]] | None:
+def _answers(stored: JsonValue) -> dict[str, list[KeptEvent]] | None:
     if stored is None:
         return None
     if not isinstance(stored, dict):
@@ -161,9 +168,9 @@ def _answers(stored: JsonValue) -> dict[str, list[WireEvent]] | None:
     return {request: _collected(answers) for request, answers in stored.items()}
 
 
-def _collected(stored: JsonValue) -> list[WireEvent]:
+def _collected(stored: JsonValue) -> list[KeptEvent]:
     items = stored if isinstance(stored, list) else [stored]
-    answers = [each for each in items if _is_event(each)]
+    answers = [KeptEvent.of(each) for each in items if _is_event(each)]
     if not isinstance(stored, list) or len(answers) < len(items):
         raise UnreadableRecordError("a member of its events.expected is not a list of events")
     return answers
@@ -191,12 +198,12 @@ def _typescript_redelivery(
     seen = SeenEvents([event_hash("", str(record.get("initEventId")))])
     for answers in (_answers(events.get("expected")) or {}).values():
         for answer in answers:
-            seen.add(event_hash(str(answer["source"]), str(answer["id"])))
+            seen.add(answer.hash)
     latest = _latest(events)
     owed = OwedOutputs()
     if latest is not None:
-        seen.add(latest.hash)
-        owed.add(latest.hash, latest.outputs)
+        seen.add(latest.consumed.hash)
+        owed.add(latest.consumed.hash, latest.outputs)
     return seen, owed
 
 
@@ -206,15 +213,19 @@ def _owed_step(stored: JsonValue) -> OwedStep:
     event, outputs, _ = stored
     if not isinstance(event, str) or not isinstance(outputs, list):
         raise UnreadableRecordError("a member of its redelivery.out is damaged")
-    return OwedStep(event, {str(output["id"]): output for output in map(_output, outputs)})
+    return OwedStep(event, {output.id: output for output in map(_output, outputs)})
 
 
-def _output(output: JsonValue) -> WireEvent:
+def _output(output: JsonValue) -> KeptEvent:
     if not isinstance(output, dict) or "id" not in output:
         raise UnreadableRecordError(
             f"it keeps a {type(output).__name__} as an event, or one without id"
         )
-    return output
+    return KeptEvent.of(output)
+
+
+def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
+    return [event.wire() for event in events]
 
 
 def _is_event(answer: object) -> TypeIs[WireEvent]:
