@@ -1,6 +1,6 @@
 """Reads the members of a workflow's record; a damaged one is refused, never acted upon."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
@@ -31,14 +31,14 @@ def unreadable(subject: str, why: str) -> TransactionViolation:
     )
 
 
-def stored_workflow(record: Record, subject: str) -> WorkflowState:
-    """Return the state that a workflow's record says.
+def stored_workflow(record: Record, subject: str, *, services: Container[str]) -> WorkflowState:
+    """Return the state that a workflow's record says; see `read_state`.
 
     Raises:
         TransactionViolation: The record is not a workflow's.
     """
     try:
-        return read_state(record, subject)
+        return read_state(record, subject, services=services)
     except UnreadableRecordError as error:
         raise unreadable(subject, str(error)) from error
 

@@ -45,27 +45,32 @@ class KeptEvent:
 
     Args:
         id: The event's id.
-        source: The event's source.
-        type: The event's type; of an output that asks nothing "" will do.
+        source: The event's source; "" for an output, whose source is the workflow's.
+        type: The event's type; "" for an output that asks nothing, which is not looked for.
         read: Returns the event as on the wire.
+        asks: Whether it is an output that awaits an answer.
     """
 
-    __slots__ = ("_read", "id", "source", "type")
+    __slots__ = ("_read", "asks", "id", "source", "type")
 
-    def __init__(self, *, id: str, source: str, type: str, read: Callable[[], WireEvent]) -> None:
+    def __init__(
+        self, *, id: str, source: str, type: str, read: Callable[[], WireEvent], asks: bool = False
+    ) -> None:
         self.id = id
         self.source = source
         self.type = type
+        self.asks = asks
         self._read = read
 
     @classmethod
-    def of(cls, wire: WireEvent) -> "KeptEvent":
+    def of(cls, wire: WireEvent, *, asks: bool = False) -> "KeptEvent":
         """Return an event that is at hand as on the wire."""
         return cls(
             id=str(wire["id"]),
             source=str(wire.get("source")),
             type=str(wire.get("type")),
             read=lambda: wire,
+            asks=asks,
         )
 
     @property
@@ -290,13 +295,11 @@ class WorkflowState:
         """
         return self.owed.all() if is_init else self.owed.by(event_hash(event.source, event.id))
 
-    def post(self, entry: WorkflowEntry, *, services: Container[str], window: int) -> bool:
+    def post(self, entry: WorkflowEntry, *, window: int) -> bool:
         """Account for one more step.
 
         Args:
             entry: The step.
-            services: The types of the events that the workflow's services accept. An output of such
-                a type asks for an answer; any other is a notification.
             window: How many steps' outputs are kept at most. Requests of the present collection are
                 kept beside them.
 
@@ -313,7 +316,7 @@ class WorkflowState:
         collected = self.answers if entry.collects else None
 
         def is_awaited(output: KeptEvent) -> bool:
-            return output.type in services and (collected is None or output.id in collected)
+            return output.asks and (collected is None or output.id in collected)
 
         event = entry.consumed.hash
         self.seen.add(event)
