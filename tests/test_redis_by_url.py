@@ -40,4 +40,4 @@ def test_it_says_at_debug_level_what_carries_the_calls(
         check=False,
     )
     assert ran.returncode == 3, ran.stderr  # some lines of the file are bad on purpose
-    assert f"DEBUG arvo_memory_redis: {carrier}" in ran.stderr
+    assert f"DEBUG arvo_redis: {carrier}" in ran.stderr

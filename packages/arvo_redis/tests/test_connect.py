@@ -27,7 +27,6 @@ async def test_no_password_is_shown() -> None:
         max_connections=1,
         timeout=SECOND,
         clock=SYSTEM_CLOCK,
-        scope="test",
     )
     assert "secret" not in repr(settings)
 

@@ -43,8 +43,7 @@ from ._stored_machine import (
     stored_record,
 )
 
-_SCOPE: Final = "arvo_memory_redis"
-_logger: Final = bounded_logger(_SCOPE)
+_logger: Final = bounded_logger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
 
@@ -84,7 +83,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         transport = client if isinstance(client, Transport) else RedisPyTransport(client)
-        self._server = Server(transport, clock=clock, scope=_SCOPE, translated=memory_error)
+        self._server = Server(transport, clock=clock, translated=memory_error)
         self._prefix = prefix
         self._policy = policy or LockPolicy()
         self._limits = RecordLimits(
@@ -150,7 +149,6 @@ class RedisMachineMemory(ILeasedMachineMemory):
                         max_connections=max_connections,
                         socket_timeout=socket_timeout,
                         clock=clock,
-                        scope=_SCOPE,
                     )
                 )
             except BackendError as error:

@@ -28,6 +28,7 @@ from ._transport import Transport
 TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
 """What carries calls; `connect` tells them apart."""
 
+_logger: Final = bounded_logger("arvo_redis")
 # Far above what a server lets in.
 _MOST_CONNECTIONS: Final = 10_000
 _DAY: Final = timedelta(days=1)
@@ -56,8 +57,6 @@ class ConnectionSettings:
     """How long to wait for a connection and for an answer; above 0, a day at most."""
     clock: Clock
     """For pauses and timeouts."""
-    scope: str
-    """The package that asks, for its logger and its tracer."""
 
     def __post_init__(self) -> None:
         if self.transport not in get_args(TransportName):
@@ -76,7 +75,6 @@ async def connect(
     max_connections: int,
     socket_timeout: timedelta,
     clock: Clock = SYSTEM_CLOCK,
-    scope: str = "arvo_redis",
 ) -> AsyncIterator[Transport]:
     """Reach a server or Cluster for as long as the block lasts.
 
@@ -94,8 +92,6 @@ async def connect(
             while it owes an answer; through redis-py, how long a call may take. Above 0, a day at
             most.
         clock: For pauses and timeouts.
-        scope: The package that asks: its logger says at debug level what carries the calls, and its
-            tracer makes the spans.
 
     Raises:
         ValueError: redis-py does not understand the URL, or the URL asks for decoded replies or an
@@ -112,7 +108,6 @@ async def connect(
         max_connections=max_connections,
         timeout=socket_timeout,
         clock=clock,
-        scope=scope,
     )
     async with AsyncExitStack() as stack:
         opened, name = await stack.enter_async_context(_one_server(settings))
@@ -132,7 +127,7 @@ async def connect(
             await stack.aclose()
             opened = await stack.enter_async_context(_cluster(settings))
             carrier, name = "redis-py", f"the Cluster of {name}"
-        bounded_logger(scope).debug("%s carries the calls to %s", carrier, name)
+        _logger.debug("%s carries the calls to %s", carrier, name)
         yield opened
 
 
@@ -169,7 +164,7 @@ def _redis_py(client: RedisClient, settings: ConnectionSettings) -> RedisPyTrans
 
 
 def _server(transport: Transport, settings: ConnectionSettings) -> Server:
-    return Server(transport, clock=settings.clock, scope=settings.scope)
+    return Server(transport, clock=settings.clock)
 
 
 async def _mode_of(transport: Transport, settings: ConnectionSettings) -> str:

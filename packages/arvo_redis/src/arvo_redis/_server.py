@@ -16,6 +16,7 @@ from ._transport import Script, Transport, Word
 
 T = TypeVar("T")
 
+_SCOPE: Final = "arvo_redis"
 _TRIES: Final = 3
 _BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=10), maximum=timedelta(milliseconds=100), factor=4
@@ -28,7 +29,6 @@ class Server:
     Args:
         transport: Carries the calls. It stays open; `connect` gives one.
         clock: For the pauses between two tries.
-        scope: The package that asks, for its tracer.
         translated: Returns what is raised for a `BackendError`; None raises that.
 
     Raises:
@@ -40,12 +40,10 @@ class Server:
         transport: Transport,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        scope: str = "arvo_redis",
         translated: Callable[[BackendError], Exception] | None = None,
     ) -> None:
         self._transport = transport
         self._clock = check_clock(clock)
-        self._scope = scope
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
         self.ordered: Final = transport.ordered
@@ -63,7 +61,7 @@ class Server:
         """
         with (
             client_span(
-                "EVALSHA", scope=self._scope, attributes=self._attributes, procedure=script.name
+                "EVALSHA", scope=_SCOPE, attributes=self._attributes, procedure=script.name
             ),
             self._pending,
         ):
@@ -85,7 +83,7 @@ class Server:
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
         with (
-            client_span(command, scope=self._scope, attributes=self._attributes),
+            client_span(command, scope=_SCOPE, attributes=self._attributes),
             self._pending,
         ):
             if self._closing:
