@@ -1,10 +1,10 @@
 """Client of Redis and Valkey that the packages of Arvo share. Not for direct use.
 
-`connect(url)` owns what carries the calls, a `Transport`; a `Server` borrows one and makes the calls:
+`Server.connect(url)` owns what carries the calls; `Server(client)` borrows it. It makes the calls:
 repeated where that is safe, traced, and failing with a `BackendError`.
 """
 
-from ._connect import TransportName, connect
+from ._connect import TransportName
 from ._failure import RedisBackendError
 from ._redis_py import RedisClient, RedisPyTransport
 from ._server import Server
@@ -22,5 +22,4 @@ __all__ = [
     "TransportName",
     "Word",
     "check_place",
-    "connect",
 ]
