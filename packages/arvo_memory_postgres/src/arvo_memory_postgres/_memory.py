@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -20,16 +20,17 @@ from arvo_event_handler.memory import (
     pack_record,
     until_granted,
 )
-from arvo_postgres import TableName, is_contention, plain_pool
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_count
+from arvo_time.settings import check_count, check_duration
 
 from ._rows import machine_key, stored_record, workflow_columns
-from ._table import WorkflowTable, closed
+from ._table import WorkflowTable, memory_error
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
+_DAY: Final = timedelta(days=1)
 _MOST_ROUNDS: Final = 3
 
 
@@ -46,13 +47,15 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     there: see `migrate`.
 
     Args:
-        pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
-            it sends no reset query when a connection is given back.
+        client: Yours: closing the memory leaves it open. A pool of asyncpg, or `Connections` of
+            arvo_postgres, which may serve others beside. Those that `connect` makes are faster, as
+            they send no reset query when a connection is given back.
         schema: Where the tables are.
         table: The table of workflows; another of this name with `_migrations` behind it tells its
             version.
         policy: How leases are granted. None takes the defaults.
-        pool_timeout: How long to wait for a connection; above 0, a day at most.
+        pool_timeout: How long to wait for a connection of a pool; above 0, a day at most.
+            `Connections` have their own.
         statement_timeout: How long one statement may take; above 0, a day at most.
         max_record_bytes: How long the JSON of a record may be, written or read. All processes
             should say the same.
@@ -66,7 +69,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        client: asyncpg.Pool | Connections,
         *,
         schema: str = "arvo",
         table: str = "machines",
@@ -78,7 +81,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     ) -> None:
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         super().__init__(
-            pool,
+            client,
             name=TableName(schema=schema, table=table),
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
@@ -129,27 +132,37 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
                 below 1.
         """
-        pool = plain_pool(
-            dsn,
-            pool_size=pool_size,
-            pool_timeout=pool_timeout,
-            statement_cache_size=statement_cache_size,
-        )
-        memory = cls(
-            pool,
-            schema=schema,
-            table=table,
-            policy=policy,
-            pool_timeout=pool_timeout,
-            statement_timeout=statement_timeout,
-            max_record_bytes=max_record_bytes,
-            clock=clock,
-        )
-        await memory._open()
-        try:
+        # Refuses them before anything is connected.
+        TableName(schema=schema, table=table)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
+        async with AsyncExitStack() as stack:
+            connecting = Connections.connect(
+                dsn,
+                pool_size=pool_size,
+                pool_timeout=pool_timeout,
+                statement_cache_size=statement_cache_size,
+                clock=clock,
+            )
+            try:
+                client = await stack.enter_async_context(connecting)
+            except InvalidDsnError as error:
+                raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
+            except BackendError as error:
+                raise memory_error(error, doing="connect") from error.__cause__
+            memory = cls(
+                client,
+                schema=schema,
+                table=table,
+                policy=policy,
+                pool_timeout=pool_timeout,
+                statement_timeout=statement_timeout,
+                max_record_bytes=max_record_bytes,
+                clock=clock,
+            )
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
-        finally:
-            await memory.aclose()
 
     # --- leases -------------------------------------------------------------
 
@@ -217,8 +230,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_key(machine_id)
         owner = self._locks.get(machine_id)
         if owner is None:
-            if self._connections.is_closed:
-                raise closed("UNLOCK")
+            self._check_usable("UNLOCK")
             return True
         await self._release(machine_id, owner)
         if self._locks.get(machine_id) == owner:

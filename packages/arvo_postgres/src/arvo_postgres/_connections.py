@@ -30,8 +30,7 @@ class Connections:
     somebody waits for one.
 
     Args:
-        pool: A pool of yours, which stays open when this is closed; or what `plain_pool` returned,
-            for `open`.
+        pool: A pool of yours, which stays open when this is closed.
         pool_timeout: How long to wait for a connection; above 0, a day at most.
         clock: Says when idle connections go back to the pool, and for how long to wait for the
             end of a pool. Waiting for a connection is asyncpg's, by the event loop.
@@ -73,16 +72,17 @@ class Connections:
         """Open a pool and lend its connections for as long as the block lasts.
 
         Args:
-            dsn: As of `plain_pool`.
-            pool_size: As of `plain_pool`.
-            pool_timeout: As of the class.
-            statement_cache_size: As of `plain_pool`.
+            dsn: Such as `postgresql://user:password@host/database`.
+            pool_size: How many connections at most, up to 10,000.
+            pool_timeout: As of the class; connecting may take as long.
+            statement_cache_size: How many prepared statements a connection keeps.
             clock: As of the class.
 
         Raises:
             BackendError: The database cannot be reached.
-            TypeError: The timeout is no timedelta, or a number is no int.
-            ValueError: As of `plain_pool`, or the DSN is none (`InvalidDsnError`).
+            TypeError: The timeout is not a timedelta, a number not an int, or `clock` not a `Clock`.
+            ValueError: The timeout is 0 or above a day, `pool_size` is not within 1 and 10,000,
+                `statement_cache_size` is below 0, or the DSN is not one (`InvalidDsnError`).
         """
         pool = plain_pool(
             dsn,
@@ -91,7 +91,8 @@ class Connections:
             statement_cache_size=statement_cache_size,
         )
         connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
-        await connections.open()
+        await open_pool(pool)
+        connections._is_ours = True
         try:
             yield connections
         finally:
@@ -101,16 +102,6 @@ class Connections:
     def is_closed(self) -> bool:
         """Whether no more are lent."""
         return self._is_closed or bool(self._pool.is_closing())
-
-    async def open(self) -> None:
-        """Open a pool that `plain_pool` returned and own it: nobody else uses it from now on.
-
-        Raises:
-            BackendError: The database cannot be reached.
-            InvalidDsnError: The DSN is none.
-        """
-        await open_pool(self._pool)
-        self._is_ours = True
 
     async def take(self, operation: str) -> Any:
         """Return a connection that nobody else has; give it back by `give_back` or `drop`.
