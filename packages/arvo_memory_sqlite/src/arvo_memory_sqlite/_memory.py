@@ -78,7 +78,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._client = client
-        self._owns_client = False
+        self._own_client: SqliteClient | None = None
         self._policy = policy or LockPolicy()
         self._max_record_bytes = max_record_bytes
         self._clock = check_clock(clock)
@@ -143,7 +143,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             except BackendError as error:
                 raise machine_memory_error(error) from error.__cause__
             memory = cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
-            memory._owns_client = True
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
 
     async def aclose(self) -> None:
@@ -153,8 +154,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         Calls after this raise a `MachineMemoryError`.
         """
         self._closed = True
-        if self._owns_client:
-            await self._client.aclose()
+        if self._own_client is not None:
+            await self._own_client.aclose()
         else:
             await self._wait_for_takes()
 
