@@ -87,8 +87,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._takes: set[object] = set()
         self._settled = asyncio.Event()
         self._closed = False
-        client.after_writes(self._purge)
-        client.before_close(self._wait_for_takes)
+        self._unhook = (
+            client.after_writes(self._purge),
+            client.before_close(self._wait_for_takes),
+        )
 
     @classmethod
     @asynccontextmanager
@@ -158,6 +160,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             await self._own_client.aclose()
         else:
             await self._wait_for_takes()
+            # Only now: were this cancelled, the client would wait for them.
+            for unhook in self._unhook:
+                unhook()
 
     @property
     @override
