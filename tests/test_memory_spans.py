@@ -20,3 +20,12 @@ async def test_scope_is_that_of_the_client(opened: Any) -> None:
             finished = recorder._exporter.get_finished_spans()
     scopes = {span.instrumentation_scope.name for span in finished if span.instrumentation_scope}
     assert scopes == {f"arvo_{opened.__name__}"}
+
+
+@pytest.mark.parametrize("opened", MEMORIES)
+async def test_a_closed_memory_makes_none(opened: Any) -> None:
+    async with opened() as memory:
+        await memory.aclose()
+        with SpanRecorder() as recorder, pytest.raises(MachineMemoryError, match="closed"):
+            await memory.read(SUBJECT)
+    assert recorder.spans == ()

@@ -124,14 +124,15 @@ class Server:
                 may have come through the first time: others may have written since.
             ClosedError: This was closed. While it closes, only scripts with `while_closing` run.
         """
+        # No span: nothing is sent.
+        if self._closing and (self._closed or not script.while_closing):
+            raise self._closed_error()
         with (
             client_span(
                 "EVALSHA", scope=_SCOPE, attributes=self._attributes, procedure=script.name
             ),
             self._pending,
         ):
-            if self._closing and (self._closed or not script.while_closing):
-                raise self._closed_error()
             handled = sys.exception()
             try:
                 return await self.transport.run(script, key, *arguments)
@@ -147,12 +148,12 @@ class Server:
 
     async def ask(self, command: str, *words: Word) -> Any:
         """Send a command that may run twice; errors as `run`."""
+        if self._closing:
+            raise self._closed_error()
         with (
             client_span(command, scope=_SCOPE, attributes=self._attributes),
             self._pending,
         ):
-            if self._closing:
-                raise self._closed_error()
             handled = sys.exception()
             try:
                 return await self.transport.send(command, *words)
