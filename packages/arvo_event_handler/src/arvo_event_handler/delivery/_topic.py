@@ -258,6 +258,14 @@ class Topic(Generic[TrialT, VerdictT]):
         event = trial.event
         text = "event %s of type %s ended after it had been given up; nothing is published"
         trial.call(self._logger.warning, text, event.id, event.type)
+        self._log_errors(trial)
+
+    def _log_errors(self, trial: TrialT) -> None:
+        """Log what failed beside the handling of an event whose verdict goes nowhere."""
+        event = trial.event
+        text = "beside event %s of type %s, which had been given up, something failed"
+        for error in trial.errors:
+            trial.call(partial(self._logger.error, text, event.id, event.type, exc_info=error))
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
@@ -279,9 +287,11 @@ class Topic(Generic[TrialT, VerdictT]):
         self._make_ready(trial)
 
     def _end_undelivered(self, trial: TrialT, *, cause: Exception | None = None) -> None:
-        if not trial.given_up:
-            self._undelivered(trial, cause)
-            self._finish(trial)
+        if trial.given_up:
+            self._log_errors(trial)
+            return
+        self._undelivered(trial, cause)
+        self._finish(trial)
 
     def _finish(self, trial: TrialT) -> None:
         if self._by_subject:
