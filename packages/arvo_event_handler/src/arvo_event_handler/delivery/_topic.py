@@ -270,11 +270,7 @@ class Topic(Generic[TrialT, VerdictT]):
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
         self._unoccupied.append(waker)
-        try:
-            await waker
-        finally:
-            if waker.cancelled() and waker in self._unoccupied:
-                self._unoccupied.remove(waker)
+        await waker
 
     def _sleep(self, trial: TrialT, pause: timedelta) -> None:
         timer = self._clock.call_later(pause, partial(self._wake, trial))
