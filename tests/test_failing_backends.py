@@ -16,7 +16,8 @@ from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineL
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_redis import Script, Server, Transport, Word
+from arvo_redis import Script, Server, Transport
+from arvo_redis._transport import Word
 from arvo_sqlite import SqliteClient
 
 SUBJECT: Final = "order-7"

@@ -6,20 +6,18 @@ repeated where that is safe, traced, and failing with a `BackendError`.
 
 from ._connect import TransportName
 from ._failure import RedisBackendError
-from ._redis_py import RedisClient, RedisPyTransport
+from ._redis_py import RedisClient
 from ._server import Server
-from ._transport import Script, Transport, Word
+from ._transport import Script, Transport
 from ._url import URL_OPTIONS, check_place
 
 __all__ = [
     "URL_OPTIONS",
     "RedisBackendError",
     "RedisClient",
-    "RedisPyTransport",
     "Script",
     "Server",
     "Transport",
     "TransportName",
-    "Word",
     "check_place",
 ]
