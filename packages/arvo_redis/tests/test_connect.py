@@ -1,4 +1,4 @@
-"""What is refused before anything is connected, and what `connect` leaves behind."""
+"""What is refused before connecting, and that `connect` leaves no client behind."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ def connected(url: str, transport: TransportName = "auto") -> AbstractAsyncConte
     return Server.connect(url, transport=transport, max_connections=4)
 
 
-async def test_no_password_is_shown() -> None:
+async def test_connecting_does_not_show_the_password() -> None:
     settings = ConnectionSettings(
         url="redis://:secret@host",
         transport="auto",
@@ -61,7 +61,7 @@ async def test_a_clock_of_another_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("transport", ["auto", "multiplexed", "redis-py"])
-async def test_a_server_that_is_not_there_is_a_backend_error(transport: TransportName) -> None:
+async def test_a_missing_server_is_a_backend_error(transport: TransportName) -> None:
     with pytest.raises(BackendError) as caught:
         async with connected("redis://:secret@127.0.0.1:1", transport):
             raise AssertionError("it must not open")
@@ -107,12 +107,12 @@ async def test_one_that_shares_leaves_the_connection_open(
 @pytest.mark.parametrize(
     "url", ["redis://host", "redis://host/", "rediss://host/3?db=4", "unix:///run/redis.sock"]
 )
-def test_a_place_that_can_be(url: str) -> None:
+def test_a_valid_place_is_accepted(url: str) -> None:
     check_place(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("unix://", "names no socket"),
         ("unix://?db=1", "names no socket"),
@@ -120,6 +120,6 @@ def test_a_place_that_can_be(url: str) -> None:
         ("rediss://host/1/2", "number of a database"),
     ],
 )
-def test_a_place_that_cannot_be(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_place_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check_place(url)

@@ -1,7 +1,8 @@
-"""Client of Redis and Valkey that the packages of Arvo share. Not for direct use.
+"""The client of Redis and Valkey that the packages of Arvo share; not for direct use.
 
-`Server.connect(url)` owns what carries the calls; `Server(client)` borrows it. It makes the calls:
-repeated where that is safe, traced, and failing with a `BackendError`.
+`Server.connect(url)` owns a `Transport`, which carries the calls; `Server(client)` borrows one. A `Server`
+makes the calls: it repeats them where that is safe, traces them, and raises a `BackendError` when they
+fail.
 """
 
 from ._connect import TransportName

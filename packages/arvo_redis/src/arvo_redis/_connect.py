@@ -1,4 +1,4 @@
-"""What carries the calls to the server or Cluster of a URL: the one place that knows."""
+"""Chooses what carries the calls to the server or Cluster of a URL."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,13 +25,13 @@ from ._redis_py import (
 from ._transport import Transport
 
 TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
-"""What carries calls; `Server.connect` tells them apart."""
+"""What carries calls; see `Server.connect`."""
 
 Ask: TypeAlias = Callable[[Transport, str], Awaitable[Any]]
 """Sends a command that may run twice; raises a `BackendError`."""
 
 _logger: Final = bounded_logger("arvo_redis")
-# Far above what a server lets in.
+# Far above what servers accept.
 _MOST_CONNECTIONS: Final = 10_000
 _DAY: Final = timedelta(days=1)
 _NO_HELLO: Final = re.compile(
@@ -44,19 +44,19 @@ class ConnectionSettings:
     """How to reach the server or Cluster of a URL.
 
     Raises:
-        TypeError: `timeout` is not a timedelta, `max_connections` not an int, or `clock` not a
+        TypeError: `timeout` is not a timedelta, `max_connections` is not an int, or `clock` is not a
             `Clock`.
         ValueError: There is no transport of that name, or a number is too small or too large.
     """
 
     url: str = field(repr=False)
-    """One server, or one node of a Cluster."""
+    """The URL of one server, or of one node of a Cluster."""
     transport: TransportName
     """What carries calls."""
     max_connections: int
-    """How many calls redis-py may have under way, 1 to 10,000."""
+    """How many calls redis-py may have pending, 1 to 10,000."""
     timeout: timedelta
-    """How long to wait for a connection and for an answer; above 0, a day at most."""
+    """How long to wait for a connection and for an answer; above 0, at most a day."""
     clock: Clock
     """For pauses and timeouts."""
 
@@ -71,17 +71,17 @@ class ConnectionSettings:
 
 @asynccontextmanager
 async def open_transport(settings: ConnectionSettings, *, ask: Ask) -> AsyncIterator[Transport]:
-    """Reach a server or Cluster for as long as the block lasts.
+    """Connect to a server or Cluster for as long as the block lasts.
 
-    At the end of the block, redis-py breaks off the calls in flight.
+    At the end of the block, redis-py aborts the calls in flight.
 
     Args:
-        settings: How to reach it.
-        ask: Makes the first calls.
+        settings: The URL and how to connect to it.
+        ask: Sends the first commands.
 
     Raises:
-        ValueError: redis-py does not understand the URL, or it leads to what the transport cannot
-            serve.
+        ValueError: redis-py does not understand the URL, or the transport cannot serve what the URL
+            leads to.
         BackendError: The server cannot be reached or refuses the login.
     """
     async with AsyncExitStack() as stack:
@@ -108,9 +108,9 @@ async def open_transport(settings: ConnectionSettings, *, ask: Ask) -> AsyncIter
 
 @asynccontextmanager
 async def _one_server(settings: ConnectionSettings) -> AsyncIterator[tuple[Transport, str]]:
-    """Reach one server; also gives what people call it."""
+    """Connect to one server; yield the transport and the server's name for messages."""
     async with aclosing(redis_py_client(settings.url, connect_timeout=settings.timeout)) as client:
-        # Also where it carries nothing: it is what reads URLs and refuses some.
+        # Made even where it carries no calls: it reads URLs and refuses some.
         redis_py = _redis_py(client, settings)
         endpoint = Endpoint.of(client, timeout=settings.timeout)
         if settings.transport == "redis-py":
@@ -143,8 +143,8 @@ async def _mode_of(transport: Transport, ask: Ask) -> str:
     try:
         answer: Any = await ask(transport, "HELLO")
     except BackendError as error:
-        # Something on the way that knows fewer commands, or a user with few rights. What the login
-        # was refused is another matter.
+        # A proxy that supports fewer commands, or a user with few permissions. A refused login is
+        # not accepted.
         if isinstance(error.__cause__, ResponseError) and _NO_HELLO.search(str(error.__cause__)):
             return "standalone"
         raise

@@ -1,4 +1,4 @@
-"""Calls of the server: repeated where that is safe, traced, and failing in their caller's terms."""
+"""Calls to a server: repeated where that is safe, traced, and failing with the caller's errors."""
 
 import asyncio
 import sys
@@ -28,13 +28,15 @@ _BACKOFF: Final = Backoff(
 
 
 class Server:
-    """The server, as one user of it calls it. Get one from `connect`, or give it a client of yours.
+    """The server behind a transport, for one user of the transport.
+
+    Get one from `connect`, or pass a client of your own.
 
     Args:
-        client: What carries the calls; it stays open. One of redis-py must hand out bytes and not
-            repeat calls by itself. Another `Server` shares what carries its calls.
-        clock: For the pauses between two tries.
-        translated: Returns what is raised for a `BackendError`; None raises that.
+        client: Carries the calls; it stays open. A client of redis-py must return bytes and must not
+            repeat calls by itself. Another `Server` lends its transport.
+        clock: For the pauses between tries.
+        translated: Returns what to raise instead of a `BackendError`; None raises that as it is.
 
     Raises:
         TypeError: The client is not one of redis-py's asyncio clients, or `clock` is not a `Clock`.
@@ -55,7 +57,7 @@ class Server:
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
         self.ordered: Final = transport.ordered
-        """As `Transport.ordered`."""
+        """See `Transport.ordered`."""
         self._pending = PendingCalls()
         self._closing = self._closed = False
         self._owned = AsyncExitStack()  # what `connect` has opened
@@ -117,11 +119,11 @@ class Server:
             await server.aclose()
 
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
-        """Run a script; after a broken connection again, which changes nothing twice.
+        """Run a script, and run it again after a broken connection, which changes nothing twice.
 
         Raises:
             BackendError: The server failed. Or a script that compares refused the second time, and
-                may have come through the first time: others may have written since.
+                may have succeeded the first time: other writers may have followed.
             ClosedError: This was closed. While it closes, only scripts with `while_closing` run.
         """
         # No span: nothing is sent.
@@ -147,7 +149,7 @@ class Server:
             )
 
     async def ask(self, command: str, *words: Word) -> Any:
-        """Send a command that may run twice; errors as `run`."""
+        """Send a command that may run twice; raises as `run` does."""
         if self._closing:
             raise self._closed_error()
         with (
@@ -167,7 +169,7 @@ class Server:
             )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        """Go through all keys of a pattern, each once; errors as `run`."""
+        """Yield all keys that match a pattern, each once; raises as `run` does."""
         seen: set[bytes] = set()
         for tried in range(_TRIES):
             if self._closing:
@@ -188,7 +190,7 @@ class Server:
         return self._pending.in_background(work)
 
     async def aclose(self) -> None:
-        """Refuse new calls, wait for those under way, and close what `connect` has opened. Idempotent."""
+        """Refuse new calls, wait for pending ones, and close what `connect` opened. Idempotent."""
         self._closing = True
         try:
             await self._pending.wait()
@@ -239,7 +241,8 @@ class PendingCalls:
 
     def __init__(self) -> None:
         self._calls = 0
-        self._tasks: set[asyncio.Task[Any]] = set()  # or they might be collected while they run
+        # Keeps background tasks from being garbage-collected while they run.
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._all_ended: asyncio.Future[None] | None = None
 
     def __enter__(self) -> None:
@@ -250,7 +253,7 @@ class PendingCalls:
         self._notify()
 
     def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task that counts as a call from now on, before it has its first turn."""
+        """Start a task that counts as a pending call immediately, even before it first runs."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

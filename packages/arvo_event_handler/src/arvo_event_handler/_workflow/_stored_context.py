@@ -17,14 +17,15 @@ from arvo_core import (
 from arvo_event_handler._construction_checks import argument_annotations
 from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 from arvo_event_handler._stored_event import STORED_DEPTH
-from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._record import CONTEXT
+from arvo_event_handler.memory._state import WorkflowState
 
 from ._resumable_call import Reply
-from ._stored_record import CONTEXT, parse_stored, unreadable
+from ._stored_record import parse_stored, unreadable
 from ._workflow import WorkflowFailure
 
 ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
-"""What a context is parsed by: a pydantic model or an adapter."""
+"""A context's type: a pydantic model or a `TypeAdapter`."""
 
 _JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
 
@@ -35,8 +36,9 @@ class StoredContext:
     Args:
         contract: The workflow's contract.
         version: The version.
-        function: The version's function; the annotation of its argument says the context's type.
-        kind: The context's type; None where the annotation says it, or it is any JSON object.
+        function: The version's function; the annotation of its argument names the context's type.
+        kind: The context's type. None takes it from the annotation; without one, a context is any
+            JSON object.
 
     Raises:
         InvalidHandlerError: The function's annotation cannot be resolved, or the context is not
@@ -57,31 +59,31 @@ class StoredContext:
             kind = _annotated(function, where, version)
         self._payload = _JSON_OBJECT if kind is None else _stored_by(kind, where)
 
-    def load(self, record: Record, *, subject: str) -> Any:
-        """Return the context that a record keeps, the caller's own; None for none.
+    def load(self, state: WorkflowState) -> Any:
+        """Return the context that a workflow has, as the caller's own copy; None if it has none.
 
         Raises:
-            TransactionViolation: The record is no resumable's.
+            TransactionViolation: The record is not a resumable's.
             ConfigViolation: The deployed code cannot read the context any more.
         """
-        if CONTEXT not in record:
-            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
-        stored = record[CONTEXT]
+        if CONTEXT not in state.members:
+            raise unreadable(state.subject, f"it lacks {CONTEXT}, so it is not a resumable's")
+        stored = state.members[CONTEXT]
         if stored is None:
             return None
         if not isinstance(stored, dict):
-            raise unreadable(subject, f"its {CONTEXT} is no object")
+            raise unreadable(state.subject, f"its {CONTEXT} is not an object")
         return parse_stored(self._payload, stored, what=f"{self._where}: the stored context")
 
-    def dump(self, context: object, *, record: Record | None) -> Any:
-        """Return what the next record keeps: the context, or where it is None that of `record`.
+    def dump(self, context: object, *, state: WorkflowState) -> Any:
+        """Return the context for the next record; where it is None, the one before.
 
         Raises:
-            WorkflowFailure: It is not what the version stores, or not JSON.
-            ConfigViolation: It is a model that cannot be stored.
+            WorkflowFailure: The context is not of the version's type, or not JSON.
+            ConfigViolation: The context is a model that cannot be stored.
         """
         if context is None:
-            return None if record is None else record.get(CONTEXT)
+            return state.members.get(CONTEXT)
         payload = self._payload
         if payload is _JSON_OBJECT and isinstance(context, BaseModel):
             payload = self._payload_of(context)
