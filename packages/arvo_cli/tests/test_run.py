@@ -1,3 +1,4 @@
+import gc
 import json
 import re
 import sys
@@ -338,6 +339,13 @@ class TestFiles:
         out.write_text("precious\n")
         assert arvo("run", "no:where", "--events", jsonl([]), "--out", out).status == 2
         assert out.read_text() == "precious\n"
+
+
+def test_the_garbage_collector_is_left_as_it_was(greet: Any) -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    assert greet("ada").status == 0
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() <= frozen
 
 
 def test_summary_shows_latencies(greet: Any) -> None:

@@ -15,7 +15,6 @@ from arvo_event_handler.delivery import (
     CONTENTION_TIMEOUT,
     DEFAULT_GRACE,
     BrokerErrorListener,
-    BrokerState,
     BrokerStats,
     DeadLetterListener,
     DomainedEventListener,
@@ -196,7 +195,7 @@ class ConcurrentEventBroker:
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
         tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
-        if self._life.state is not BrokerState.OPEN or self._admission.full:
+        if not self._life.is_open or self._admission.is_full():
             await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
@@ -209,7 +208,7 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        if self._admission.full:
+        if self._admission.is_full():
             raise QueueFullError(event, max_queued=self._admission.limit or 0)
         tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
         self._router.take(event, tree, copy_context())
@@ -330,7 +329,7 @@ class ConcurrentEventBroker:
     async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._life.check_open()
-        if not self._admission.full:
+        if not self._admission.is_full():
             self._router.take(event, tree, copy_context())
             return
         if handled_by(self._admission):

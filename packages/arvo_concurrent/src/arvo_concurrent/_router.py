@@ -26,7 +26,6 @@ from arvo_event_handler.delivery import (
     OwnerFunctions,
     Topic,
     TopicStats,
-    TryAgain,
     Verdict,
     count_retry,
     endless_wait,
@@ -202,20 +201,18 @@ class Router(Endable):
         """Do what was decided; return when to try again, or None when the event is done."""
         for error in verdict.errors:
             self._listeners.report(delivery, event=delivery.event, error=error)
-        match verdict:
-            case Handled():
-                for trouble in verdict.troubles:
-                    self._carry_out(trouble, delivery)
-                for output in verdict.outputs:
-                    self._emit(output, delivery)
-                return None
-            case TryAgain():
-                if verdict.counts:
-                    count_retry(delivery.event.to or delivery.event.type)
-                return verdict.after
-            case GiveUp():
-                self._give_up(verdict, delivery)
-                return None
+        if isinstance(verdict, Handled):  # nearly all are, and `match` takes longer to see it
+            for trouble in verdict.troubles:
+                self._carry_out(trouble, delivery)
+            for output in verdict.outputs:
+                self._emit(output, delivery)
+            return None
+        if isinstance(verdict, GiveUp):
+            self._give_up(verdict, delivery)
+            return None
+        if verdict.counts:
+            count_retry(delivery.event.to or delivery.event.type)
+        return verdict.after
 
     def _give_up(self, verdict: GiveUp, delivery: Delivery) -> None:
         if self._closed:  # replies can no longer be delivered

@@ -308,7 +308,8 @@ class ArvoEvent(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the members of the event's JSON object in Arvo's order, as a copy."""
         # `__dict__` has the fields in order, and pydantic's dump takes three times as long.
-        values = {**self.__dict__, "data": copy_json(self.data)}
+        attributes = self.__dict__
+        values = {**attributes, "data": copy_json(attributes["data"])}
         if not self.__pydantic_extra__:
             return values
         names = list(values)

@@ -54,19 +54,24 @@ class _Listening(NamedTuple):
     runner: HandlerRunner
 
 
-class _Delivery(NamedTuple):
-    """An event on its way."""
-
-    event: ArvoEvent
-    emitted: bool  # by a handler; otherwise it came from outside, regardless of its domain
-
-
 class _CausalTree:
     """An event, all events that it led to, and those of them that are still on their way."""
 
+    __slots__ = (
+        "_ids",
+        "_subjects",
+        "answer",
+        "answer_to",
+        "failures",
+        "queue",
+        "refusal",
+        "root",
+    )
+
     def __init__(self, root: ArvoEvent, answer_to: str | None) -> None:
         self.root = root
-        self.queue: deque[_Delivery] = deque()
+        # Each with whether a handler emitted it; else it came from outside, whatever its domain says.
+        self.queue: deque[tuple[ArvoEvent, bool]] = deque()
         self.answer_to = answer_to
         self.answer: ArvoEvent | None = None
         self.failures: list[tuple[ArvoEvent, Exception]] = []
@@ -88,7 +93,7 @@ class _CausalTree:
                 event.to,
             )
         self._subjects.add(event.subject)
-        self.queue.append(_Delivery(event, emitted))
+        self.queue.append((event, emitted))
 
     def caused(self, event: ArvoEvent) -> bool:
         # An id is unique for its source only, so the subject must be known as well.
@@ -244,7 +249,8 @@ class SimpleEventBroker:
         self._trees.append(tree)
         try:
             while tree.queue:
-                await self._carry(tree.queue[0], tree)
+                event, emitted = tree.queue[0]
+                await self._carry(event, tree, emitted=emitted)
                 tree.queue.popleft()
                 # Handlers may never wait, but timers and signals must get their turn.
                 await asyncio.sleep(0)
@@ -254,11 +260,10 @@ class SimpleEventBroker:
             for event, _ in tuple(tree.queue):
                 await self._fail(event, UndeliveredError(event), tree)
 
-    async def _carry(self, delivery: _Delivery, tree: _CausalTree) -> None:
+    async def _carry(self, event: ArvoEvent, tree: _CausalTree, *, emitted: bool) -> None:
         """Deliver one event to its address."""
-        event = delivery.event
         try:
-            if delivery.emitted and event.domain is not None:
+            if emitted and event.domain is not None:
                 await self._send_outside(event, tree)
             elif event is not tree.root and event.to == tree.answer_to is not None:
                 _keep_answer(event, tree)

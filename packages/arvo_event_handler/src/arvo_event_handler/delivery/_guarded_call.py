@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import Context
+from operator import call
 from types import CoroutineType, coroutine
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -41,14 +42,14 @@ def guarded_call(
         SystemExit: As raised: it ends the program.
         CancelledError: The current task is being cancelled.
     """
-    run = _run_here if context is None else context.run
+    run = call if context is None else context.run
     closed = False
     try:
         try:
             made = run(function, *args)
         except StopIteration as error:  # else it would look like the end of what was called
             raise RuntimeError("raised StopIteration") from error
-        steps = made if isinstance(made, CoroutineType) else _awaited(made)
+        steps = made if type(made) is CoroutineType else _awaited(made)
         send = steps.send
         step, value = send, None
         while True:
@@ -81,10 +82,6 @@ def guarded_call(
 
 async def _awaited(work: Awaitable[T]) -> T:
     return await work
-
-
-def _run_here(call: Callable[..., Any], *args: Any) -> Any:
-    return call(*args)
 
 
 def check_events(events: Iterable[object], *, what: str) -> list[ArvoEvent]:

@@ -56,10 +56,10 @@ class KeptEvent:
     def __init__(
         self, *, id: str, source: str, type: str, read: Callable[[], WireEvent], asks: bool = False
     ) -> None:
-        self.id = id
-        self.source = source
-        self.type = type
-        self.asks = asks
+        self.id: str = id
+        self.source: str = source
+        self.type: str = type
+        self.asks: bool = asks
         self._read = read
 
     @classmethod
