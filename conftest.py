@@ -26,7 +26,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 def pytest_collection() -> None:
-    """Measure the coverage of this process and of its workers, which run by now, and of no other."""
+    """Measure the coverage of this process and its workers, already started, and of no others."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
@@ -39,7 +39,7 @@ _OUTCOMES = {"passed": "passed", "failed": "failed", "error": "failed", "skipped
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, object, object]:
-    """Say for each area how many vectors passed, failed and were skipped, after all else."""
+    """Print last, for each area, how many vectors passed, failed and were skipped."""
     result = yield
     counts = _counts(terminalreporter)
     if counts:

@@ -1,4 +1,4 @@
-"""The runner of the area `concurrent` notices what is not as shown."""
+"""The runner of the area `concurrent` notices every difference from a vector."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -184,11 +184,11 @@ async def test_a_memory_that_does_something_else_fails() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ttlmutex", "broker-direct"])
-async def test_a_kind_of_case_that_is_not_known_is_an_error(kind: str) -> None:
+async def test_an_unknown_kind_of_case_is_an_error(kind: str) -> None:
     with pytest.raises(ValueError, match=kind):
         await run({"kind": kind}, None)
 
 
-async def test_an_operation_that_is_not_known_is_an_error() -> None:
+async def test_an_unknown_operation_is_an_error() -> None:
     with pytest.raises(ValueError, match="steal"):
         await MemoryTrace(None).run([{"op": "steal", "id": "a"}])

@@ -1,4 +1,4 @@
-"""A workflow begun in one place is finished in another, from nothing but its stored record."""
+"""A workflow begun in one place is finished in another, from its stored record alone."""
 
 import json
 import os
@@ -19,13 +19,14 @@ POINTS = [
     for end in range(1, scenario(case).length)
 ]
 COMMITTED = pytest.mark.skipif(
-    "ARVO_VECTORS" in os.environ, reason="about the committed vectors, and others were chosen"
+    "ARVO_VECTORS" in os.environ,
+    reason="only for the committed vectors, and ARVO_VECTORS names others",
 )
 SOURCES = Path(__file__).parent / "src"
 
 
 def finish_elsewhere(tasks: list[dict[str, Any]]) -> list[str | None]:
-    """Let one fresh process finish scenarios; return what failed of each, None for nothing."""
+    """Finish scenarios in one new process; return the error of each, None if it passed."""
     path = os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])])
     finished = subprocess.run(
         [sys.executable, "-m", "conformance.hand_over"],
@@ -50,7 +51,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def outcomes(anyio_backend: str) -> dict[tuple[str, int], str | None]:
-    """Interrupt every case at every step, and let one fresh process finish them all."""
+    """Interrupt every case at every step, and finish them all in one new process."""
     points: list[tuple[Case, int]] = [(each.values[0], each.values[1]) for each in POINTS]  # type: ignore[misc]
     tasks = [await interrupted(case, end) for case, end in points]
     failures = finish_elsewhere(tasks)
@@ -58,19 +59,21 @@ async def outcomes(anyio_backend: str) -> dict[tuple[str, int], str | None]:
 
 
 @COMMITTED
-def test_there_are_enough_of_them() -> None:
+def test_enough_cases_are_handed_over() -> None:
     assert sum(case.area == "orchestrator" for case in CASES) >= 20
 
 
 @pytest.mark.parametrize(("case", "end"), POINTS)
-async def test_a_fresh_process_finishes_what_was_stored_here(
+async def test_a_new_process_finishes_a_workflow_stored_here(
     outcomes: dict[tuple[str, int], str | None], case: Case, end: int
 ) -> None:
     assert outcomes[case.id, end] is None
 
 
 @pytest.mark.parametrize(("case", "end"), POINTS)
-async def test_what_the_typescript_version_stored_is_finished_here(case: Case, end: int) -> None:
+async def test_a_workflow_stored_by_the_typescript_version_is_finished_here(
+    case: Case, end: int
+) -> None:
     ours = scenario(case)
     ours.resume(json.loads(json.dumps(ours.shown(end))))
     await ours.advance(ours.length)

@@ -20,7 +20,7 @@ from arvo_core import ContractVersion, InvalidDataError
 
 
 def wire(schema: Any, data: object) -> Any:
-    """What a contract with this payload makes of `data`."""
+    """Return the wire form of `data` in a contract with this payload."""
     return ContractVersion("1.0.0", accepts=payload_type(schema), emits={}).accepts.to_wire(data)
 
 
@@ -162,11 +162,11 @@ def test_coercion_follows_javascript(value: object, expected: float) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "1_0", "1,5", {}, [1, 2], "Infinity"], ids=repr)
-def test_what_is_no_number_to_javascript_is_refused(value: object) -> None:
+def test_coercion_refuses_a_value_without_a_number_in_javascript(value: object) -> None:
     assert refused({"coerce": "number"}, value)
 
 
-def test_coercion_to_text_and_truth() -> None:
+def test_coercion_to_string_and_boolean_follows_javascript() -> None:
     assert member({"coerce": "string"}, 1.0) == "1"
     assert member({"coerce": "boolean"}, "") is False
     assert wire({"obj": {"a": {"coerce": "string"}, "b": {"coerce": "boolean"}}}, {}) == {
@@ -192,7 +192,7 @@ ABSENT = [
 
 
 @pytest.mark.parametrize(("schema", "expected"), ABSENT, ids=map(str, ABSENT))
-def test_an_absent_member(schema: Any, expected: object) -> None:
+def test_an_absent_member_is_left_out_or_gets_its_default(schema: Any, expected: object) -> None:
     assert wire({"obj": {"a": schema}}, {}) == expected
 
 
@@ -201,7 +201,7 @@ def test_an_absent_member(schema: Any, expected: object) -> None:
     ["string", {"nullable": "string"}, {"arr": "any"}, {"coerce": "number"}, {"lit": None}],
     ids=str,
 )
-def test_a_required_member(schema: Any) -> None:
+def test_an_absent_required_member_is_refused(schema: Any) -> None:
     assert paths({"obj": {"a": schema}}, {}) == {("a",)}
 
 
@@ -210,7 +210,7 @@ def test_an_optional_member_that_is_null_stays() -> None:
     assert member({"opt": {"nullable": "string"}}, None) is None
 
 
-def test_unknown_keys() -> None:
+def test_unknown_keys_are_treated_by_mode() -> None:
     inner = {"a": "number"}
     assert wire({"obj": inner}, {"x": 1, "a": 2}) == {"a": 2}
     kept = wire({"obj": inner, "mode": "passthrough"}, {"x": 1, "a": 2})
@@ -220,7 +220,7 @@ def test_unknown_keys() -> None:
     assert paths(nested, {"o": {"x": 1, "a": 2}}) == {("o",)}
 
 
-def test_any_text_names_a_member() -> None:
+def test_any_string_can_name_a_member() -> None:
     keys = ["parentSubject", "a-b", "model_config", "_x", "class", "copy", "1", "member_0"]
     data = dict.fromkeys(keys, "x")
     assert wire({"obj": dict.fromkeys(keys, "string")}, data) == data
@@ -231,7 +231,7 @@ def test_members_come_in_the_order_of_declaration() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 1], ids=repr)
-def test_what_is_no_object_is_refused_at_the_root(value: object) -> None:
+def test_a_value_that_is_not_an_object_is_refused_at_the_root(value: object) -> None:
     assert paths({"obj": {}}, value) == {()}
 
 
@@ -260,7 +260,7 @@ def test_an_option_that_breaks_only_a_bound_speaks_for_the_union() -> None:
     assert paths({"obj": {"u": {"union": options}}}, {"u": {"x": 1}}) == {("u",)}
 
 
-def test_discriminated() -> None:
+def test_the_discriminator_chooses_the_option() -> None:
     schema = {
         "discriminated": [
             "k", [{"obj": {"k": {"lit": "a"}, "x": "number"}}, {"obj": {"k": {"enum": ["b", "c"]}}}]
@@ -421,7 +421,7 @@ EXPRESSIONS = [
 @pytest.mark.parametrize(
     ("expression", "expected"), EXPRESSIONS, ids=lambda value: repr(value)[:60]
 )
-def test_expression(expression: object, expected: object) -> None:
+def test_an_expression_has_its_value(expression: object, expected: object) -> None:
     result = evaluate(expression, ENVIRONMENT)
     assert result == expected
     assert type(result) is type(expected)

@@ -1,4 +1,4 @@
-"""What a workflow's record says passes through the execution's state unchanged."""
+"""A workflow's record passes through the execution's state unchanged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ STATEFUL = [
 
 
 def records(content: Any) -> Iterator[dict[str, Any]]:
-    """Return the records anywhere in what a case expects."""
+    """Yield the records anywhere in the expected values of a case."""
     if isinstance(content, list):
         for item in content:
             yield from records(item)
@@ -29,16 +29,16 @@ def records(content: Any) -> Iterator[dict[str, Any]]:
 def test_every_record_of_the_typescript_version_comes_back_as_it_was(case: Case) -> None:
     for record in records(case.expected):
         written = write_state(read_state(record, record["subject"]))
-        redelivery = written.pop("redelivery")  # ours; the other version does not look at it
+        redelivery = written.pop("redelivery")  # ours; the TypeScript version ignores it
         assert written == record
         assert isinstance(redelivery, dict)
 
 
-def test_there_are_records_to_look_at() -> None:
+def test_the_vectors_have_enough_records() -> None:
     assert sum(len(list(records(case.expected))) for case in STATEFUL) > 150
 
 
-def test_members_that_nobody_knows_stay() -> None:
+def test_unknown_members_of_a_record_stay() -> None:
     record = next(record for case in STATEFUL for record in records(case.expected))
-    stranger = {**record, "tag": {"of": ["somebody"]}}
-    assert write_state(read_state(stranger, stranger["subject"]))["tag"] == {"of": ["somebody"]}
+    stranger = {**record, "tag": {"of": ["other"]}}
+    assert write_state(read_state(stranger, stranger["subject"]))["tag"] == {"of": ["other"]}

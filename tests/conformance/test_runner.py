@@ -43,7 +43,7 @@ def test_a_folder_without_vectors_is_an_error(tmp_path: Path) -> None:
         load_cases(tmp_path)
 
 
-def test_cases_that_say_nothing_about_python_are_skipped(tmp_path: Path) -> None:
+def test_cases_that_do_not_apply_to_python_are_skipped(tmp_path: Path) -> None:
     write_area(
         tmp_path,
         "uri",
@@ -64,7 +64,7 @@ def test_cases_that_say_nothing_about_python_are_skipped(tmp_path: Path) -> None
     }
 
 
-def test_deviations_are_few_and_reasoned() -> None:
+def test_deviations_are_few_and_have_reasons() -> None:
     assert len(deviations()) <= LIMIT
     assert all("::" in case and reason for case, reason in deviations().items())
 
@@ -172,7 +172,7 @@ def _case(event: Mapping[str, object], ok: Mapping[str, object]) -> Case:
     return Case(area="event", name="x", input={"event": event}, expected={"ok": ok}, skipped=None)
 
 
-async def test_a_plain_memory_notes_its_calls_and_fails_as_told() -> None:
+async def test_a_plain_memory_records_its_calls_and_injects_faults() -> None:
     memory = PlainMemory()
     assert await memory.lock("m")
     assert memory.locked == ["m"]
@@ -198,7 +198,7 @@ async def test_a_plain_memory_notes_its_calls_and_fails_as_told() -> None:
         await memory.write("m", {}, {"a": 1})
 
 
-async def test_a_leased_memory_grants_one_lease_and_fails_as_told() -> None:
+async def test_a_leased_memory_grants_one_lease_and_injects_faults() -> None:
     memory = LeasedMemory(locking=True)
     assert isinstance(memory, ILeasedMachineMemory)
     lease = await memory.acquire("m")
@@ -216,7 +216,7 @@ async def test_a_leased_memory_grants_one_lease_and_fails_as_told() -> None:
     assert memory.locked == ["m"]
 
 
-async def test_a_unit_that_takes_no_lock_is_not_struck_by_its_faults() -> None:
+async def test_faults_of_the_lock_are_ignored_for_a_unit_that_takes_none() -> None:
     memory = LeasedMemory(locking=False)
     memory.begin_step({"lock": "error", "read": "error"})
     with pytest.raises(TransactionViolation, match="READ_MACHINE_MEMORY_FAILURE"):
@@ -224,13 +224,13 @@ async def test_a_unit_that_takes_no_lock_is_not_struck_by_its_faults() -> None:
 
 
 @pytest.mark.parametrize("falsy", [None, False, 0, ""], ids=repr)
-def test_what_is_falsy_there_is_nothing_here(falsy: object) -> None:
+def test_a_value_that_is_falsy_in_javascript_becomes_none(falsy: object) -> None:
     assert rules.outputs(falsy) is None
     assert steps.step(falsy) is None
     assert steps.step({"output": falsy}) == Step()
 
 
-def test_the_first_rule_that_applies_counts() -> None:
+def test_the_first_rule_that_applies_decides() -> None:
     listed: list[rules.Rule] = [
         {"when": {"$get": "no"}, "return": 1},
         {"return": {"$get": "n"}},
@@ -251,14 +251,14 @@ def test_the_first_rule_that_applies_counts() -> None:
         ("Error", "Custom", "Custom"),
     ],
 )
-def test_rules_raise(kind: str, name: str | None, raised: str) -> None:
+def test_a_rule_raises_what_it_describes(kind: str, name: str | None, raised: str) -> None:
     thrown = {"kind": kind, "message": {"$concat": ["n is ", 1]}} | ({"name": name} if name else {})
     with pytest.raises(Exception, match="n is 1") as error:
         rules.apply([{"throw": thrown}], {})
     assert type(error.value).__name__ == raised
 
 
-def test_outputs_say_what_an_emit_can_say() -> None:
+def test_outputs_keep_the_members_that_an_emit_has() -> None:
     item = {
         "type": "a.b.c", "data": {"x": 1}, "domain": ["d", None], "executionunits": 0,
         "id": {"deduplication": "ARVO_MANAGED", "value": "v"}, "__extensions": {"e": 1},
@@ -277,7 +277,7 @@ def test_outputs_say_what_an_emit_can_say() -> None:
     assert rules.outputs({"data": {}}) == {"data": {}}
 
 
-def test_steps_say_what_a_step_can_say() -> None:
+def test_steps_keep_the_members_that_a_step_has() -> None:
     returned = {
         "context": {"n": 1},
         "services": [{"type": "a.b.c", "data": {}, "time": "2020-01-01T00:00:00Z"}],

@@ -68,7 +68,7 @@ flow = ArvoOrchestratorContract(uri="#/org/flow", name="flow", versions=[FLOW_V1
 assert_type(FLOW_V1, OrchestratorVersion[UserCreate, UserCreated])
 assert_type(flow.version(FLOW_V1), VersionedArvoContract[UserCreate])
 
-# Versions of another kind, and constructors called like functions of positions.
+# Versions of another kind, and positional arguments for keyword-only parameters.
 SimpleArvoContract(uri="#/x", type="a.b", versions=[V1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 ArvoOrchestratorContract(uri="#/x", name="x", versions=[SIMPLE_V1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 ArvoContract("#/x", "com.x.y", [V1])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -111,7 +111,7 @@ event.id = "other"  # type: ignore[misc]  # pyright leaves it to run time
 ArvoEvent.create(source="com.a.b", type="com.a.b", data={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 ArvoEvent.create(source="com.a.b", type="com.a.b", subject="s", data=[])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-# --- the rest says None where there may be none -------------------------------
+# --- results that may be None -------------------------------------------------
 
 assert_type(parse_event_id("x"), ManagedEventId | None)
 assert_type(DataSchema.parse("#/x/1.0.0"), DataSchema | None)

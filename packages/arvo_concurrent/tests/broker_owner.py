@@ -24,7 +24,7 @@ STEADY = Backoff(initial=SECOND, maximum=60 * SECOND, jitter=False)
 
 
 class Owner:
-    """Keeps what the broker tells its owner."""
+    """Records what the broker reports to its owner."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
@@ -64,7 +64,7 @@ def broker_of(
 
 
 def workers() -> list[str]:
-    """What of a broker still runs."""
+    """Return the names of the broker tasks that still run."""
     names = [task.get_name() for task in asyncio.all_tasks()]
     return [name for name in names if name.startswith("arvo ")]
 
@@ -87,18 +87,18 @@ class Gate:
 
 
 def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
-    """What a broker still keeps of the events it had; nothing when all is done."""
+    """Return what a broker still holds of its events; empty when all are done."""
     router, admission = broker._router, broker._admission
-    kept: dict[str, object] = {
+    held: dict[str, object] = {
         "leaving": router._leaving,
         "open": admission.open,
         "waiting": admission.waiting,
-        "at the door": admission._waiters,
+        "waiters": admission._waiters,
         "idle": admission._idle,
     }
     topics: list[Topic[Any, Any]] = [*router.topics.values(), router._listeners.topic]
     for topic in topics:
-        kept |= {
+        held |= {
             f"{topic.name} size": topic._size,
             f"{topic.name} ready": topic._ready,
             f"{topic.name} lanes": topic._lanes,
@@ -107,4 +107,4 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
             f"{topic.name} seats": topic.seats._taken,
             f"{topic.name} subjects": topic.seats._subjects,
         }
-    return {what: value for what, value in kept.items() if value}
+    return {what: value for what, value in held.items() if value}

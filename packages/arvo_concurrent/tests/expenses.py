@@ -53,7 +53,7 @@ _CLAIMS = ArvoOrchestratorEventFactory(CLAIM.version(CLAIM_V1))
 
 
 async def price_v1(call: HandlerInput[Part]) -> Emit:
-    """Ask one for each number."""
+    """Price each part at its number."""
     return Emit("evt.part.price.success", Priced(price=call.data.number))
 
 
@@ -71,7 +71,7 @@ async def claim_v1(call: Start[Count] | Reply[Count]) -> Step[Count]:
 
 
 def pricing(function: ArvoEventHandlerFunction = price_v1) -> ArvoEventHandler:
-    """Return the service."""
+    """Return the pricing service."""
     return ArvoEventHandler(contract=PRICE, handler={"1.0.0": function})
 
 
@@ -81,7 +81,7 @@ def claiming(
     *,
     clock: Clock = SYSTEM_CLOCK,
 ) -> ArvoResumable:
-    """Return the workflow."""
+    """Return the claim workflow."""
     return ArvoResumable(
         contract=CLAIM,
         services=[PRICE.version(PRICE_V1)],
@@ -92,5 +92,5 @@ def claiming(
 
 
 def claim(parts: int) -> ArvoEvent:
-    """Return the event that starts a workflow."""
+    """Return the event that starts a claim."""
     return _CLAIMS.init(source="com.app.main", data=Count(parts=parts))

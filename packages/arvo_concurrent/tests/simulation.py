@@ -1,7 +1,7 @@
-"""A seeded simulation of nested workflows in one broker on an unfriendly day.
+"""A seeded simulation of nested workflows in one broker, with injected faults.
 
-Everything that chance decides comes from one generator and every wait is on a fake clock, so a
-seed always plays the same story: what is slow, fails, comes twice, loses its lease, is cancelled.
+All random choices come from one generator and every wait is on a fake clock, so a seed always gives
+the same run: what is slow, fails, is published twice, loses its lease or is cancelled.
 """
 
 import asyncio
@@ -84,22 +84,22 @@ grandchild_contract = ArvoOrchestratorContract(
 
 
 def service(index: int, value: int) -> int:
-    """Compute what a service answers; each another."""
+    """Compute what a service answers; each service computes something else."""
     return (value * (index + 2) + index) % 10_007
 
 
 def grandchild(value: int) -> int:
-    """Three services at once, then one with their sum."""
+    """Compute what a grandchild answers: three services concurrently, then one with their sum."""
     return service(6, sum(service(index, value) for index in (3, 4, 5)))
 
 
 def child(value: int) -> int:
-    """Three services and a grandchild at once."""
+    """Compute what a child answers: three services and a grandchild, concurrently."""
     return sum(service(index, value) for index in (0, 1, 2)) + grandchild(value)
 
 
 def right_answer(values: list[int]) -> int:
-    """A child for each value at once, then three services in a row."""
+    """Compute what a parent answers: concurrent children, then three services in a row."""
     value = sum(map(child, values))
     for index in (7, 8, 9):
         value = service(index, value)
@@ -107,22 +107,22 @@ def right_answer(values: list[int]) -> int:
 
 
 def requests_of(values: list[int]) -> Counter[str]:
-    """Count what the services have to book for one parent."""
+    """Count the requests that each service must book for one parent."""
     each = {contracts[index].type: len(values) for index in range(7)}
     return Counter(each) + Counter({contracts[index].type: 1 for index in (7, 8, 9)})
 
 
-class UnfriendlyHandler(IArvoEventHandler):
-    """Runs a handler, but slowly, not at first, and with outputs that come twice.
+class FaultyHandler(IArvoEventHandler):
+    """Runs a handler with delays, failures and repeated outputs.
 
     Args:
-        handler: The handler.
-        day: What happens to it.
+        handler: The handler to run.
+        simulation: Chooses the delays, the failures and the repetitions.
     """
 
-    def __init__(self, handler: IArvoEventHandler, day: "Simulation") -> None:
+    def __init__(self, handler: IArvoEventHandler, simulation: "Simulation") -> None:
         self._handler = handler
-        self._day = day
+        self._simulation = simulation
         self.running: Counter[str] = Counter()
 
     @property
@@ -139,22 +139,22 @@ class UnfriendlyHandler(IArvoEventHandler):
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
         self.running[event.subject] += 1
         try:
-            if self.stateful and self._day.lanes and self.running[event.subject] > 1:
-                # Kept for the end: raised here, the broker would try again.
-                self._day.overtaken.append(event.subject)
-            await self._day.dawdle()
-            self._day.maybe_fail(event)
+            if self.stateful and self._simulation.lanes and self.running[event.subject] > 1:
+                # Recorded for `verify`: the broker would retry an error that is raised here.
+                self._simulation.overtaken.append(event.subject)
+            await self._simulation.take_time()
+            self._simulation.maybe_fail(event)
             outputs = await self._handler.execute(event, parent=parent)
-            await self._day.dawdle()
-            self._day.maybe_fail(event)
-            return self._day.some_twice(outputs)
+            await self._simulation.take_time()
+            self._simulation.maybe_fail(event)
+            return self._simulation.repeat_some(outputs)
         finally:
             self.running[event.subject] -= 1
 
 
 @dataclass(slots=True)
-class Told:
-    """What the broker told its owner."""
+class Reports:
+    """What the broker reported to its owner."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     errors: list[tuple[ArvoEvent, Exception]] = field(default_factory=list)
@@ -167,17 +167,17 @@ class Told:
 
 
 class Simulation:
-    """One story: several parents, each with children and grandchildren.
+    """One run: several parents, each with children and grandchildren.
 
     Args:
-        seed: Which story.
+        seed: Seed of all random choices.
     """
 
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)
         self.clock = FakeClock()
         self.memory = ConcurrentMachineMemory(
-            # Nobody keeps a lease for longer than one ttl, so a slow step loses it.
+            # No lease is held for longer than one ttl, so a slow step loses it.
             policy=LockPolicy(ttl=TTL, max_hold=TTL, max_wait=self.chance.choice([0, 1]) * TTL / 6),
             clock=self.clock,
         )
@@ -186,32 +186,32 @@ class Simulation:
         self.faults = self.chance.randrange(30)
         self.likelihood = self.chance.choice([0.02, 0.1, 0.3])
         self.ledger: dict[tuple[str, str], tuple[str, int]] = {}
-        """What the services booked, by the request they did it for."""
+        """What the services booked, by source and id of the request."""
         self.answers: dict[str, dict[str, int]] = defaultdict(dict)
         """What the application received: by the init event's id, then by the answer's id."""
         self.ends: dict[tuple[str, str], set[str]] = defaultdict(set)
-        """The completions of each workflow, by handler and subject of who asked."""
+        """The completions of each workflow, by handler and id of the init event."""
         self.overtaken: list[str] = []
-        """Subjects of which two events ran at once in spite of their lane."""
-        self.told = Told()
+        """Subjects of which two events ran concurrently, in spite of their lane."""
+        self.reports = Reports()
         self.values = [
             [self.chance.randrange(1_000) for _ in range(self.chance.randrange(1, 3))]
             for _ in range(self.chance.randrange(1, 3))
         ]
         self.inits = [self._init(index, values) for index, values in enumerate(self.values)]
         self.broker = ConcurrentEventBroker(
-            [HandlerConfig(UnfriendlyHandler(each, self)) for each in self._handlers()],
+            [HandlerConfig(FaultyHandler(each, self)) for each in self._handlers()],
             defaults=HandlerDefaults(
                 prefetch=self.chance.randrange(1, 9),
                 timeout=self.chance.choice([None, 4 * TTL]),
-                # As many as faults and slow tries together: every event gets through in the end.
+                # Enough for all faults and slow tries, so every event is handled in the end.
                 retry=RetryPolicy(
                     retries=1_000, backoff=Backoff(initial=MILLISECOND, maximum=TTL / 3)
                 ),
                 order=None if self.lanes else "none",
             ),
-            on_dead_letter=self.told.on_dead_letter,
-            on_broker_error=self.told.on_broker_error,
+            on_dead_letter=self.reports.on_dead_letter,
+            on_broker_error=self.reports.on_broker_error,
             on_unclaimed=self._receive,
             max_queued=self.chance.choice([None, 1, 3]),
             contention_timeout=timedelta(hours=1),
@@ -220,7 +220,7 @@ class Simulation:
         )
 
     async def play(self) -> None:
-        """Ask for every parent, some twice and some without patience, and wait for the end."""
+        """Start every parent, some twice, some with a timeout or a cancellation, and wait."""
         await self.broker.__aenter__()
         try:
             await self.clock.run_until_complete(self._ask_for_all())
@@ -229,7 +229,7 @@ class Simulation:
             assert self.broker.stats.queued == 0
             assert self.memory.waiting == 0
         finally:
-            # Here the clock must move on, should what runs still sleep.
+            # The clock must advance, as what still runs may be asleep.
             await self.clock.run_until_complete(self.broker.aclose(grace=timedelta(0)))
 
     async def _ask_for_all(self) -> None:
@@ -242,7 +242,7 @@ class Simulation:
             case 0:
                 await self.broker.publish(init)
             case 1:
-                # Taken at the first turn or never: whoever cancels earlier asks again.
+                # The broker may not have accepted the event by then, so it is published again.
                 asking = asyncio.create_task(self._resolve(init))
                 await self.clock.sleep(self.chance.randrange(1, 3_000) * MILLISECOND)
                 asking.cancel()
@@ -265,17 +265,17 @@ class Simulation:
     async def _receive(self, answer: ArvoEvent) -> None:
         self.answers[answer.parentid or ""][answer.id] = answer.data.get("value", -1)
 
-    # --- misfortune ---------------------------------------------------------
+    # --- faults -------------------------------------------------------------
 
-    async def dawdle(self) -> None:
-        """Take some time, now and then so much that a lease runs out."""
+    async def take_time(self) -> None:
+        """Take some time, now and then longer than a lease lasts."""
         if self._strikes():
             await self.clock.sleep(TTL * self.chance.uniform(1, 3))
         elif self.chance.random() < 0.3:
             await self.clock.sleep(self.chance.randrange(200) * MILLISECOND)
 
     def maybe_fail(self, event: ArvoEvent) -> None:
-        """Fail in a way that another try may mend."""
+        """Fail now and then, with an error that a retry may fix."""
         if not self._strikes():
             return
         match self.chance.randrange(3):
@@ -286,8 +286,8 @@ class Simulation:
             case _:
                 raise TransactionViolation.version_moved(event.subject)
 
-    def some_twice(self, outputs: list[ArvoEvent]) -> list[ArvoEvent]:
-        """Publish some of it twice."""
+    def repeat_some(self, outputs: list[ArvoEvent]) -> list[ArvoEvent]:
+        """Record the completions, and return the outputs, some of them twice."""
         for event in outputs:
             if event.type.endswith((".done", ".error")):
                 self.ends[event.source, event.parentid or ""].add(event.to_json())
@@ -299,7 +299,7 @@ class Simulation:
         self.faults -= 1
         return True
 
-    # --- who works ----------------------------------------------------------
+    # --- handlers -----------------------------------------------------------
 
     def _init(self, index: int, values: list[int]) -> ArvoEvent:
         factory = ArvoOrchestratorEventFactory(parent_contract.version(PARENT_V1))
@@ -355,7 +355,7 @@ class Simulation:
     async def _grandchild(
         self, call: Start[Number] | Reply[dict[str, int]]
     ) -> Step[dict[str, int]]:
-        await self.dawdle()
+        await self.take_time()
         if isinstance(call, Start):
             asked = [Emit(contracts[index].type, call.data) for index in (3, 4, 5)]
             return Step(context={}, services=asked)
@@ -366,7 +366,7 @@ class Simulation:
         return Step(services=[Emit(contracts[6].type, Number(value=_sum(call)))])
 
     async def _parent(self, call: Start[Numbers] | Reply[dict[str, int]]) -> Step[dict[str, int]]:
-        await self.dawdle()
+        await self.take_time()
         if isinstance(call, Start):
             asked = [Emit(child_contract.type, Number(value=value)) for value in call.data.values]
             return Step(context={"children": len(asked)}, services=asked)
@@ -380,11 +380,11 @@ class Simulation:
             return Step()
         return Step(services=[Emit(contracts[7].type, Number(value=_sum(call)))])
 
-    # --- what must hold in the end ------------------------------------------
+    # --- final checks -------------------------------------------------------
 
     def verify(self) -> None:
-        """Check that everything happened once and rightly, and that nothing is left."""
-        assert self.told == Told()
+        """Check that everything happened once, with the right results, and that nothing is left."""
+        assert self.reports == Reports()
         assert self.overtaken == []
         for init, values in zip(self.inits, self.values, strict=True):
             assert list(self.answers[init.id].values()) == [right_answer(values)]
@@ -396,7 +396,7 @@ class Simulation:
         assert Counter(name for name, _ in self.ledger.values()) == expected
         assert left_inside(self.broker) == {}
         assert workers() == []
-        # Leases that were lost to the time are not given back; their timer ends with their ttl.
+        # Leases that expired in use were not released; their timers end with their ttl.
         self.clock.advance(TTL)
         assert self.memory.held == frozenset()
         assert self.clock.pending == 0

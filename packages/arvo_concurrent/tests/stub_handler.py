@@ -1,4 +1,4 @@
-"""Handlers whose behaviour a test chooses, and what they were given."""
+"""Handlers whose behaviour a test chooses, and which record the events they get."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,12 +14,12 @@ APP = "com.app.main"
 
 
 class StubHandler(IArvoEventHandler):
-    """Runs a function and keeps the ids of the events it was given, in order.
+    """Runs a function, and records the ids of the events it gets, in order.
 
     Args:
-        act: What it does; None emits nothing.
-        source: Its topic.
-        stateful: What it says of itself.
+        act: Called with each event; None emits nothing.
+        source: The topic of the handler.
+        stateful: The value of its attribute.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ def event(
 def emitted(
     cause: ArvoEvent, index: int = 0, *, to: str | None = None, domain: str | None = None
 ) -> ArvoEvent:
-    """What a handler emits for an event; without `to` an answer to who sent it."""
+    """Return an event that a handler emits for `cause`; without `to`, an answer to its sender."""
     return ArvoEvent.create(
         id=f"{cause.id}>{index}",
         type="evt.svc.done" if to is None else to,
@@ -82,7 +82,7 @@ def emitted(
 
 
 def answering(count: int = 1) -> StubHandler:
-    """Answers each event so many times."""
+    """Return a handler that answers each event `count` times."""
 
     async def act(cause: ArvoEvent) -> list[ArvoEvent]:
         return [emitted(cause, index) for index in range(count)]
@@ -91,7 +91,7 @@ def answering(count: int = 1) -> StubHandler:
 
 
 def failing(times: int, error: Exception, *, stateful: bool = False) -> StubHandler:
-    """Fails so many times, over all events, and answers then."""
+    """Return a handler that fails `times` times, over all events, and then answers."""
 
     async def act(cause: ArvoEvent) -> list[ArvoEvent]:
         if len(handler.tried) <= times:

@@ -1,4 +1,4 @@
-"""Events from outside wait for a place; no handler waits for itself."""
+"""Events from outside wait for a place in the queue; outputs of handlers do not."""
 
 import asyncio
 
@@ -31,13 +31,17 @@ class TestBackPressure:
             await asyncio.gather(*tasks)
         assert handler.tried == [f"e{number}" for number in range(5)]
 
-    async def test_publish_nowait_raises(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_publish_nowait_raises_when_the_queue_is_full(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         async with broker_of(owner, clock, StubHandler(), max_queued=1) as broker:
             broker.publish_nowait(event("e1"))
             with pytest.raises(QueueFullError, match="max_queued"):
                 broker.publish_nowait(event("e2"))
 
-    async def test_outputs_are_always_taken(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_outputs_are_accepted_even_when_the_queue_is_full(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
             return [emitted(cause, index, to=TWO) for index in range(10)]
 
@@ -47,7 +51,7 @@ class TestBackPressure:
                 await broker.publish(event(f"e{number}"))
         assert len(two.tried) == 30
 
-    async def test_who_stops_waiting_leaves_the_place_to_the_next(
+    async def test_a_cancelled_publish_leaves_its_place_to_the_next(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -64,9 +68,7 @@ class TestBackPressure:
         assert handler.tried == ["e0", "e1", "e3"]
         assert broker.stats.queued == 0
 
-    async def test_outputs_count_against_those_from_outside(
-        self, owner: Owner, clock: FakeClock
-    ) -> None:
+    async def test_outputs_count_towards_max_queued(self, owner: Owner, clock: FakeClock) -> None:
         gate = Gate()
 
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -85,7 +87,7 @@ class TestBackPressure:
                 broker.publish_nowait(event("e2"))
             gate.open()
 
-    async def test_a_place_that_is_given_and_given_up_at_once_is_free_again(
+    async def test_a_place_granted_to_a_publish_that_is_then_cancelled_is_free_again(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -94,7 +96,7 @@ class TestBackPressure:
             if cause.id == "e1":
                 await gate.opened()
             if cause.id == "e2":
-                asking.cancel()  # it has its place since the worker took this event
+                asking.cancel()  # it got its place when the worker took this event
             return []
 
         config = HandlerConfig(StubHandler(act), prefetch=1)
@@ -110,7 +112,7 @@ class TestBackPressure:
             await broker.wait_idle()
             assert left_inside(broker) == {}
 
-    async def test_a_drain_turns_away_at_once_who_waits_for_a_place(
+    async def test_drain_refuses_a_waiting_publish_immediately(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()

@@ -65,10 +65,10 @@ class TestContext:
             await broker.publish(event("e1"))
         assert seen == ["mine"]
 
-    async def test_what_is_said_of_a_failure_is_said_in_its_events_context(
+    async def test_a_failure_is_reported_in_the_context_of_its_event(
         self, caplog: pytest.LogCaptureFixture, clock: FakeClock
     ) -> None:
-        """A worker serves many events; it must not speak in the name of another one."""
+        """A worker handles many events; it must not report one in the context of another."""
         said: list[tuple[str, str]] = []
 
         def note(record: logging.LogRecord) -> bool:
@@ -90,12 +90,12 @@ class TestContext:
                 REQUEST.set("none")
         finally:
             logger.removeFilter(note)
-        # Asked each, one warning, and for each of two a dead letter.
+        # Three calls of `on_error`, one warning, two dead letters.
         assert len(said) == 6
         for request, text in said:
             assert text == request or text.startswith(f"event {request} ")
 
-    async def test_nothing_said_while_closing_is_said_in_the_name_of_who_closes(
+    async def test_closing_logs_each_event_in_the_context_of_that_event(
         self, clock: FakeClock
     ) -> None:
         said: list[str] = []
@@ -113,13 +113,15 @@ class TestContext:
                     REQUEST.set(name)
                     await broker.publish(event(name))
                 await clock.settle()
-                REQUEST.set("who closes")
+                REQUEST.set("closing")
                 await broker.aclose(grace=timedelta(0))
         finally:
             logger.removeFilter(note)
         assert sorted(said) == ["a", "b"]
 
-    async def test_what_a_listener_sets_is_not_seen_by_the_next_try(self, clock: FakeClock) -> None:
+    async def test_a_variable_that_a_listener_sets_is_not_seen_by_the_next_try(
+        self, clock: FakeClock
+    ) -> None:
         seen: list[str] = []
 
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -146,7 +148,7 @@ class TestContext:
             await clock.run_until_complete(broker.wait_idle())
         assert seen == ["mine"] * 3
 
-    async def test_what_one_event_caused_has_a_context_each(
+    async def test_each_output_of_an_event_has_a_context_of_its_own(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         seen: list[str] = []
@@ -188,10 +190,8 @@ class TestContext:
             assert gone() is None
 
     @pytest.mark.parametrize("fails", [False, True])
-    async def test_a_worker_without_work_keeps_no_verdict(
-        self, clock: FakeClock, fails: bool
-    ) -> None:
-        """Neither what its last event led to, nor what it failed with."""
+    async def test_an_idle_worker_keeps_no_verdict(self, clock: FakeClock, fails: bool) -> None:
+        """Neither the outputs of its last event, nor its error."""
         seen: list[weakref.ref[object]] = []
 
         class RefusedError(ContractViolation):

@@ -1,4 +1,4 @@
-"""A dead letter is one log line, its traceback at debug level, once."""
+"""A dead letter is logged once, on one line; its traceback is logged at debug level."""
 
 import logging
 from typing import Any
@@ -17,7 +17,7 @@ from .stub_handler import StubHandler, event, failing
 
 
 class Secret(Exception):
-    """Cannot say what it is."""
+    """An error whose message cannot be read."""
 
     @override
     def __str__(self) -> str:
@@ -28,11 +28,11 @@ def config(error: Exception, **settings: Any) -> HandlerConfig:
     return HandlerConfig(failing(99, error), retry=RetryPolicy(retries=0), **settings)
 
 
-async def told(*what: object) -> None: ...
+async def ignore(*reported: object) -> None: ...
 
 
 def one_line(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
-    """The only line above debug level, which is one and has no traceback."""
+    """Return the only record above debug level; it must be one line without a traceback."""
     [record] = [each for each in caplog.records if each.levelno > logging.DEBUG]
     assert "\n" not in record.getMessage()
     assert len(record.getMessage()) < 8192
@@ -46,11 +46,11 @@ def tracebacks(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 class TestConcurrentBroker:
     @pytest.mark.parametrize("listener", [None, "on_dead_letter"])
-    async def test_it_is_one_line_with_its_traceback_at_debug_level_once(
+    async def test_a_dead_letter_is_one_line_with_its_traceback_at_debug_level(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture, listener: str | None
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        listeners: dict[str, Any] = {} if listener is None else {listener: told}
+        listeners: dict[str, Any] = {} if listener is None else {listener: ignore}
         async with ConcurrentEventBroker(
             [config(ConnectionError("away"))], clock=clock, **listeners
         ) as broker:
@@ -64,29 +64,29 @@ class TestConcurrentBroker:
         [traceback] = tracebacks(caplog)
         assert traceback.levelno == logging.DEBUG
 
-    async def test_who_listens_to_errors_gets_it_and_the_log_has_the_letter(
+    async def test_with_only_on_broker_error_the_letter_is_logged(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with ConcurrentEventBroker(
-            [config(ConnectionError("away"))], clock=clock, on_broker_error=told
+            [config(ConnectionError("away"))], clock=clock, on_broker_error=ignore
         ) as broker:
             await broker.publish(event("e1"))
         assert "is dead (exhausted" in one_line(caplog).getMessage()
 
-    async def test_who_listens_to_both_has_no_log(
+    async def test_with_both_listeners_nothing_is_logged(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG, logger="arvo_concurrent")
         async with ConcurrentEventBroker(
             [config(ConnectionError("away"))],
             clock=clock,
-            on_broker_error=told,
-            on_dead_letter=told,
+            on_broker_error=ignore,
+            on_dead_letter=ignore,
         ) as broker:
             await broker.publish(event("e1"))
         assert [each for each in caplog.records if each.name == "arvo_concurrent"] == []
 
-    async def test_what_on_error_drops_is_one_line_too(
+    async def test_an_event_that_on_error_drops_is_one_line(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -103,7 +103,7 @@ class TestConcurrentBroker:
     @pytest.mark.parametrize(
         ("to", "reason"), [("com.nobody.here", "unroutable"), ("com.svc.one", "unclaimed")]
     )
-    async def test_so_is_one_that_nobody_takes(
+    async def test_an_unroutable_or_unclaimed_event_is_one_line(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture, to: str, reason: str
     ) -> None:
         async def answer(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -127,7 +127,7 @@ class TestConcurrentBroker:
 
 
 class TestSimpleBroker:
-    async def test_it_is_one_line_with_its_traceback_at_debug_level_once(
+    async def test_a_dead_letter_is_one_line_with_its_traceback_at_debug_level(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -149,14 +149,14 @@ class TestLine:
             (ExceptionGroup("two", [KeyError("a"), KeyError("b")]), "two (2 sub-exceptions)"),
         ],
     )
-    async def test_whatever_the_error_says_it_is_one_line(
+    async def test_any_error_message_becomes_one_line(
         self, caplog: pytest.LogCaptureFixture, error: Exception, said: str
     ) -> None:
         async with ConcurrentEventBroker([config(error)]) as broker:
             await broker.publish(event("e1"))
         assert said in one_line(caplog).getMessage()
 
-    def test_whatever_is_long_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_long_names_and_messages_are_cut(self, caplog: pytest.LogCaptureFixture) -> None:
         long = "\n" * 10**6
         wide = event("i" * 10**5).model_copy(update={"type": "t" * 10**6})
         log_dead_letter(
@@ -169,7 +169,7 @@ class TestLine:
         )
         assert "..." in one_line(caplog).getMessage()
 
-    def test_a_logger_that_is_off_costs_no_text(self) -> None:
+    def test_a_disabled_logger_formats_no_error(self) -> None:
         class Loud(Exception):
             @override
             def __str__(self) -> str:
@@ -180,14 +180,14 @@ class TestLine:
         log_dead_letter(event("e1"), error=Loud(), handler=None, logger=logger)
 
 
-async def test_a_letter_that_is_handed_over_says_all_itself(clock: FakeClock) -> None:
+async def test_a_letter_for_a_listener_has_the_error_and_the_attempts(clock: FakeClock) -> None:
     letters: list[DeadLetter] = []
 
     async def keep(letter: DeadLetter) -> None:
         letters.append(letter)
 
     async with ConcurrentEventBroker(
-        [config(ConnectionError("away"))], clock=clock, on_dead_letter=keep, on_broker_error=told
+        [config(ConnectionError("away"))], clock=clock, on_dead_letter=keep, on_broker_error=ignore
     ) as broker:
         await broker.publish(event("e1"))
     assert [(str(each.error), each.attempts) for each in letters] == [("away", 1)]

@@ -1,4 +1,4 @@
-"""What answers dead requests follows their letters, unless the broker closes."""
+"""The reply to a dead request follows its dead letter, unless the broker is closing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ PRICING = pricing().contract
 
 
 class Bound(StubHandler):
-    """Says that the contract of the pricing service is its own."""
+    """A handler with the contract of the pricing service."""
 
     def __init__(self, act: Callable[[ArvoEvent], Awaitable[list[ArvoEvent]]]) -> None:
         super().__init__(act, source=PRICING.type)
@@ -43,17 +43,17 @@ async def ask_itself(_: ArvoEvent) -> list[ArvoEvent]:
     return [event("out-1", to=PRICING.type), event("out-2", to=PRICING.type)]
 
 
-async def test_each_output_that_dies_has_its_letter_and_then_its_reply(clock: FakeClock) -> None:
-    told: list[object] = []
+async def test_each_dead_output_has_its_letter_and_then_its_reply(clock: FakeClock) -> None:
+    reported: list[object] = []
 
     async def on_dead_letter(letter: DeadLetter) -> None:
-        told.append((letter.event.id, letter.replied))
+        reported.append((letter.event.id, letter.replied))
 
     async def on_broker_error(failed: ArvoEvent, error: Exception) -> None:
-        told.append((failed.id, error))
+        reported.append((failed.id, error))
 
     async def on_unclaimed(reply: ArvoEvent) -> None:
-        told.append(reply.parentid)
+        reported.append(reply.parentid)
 
     error = ConnectionError("no")
 
@@ -72,10 +72,10 @@ async def test_each_output_that_dies_has_its_letter_and_then_its_reply(clock: Fa
     ) as broker:
         await broker.publish(event("e1", to=PRICING.type))
     first: list[object] = [("out-1", True), ("out-1", error), "out-1"]
-    assert told == [*first, ("out-2", True), ("out-2", error), "out-2"]
+    assert reported == [*first, ("out-2", True), ("out-2", error), "out-2"]
 
 
-async def test_outputs_that_die_in_a_broker_that_closes_are_not_answered(
+async def test_dead_outputs_of_a_closing_broker_get_no_reply(
     owner: Owner, clock: FakeClock
 ) -> None:
     gate = Gate()
@@ -103,7 +103,7 @@ async def test_outputs_that_die_in_a_broker_that_closes_are_not_answered(
 async def test_a_reply_that_cannot_be_made_is_reported_after_the_letter(
     owner: Owner, clock: FakeClock, closes: bool
 ) -> None:
-    """In a broker that closes nobody wants one, so nothing is wrong."""
+    """A closing broker sends no reply, so it reports nothing about one."""
     gate = Gate()
 
     async def fail(cause: ArvoEvent) -> list[ArvoEvent]:

@@ -11,7 +11,7 @@ from .stub_handler import APP, event
 
 
 def test_a_delivery_has_all_that_a_trial_has() -> None:
-    """It sets the attributes itself, for speed."""
+    """`Delivery` sets the attributes of a `Trial` itself, for speed."""
     root, context = event("e1"), copy_context()
     tree = CausalTree(root, answer_to=APP, admission=Admission(None))
     delivery, trial = Delivery(root, tree, context), Trial(root, context=context)

@@ -30,7 +30,7 @@ from .stub_handler import TWO, StubHandler, answering, emitted, event, failing
 
 
 class TestEnding:
-    async def test_leaving_the_block_finishes_everything(
+    async def test_leaving_the_block_finishes_every_event(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         handler = StubHandler()
@@ -40,7 +40,7 @@ class TestEnding:
         assert len(handler.tried) == 50
         assert workers() == []
 
-    async def test_outside_of_the_block_nothing_is_taken(
+    async def test_outside_of_the_block_nothing_is_accepted(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         broker = broker_of(owner, clock, StubHandler())
@@ -53,7 +53,7 @@ class TestEnding:
         with pytest.raises(BrokerClosedError):
             broker.subscribe(StubHandler(source=TWO))
 
-    async def test_aclose_finishes_what_runs_and_buries_the_rest(
+    async def test_aclose_finishes_running_events_and_dead_letters_the_rest(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -70,7 +70,7 @@ class TestEnding:
         assert owner.reasons == [("e1", closed), ("e2", closed), ("e0>0", closed)]
         assert broker.stats.unfinished == 0
 
-    async def test_aclose_cancels_what_runs_after_the_grace(
+    async def test_aclose_cancels_running_events_after_the_grace(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         handler = StubHandler(Gate().act)
@@ -84,7 +84,9 @@ class TestEnding:
         assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
         assert workers() == []
 
-    async def test_aclose_buries_what_sleeps(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_aclose_dead_letters_sleeping_events(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         config = HandlerConfig(failing(9, ConnectionError("no")), retry=RetryPolicy(backoff=STEADY))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
@@ -93,7 +95,9 @@ class TestEnding:
         assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
         assert clock.pending == 0
 
-    async def test_an_exception_closes(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_an_exception_in_the_block_closes_the_broker(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         async def use() -> None:
             async with broker_of(owner, clock, StubHandler(Gate().act)) as broker:
                 await broker.publish(event("e1"))
@@ -119,9 +123,7 @@ class TestEnding:
         assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
         assert workers() == []
 
-    async def test_closing_turns_away_who_waits_for_a_place(
-        self, owner: Owner, clock: FakeClock
-    ) -> None:
+    async def test_closing_refuses_a_waiting_publish(self, owner: Owner, clock: FakeClock) -> None:
         config = HandlerConfig(StubHandler(Gate().act), prefetch=1)
         async with broker_of(owner, clock, config, max_queued=1) as broker:
             tasks = [
@@ -132,7 +134,7 @@ class TestEnding:
             with pytest.raises(BrokerClosedError):
                 await tasks[2]
 
-    async def test_unsubscribing_finishes_what_is_queued(
+    async def test_unsubscribing_finishes_queued_events(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -153,7 +155,7 @@ class TestEnding:
         assert handler.tried == ["e1", "e2"]
         assert owner.reasons == [("e3", DeadLetterReason.UNROUTABLE)]
 
-    async def test_wait_idle_ends_by_its_timeout(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_wait_idle_ends_after_its_timeout(self, owner: Owner, clock: FakeClock) -> None:
         gate = Gate()
         async with broker_of(owner, clock, StubHandler(gate.act)) as broker:
             await broker.publish(event("e1"))
@@ -176,7 +178,7 @@ class TestEnding:
         assert owner.reasons == [("e1>0", DeadLetterReason.CLOSED)]
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_closing_twice_at_once_buries_each_event_once(
+    async def test_concurrent_closes_dead_letter_each_event_once(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async with broker_of(owner, clock, StubHandler(Gate().act)) as broker:
@@ -187,7 +189,7 @@ class TestEnding:
         assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_closing_while_a_handler_unsubscribes_buries_what_it_has(
+    async def test_closing_while_a_handler_unsubscribes_dead_letters_its_events(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async with broker_of(owner, clock) as broker:
@@ -229,7 +231,7 @@ class TestEnding:
             assert (id, DeadLetterReason.CLOSED) in owner.reasons or logged
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_a_retry_that_is_due_while_a_cancelled_handler_cleans_up_begins_no_more(
+    async def test_a_retry_that_is_due_while_a_cancelled_handler_cleans_up_is_not_started(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -259,7 +261,7 @@ class TestEnding:
         assert owner.letters[0].attempts == 1
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_a_listener_that_never_returns_holds_up_neither_the_end_nor_who_asks(
+    async def test_a_listener_that_never_returns_delays_neither_the_end_nor_the_askers(
         self, owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def never(letter: DeadLetter) -> None:
@@ -273,11 +275,11 @@ class TestEnding:
             await clock.run_until_complete(broker.aclose())
             outcomes = await asyncio.gather(*asking, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {ResolveError}
-        told = [record.getMessage() for record in caplog.records]
-        assert sum("did not reach on_dead_letter" in text for text in told) == 40
+        logged = [record.getMessage() for record in caplog.records]
+        assert sum("did not reach on_dead_letter" in text for text in logged) == 40
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_waits_that_were_given_up_leave_nothing_behind(
+    async def test_cancelled_waits_leave_nothing_behind(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -286,22 +288,22 @@ class TestEnding:
             await broker.publish(event("e1"))
             await clock.settle()
             await broker.publish(event("e2"))
-            for given_up in (
+            for wait in (
                 broker.wait_idle(),
                 broker.publish(event("e3")),
                 broker.resolve(event("e4")),
             ):
-                task = asyncio.create_task(given_up)
+                task = asyncio.create_task(wait)
                 await clock.settle()
                 task.cancel()
                 await asyncio.wait([task])
-            kept = left_inside(broker)
-            assert "idle" not in kept
-            assert "at the door" not in kept
+            held = left_inside(broker)
+            assert "idle" not in held
+            assert "waiters" not in held
             gate.open()
         assert left_inside(broker) == {}
 
-    async def test_a_place_that_is_refused_and_given_up_at_once_was_none(
+    async def test_a_publish_that_is_refused_and_cancelled_leaves_nothing_behind(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         config = HandlerConfig(StubHandler(Gate().act), prefetch=1)
@@ -316,14 +318,16 @@ class TestEnding:
         assert tasks[2].cancelled()
         assert left_inside(broker) == {}
 
-    async def test_a_grace_without_a_unit_is_refused(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_a_grace_that_is_not_a_timedelta_is_refused(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         seconds: Any = 5
         async with broker_of(owner, clock, StubHandler()) as broker:
             with pytest.raises(TypeError, match="grace must be a timedelta, got 5"):
                 await broker.aclose(grace=seconds)
             await broker.publish(event("e1"))
 
-    async def test_who_asks_is_told_that_the_outside_was_not_reached(
+    async def test_the_asker_gets_an_error_when_the_outside_was_not_reached(
         self, clock: FakeClock
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -341,7 +345,7 @@ class TestEnding:
             with pytest.raises(ResolveError, match="e1>0"):
                 await asking
 
-    async def test_what_ends_after_the_listeners_is_logged(
+    async def test_an_event_that_ends_after_the_listeners_is_logged(
         self, owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -366,12 +370,14 @@ class TestEnding:
         assert "event e1 of type com.svc.one did not reach on_dead_letter" in caplog.text
         assert (left_inside(broker), workers()) == ({}, [])
 
-    async def test_listeners_have_their_time_even_without_a_grace(self, clock: FakeClock) -> None:
-        told: list[str] = []
+    async def test_listeners_have_time_to_finish_even_without_a_grace(
+        self, clock: FakeClock
+    ) -> None:
+        reported: list[str] = []
 
         async def keep(letter: DeadLetter) -> None:
             await clock.sleep(3 * SECOND)
-            told.append(letter.event.id)
+            reported.append(letter.event.id)
 
         async with ConcurrentEventBroker(
             [StubHandler(Gate().act)], on_dead_letter=keep, clock=clock
@@ -379,14 +385,14 @@ class TestEnding:
             await broker.publish(event("e1"))
             await clock.settle()
             await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
-        assert told == ["e1"]
+        assert reported == ["e1"]
 
 
 class Stubborn:
-    """Swallows every cancellation until it is let go, and ends then as it is told.
+    """Swallows every cancellation until `leave` is called, and ends then.
 
     Args:
-        ending: Returns or raises what comes of it in the end.
+        ending: Called in the end; returns the outputs or raises.
     """
 
     def __init__(self, ending: Callable[[ArvoEvent], list[ArvoEvent]]) -> None:
@@ -398,7 +404,7 @@ class Stubborn:
         await self.stay()
         return self._ending(cause)
 
-    async def stay(self, *told: object) -> None:
+    async def stay(self, *arguments: object) -> None:
         while not self._gone.is_set():
             try:
                 await self._gone.wait()
@@ -425,9 +431,9 @@ def end_late(cause: ArvoEvent) -> list[ArvoEvent]:
 @pytest.mark.parametrize("ending", [answer_late, fail_late, end_late])
 @pytest.mark.parametrize("stateful", [False, True])
 class TestSwallowedCancellation:
-    """Closing waits for nobody who swallows it: the event is a dead letter, once."""
+    """Closing does not wait for a handler that swallows it: the event is a dead letter, once."""
 
-    async def test_aclose_returns_within_grace_and_a_bit(
+    async def test_aclose_returns_a_second_after_the_grace(
         self,
         owner: Owner,
         clock: FakeClock,
@@ -454,7 +460,7 @@ class TestSwallowedCancellation:
         assert said == ([] if ending is end_late else [late])
         assert workers() == []
 
-    async def test_a_cancelled_drain_returns_too(
+    async def test_a_cancelled_drain_returns(
         self,
         owner: Owner,
         clock: FakeClock,
@@ -526,7 +532,7 @@ class TestSwallowedElsewhere:
         await stubborn.leave(clock)
         assert workers() == []
 
-    async def test_what_a_listener_brings_back_as_it_is_cancelled_is_logged(
+    async def test_an_event_that_a_cancelled_listener_publishes_is_logged(
         self, owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -571,12 +577,12 @@ class TestSwallowedElsewhere:
 
     @pytest.mark.parametrize("fails", [False, True])
     @pytest.mark.parametrize("where", ["on_error", "input", "output"])
-    async def test_whatever_user_code_swallows_it(
+    async def test_other_user_code_that_swallows_its_cancellation_is_given_up(
         self, owner: Owner, clock: FakeClock, where: str, fails: bool
     ) -> None:
         stubborn = Stubborn(answer_late)
 
-        async def stay(first: Any, *told: object) -> Any:
+        async def stay(first: Any, *arguments: object) -> Any:
             await stubborn.stay()
             if fails:
                 raise KeyError("late")
@@ -601,8 +607,8 @@ class TestSwallowedElsewhere:
         assert (owner.errors, owner.unclaimed, workers()) == ([], [], [])
 
 
-def test_a_worker_whose_event_loop_is_gone_speaks_no_more() -> None:
-    """Nobody runs any more whom it could tell."""
+def test_a_worker_whose_event_loop_is_closed_reports_nothing() -> None:
+    """No listener can run any more."""
     owner, clock = Owner(), FakeClock()
 
     async def use() -> ConcurrentEventBroker:
@@ -621,7 +627,7 @@ def test_a_worker_whose_event_loop_is_gone_speaks_no_more() -> None:
     assert owner.letters == []
 
 
-async def test_a_duration_below_zero_is_refused(owner: Owner, clock: FakeClock) -> None:
+async def test_a_negative_duration_is_refused(owner: Owner, clock: FakeClock) -> None:
     below = -SECOND
     async with broker_of(owner, clock, answering()) as broker:
         for name, refused in (
@@ -635,10 +641,10 @@ async def test_a_duration_below_zero_is_refused(owner: Owner, clock: FakeClock) 
 
 
 @pytest.mark.parametrize("ending", [fail_late, answer_late])
-async def test_nobody_is_asked_about_what_ends_after_it_was_given_up(
+async def test_no_user_code_is_called_for_an_event_that_ends_after_it_was_given_up(
     owner: Owner, clock: FakeClock, ending: Callable[[ArvoEvent], list[ArvoEvent]]
 ) -> None:
-    """Neither `on_error` nor output middleware, and nothing is told twice."""
+    """Neither `on_error` nor output middleware is called, and nothing is reported twice."""
     asked: list[object] = []
 
     def on_error(failed: FailedTry) -> ErrorResponse:
@@ -657,10 +663,10 @@ async def test_nobody_is_asked_about_what_ends_after_it_was_given_up(
         await broker.publish(event("e1"))
         await clock.settle()
         await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
-        told = (owner.reasons, owner.errors[:])
+        reported = (owner.reasons, owner.errors[:])
     await stubborn.leave(clock)
-    assert told[0] == [("e1", DeadLetterReason.CLOSED)]
-    assert (owner.reasons, owner.errors) == told
+    assert reported[0] == [("e1", DeadLetterReason.CLOSED)]
+    assert (owner.reasons, owner.errors) == reported
     assert asked == []
 
 
@@ -678,10 +684,10 @@ async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_secon
         await broker.publish(event("e1"))
         await clock.settle()
         await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
-        told = (owner.reasons, owner.errors[:])
+        reported = (owner.reasons, owner.errors[:])
         await stubborn.leave(clock)
-    assert told[0] == [("e1", DeadLetterReason.CLOSED)]
-    assert (owner.reasons, owner.errors) == told
+    assert reported[0] == [("e1", DeadLetterReason.CLOSED)]
+    assert (owner.reasons, owner.errors) == reported
     said = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
     assert [record.getMessage() for record in caplog.records] == [said]
 

@@ -1,4 +1,4 @@
-"""What follows when handling an event fails."""
+"""What happens when handling an event fails."""
 
 import logging
 from itertools import pairwise
@@ -29,13 +29,13 @@ from .broker_owner import SECOND, STEADY, Owner, broker_of
 from .stub_handler import ONE, StubHandler, emitted, event, failing
 
 HELD = TransactionViolation(
-    "somebody else holds it", cause=TransactionViolationCause.LOCK_UNACQUIRED, subject="s"
+    "another worker holds it", cause=TransactionViolationCause.LOCK_UNACQUIRED, subject="s"
 )
 
 
 class TestRetries:
     @pytest.mark.parametrize("retries", [0, 1, 3])
-    async def test_so_many_retries_follow_the_first_try(
+    async def test_the_set_number_of_retries_follows_the_first_try(
         self, owner: Owner, clock: FakeClock, retries: int
     ) -> None:
         handler = failing(99, ConnectionError("no"))
@@ -47,7 +47,7 @@ class TestRetries:
         assert handler.tried == ["e1"] * (retries + 1)
         assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
         assert owner.letters[0].attempts == retries + 1
-        # 1 + 2 + 4 seconds: each wait stands before a try, none after the last.
+        # 1 + 2 + 4 seconds: there is a wait before each retry, and none after the last.
         assert clock.monotonic() - started == 2**retries - 1
 
     async def test_delays_are_drawn_between_zero_and_a_growing_bound(
@@ -79,7 +79,7 @@ class TestRetries:
         assert answer is not None
         assert answer.id == "e1>0"
 
-    async def test_a_violation_that_says_so_is_not_retried(
+    async def test_a_violation_that_is_not_retryable_is_not_retried(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         handler = failing(99, ExecutionViolation("no", retryable=False))
@@ -106,13 +106,13 @@ class TestRetries:
 
 
 class TestOnError:
-    async def test_retry_goes_on_while_the_budget_lasts(
+    async def test_retry_is_followed_until_the_retries_are_used_up(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        told: list[tuple[int, int]] = []
+        reported: list[tuple[int, int]] = []
 
         async def on_error(failed: FailedTry) -> ErrorResponse:
-            told.append((failed.attempts, failed.retries))
+            reported.append((failed.attempts, failed.retries))
             return ErrorResponse.RETRY
 
         handler = failing(99, ExecutionViolation("no", retryable=False))
@@ -122,7 +122,7 @@ class TestOnError:
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
             await clock.run_until_complete(broker.wait_idle())
-        assert told == [(1, 2), (2, 2), (3, 2)]
+        assert reported == [(1, 2), (2, 2), (3, 2)]
         assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
 
     @pytest.mark.parametrize("is_async", [False, True])
@@ -132,18 +132,18 @@ class TestOnError:
         async def later(failed: FailedTry) -> ErrorResponse:
             return ErrorResponse.SUPPRESS
 
-        def at_once(failed: FailedTry) -> ErrorResponse:
+        def immediately(failed: FailedTry) -> ErrorResponse:
             return ErrorResponse.SUPPRESS
 
         handler = failing(99, ConnectionError("no"))
-        config = HandlerConfig(handler, on_error=later if is_async else at_once)
+        config = HandlerConfig(handler, on_error=later if is_async else immediately)
         async with broker_of(owner, clock, config) as broker:
             assert await broker.resolve(event("e1")) is None
         assert handler.tried == ["e1"]
         assert (owner.letters, owner.errors) == ([], [])
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
-    async def test_throw_gives_up_now(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_throw_gives_up_immediately(self, owner: Owner, clock: FakeClock) -> None:
         handler = failing(99, ConnectionError("no"))
         config = HandlerConfig(handler, on_error=lambda failed: ErrorResponse.THROW)
         async with broker_of(owner, clock, config) as broker:
@@ -153,7 +153,7 @@ class TestOnError:
         assert owner.reasons == [("e1", DeadLetterReason.THROWN)]
         assert owner.errors == [("e1", "no")]
 
-    async def test_an_on_error_that_fails_itself_is_told_and_changes_nothing(
+    async def test_an_on_error_that_fails_is_reported_and_changes_nothing(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         def on_error(failed: FailedTry) -> ErrorResponse:
@@ -180,22 +180,22 @@ class TestContention:
         ],
         ids=lambda error: error.cause,
     )
-    async def test_it_costs_no_try_and_asks_nobody(
+    async def test_contention_costs_no_try_and_does_not_call_on_error(
         self, owner: Owner, clock: FakeClock, error: Exception
     ) -> None:
-        told: list[FailedTry] = []
+        reported: list[FailedTry] = []
 
         def on_error(failed: FailedTry) -> ErrorResponse:
-            told.append(failed)
+            reported.append(failed)
             return ErrorResponse.THROW
 
         config = HandlerConfig(failing(20, error), on_error=on_error, retry=RetryPolicy(retries=0))
         async with broker_of(owner, clock, config) as broker:
             answer = await clock.run_until_complete(broker.resolve(event("e1")))
         assert answer is not None
-        assert (told, owner.letters) == ([], [])
+        assert (reported, owner.letters) == ([], [])
 
-    async def test_it_holds_no_slot(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_contention_holds_no_slot(self, owner: Owner, clock: FakeClock) -> None:
         handler = failing(1, TransactionViolation.version_moved("s"))
         async with broker_of(owner, clock, HandlerConfig(handler, prefetch=1)) as broker:
             await broker.publish(event("e1"))
@@ -206,7 +206,7 @@ class TestContention:
             assert broker.stats.queued == 1
             await clock.run_until_complete(broker.wait_idle())
 
-    async def test_it_ends_after_the_contention_timeout(
+    async def test_contention_is_a_dead_letter_after_its_timeout(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         handler = failing(10**9, HELD)
@@ -224,7 +224,7 @@ class TestContention:
         assert owner.reasons == [("e1", DeadLetterReason.CONTENTION)]
         assert 10 <= clock.monotonic() - started <= 11
 
-    async def test_a_failure_between_begins_its_time_anew(
+    async def test_another_failure_restarts_the_contention_timeout(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         started = clock.monotonic()
@@ -251,7 +251,7 @@ class TestContention:
         assert (owner.unclaimed, owner.letters) == (["e1>0"], [])
 
 
-async def test_a_box_takes_dead_letters_and_publishes_them_again(clock: FakeClock) -> None:
+async def test_a_dead_letter_box_stores_letters_and_publishes_them_again(clock: FakeClock) -> None:
     box, tried = DeadLetterBox(clock=clock), list[str]()
 
     async def fail_once(cause: ArvoEvent) -> list[ArvoEvent]:

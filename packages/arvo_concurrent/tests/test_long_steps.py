@@ -30,7 +30,7 @@ def test_the_default_timeout_is_as_long_as_a_lease_can_be_held() -> None:
 async def test_steps_in_other_brokers_make_no_dead_letter(
     clock: FakeClock, owner: Owner, brokers: int, answers: int, seconds: int
 ) -> None:
-    """The lease is renewed all the while, so those who wait never see the workflow move."""
+    """The lease is renewed all the time, so the waiting brokers never see a new version."""
     memory = ConcurrentMachineMemory(clock=clock)
     questions, subject = await asked(memory, answers)
     async with AsyncExitStack() as stack:
@@ -56,7 +56,7 @@ async def test_steps_in_other_brokers_make_no_dead_letter(
     assert record["status"] == "done"
 
 
-async def test_plain_brokers_wait_as_long(clock: FakeClock) -> None:
+async def test_simple_brokers_wait_for_long_steps(clock: FakeClock) -> None:
     memory = ConcurrentMachineMemory(clock=clock)
     questions, subject = await asked(memory, 2)
     publishing = []
@@ -73,18 +73,18 @@ async def test_plain_brokers_wait_as_long(clock: FakeClock) -> None:
 
 
 async def no_error(event: ArvoEvent, error: Exception) -> None:
-    # The sum of a claim is for somebody who is no handler.
+    # The sum of a claim is for an address without a handler.
     assert isinstance(error, UnroutableError)
 
 
 async def asked(memory: ConcurrentMachineMemory, parts: int) -> tuple[list[ArvoEvent], str]:
-    """Start a workflow; return what it asks, and its subject."""
+    """Start a workflow; return its requests and its subject."""
     event = claim(parts)
     return await claiming(memory).execute(event), event.subject
 
 
 def slow(clock: FakeClock, seconds: int) -> Callable[..., Awaitable[Step[Count]]]:
-    """The workflow, of which each step takes its time."""
+    """Return the function of the workflow, with steps that last `seconds`."""
 
     async def step(call: Start[Count] | Reply[Count]) -> Step[Count]:
         await clock.sleep(timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""What only this memory promises; `test_memory_suites.py` has what every memory does."""
+"""Guarantees of this memory alone; `test_memory_suites.py` checks those of every memory."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ async def taken(memory: ConcurrentMachineMemory) -> MachineLease:
     return lease
 
 
-def ends_at_once(call: Coroutine[object, object, object]) -> bool:
+def ends_immediately(call: Coroutine[object, object, object]) -> bool:
     try:
         call.send(None)
     except StopIteration:
@@ -60,7 +60,7 @@ async def test_waiters_are_served_in_order(
     assert clock.pending == 0
 
 
-async def test_who_comes_later_does_not_overtake(memory: ConcurrentMachineMemory) -> None:
+async def test_a_later_caller_does_not_overtake_a_waiter(memory: ConcurrentMachineMemory) -> None:
     lease = await taken(memory)
     first = asyncio.create_task(memory.acquire(ID))
     await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_who_comes_later_does_not_overtake(memory: ConcurrentMachineMemory
     assert await late is not None
 
 
-async def test_a_waiter_wakes_when_the_lease_runs_out(
+async def test_a_waiter_wakes_when_the_lease_expires(
     memory: ConcurrentMachineMemory, clock: FakeClock
 ) -> None:
     await taken(memory)
@@ -85,7 +85,7 @@ async def test_a_waiter_wakes_when_the_lease_runs_out(
     assert waiter.result() is not None
 
 
-async def test_a_late_timer_lets_nobody_overtake() -> None:
+async def test_a_late_timer_lets_no_caller_overtake_a_waiter() -> None:
     class LateClock(FakeClock):
         @override
         def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
@@ -119,20 +119,20 @@ async def test_a_waiter_waits_on_when_the_lease_is_renewed(
 async def test_free_workflows_need_no_turn_of_the_event_loop(
     memory: ConcurrentMachineMemory,
 ) -> None:
-    assert ends_at_once(memory.lock(ID))
-    assert ends_at_once(memory.read(ID))
-    assert ends_at_once(memory.write(ID, {}, None))
-    assert ends_at_once(memory.unlock(ID))
+    assert ends_immediately(memory.lock(ID))
+    assert ends_immediately(memory.read(ID))
+    assert ends_immediately(memory.write(ID, {}, None))
+    assert ends_immediately(memory.unlock(ID))
 
 
 async def test_zero_max_wait_is_one_try(clock: FakeClock) -> None:
     policy = LockPolicy(max_wait=timedelta(0))
     memory = ConcurrentMachineMemory(policy=policy, clock=clock)
     await taken(memory)
-    assert ends_at_once(memory.acquire(ID))
+    assert ends_immediately(memory.acquire(ID))
 
 
-async def test_nothing_is_left_of_workflows_that_nobody_uses(
+async def test_nothing_is_left_of_unused_workflows(
     memory: ConcurrentMachineMemory, clock: FakeClock
 ) -> None:
     for number in range(100):
@@ -149,7 +149,7 @@ async def test_nothing_is_left_of_workflows_that_nobody_uses(
     assert clock.pending == 0
 
 
-async def test_finished_records_are_freed_while_others_work(
+async def test_finished_records_are_freed_while_other_workflows_run(
     memory: ConcurrentMachineMemory, clock: FakeClock
 ) -> None:
     for number in range(100):
@@ -199,7 +199,7 @@ async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMach
 
 
 @pytest.mark.parametrize("locked", [True, False])
-async def test_a_write_of_what_was_read_is_refused_once_somebody_wrote(
+async def test_a_write_is_refused_when_another_write_followed_the_read(
     memory: ConcurrentMachineMemory, *, locked: bool
 ) -> None:
     await memory.write(ID, {"count": 1}, None)
@@ -209,16 +209,16 @@ async def test_a_write_of_what_was_read_is_refused_once_somebody_wrote(
     await memory.write(ID, {"count": 2}, {"count": 1})
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.write(ID, {"count": 3}, stale)
-    fresh = await memory.read(ID)
-    await memory.write(ID, {"count": 3}, fresh)
+    current = await memory.read(ID)
+    await memory.write(ID, {"count": 3}, current)
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-        await memory.write(ID, {"count": 4}, fresh)
+        await memory.write(ID, {"count": 4}, current)
     assert await memory.read(ID) == {"count": 3}
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
-    """Random holders that work, fail, vanish, are late or cancelled: no update is lost."""
+async def test_random_holders_lose_no_update(seed: int) -> None:
+    """The holders work, fail, vanish, are late or are cancelled."""
     random = Random(seed)
     clock = FakeClock()
     memory = ConcurrentMachineMemory(policy=POLICY, clock=clock)
@@ -243,7 +243,7 @@ async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
                 return
             case "renew":
                 assert await memory.renew(lease) is not stale
-        # Whoever holds it: the first commit over what was loaded stands.
+        # The first commit at the loaded version wins, even without the lease.
         moved = lease.version != committed[machine_id]
         played["stale" if stale else "holder", "refused" if moved else "stored"] += 1
         try:
@@ -266,7 +266,7 @@ async def test_whatever_happens_it_does_as_the_model_does(seed: int) -> None:
     outcomes = await clock.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     errors = [each for each in outcomes if isinstance(each, Exception)]
     assert errors == []
-    # Whoever still holds the lease loaded the latest version.
+    # A holder that still has its lease has loaded the latest version.
     assert set(played) <= {("holder", "stored"), ("stale", "stored"), ("stale", "refused")}
     for machine_id, count in committed.items():
         assert await memory.read(machine_id) == ({"count": count} if count else None)

@@ -1,4 +1,4 @@
-"""The suites for machine memories, whole."""
+"""All suites for machine memories, on this memory."""
 
 from contextlib import nullcontext
 from datetime import timedelta

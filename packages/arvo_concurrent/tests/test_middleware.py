@@ -1,4 +1,4 @@
-"""What events pass through, and where settings come from."""
+"""Middleware, and whether a setting comes from the handler or the defaults."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from .stub_handler import ONE, TWO, StubHandler, answering, event
 
 
 class TestSettings:
-    async def test_defaults_apply_where_a_handler_says_nothing(
+    async def test_defaults_apply_where_a_handler_sets_nothing(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         handlers: list[HandlerConfig | IArvoEventHandler] = [
@@ -57,11 +57,11 @@ class TestSettings:
         assert (getattr(said, field), getattr(silent, field)) == (own, default)
 
     @pytest.mark.parametrize("sides", [{"input": 7}, {"output": [7]}, {"input": ""}])
-    def test_what_cannot_be_called_is_refused(self, sides: Any) -> None:
+    def test_middleware_that_is_not_callable_is_refused(self, sides: Any) -> None:
         with pytest.raises(TypeError, match="put middleware must be callable"):
             Middleware(**sides)
 
-    async def test_middleware_is_overridden_side_by_side(
+    async def test_input_and_output_middleware_are_overridden_separately(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         passed: list[str] = []
@@ -81,7 +81,7 @@ class TestSettings:
 
 
 class TestMiddleware:
-    async def test_functions_are_called_in_order_and_change_events(
+    async def test_middleware_is_called_in_order_and_changes_events(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def first(cause: ArvoEvent) -> ArvoEvent:
@@ -124,10 +124,10 @@ class TestMiddleware:
     async def test_outputs_of_failing_output_middleware_become_dead_letters(
         self, owner: Owner, clock: FakeClock, response: ErrorResponse
     ) -> None:
-        told: list[str] = []
+        reported: list[str] = []
 
         def on_error(failed: FailedTry) -> ErrorResponse:
-            told.append(failed.event.id)
+            reported.append(failed.event.id)
             return response
 
         def leave(output: ArvoEvent, cause: ArvoEvent) -> None:
@@ -138,14 +138,14 @@ class TestMiddleware:
         async with broker_of(owner, clock, config) as broker:
             with pytest.raises(ResolveError):
                 await broker.resolve(event("e1"))
-        assert told == ["e1"]
+        assert reported == ["e1"]
         assert handler.tried == ["e1"]
         lost = DeadLetterReason.OUTPUT_MIDDLEWARE
         assert owner.reasons == [("e1>0", lost), ("e1>1", lost)]
         thrown = response is ErrorResponse.THROW
         assert [id for id, _ in owner.errors] == ["e1"] * thrown + ["e1>0", "e1>1"]
 
-    async def test_bulk_middleware_that_fails_half_way_takes_nothing_with_it(
+    async def test_bulk_middleware_that_fails_half_way_loses_no_output(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         def clear(outputs: list[ArvoEvent], cause: ArvoEvent) -> None:
@@ -157,7 +157,7 @@ class TestMiddleware:
             await broker.publish(event("e1"))
         assert [id for id, _ in owner.reasons] == ["e1>0"]
 
-    async def test_bulk_middleware_sees_all_outputs_at_once(
+    async def test_bulk_middleware_gets_all_outputs_in_one_call(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def newest(outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:

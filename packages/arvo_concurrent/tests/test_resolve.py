@@ -1,4 +1,4 @@
-"""Who asks gets the answer that came of the question."""
+"""`resolve` returns the answer that its request led to."""
 
 import asyncio
 
@@ -20,21 +20,25 @@ from .stub_handler import APP, ONE, TWO, StubHandler, answering, emitted, event,
 
 
 class TestResolve:
-    async def test_it_returns_the_first_answer(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_resolve_returns_the_first_answer(self, owner: Owner, clock: FakeClock) -> None:
         async with broker_of(owner, clock, answering(3)) as broker:
             answer = await broker.resolve(event("e1"))
         assert answer is not None
         assert answer.id == "e1>0"
         assert owner.unclaimed == ["e1>1", "e1>2"]
 
-    async def test_any_number_at_once_from_one_source(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_one_source_can_resolve_any_number_concurrently(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         async with broker_of(owner, clock, answering()) as broker:
             answers = await asyncio.gather(
                 *(broker.resolve(event(f"e{number}")) for number in range(100))
             )
         assert [answer and answer.id for answer in answers] == [f"e{n}>0" for n in range(100)]
 
-    async def test_it_waits_for_its_own_tree_only(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_resolve_waits_for_its_own_causal_tree_only(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         gate = Gate()
         slow = StubHandler(gate.act, source=TWO)
         async with broker_of(owner, clock, StubHandler(), slow) as broker:
@@ -53,13 +57,13 @@ class TestResolve:
         assert [(failed.id, cause) for failed, cause in caught.value.failures] == [("e1", error)]
         assert caught.value.__cause__ is error
 
-    async def test_a_request_for_nobody_is_raised(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_an_unroutable_request_is_raised(self, owner: Owner, clock: FakeClock) -> None:
         async with broker_of(owner, clock, StubHandler()) as broker:
             with pytest.raises(ResolveError) as caught:
                 await broker.resolve(event("e1", to="com.nobody.here"))
         assert isinstance(caught.value.__cause__, UnroutableError)
 
-    async def test_an_answer_beats_a_failure_beside_it(
+    async def test_an_answer_takes_precedence_over_a_failure(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -70,7 +74,7 @@ class TestResolve:
         assert answer is not None
         assert answer.id == "e1>1"
 
-    async def test_answers_may_be_for_somebody_else(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_answer_to_may_name_another_address(self, owner: Owner, clock: FakeClock) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
             return [emitted(cause, to="com.someone.else")]
 
@@ -98,7 +102,7 @@ class TestResolve:
             gate.open()
         assert owner.unclaimed == ["e1>0"]
 
-    async def test_cancelling_it_cancels_nobody_elses_work(
+    async def test_cancelling_resolve_cancels_no_handler(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -115,7 +119,7 @@ class TestResolve:
         assert answer is not None
         assert owner.unclaimed == ["e1>0"]
 
-    async def test_an_answer_that_comes_as_it_is_cancelled_is_unclaimed(
+    async def test_an_answer_that_arrives_while_resolve_is_cancelled_is_unclaimed(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         asking: list[asyncio.Task[ArvoEvent | None]] = []

@@ -49,7 +49,7 @@ def request() -> ArvoEvent:
 
 
 class Service:
-    """Raises one error so many times, and answers then."""
+    """Raises an error `times` times, and then answers."""
 
     def __init__(self, error: Exception, *, times: int = 99) -> None:
         self._error = error
@@ -89,7 +89,7 @@ class TestAsker:
     async def test_a_dead_letter_reply_says_what_the_service_raised(
         self, owner: Owner, clock: FakeClock, replies: bool
     ) -> None:
-        """Not that it may be tried again, as it is not."""
+        """Not that it may be retried, because it is not."""
         service = Service(AWAY).handler(retry_on=OSError)
 
         class Bare:
@@ -113,7 +113,7 @@ class TestAsker:
         assert [reason for _, reason in owner.reasons] == [DeadLetterReason.THROWN]
 
     @pytest.mark.parametrize("reply", [False, True])
-    async def test_when_the_tries_are_used_up_the_asker_hears_once_and_nothing_is_dead(
+    async def test_after_the_last_try_the_asker_gets_one_error_and_there_is_no_dead_letter(
         self, owner: Owner, clock: FakeClock, reply: bool
     ) -> None:
         service = Service(AWAY)
@@ -135,7 +135,7 @@ class TestAsker:
         assert answer is not None
         assert (answer.type, service.calls) == (SYSTEM_ERROR, 1)
 
-    async def test_retry_later_waits_as_long_as_it_says_and_counts(
+    async def test_retry_later_waits_for_its_delay_and_counts_as_a_retry(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         service = Service(RetryLater("busy", after=90 * SECOND))
@@ -148,7 +148,9 @@ class TestAsker:
         assert (service.calls, clock.monotonic() - before) == (3, 2 * 90)
         assert owner.letters == []
 
-    async def test_the_pause_holds_no_slot(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_the_delay_of_retry_later_holds_no_slot(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         service = Service(RetryLater(after=90 * SECOND), times=1)
         config = HandlerConfig(service.handler(), prefetch=1)
         async with broker_of(owner, clock, config) as broker:
@@ -160,7 +162,7 @@ class TestAsker:
             await clock.run_until_complete(broker.wait_idle())
         assert service.calls == 3
 
-    async def test_what_the_asker_hears_passes_the_output_middleware(
+    async def test_the_system_error_passes_the_output_middleware(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         def mark(output: ArvoEvent, cause: ArvoEvent) -> ArvoEvent:
@@ -176,7 +178,7 @@ class TestAsker:
         assert answer is not None
         assert (answer.type, answer.accesscontrol) == (SYSTEM_ERROR, "seen")
 
-    async def test_what_sleeps_when_the_broker_closes_is_a_dead_letter(
+    async def test_an_event_that_sleeps_when_the_broker_closes_is_a_dead_letter(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         asked = request()
@@ -188,10 +190,10 @@ class TestAsker:
         assert owner.reasons == [(asked.id, DeadLetterReason.CLOSED)]
         assert left_inside(broker) == {}
 
-    async def test_a_try_past_the_brokers_timeout_is_no_exception_of_the_function(
+    async def test_the_timeout_of_the_broker_does_not_match_retry_on(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        """It ends as it always did: tried again, and a dead letter in the end."""
+        """The event is retried as without `retry_on`, and a dead letter in the end."""
 
         async def wait(call: HandlerInput[Ask]) -> None:
             await Gate().opened()
@@ -212,7 +214,7 @@ class TestPolicy:
         ("config", "handler", "defaults", "calls"),
         [(0, 1, 2, 1), (None, 1, 2, 2), (None, None, 2, 3), (3, None, 2, 4)],
     )
-    async def test_one_policy_holds_the_first_that_is_set(
+    async def test_the_first_policy_that_is_set_applies(
         self,
         owner: Owner,
         clock: FakeClock,
@@ -230,7 +232,7 @@ class TestPolicy:
             await clock.run_until_complete(broker.resolve(request()))
         assert service.calls == calls
 
-    async def test_the_handlers_policy_holds_for_whatever_fails(
+    async def test_the_policy_of_the_handler_applies_to_every_failure(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         service = Service(ExecutionViolation("no", retryable=True))
@@ -243,7 +245,7 @@ class TestPolicy:
     async def test_tries_of_both_kinds_are_counted_together(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        """What ends the tries is what is told: a violation at the end is a dead letter."""
+        """The last failure is the one that is reported: a violation there is a dead letter."""
         errors = [AWAY, RetryLater(after=SECOND), ExecutionViolation("no", retryable=True)]
 
         async def act(call: HandlerInput[Ask]) -> None:
@@ -275,30 +277,30 @@ class TestOnError:
             (ErrorResponse.SUPPRESS, []),
         ],
     )
-    async def test_it_has_the_last_word_and_the_asker_hears_nothing(
+    async def test_on_error_decides_and_the_asker_gets_no_reply(
         self,
         owner: Owner,
         clock: FakeClock,
         response: ErrorResponse,
         reasons: list[DeadLetterReason],
     ) -> None:
-        told: list[FailedTry] = []
+        reported: list[FailedTry] = []
 
         def on_error(failed: FailedTry) -> ErrorResponse:
-            told.append(failed)
+            reported.append(failed)
             return response
 
         config = HandlerConfig(Service(AWAY).handler(retry_on=OSError), on_error=on_error)
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(request())
             await clock.run_until_complete(broker.wait_idle())
-        [failed] = told
+        [failed] = reported
         assert isinstance(failed.error, RetryableFailure)
         assert failed.error.__cause__ is AWAY
         assert [letter.reason for letter in owner.letters] == reasons
         assert owner.unclaimed == []
 
-    async def test_retry_ends_as_without_it(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_retry_ends_as_without_on_error(self, owner: Owner, clock: FakeClock) -> None:
         config = HandlerConfig(
             Service(AWAY).handler(retry_on=OSError),
             retry=policy(1),
@@ -311,10 +313,10 @@ class TestOnError:
 
 
 class TestOutsideOfAService:
-    """User code beside the function may ask for a pause too; nobody is told in its place."""
+    """Other user code may raise `RetryLater` too, but then the asker gets no system error."""
 
     @pytest.mark.parametrize("where", ["handler", "middleware"])
-    async def test_retry_later_brings_its_pause_and_ends_as_a_dead_letter(
+    async def test_retry_later_waits_for_its_delay_and_ends_as_a_dead_letter(
         self, owner: Owner, clock: FakeClock, where: str
     ) -> None:
         async def fail(cause: ArvoEvent) -> Any:

@@ -23,7 +23,7 @@ class TestRouting:
             await broker.publish(event("e1", to=TWO))
         assert (one.tried, two.tried) == ([], ["e1"])
 
-    async def test_what_a_handler_emits_goes_on(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_an_output_goes_to_its_handler(self, owner: Owner, clock: FakeClock) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
             return [emitted(cause, to=TWO)]
 
@@ -32,7 +32,7 @@ class TestRouting:
             await broker.publish(event("e1"))
         assert two.tried == ["e1>0"]
 
-    async def test_an_event_for_nobody_is_a_dead_letter(
+    async def test_an_event_without_a_handler_is_a_dead_letter(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async with broker_of(owner, clock, StubHandler()) as broker:
@@ -40,7 +40,7 @@ class TestRouting:
         assert owner.reasons == [("e1", DeadLetterReason.UNROUTABLE)]
         assert "com.nobody.here" in owner.errors[0][1]
 
-    async def test_who_writes_to_himself_gets_no_answer(
+    async def test_an_event_to_its_own_source_gets_no_answer(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async with broker_of(owner, clock, StubHandler()) as broker:
@@ -72,7 +72,7 @@ class TestDomains:
 
         return StubHandler(act)
 
-    async def test_what_comes_back_belongs_to_the_tree(
+    async def test_an_event_that_comes_back_from_outside_belongs_to_the_tree(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def outside(question: ArvoEvent, publish: Publish) -> None:
@@ -92,7 +92,7 @@ class TestDomains:
         assert answer is not None
         assert answer.id == "e1>0>0>0"
 
-    async def test_a_listener_that_fails_is_told_and_fails_the_tree(
+    async def test_an_error_of_on_domained_event_is_reported_and_fails_the_tree(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def outside(question: ArvoEvent, publish: Publish) -> None:
@@ -109,7 +109,7 @@ class TestDomains:
                 await broker.resolve(event("e1"))
         assert owner.errors == [("e1>0", "mail server")]
 
-    async def test_without_a_listener_it_is_a_dead_letter(
+    async def test_a_domained_event_without_a_listener_is_a_dead_letter(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async with broker_of(owner, clock, self.emitting("human.review")) as broker:
@@ -126,7 +126,7 @@ class TestDomains:
 
 
 class TestLateReplies:
-    """The outside may keep its `publish` and use it when the tree that asked has ended."""
+    """The outside may keep `publish` and call it after the tree that asked has ended."""
 
     @staticmethod
     def asking() -> StubHandler:
@@ -135,7 +135,9 @@ class TestLateReplies:
 
         return StubHandler(act)
 
-    async def test_one_for_who_asked_is_unclaimed(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_a_late_reply_to_the_asker_is_unclaimed(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         asked: list[tuple[ArvoEvent, Publish]] = []
 
         async def outside(question: ArvoEvent, publish: Publish) -> None:
@@ -153,7 +155,7 @@ class TestLateReplies:
             await publish(emitted(question, to=APP))
         assert (owner.unclaimed, owner.letters) == (["e1>0>0"], [])
 
-    async def test_it_waits_for_a_place_like_anything_from_outside(
+    async def test_a_late_reply_waits_for_a_place_like_any_event_from_outside(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -177,7 +179,9 @@ class TestLateReplies:
             gate.open()
             await late
 
-    async def test_after_the_end_it_is_refused(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_a_late_reply_to_a_closed_broker_is_refused(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         asked: list[tuple[ArvoEvent, Publish]] = []
 
         async def outside(question: ArvoEvent, publish: Publish) -> None:

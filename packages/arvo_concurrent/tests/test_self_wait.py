@@ -27,7 +27,7 @@ REMEDY = "return the event as an output instead of awaiting the broker"
 async def finishing(
     clock: FakeClock, broker: ConcurrentEventBroker
 ) -> AsyncIterator[ConcurrentEventBroker]:
-    """Run a broker, and let it become idle before it takes nothing more."""
+    """Run a broker, and wait until it is idle before it is closed."""
     async with broker:
         yield broker
         await clock.run_until_complete(broker.wait_idle())
@@ -66,7 +66,7 @@ def resolving(
 
 
 def refused(owner: Owner) -> list[str]:
-    """The ids of what died because it would have waited for itself."""
+    """Return the ids of the dead letters; each must be for a handler that would wait for itself."""
     for letter in owner.letters:
         assert isinstance(letter.error, ConfigViolation)
         assert REMEDY in str(letter.error)
@@ -75,7 +75,7 @@ def refused(owner: Owner) -> list[str]:
 
 class TestResolve:
     @pytest.mark.parametrize("stateful", [False, True])
-    async def test_of_the_only_slot_of_the_handler_itself_raises(
+    async def test_resolve_that_needs_the_only_slot_of_its_handler_raises(
         self, owner: Owner, clock: FakeClock, stateful: bool
     ) -> None:
         asker = Asker(resolving(to=ONE, subject="another"), stateful=stateful)
@@ -87,7 +87,7 @@ class TestResolve:
         assert asker.handler.tried == ["e1"]
         assert left_inside(broker) == {}
 
-    async def test_of_the_lane_that_the_handler_holds_raises(
+    async def test_resolve_that_needs_the_lane_of_its_handler_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         asker = Asker(resolving(to=ONE), stateful=True)
@@ -97,7 +97,7 @@ class TestResolve:
             await broker.publish(event("e1"))
         assert refused(owner) == ["e1"]
 
-    async def test_of_another_lane_or_a_free_slot_is_answered(
+    async def test_resolve_in_another_lane_with_a_free_slot_is_answered(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         asker = Asker(resolving(to=ONE, subject="another"), stateful=True)
@@ -109,7 +109,9 @@ class TestResolve:
         assert [getattr(answer, "id", None) for answer in asker.heard] == ["q-e1>0"]
         assert owner.letters == []
 
-    async def test_of_another_handler_is_answered(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_resolve_by_another_handler_is_answered(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         asker = Asker(resolving(to=TWO))
         other = Asker(resolving(to=ONE), source=TWO)
         handlers = [HandlerConfig(each.handler, prefetch=1) for each in (asker, other)]
@@ -120,7 +122,7 @@ class TestResolve:
         assert len(asker.heard) == 5
         assert owner.letters == []
 
-    async def test_that_comes_back_through_another_handler_raises(
+    async def test_resolve_that_comes_back_through_another_handler_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         """The event that would wait is not lost: it is handled once the asker has given up."""
@@ -140,7 +142,7 @@ class TestResolve:
 
     @pytest.mark.parametrize("askers", [1, 2])
     @pytest.mark.parametrize("place", [0, 1])
-    async def test_whose_answer_needs_nothing_of_what_waits_is_answered(
+    async def test_resolve_whose_answer_needs_no_waiting_event_is_answered(
         self, owner: Owner, clock: FakeClock, askers: int, place: int
     ) -> None:
         """A note for the asker comes beside the answer, before it or after it."""
@@ -172,7 +174,7 @@ class TestResolve:
 
     @pytest.mark.parametrize("answers", [True, False])
     @pytest.mark.parametrize("fails", [0, 1])
-    async def test_raises_only_when_nothing_of_it_goes_on(
+    async def test_resolve_raises_only_when_no_branch_of_it_goes_on(
         self, owner: Owner, clock: FakeClock, answers: bool, fails: int
     ) -> None:
         """One branch waits for the asker, the other one takes its time, and sometimes two tries."""
@@ -202,7 +204,7 @@ class TestResolve:
         assert asker.handler.tried == ["e1", "q-e1>0"]
         assert left_inside(broker) == {}
 
-    async def test_whose_branches_all_come_back_raises(
+    async def test_resolve_whose_branches_all_come_back_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         """To the handler that asks, and to another one whose only slot is held by one that asks."""
@@ -230,7 +232,7 @@ class TestResolve:
         assert refused(owner) == ["e1"]
         assert left_inside(broker) == {}
 
-    async def test_of_a_broker_that_closes_tells_what_was_not_done(
+    async def test_resolve_in_a_closing_broker_reports_what_was_not_done(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         """Not that it waits for itself, although what comes back to it waits until then."""
@@ -263,7 +265,7 @@ class TestResolve:
         assert [type(error) for error in failed] == [ResolveError]
         assert left_inside(broker) == {}
 
-    async def test_that_asks_back_raises_in_whoever_closes_the_circle(
+    async def test_resolve_that_asks_back_raises_in_the_handler_that_closes_the_circle(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         asker = Asker(resolving(to=TWO))
@@ -281,7 +283,7 @@ class TestResolve:
             await broker.publish(event("e1"))
         assert refused_ids(owner) == ["q-e1", "e1"]
 
-    async def test_in_a_task_of_the_handler_raises_as_well(
+    async def test_resolve_in_a_task_of_the_handler_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def ask_twice(broker: ConcurrentEventBroker, cause: ArvoEvent) -> object:
@@ -296,10 +298,10 @@ class TestResolve:
             await broker.publish(event("e1"))
         assert refused(owner) == ["e1"]
 
-    async def test_of_slots_that_all_wait_likewise_raises_and_the_rest_goes_on(
+    async def test_resolve_raises_in_one_handler_when_all_slots_wait(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        """Handlers that hold all slots and ask for one more: who comes last gives up, for now."""
+        """The last handler that asks for one more slot gives up, and is retried; the rest go on."""
         asker = Asker(resolving(to=ONE))
         retry = RetryPolicy(retries=9)
         async with finishing(
@@ -312,7 +314,9 @@ class TestResolve:
         assert len(asker.heard) == 9
         assert owner.letters == []
 
-    async def test_through_another_broker_raises(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_resolve_that_comes_back_through_another_broker_raises(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         async def ask_outer(cause: ArvoEvent) -> list[ArvoEvent]:
             await outer.resolve(event("back"))
             return [emitted(cause)]
@@ -330,7 +334,7 @@ class TestResolve:
             await outer.wait_idle()
         assert refused(inner_owner) == ["q-e1"]
 
-    async def test_after_the_handler_has_ended_waits_as_from_anywhere(
+    async def test_resolve_after_the_handler_has_ended_waits_as_from_outside(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         later: list[asyncio.Task[ArvoEvent | None]] = []
@@ -354,7 +358,7 @@ class TestResolve:
             assert await later[0] is not None
         assert owner.letters == []
 
-    async def test_of_a_slot_whose_handler_has_ended_while_its_task_still_asks_is_answered(
+    async def test_resolve_by_a_handler_that_ended_while_its_task_still_asks_is_answered(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -397,7 +401,7 @@ class TestResolve:
     async def test_a_task_left_over_from_an_earlier_try_changes_nothing(
         self, owner: Owner, clock: FakeClock, stateful: bool, answered: str
     ) -> None:
-        """What it still waits for is no affair of the next try, nor of the next event."""
+        """What it still waits for concerns neither the next try nor the next event."""
         slow, second = Gate(), Gate()
 
         async def fail() -> None:
@@ -434,7 +438,7 @@ class TestResolve:
         assert refused(owner) == ["e2"]
         assert left_inside(broker) == {}
 
-    async def test_in_a_listener_that_holds_up_its_handler_raises(
+    async def test_resolve_in_a_listener_that_its_handler_waits_for_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -460,7 +464,7 @@ class TestResolve:
         assert any(REMEDY in said for _, said in owner.errors)
         assert left_inside(broker) == {}
 
-    async def test_in_as_many_listeners_as_there_are_raises(
+    async def test_resolve_in_all_listeners_concurrently_raises(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         """Each waits for an event that only another listener could take."""
@@ -499,7 +503,9 @@ class TestPublish:
         for number in range(3):
             await broker.publish(event(f"p{number}", to=TWO))
 
-    async def test_that_does_not_wait_is_taken(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_publish_that_need_not_wait_is_accepted(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         asker = Asker(self.publish)
         other = StubHandler(source=TWO)
         async with finishing(
@@ -509,7 +515,9 @@ class TestPublish:
             await broker.publish(event("e1"))
         assert other.tried == ["p0", "p1", "p2"]
 
-    async def test_that_would_wait_for_a_place_raises(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_publish_that_would_wait_for_a_place_raises(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         asker = Asker(self.publish)
         gate = Gate()
         slow = HandlerConfig(StubHandler(gate.act, source=TWO), prefetch=1)
@@ -541,7 +549,9 @@ class TestPublish:
         assert refused(owner) == ["e1"]
         assert left_inside(broker) == {}
 
-    async def test_it_is_worth_another_try(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_publish_that_would_wait_for_a_place_is_retried(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
         gate = Gate()
         asker = Asker(self.publish_one)
         slow = HandlerConfig(StubHandler(gate.act, source=TWO), prefetch=1)
@@ -564,7 +574,7 @@ class TestPublish:
     async def publish_one(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
         await broker.publish(event("p1", to=TWO))
 
-    async def test_a_listener_waits_for_its_place_as_anybody(
+    async def test_publish_in_a_listener_waits_for_a_place(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()
@@ -626,7 +636,7 @@ class TestEnding:
 
     @pytest.mark.parametrize("name", ["drain", "wait_idle", "unsubscribe"])
     @pytest.mark.parametrize("how", ["gather", "task", "group"])
-    async def test_a_task_that_a_handler_awaits_gets_it_too(
+    async def test_a_task_that_a_handler_awaits_gets_an_error(
         self, owner: Owner, clock: FakeClock, name: str, how: str
     ) -> None:
         async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
@@ -649,7 +659,7 @@ class TestEnding:
     async def test_a_handler_may_not_await_the_end_of_another(
         self, owner: Owner, clock: FakeClock
     ) -> None:
-        """That one may be waiting for it."""
+        """The other handler may be waiting for this one."""
 
         async def end(broker: ConcurrentEventBroker, cause: ArvoEvent) -> None:
             await subscription.unsubscribe()
@@ -663,7 +673,7 @@ class TestEnding:
         assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
 
     @pytest.mark.parametrize("name", ["drain", "wait_idle"])
-    async def test_a_listeners_task_gets_it_too(
+    async def test_a_task_that_a_listener_awaits_gets_an_error(
         self, owner: Owner, clock: FakeClock, name: str
     ) -> None:
         async def end(answer: ArvoEvent) -> None:
@@ -705,5 +715,5 @@ class TestEnding:
             await broker.publish(event("e1"))
             await clock.run_until_complete(broker.wait_idle())
             await ending[0]
-        # What the handler answers after the door is shut is still carried.
+        # An answer is still delivered after the broker stopped accepting events from outside.
         assert owner.unclaimed == ["e1>0"]

@@ -1,4 +1,4 @@
-"""How many events of a handler run at the same time, and in which order."""
+"""How many events of a handler run concurrently, and in which order."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from .stub_handler import APP, ONE, TWO, StubHandler, emitted, event, failing
 
 
 class TestSlotsAndLanes:
-    async def test_at_most_prefetch_events_are_handled_at_once(
+    async def test_at_most_prefetch_events_are_handled_concurrently(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         gate = Gate()

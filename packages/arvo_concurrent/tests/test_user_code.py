@@ -1,4 +1,4 @@
-"""What user code gets wrong stops no worker and loses no event."""
+"""Mistakes in user code stop no worker and lose no event."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class TestNonsense:
     """What user code returns must not stop a worker."""
 
     @pytest.mark.parametrize("returned", [None, ["no event"], 7])
-    async def test_a_handler_that_returns_no_events_has_failed(
+    async def test_a_handler_that_returns_something_else_than_events_has_failed(
         self, owner: Owner, clock: FakeClock, returned: object
     ) -> None:
         async def act(cause: ArvoEvent) -> Any:
@@ -82,7 +82,7 @@ class TestNonsense:
     async def test_a_listener_that_fails_stops_nothing(
         self, owner: Owner, clock: FakeClock, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def fail(*told: object) -> None:
+        async def fail(*arguments: object) -> None:
             raise KeyError("broken")
 
         listeners: dict[str, Any] = {"on_broker_error": owner.on_broker_error, name: fail}
@@ -90,83 +90,87 @@ class TestNonsense:
             await broker.publish(event("e1"))
             await broker.publish(event("e2", to="com.nobody.here"))
         assert broker.stats.unfinished == 0
-        told = [what for _, what in owner.errors]
-        assert "'broken'" in told or "on_broker_error itself failed" in caplog.text
+        reported = [what for _, what in owner.errors]
+        assert "'broken'" in reported or "on_broker_error itself failed" in caplog.text
 
 
 class OutcomeError(BaseException):
-    """No `Exception`, as what test runners raise."""
+    """Does not derive from `Exception`, like the errors that test runners raise."""
 
 
-async def await_what_was_cancelled(*told: object) -> None:
+async def await_what_was_cancelled(*arguments: object) -> None:
     cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     cancelled.cancel()
     await cancelled
 
 
-async def raise_no_exception(*told: object) -> None:
+async def raise_outcome_error(*arguments: object) -> None:
     raise OutcomeError("odd")
 
 
-async def raise_generator_exit(*told: object) -> None:
+async def raise_generator_exit(*arguments: object) -> None:
     raise GeneratorExit
 
 
-async def raise_generator_exit_later(*told: object) -> None:
+async def raise_generator_exit_later(*arguments: object) -> None:
     await asyncio.sleep(0)
     raise GeneratorExit
 
 
-def raise_generator_exit_at_once(*told: object) -> Any:
+def raise_generator_exit_in_the_call(*arguments: object) -> Any:
     raise GeneratorExit
 
 
-async def raise_cancelled_error(*told: object) -> None:
+async def raise_cancelled_error(*arguments: object) -> None:
     raise asyncio.CancelledError
 
 
-async def raise_a_group(*told: object) -> None:
+async def raise_a_group(*arguments: object) -> None:
     raise BaseExceptionGroup("both", [GeneratorExit(), KeyError("x")])
 
 
-async def raise_stop_iteration(*told: object) -> None:
+async def raise_stop_iteration(*arguments: object) -> None:
     raise StopIteration(7)
 
 
-def raise_stop_iteration_at_once(*told: object) -> Any:
+def raise_stop_iteration_in_the_call(*arguments: object) -> Any:
     raise StopIteration([])
 
 
-async def raise_stop_async_iteration(*told: object) -> None:
+async def raise_stop_async_iteration(*arguments: object) -> None:
     raise StopAsyncIteration
 
 
 SAID = {
     await_what_was_cancelled: "cancelled from inside",
-    raise_no_exception: "raised OutcomeError, which does not derive from Exception: odd",
+    raise_outcome_error: "raised OutcomeError, which does not derive from Exception: odd",
     raise_generator_exit: "raised GeneratorExit, which does not derive from Exception",
     raise_generator_exit_later: "raised GeneratorExit, which does not derive from Exception",
-    raise_generator_exit_at_once: "raised GeneratorExit, which does not derive from Exception",
+    raise_generator_exit_in_the_call: "raised GeneratorExit, which does not derive from Exception",
     raise_cancelled_error: "cancelled from inside",
     raise_a_group: "raised BaseExceptionGroup, which does not derive from Exception",
     raise_stop_iteration: "StopIteration",
-    raise_stop_iteration_at_once: "StopIteration",
+    raise_stop_iteration_in_the_call: "StopIteration",
     raise_stop_async_iteration: "",
 }
 
 
 @pytest.mark.parametrize("fail", SAID)
 class TestNoException:
-    """Nobody but the broker ends its workers: whoever raises what would do so has failed."""
+    """Only the broker ends its workers: user code that raises what would end one has failed."""
 
-    async def test_a_handler(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
+    async def test_a_handler_that_raises_no_exception_has_failed(
+        self, owner: Owner, clock: FakeClock, fail: Any
+    ) -> None:
         config = HandlerConfig(Bare(fail), retry=RetryPolicy(retries=0))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
         assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
         assert SAID[fail] in str(owner.letters[0].error)
 
-    async def test_input_middleware(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
+    async def test_input_middleware_that_raises_no_exception_has_failed(
+        self, owner: Owner, clock: FakeClock, fail: Any
+    ) -> None:
         config = HandlerConfig(
             answering(), middleware=Middleware(input=fail), retry=RetryPolicy(retries=0)
         )
@@ -174,14 +178,18 @@ class TestNoException:
             await broker.publish(event("e1"))
         assert owner.reasons == [("e1", DeadLetterReason.EXHAUSTED)]
 
-    async def test_on_error(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
+    async def test_on_error_that_raises_no_exception_is_reported(
+        self, owner: Owner, clock: FakeClock, fail: Any
+    ) -> None:
         handler = failing(9, ExecutionViolation("no", retryable=False))
         async with broker_of(owner, clock, HandlerConfig(handler, on_error=fail)) as broker:
             await broker.publish(event("e1"))
         assert owner.reasons == [("e1", DeadLetterReason.NOT_RETRYABLE)]
         assert SAID[fail] in owner.errors[0][1]
 
-    async def test_output_middleware(self, owner: Owner, clock: FakeClock, fail: Any) -> None:
+    async def test_output_middleware_that_raises_no_exception_has_failed(
+        self, owner: Owner, clock: FakeClock, fail: Any
+    ) -> None:
         config = HandlerConfig(answering(), middleware=Middleware(output=Bulk(fail)))
         async with broker_of(owner, clock, config) as broker:
             await broker.publish(event("e1"))
@@ -190,17 +198,19 @@ class TestNoException:
     @pytest.mark.parametrize(
         "name", ["on_dead_letter", "on_broker_error", "on_unclaimed", "on_domained_event"]
     )
-    async def test_a_listener(self, clock: FakeClock, name: str, fail: Any) -> None:
+    async def test_a_listener_that_raises_no_exception_leaves_nothing_behind(
+        self, clock: FakeClock, name: str, fail: Any
+    ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
             outputs = (emitted(cause), emitted(cause, 1, domain="human"))
             return [*outputs, emitted(cause, 2, to="com.nobody.here")]
 
-        async def listener(*told: object) -> None:
-            await fail(*told)
+        async def listener(*arguments: object) -> None:
+            await fail(*arguments)
 
         listeners: dict[str, Any] = {name: listener}
         async with ConcurrentEventBroker([StubHandler(act)], clock=clock, **listeners) as broker:
-            for number in range(40):  # more than are told at once
+            for number in range(40):  # more than are reported concurrently
                 await broker.publish(event(f"e{number}"))
         assert left_inside(broker) == {}
 
@@ -217,13 +227,13 @@ class Bare:
 
 
 class TestSettingsThatFail:
-    """A clock, a delay or a source of chance of one's own may fail: no event is lost, none hangs."""
+    """A custom clock or random generator may fail: no event is lost, and none hangs."""
 
-    async def test_a_source_of_chance(self, owner: Owner, clock: FakeClock) -> None:
+    async def test_a_random_generator_that_fails(self, owner: Owner, clock: FakeClock) -> None:
         class Broken(Random):
             @override
             def random(self) -> float:
-                raise KeyError("no chance")
+                raise KeyError("no number")
 
         broker = ConcurrentEventBroker(
             [failing(9, ConnectionError("no"))],
@@ -235,10 +245,10 @@ class TestSettingsThatFail:
             await broker.publish(event("e1"))
             await broker.publish(event("e2"))
         assert owner.reasons == [(id, DeadLetterReason.CANCELLED) for id in ("e1", "e2")]
-        assert [str(letter.error) for letter in owner.letters] == ["'no chance'"] * 2
+        assert [str(letter.error) for letter in owner.letters] == ["'no number'"] * 2
         assert left_inside(broker) == {}
 
-    async def test_a_clock(self, owner: Owner) -> None:
+    async def test_a_clock_that_fails(self, owner: Owner) -> None:
         class Broken(FakeClock):
             broken = True
 
@@ -266,15 +276,15 @@ INTERRUPTS = [KeyboardInterrupt("now"), SystemExit(3)]
 
 @pytest.mark.parametrize("interrupt", INTERRUPTS, ids=["keyboard", "exit"])
 class TestInterrupts:
-    """They end the program as anywhere in Python, and the event is not lost."""
+    """They end the program as usual in Python, and the event is not lost."""
 
     @pytest.mark.parametrize("where", ["handler", "on_error", "middleware"])
-    def test_it_ends_the_program_and_the_event_is_a_dead_letter(
+    def test_an_interrupt_ends_the_program_and_the_event_is_a_dead_letter(
         self, interrupt: BaseException, where: str
     ) -> None:
         owner = Owner()
 
-        async def end(*told: object) -> Any:
+        async def end(*arguments: object) -> Any:
             raise interrupt
 
         async def use() -> None:
@@ -298,7 +308,7 @@ class TestInterrupts:
 class TestCancelledTasks:
     """A worker's task that user code or the loop cancels ends, and its event is not lost."""
 
-    async def test_a_handler_that_cancels_the_task_it_runs_in(
+    async def test_an_event_whose_handler_cancels_its_own_task_is_a_dead_letter(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -320,7 +330,7 @@ class TestCancelledTasks:
 
     @pytest.mark.parametrize("how", ["returns", "fails", "is SUPPRESSed"])
     @pytest.mark.parametrize("prefetch", [1, 2])
-    async def test_a_handler_that_cancels_its_task_and_ends_harms_no_other_event(
+    async def test_a_handler_that_cancels_its_own_task_and_ends_affects_no_other_event(
         self, owner: Owner, clock: FakeClock, how: str, prefetch: int
     ) -> None:
         async def act(cause: ArvoEvent) -> list[ArvoEvent]:
@@ -346,7 +356,7 @@ class TestCancelledTasks:
         assert sorted(owner.unclaimed) == expected
         assert left_inside(broker) == {}
 
-    async def test_whoever_cancels_every_task_loses_no_event(
+    async def test_cancelling_every_task_loses_no_event(
         self, owner: Owner, clock: FakeClock
     ) -> None:
         """As `asyncio.run` does when its main function returns."""

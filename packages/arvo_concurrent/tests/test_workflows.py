@@ -37,10 +37,10 @@ from .stub_handler import ONE, StubHandler, event, failing
 
 
 @pytest.mark.parametrize("order", ["subject", "none"])
-async def test_fifty_answers_at_once_to_one_workflow_never_back_off(
+async def test_fifty_concurrent_answers_to_one_workflow_never_back_off(
     clock: FakeClock, order: Order
 ) -> None:
-    """In lanes they follow each other; without, the memory hands the lease over at once."""
+    """With lanes they run one by one; without, the memory hands the lease over immediately."""
     memory = ConcurrentMachineMemory(clock=clock)
     workflow = HandlerConfig(claiming(memory), order=order, prefetch=50)
     started = clock.monotonic()
@@ -48,11 +48,11 @@ async def test_fifty_answers_at_once_to_one_workflow_never_back_off(
         answer = await broker.resolve(claim(50))
     assert answer is not None
     assert answer.data == {"total": sum(range(50))}
-    assert clock.monotonic() == started, "somebody waited for the time to pass"
+    assert clock.monotonic() == started, "something waited for time to pass"
     assert memory.held == frozenset()
 
 
-async def test_many_workflows_at_once(clock: FakeClock) -> None:
+async def test_many_concurrent_workflows_complete(clock: FakeClock) -> None:
     handlers = [claiming(ConcurrentMachineMemory(clock=clock)), pricing()]
     async with ConcurrentEventBroker(handlers, clock=clock) as broker:
         answers = await asyncio.gather(*(broker.resolve(claim(3)) for _ in range(200)))
@@ -76,7 +76,7 @@ class TestDeadLetterReply:
             raise ExecutionViolation("the price list is closed", retryable=False)
         return await price_v1(call)
 
-    async def test_a_workflow_hears_that_its_request_died(self, clock: FakeClock) -> None:
+    async def test_a_workflow_gets_an_error_for_its_dead_request(self, clock: FakeClock) -> None:
         letters: list[DeadLetter] = []
 
         async def keep(letter: DeadLetter) -> None:
@@ -94,7 +94,7 @@ class TestDeadLetterReply:
         assert answer.data["errorStack"] is None
         assert [letter.reason for letter in letters] == [DeadLetterReason.NOT_RETRYABLE]
 
-    async def test_who_asked_for_a_workflow_that_died_is_told(self, clock: FakeClock) -> None:
+    async def test_the_asker_of_a_dead_workflow_gets_an_error(self, clock: FakeClock) -> None:
         class Broken(ConcurrentMachineMemory):
             @override
             async def acquire(self, machine_id: str) -> MachineLease | None:
@@ -132,7 +132,7 @@ class TestDeadLetterReply:
             ids.append(answer.id)
         assert ids[0] == ids[1]
 
-    async def test_a_request_that_was_handled_gets_none(self, clock: FakeClock) -> None:
+    async def test_a_handled_request_gets_no_dead_letter_reply(self, clock: FakeClock) -> None:
         """Its answer died, and may still be published from the dead letter."""
         letters: list[DeadLetter] = []
 
@@ -151,7 +151,7 @@ class TestDeadLetterReply:
                 await broker.resolve(claim(1))
         assert [letter.reason for letter in letters] == [DeadLetterReason.OUTPUT_MIDDLEWARE]
 
-    async def test_a_broker_that_closes_carries_none(self, clock: FakeClock) -> None:
+    async def test_a_closing_broker_sends_no_dead_letter_reply(self, clock: FakeClock) -> None:
         letters: list[str] = []
 
         async def keep(letter: DeadLetter) -> None:
@@ -170,7 +170,7 @@ class TestDeadLetterReply:
             await broker.aclose(grace=timedelta(0))
         assert letters == ["com.part.price"]
 
-    def test_it_is_for_the_parent_of_a_child_and_in_its_trace(self) -> None:
+    def test_the_reply_to_a_child_is_for_its_parent_and_in_its_trace(self) -> None:
         traceparent = f"00-{'1' * 32}-{'2' * 16}-01"
         start = claim(1).model_copy(update={"traceparent": traceparent, "tracestate": "a=b"})
         child = start.model_copy(update={"data": {**start.data, PARENT_SUBJECT: "parent"}})
@@ -180,11 +180,11 @@ class TestDeadLetterReply:
         assert (reply.subject, reply.parentid, reply.to) == ("parent", child.id, child.source)
         assert (reply.traceparent, reply.tracestate) == (traceparent, "a=b")
 
-    def test_an_answer_that_died_is_no_request(self) -> None:
+    def test_a_dead_answer_gets_no_reply(self) -> None:
         contract = claiming(ConcurrentMachineMemory()).contract
         assert dead_letter_reply(letter_of(event("e1")), contract) == []
 
-    async def test_it_needs_a_contract(self) -> None:
+    async def test_dead_letter_reply_needs_a_contract(self) -> None:
         with pytest.raises(ConfigViolation, match="needs a handler with a `contract`"):
             ConcurrentEventBroker([HandlerConfig(StubHandler(), dead_letter_reply=True)])
 
@@ -225,7 +225,7 @@ class TestTelemetry:
                 gate.open()
 
     async def test_a_broker_that_is_closed_is_not_measured(self, clock: FakeClock) -> None:
-        topic = "com.svc.measured"  # of no other broker
+        topic = "com.svc.measured"  # no other broker has it
         with MetricRecorder() as recorder:
 
             def depths() -> list[float | None]:

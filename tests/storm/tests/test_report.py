@@ -23,7 +23,7 @@ def answer(number: int, *, event_id: str = "first", **data: int) -> ArvoEvent:
 
 
 def judge(*events: ArvoEvent, sums: Counter[str] | None = None) -> Report:
-    """Return what a storm of three workflows says that came to this."""
+    """Return the report of a storm of three workflows with these completions."""
     report = Report(workflows=len(INITS))
     answers = Answers({event.subject: number for number, event in enumerate(INITS)}, report)
     for event in events:

@@ -9,7 +9,7 @@ from arvo_core.event_id import EventId
 
 
 def accepted(call: Callable[..., Any], members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that `call` takes; what it fixes itself cannot be said."""
+    """Return the members that `call` has parameters for; it sets the others itself."""
     parameters = inspect.signature(call).parameters
     names = {*parameters}
     if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
@@ -34,11 +34,11 @@ def event_members(event: Mapping[str, Any]) -> dict[str, Any]:
     return members
 
 
-def event_id(wish: object) -> EventId | str | None:
+def event_id(requested: object) -> EventId | str | None:
     """Return the requested id as our API takes it; None where the original ignores it."""
-    match wish:
+    match requested:
         case str():
-            return EventId.developer_managed(wish)
+            return EventId.developer_managed(requested)
         case {"deduplication": "DEVELOPER_MANAGED", "value": str(value)}:
             return EventId.developer_managed(value)
         case {"deduplication": "ARVO_MANAGED", "value": str(value)}:

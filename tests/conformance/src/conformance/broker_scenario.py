@@ -1,4 +1,4 @@
-"""Scenarios: a broker with stub handlers, what is published, and what is seen of it."""
+"""Scenarios of a broker: its stub handlers, the published events, and their effects."""
 
 import asyncio
 import re
@@ -33,9 +33,9 @@ _RETRY: Given = {"maxRetries": 3, "initialDelayMs": 100, "backoffExponent": 1.5}
 _UNCAPPED = timedelta(days=1)
 _EVENT: Given = {"source": "com.app.main", "type": "com.svc.one", "subject": "s", "data": {}}
 _ERROR: Given = {"kind": "Error"}
-_OF_THE_SCENARIO = re.compile(r"fail \d+|mw boom|dom")
+_SCENARIO_MESSAGE = re.compile(r"fail \d+|mw boom|dom")
 _MILLISECOND = timedelta(milliseconds=1)
-# No longer than it takes until nothing but time can help.
+# The shortest delay: it ends when everything else waits for time to pass.
 _MOMENT = timedelta.resolution
 
 
@@ -59,18 +59,18 @@ class BrokerScenario:
         ]
 
     async def run(self) -> dict[str, Any]:
-        """Play it, and return what a vector shows of it."""
+        """Play the scenario, and return what a vector shows of it."""
         return await self._clock.run_until_complete(self._play())
 
     async def _play(self) -> dict[str, Any]:
         async with self._broker() as broker:
-            seen = await self._put_in(broker)
+            seen = await self._publish(broker)
             seen["idle"] = await self._becomes_idle(broker)
             await self._clock.sleep(self._milliseconds("settleMs") or _MOMENT)
             seen["topics"] = list(broker.stats.topics)
             seen["finalStats"] = _shown(broker.stats)
         if not self._given.get("realTime"):
-            # The vectors know the delays only where time is not real.
+            # The vectors have the delays only where time is not real.
             seen["retryDelays"] = [delay / _MILLISECOND for delay in self._observed.delays]
         return seen | {
             "log": self._log,
@@ -83,7 +83,7 @@ class BrokerScenario:
             },
         }
 
-    async def _put_in(self, broker: ConcurrentEventBroker) -> dict[str, Any]:
+    async def _publish(self, broker: ConcurrentEventBroker) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         if self._given.get("subscribeDup"):
             seen["dup"] = self._subscribe_again(broker)
@@ -187,9 +187,9 @@ class BrokerScenario:
 
 
 def comparable(shown: Given) -> dict[str, Any]:
-    """Leave out the messages of broker errors that the library worded: they are ours."""
+    """Leave out the library's own error messages, as our wording differs."""
     errors = [
-        error if _OF_THE_SCENARIO.fullmatch(error["message"]) else {**error, "message": None}
+        error if _SCENARIO_MESSAGE.fullmatch(error["message"]) else {**error, "message": None}
         for error in shown["brokerErrors"]
     ]
     return {**shown, "brokerErrors": errors}

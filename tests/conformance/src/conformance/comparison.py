@@ -18,7 +18,7 @@ _SHAPES = {
     "stack": r"(?s:.+)",
     "machineDefinition": r"\{(?s:.+)\}",
 }
-# What is new each time, so that nothing is learnt from one occurrence about the next.
+# Each occurrence may stand for another value.
 _UNBOUND = {"<time>", "<stack>", "<machineDefinition>"}
 _INDEX = re.compile(r"0|[1-9]\d*", re.ASCII)
 
@@ -32,7 +32,7 @@ class Difference(AssertionError):
 
 
 class Comparison:
-    """Compares one run of one case; a placeholder means the same thing wherever it stands."""
+    """Compares one run of one case; a placeholder has one value wherever it occurs."""
 
     def __init__(self, subjects: Mapping[str, object] | None = None) -> None:
         self._subjects = subjects or {}
@@ -54,7 +54,7 @@ class Comparison:
             case list():
                 self._same_list(expected, actual, place)
             case str():
-                self._same_text(expected, actual, place)
+                self._same_string(expected, actual, place)
             case _:
                 _expect(_same_scalar(expected, actual), place, expected, actual)
 
@@ -77,7 +77,7 @@ class Comparison:
             place: Where the objects stand.
         """
         free = list(actual)
-        # What needs no guess goes first.
+        # Names without unknown placeholders go first, as they match only one member.
         for name in sorted(expected, key=self._is_open):
             found = next(
                 (each for each in free if self._is_pair(name, each, expected, actual, compare)),
@@ -108,7 +108,7 @@ class Comparison:
     ) -> bool:
         before = dict(self.bound)
         try:
-            self._same_text(name, other, name)
+            self._same_string(name, other, name)
             compare(expected[name], actual[other], name)
         except Difference:
             self.bound = before
@@ -141,7 +141,7 @@ class Comparison:
             raise Difference(f"{place}: expected a managed id, got {actual!r}")
         self.same(content, {"uuid": parsed.uuid, "value": parsed.value}, place)
 
-    def _same_text(self, expected: str, actual: object, place: str) -> None:
+    def _same_string(self, expected: str, actual: object, place: str) -> None:
         if not isinstance(actual, str):
             raise Difference(f"{place}: expected {self._shown(expected)!r}, got {actual!r}")
         if "<" not in expected:

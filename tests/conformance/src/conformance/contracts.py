@@ -18,7 +18,7 @@ _SHARED = ("uri", "domain", "description", "metadata")
 
 
 def contract(description: Mapping[str, Any]) -> ArvoContract:
-    """Build the contract; a broken rule raises what our API raises."""
+    """Build the contract; an invalid one raises what our API raises."""
     shared = {name: description[name] for name in _SHARED if name in description}
     versions = description["versions"].items()
     match description["kind"]:

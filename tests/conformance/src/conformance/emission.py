@@ -14,7 +14,7 @@ _NAMES = {
 
 
 def emission_domains(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keyword argument of a handler, empty where the description says nothing."""
+    """Return the keyword argument of a handler, empty if the description has no domains."""
     described = description.get("defaultEventEmissionDomains")
     if described is None:
         return {}

@@ -12,7 +12,7 @@ Environment = Mapping[str, object]
 
 
 def evaluate(expression: object, environment: object) -> Any:
-    """Evaluate; `MISSING` is a value, and left out of the objects built here."""
+    """Return the value, which may be `MISSING`; members that are `MISSING` are left out."""
     if isinstance(expression, list):
         items = [evaluate(item, environment) for item in expression]
         return [None if item is MISSING else item for item in items]

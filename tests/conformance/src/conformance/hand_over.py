@@ -1,7 +1,7 @@
 """Finishes scenarios that another process began: tasks on standard input, outcomes on output.
 
-Each task is one line, `{"case": id, "progress": ...}`; each outcome is one, `{"failed": text}`,
-where null says that all went as the vector shows.
+Each task is one line, `{"case": id, "progress": ...}`; each outcome is one, `{"failed": string}`,
+where null means that all went as the vector shows.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ _REFINEMENTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """One complaint: its kind, the path from the value it was found in, and the words."""
+    """One complaint: its kind, its path in the validated value, and its message."""
 
     kind: str
     path: tuple[str | int, ...]

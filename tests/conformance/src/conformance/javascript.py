@@ -60,7 +60,7 @@ def text(value: object) -> str:
 
 
 def number(value: object) -> float:
-    """Return `Number(value)`; NaN where there is none."""
+    """Return `Number(value)`; NaN for a value without a number."""
     match value:
         case None:
             return 0.0
@@ -94,7 +94,7 @@ def code_units(value: str) -> bytes:
 
 
 def length(value: object) -> int:
-    """Return `value.length`, 0 for what has none."""
+    """Return `value.length`; 0 for a value without a length."""
     if isinstance(value, str):
         return len(code_units(value)) // 2
     return len(value) if isinstance(value, Sequence) else 0

@@ -1,4 +1,4 @@
-"""JSON schemas of two dialects, brought into one form that can be compared."""
+"""Normalises JSON schemas of two dialects, so that they can be compared."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ _OF_SUBSCHEMAS = {"properties", "patternProperties"}
 
 
 def normalised(schema: Mapping[str, Any]) -> Any:
-    """Return what the schema means, in one spelling.
+    """Return the schema in a normal form.
 
-    References are followed, words are dropped, alternatives become one sorted `anyOf`, constants
-    an `enum`, and the two ways to write a tuple become `prefixItems`.
+    References are followed, descriptions are dropped, alternatives become one sorted `anyOf`,
+    constants an `enum`, and the two ways to write a tuple become `prefixItems`.
     """
     return _value(schema, schema.get("$defs", {}))
 
@@ -57,7 +57,7 @@ def _followed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
 
 
 def _with_constants(schema: dict[str, Any]) -> dict[str, Any]:
-    """Write a constant as an enum, whose values say their types themselves."""
+    """Write a constant as an enum, whose values imply their types."""
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if values is None:
         return schema

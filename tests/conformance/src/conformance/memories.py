@@ -1,4 +1,4 @@
-"""Two machine memories whose calls can be watched and made to fail: a plain and a leased one."""
+"""Two machine memories that record their calls and inject faults: a plain and a leased one."""
 
 import secrets
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class WatchedMemory(IMachineMemory, Protocol):
     records: dict[str, Record]
     """The stored records, by subject."""
     calls: list[str] | None
-    """The calls since the last `begin_step`; None when the original has no such calls."""
+    """The calls since the last `begin_step`; None if the original has no such calls."""
 
     @property
     def locked(self) -> list[str]:
@@ -29,7 +29,7 @@ class WatchedMemory(IMachineMemory, Protocol):
         ...
 
     def begin_step(self, faults: Faults) -> None:
-        """Forget the calls of the step before, and let these faults happen."""
+        """Forget the calls of the previous step, and set the faults of this one."""
         ...
 
 
@@ -97,11 +97,11 @@ class PlainMemory(WatchedMemory):
 
 
 class LeasedMemory(PlainMemory):
-    """Leases over a dict; the version is checked inside the write, and none comes again.
+    """Leases over a dict; the version is checked inside the write, and never reused.
 
     Args:
-        locking: Whether the original would lock. Where it does not, a fault of its lock has
-            nothing to strike here either, although a lease is always taken.
+        locking: Whether the original would lock. If not, faults of its lock are ignored here
+            too, although a lease is always taken.
     """
 
     def __init__(self, *, locking: bool) -> None:

@@ -1,4 +1,4 @@
-"""Traces: one operation after another on a machine memory, and what each came to."""
+"""Traces: operations on a machine memory, one after another, and their outcomes."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -17,7 +17,7 @@ class MemoryTrace:
     """One run of one case, on a clock of its own.
 
     Args:
-        config: The vector's settings of the memory; None for none.
+        config: The vector's settings of the memory; None means the defaults.
     """
 
     def __init__(self, config: Mapping[str, Any] | None) -> None:
@@ -27,7 +27,7 @@ class MemoryTrace:
         self._named: dict[str, Any] = {}
 
     async def run(self, operations: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Do one after another, and return what the vector shows of them."""
+        """Do the operations in order, and return what the vector shows of them."""
         return [
             {"op": each["op"], **await self._clock.run_until_complete(self._outcome(each))}
             for each in operations

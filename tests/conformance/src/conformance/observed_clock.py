@@ -1,4 +1,4 @@
-"""A clock that notes which calls were asked for later, and for how much later."""
+"""A clock that records the delays of the calls that are scheduled on it."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,16 +10,16 @@ from arvo_time import Clock, ClockTimer
 
 
 class ObservedClock(Clock):
-    """Another clock, observed: a broker asks for a later call only to try again.
+    """Wraps a clock, and records the delays: a broker schedules a call only to retry.
 
     Args:
-        clock: Tells the time and waits.
+        clock: The clock to wrap.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.delays: list[timedelta] = []
-        """What was asked for, in order."""
+        """The delays passed to `call_later`, in order."""
 
     @override
     def now(self) -> datetime:

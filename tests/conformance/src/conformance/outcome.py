@@ -1,4 +1,4 @@
-"""What a call came to: a value or an exception, against the vector's `ok` or `error`."""
+"""Compares a call's value or exception with the vector's `ok` or `error`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,10 +17,10 @@ def returned(
     """Make a call that the vector shows to succeed, or check that it is refused as shown.
 
     Returns:
-        What the call gave; `REFUSED` when the vector shows an error and it came.
+        The value; `REFUSED` if the vector shows an error and the call raised it.
 
     Raises:
-        Difference: It was not refused, or not in the way shown.
+        Difference: The call was not refused, or not as shown.
     """
     if "ok" in expected:
         return call()

@@ -1,4 +1,4 @@
-"""Fills in what a vector leaves open, so that what it shows can be loaded as if stored."""
+"""Fills in the placeholders of a vector, so that its records can be loaded as stored ones."""
 
 import re
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ class Placeholders:
     def __init__(self, subjects: Mapping[str, object]) -> None:
         self._subjects = subjects
         self.names: dict[str, str] = {}
-        """What was made up for ids and subjects."""
+        """The strings made up for ids and subjects, by placeholder."""
 
     def __call__(self, value: Any) -> Any:
         """Copy a JSON value with its placeholders filled in."""
         match value:
             case {"$error": error}:
-                # JSON knows no exceptions: a host that keeps them writes an object.
+                # JSON has no exceptions: a host that stores one writes an object.
                 return dict(error)
             case Mapping():
                 return {self._text(name): self(item) for name, item in value.items()}

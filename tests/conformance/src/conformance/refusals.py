@@ -25,9 +25,9 @@ def same_refusal(
 
     Args:
         expected: The vector's `error`.
-        raised: What came out of our API.
-        may_miss_arguments: The case left out what is a required argument here.
-        path: Where the vector puts a problem that has this path here.
+        raised: What our API raised.
+        may_miss_arguments: Whether the case leaves out an argument that is required here.
+        path: Returns the path in the vector of a problem with this path here.
 
     Raises:
         Difference: Another kind of error, or other paths.

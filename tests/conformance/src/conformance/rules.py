@@ -36,10 +36,10 @@ _OPTIONS = {
 
 
 def apply(rules: Sequence[Rule], environment: Mapping[str, object]) -> Any:
-    """Return what the first rule that applies returns; None when it says nothing.
+    """Return what the first rule that applies returns; None if it returns nothing.
 
     Raises:
-        Exception: What the rule says.
+        Exception: The rule raises it.
     """
     for rule in rules:
         if "when" in rule and not truth(evaluate(rule["when"], environment)):
@@ -63,8 +63,8 @@ def throw(description: Mapping[str, Any], environment: Mapping[str, object]) -> 
 def outputs(returned: Any) -> Any:
     """Turn what a service's rule returned into what our API takes.
 
-    What is falsy there is nothing here. What is no output is passed on as it is: refusing it is
-    not the runner's business.
+    A value that is falsy in JavaScript becomes None. A value that is not an output is passed on
+    unchanged, as our API must refuse it.
     """
     if not truth(returned):
         return None
@@ -74,7 +74,7 @@ def outputs(returned: Any) -> Any:
 
 
 def emit(item: Any) -> Any:
-    """Turn one output into an `Emit`; what an output cannot say is left out."""
+    """Turn one output into an `Emit`; members that an `Emit` lacks are left out."""
     if not isinstance(item, Mapping) or "type" not in item:
         return item
     options = {ours: item[theirs] for theirs, ours in _OPTIONS.items() if theirs in item}

@@ -1,4 +1,4 @@
-"""Scenarios: one handler, one event after another, and what comes out and is stored each time."""
+"""Scenarios: one handler, its events one after another, and what each emits and stores."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypedDict
@@ -25,14 +25,14 @@ _ADDED_TO_FAILURES = {"redelivery", "status", "parentSubject", "initEventId"}
 
 
 class Progress(TypedDict):
-    """How far a scenario has come; JSON."""
+    """The progress of a scenario, as JSON values."""
 
     records: dict[str, Record]
-    """What is stored, by subject."""
+    """The stored records, by subject."""
     emitted: list[list[dict[str, Any]]]
-    """What came out, by step."""
+    """The emitted events, by step."""
     bound: dict[str, str]
-    """What the vector's placeholders stand for."""
+    """The values of the vector's placeholders."""
 
 
 class Build(Protocol):
@@ -69,7 +69,7 @@ class Scenario:
         """Make the handler, run every step, and compare.
 
         Args:
-            describe: Says of the handler what the vector's `unit` does.
+            describe: Describes the handler as the vector's `unit` does.
         """
         handler = returned(self._expected, self._make)
         if handler is REFUSED:
@@ -80,7 +80,7 @@ class Scenario:
 
     @property
     def length(self) -> int:
-        """How many steps there are."""
+        """The number of steps."""
         return len(self._given["steps"])
 
     async def advance(self, end: int) -> Progress:
@@ -99,7 +99,7 @@ class Scenario:
         self._comparison.bound.update(progress["bound"])
 
     def shown(self, end: int) -> Progress:
-        """Return how the vector shows things after the steps before `end`, with ids made up."""
+        """Return the progress that the vector shows before step `end`, with ids made up."""
         expected = self._expected["ok"]
         steps = expected["steps"][:end]
         fill = Placeholders(expected.get("subjects", {}))
@@ -163,7 +163,7 @@ class Scenario:
             self._comparison.same(expected["memoryCalls"], self._memory.calls, f"{place}.calls")
 
     def _same_record(self, expected: Mapping[str, Any], record: Any, place: str) -> None:
-        """Compare what the vector shows of a record, and refuse what it does not."""
+        """Compare the members that the vector shows, and refuse any others."""
         failed = expected["executionStatus"] == "failure"
         allowed = _ADDED_TO_FAILURES if failed else _ADDED_TO_RECORDS
         added = record.keys() - expected.keys() - allowed
@@ -186,7 +186,7 @@ class Scenario:
         return {**record, "events": {**events, "produced": self._shown(events["produced"])}}
 
     def _shown(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave out the trace where an incoming event had one: ours carry it on."""
+        """Leave out the trace if an incoming event had one: our events continue it."""
         if not self._traced:
             return events
         return [

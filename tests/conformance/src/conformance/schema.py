@@ -130,7 +130,7 @@ def _array(item: Annotation, bounds: Mapping[str, Any]) -> Annotation:
     _expect_no_more(options)
 
     def with_length(value: object, issues: list[Issue]) -> list[Issue]:
-        """Complain about the length beside the items, which pydantic does one after the other."""
+        """Report the length beside the items; pydantic checks one after the other."""
         count = len(value) if isinstance(value, list) else None
         others = [issue for issue in issues if issue.kind not in ("too_short", "too_long")]
         if count is not None and shortest is not None and count < shortest:
@@ -148,7 +148,7 @@ def _tuple(items: list[Annotation]) -> Annotation:
     listed = [TypeAdapter(item) for item in items]
 
     def with_length(value: object, issues: list[Issue]) -> list[Issue]:
-        """Complain about the whole list when items are missing, beside them when too many."""
+        """Report only the length if items are missing, the length and the items if too many."""
         if not isinstance(value, list):
             return issues
         if len(value) < len(items):

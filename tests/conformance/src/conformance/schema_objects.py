@@ -57,7 +57,7 @@ _UNKNOWN_KEYS: Mapping[str, Literal["ignore", "forbid", "allow"]] = {
 def object_model(members: Mapping[str, Member], mode: str) -> type[BaseModel]:
     """Make the model of an object.
 
-    Any text can be a key, so fields have names of their own and the keys are their aliases.
+    Any string can be a key, so fields have names of their own and the keys are their aliases.
     """
     fields: dict[str, Any] = {
         f"member_{position}": (member.annotation, _field(key, member.absence))

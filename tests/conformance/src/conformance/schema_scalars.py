@@ -149,7 +149,7 @@ def _string_rule(name: str, rule: Any) -> tuple[Callable[[str], str], dict[str, 
         case "regex":
             return partial(_searched, _python_pattern(rule)), {"pattern": rule}
         case _:
-            raise ValueError(f"unknown rule for a text: {name!r}")
+            raise ValueError(f"unknown rule for a string: {name!r}")
 
 
 def _matching(pattern: re.Pattern[str], value: str) -> str:

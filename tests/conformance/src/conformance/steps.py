@@ -1,4 +1,4 @@
-"""What a resumable's rule returned, as our API takes it."""
+"""Turns what a resumable's rule returned into what our API takes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from .rules import emit
 
 
 def step(returned: Any) -> Any:
-    """Turn what a resumable's rule returned into what our API takes; what is falsy is nothing."""
+    """Turn what a resumable's rule returned into what our API takes; falsy becomes None."""
     if not truth(returned):
         return None
     if not isinstance(returned, Mapping):

@@ -13,12 +13,12 @@ from arvo_time import Clock
 
 
 class StubHandler(IArvoEventHandler):
-    """Does for each event what a vector says, and notes it.
+    """Handles each event as a vector describes, and logs it.
 
     Args:
         description: The vector's handler.
         log: Gets a line for each try.
-        clock: Passes the time that a try takes.
+        clock: Waits for the time that a try takes.
     """
 
     def __init__(self, description: Mapping[str, Any], *, log: list[str], clock: Clock) -> None:

@@ -14,7 +14,7 @@ def middleware(description: Mapping[str, Any], *, owner: str, log: list[str]) ->
     Args:
         description: The vector's `middleware`. A tag is appended to the data's `mw`; "void"
             returns nothing, "throw" raises.
-        owner: How the log calls whose middleware it is.
+        owner: The name of the middleware in the log.
         log: Gets a line for each call.
     """
     return Middleware(

@@ -49,7 +49,7 @@ def decode_subject(text: str) -> Any:
 
 
 def with_subjects(value: Any, subjects: Mapping[str, object]) -> Any:
-    """Replace each `$subj:NAME`, also in keys and within longer texts."""
+    """Replace each `$subj:NAME`, also in keys and within longer strings."""
 
     def put(text: str) -> str:
         return _SUBJECT.sub(lambda found: encode_subject(subjects[found[1]]), text)
@@ -58,7 +58,7 @@ def with_subjects(value: Any, subjects: Mapping[str, object]) -> Any:
 
 
 def with_references(value: Any, steps: Sequence[Sequence[JsonObject]]) -> Any:
-    """Replace each `$ref:s<step>.e<event>.<field>` by what that event, already emitted, has."""
+    """Replace each `$ref:s<step>.e<event>.<field>` by the field of that emitted event."""
 
     def find(reference: re.Match[str]) -> Any:
         found: Any = steps[int(reference[1])][int(reference[2])]

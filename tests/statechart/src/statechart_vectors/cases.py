@@ -24,14 +24,14 @@ FILES = tuple(VERSIONS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One machine, the events it gets, and what it does about each in one version of XState."""
+    """One machine, its events, and what it does at each of them in one version of XState."""
 
     name: str
     xstate: XStateVersion
     content: dict[str, Any]
 
     def expected(self, *, resumed: bool) -> list[dict[str, Any]]:
-        """Return the expected steps, of a machine that is stored between events or is not."""
+        """Return the expected steps; `resumed` if the machine is stored between events."""
         # Where 5.24.0 is not listed separately, it does the same.
         version = "_5.24.0" if self.xstate == "5.24" and "expected_5.24.0" in self.content else ""
         changed = f"expected_resumed{version}"
@@ -53,7 +53,7 @@ def source_of(file: str) -> Path | None:
 
 
 def load(file: str) -> list[Case]:
-    """Return the cases of a file, none if it is nowhere."""
+    """Return the cases of a file; empty if there is no such file."""
     source = source_of(file)
     if source is None:
         return []

@@ -1,4 +1,4 @@
-"""The small language of paths and templates in which the cases speak about data."""
+"""The paths and templates by which the cases refer to data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _MISSING = object()
 
 
 def at_path(value: object, path: str) -> object:
-    """Return the value at a dotted path; None if there is none."""
+    """Return the value at a dotted path; None if there is no value."""
     found = _find(value, path)
     return None if found is _MISSING else found
 

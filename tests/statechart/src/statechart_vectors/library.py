@@ -1,4 +1,4 @@
-"""The actions and guards that the cases use, and their configs in our words."""
+"""The actions and guards that the cases use, and their configs as ours."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from .json_values import at_path, fill, is_number, mentions, same
 
 
 class Observations:
-    """What the actions of a machine did, in the order in which they did it."""
+    """Records what the actions of a machine did, in order."""
 
     def __init__(self) -> None:
         self.actions: list[dict[str, Any]] = []
@@ -35,7 +35,7 @@ class Observations:
 
 
 class Failure(Exception):
-    """Raised by the actions and guards that are there to fail."""
+    """Raised by the actions and guards that fail on purpose."""
 
 
 def build(config: Mapping[str, Any], seen: Observations, *, xstate: XStateVersion) -> Machine:
@@ -83,7 +83,7 @@ def _transitions(config: Any) -> Any:
 
 
 def guard_of(config: Any) -> Guard:
-    """Return a guard of a case as one of ours: its combinators have names of their own there."""
+    """Return a guard of a case as one of ours; combinators have other names in the cases."""
     match config:
         case {"and": guards}:
             return and_([guard_of(each) for each in guards])

@@ -82,7 +82,7 @@ def _compared(
 ) -> Iterator[tuple[str, object, object]]:
     wanted, found = dict(expected), dict(actual)
     wanted_snapshot, found_snapshot = dict(wanted.pop("snapshot")), dict(found.pop("snapshot"))
-    # An error that the event brought along is stored as it is; one that was raised has a message.
+    # An error from the event is stored unchanged; one that was raised is stored with a message.
     if isinstance(wanted_snapshot.get("error"), dict):
         message = _own_message(wanted_snapshot.pop("error"))
         error = found_snapshot.pop("error", None)
@@ -107,7 +107,7 @@ def _compared(
 
 
 def _own_message(error: dict[str, Any]) -> str:
-    """Return what the machine itself said: the words around it are the interpreter's."""
+    """Return the machine's own message, without what the interpreter puts before it."""
     return str(error["message"]).rpartition(":\n")[2]
 
 

@@ -137,11 +137,11 @@ class FileMachineMemory(ILeasedMachineMemory):
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        raise NotImplementedError("the storm leases")
+        raise NotImplementedError("the storm uses leases")
 
     @override
     async def unlock(self, machine_id: str) -> bool:
-        raise NotImplementedError("the storm leases")
+        raise NotImplementedError("the storm uses leases")
 
     @contextmanager
     def _changing(self, machine_id: str) -> Iterator[_Stored]:

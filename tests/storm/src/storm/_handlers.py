@@ -67,7 +67,7 @@ def create_handlers(
         memory: Where the workflows' state lives.
         ledger: Where the services book.
         think: The longest pause within a step, so that kills hit steps.
-        random: For the pauses.
+        random: Chooses the pauses.
     """
 
     async def pause() -> None:

@@ -15,7 +15,7 @@ def check_storm(memory: str, *, seed: int = 1) -> Report:
 
     Args:
         memory: The machine memory, as a URL; an empty one.
-        seed: For everything random.
+        seed: The seed of all random choices.
     """
     if os.environ.get("ARVO_FULL") == "1":
         report = run_storm(memory, portions=6, seed=seed, timeout=timedelta(minutes=5))
@@ -59,7 +59,7 @@ def run_storm(
         workers: How many processes handle events.
         workflows: How many root workflows are started.
         portions: In how many portions they are started, one after each kill, so that the storm lasts.
-        seed: For everything random except the timing of the processes.
+        seed: The seed of all random choices; the timing of the processes stays random.
         ttl: How long a lease lasts when its holder is gone.
         kill_every: The pause between two kills.
         think: The longest pause within a step.

@@ -17,7 +17,7 @@ class Settings:
     portions: int
     """In how many portions they are started, one after each kill. So there are at least that many."""
     seed: int
-    """For everything random."""
+    """The seed of all random choices."""
     ttl: timedelta
     """How long a lease lasts when its holder is gone."""
     kill_every: timedelta

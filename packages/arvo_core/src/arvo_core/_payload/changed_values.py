@@ -21,7 +21,7 @@ _NATIVE = frozenset({str, int, float, bool, type(None), dict, list})
 def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Iterator[FieldProblem]:
     """Find where `read` differs from `value`.
 
-    Lists, tuples and other sequences are not told apart. Of an instance of a subclass, only the
+    Lists, tuples and other sequences are not distinguished. Of an instance of a subclass, only the
     members of its base class are compared, since the type promises no more. Private attributes are
     ignored, and instances of one class without `__eq__` count as equal.
 

@@ -61,7 +61,7 @@ def _described(made: ArvoContract) -> dict[str, Any]:
         "sortedAsc": list(made.versions),
         "sortedDesc": list(reversed(made.versions)),
         "systemErrorType": made.system_error_type,
-        "perVersion": {text: _described_version(made.version(text)) for text in made.versions},
+        "perVersion": {each: _described_version(made.version(each)) for each in made.versions},
     }
 
 
@@ -82,7 +82,7 @@ def _described_version(version: VersionedArvoContract[Any]) -> dict[str, Any]:
 
 
 def _same_payload(case: Case) -> None:
-    # Payloads are objects; any other value is looked at as the member of one.
+    # Payloads are objects, so any other value is checked as the member of one.
     schema = {"obj": {"value": case.input["schema"]}}
     payload = ContractVersion("1.0.0", accepts=payload_type(schema), emits={}).accepts
     data = returned(
@@ -113,7 +113,7 @@ def _as_it_is(described: Any) -> Any:
 
 
 def _with_normalised(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the payloads' schemas, and nothing else, into one spelling."""
+    """Normalise the schemas of the payloads, and nothing else."""
     changed: dict[str, Any] = dict(described)
     if "versions" in described:
         changed["versions"] = [_with_normalised(version) for version in described["versions"]]
@@ -146,8 +146,8 @@ def _compared_versions(given: Mapping[str, Any]) -> int:
 
 
 def _version_rules(given: Mapping[str, Any]) -> dict[str, bool]:
-    text = given["value"]
-    return {"valid": is_semantic_version(text), "wildcard": is_wildcard_version(text)}
+    value = given["value"]
+    return {"valid": is_semantic_version(value), "wildcard": is_wildcard_version(value)}
 
 
 def _event_types(given: Mapping[str, Any]) -> dict[str, str]:

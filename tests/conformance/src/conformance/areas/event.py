@@ -28,7 +28,7 @@ async def run(case: Case) -> None:
 
 
 def path_of_the_original(path: Path) -> Path:
-    """Return where the original reports a problem: those of the data at the root."""
+    """Return the path that the original reports: the root for problems of the data."""
     return () if path[:1] == ("data",) else path
 
 

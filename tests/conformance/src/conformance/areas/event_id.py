@@ -25,9 +25,9 @@ async def run(case: Case) -> None:
             raise ValueError(f"unknown operation: {operation!r}")
 
 
-def _created(wish: object) -> str:
+def _created(requested: object) -> str:
     return ArvoEvent.create(
-        source="com.app.main", type="com.app.event", subject="s", data={}, id=event_id(wish)
+        source="com.app.main", type="com.app.event", subject="s", data={}, id=event_id(requested)
     ).id
 
 

@@ -1,4 +1,4 @@
-"""Factories: events that keep a contract."""
+"""Factories: events that conform to a contract."""
 
 from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
 from conformance import arguments

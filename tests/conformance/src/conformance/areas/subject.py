@@ -35,7 +35,7 @@ async def run(case: Case) -> None:
 
 
 def _of_parent(param: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave out a domain of null, which asks for the parent's there and for none here."""
+    """Leave out a null domain: it means the parent's in the original, and no domain here."""
     said = {name: value for name, value in param.items() if (name, value) != ("domain", None)}
     return {"version": None, **said}
 

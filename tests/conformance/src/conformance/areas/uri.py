@@ -10,7 +10,7 @@ from conformance.outcome import REFUSED, returned
 
 
 async def run(case: Case) -> None:
-    """Check the three functions on one text."""
+    """Check the three functions on one string."""
     expected, value = case.expected["ok"], case.input["value"]
     Comparison().same(expected["validateURI"], is_valid_uri(value), "validateURI")
     _same(expected["encodeURI"], lambda: encode_uri(value), "encodeURI")
