@@ -1,3 +1,4 @@
+import logging
 import os
 from collections import Counter
 from collections.abc import Generator
@@ -18,6 +19,14 @@ settings.register_profile(
 settings.register_profile("full", settings.get_profile("quick"), max_examples=1_000)
 settings.register_profile("few", settings.get_profile("quick"), max_examples=10)
 settings.load_profile("full" if os.environ.get("ARVO_FULL") == "1" else "quick")
+
+
+def _is_about_slowness(record: logging.LogRecord) -> bool:
+    return str(record.msg).startswith("Executing ")
+
+
+# In debug mode asyncio logs each step above 100 ms, among what tests expect to be logged.
+logging.getLogger("asyncio").addFilter(lambda record: not _is_about_slowness(record))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from .simulation import Simulation
 
 _CHOSEN = os.environ.get("ARVO_SEED")
 _COUNT = 3_000 if os.environ.get("ARVO_FULL") == "1" else 200
-_CHUNK = 50
+_CHUNK = 25
 CHUNKS = (
     [range(int(_CHOSEN), int(_CHOSEN) + 1)]
     if _CHOSEN
