@@ -11,7 +11,7 @@ from .test_failing_backends import MEMORIES, SUBJECT
 
 
 @pytest.mark.parametrize("opened", MEMORIES)
-async def test_scope_is_that_of_the_client(opened: Any) -> None:
+async def test_spans_of_a_memory_have_the_scope_of_its_client(opened: Any) -> None:
     async with opened() as memory:
         with SpanRecorder() as recorder:
             with pytest.raises(MachineMemoryError):
@@ -23,7 +23,7 @@ async def test_scope_is_that_of_the_client(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", MEMORIES)
-async def test_a_closed_memory_makes_none(opened: Any) -> None:
+async def test_a_closed_memory_makes_no_spans(opened: Any) -> None:
     async with opened() as memory:
         await memory.aclose()
         with SpanRecorder() as recorder, pytest.raises(MachineMemoryError, match="closed"):

@@ -1,4 +1,4 @@
-"""What the owner of a broker is told, and where the calls of its functions count."""
+"""What is reported to the owner of a broker, and in which tree the calls of its functions count."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ def listeners_of(clock: FakeClock, **functions: Any) -> Listeners:
 
 
 class Counted(Trial):
-    """Is counted together with what stands beside it."""
+    """Records when it, or a trial beside it, enters and ends."""
 
     def __init__(self, moves: list[str]) -> None:
         super().__init__(EVENT, context=None)
@@ -92,8 +92,8 @@ async def test_failure_of_a_listener_that_was_given_up_is_not_reported_again(
     await clock.run_until_complete(listeners.stop(patience=SECOND))
     gone.set()
     await clock.settle()
-    said = partial("event e1 of type com.svc.one {}".format)
+    message = partial("event e1 of type com.svc.one {}".format)
     assert [record.getMessage() for record in caplog.records] == [
-        said("did not reach on_dead_letter, which was cancelled"),
-        said("ended after it had been given up; nothing is published"),
+        message("did not reach on_dead_letter, which was cancelled"),
+        message("ended after it had been given up; nothing is published"),
     ]

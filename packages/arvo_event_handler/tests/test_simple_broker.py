@@ -559,9 +559,9 @@ def test_a_plain_number_is_refused_as_a_timeout() -> None:
         SimpleEventBroker([], contention_timeout=30)  # type: ignore[arg-type]
 
 
-async def test_what_a_handler_started_may_ask_for_its_workflow_once_it_has_ended() -> None:
-    """The workflow is no longer in hand, although the task still has the handler's context."""
-    begun = list[asyncio.Task[None]]()
+async def test_a_task_that_outlives_its_handler_may_publish_to_the_same_workflow() -> None:
+    """The workflow is no longer being handled, although the task still has the handler's context."""
+    started = list[asyncio.Task[None]]()
 
     class Lasting(IArvoEventHandler):
         @property
@@ -579,22 +579,22 @@ async def test_what_a_handler_started_may_ask_for_its_workflow_once_it_has_ended
             self, event: ArvoEvent, *, parent: Context | None = None
         ) -> list[ArvoEvent]:
             handled.append(event.id)
-            if not begun:
-                begun.append(asyncio.create_task(ask_later()))
+            if not started:
+                started.append(asyncio.create_task(ask_later()))
             return []
 
     async def ask_later() -> None:
         await ended.wait()
-        await broker.publish(told("second"))
+        await broker.publish(event_of_workflow("second"))
 
-    def told(id: str) -> ArvoEvent:
+    def event_of_workflow(id: str) -> ArvoEvent:
         return ArvoEvent.create(
             id=id, source=APP, type="com.svc.lasting", to="com.svc.lasting", subject="s", data={}
         )
 
     handled, ended = list[str](), asyncio.Event()
     broker = SimpleEventBroker([Lasting()])
-    await broker.publish(told("first"))
+    await broker.publish(event_of_workflow("first"))
     ended.set()
-    await asyncio.gather(*begun)
+    await asyncio.gather(*started)
     assert handled == ["first", "second"]

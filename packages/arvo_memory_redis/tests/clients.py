@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from datetime import timedelta
+from typing import Final, TypeAlias
 
 from arvo_event_handler.memory import MachineLease
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
+
+BUSY_MACHINE: Final = timedelta(minutes=1)
+"""A `socket_timeout` that many connections of one test keep, however little of a core it gets."""
 
 Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]
 """`RedisMachineMemory.connect` with a transport chosen."""

@@ -23,6 +23,7 @@ from arvo_memory_redis import RedisMachineMemory
 from real_servers import RedisCluster
 
 from .aging import make_older
+from .clients import BUSY_MACHINE
 
 PREFIX = "arvo:"
 # Leases last as long as a call may take on a busy machine; calls do not wait long.
@@ -31,7 +32,13 @@ POLICY = LockPolicy(max_wait=timedelta(milliseconds=60))
 
 @asynccontextmanager
 async def connected(cluster: RedisCluster) -> AsyncIterator[RedisMachineMemory]:
-    async with ClusterClient.from_url(cluster.url, retry=Retry(NoBackoff(), 0)) as client:
+    allowed = BUSY_MACHINE.total_seconds()
+    async with ClusterClient.from_url(
+        cluster.url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=allowed,
+        socket_connect_timeout=allowed,
+    ) as client:
         yield RedisMachineMemory(client, prefix=PREFIX, policy=POLICY)
 
 

@@ -19,7 +19,7 @@ from arvo_event_handler.testing import (
 from arvo_memory_redis import RedisMachineMemory
 
 from .aging import make_older
-from .clients import Connect
+from .clients import BUSY_MACHINE, Connect
 
 # Leases last as long as a call may take on a busy machine; calls do not wait long. Letting time pass
 # reads all keys, so `max_hold` should not take many steps.
@@ -28,7 +28,7 @@ POLICY = LockPolicy(max_wait=timedelta(milliseconds=60), max_hold=timedelta(minu
 
 @pytest.fixture
 def connect(connect_url: Connect, redis_url: str, prefix: str) -> ConnectLeasedMachineMemory:
-    return lambda: connect_url(redis_url, prefix=prefix, policy=POLICY)
+    return lambda: connect_url(redis_url, prefix=prefix, policy=POLICY, socket_timeout=BUSY_MACHINE)
 
 
 @pytest.fixture

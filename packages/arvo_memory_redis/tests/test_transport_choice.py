@@ -25,6 +25,8 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
 
+from .clients import BUSY_MACHINE
+
 # Before version 8, redis-py loses the error that a server sends before it closes the connection.
 REFUSED = "max number of clients" + ("|Connection lost" if int(redis.__version__[0]) < 8 else "")
 
@@ -308,7 +310,8 @@ class TestWayIn:
         certificates.issue_cert("127.0.0.1").configure_cert(context)
         async with FaultProxy.open(port=server.port, ssl=context) as proxy:
             url = f"rediss://127.0.0.1:{proxy.port}?ssl_ca_certs={trusted}"
-            async with connect_url(url) as memory:
+            # A handshake takes 50 ms of this process, which does both sides of it: a few are enough.
+            async with connect_url(url, max_connections=4, socket_timeout=BUSY_MACHINE) as memory:
                 await busy(memory)
 
     async def test_an_untrusted_certificate_is_refused(

@@ -397,7 +397,7 @@ async def test_a_client_forgets_a_closed_memory() -> None:
         await memory.write("order-7", {}, None)
         await memory.aclose()
         del memory
-        await other.write("order-8", {}, None)  # the thread lets go of the last operation
+        await other.write("order-8", {}, None)  # the thread drops the last operation
         gc.collect()
         assert forgotten() is None
 

@@ -80,7 +80,7 @@ async def test_after_the_block_the_server_has_no_client_left(
 
 
 @pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
-async def test_closing_closes_what_connect_has_opened(
+async def test_closing_closes_the_connections_that_connect_opened(
     start_redis: StartRedis, transport: TransportName
 ) -> None:
     server = start_redis()
@@ -92,7 +92,7 @@ async def test_closing_closes_what_connect_has_opened(
 
 
 @pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
-async def test_one_that_shares_leaves_the_connection_open(
+async def test_closing_a_server_that_shares_a_client_leaves_it_open(
     start_redis: StartRedis, transport: TransportName
 ) -> None:
     async with connected(start_redis().url, transport) as opened:

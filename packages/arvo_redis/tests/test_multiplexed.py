@@ -346,7 +346,7 @@ class TestClosing:
             await turns(1)
             while not (transport._connecting is not None and transport._connecting.done()):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-            closing = transport.aclose()  # in this very turn, which a task would be too late for
+            closing = transport.aclose()  # in this turn of the loop; a task would start too late
             closing.send(None)
             with pytest.raises(asyncio.CancelledError):
                 closing.throw(asyncio.CancelledError())

@@ -10,20 +10,22 @@ from ._memory import ConcurrentMachineMemory
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[ConcurrentMachineMemory]:
-    """Return what opens the memory behind `memory:`, which forgets everything with its process.
+    """Return a context manager of the memory behind `memory:`, which is lost when the process ends.
 
     Args:
-        url: Behind `?` may stand the arguments of `ConcurrentMachineMemory`.
+        url: `memory:`; arguments of `ConcurrentMachineMemory` may follow a `?`.
 
     Raises:
-        ValueError: The URL names something, or an option is unknown or has no such value.
+        ValueError: The URL has more than scheme and options, or an option is unknown or invalid.
     """
     found = MemoryUrl.parse(url, connect=ConcurrentMachineMemory)
     if found.address.partition(":")[2]:
-        raise ValueError("write `memory:` and nothing else but options; there is no place to name")
-    return _new(**found.options)
+        raise ValueError(
+            "`memory:` takes only options, no name; write `memory:` or `memory:?ttl=5s`"
+        )
+    return _opened(**found.options)
 
 
 @asynccontextmanager
-async def _new(**options: Any) -> AsyncIterator[ConcurrentMachineMemory]:
+async def _opened(**options: Any) -> AsyncIterator[ConcurrentMachineMemory]:
     yield ConcurrentMachineMemory(**options)

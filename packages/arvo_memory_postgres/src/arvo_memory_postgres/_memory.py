@@ -134,7 +134,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 day, `pool_size` is not within 1 and 10,000, `statement_cache_size` is below 0, or
                 `max_record_bytes` is below 1.
         """
-        # Refuses them before anything is connected.
+        # Wrong values are refused before anything is connected.
         TableName(schema=schema, table=table)
         check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(max_record_bytes, name="max_record_bytes", least=1)

@@ -162,7 +162,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             await self._own_client.aclose()
         else:
             await self._wait_for_takes()
-            # Only now: were this cancelled, the client would wait for them.
+            # Not before: if the wait is cancelled, the client still waits for them.
             for unhook in self._unhook:
                 unhook()
 

@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close it immediately; what is in flight fails. Idempotent."""
+        """Close it immediately; calls in flight fail. Idempotent."""
         self._end(ConnectionLostError, "the connection was closed")
 
     # --- called by asyncio --------------------------------------------------

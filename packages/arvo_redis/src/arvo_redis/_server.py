@@ -52,7 +52,7 @@ class Server:
     ) -> None:
         transport = _transport_of(client)
         self.transport: Final = transport
-        """What carries the calls."""
+        """Carries the calls."""
         self._clock = check_clock(clock)
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
@@ -60,7 +60,7 @@ class Server:
         """See `Transport.ordered`."""
         self._pending = PendingCalls()
         self._closing = self._closed = False
-        self._owned = AsyncExitStack()  # what `connect` has opened
+        self._owned = AsyncExitStack()  # opened by `connect`
         self._closing_owned = asyncio.Lock()
 
     @classmethod
@@ -74,21 +74,21 @@ class Server:
         socket_timeout: timedelta = _FIVE_SECONDS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
-        """Reach a server or Cluster for as long as the block lasts.
+        """Connect to a server or Cluster for as long as the block lasts.
 
         Close each `Server` that shares this one within the block, which waits for its calls in flight:
-        at the end of the block, redis-py breaks them off.
+        at the end of the block, redis-py aborts them.
 
         Args:
-            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever else
-                redis-py reads from a URL. One node of a Cluster is enough.
+            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with any other
+                option that redis-py reads from a URL. One node of a Cluster is enough.
             transport: What carries calls. `multiplexed`: one connection to one server for all tasks.
                 `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
                 otherwise multiplexed.
-            max_connections: How many calls redis-py has under way at most, 1 to 10,000; others wait.
-            socket_timeout: How long to wait for a connection. And how long a server may send nothing
-                while it owes an answer; through redis-py, how long a call may take. Above 0, a day at
-                most.
+            max_connections: How many calls redis-py may have pending, 1 to 10,000; others wait.
+            socket_timeout: How long to wait for a connection, and how long a server may send nothing
+                while an answer is outstanding; through redis-py, how long a call may take. Above 0, at
+                most a day.
             clock: For pauses and timeouts.
 
         Raises:
@@ -96,8 +96,8 @@ class Server:
                 encoding other than UTF-8, leads to a Sentinel, or leads to a Cluster with
                 `transport="multiplexed"`; there is no such transport; or a number or timeout is too
                 small or too large.
-            TypeError: `socket_timeout` is not a timedelta, `max_connections` not an int, or `clock` not
-                a `Clock`.
+            TypeError: `socket_timeout` is not a timedelta, `max_connections` is not an int, or `clock`
+                is not a `Clock`.
             BackendError: The server cannot be reached or refuses the login.
         """
         settings = ConnectionSettings(
@@ -196,7 +196,7 @@ class Server:
             await self._pending.wait()
         finally:
             self._closed = True
-            async with self._closing_owned:  # whoever else closes it waits for the end too
+            async with self._closing_owned:  # concurrent calls of aclose() wait for the end too
                 await self._owned.aclose()
 
     async def _try_again(

@@ -169,7 +169,7 @@ class SqliteClient:
                 in the transaction. If it raises, these operations fail.
 
         Returns:
-            What ends that. Idempotent.
+            A function that removes `work`. Idempotent.
         """
         return self._writer.run_after(work)
 
@@ -182,12 +182,12 @@ class SqliteClient:
             A function that removes `work`. Idempotent.
         """
 
-        def forget() -> None:
+        def remove() -> None:
             self._before_close.pop(key, None)
 
         key = object()
         self._before_close[key] = work
-        return forget
+        return remove
 
     async def aclose(self) -> None:
         """Wait for the pending operations, and close the file. Idempotent.

@@ -77,7 +77,7 @@ class Writer:
         self._database = database
         self._connection = connection
         self._label = label
-        self._after: Mapping[object, AfterGroup] = {}  # replaced, as the thread goes through it
+        self._after: Mapping[object, AfterGroup] = {}  # replaced, never changed in place
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._death: BaseException | None = None

@@ -117,7 +117,7 @@ class HandlerRunner:
             asked = error.after if isinstance(error, RetryableFailure | RetryLater) else None
             pause = self._settings.retry.pause_after(trial.failed, asked=asked, random=self._random)
             if pause is not None:
-                return TryAgain(after=pause, counts=True, error=error, errors=_taken(trial))
+                return TryAgain(after=pause, counts=True, error=error, errors=_take_errors(trial))
             if isinstance(error, RetryableFailure):
                 # These tell the asker, once, so the event is not a dead letter.
                 return await self._ended(trial, outputs=[*error.replies])
@@ -132,7 +132,9 @@ class HandlerRunner:
             error: The last error.
             reason: Why there is no further try.
         """
-        return self._dead(trial.event, trial, error=error, reason=reason, errors=_taken(trial))
+        return self._dead(
+            trial.event, trial, error=error, reason=reason, errors=_take_errors(trial)
+        )
 
     async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -143,7 +145,7 @@ class HandlerRunner:
     async def _ended(self, trial: Trial, *, outputs: list[ArvoEvent]) -> Handled:
         """Let an event be done although its last try failed."""
         if self._outputs_pass or trial.given_up:
-            return Handled(outputs=outputs, errors=_taken(trial))
+            return Handled(outputs=outputs, errors=_take_errors(trial))
         return await self._through_output_middleware(trial, outputs)
 
     async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
@@ -152,7 +154,7 @@ class HandlerRunner:
             outputs = await guarded_call(trial.context, leave, outputs)
         except Exception as error:
             return await self._without_outputs(trial, outputs, error=error)
-        return Handled(outputs=outputs, errors=_taken(trial))
+        return Handled(outputs=outputs, errors=_take_errors(trial))
 
     async def _without_outputs(
         self, trial: Trial, outputs: list[ArvoEvent], *, error: Exception
@@ -165,7 +167,7 @@ class HandlerRunner:
         troubles = [
             self._dead(output, trial, error=error, reason=reason, errors=()) for output in outputs
         ]
-        return Handled(outputs=(), troubles=troubles, errors=_taken(trial))
+        return Handled(outputs=(), troubles=troubles, errors=_take_errors(trial))
 
     def _log_dropped(self, trial: Trial, error: Exception) -> None:
         # Like `on_error` itself: what logs add of the context must be of this event.
@@ -194,7 +196,7 @@ class HandlerRunner:
         return TryAgain(after=pause, counts=False, error=error)
 
     async def _ask(self, trial: Trial, error: Exception) -> ErrorResponse | None:
-        """Ask `on_error`; what it fails with itself is kept by the trial until there is a verdict."""
+        """Ask `on_error`; the trial keeps an exception of `on_error` itself until there is a verdict."""
         if self._settings.on_error is None:
             return None
         failed = FailedTry(
@@ -238,8 +240,8 @@ class HandlerRunner:
         return GiveUp(letter=letter, replies=replies, errors=errors)
 
 
-def _taken(trial: Trial) -> Sequence[Exception]:
-    """Take from a trial what failed beside its handling, unless its verdict goes nowhere."""
+def _take_errors(trial: Trial) -> Sequence[Exception]:
+    """Take the side errors of a trial; none if it was given up, as its verdict is dropped."""
     if trial.given_up:
         return ()
     errors, trial.errors = trial.errors, ()

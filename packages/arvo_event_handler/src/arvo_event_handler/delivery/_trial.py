@@ -43,7 +43,7 @@ class Trial:
         """The latest tries that failed because others handled its workflow; None when the latest
         did not."""
         self.errors: tuple[Exception, ...] = ()
-        """What failed beside its handling, such as `on_error` itself, and is in no verdict yet."""
+        """Side errors, such as an exception of `on_error` itself, that no verdict has reported yet."""
         self.given_up: bool = False
         """Whether it was reported as undelivered although its handler still ran: what comes of
         that later is not published."""
