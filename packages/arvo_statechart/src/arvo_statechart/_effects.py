@@ -14,6 +14,7 @@ class EmitEffect:
     """An event for the host."""
 
     event: Event
+    """A mapping with at least a `type`, as the action made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class LogEffect:
     """A message of a `log` action, to be written."""
 
     message: object
+    """What the action was given, or what its function returned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Workflows written as code: a function that is called again with every answer."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -32,6 +33,7 @@ from ._execution import ExecutionPolicy
 from ._open_requests import Answers
 from ._resumable_call import Reply, Start, Step
 from ._stored_context import ContextType, StoredContext
+from ._stored_record import visible
 from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowStep, user_code
 from ._workflow_handler import WorkflowHandler
 
@@ -253,7 +255,7 @@ class ResumableWorkflow(Workflow):
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _state=step.state,
+            _read_metadata=partial(visible, step.state),
             _report_unreadable=reads.failed,
         )
 

@@ -21,10 +21,10 @@ from arvo_core import (
 from arvo_event_handler._call import Addressed
 from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
-from arvo_event_handler.memory._state import WorkflowState
+from arvo_event_handler.memory._memory import Record
 
 from ._collected_answers import CollectedAnswers, ReadWhenLookedAt, contract_uri
-from ._stored_record import parse_stored, visible
+from ._stored_record import parse_stored
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -69,7 +69,7 @@ class Reply(Addressed, Generic[C_co]):
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     """The workflow's services, by the event type they accept."""
-    _state: WorkflowState | None = field(default=None, repr=False, compare=False)
+    _read_metadata: Callable[[], Record] = field(default=dict, repr=False, compare=False)
     _report_unreadable: Callable[[ViolationError], object] = field(
         default=lambda violation: None, repr=False, compare=False
     )
@@ -83,7 +83,7 @@ class Reply(Addressed, Generic[C_co]):
                 function catches this.
         """
         try:
-            return {} if self._state is None else visible(self._state)
+            return self._read_metadata()
         except ViolationError as violation:
             self._report_unreadable(violation)
             raise
