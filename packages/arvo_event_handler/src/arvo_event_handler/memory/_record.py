@@ -229,7 +229,8 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
             raise UnreadableRecordError(
                 f"it keeps a {type(output).__name__} as an event, or one without id"
             )
-        outputs.append(KeptEvent.of(output, asks=output.get("type") in services))
+        kind = output.get("type")
+        outputs.append(KeptEvent.of(output, asks=isinstance(kind, str) and kind in services))
     return outputs
 
 
