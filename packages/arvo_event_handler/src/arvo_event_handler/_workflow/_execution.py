@@ -301,8 +301,13 @@ class WorkflowExecution:
                 "outputs that may not have arrived were dropped from the record, which keeps those "
                 f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
-        if step.requests is not None:
-            state.open = step.requests.after(step.event, outputs, services=services).member()
+        # A workflow that accepts any answer keeps none: they would be out of date when it is
+        # deployed with `answers="awaited"` again.
+        state.open = (
+            None
+            if step.requests is None
+            else step.requests.after(step.event, outputs, services=services).member()
+        )
         return state
 
     async def _store(
