@@ -58,8 +58,8 @@ def read_state(record: Record, subject: str, *, services: Container[str] = ()) -
     Args:
         record: As stored.
         subject: The workflow's.
-        services: The types of the events that the workflow's services accept: an output of such a
-            type awaits an answer.
+        services: The types of the events that the workflow's services accept and answer: an output
+            of such a type awaits an answer.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
