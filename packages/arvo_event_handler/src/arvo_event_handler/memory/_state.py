@@ -183,11 +183,10 @@ class OwedOutputs:
         return (output for step in self._steps for output in step.outputs.values())
 
     def answer(self, request: str) -> None:
-        """Drop an output, as its answer has come."""
+        """Drop an output, as its answer has come; under an id used again, all of them."""
         for step in self._steps:
-            if step.outputs.pop(request, None) is not None and not step.outputs:
-                self._steps.remove(step)
-                return
+            step.outputs.pop(request, None)
+        self._steps = [step for step in self._steps if step.outputs]
 
     def add(self, event: str, outputs: Sequence[KeptEvent]) -> None:
         """Keep what an event, given by its hash, has brought."""
