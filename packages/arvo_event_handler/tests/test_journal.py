@@ -134,8 +134,8 @@ def test_the_bytes_lead_to_the_state_that_the_entries_lead_to(journaled: Journal
     assert write_state(journaled.reread()) == write_state(journaled.state)
 
 
-def two_steps() -> Journaled:
-    journaled = Journaled(collects=True)
+def two_steps(*, collects: bool = True) -> Journaled:
+    journaled = Journaled(collects=collects)
     journaled.step(event("e1", kind="evt.start"), [event("o1", request="e1"), event("o2")])
     journaled.close()
     journaled.step(event("e2", kind="evt.answer", request="o1"), [])
@@ -169,6 +169,25 @@ def test_reading_a_journal_looks_at_no_event() -> None:
     [owed] = state.owed.all()
     with pytest.raises(MachineMemoryError, match="chunk 1 of the stored journal is damaged"):
         owed.wire()
+
+
+def test_bytes_of_owed_outputs_are_counted_without_looking_at_them() -> None:
+    journaled = Journaled(collects=False)
+    for name in ("e1", "e2", "e3"):
+        journaled.step(event(name), [event(f"{name}.out", text="x" * 30_000)])
+        journaled.tail = journaled.tail.replace(b'"specversion"', b'"specversion ')
+    state = journaled.head()
+    segments = read_segments([], journaled.tail, subject=SUBJECT, collects=False)
+    replay(state, segments, last=journaled.last, window=WINDOW)
+    assert [output.id for output in state.owed.all()] == ["e2.out", "e3.out"]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
+    journaled = two_steps(collects=collects)
+    sizes = [output.size for output in journaled.reread().owed.all()]
+    journaled.compact()
+    assert [output.size for output in journaled.reread().owed.all()] == sizes != []
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,7 @@ def read_entry(line: bytes, *, subject: str, collects: bool, where: str) -> Jour
                 type=type_ or "",
                 asks=type_ is not None,
                 read=partial(_read_output, body, end - size, end, subject, where),
+                size=size,
             )
             for output, size, end, type_ in zip(ids, sizes, ends, asked, strict=True)
         ]
@@ -264,7 +265,9 @@ def apply_base(state: WorkflowState, base: Mapping[str, Any], *, where: str) -> 
         state.seen = SeenEvents(base["seen"])
         steps: dict[str, OwedStep] = {}
         for event, asked, output in base["owed"]:
-            kept = KeptEvent.of(_whole(output, subject), asks=asked is not None)
+            kept = KeptEvent.of(
+                _whole(output, subject), asks=asked is not None, size=len(to_json(output))
+            )
             steps.setdefault(event, OwedStep(event, {})).outputs[kept.id] = kept
         state.owed = OwedOutputs(steps.values())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
