@@ -1,10 +1,14 @@
 """Entries as bytes lead to the state that the entries themselves lead to."""
 
-from typing import Any
+import copy
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.strategies import DrawFn
+from pydantic_core import from_json, to_json
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory._journal import (
@@ -134,8 +138,8 @@ def test_the_bytes_lead_to_the_state_that_the_entries_lead_to(journaled: Journal
     assert write_state(journaled.reread()) == write_state(journaled.state)
 
 
-def two_steps() -> Journaled:
-    journaled = Journaled(collects=True)
+def two_steps(*, collects: bool = True) -> Journaled:
+    journaled = Journaled(collects=collects)
     journaled.step(event("e1", kind="evt.start"), [event("o1", request="e1"), event("o2")])
     journaled.close()
     journaled.step(event("e2", kind="evt.answer", request="o1"), [])
@@ -171,10 +175,29 @@ def test_reading_a_journal_looks_at_no_event() -> None:
         owed.wire()
 
 
+def test_bytes_of_owed_outputs_are_counted_without_looking_at_them() -> None:
+    journaled = Journaled(collects=False)
+    for name in ("e1", "e2", "e3"):
+        journaled.step(event(name), [event(f"{name}.out", text="x" * 30_000)])
+        journaled.tail = journaled.tail.replace(b'"specversion"', b'"specversion ')
+    state = journaled.head()
+    segments = read_segments([], journaled.tail, subject=SUBJECT, collects=False)
+    replay(state, segments, last=journaled.last, window=WINDOW)
+    assert [output.id for output in state.owed.all()] == ["e2.out", "e3.out"]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
+    journaled = two_steps(collects=collects)
+    sizes = [output.size for output in journaled.reread().owed.all()]
+    journaled.compact()
+    assert [output.size for output in journaled.reread().owed.all()] == sizes != []
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda j: j.chunks.clear(), "its begin is missing"),
+        (lambda j: j.chunks.clear(), "its beginning is missing"),
         (lambda j: setattr(j, "tail", b""), "ends with entry 1 where the record says 2"),
         (lambda j: setattr(j, "tail", b"{"), "the tail of the stored journal is damaged"),
         (lambda j: setattr(j, "tail", j.tail.replace(b"\t", b" ")), "the tail of the stored"),
@@ -191,6 +214,73 @@ def test_a_damaged_journal_is_refused_and_names_the_place(damage: Any, message: 
     damage(journaled)
     with pytest.raises(MachineMemoryError, match=message):
         journaled.reread()
+
+
+def test_a_journal_without_entries_leads_to_the_record_alone() -> None:
+    """As that of a workflow whose init failed."""
+    journaled = Journaled(collects=True)
+    assert write_state(journaled.reread()) == write_state(journaled.head())
+
+
+def test_a_base_that_is_damaged_names_its_chunk() -> None:
+    journaled = two_steps()
+    journaled.compact()
+    [(number, chunk)] = journaled.chunks
+    journaled.chunks = [(number, chunk.replace(b'"seen":[', b'"seen":[[],'))]
+    with pytest.raises(MachineMemoryError, match="chunk 2 of the stored journal is damaged"):
+        journaled.reread()
+
+
+def test_a_base_after_an_entry_of_somebody_else_is_refused() -> None:
+    journaled = two_steps()
+    journaled.compact()
+    [(number, chunk)] = journaled.chunks
+    journaled.chunks = [(number, chunk.replace(b'"last":[2,"000', b'"last":[2,"fff'))]
+    with pytest.raises(MachineMemoryError, match="chunk 2 .* an entry that it does not hold"):
+        journaled.reread()
+
+
+ODD: Final[list[Any]] = [None, True, 7, 1.5, "x", [], {}, [[]], [7], [None], {"a": 1}]
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of everything inside a value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, below in inside:
+        yield (*above, name)
+        if isinstance(below, dict | list):
+            yield from places(below, (*above, name))
+
+
+def odd_lines(line: bytes) -> Iterator[bytes]:
+    """Yield a line with each of its values replaced by each odd one."""
+    written, tab, body = line.partition(b"\t")
+    content = from_json(written)
+    for place in places(content):
+        for odd in ODD:
+            damaged = inner = copy.deepcopy(content)
+            for name in place[:-1]:
+                inner = inner[name]
+            inner[place[-1]] = odd
+            yield to_json(damaged) + tab + body
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_no_damage_of_one_value_is_anything_but_an_error_of_the_memory(line: int) -> None:
+    journaled = two_steps()
+    journaled.step(event("e3", kind="evt.answer", request="o2"), [event("o3"), event("o4")])
+    journaled.compact()
+    [(number, chunk)] = journaled.chunks
+    lines = chunk.split(b"\n")
+    for damaged in odd_lines(lines[line]):
+        journaled.chunks = [(number, b"\n".join([*lines[:line], damaged, *lines[line + 1 :]]))]
+        with suppress(MachineMemoryError):
+            state = journaled.reread()
+            write_state(state)
+            state.post(
+                WorkflowEntry(consumed=KeptEvent.of(event("e4")), request="o3", collects=True),
+                window=1,
+            )
 
 
 def test_an_entry_is_named_by_number_and_owner() -> None:

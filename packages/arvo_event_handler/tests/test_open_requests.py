@@ -28,6 +28,7 @@ from .shop import (
     CHARGE,
     RESERVE,
     RESERVE_V1,
+    RESERVED,
     AnyCall,
     Charge,
     Ordered,
@@ -221,6 +222,25 @@ async def test_a_workflow_started_without_open_requests_is_finished_without(
     awaiting = make(shop.memory, "awaited")
     await awaiting.execute(reserved(tea))
     assert await awaiting.execute(reserved(cocoa)) != []
+
+
+async def test_open_requests_are_forgotten_while_any_answer_is_accepted() -> None:
+    """What is asked meanwhile would not be among them, and its answer refused afterwards."""
+
+    async def flow(call: AnyCall) -> Step[Any]:
+        if isinstance(call, Start):
+            return Step(services=[Emit(RESERVE, Reserve(item="tea"))])
+        if call.event.type == RESERVED:
+            return Step(services=[Emit(CHARGE, Charge(amount=1))])
+        return Step(output=Complete(Ordered(total=1)))
+
+    memory = SimpleMachineMemory()
+    event = start()
+    [asked] = await order(flow, memory=memory, answers="awaited").execute(event)
+    [charge] = await order(flow, memory=memory, answers="any").execute(reserved(asked))
+    assert "open" not in (await stored(memory, event))["redelivery"]
+    [done] = await order(flow, memory=memory, answers="awaited").execute(charged(charge))
+    assert done.data == {"total": 1}
 
 
 @pytest.mark.parametrize("source", ["com.stock.reserve", "com.evil.stock"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json, to_json
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoContract, ArvoEvent, ContractVersion
 from arvo_event_handler import (
     ArvoResumable,
     Complete,
@@ -19,13 +19,18 @@ from arvo_event_handler import (
     Step,
 )
 from arvo_event_handler.testing import SpanRecorder
+from arvo_statechart.typing import MachineConfig
 
 from .intercepted_memory import InterceptedMemory
+from .order_machines import ask, machine, orchestrator
 from .shop import (
     ORDER,
     RESERVE,
+    RESERVED,
     AnyCall,
+    Reserve,
     order,
+    reserve_contract,
     reserved,
     start,
     stored,
@@ -222,6 +227,40 @@ class TestOutputsThatArrived:
         assert await watched.kept(event) == [note.id]
         await watched.note(event)
         assert await watched.kept(event) == []
+
+    @pytest.mark.parametrize("style", ["resumable", "machine"])
+    async def test_a_notification_to_a_service_that_emits_nothing_leaves_too(
+        self, style: str
+    ) -> None:
+        """Nothing can answer it, although the workflow declares the service."""
+        told = ArvoContract(
+            uri="#/shop/tell",
+            type="com.shop.tell",
+            versions=[ContractVersion("1.0.0", accepts=Reserve, emits={})],
+        )
+        services: list[Any] = [reserve_contract.version("1.0.0"), told.version("1.0.0")]
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            return Step(services=[Emit(told.type, {"item": "x"}), Emit(RESERVE, {"item": "x"})])
+
+        config: MachineConfig = {
+            "entry": [ask(told.type, item="x"), ask(RESERVE, item="x")],
+            "on": {RESERVED: {"actions": [ask(told.type, item="x"), ask(RESERVE, item="x")]}},
+        }
+        memory = SimpleMachineMemory()
+        handler = (
+            order(flow, memory=memory, services=services)
+            if style == "resumable"
+            else orchestrator(machine(config, services=services), memory=memory)
+        )
+        event = start()
+        with SpanRecorder() as spans:
+            _, request = await handler.execute(event)
+            for _ in range(100):
+                _, request = await handler.execute(reserved(request))
+        kept = await handler.execute(event)
+        assert [each.type for each in kept] == [told.type] * 32 + [RESERVE]
+        assert warnings(spans) == []
 
     async def test_notifications_beside_answered_requests_leave_too(self) -> None:
         watched = Watched()

@@ -547,3 +547,43 @@ def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObjec
 
     for delivered in (reply, event):
         asyncio.run(deliver(delivered))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", [[], {}, 7, None])
+async def test_an_owed_output_without_a_type_has_no_effect_until_it_is_sent_again(
+    style: str, kind: Any
+) -> None:
+    event, reply, record = half_done_once(style)
+    owed = ("redelivery", "out", 0, 1, 0, "type")
+    damaged = damaged_at(record, owed, kind)
+    memory = SimpleMachineMemory()
+    await memory.write(event.subject, damaged, None)
+    with pytest.raises(TransactionViolation, match="an output kept to be sent again"):
+        await STYLES[style](memory).execute(event)
+    assert await stored(memory, event) == damaged
+    assert await STYLES[style](memory).execute(reply) != []
+
+
+@pytest.mark.parametrize("place", [("initEventId",), ("events", "consumed", "id")])
+async def test_a_name_that_is_not_unicode_is_a_read_failure(place: tuple[Any, ...]) -> None:
+    """JSON can say it. Without `redelivery` the record's events are hashed when it is read."""
+    event, reply, record = half_done_once("resumable")
+    damaged = damaged_at(damaged_at(record, ("redelivery",), GONE), place, "\ud800")
+    memory = HandsOut(damaged)
+    with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
+        await STYLES["resumable"](memory).execute(reply)
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
+
+
+class HandsOut(SimpleMachineMemory):
+    """A memory that holds one record, which it does not check."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
+
+    @override
+    async def read(self, machine_id: str) -> Record | None:
+        return copy.deepcopy(self._record)

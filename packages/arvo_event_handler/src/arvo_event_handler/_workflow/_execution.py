@@ -6,10 +6,11 @@ but not published stays in the record's `redelivery`. The promise: a workflow's 
 completion happen once; a service runs at least once and must be idempotent by (source, id).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
+from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -17,6 +18,7 @@ from arvo_core import (
     EventLimits,
     SubjectContent,
     SystemErrorData,
+    VersionedArvoContract,
 )
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
@@ -187,7 +189,7 @@ class WorkflowExecution:
         except ConfigViolation:
             # Raised again when the event needs a step; one that was seen does not.
             services = {}
-        return stored_workflow(lease.record, lease.machine_id, services=services)
+        return stored_workflow(lease.record, lease.machine_id, services=_answering(services))
 
     def _answer_without_step(
         self, event: ArvoEvent, state: WorkflowState | None
@@ -287,13 +289,14 @@ class WorkflowExecution:
         """Return the state before a step with its event and outputs accounted for."""
         outputs = [event.to_dict() for event in events]
         services = self._workflow.services(step.contract.version)
+        answering = _answering(services)
         window = self._policy.redelivery_window
         # A copy, as a step that cannot be stored is followed by one for its failure.
         state = step.state.copy()
         entry = WorkflowEntry(
             consumed=KeptEvent.of(step.consumed),
             request=step.event.parentid,
-            outputs=[KeptEvent.of(output, asks=output["type"] in services) for output in outputs],
+            outputs=[KeptEvent.of(output, asks=output["type"] in answering) for output in outputs],
             collects=self._workflow.collects,
         )
         if state.post(entry, window=window):
@@ -301,8 +304,13 @@ class WorkflowExecution:
                 "outputs that may not have arrived were dropped from the record, which keeps those "
                 f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
-        if step.requests is not None:
-            state.open = step.requests.after(step.event, outputs, services=services).member()
+        # A workflow that accepts any answer keeps none: they would be out of date when it is
+        # deployed with `answers="awaited"` again.
+        state.open = (
+            None
+            if step.requests is None
+            else step.requests.after(step.event, outputs, services=services).member()
+        )
         return state
 
     async def _store(
@@ -336,3 +344,11 @@ class WorkflowExecution:
 def _parent_subject(event: ArvoEvent) -> str | None:
     parent = event.data.get(PARENT_SUBJECT)
     return parent if isinstance(parent, str) else None
+
+
+def _answering(services: Mapping[str, VersionedArvoContract[Any]]) -> set[str]:
+    """Return the types that services accept, without those of services that emit nothing.
+
+    These are only notified, and to wait for their answers would keep the notifications for ever.
+    """
+    return {accepted for accepted, service in services.items() if service.emits}

@@ -9,7 +9,6 @@ from arvo_event_handler._errors import (
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
-    UnreadableRecordError,
 )
 from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
@@ -39,7 +38,7 @@ def stored_workflow(record: Record, subject: str, *, services: Container[str]) -
     """
     try:
         return read_state(record, subject, services=services)
-    except UnreadableRecordError as error:
+    except Exception as error:  # such as ValueError, where a name is not Unicode
         raise unreadable(subject, str(error)) from error
 
 

@@ -3,8 +3,8 @@
 An entry is one line: its index, a tab, its body, both JSON. A reader that rebuilds the state parses
 indexes only; events stay bytes until they are looked at. Lines stand in *segments*: the chunks,
 which are written once, and the tail, the last and open one. A segment begins with a line of its own
-that names the entry before its first, and may hold a *base*: the state after its last entry, so that
-nothing before it is needed any more.
+that names the entry before its first, and may hold a *base*: the state after one of its entries, so
+that nothing before that is needed any more.
 
 An entry is named by its number and by who stored it. A number alone would not do: what was lost, or
 forgotten and begun anew, comes to the same numbers.
@@ -148,14 +148,17 @@ def read_entry(line: bytes, *, subject: str, collects: bool, where: str) -> Jour
                 type=type_ or "",
                 asks=type_ is not None,
                 read=partial(_read_output, body, end - size, end, subject, where),
+                size=size,
             )
             for output, size, end, type_ in zip(ids, sizes, ends, asked, strict=True)
         ]
-        mark = Mark(number, by)
+        mark = _mark([number, by])
+        # Raises for what is not a string, much faster than a look at each.
+        "".join([kind, source, name, request or "", *ids, *filter(None, asked)])
     except (ValueError, TypeError) as error:
         raise _damaged(where, error) from error
-    if not tab or not isinstance(number, int) or not isinstance(by, str):
-        raise _damaged(where, "an entry without a name")
+    if not tab or not isinstance(version, int) or not isinstance(at, int):
+        raise _damaged(where, "an entry without a body, a version or a time")
     step = WorkflowEntry(consumed=consumed, request=request, outputs=outputs, collects=collects)
     return JournalEntry(mark=mark, version=version, at=at, step=step, line=line)
 
@@ -167,8 +170,10 @@ class Segment:
     after: Mark
     """The entry before the first."""
     base: Mapping[str, Any] | None
-    """The state after the last entry; None in most."""
+    """The state after the entry that it names, one of the segment's; None in most."""
     entries: Sequence[JournalEntry]
+    where: str
+    """What an error calls it."""
 
     @property
     def last(self) -> Mark:
@@ -193,14 +198,17 @@ def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Se
     head, *lines = data.removesuffix(b"\n").split(b"\n")
     try:
         begun = from_json(head)
-        after, base = Mark(*begun["after"]), begun.get("base")
+        after, base = _mark(begun["after"]), begun.get("base")
+        based = None if base is None else _mark(base["last"])
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(where, error) from error
     entries = [read_entry(line, subject=subject, collects=collects, where=where) for line in lines]
     numbers = [entry.mark.number for entry in entries]
     if numbers != list(range(after.number + 1, after.number + 1 + len(numbers))):
         raise _damaged(where, f"entries {numbers[:3]}... after entry {after.number}")
-    return Segment(after, base, entries)
+    if based not in (None, after, *(entry.mark for entry in entries)):
+        raise _damaged(where, "its base is the state after an entry that it does not hold")
+    return Segment(after, base, entries, where)
 
 
 def read_segments(
@@ -264,7 +272,9 @@ def apply_base(state: WorkflowState, base: Mapping[str, Any], *, where: str) -> 
         state.seen = SeenEvents(base["seen"])
         steps: dict[str, OwedStep] = {}
         for event, asked, output in base["owed"]:
-            kept = KeptEvent.of(_whole(output, subject), asks=asked is not None)
+            kept = KeptEvent.of(
+                _whole(output, subject), asks=asked is not None, size=len(to_json(output))
+            )
             steps.setdefault(event, OwedStep(event, {})).outputs[kept.id] = kept
         state.owed = OwedOutputs(steps.values())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -287,27 +297,27 @@ def replay(state: WorkflowState, segments: Sequence[Segment], *, last: Mark, win
     done = START
     for segment in segments[begin:]:
         if segment.base is not None:
-            apply_base(state, segment.base, where="the base")
-            done = _base_mark(segment.base)
+            apply_base(state, segment.base, where=segment.where)
+            done = _mark(segment.base["last"])
         for entry in segment.entries:
             if entry.mark.number > done.number:
                 state.post(entry.step, window=window)
                 done = entry.mark
             elif entry.mark == done:
                 state.latest = entry.step
-    follows = segments and (segments[begin].base is not None or segments[begin].after == START)
-    if done != last or not follows:
+    # A workflow whose init failed has a record, and no entry yet.
+    begins = not segments or segments[begin].base is not None or segments[begin].after == START
+    if done != last or not begins:
         raise UnreadableRecordError(
             f"the stored journal ends with entry {done.number} where the record says {last.number}, "
-            "or its begin is missing"
+            "or its beginning is missing"
         )
 
 
-def _base_mark(base: Mapping[str, Any]) -> Mark:
-    try:
-        number, by = base["last"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise _damaged("the base", error) from error
+def _mark(stored: Any) -> Mark:
+    number, by = stored
+    if not isinstance(number, int) or not isinstance(by, str):
+        raise TypeError(f"{stored!r:.40} is not the name of an entry")
     return Mark(number, by)
 
 

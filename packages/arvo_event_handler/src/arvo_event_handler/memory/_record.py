@@ -58,8 +58,8 @@ def read_state(record: Record, subject: str, *, services: Container[str] = ()) -
     Args:
         record: As stored.
         subject: The workflow's.
-        services: The types of the events that the workflow's services accept: an output of such a
-            type awaits an answer.
+        services: The types of the events that the workflow's services accept and answer: an output
+            of such a type awaits an answer.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
@@ -229,7 +229,8 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
             raise UnreadableRecordError(
                 f"it keeps a {type(output).__name__} as an event, or one without id"
             )
-        outputs.append(KeptEvent.of(output, asks=output.get("type") in services))
+        kind = output.get("type")
+        outputs.append(KeptEvent.of(output, asks=isinstance(kind, str) and kind in services))
     return outputs
 
 

@@ -45,25 +45,35 @@ class KeptEvent:
 
     Args:
         id: The event's id.
-        source: The event's source; "" for an output, whose source is the workflow's.
-        type: The event's type; "" for an output that asks nothing, which is not looked for.
+        source: The event's source; "" for an output where a codec does not say it, as it is the
+            workflow's.
+        type: The event's type; "" for an output that asks nothing where a codec does not say it.
         read: Returns the event as on the wire.
         asks: Whether it is an output that awaits an answer.
+        size: How many bytes its JSON has as stored; None has it measured when it is asked for.
     """
 
-    __slots__ = ("_read", "asks", "id", "source", "type")
+    __slots__ = ("_read", "_size", "asks", "id", "source", "type")
 
     def __init__(
-        self, *, id: str, source: str, type: str, read: Callable[[], WireEvent], asks: bool = False
+        self,
+        *,
+        id: str,
+        source: str,
+        type: str,
+        read: Callable[[], WireEvent],
+        asks: bool = False,
+        size: int | None = None,
     ) -> None:
         self.id: str = id
         self.source: str = source
         self.type: str = type
         self.asks: bool = asks
         self._read = read
+        self._size = size
 
     @classmethod
-    def of(cls, wire: WireEvent, *, asks: bool = False) -> "KeptEvent":
+    def of(cls, wire: WireEvent, *, asks: bool = False, size: int | None = None) -> "KeptEvent":
         """Return an event that is at hand as on the wire."""
         return cls(
             id=str(wire["id"]),
@@ -71,12 +81,20 @@ class KeptEvent:
             type=str(wire.get("type")),
             read=lambda: wire,
             asks=asks,
+            size=size,
         )
 
     @property
     def hash(self) -> str:
         """The short hash by which it is remembered."""
         return event_hash(self.source, self.id)
+
+    @property
+    def size(self) -> int:
+        """How many bytes its JSON has as stored."""
+        if self._size is None:
+            self._size = len(to_json(self.wire()))
+        return self._size
 
     def wire(self) -> WireEvent:
         """Return it as on the wire; do not change it.
@@ -183,11 +201,10 @@ class OwedOutputs:
         return (output for step in self._steps for output in step.outputs.values())
 
     def answer(self, request: str) -> None:
-        """Drop an output, as its answer has come."""
+        """Drop an output, as its answer has come; under an id used again, all of them."""
         for step in self._steps:
-            if step.outputs.pop(request, None) is not None and not step.outputs:
-                self._steps.remove(step)
-                return
+            step.outputs.pop(request, None)
+        self._steps = [step for step in self._steps if step.outputs]
 
     def add(self, event: str, outputs: Sequence[KeptEvent]) -> None:
         """Keep what an event, given by its hash, has brought."""
@@ -222,7 +239,7 @@ class OwedOutputs:
         """
         kept = self._steps[-window:]
         if len(kept) > 1:
-            sizes = [_wire_bytes(step) for step in kept]
+            sizes = [sum(output.size for output in step.outputs.values()) for step in kept]
             while len(kept) > 1 and sum(sizes) > OWED_BYTES:
                 del kept[0], sizes[0]
         beyond = self._steps[: len(self._steps) - len(kept)]
@@ -340,7 +357,3 @@ class WorkflowState:
 
 def _nothing(output: KeptEvent) -> bool:
     return False
-
-
-def _wire_bytes(step: OwedStep) -> int:
-    return sum(len(to_json(output.wire())) for output in step.outputs.values())

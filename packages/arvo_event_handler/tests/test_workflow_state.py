@@ -1,0 +1,77 @@
+"""What follows from a workflow's steps, whatever it is stored in."""
+
+from typing import Any
+
+from arvo_event_handler.memory._state import (
+    SEEN_LIMIT,
+    KeptEvent,
+    OwedOutputs,
+    SeenEvents,
+    WireEvent,
+    WorkflowEntry,
+    WorkflowState,
+)
+
+
+def kept(name: str, *, asks: bool = False, **members: Any) -> KeptEvent:
+    wire: WireEvent = {"id": name, "source": "com.shop", "type": "com.stock.reserve", **members}
+    return KeptEvent.of(wire, asks=asks)
+
+
+def entry(
+    consumed: str, *outputs: KeptEvent, request: str | None = None, collects: bool = True
+) -> WorkflowEntry:
+    return WorkflowEntry(
+        consumed=kept(consumed), request=request, outputs=outputs, collects=collects
+    )
+
+
+def started(*outputs: KeptEvent, collects: bool = True) -> WorkflowState:
+    state = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
+    state.post(entry("e1", *outputs, collects=collects), window=64)
+    return state
+
+
+def owed(state: WorkflowState) -> list[str]:
+    return [output.id for output in state.owed.all()]
+
+
+class TestSeenEvents:
+    def test_the_init_and_the_latest_are_known_and_no_others(self) -> None:
+        seen = SeenEvents()
+        for number in range(SEEN_LIMIT + 2):
+            seen.add(f"h{number}")
+        assert len(list(seen)) == SEEN_LIMIT
+        assert [f"h{number}" in seen for number in range(4)] == [True, False, False, True]
+        assert seen.init == "h0"
+
+    def test_a_known_one_keeps_its_place(self) -> None:
+        seen = SeenEvents(["a", "b"])
+        seen.add("a")
+        assert list(seen) == ["a", "b"]
+
+
+class TestOwedOutputs:
+    def test_an_answer_answers_all_outputs_of_its_id(self) -> None:
+        """An id may be used again once its request is no longer awaited."""
+        again = kept("again", asks=True)
+        state = started(again)
+        state.post(entry("e2", kept("other", asks=True)), window=64)
+        state.post(entry("e3", again), window=64)
+        assert owed(state) == ["again", "other", "again"]
+        state.post(entry("e4", request="again"), window=64)
+        assert owed(state) == ["other"]
+
+    def test_a_copy_changes_by_itself(self) -> None:
+        outputs = OwedOutputs()
+        outputs.add("h", [kept("o1"), kept("o2")])
+        outputs.copy().answer("o1")
+        assert [output.id for output in outputs.all()] == ["o1", "o2"]
+
+
+def test_a_step_posted_to_a_copy_leaves_the_state_as_it_was() -> None:
+    state = started(kept("o1", asks=True))
+    state.copy().post(entry("e2", kept("o2"), request="o1"), window=64)
+    assert state.answers == {"o1": []}
+    assert owed(state) == ["o1"]
+    assert list(state.seen) == [kept("e1").hash]
