@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_sqlite import SqliteMachineMemory
@@ -24,7 +25,7 @@ LEASE: Final = MachineLease(machine_id=SUBJECT, owner="me", version=1, record={}
 POLICY: Final = LockPolicy(max_wait=timedelta(0))
 CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "acquire": lambda memory: memory.acquire(SUBJECT),
-    "commit": lambda memory: memory.commit(LEASE, {}),
+    "commit": lambda memory: memory.commit(LEASE, record_write({})),
     "release": lambda memory: memory.release(LEASE),
     "renew": lambda memory: memory.renew(LEASE),
     "read": lambda memory: memory.read(SUBJECT),

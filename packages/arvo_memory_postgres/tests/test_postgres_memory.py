@@ -14,7 +14,7 @@ import pytest
 from arvo_core import ArvoOrchestrationSubject
 from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import LockPolicy, Record
-from arvo_event_handler.testing import SpanRecorder
+from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_time.testing import FakeClock
@@ -112,7 +112,7 @@ async def test_a_schema_that_an_earlier_package_made_opens_as_it_is(
         assert await memory.read("order-7") == {"status": "active", "count": 1}
         assert await memory.migrate() == ""
         lease = await leased(memory)
-        await memory.commit(lease, {"status": "done", "count": 2})
+        await memory.commit(lease, record_write({"status": "done", "count": 2}))
         assert await memory.read("order-7") == {"status": "done", "count": 2}
 
 
@@ -212,7 +212,7 @@ async def test_an_update_stays_on_its_page(postgres_dsn: str, connect_to: Connec
         for _ in range(2):
             lease = await memory.acquire(machine_id)
             assert lease is not None
-            await memory.commit(lease, record())
+            await memory.commit(lease, record_write(record()))
     connection = await asyncpg.connect(postgres_dsn)
     try:
         async with connection.transaction():
@@ -236,7 +236,7 @@ async def test_a_step_is_planned_once(of_a_child: bool, connect_to: Connect) -> 
         for _ in range(20):
             lease = await memory.acquire(machine_id)
             assert lease is not None
-            await memory.commit(lease, record(parent=root if of_a_child else None))
+            await memory.commit(lease, record_write(record(parent=root if of_a_child else None)))
         prepared = await on_its_connection(memory, "SELECT * FROM pg_prepared_statements")
     plans = {row["statement"]: (row["custom_plans"], row["generic_plans"]) for row in prepared}
     assert plans[memory._sql.acquire] == (5, 15)
@@ -312,7 +312,7 @@ async def test_cleanup_forgets_a_workflow_and_its_lease(connect_to: Connect) -> 
         assert await memory.cleanup("order-7") is False
         assert await memory.read("order-7") is None
         with pytest.raises(TransactionViolation):
-            await memory.commit(lease, record())
+            await memory.commit(lease, record_write(record()))
 
 
 async def test_finished_workflows_are_deleted_in_batches(connect_to: Connect) -> None:
@@ -376,7 +376,7 @@ async def test_it_works_without_prepared_statements(connect_to: Connect) -> None
             assert lease is not None
             # A pooler gives the next transaction another session.
             await on_its_connection(memory, "DEALLOCATE ALL")
-            await memory.commit(lease, {"count": count})
+            await memory.commit(lease, record_write({"count": count}))
         assert await memory.read("order-7") == {"count": 2}
 
 
@@ -386,7 +386,7 @@ async def test_each_operation_has_a_span(connect_to: Connect, schema: str) -> No
         with SpanRecorder() as spans:
             lease = await memory.acquire("order-7")
             assert lease is not None
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         names = [span.name for span in spans.spans]
         assert names == [f"ACQUIRE {schema}.machines", f"COMMIT {schema}.machines"]
         assert dict(spans.spans[1].attributes or {}) == {

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory, _rows
 from arvo_sqlite import Component
 
@@ -43,7 +44,7 @@ async def commit_for_ever(path: str, name: str) -> None:
             if lease is None:
                 continue
             record: Record = {"count": lease.version + 1, "filler": [machine_id] * 50}
-            await memory.commit(lease, record)
+            await memory.commit(lease, record_write(record))
             say(machine_id, lease.version + 1)
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
@@ -79,7 +80,7 @@ async def count_up(memory: SqliteMachineMemory, machine_id: str) -> None:
         lease = await memory.acquire(machine_id)
     count = 0 if lease.record is None else lease.record["count"]
     assert isinstance(count, int)
-    await memory.commit(lease, {"count": count + 1})
+    await memory.commit(lease, record_write({"count": count + 1}))
 
 
 async def migrate(path: str, further: str) -> None:

@@ -41,6 +41,7 @@ from arvo_event_handler.memory._memory import (
     Record,
     WorkflowMemory,
 )
+from arvo_event_handler.memory._record_write import RecordWrite
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
@@ -62,6 +63,7 @@ from ._stored_record import (
     read_redelivery,
     unanswered,
 )
+from ._summary import summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 
 # What a finished workflow must still know: enough to recognise late events and repeat its end.
@@ -320,21 +322,23 @@ class WorkflowExecution:
         backend's trouble, and a workflow outlives that.
         """
         try:
-            await self._commit(lease, record)
+            await self._commit(lease, step, record)
         except UnwritableRecordError as error:
             events, failure = self._fail(step, error)
             try:
-                await self._commit(lease, failure)
+                await self._commit(lease, step, failure)
             except UnwritableRecordError as second:
                 raise write_failure(step.event.subject, second) from second
         return events
 
-    async def _commit(self, lease: MachineLease, record: Record) -> None:
+    async def _commit(self, lease: MachineLease, step: WorkflowStep, record: Record) -> None:
+        summary = summary_of(step, record)
         finished = record["executionStatus"] == "failure" or record["status"] == "done"
         expires_in = self._policy.finished_expiry if finished and self._leased is not None else None
         if expires_in is not None:
             record = {name: record[name] for name in _TOMBSTONE if name in record}
-        await commit_record(self._memory, lease, record, expires_in=expires_in)
+        write = RecordWrite(record=record, summary=summary, expires_in=expires_in)
+        await commit_record(self._memory, lease, write)
 
 
 def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:

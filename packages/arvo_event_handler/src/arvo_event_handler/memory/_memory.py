@@ -1,8 +1,8 @@
 """The protocols that machine memories implement, and what passes through them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -16,6 +16,9 @@ from arvo_event_handler._errors import (
 from arvo_time import BackendError, DamagedError
 
 from ._lock import LockPolicy
+
+if TYPE_CHECKING:
+    from ._record_write import RecordWrite
 
 Record: TypeAlias = dict[str, JsonValue]
 """A workflow's stored state: a JSON object. What is inside is Arvo's business."""
@@ -37,6 +40,13 @@ class MachineLease:
     but never by the same writers."""
     record: Record | None
     """The latest record, the holder's own copy; None when none was ever written."""
+    tail: bytes = field(default=b"", repr=False)
+    """What the latest commit said; empty when there is none."""
+    chunks: Sequence[tuple[int, bytes]] = field(default=(), repr=False)
+    """The chunks above the number that `acquire` was given, with their numbers, in their order;
+    without those that were freed."""
+    last_chunk: int = 0
+    """The number of the latest chunk that was ever written, freed or not; 0 when none was."""
 
 
 class IMachineMemory(Protocol):
@@ -111,8 +121,23 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """How leases are granted; a holder renews at a third of `ttl`."""
         ...
 
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    @property
+    def chunk_bytes(self) -> int:
+        """From how many bytes on a tail is better closed as a chunk; 0 makes each entry one.
+
+        Only the caller looks at it. A memory that rewrites its tail cheaply says more.
+        """
+        ...
+
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Lock and read in one trip; None when not got within `policy.max_wait`.
+
+        Record, tail and chunks are those of one moment: of when the lease is granted, not of when
+        the caller began to wait.
+
+        Args:
+            machine_id: The event's `subject`; non-empty.
+            after: Leave out the chunks up to this number, which the caller has already.
 
         Raises:
             UnreadableRecordError: What is stored is no record; nobody holds the lease. The caller
@@ -122,10 +147,23 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """
         ...
 
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        """Write `record` if version and last writer are those that were loaded; drop the lease.
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        """Return all chunks that are not freed, with their numbers, in their order.
+
+        For a caller that left chunks out at `acquire` and needs them after all. Whether the lease
+        still runs does not matter.
+
+        Raises:
+            TransactionViolation: Version and last writer are not those of the lease
+                (`VERSION_MOVED`): somebody wrote since, or the record is gone.
+            UnreadableRecordError: A chunk is damaged.
+            Exception: The backend could not answer. The caller turns both into cause
+                `READ_FAILURE`.
+        """
+        ...
+
+    async def commit(self, lease: MachineLease, write: "RecordWrite") -> None:
+        """Write if version and last writer are those that were loaded; drop the lease.
 
         Compare inside the write, and with nothing else: a lease that ran out, was taken over or was
         given up still commits if nobody wrote since. A record that was forgotten is at version 0
@@ -134,15 +172,20 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         will be refused, and nobody need wait for it. The same commit again is no error and changes
         nothing, whoever holds the lease then.
 
+        Record, tail and chunk are written together or not at all. The memory numbers the chunk,
+        once it is known that the commit stands: one more than the latest ever written. A number is
+        used once, until the workflow is forgotten; whatever forgets a record forgets its tail and
+        chunks too. `write` frees all chunks and clears the tail.
+
         Args:
             lease: From `acquire`, not yet committed.
-            record: The new state.
-            expires_in: Forget the record after this; None keeps it.
+            write: What to store. Copy the record if you keep it.
 
         Raises:
             TransactionViolation: Somebody else wrote since the record was loaded, or it is gone
                 (`VERSION_MOVED`); nothing was changed.
-            UnwritableRecordError: No try could ever store this record. It ends the workflow.
+            UnwritableRecordError: No try could ever store this record or chunk. It ends the
+                workflow; nothing was changed.
             MachineMemoryError: The backend failed; `outcome` says whether the write may have
                 happened.
         """
@@ -163,14 +206,12 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
 class WorkflowMemory(Protocol):
     """The part of `ILeasedMachineMemory` that takes one event through."""
 
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Lock and read; None when somebody else holds the workflow."""
         ...
 
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        """Write `record` and drop the lease."""
+    async def commit(self, lease: MachineLease, write: "RecordWrite") -> None:
+        """Write and drop the lease."""
         ...
 
     async def release(self, lease: MachineLease) -> None:

@@ -2,7 +2,7 @@
 
 `HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite`,
 `SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
-memory of your own. `SpanRecorder` and `MetricRecorder` show what was reported to OpenTelemetry; they
+memory of your own; `record_write` makes what its `commit` takes. `SpanRecorder` and `MetricRecorder` show what was reported to OpenTelemetry; they
 need the extra `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
@@ -13,6 +13,7 @@ from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, Step
 from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
 from ._metric_recorder import MetricRecorder, RecordedMetric
+from ._record_write import record_write
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
 from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
@@ -42,4 +43,5 @@ __all__ = [
     "StepFailure",
     "StepInput",
     "SuiteReport",
+    "record_write",
 ]

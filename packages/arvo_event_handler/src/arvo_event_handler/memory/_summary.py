@@ -1,0 +1,39 @@
+"""What every commit says about its workflow, for those who look for workflows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
+"""How a workflow stands. `failure`: it ended with a system error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSummary:
+    """A workflow as of one commit: what a memory can search without reading the record."""
+
+    status: WorkflowStatus
+    finished: bool
+    """Whether the workflow has ended, completed or failed."""
+    source: str
+    """The workflow's type, which is the source of its events."""
+    key: str
+    """What people know the workflow by: the execution id of its subject if somebody chose it, else
+    the id of the event that started it."""
+    version: str
+    """The version of the workflow's contract."""
+    initiator: str
+    """The source of the event that started it."""
+    parent: str | None = None
+    """The subject of the workflow that asked for this one; None when no workflow did."""
+    root: str
+    """The subject of the topmost workflow as far as the workflow knows: its parent's, or its own.
+    A memory that holds the parent knows better."""
+    waits_for: tuple[str, ...] = ()
+    """The event types that it waits for, at most 8."""
+    waits_since: datetime | None = None
+    """When it began to wait; None when it waits for nothing."""
+    due: datetime | None = None
+    """When its next timer fires; None when it has none."""
+    error: str | None = None
+    """The name of the error that it failed with; None unless it failed."""
