@@ -14,7 +14,7 @@ from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_memory_sqlite._rows import MACHINE
+from arvo_memory_sqlite._schema import MACHINE
 from arvo_sqlite import SqliteClient
 from arvo_time.testing import FakeClock
 
