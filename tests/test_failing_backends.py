@@ -25,6 +25,7 @@ LEASE: Final = MachineLease(machine_id=SUBJECT, owner="me", version=1, record={}
 POLICY: Final = LockPolicy(max_wait=timedelta(0))
 CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "acquire": lambda memory: memory.acquire(SUBJECT),
+    "chunks": lambda memory: memory.chunks(LEASE),
     "commit": lambda memory: memory.commit(LEASE, record_write({})),
     "release": lambda memory: memory.release(LEASE),
     "renew": lambda memory: memory.renew(LEASE),
@@ -41,7 +42,7 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-OF_NO_BACKEND: Final = {"connect", "aclose", "policy"}
+OF_NO_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
 
 
 class LoadingServer(Transport):

@@ -17,7 +17,7 @@ from real_servers import PostgresServer, ServerNotFoundError
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
-_WRITE = record_write(_RECORD)
+_STEP = record_write(_RECORD)
 _TTL = timedelta(seconds=30)
 
 _LOCK = """
@@ -93,7 +93,7 @@ async def _memory() -> AsyncIterator[Step]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     return False
-                await memory.commit(lease, _WRITE)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield step

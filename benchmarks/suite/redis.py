@@ -21,7 +21,7 @@ from real_servers import RedisServer, ServerNotFoundError
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
-_WRITE = record_write(_RECORD)
+_STEP = record_write(_RECORD)
 _TTL_MS = 30_000
 _AT_ONCE = 200
 
@@ -130,7 +130,7 @@ async def _memory(transport: Literal["auto", "redis-py"]) -> AsyncIterator[Step]
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     return False
-                await memory.commit(lease, _WRITE)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield step

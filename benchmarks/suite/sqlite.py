@@ -26,7 +26,7 @@ _RECORD: Record = {
     "events": [{"id": f"event-{number:04}", "data": "x" * 40} for number in range(26)],
 }
 _BYTES = encode_record(_RECORD)
-_WRITE = record_write(_RECORD)
+_STEP = record_write(_RECORD)
 _GROUP: Final = 50
 
 _LOCK: Final = """
@@ -117,7 +117,7 @@ async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     raise WrongResultError(f"{machine_id} is held by another task")
-                await memory.commit(lease, _WRITE)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield Workload(

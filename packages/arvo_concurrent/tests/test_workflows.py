@@ -97,7 +97,7 @@ class TestDeadLetterReply:
     async def test_who_asked_for_a_workflow_that_died_is_told(self, clock: FakeClock) -> None:
         class Broken(ConcurrentMachineMemory):
             @override
-            async def acquire(self, machine_id: str) -> MachineLease | None:
+            async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
                 raise ConnectionError("gone")
 
         workflow = claiming(Broken(clock=clock))

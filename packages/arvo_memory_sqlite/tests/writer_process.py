@@ -46,8 +46,10 @@ async def commit_for_ever(path: str, name: str) -> None:
             count = lease.version + 1
             record: Record = {"count": count, "filler": [machine_id] * 50}
             mine = b"%d" % count
-            frees = "none" if count % 8 else "earlier"
-            await memory.commit(lease, record_write(record, tail=mine, chunk=mine, frees=frees))
+            write = record_write(record, tail=mine, chunk=mine)
+            if count % 8 == 0:
+                write = replace(write, frees="earlier")
+            await memory.commit(lease, write)
             say(machine_id, count)
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))

@@ -1,7 +1,7 @@
 """The machine memory on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     encode_record,
     pack_record,
     until_granted,
@@ -28,6 +29,7 @@ from arvo_time.settings import check_count
 from ._rows import machine_key, stored_record, workflow_columns
 from ._table import WorkflowTable, closed
 
+_CHUNK_BYTES: Final = 8192
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
 _MOST_ROUNDS: Final = 3
@@ -158,16 +160,29 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._policy
 
+    @property
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    def chunk_bytes(self) -> int:
+        return _CHUNK_BYTES
+
+    @override
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         return await self._taken(machine_id)
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        row = (await self._ask("READ", self._sql.read, machine_key(lease.machine_id))).row
+        found = (0, "") if row is None else (row["version"], row["committed_by"])
+        if found != (lease.version, lease.committed_by):
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return ()
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        if write.tail or write.chunk is not None:
+            raise NotImplementedError("tails and chunks are not stored yet")
         await self._write_as_loaded(
-            "COMMIT", self._sql.commit, lease, record, expires_in=expires_in
+            "COMMIT", self._sql.commit, lease, write.record, expires_in=write.expires_in
         )
 
     @override

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
-
-from pydantic import JsonValue
+from typing import Protocol, runtime_checkable
 
 from arvo_event_handler._errors import (
     ConfigViolation,
@@ -16,12 +14,7 @@ from arvo_event_handler._errors import (
 from arvo_time import BackendError, DamagedError
 
 from ._lock import LockPolicy
-
-if TYPE_CHECKING:
-    from ._record_write import RecordWrite
-
-Record: TypeAlias = dict[str, JsonValue]
-"""A workflow's stored state: a JSON object. What is inside is Arvo's business."""
+from ._record_write import Record as Record, RecordWrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +155,7 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """
         ...
 
-    async def commit(self, lease: MachineLease, write: "RecordWrite") -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         """Write if version and last writer are those that were loaded; drop the lease.
 
         Compare inside the write, and with nothing else: a lease that ran out, was taken over or was
@@ -210,7 +203,7 @@ class WorkflowMemory(Protocol):
         """Lock and read; None when somebody else holds the workflow."""
         ...
 
-    async def commit(self, lease: MachineLease, write: "RecordWrite") -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         """Write and drop the lease."""
         ...
 

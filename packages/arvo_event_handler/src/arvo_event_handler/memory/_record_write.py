@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from ._memory import Record
+from pydantic import JsonValue
+
 from ._summary import WorkflowSummary
+
+Record: TypeAlias = dict[str, JsonValue]
+"""A workflow's stored state: a JSON object. What is inside is Arvo's business."""
 
 Frees: TypeAlias = Literal["none", "earlier", "all"]
 
