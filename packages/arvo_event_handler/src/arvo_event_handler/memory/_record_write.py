@@ -23,7 +23,9 @@ class RecordWrite:
     """
 
     record: Record
+    """The new state, which replaces the stored one."""
     summary: WorkflowSummary
+    """What can be searched; a memory keeps as much of it as it can search."""
     tail: bytes = b""
     """What replaces the stored tail; empty when there is none any more."""
     chunk: bytes | None = None

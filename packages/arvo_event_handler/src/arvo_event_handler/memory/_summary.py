@@ -13,6 +13,7 @@ class WorkflowSummary:
     """A workflow as of one commit: what a memory can search without reading the record."""
 
     status: WorkflowStatus
+    """`active` until the workflow has ended."""
     finished: bool
     """Whether the workflow has ended, completed or failed."""
     source: str
