@@ -43,7 +43,7 @@ async def test_a_url_names_a_file(
         ("sqlite:///:memory:", "write memory:"),
         ("sqlite:///state.db?mode=ro", "no option 'mode'; there are initial_delay"),
         ("sqlite:///state.db?synchronous=off", "must be full or normal"),
-        ("sqlite:///state.db?synchronous=full&synchronous=normal", "stands there twice"),
+        ("sqlite:///state.db?synchronous=full&synchronous=normal", "is given twice"),
     ],
 )
 def test_nonsense_is_told(url: str, told: str) -> None:

@@ -116,7 +116,7 @@ def test_plain_payloads_resume_too(
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        ("lock", "the machine memory could not be asked for the workflow: TimeoutError"),
+        ("lock", "the machine memory could not acquire the workflow: TimeoutError"),
         ("read", "the machine memory could not be read: TimeoutError"),
         ("write", "the machine memory could not store the workflow's record: TimeoutError"),
     ],

@@ -42,7 +42,7 @@ WHOLE = b"z" + zlib.compress(b"chunk")
         (b"?chunk", "tag b'?'"),
         (b"zchunk", "cannot be decompressed"),
         (WHOLE[:-1], "its end is missing"),
-        (WHOLE + b"x", "something else behind its end"),
+        (WHOLE + b"x", "extra bytes after its end"),
     ],
     ids=["empty", "unknown", "damaged", "cut", "lengthened"],
 )

@@ -811,7 +811,7 @@ async def test_an_output_to_send_again_that_is_no_event_is_a_read_failure(store:
     broken = [own, [{"id": output["id"], "data": {"card": "4111"}}], answered]
     damaged = {**whole, "redelivery": {**whole["redelivery"], "out": [broken]}}
     await store.memory().write(event.subject, damaged, whole)
-    with pytest.raises(TransactionViolation, match="what it keeps to send again") as caught:
+    with pytest.raises(TransactionViolation, match="an output kept to be sent again") as caught:
         await store.order(ending).execute(event)
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
     assert not caught.value.retryable

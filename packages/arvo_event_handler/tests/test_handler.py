@@ -167,7 +167,7 @@ class TestVersion:
     async def test_another_contracts_uri_is_refused_whenever_it_can_be_read(
         self, dataschema: str
     ) -> None:
-        with pytest.raises(ContractViolation, match="which is not contract '#/math/add'"):
+        with pytest.raises(ContractViolation, match="expected a version of '#/math/add'"):
             await adder().execute(add(1, dataschema=dataschema))
 
 

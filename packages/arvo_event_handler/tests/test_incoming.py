@@ -79,7 +79,7 @@ class TestSubject:
 
     async def test_a_version_the_workflow_does_not_have_is_wired_wrongly(self) -> None:
         subject = ArvoOrchestrationSubject.new(orchestrator=ORDER, version="7.0.0", initiator=APP)
-        with pytest.raises(ConfigViolation, match=r"asks for a version .*7\.0\.0"):
+        with pytest.raises(ConfigViolation, match=r"names a version .*7\.0\.0"):
             await order().execute(start(subject=subject))
 
     async def test_a_version_is_a_number_however_it_is_spelled(self) -> None:
@@ -345,7 +345,10 @@ class TestMemory:
     @pytest.mark.parametrize(
         ("memory", "why"),
         [
-            (None, r"None is no machine memory, as it has no read, no write, no lock, no unlock"),
+            (
+                None,
+                r"None is not a machine memory: it lacks read\(\), write\(\), lock\(\), unlock\(\)",
+            ),
             (SimpleMachineMemory, r"did you mean SimpleMachineMemory\(\.\.\.\)\?"),
         ],
         ids=["none", "a class"],
@@ -402,7 +405,7 @@ class TestVersionDescribing:
             version_describing(self.asked(dataschema), contract=self.contract, required=True)
 
     def test_another_contract_is_refused(self) -> None:
-        with pytest.raises(ContractViolation, match=r"'#/other/1\.0\.0', which is not contract"):
+        with pytest.raises(ContractViolation, match=r"'#/other/1\.0\.0'; expected a version of"):
             version_describing(self.asked("#/other/1.0.0"), contract=self.contract)
 
     def test_an_unknown_version_is_refused(self) -> None:

@@ -104,7 +104,7 @@ GUARDED: Any = {"guard": "isRich", "target": "b"}
 
 class TestNames:
     def test_the_queues_action_is_taken(self) -> None:
-        with pytest.raises(ConfigViolation, match="'enqueueArvoEvent' is taken by Arvo"):
+        with pytest.raises(ConfigViolation, match="'enqueueArvoEvent' is reserved by Arvo"):
             machine(actions={"enqueueArvoEvent": assign({})})
 
     def test_it_may_be_used(self) -> None:
@@ -144,7 +144,7 @@ class TestVersion:
 
     @pytest.mark.parametrize("version", ["1.0.1", "2.0.0", "1", "", 1], ids=repr)
     def test_another_is_refused(self, version: Any) -> None:
-        with pytest.raises(ConfigViolation, match=f"the config says version {version!r}"):
+        with pytest.raises(ConfigViolation, match=f"to be .1.0.0., got {version!r}"):
             machine({"version": version})
 
 
@@ -365,5 +365,5 @@ def test_a_value_in_a_config_that_json_cannot_hold_is_refused() -> None:
     deep: Any = []
     for _ in range(5_000):
         deep = [deep]
-    with pytest.raises(InvalidHandlerError, match="nested too deep to be written as JSON"):
+    with pytest.raises(InvalidHandlerError, match="nested too deeply to be written as JSON"):
         machine(config={"context": {"deep": deep}})

@@ -103,12 +103,12 @@ class TestRequests:
     @pytest.mark.parametrize("taken", [5, {"volatile$$": 1}, {"mine": {}}], ids=repr)
     def test_its_member_is_not_the_machines(self, taken: Any) -> None:
         made = machine({"context": {"arvo$$": taken}})
-        with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is Arvo's own"):
+        with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is reserved by Arvo"):
             execute(made)
 
     def test_that_is_said_by_the_action_too(self) -> None:
         made = machine({"context": {"arvo$$": 5}, "entry": enqueue("one")})
-        with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is Arvo's own"):
+        with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is reserved by Arvo"):
             execute(made)
 
 

@@ -267,7 +267,7 @@ class TestRequests:
 
     async def test_an_enqueued_event_needs_a_type(self) -> None:
         handler = orchestrator(machine({"entry": "enqueueArvoEvent"}))
-        with pytest.raises(ContractViolation, match="it takes type, data, to"):
+        with pytest.raises(ContractViolation, match="expected type and at most data, to"):
             await handler.execute(start())
 
     async def test_a_type_no_contract_knows_may_bring_its_dataschema(self) -> None:
@@ -547,7 +547,7 @@ class TestRecord:
         event = start("tea")
         [request] = await order(memory=memory).execute(event)
         before = await stored(memory, event)
-        with pytest.raises(TransactionViolation, match="its state is no object") as refused:
+        with pytest.raises(TransactionViolation, match="its state is not an object") as refused:
             await orchestrator(memory=memory).execute(reserved(request))
         assert not refused.value.retryable
         assert await stored(memory, event) == before

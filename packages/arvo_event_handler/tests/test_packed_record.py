@@ -50,7 +50,7 @@ WHOLE = zlib.compress(b'{"a":1}')
         pytest.param(PackedRecord("zlib", b"{}"), "decompressed", id="damaged"),
         pytest.param(PackedRecord("zlib", b""), "its end is missing", id="empty"),
         pytest.param(PackedRecord("zlib", WHOLE[:-1]), "its end is missing", id="truncated"),
-        pytest.param(PackedRecord("zlib", WHOLE + b"x"), "behind its end", id="trailing-bytes"),
+        pytest.param(PackedRecord("zlib", WHOLE + b"x"), "after its end", id="trailing-bytes"),
         pytest.param(PackedRecord("zlib", zlib.compress(b"[]")), "not a JSON object", id="list"),
         pytest.param(PackedRecord("json", b"[]"), "not a JSON object", id="no-object"),
     ],

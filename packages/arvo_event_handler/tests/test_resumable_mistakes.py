@@ -208,7 +208,7 @@ async def test_a_collected_answer_that_is_no_event_is_a_read_failure_when_looked
     broken = {"id": "1", "source": "a", "type": RESERVED}
     damaged = {**record, "events": {**events, "expected": {first.id: [broken], second.id: []}}}
     await memory.write(event.subject, damaged, record)
-    with pytest.raises(TransactionViolation, match="a collected answer is invalid event"):
+    with pytest.raises(TransactionViolation, match="answer cannot be read: invalid event"):
         await order(memory=memory).execute(reserved(second))
 
 
@@ -286,6 +286,6 @@ async def test_a_stored_context_that_is_no_object_is_a_read_failure() -> None:
     record = await memory.read(event.subject)
     assert record is not None
     await memory.write(event.subject, {**record, "state$$": []}, record)
-    with pytest.raises(TransactionViolation, match="its state\\$\\$ is no object") as refused:
+    with pytest.raises(TransactionViolation, match="its state\\$\\$ is not an object") as refused:
         await order(memory=memory).execute(reserved(request))
     assert refused.value.subject == event.subject

@@ -44,7 +44,7 @@ async def test_an_empty_id_is_refused_in_words() -> None:
 async def test_a_refused_write_says_what_to_do() -> None:
     memory = SimpleMachineMemory()
     await memory.write("order-7", {"count": 1}, None)
-    with pytest.raises(TransactionViolation, match="written by somebody else since") as refused:
+    with pytest.raises(TransactionViolation, match="another writer wrote") as refused:
         await memory.write("order-7", {"count": 2}, None)
     assert refused.value.retryable
     assert refused.value.cause.is_contention
@@ -56,7 +56,7 @@ async def test_a_record_handed_out_is_no_ticket_once_somebody_has_written() -> N
     read_first = await memory.read("order-7")
     read_last = await memory.read("order-7")
     await memory.write("order-7", {"count": 2}, read_first)
-    with pytest.raises(TransactionViolation, match="written by somebody else since"):
+    with pytest.raises(TransactionViolation, match="another writer wrote"):
         await memory.write("order-7", {"count": 3}, read_last)
     assert await memory.read("order-7") == {"count": 2}
 

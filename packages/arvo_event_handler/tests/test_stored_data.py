@@ -388,7 +388,9 @@ class TestDamageThatUserCodeMeets:
                     raise
             return Step()
 
-        with pytest.raises(TransactionViolation, match="a collected answer is") as caught:
+        with pytest.raises(
+            TransactionViolation, match="a collected answer cannot be read: "
+        ) as caught:
             await order(flow, memory=memory).execute(answer(second))
         assert not caught.value.retryable
         assert await stored(memory, event) == damaged

@@ -14,8 +14,8 @@
   x MachineMemoryError          what a machine memory raises when its backend fails
     + UnwritableRecordError     a record that this memory can never keep; ends its workflow
     + UnreadableRecordError     what is stored is damaged, or of a newer version
-  x UnroutableError             no handler listens where an event wants to go
-  x UndeliveredError            whoever carried an event was cancelled before it arrived
+  x UnroutableError             no handler listens at the address that an event is for
+  x UndeliveredError            the task that carried an event was cancelled before it arrived
   x ResolveError                a request's causal tree failed before an answer came
 """
 
@@ -44,23 +44,23 @@ class ExecutionViolation(ViolationError):
 
 
 class TransactionViolationCause(StrEnum):
-    """Why a workflow's state could not be had or stored."""
+    """Why a workflow's state could not be loaded or stored."""
 
     READ_FAILURE = "READ_MACHINE_MEMORY_FAILURE"
     """The memory could not answer a read."""
     LOCK_FAILURE = "LOCK_MACHINE_MEMORY_FAILURE"
-    """The memory could not be asked for the lock."""
+    """The memory failed when it was asked for the lock."""
     WRITE_FAILURE = "WRITE_MACHINE_MEMORY_FAILURE"
-    """A write failed, or its fate is unknown."""
+    """A write failed, or its outcome is unknown."""
     LOCK_UNACQUIRED = "LOCK_UNACQUIRED"
-    """Somebody else holds the workflow."""
+    """Another holder has the workflow."""
     INVALID_SUBJECT = "INVALID_SUBJECT"
     """The memory cannot store anything under this subject."""
     LEASE_LOST = "LEASE_LOST"
-    """The lease expired and somebody else took it. For memories that tie their commits to the
-    lease; those of Arvo commit by version, so theirs say `VERSION_MOVED` and only once it did."""
+    """The lease expired and another holder took it. For memories that tie their commits to the
+    lease; Arvo's own commit by version, so they raise `VERSION_MOVED`, once it has moved."""
     VERSION_MOVED = "VERSION_MOVED"
-    """Somebody else wrote since the record was read."""
+    """Another writer wrote since the record was read."""
 
     @property
     def retryable(self) -> bool:
@@ -69,7 +69,7 @@ class TransactionViolationCause(StrEnum):
 
     @property
     def is_contention(self) -> bool:
-        """Whether somebody else was merely faster: no failure, and outside any retry budget."""
+        """Whether another event was merely faster: not a failure, and outside any retry budget."""
         return self in _CONTENTION
 
 
@@ -83,17 +83,17 @@ _CONTENTION = frozenset(
 
 
 class TransactionViolation(ViolationError):
-    """A workflow's state could not be had or stored; nothing was published.
+    """A workflow's state could not be loaded or stored; nothing was published.
 
     Args:
         message: What happened; the cause is put before it.
         cause: What went wrong.
-        subject: The workflow.
-        retryable: Whether delivering the event again may succeed. None: what the cause says.
+        subject: The workflow's subject.
+        retryable: Whether delivering the event again may succeed. None: as `cause.retryable`.
 
     Attributes:
         cause: What went wrong.
-        subject: The workflow.
+        subject: The workflow's subject.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class TransactionViolation(ViolationError):
 
     @classmethod
     def version_moved(cls, subject: str) -> Self:
-        """Return what a machine memory raises when its record is not what was read before."""
+        """Return the violation for a record that is no longer the one that was read."""
         return cls(
-            "the record was written by somebody else since it was read; deliver again",
+            "another writer wrote the record since it was read; deliver again",
             cause=TransactionViolationCause.VERSION_MOVED,
             subject=subject,
         )
@@ -127,7 +127,7 @@ class RetryableFailure(ViolationError):
 
     `ArvoEventHandler.execute` raises it, from the function's exception, for those of `retry_on`
     and for `RetryLater`. A broker tries the event again; when the tries are used up it publishes
-    `replies`, so that the asker is told once. Nothing was published before.
+    `replies`, so that the asker is notified once. Nothing was published before.
 
     Args:
         message: What failed.
@@ -161,12 +161,12 @@ class RetryableFailure(ViolationError):
 class RetryLater(ArvoError):
     """Raise it in a service's function to be called again with the same event, after a pause.
 
-    It counts as a failed try: how many there may be is said by the retry policy, and when they are
-    used up the asker gets a system error with this exception's name and message. In the body of a
+    It counts as a failed try: the retry policy says how many there may be, and when they are used
+    up the asker gets a system error with this exception's name and message. In the body of a
     workflow it is an ordinary exception, which ends the workflow.
 
     Args:
-        message: What the asker is told in the end; by default, when it was to be tried again.
+        message: What is reported to the asker in the end; by default, the pause before the retry.
         after: How long to wait before the next try.
 
     Attributes:
@@ -184,7 +184,7 @@ class RetryLater(ArvoError):
         arvo_event_handler._errors.RetryLater: the rate limit is reached
     """
 
-    # Where a subclass does not call `__init__`, the retry policy says how long.
+    # Where a subclass does not call `__init__`, the retry policy decides.
     after: timedelta | None = None
 
     def __init__(self, message: str | None = None, *, after: timedelta) -> None:
@@ -199,12 +199,13 @@ class InvalidHandlerError(InvalidValueError):
 class MachineMemoryError(ArvoError):
     """The backend of a machine memory failed. Raise it `from` the driver's exception.
 
-    No workflow ends of it: the execution raises a `TransactionViolation`, stores nothing, and the
-    event can be delivered again. Only an `UnwritableRecordError` ends one.
+    It does not end the workflow: the execution raises a `TransactionViolation`, stores nothing,
+    and the event can be delivered again. Only an `UnwritableRecordError` ends one.
 
     Attributes:
-        retryable: Whether the same call may succeed later, with nothing of ours changed. A right
-            or a rule of the database may be mended meanwhile; a wrong table name stays wrong.
+        retryable: Whether the same call may succeed later without a change to this program. A
+            permission or rule of the database may be fixed meanwhile; a wrong table name stays
+            wrong.
         outcome: "failed" when nothing was changed, "unknown" when the change may have happened.
     """
 
@@ -228,10 +229,10 @@ class UnwritableRecordError(MachineMemoryError):
 
 
 class UnreadableRecordError(MachineMemoryError):
-    """What a memory holds is no record: it is damaged, too large, or of a newer version.
+    """What a memory holds is not a record: it is damaged, too large, or of a newer version.
 
     The execution raises a `TransactionViolation` of cause `READ_FAILURE` that is not retryable:
-    somebody has to look at what is stored. A memory that raises it keeps no lease.
+    a person has to look at what is stored. A memory that raises it keeps no lease.
     """
 
     def __init__(self, message: str) -> None:
@@ -261,20 +262,20 @@ class UnknownMemoryError(InvalidValueError):
 def retryable_of(error: Exception) -> bool | None:
     """Return whether delivering an event again may help after a memory's failure; None: unknown.
 
-    A write whose fate is unknown is worth another delivery, which reads what became of it.
+    A write of unknown outcome is worth another delivery, which reads what was stored.
     """
     if isinstance(error, MachineMemoryError) and error.outcome == "failed":
         return error.retryable
     return None
 
 
-def told(error: Exception) -> str:
-    """Return what an exception says; its class when it says nothing, as many a TimeoutError."""
+def message_of(error: Exception) -> str:
+    """Return an exception's message; its class if that is empty, as for many a TimeoutError."""
     return str(error) or type(error).__name__
 
 
 class UnroutableError(ArvoError):
-    """No handler listens where an event wants to go.
+    """No handler listens at the address that an event is for.
 
     Attributes:
         event: The event.
@@ -283,17 +284,17 @@ class UnroutableError(ArvoError):
     def __init__(self, event: ArvoEvent) -> None:
         what = f"event {event.id!r} of type {event.type!r}"
         super().__init__(
-            f"no handler for {event.to!r}, where {what} goes; register one, "
-            "or give the event a domain when it is for the outside"
+            f"no handler for {event.to!r}, the address of {what}; register one, "
+            "or give the event a domain if it is for another system"
             if event.domain is None
-            else f"{what} is for domain {event.domain!r}, outside of the system; "
+            else f"{what} is for domain {event.domain!r}, outside of this system; "
             "give the broker an on_domained_event that takes it there"
         )
         self.event = event
 
 
 class UndeliveredError(ArvoError):
-    """Whoever carried an event was cancelled before it arrived; publish it again.
+    """The task that carried an event was cancelled before it arrived; publish the event again.
 
     Attributes:
         event: The event.
@@ -333,8 +334,8 @@ def raise_violation(error: Exception) -> None:
     """Raise the violation that an exception of user code amounts to; return for ordinary ones.
 
     A group that holds nothing but violations counts as one, retryable when all of them are. A
-    `RetryableFailure` that comes out of user code is of a handler it called: its replies are for
-    whoever asked that one, so here it is an ordinary exception.
+    `RetryableFailure` that user code raises is of a handler that it called: its replies are for
+    the asker of that handler, so here it is an ordinary exception.
 
     Raises:
         ViolationError: `error` itself, or one that stands for the group.

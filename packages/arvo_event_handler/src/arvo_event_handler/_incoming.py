@@ -1,4 +1,4 @@
-"""Decides which contract, in which version, describes an incoming event, and reads its data by it."""
+"""Finds the contract version that describes an incoming event, and parses its data with it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,19 +23,20 @@ from ._errors import ConfigViolation, ContractViolation, ExecutionViolation
 
 
 def event_schema(event: ArvoEvent) -> DataSchema | None:
-    """Return what an event's data schema says; None when it has none that can be read."""
+    """Return an event's parsed data schema; None when it is missing or unreadable."""
     return None if event.dataschema is None else DataSchema.parse(event.dataschema)
 
 
 def version_describing(
     event: ArvoEvent, *, contract: ArvoContract, otherwise: str = "latest", required: bool = False
 ) -> VersionedArvoContract[Any]:
-    """Return a contract in the version that an event's data schema names, however it spells it.
+    """Return a contract in the version that an event's data schema names, in any spelling.
 
     Args:
         event: The event, of a type that the contract describes.
         contract: The contract.
-        otherwise: The version where the data schema stands for any, or is missing or unreadable.
+        otherwise: The version to return when the data schema names the wildcard version, is
+            missing or unreadable.
         required: Whether there must be a readable data schema.
 
     Raises:
@@ -46,8 +47,8 @@ def version_describing(
     schema = event_schema(event)
     if (schema is None and required) or (schema is not None and schema.uri != contract.uri):
         raise ContractViolation(
-            f"{_named(event)} is described by {event.dataschema!r}, "
-            f"which is not contract {contract.uri!r}"
+            f"{_named(event)} is described by {event.dataschema!r}; "
+            f"expected a version of {contract.uri!r}"
         )
     if schema is None or is_wildcard_version(schema.version):
         return contract.version(otherwise)
@@ -55,7 +56,7 @@ def version_describing(
 
 
 def version_named(contract: ArvoContract, version: str) -> VersionedArvoContract[Any]:
-    """Return a contract in the version that an event names, however it spells the number.
+    """Return a contract in the version that an event names, in any spelling of the number.
 
     Raises:
         UnknownVersionError: The contract has no such version.
@@ -90,7 +91,7 @@ def own_contract(
         return version_named(contract, content.orchestrator.version)
     except UnknownVersionError as error:
         raise ConfigViolation(
-            f"{_named(event)}: its subject asks for a version the workflow does not have: {error}"
+            f"{_named(event)}: its subject names a version that the workflow does not have: {error}"
         ) from error
 
 
@@ -169,10 +170,10 @@ def _same(left: str, right: str) -> bool:
 
 
 def read_subject(event: ArvoEvent) -> SubjectContent:
-    """Return what the subject of an event for a workflow says.
+    """Return the decoded subject of an event for a workflow.
 
     Raises:
-        ExecutionViolation: It is not an orchestration subject.
+        ExecutionViolation: The subject is not an orchestration subject.
     """
     try:
         return ArvoOrchestrationSubject.parse(event.subject)
@@ -183,15 +184,15 @@ def read_subject(event: ArvoEvent) -> SubjectContent:
 
 
 def check_parent_subject(event: ArvoEvent, parent_subject: str | None) -> None:
-    """Make sure that the parent's subject which an init event names is one; None is for none.
+    """Check the parent's subject that an init event names; None means no parent.
 
     Raises:
-        ExecutionViolation: It is not an orchestration subject.
+        ExecutionViolation: The subject is not an orchestration subject.
     """
     if parent_subject is not None and not ArvoOrchestrationSubject.is_valid(parent_subject):
         raise ExecutionViolation(
-            f"{_named(event)}: {PARENT_SUBJECT} is not an "
-            "orchestration subject; pass the asking workflow's subject or null"
+            f"{_named(event)}: {PARENT_SUBJECT} is not an orchestration subject; "
+            "pass the asking workflow's subject or null"
         )
 
 
@@ -202,11 +203,12 @@ def parse_data(
 
     Args:
         event: The event.
-        contract: Whose event it is.
-        payload: What the contract says of that event.
+        contract: The contract that describes the event.
+        payload: The contract's definition of the event's data.
 
     Raises:
-        ContractViolation: The data does not match, or a validator of the payload broke.
+        ContractViolation: The data does not match, or a validator of the payload raised an
+            unexpected exception.
     """
     try:
         return payload.parse(event.data, is_json=True)

@@ -19,7 +19,7 @@ from arvo_core import (
 from arvo_core.event_id import EventId, derive_id
 from arvo_core.telemetry import TraceHeaders
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
-from arvo_event_handler._stored_event import fit_text
+from arvo_event_handler._stored_event import fit_string
 
 from ._child_subject import child_subject
 from ._domain import ArvoDomain, DomainContext, resolve_event_domain
@@ -187,7 +187,7 @@ class Emission:
             domains=domains,
             to=content.meta.get("redirectto") or content.execution.initiator,
             redirectto=self._source,
-            parentid=fit_text(init_event_id),
+            parentid=fit_string(init_event_id),
             subject=self._parent_subject or self._event.subject,
         )
         events = self._build(item, payload, envelope, known=(self._contract,))
@@ -214,7 +214,7 @@ class Emission:
             domains=domains,
             to=to,
             redirectto=None,
-            parentid=fit_text(parentid),
+            parentid=fit_string(parentid),
             subject=self._parent_subject or self._event.subject,
         )
         data = contract.system_error.dump(error)

@@ -66,7 +66,7 @@ from ._stored_record import (
 from ._summary import summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 
-# What a finished workflow must still know: enough to recognise late events and repeat its end.
+# What is kept of a finished workflow: enough to recognise late events and repeat its end.
 _TOMBSTONE = (
     "executionStatus", "error", "status", "initEventId", "parentSubject", "subject", MEMBER
 )  # fmt: skip
@@ -83,12 +83,13 @@ class ExecutionPolicy:
     """
 
     redelivery_window: int = 64
-    """How many steps' unanswered outputs a record keeps at most; at least 1."""
+    """Maximum number of steps whose unanswered outputs a record keeps; at least 1."""
     finished_expiry: timedelta | None = timedelta(hours=24)
     """How long a leased memory remembers that a workflow has ended. Must outlive the longest
-    redelivery delay of the transport; ten years at most. None keeps the full record for ever."""
+    redelivery delay of the transport; at most ten years. None keeps the full record indefinitely.
+    """
     clock: Clock = SYSTEM_CLOCK
-    """For renewing leases."""
+    """Times the renewal of leases."""
 
     def __post_init__(self) -> None:
         check_count(self.redelivery_window, name="redelivery_window", least=1)
@@ -109,9 +110,9 @@ class WorkflowExecution:
         workflow: The workflow.
         memory: Where its state lives.
         locking: Whether to lock a memory that offers only the four calls.
-        answers: Which answers are taken.
-        system_errors: What whoever started a workflow learns of its failure.
-        policy: Further choices.
+        answers: Which answers are accepted.
+        system_errors: How a failure is described to the workflow's initiator.
+        policy: How stored state is treated.
         limits: How deep the data of outgoing events may be.
     """
 
@@ -141,12 +142,13 @@ class WorkflowExecution:
         """Handle one event and return the events to publish.
 
         Raises:
-            ExecutionViolation: The subject is not an orchestration subject, or a parent's is not;
-                or the event answers no open request, where only such answers are taken.
+            ExecutionViolation: The event's subject or its parent's is not an orchestration
+                subject; or the event does not answer an open request, where only such answers
+                are accepted.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown to the workflow, or an output
                 is wired up wrongly.
-            TransactionViolation: The state could not be had or stored; its cause says why.
+            TransactionViolation: The state could not be loaded or stored; `cause` says why.
             ViolationError: User code raised one.
         """
         content = read_subject(event)
@@ -163,7 +165,7 @@ class WorkflowExecution:
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             events, record = await self._react(step)
-            # However long that took and whoever has the lease by now: the version decides.
+            # The version decides, not the lease, which may have expired meanwhile.
             events = await self._store(lease, step, events, record)
             committed = True
             return events
@@ -241,7 +243,7 @@ class WorkflowExecution:
         )
 
     def _open_requests(self, record: Record | None, subject: str) -> OpenRequests | None:
-        """Return what a workflow waits for; None when it takes any answer."""
+        """Return the requests that a workflow waits for; None when it accepts any answer."""
         if self._answers == "any":
             return None
         return OpenRequests() if record is None else read_open_requests(record, subject)
@@ -299,7 +301,7 @@ class WorkflowExecution:
         }
 
     def _redelivery_after(self, step: WorkflowStep, outputs: list[dict[str, Any]]) -> Any:
-        # Read anew: a step that cannot be stored is followed by one for its failure.
+        # Read again, as a step that cannot be stored is followed by one for its failure.
         redelivery = Redelivery.of(step.record)
         window = self._policy.redelivery_window
         if redelivery.advance(step.event, outputs, window=window):
@@ -318,8 +320,8 @@ class WorkflowExecution:
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now.
 
-        A record that can never be written ends the workflow. Whatever else a write raises is the
-        backend's trouble, and a workflow outlives that.
+        A record that can never be written ends the workflow. Any other error of a write is the
+        backend's, and the workflow goes on after it.
         """
         try:
             await self._commit(lease, step, record)
@@ -349,7 +351,7 @@ def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
 
 
 def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[str]:
-    """Return the ids of requests that no answer has come to, this event among the answers."""
+    """Return the ids of unanswered requests; this event counts as an answer."""
     return [
         request
         for request, collected in (answers or {}).items()

@@ -1,4 +1,4 @@
-"""A workflow's lease, from asking for it to giving it back; what the memory fails at is a violation."""
+"""Acquires, renews and releases a workflow's lease; failures of the memory become violations."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from arvo_event_handler._errors import (
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
+    message_of,
     retryable_of,
-    told,
 )
 from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
@@ -26,10 +26,10 @@ _logger = bounded_logger("arvo_event_handler")
 
 
 async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | None:
-    """Lock and read a workflow; None when somebody else holds it.
+    """Lock and read a workflow; None when another holder has it.
 
     Raises:
-        TransactionViolation: The memory could not be asked, or holds no record of a workflow.
+        TransactionViolation: The memory failed, or what it holds is not a workflow's record.
     """
     try:
         return await memory.acquire(subject)
@@ -39,7 +39,7 @@ async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | 
         raise unreadable(subject, str(error)) from error
     except Exception as error:
         raise TransactionViolation(
-            f"the machine memory could not be asked for the workflow: {told(error)}",
+            f"the machine memory could not acquire the workflow: {message_of(error)}",
             cause=TransactionViolationCause.LOCK_FAILURE,
             subject=subject,
             retryable=retryable_of(error),
@@ -50,7 +50,7 @@ async def commit_record(memory: WorkflowMemory, lease: MachineLease, write: Reco
     """Write and drop the lease.
 
     Raises:
-        TransactionViolation: Somebody else wrote meanwhile, or the memory failed.
+        TransactionViolation: Another writer was faster, or the memory failed.
         UnwritableRecordError: The memory can never keep this record.
     """
     try:
@@ -62,24 +62,25 @@ async def commit_record(memory: WorkflowMemory, lease: MachineLease, write: Reco
 
 
 async def release_lease(memory: WorkflowMemory, lease: MachineLease) -> None:
-    """Give a lease back without writing, even while the task is being cancelled."""
+    """Release a lease without writing, even while the task is being cancelled."""
     try:
         await shielded(memory.release(lease))
     except Exception:
-        # Whatever went wrong before matters more; the lease runs out by itself.
-        _logger.warning("could not release %s", lease.machine_id, exc_info=True)
+        # An earlier error matters more, and the lease expires by itself.
+        _logger.warning("could not release the lease of %s", lease.machine_id, exc_info=True)
 
 
 class LeaseKeeper:
     """Renews one lease every third of its ttl, up to the policy's `max_hold`.
 
-    Only a timer is set until a third of the ttl has passed: quick steps never start a task. A lease
-    that somebody else took is renewed no more, and the step goes on: its commit may still come first.
+    Until a third of the ttl has passed there is only a timer, so quick steps never start a task.
+    When another holder takes the lease, renewal stops and the step goes on: its commit may still
+    come first.
 
     Args:
-        memory: Who granted the lease.
-        lease: What to keep.
-        clock: For the timer.
+        memory: The memory that granted the lease.
+        lease: The lease to renew.
+        clock: The timer's clock.
     """
 
     __slots__ = ("_clock", "_lease", "_memory", "_task", "_timer")
@@ -92,7 +93,7 @@ class LeaseKeeper:
         self._timer: ClockTimer = clock.call_later(memory.policy.ttl / 3, self._start)
 
     def stop(self) -> None:
-        """Renew no more."""
+        """Stop renewing."""
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
@@ -108,7 +109,7 @@ class LeaseKeeper:
                 if not await self._memory.renew(self._lease):
                     return
             except Exception:
-                # One missed renewal is harmless: two more follow before the lease runs out.
+                # One renewal may be missed: two more follow before the lease expires.
                 _logger.warning(
                     "could not renew the lease of %s", self._lease.machine_id, exc_info=True
                 )
@@ -116,9 +117,9 @@ class LeaseKeeper:
 
 
 def write_failure(subject: str, error: Exception) -> TransactionViolation:
-    """Make the violation that says that a record could not be stored."""
+    """Return the violation for a record that could not be stored."""
     return TransactionViolation(
-        f"the machine memory could not store the workflow's record: {told(error)}",
+        f"the machine memory could not store the workflow's record: {message_of(error)}",
         cause=TransactionViolationCause.WRITE_FAILURE,
         subject=subject,
         retryable=retryable_of(error),

@@ -24,9 +24,9 @@ from arvo_time.logs import bounded_logger
 _logger = bounded_logger("arvo_event_handler")
 
 ENQUEUE = "enqueueArvoEvent"
-"""The action by which a machine asks for an event, besides `emit`."""
+"""Name of the action that requests an event, besides `emit`."""
 QUEUE = "arvo$$"
-"""The context's member that `enqueueArvoEvent` keeps its events in until the step ends."""
+"""The context member in which `enqueueArvoEvent` keeps its events until the step ends."""
 
 _MOST_LEVELS = 100
 
@@ -34,31 +34,31 @@ _MOST_LEVELS = 100
 class ArvoMachine:
     """One version of a workflow, written as a statechart.
 
-    Services' events reach the machine as dicts with their parsed data. It asks for events with
-    `emit`, or with the action `enqueueArvoEvent` whose params are the event; both are checked
-    against the services' contracts. What its root's `output` computes is the completion.
+    The machine receives services' events as dicts with their parsed data. It requests events with
+    `emit`, or with the action `enqueueArvoEvent`, whose params are the event; both are checked
+    against the services' contracts. The root's `output` computes the completion.
 
-    What the config allows but probably does not mean, such as an `on` with an event that none of
-    the services emits, is logged as a warning of the logger `arvo_event_handler`, and stands in
+    What is valid in the config but probably a mistake, such as an `on` for an event that none of
+    the services emits, is logged as a warning by the logger `arvo_event_handler` and listed in
     `warnings`.
 
     TypeScript: `setupArvoMachine({...}).createMachine({...})`.
 
     Args:
         contract: The workflow's contract in the version that the machine implements.
-        services: The contract versions it may ask, each contract once.
-        config: The statechart, as XState takes it, without `invoke` and `after`.
-        actions: What the names of actions stand for.
-        guards: What the names of guards stand for.
-        xstate: The version of XState to behave like, where versions differ: "5.24" for a workflow
-            that TypeScript Arvo runs, too, as it has that version. Default: "5.33", with a warning
-            in `warnings` wherever the definition makes a difference.
+        services: The contract versions it may ask; contracts must be unique.
+        config: The statechart as XState accepts it, without `invoke` and `after`.
+        actions: Implementations of actions, by name.
+        guards: Implementations of guards, by name.
+        xstate: The XState version to behave like, where versions differ: "5.24" for a workflow
+            that TypeScript Arvo runs too, as that is its version. Default: "5.33", with an entry
+            in `warnings` wherever the choice makes a difference for the definition.
 
     Raises:
-        ConfigViolation: The config invokes actors or delays, names another version, or takes a
+        ConfigViolation: The config uses `invoke` or `after`, names another version, or uses a
             reserved name; two services share a URI or a type, or the workflow is its own service.
-        InvalidHandlerError: The contract is no workflow's, or the statechart is wrong; the message
-            says what and where.
+        InvalidHandlerError: `contract` is not an orchestrator contract in one version, or the
+            statechart is wrong; the message says what and where.
 
     Example:
         >>> class Ask(BaseModel):
@@ -93,8 +93,8 @@ class ArvoMachine:
     ) -> None:
         if not isinstance(contract, VersionedArvoContract):
             raise InvalidHandlerError(
-                f"a machine implements one version of a contract, got {contract!r}; "
-                "give contract.version(...)"
+                f"the contract of a machine: expected one version of a contract, got {contract!r}; "
+                "pass contract.version(...)"
             )
         where = f"machine of {contract.dataschema!r}"
         if not isinstance(contract.contract, ArvoOrchestratorContract):
@@ -121,12 +121,12 @@ class ArvoMachine:
             raise _refusal(where, error) from error
         for warning in self.machine.warnings:
             _logger.warning("%s: %s: %s", where, warning.location, warning.message)
-        self.requires_resource_locking: bool = _looked_through(where, config) or any(
+        self.requires_resource_locking: bool = _has_parallel_regions(where, config) or any(
             len(service.emits) > 1 for service in self.services.values()
         )
-        """Whether replies may arrive at once, so that a four-call memory should lock."""
+        """Whether replies may arrive concurrently, so that a four-call memory should lock."""
         self.definition: str = _as_json(where, config)
-        """The statechart as JSON, for records and tools; functions stand by their names."""
+        """The statechart as JSON, for records and tools; functions appear as their names."""
 
     @property
     def source(self) -> str:
@@ -135,7 +135,7 @@ class ArvoMachine:
 
     @property
     def warnings(self) -> tuple[DefinitionProblem, ...]:
-        """What the config allows but probably does not mean, the first 20."""
+        """What is valid in the config but probably a mistake; the first 20."""
         return self.machine.warnings
 
     @property
@@ -144,7 +144,7 @@ class ArvoMachine:
         return self.contract.version
 
     def validate_input(self, event: ArvoEvent) -> None:
-        """Make sure that the machine can take an event: an init event, or an answer.
+        """Check that the machine can take an event: an init event, or an answer.
 
         Raises:
             ConfigViolation: None of the services emits such an event.
@@ -159,7 +159,7 @@ class ArvoMachine:
 
 
 def _awaitable(services: Mapping[str, VersionedArvoContract[Any]]) -> Iterator[str]:
-    """Yield the types of all events that can reach a machine: what its services answer."""
+    """Yield the types of all events that can reach a machine: its services' answers."""
     for service in services.values():
         yield from service.emits
         yield service.system_error_type
@@ -176,7 +176,7 @@ def queued_events(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
             return events
         case {**members} if not members:
             return []
-    raise ConfigViolation(f"the context's member {QUEUE!r} is Arvo's own; choose another name")
+    raise ConfigViolation(f"the context member {QUEUE!r} is reserved by Arvo; choose another name")
 
 
 def _enqueue(call: Call) -> dict[str, Any]:
@@ -191,11 +191,14 @@ def _check_config(
     actions: Mapping[str, ActionImplementation],
 ) -> None:
     if ENQUEUE in actions:
-        raise ConfigViolation(f"{where}: the action name {ENQUEUE!r} is taken by Arvo")
+        raise ConfigViolation(
+            f"{where}: the action name {ENQUEUE!r} is reserved by Arvo; choose another name"
+        )
     version = config.get("version")
     if version is not None and not _is_version(version, contract.version):
         raise ConfigViolation(
-            f"{where}: the config says version {version!r}; leave it out or say the contract's"
+            f"{where}: expected the config's version to be {contract.version!r}, got {version!r}; "
+            "correct it or leave it out"
         )
 
 
@@ -218,18 +221,18 @@ def _refusal(where: str, error: MachineDefinitionError) -> ConfigViolation | Inv
 
 
 def _is_unsupported(path: tuple[str | int, ...]) -> bool:
-    """Whether a problem is an `invoke` or `after` of a state, not a state merely named so."""
+    """Return whether a path leads to a state's `invoke` or `after`, not to a state of that name."""
     depth = 0
     while path[depth : depth + 1] == ("states",):
         depth += 2
     return path[depth:] in {("invoke",), ("after",)}
 
 
-def _looked_through(where: str, config: Mapping[str, Any]) -> bool:
+def _has_parallel_regions(where: str, config: Mapping[str, Any]) -> bool:
     """Return whether there are parallel regions.
 
     Raises:
-        InvalidHandlerError: States are nested deeper than records can be.
+        InvalidHandlerError: States are nested more deeply than records can be.
     """
     parallel = False
     waiting = [(config, 0)]
@@ -240,8 +243,8 @@ def _looked_through(where: str, config: Mapping[str, Any]) -> bool:
         waiting += [(child, level + 1) for child in children.values()]
         if level > _MOST_LEVELS:
             raise InvalidHandlerError(
-                f"{where}: states are nested more than {_MOST_LEVELS} levels deep; where the "
-                "machine is has to fit into a record, which is JSON"
+                f"{where}: states are nested more than {_MOST_LEVELS} levels deep, which a stored "
+                "record cannot hold; flatten the statechart"
             )
     return parallel
 
@@ -251,7 +254,7 @@ def _as_json(where: str, config: Mapping[str, Any]) -> str:
         return json.dumps(_described(config), separators=(",", ":"))
     except RecursionError:
         raise InvalidHandlerError(
-            f"{where}: a value in the config is nested too deep to be written as JSON"
+            f"{where}: a value in the config is nested too deeply to be written as JSON"
         ) from None
 
 
@@ -273,11 +276,11 @@ class MachineRegistry:
     """Finds the machine for an event's version.
 
     Args:
-        machines: At least one; all of one contract, each version once.
+        machines: At least one, all of one contract; versions must be unique.
 
     Raises:
-        InvalidHandlerError: There is no machine.
-        ConfigViolation: They belong to several contracts, or two implement one version.
+        InvalidHandlerError: `machines` is empty.
+        ConfigViolation: The machines belong to several contracts, or two implement one version.
     """
 
     def __init__(self, machines: Iterable[ArvoMachine]) -> None:
@@ -298,7 +301,7 @@ class MachineRegistry:
                     f"{machine.contract.uri!r}; keep one"
                 )
             self._machines[version] = machine
-        # As subjects normally spell it; parsing would be wasted on them.
+        # Subjects normally spell a version as here, so it need not be parsed.
         self._spelled = {machine.version: machine for machine in self._machines.values()}
         self.contract: ArvoOrchestratorContract = found[0].owner
         """The contract that the machines implement."""
@@ -312,7 +315,7 @@ class MachineRegistry:
         """Return the machine that implements a version.
 
         Raises:
-            ConfigViolation: None does.
+            ConfigViolation: No machine implements the version.
         """
         found = self._spelled.get(version) or self._machines.get(SemanticVersion.parse(version))
         if found is None:

@@ -15,7 +15,7 @@ from ._machine import QUEUE, ArvoMachine, queued_events
 from ._workflow import WorkflowFailure
 
 _JSON_OBJECT = TypeAdapter[dict[str, Any]](JsonObject)
-# Both copy at every depth; only the first makes sure that it is JSON.
+# Both copy at every depth; only the first checks that the value is JSON.
 _checked_copy = _JSON_OBJECT.validator.validate_python
 _copy = _JSON_OBJECT.serializer.to_python
 
@@ -25,19 +25,19 @@ class MachineExecution:
     """How a machine reacted to an event."""
 
     state: dict[str, Any]
-    """Where it is now, as XState stores it."""
+    """The machine's new state, as XState stores it."""
     value: Any
-    """The state value, for people who look at records."""
+    """The state value, for people who read records."""
     done: bool
     """Whether it has reached its end."""
     output: Any
     """What it computed at its end; an empty object when it computes nothing."""
     emitted: tuple[Mapping[str, Any], ...]
-    """The events it asks for: those of `emit`, then those of `enqueueArvoEvent`."""
+    """The events it requests: those of `emit`, then those of `enqueueArvoEvent`."""
 
 
 class MachineExecutionEngine:
-    """Runs machines; pure, and the seam for those who want to run them otherwise.
+    """Runs machines, without side effects. Replace it to run them differently.
 
     TypeScript: `MachineExecutionEngine`.
     """
@@ -45,17 +45,17 @@ class MachineExecutionEngine:
     def execute(
         self, machine: ArvoMachine, *, event: Mapping[str, Any], state: Mapping[str, Any] | None
     ) -> MachineExecution:
-        """Take one event.
+        """Run a machine for one event.
 
         Args:
-            machine: What to run.
+            machine: The machine.
             event: The event as on the wire, with its parsed data.
-            state: Where the machine is, as stored; None starts it with the event as its input.
+            state: The machine's state as stored; None starts it with the event as its input.
 
         Raises:
             WorkflowFailure: A guard or an action raised, or the new state is not JSON.
             ConfigViolation: The machine cannot read the stored state.
-            ContractViolation: A function returned what its place cannot use.
+            ContractViolation: A function returned a value that cannot be used in its place.
             ViolationError: A guard or an action raised one.
         """
         chart = machine.machine
@@ -106,7 +106,7 @@ def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
         # A copy, so that no action can change what the write is compared with.
         return machine.machine.restore(_copy(state))
     except Exception as error:
-        # Whatever restoring raises is about what is stored: no user code runs in it.
+        # Restoring runs no user code, so any error is about the stored state.
         raise ConfigViolation(
             f"the machine of {machine.contract.dataschema!r} cannot read the stored state; "
             f"deploy one that can, then deliver again. {error}"

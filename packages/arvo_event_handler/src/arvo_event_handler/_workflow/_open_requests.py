@@ -1,4 +1,4 @@
-"""The requests of a workflow that nobody has answered yet, and which answers they admit."""
+"""The unanswered requests of a workflow, and which answers they admit."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -7,8 +7,8 @@ from arvo_core import ArvoEvent, VersionedArvoContract
 from arvo_event_handler._errors import ExecutionViolation
 
 Answers: TypeAlias = Literal["any", "awaited"]
-"""Which answers a workflow takes. `any`: whatever one of its services can emit. `awaited`: the first
-answer to a request of its own, from the service that was asked."""
+"""Which answers a workflow accepts. `any`: everything that one of its services can emit. `awaited`:
+the first answer to a request of its own, from the service that was asked."""
 
 OPEN = "open"
 """The member, within `redelivery`, that keeps the open requests."""
@@ -28,24 +28,24 @@ def check_answers(answers: object) -> Answers:
 
 
 _NOTIFICATIONS = 64
-"""How many requests are kept to services that emit nothing but system errors."""
+"""Number of requests that are kept to services which emit nothing but system errors."""
 
 
 class _Request(NamedTuple):
     asked: str
-    """The type that the request has, and the service accepts."""
+    """The request's type, which the service accepts."""
     source: str | None
-    """Who may answer; None where it left for a domain, in which others may."""
+    """The source that may answer; None when the request left for a domain, where others may."""
 
 
 class OpenRequests:
-    """The requests that a workflow sent to its services and that nobody has answered yet.
+    """The requests that a workflow sent to its services and that are still unanswered.
 
-    The ids of events are predictable, so whoever may publish could answer in a service's place. A
+    The ids of events are predictable, so any publisher could answer in a service's place. A
     workflow that keeps its open requests refuses such answers, unless they also forge the source.
 
     Args:
-        requests: By the id of the request.
+        requests: The requests by their ids.
     """
 
     def __init__(self, requests: Mapping[str, _Request] | None = None) -> None:
@@ -69,9 +69,9 @@ class OpenRequests:
         return cls(dict(map(_request, stored)))
 
     def check(self, event: ArvoEvent, service: VersionedArvoContract[Any]) -> None:
-        """Make sure that an event answers an open request, and comes from where that one went.
+        """Check that an event answers an open request, and comes from where that one went.
 
-        A request that left for a domain may be answered by somebody of another name.
+        A request that left for a domain may be answered from another source.
 
         Args:
             event: The answer.
@@ -85,7 +85,7 @@ class OpenRequests:
         if request is None:
             raise ExecutionViolation(
                 f"{where} answers request {event.parentid!r}, which is not open: the workflow did "
-                'not send it, or has its answer; answers="any" takes every answer'
+                'not send it, or already has its answer; use answers="any" to accept every answer'
             )
         if service.type != request.asked:
             raise ExecutionViolation(
@@ -105,10 +105,10 @@ class OpenRequests:
         *,
         services: Mapping[str, VersionedArvoContract[Any]],
     ) -> "OpenRequests":
-        """Return what is open once an event was consumed.
+        """Return the requests that are open once an event was consumed.
 
         A request stays until it is answered. One to a service that emits nothing can only fail, so
-        that the latest 64 of those are enough.
+        the latest 64 of those are enough.
 
         Args:
             event: The event.
@@ -130,12 +130,12 @@ class OpenRequests:
         return OpenRequests(requests)
 
     def member(self) -> list[Any]:
-        """Write them as the member of a record."""
+        """Return them as a record stores them."""
         return [[name, *request] for name, request in self._requests.items()]
 
 
 def _request(stored: Any) -> tuple[str, _Request]:
     name, asked, source = stored
     if not (isinstance(name, str) and isinstance(asked, str) and isinstance(source, str | None)):
-        raise TypeError("a request is not three strings")
+        raise TypeError("a request must be an id, a type and a source, or None for the source")
     return name, _Request(asked, source)

@@ -37,7 +37,7 @@ class ArvoOrchestrator(WorkflowHandler):
     """A workflow across services, written as a statechart per version.
 
     The machine starts with the init event as its input and takes each answer as an event. An
-    exception in an action or guard ends the workflow: whoever started it gets a system error
+    exception in an action or guard ends the workflow: the initiator gets a system error
     event. A `ViolationError` escapes `execute` and changes nothing. Reaching the final state
     completes the workflow, exactly once; a service runs at least once and must be idempotent by
     (source, id).
@@ -47,25 +47,25 @@ class ArvoOrchestrator(WorkflowHandler):
     Args:
         machines: One per version; all of one contract.
         memory: Where the workflow's state lives between events.
-        executionunits: The cost of an output that names none, unitless.
-        requires_resource_locking: Whether to lock a memory that offers only the four calls. None:
-            when a machine needs it. A leased memory always leases.
-        domains: Where requests, completions and system errors go that name no domain.
+        executionunits: The default cost of an output, unitless.
+        requires_resource_locking: Whether to lock a memory that offers only the four calls. None
+            locks it if a machine needs that. A leased memory always grants leases.
+        domains: Where requests, completions and system errors go by default.
         engine: What runs the machines.
-        answers: "awaited" takes an answer only if it answers a request that this workflow sent and
-            that has no answer yet, is of a type that the asked service emits, and has that
-            service as its source (unless the request left for a domain). "any" takes whatever the
-            services can emit, as the TypeScript version does.
-        system_errors: What whoever started the workflow learns of its failure; None for the
+        answers: "awaited" accepts an answer only if it answers a request that this workflow sent
+            and that has no answer yet, is of a type that the asked service emits, and has that
+            service as its source (unless the request left for a domain). "any" accepts everything
+            that the services can emit, as the TypeScript version does.
+        system_errors: How a failure is described to the workflow's initiator; None for the
             exception's name and message.
         policy: How stored state is treated.
         limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
-            Whoever reads them needs limits as large. The size is theirs to measure, too.
+            Their readers need limits as large, and are the ones who check the size.
 
     Raises:
-        InvalidHandlerError: There is no machine.
-        ConfigViolation: Machines of several contracts, or two of one version; or `memory` is not a
-            machine memory.
+        InvalidHandlerError: `machines` is empty.
+        ConfigViolation: The machines belong to several contracts, or two implement one version;
+            or `memory` is not a machine memory.
         TypeError: A setting is of another type than its parameter.
         ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
 
@@ -139,8 +139,8 @@ class OrchestratorWorkflow(Workflow):
     Args:
         registry: The machines by version.
         engine: What runs them.
-        executionunits: The cost of an output that names none.
-        domains: Where outputs go that name no domain.
+        executionunits: The default cost of an output.
+        domains: Where outputs go by default.
     """
 
     def __init__(
@@ -229,9 +229,9 @@ def _as_emit(asked: Mapping[str, Any]) -> Emit:
     unknown = asked.keys() - _EMIT_FIELDS
     if unknown or "type" not in asked:
         raise ContractViolation(
-            f"a machine asked for an event with {sorted(map(str, asked))}; it takes type, data, "
-            "to, domain, id, time, dataschema, executionunits, accesscontrol, redirectto, "
-            "extensions"
+            "a machine's event: expected type and at most data, to, domain, id, time, dataschema, "
+            "executionunits, accesscontrol, redirectto and extensions, "
+            f"got {sorted(map(str, asked))}"
         )
     wanted = dict(asked)
     if _EXTENSIONS in wanted:

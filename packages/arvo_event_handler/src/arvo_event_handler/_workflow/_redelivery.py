@@ -1,7 +1,7 @@
-"""The memory of a workflow for events it has seen and outputs that may not have arrived.
+"""What a workflow remembers of events it has seen and of outputs that may not have arrived.
 
 Transports deliver at least once, and a crash may fall between the commit and the publishing. So a
-record says which events were consumed and keeps outputs until somebody answers them.
+record says which events were consumed, and keeps outputs until they are answered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from arvo_core import ArvoEvent
 from arvo_event_handler._stored_event import stored_event
 
 MEMBER = "redelivery"
-"""The record's member this lives in."""
+"""The record's member that holds it."""
 
 SEEN_LIMIT = 1024
 """How many consumed events are remembered; the init event always is."""
 OUT_BYTES = 64 * 1024
-"""How much JSON the kept outputs may take; the newest step's are kept whatever their size."""
+"""Maximum size of kept outputs as JSON, in bytes; the newest step's are always kept."""
 UNANSWERED_AFTER = 32
-"""This many events after a step, or after its last answer, what is left of it has arrived."""
+"""A step's outputs count as arrived this many events after it, or after its last answer."""
 
 
 @dataclass(slots=True)
 class _Step:
-    """Outputs of one event that nobody has answered yet."""
+    """The outputs of one event that are still unanswered."""
 
     event: str  # the event's hash
     outputs: list[Any]
@@ -62,7 +62,7 @@ class Redelivery:
         return _of_typescript_record(record)
 
     def has_seen(self, event: ArvoEvent, *, is_init: bool) -> bool:
-        """Tell whether the event was consumed before.
+        """Return whether the event was consumed before.
 
         Args:
             event: The event.
@@ -78,7 +78,7 @@ class Redelivery:
         For the init event that is everything, so that starting a workflow again resumes it.
 
         Raises:
-            InvalidEventError: What is kept is no event.
+            InvalidEventError: A kept output is not an event.
         """
         own = event_hash(event.source, event.id)
         return [
@@ -91,7 +91,7 @@ class Redelivery:
     def advance(
         self, event: ArvoEvent, outputs: Sequence[Mapping[str, Any]], *, window: int
     ) -> bool:
-        """Take note of a consumed event and of what it made the workflow emit.
+        """Record a consumed event and the outputs it led to.
 
         Args:
             event: The event.
@@ -99,7 +99,7 @@ class Redelivery:
             window: How many steps' outputs are kept at most.
 
         Returns:
-            Whether outputs had to be dropped that may not have arrived.
+            Whether outputs that may not have arrived had to be dropped.
         """
         own = event_hash(event.source, event.id)
         self._answer(event.parentid, by=own)
@@ -112,7 +112,7 @@ class Redelivery:
         return self._fit(window)
 
     def member(self) -> dict[str, Any]:
-        """Write it as the record's member."""
+        """Return it as the record stores it."""
         return {
             "seen": self._seen,
             "out": [[step.event, step.outputs, step.answered] for step in self._steps],
@@ -145,7 +145,7 @@ class Redelivery:
         return dropped
 
 
-# An event is hashed to be looked up, and again to be noted.
+# An event is hashed to look it up, and again to record it.
 @lru_cache(maxsize=256)
 def event_hash(source: str, event_id: str) -> str:
     """Return the short hash by which an event is remembered."""
@@ -154,15 +154,17 @@ def event_hash(source: str, event_id: str) -> str:
 
 def _hashes(stored: object) -> list[str]:
     if not isinstance(stored, list):
-        raise TypeError("what it has seen is no list of texts")
-    "".join(stored)  # raises for what is no text: much faster than to look at each, at every step
+        raise TypeError("its seen events must be a list of strings")
+    "".join(stored)  # raises unless all are strings, much faster than checking each at every step
     return list(stored)
 
 
 def _kept_step(event: str, outputs: list[Any], answered: str | None) -> _Step:
     for output in outputs:
         if not isinstance(output, dict) or "id" not in output:
-            raise TypeError(f"it keeps a {type(output).__name__} as an event, or one without id")
+            raise TypeError(
+                f"a kept output must be an object with an id, got a {type(output).__name__}"
+            )
     return _Step(event, outputs, answered)
 
 

@@ -42,42 +42,42 @@ class ArvoResumable(WorkflowHandler):
     """A workflow across services, written as an async function and resumed with every answer.
 
     The function is called with a `Start` and then with a `Reply` for each answer. Its state is the
-    context it returns, stored between calls. An exception ends the workflow: whoever started it
-    gets a system error event. A `ViolationError` escapes `execute` and changes nothing.
-    The workflow's state and completion happen once; a service runs at least once and must be
-    idempotent by (source, id).
+    context it returns, stored between calls. An exception ends the workflow: the initiator gets a
+    system error event. A `ViolationError` escapes `execute` and changes nothing. The workflow's
+    state and completion happen once; a service runs at least once and must be idempotent by
+    (source, id).
 
     TypeScript: `createArvoResumable`.
 
     Args:
         contract: What starts the workflow and what it completes with.
-        services: The contract versions it may ask, each contract once.
+        services: The contract versions it may ask; contracts must be unique.
         memory: Where its state lives between events.
-        handler: One async function per version of the contract; kept in a variable it needs the
-            annotation `dict[str, ArvoResumableFunction]`.
-        executionunits: The cost of an output that names none, unitless.
-        requires_resource_locking: Whether to lock a memory that offers only the four calls. None:
-            when there is more than one service. A leased memory always leases.
-        domains: Where requests, completions and system errors go that name no domain.
+        handler: One async function per version of the contract. A mapping kept in a variable needs
+            the annotation `dict[str, ArvoResumableFunction]`.
+        executionunits: The default cost of an output, unitless.
+        requires_resource_locking: Whether to lock a memory that offers only the four calls. None
+            locks it if there is more than one service. A leased memory always grants leases.
+        domains: Where requests, completions and system errors go by default.
         contexts: The context's type by version, for functions whose annotation cannot be resolved.
-        answers: "awaited" takes an answer only if it answers a request that this workflow sent and
-            that has no answer yet, is of a type that the asked service emits, and has that
-            service as its source (unless the request left for a domain). "any" takes whatever the
-            services can emit, as the TypeScript version does.
-        system_errors: What whoever started the workflow learns of its failure; None for the
+        answers: "awaited" accepts an answer only if it answers a request that this workflow sent
+            and that has no answer yet, is of a type that the asked service emits, and has that
+            service as its source (unless the request left for a domain). "any" accepts everything
+            that the services can emit, as the TypeScript version does.
+        system_errors: How a failure is described to the workflow's initiator; None for the
             exception's name and message.
         policy: How stored state is treated.
         limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
-            Whoever reads them needs limits as large. The size is theirs to measure, too.
+            Their readers need limits as large, and are the ones who check the size.
 
     Raises:
-        InvalidHandlerError: `contract` is no orchestrator's, a version has no function, a function
-            or a context no version, a function is not async or takes more than one argument, or
-            its annotation does not fit or cannot be resolved, or a context's type cannot be stored
-            as it is; see `arvo_core.Payload`.
-        ConfigViolation: A service is not a contract in one of its versions, two share a URI or a
-            type or a version object, the workflow is its own service, or `memory` is not a machine
-            memory.
+        InvalidHandlerError: `contract` is not an orchestrator contract; a version lacks a
+            function, or a function or context is for an unknown version; a function is not async,
+            takes more than one argument, or has an annotation that does not fit or cannot be
+            resolved; or a context's type cannot be stored as it is, see `arvo_core.Payload`.
+        ConfigViolation: A service is not a contract in one of its versions, two services share a
+            URI, a type or a version object, the workflow is its own service, or `memory` is not a
+            machine memory.
         TypeError: A setting is of another type than its parameter.
         ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
 
@@ -156,9 +156,9 @@ class ResumableWorkflow(Workflow):
         contract: What starts the workflow and what it completes with.
         services: The services it may ask, by the event type they accept.
         functions: One async function per version, already checked against the contract.
-        executionunits: The cost of an output that names none.
-        domains: Where outputs go that name no domain.
-        contexts: The context's type by version, where the annotation does not say it.
+        executionunits: The default cost of an output.
+        domains: Where outputs go by default.
+        contexts: The context's type by version, where the annotation does not name it.
 
     Raises:
         InvalidHandlerError: A function's annotation cannot be resolved, or a context is not fit to
@@ -256,7 +256,7 @@ class ResumableWorkflow(Workflow):
             span=step.trace.span,
             services=self._services,
             _record=step.record,
-            _tell_unreadable=reads.failed,
+            _report_unreadable=reads.failed,
         )
 
     def _emit(self, step: WorkflowStep, returned: Step[Any]) -> list[ArvoEvent]:

@@ -39,7 +39,7 @@ class Start(Addressed, Generic[A_co]):
     """The workflow begins."""
 
     event: ArvoEvent
-    """The init event as it came."""
+    """The init event as received."""
     data: A_co
     """Its data, parsed by the contract."""
     contract: VersionedArvoContract[Any]
@@ -53,9 +53,9 @@ class Reply(Addressed, Generic[C_co]):
     """A service answered."""
 
     context: C_co
-    """What the last `Step` that gave a context gave; the function's own copy."""
+    """The context of the last `Step` that had one; the function's own copy."""
     event: ArvoEvent
-    """The answer as it came."""
+    """The answer as received."""
     data: Any
     """Its data, parsed by the contract."""
     error: SystemErrorData | None = None
@@ -63,7 +63,7 @@ class Reply(Addressed, Generic[C_co]):
     collected: Mapping[str, Sequence[ArvoEvent]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    """Answers to the latest requests by event type, in the order of the requests; this one too."""
+    """Answers to the latest requests by event type, in request order; includes this one."""
     contract: VersionedArvoContract[Any]
     """The workflow's contract in the version that applies."""
     span: Span = INVALID_SPAN
@@ -73,7 +73,7 @@ class Reply(Addressed, Generic[C_co]):
     )
     """The workflow's services, by the event type they accept."""
     _record: Record = field(default_factory=dict, repr=False)
-    _tell_unreadable: Callable[[ViolationError], object] = field(
+    _report_unreadable: Callable[[ViolationError], object] = field(
         default=lambda violation: None, repr=False, compare=False
     )
 
@@ -82,13 +82,13 @@ class Reply(Addressed, Generic[C_co]):
         """The workflow's record before this event, without the context; a copy, made when read.
 
         Raises:
-            TransactionViolation: The record is damaged. The step does not count then, even if the
+            TransactionViolation: The record is damaged. The step is then discarded, even if the
                 function catches this.
         """
         try:
             return visible(self._record, self.event.subject)
         except ViolationError as violation:
-            self._tell_unreadable(violation)
+            self._report_unreadable(violation)
             raise
 
     @overload
@@ -107,19 +107,19 @@ class Reply(Addressed, Generic[C_co]):
         *,
         type: str | None = None,
     ) -> list[Any]:
-        """Return the parsed successes of one service among the collected answers.
+        """Return the parsed successful answers of one service among the collected ones.
 
         Args:
             version: The version object of the service's contract, which gives typed items, or
                 `contract.version(...)`.
-            type: Which of its events; needed only when the version emits several kinds.
+            type: Which of its events; needed only when the version emits several types.
 
         Returns:
-            One item per answer; empty while none has come. System errors are not among them.
+            One item per answer; empty if there is none yet. System errors are left out.
 
         Raises:
-            ConfigViolation: The workflow has no such service, or the service no such event. Or a
-                stored answer does not fit the deployed model, such as one that has gained a
+            ConfigViolation: The workflow has no such service, or the service emits no such event.
+                Or a stored answer does not fit the deployed model, such as one that has gained a
                 required member: nothing is stored then, even if the function catches this, and
                 the event can be delivered again to a version that can read the answer.
             TransactionViolation: A stored answer is damaged; the same holds.
@@ -142,7 +142,7 @@ class Reply(Addressed, Generic[C_co]):
                 parse_stored(payload, answer.data, what=self._named(answer)) for answer in answers
             ]
         except ViolationError as violation:
-            self._tell_unreadable(violation)
+            self._report_unreadable(violation)
             raise
 
     def _named(self, answer: ArvoEvent) -> str:
@@ -157,27 +157,31 @@ class Step(Generic[C_co]):
     """What happens next. `Step()` waits for more answers."""
 
     context: C_co | None = None
-    """What to remember: a pydantic model or a mapping of JSON. None keeps what there is."""
+    """The context to store: a pydantic model or a JSON mapping. None keeps the stored one."""
     services: Sequence[Emit] = ()
-    """Requests to services and child workflows. Any request resets what is collected."""
+    """Requests to services and child workflows. Any request clears the collected answers."""
     output: Complete | None = None
-    """The result, which ends the workflow; None goes on."""
+    """The result, which ends the workflow; None continues it."""
 
     def __post_init__(self) -> None:
         services: object = self.services
         if not isinstance(services, list | tuple):
             raise ContractViolation(
-                f"services is {type(services).__name__}; write services=[Emit(...), ...]"
+                f"services: expected a list or tuple, got {type(services).__name__}; "
+                "write services=[Emit(...), ...]"
             )
         for item in services:
             if not isinstance(item, Emit):
                 raise ContractViolation(
-                    f"services holds {type(item).__name__}; each request is Emit(type, data)"
+                    f"services: expected Emit items, got {type(item).__name__}; "
+                    "write each request as Emit(type, data)"
                 )
         output: object = self.output
         if output is not None and not isinstance(output, Complete):
             name = type(output).__name__
-            raise ContractViolation(f"output is {name}; write output=Complete({name}(...))")
+            raise ContractViolation(
+                f"output: expected Complete, got {name}; write output=Complete({name}(...))"
+            )
 
 
 def _is(
@@ -190,18 +194,18 @@ def _is(
 
 
 def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:
-    """Tell whose event it is, as two services may emit one type."""
+    """Return whether the event is this service's, as two services may emit one type."""
     schema = event_schema(event)
     return schema is not None and schema.uri == service.uri
 
 
 class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
-    """Answers to the latest requests by event type, in the order of the requests.
+    """Answers to the latest requests by event type, in request order.
 
     Args:
         answers: Answers as stored, by the id of the request.
         current: The answer being handled.
-        reads: Hears of an answer that cannot be read.
+        reads: Notified of an answer that cannot be read.
     """
 
     def __init__(
@@ -240,5 +244,5 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
         try:
             return stored_event(answer)
         except Exception as error:
-            why = f"a collected answer is {error}"
+            why = f"a collected answer cannot be read: {error}"
             raise self._reads.failed(unreadable(self._current.subject, why)) from error

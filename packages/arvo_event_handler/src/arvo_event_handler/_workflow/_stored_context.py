@@ -24,7 +24,7 @@ from ._stored_record import CONTEXT, parse_stored, unreadable
 from ._workflow import WorkflowFailure
 
 ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
-"""What a context is parsed by: a pydantic model or an adapter."""
+"""A context's type: a pydantic model or a `TypeAdapter`."""
 
 _JSON_OBJECT: Payload[Any] = Payload(TypeAdapter(JsonObject))
 
@@ -35,8 +35,9 @@ class StoredContext:
     Args:
         contract: The workflow's contract.
         version: The version.
-        function: The version's function; the annotation of its argument says the context's type.
-        kind: The context's type; None where the annotation says it, or it is any JSON object.
+        function: The version's function; the annotation of its argument names the context's type.
+        kind: The context's type. None takes it from the annotation; without one, a context is any
+            JSON object.
 
     Raises:
         InvalidHandlerError: The function's annotation cannot be resolved, or the context is not
@@ -58,27 +59,27 @@ class StoredContext:
         self._payload = _JSON_OBJECT if kind is None else _stored_by(kind, where)
 
     def load(self, record: Record, *, subject: str) -> Any:
-        """Return the context that a record keeps, the caller's own; None for none.
+        """Return the context that a record holds, as the caller's own copy; None if it has none.
 
         Raises:
-            TransactionViolation: The record is no resumable's.
+            TransactionViolation: The record is not a resumable's.
             ConfigViolation: The deployed code cannot read the context any more.
         """
         if CONTEXT not in record:
-            raise unreadable(subject, f"it has no {CONTEXT}, so it is not one of a resumable")
+            raise unreadable(subject, f"it lacks {CONTEXT}, so it is not a resumable's")
         stored = record[CONTEXT]
         if stored is None:
             return None
         if not isinstance(stored, dict):
-            raise unreadable(subject, f"its {CONTEXT} is no object")
+            raise unreadable(subject, f"its {CONTEXT} is not an object")
         return parse_stored(self._payload, stored, what=f"{self._where}: the stored context")
 
     def dump(self, context: object, *, record: Record | None) -> Any:
-        """Return what the next record keeps: the context, or where it is None that of `record`.
+        """Return the context for the next record; where it is None, that of `record`.
 
         Raises:
-            WorkflowFailure: It is not what the version stores, or not JSON.
-            ConfigViolation: It is a model that cannot be stored.
+            WorkflowFailure: The context is not of the version's type, or not JSON.
+            ConfigViolation: The context is a model that cannot be stored.
         """
         if context is None:
             return None if record is None else record.get(CONTEXT)

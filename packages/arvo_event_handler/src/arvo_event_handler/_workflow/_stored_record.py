@@ -1,4 +1,4 @@
-"""Reads what a workflow's record says; a damaged one is refused, never acted upon."""
+"""Reads the members of a workflow's record; a damaged one is refused, never acted upon."""
 
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ CONTEXT = "state$$"
 
 
 def unreadable(subject: str, why: str) -> TransactionViolation:
-    """Make the violation that says a record is no workflow's; delivering again cannot help."""
+    """Return the violation for a record that is not a workflow's; redelivery cannot help."""
     return TransactionViolation(
         f"what the machine memory holds is not a workflow's record: {why}",
         cause=TransactionViolationCause.READ_FAILURE,
@@ -35,7 +35,7 @@ def read_redelivery(record: Record, subject: str) -> Redelivery:
     """Return what the workflow has seen and what it may have to send again.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     try:
         return Redelivery.of(record)
@@ -47,7 +47,7 @@ def read_open_requests(record: Record, subject: str) -> OpenRequests | None:
     """Return the requests that the workflow waits for; None when its record does not say.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     try:
         return OpenRequests.of(record.get(MEMBER))
@@ -59,26 +59,26 @@ def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> li
     """Return what to send again for an event seen before; see `Redelivery.unanswered`.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     try:
         return redelivery.unanswered(event, is_init=is_init)
     except Exception as error:
-        raise unreadable(event.subject, f"what it keeps to send again: {error}") from error
+        raise unreadable(event.subject, f"an output kept to be sent again: {error}") from error
 
 
 def has_ended(record: Record, subject: str) -> bool:
-    """Tell whether the workflow is done or has failed.
+    """Return whether the workflow is done or has failed.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     execution = record.get("executionStatus")
     if execution == "failure":
         return True
     status = record.get("status")
     if execution != "normal" or not isinstance(status, str):
-        raise unreadable(subject, "its executionStatus or its status is none")
+        raise unreadable(subject, "its executionStatus or status is missing or unknown")
     return status == "done"
 
 
@@ -86,13 +86,13 @@ def init_event_id(event: ArvoEvent, record: Record | None) -> str:
     """Return the id of the event that started the workflow: this one, when there is no record.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     if record is None:
         return event.id
     stored = record.get("initEventId")
     if not isinstance(stored, str):
-        raise unreadable(event.subject, "its initEventId is no text")
+        raise unreadable(event.subject, "its initEventId is not a string")
     return stored
 
 
@@ -100,61 +100,61 @@ def parent_subject(record: Record, subject: str) -> str | None:
     """Return the subject of the workflow that asked for this one; None at the root.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     stored = record.get("parentSubject")
     if stored is None:
         return None
     if not isinstance(stored, str) or not ArvoOrchestrationSubject.is_valid(stored):
-        raise unreadable(subject, "its parentSubject is no orchestration subject")
+        raise unreadable(subject, "its parentSubject is not an orchestration subject")
     return stored
 
 
 def answers_by_request(record: Record | None, subject: str) -> dict[str, list[Any]] | None:
-    """Return the latest requests' ids with the answers collected so far, as fresh lists.
+    """Return the latest requests' ids with the answers collected so far, as new lists.
 
     Returns:
         None when nothing was requested yet, or the workflow does not collect.
 
     Raises:
-        TransactionViolation: The record is no workflow's.
+        TransactionViolation: The record is not a workflow's.
     """
     events = None if record is None else record.get("events")
     if events is not None and not isinstance(events, dict):
-        raise unreadable(subject, "its events is no object")
+        raise unreadable(subject, "its events is not an object")
     stored = None if events is None else events.get("expected")
     if stored is None:
         return None
     if not isinstance(stored, dict):
-        raise unreadable(subject, "its events.expected is no object")
+        raise unreadable(subject, "its events.expected is not an object")
     answers: dict[str, list[Any]] = {}
     for request, collected in stored.items():
         if not isinstance(collected, list) or not all(map(_is_event, collected)):
-            raise unreadable(subject, "a member of its events.expected is no list of events")
+            raise unreadable(subject, "a member of its events.expected is not a list of events")
         answers[request] = list(collected)
     return answers
 
 
 def stored_state(record: Record, subject: str) -> dict[str, Any]:
-    """Return where a machine is, as stored.
+    """Return a machine's state, as stored.
 
     Raises:
-        TransactionViolation: The record is no orchestrator's.
+        TransactionViolation: The record is not an orchestrator's.
     """
     state = record.get("state")
     if not isinstance(state, dict):
-        raise unreadable(subject, "its state is no object, so it is not one of a state machine")
+        raise unreadable(subject, "its state is not an object, so it is not an orchestrator's")
     return state
 
 
 def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
-    """Parse data that an earlier step has stored, by what the contract or the context is now.
+    """Parse data that an earlier step stored, with the type that the deployed code has for it.
 
     Raises:
-        ConfigViolation: The deployed code cannot read it any more; that is no fault of the event.
+        ConfigViolation: The deployed code can no longer read it; the event is not at fault.
     """
     try:
-        # Parsing copies at every depth: what users change is never written by chance.
+        # Parsing copies at every depth: what users change is never written by accident.
         return payload.parse(data)
     except Exception as error:
         # A validator may raise anything.
@@ -170,7 +170,7 @@ def visible(record: Record, subject: str) -> Record:
     """Copy a record as users may see it: without their context and Arvo's own notes.
 
     Raises:
-        TransactionViolation: The record is no JSON.
+        TransactionViolation: The record is not JSON.
     """
     shown = {name: value for name, value in record.items() if name not in {MEMBER, CONTEXT}}
     try:

@@ -25,31 +25,30 @@ V = TypeVar("V", bound=ViolationError)
 class StoredReads:
     """Remembers the first violation that reading stored data raised inside user code.
 
-    What a function then decides is decided without what it asked for. So the step does not count,
-    even if the function has swallowed the violation or made an exception of its own of it.
+    The function then decides without the data it asked for. So the step is discarded, even if the
+    function swallows the violation or turns it into an exception of its own.
     """
 
     __slots__ = ("failure",)
 
     def __init__(self) -> None:
         self.failure: ViolationError | None = None
-        """The first; None while all could be read."""
+        """The first violation; None while everything could be read."""
 
     def failed(self, violation: V) -> V:
-        """Take note of a violation, and return it to be raised."""
+        """Remember a violation, and return it to be raised."""
         self.failure = self.failure or violation
         return violation
 
 
-# Not frozen, here and below, which would triple the cost of making one for every event.
+# Not frozen, here and below: that would triple the cost of making one for every event.
 @dataclass(slots=True, kw_only=True)
 class WorkflowStep:
     """One event that a workflow must react to, already known to be new and addressed to it."""
 
     event: ArvoEvent
-    """The event."""
     content: SubjectContent
-    """Its subject, decoded."""
+    """The event's subject, decoded."""
     contract: VersionedArvoContract[Any]
     """The workflow's own contract in the subject's version."""
     service: VersionedArvoContract[Any] | None
@@ -59,7 +58,7 @@ class WorkflowStep:
     record: Record | None
     """The workflow's latest record; None for the init event."""
     answers: dict[str, list[Any]] | None
-    """The latest requests' ids with the answers so far, fresh lists; None when not collected."""
+    """The latest requests' ids with the answers so far, as new lists; None when not collected."""
     init_event_id: str
     """The id of the event that started the workflow."""
     parent_subject: str | None
@@ -71,7 +70,7 @@ class WorkflowStep:
     consumed: dict[str, Any]
     """The event as the record keeps it, taken before user code could change anything."""
     requests: OpenRequests | None
-    """The requests that wait for an answer; None when the workflow takes any answer."""
+    """The requests that wait for an answer; None when the workflow accepts any answer."""
 
 
 _T = TypeVar("_T")
@@ -86,7 +85,7 @@ class StepOutcome:
     done: bool
     """Whether the workflow has ended."""
     members: Mapping[str, Any]
-    """What its record says besides what all records say; JSON."""
+    """The members of its record beyond those that all records have; JSON."""
 
 
 class Workflow(Protocol):
@@ -107,12 +106,12 @@ class Workflow(Protocol):
 
     @property
     def executionunits(self) -> float:
-        """The cost of an output that names none."""
+        """The default cost of an output."""
         ...
 
     @property
     def domains(self) -> EmissionDomains:
-        """Where outputs go that name no domain."""
+        """Where outputs go by default."""
         ...
 
     async def step(self, step: WorkflowStep) -> StepOutcome:
@@ -138,12 +137,12 @@ class WorkflowFailure(Exception):
 
 
 async def user_code(running: Awaitable[_T], *, reads: StoredReads) -> _T:
-    """Await user code, and tell what it raises apart from what goes wrong around it.
+    """Await user code, and separate what it raises from what goes wrong around it.
 
     Raises:
         WorkflowFailure: It raised an ordinary exception.
-        ViolationError: It raised a violation, or a group of nothing else. Or it could not read
-            what is stored, whatever it made of that.
+        ViolationError: It raised a violation, or a group of nothing but violations. Or it could
+            not read stored data, however it dealt with that.
     """
     try:
         returned = await running

@@ -1,4 +1,4 @@
-"""What orchestrators and resumables share: an address, a memory, and how they take an event."""
+"""What orchestrators and resumables share: an address, a memory, and how they handle an event."""
 
 from opentelemetry.context import Context
 from typing_extensions import override
@@ -21,12 +21,12 @@ class WorkflowHandler(IArvoEventHandler):
 
     Args:
         workflow: What an event leads to.
-        label: What spans call the handler.
-        kind: Which part of Arvo it is.
+        label: The handler's name in spans.
+        kind: The kind of its spans.
         memory: Where the workflow's state lives between events.
         requires_resource_locking: Whether to lock a memory that offers only the four calls.
-        answers: Which answers are taken.
-        system_errors: What whoever started the workflow learns of its failure; None for the
+        answers: Which answers are accepted.
+        system_errors: How a failure is described to the workflow's initiator; None for the
             defaults.
         policy: How stored state is treated; None for the defaults.
         limits: How deep the data of its outputs may be; None for the defaults.
@@ -58,7 +58,7 @@ class WorkflowHandler(IArvoEventHandler):
         self.memory: IMachineMemory = memory
         """Where the workflow's state lives."""
         self.executionunits: float = workflow.executionunits
-        """The cost of an output that names none."""
+        """The default cost of an output."""
         self.requires_resource_locking: bool = requires_resource_locking
         """Whether a memory that offers only the four calls is locked."""
         self._telemetry = ExecutionTelemetry(label=label, contract=self._contract, kind=kind)
@@ -92,16 +92,16 @@ class WorkflowHandler(IArvoEventHandler):
 
     @property
     def domain(self) -> str | None:
-        """The contract's domain; None for none."""
+        """The contract's domain; None means no domain."""
         return self._contract.domain
 
     @override
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
         """Advance the workflow by one event and return the events to publish, in order.
 
-        An event seen before changes nothing and returns what it made the workflow emit, as far as
-        nobody has answered it yet; the init event returns all of that, so that starting a
-        workflow again resumes it. A finished workflow ignores events.
+        An event seen before changes nothing and returns those of its outputs that are still
+        unanswered; the init event returns all unanswered outputs, so that starting a workflow
+        again resumes it. A finished workflow ignores events.
 
         Args:
             event: An init event, or a service's answer.
@@ -109,12 +109,12 @@ class WorkflowHandler(IArvoEventHandler):
                 current span.
 
         Raises:
-            ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or the
-                event answers no open request, where only `answers="awaited"` are taken.
+            ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or,
+                with `answers="awaited"`, the event does not answer an open request.
             ContractViolation: The event or an output does not match its contract.
-            ConfigViolation: The event's version or type is unknown, an output is wired wrongly, or
-                the deployed code cannot read what is stored: a context, an answer, a machine's state.
-            TransactionViolation: The state could not be had or stored; its cause says why.
+            ConfigViolation: The event's version or type is unknown, an output is wired up wrongly,
+                or the deployed code cannot read a stored context, answer or machine state.
+            TransactionViolation: The state could not be loaded or stored; `cause` says why.
             ViolationError: The function, an action or a guard raised one.
         """
         return await self._telemetry.watch(event, self._execution.run, parent=parent)

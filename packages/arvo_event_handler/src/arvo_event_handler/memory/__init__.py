@@ -1,8 +1,9 @@
-"""The kit for those who write a machine memory, or open one.
+"""What one needs to write a machine memory, or to open one.
 
 A memory is a class with the four calls of `IMachineMemory`, or with those of `ILeasedMachineMemory`
-as well. Here is what both are made of: records, chunks and their bytes, leases and how one waits for them,
-and URLs; the errors that they raise are those of `arvo_event_handler`, as `IMachineMemory` is.
+as well. This package has what both are made of: records, chunks and their bytes, leases and how to
+wait for them, and URLs. `IMachineMemory` and the errors that memories raise are in
+`arvo_event_handler`.
 `connect_memory` opens a memory of any installed package by its URL. Test yours with the suites of
 `arvo_event_handler.testing`; docs/memories.md has two complete ones.
 """

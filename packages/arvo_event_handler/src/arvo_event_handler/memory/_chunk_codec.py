@@ -29,8 +29,8 @@ def pack_chunk(chunk: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     """
     if len(chunk) > max_bytes:
         raise UnwritableRecordError(
-            f"a chunk of the journal has {len(chunk)} bytes, above the {max_bytes} that it may "
-            "have; keep large data elsewhere and its address in the workflow"
+            f"a chunk of the journal has {len(chunk)} bytes, above the {max_bytes} that are "
+            "allowed; keep large data elsewhere and its address in the workflow"
         )
     if len(chunk) >= _DEFLATE_FROM:
         deflated = zlib.compress(chunk, level=1)
@@ -61,7 +61,5 @@ def unpack_chunk(stored: bytes, *, number: int, max_bytes: int = MAX_RECORD_BYTE
             "newer one, or is damaged"
         )
     if len(data) > max_bytes:
-        raise UnreadableRecordError(
-            f"{what} is longer than the {max_bytes} bytes that a chunk may have"
-        )
+        raise UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that are allowed")
     return data

@@ -1,4 +1,4 @@
-"""Opens machine memories by URL; packages register the schemes that they know as entry points."""
+"""Opens machine memories by URL; packages register their schemes as entry points."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}):")
 
 
 def connect_memory(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
-    """Return what opens the machine memory that a URL names, and closes it at the end.
+    """Return a context manager that opens the machine memory of a URL, and closes it at the end.
 
     A package offers a memory by an entry point in the group `arvo.machine_memory`: its name is the
     scheme of the URL in lower case, and it names a function that takes the whole URL and returns an

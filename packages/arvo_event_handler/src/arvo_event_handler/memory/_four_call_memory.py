@@ -1,4 +1,4 @@
-"""Makes a four-call machine memory look like one with leases, all that execution knows."""
+"""Makes a four-call machine memory look like one with leases, the only kind execution knows."""
 
 from itertools import count
 
@@ -7,8 +7,8 @@ from typing_extensions import override
 from arvo_event_handler._errors import (
     TransactionViolation,
     TransactionViolationCause,
+    message_of,
     retryable_of,
-    told,
 )
 from arvo_time.cancellation import shielded, take_or_give_back
 from arvo_time.logs import bounded_logger
@@ -23,24 +23,25 @@ _logger = bounded_logger("arvo_event_handler")
 class FourCallMemory(WorkflowMemory):
     """Leases on top of `lock`, `read`, `write` and `unlock`.
 
-    A commit is a `write` with `previous`, whoever has the lock by then: here too the first one that
-    comes wins, as far as the memory heeds `previous`. Only the record is stored: four calls have no
-    place for tails and chunks.
+    A commit is a `write` with `previous`, regardless of who has the lock by then: here too the
+    first one wins, as far as the memory compares `previous`. Only the record is
+    stored: four calls have no place for tails and chunks.
 
     Args:
         memory: The memory.
-        locking: Whether to lock at all. Without it two writers are told apart by `previous` only.
+        locking: Whether to lock at all. Without locks only `previous` keeps two writers apart.
     """
 
     def __init__(self, memory: IMachineMemory, *, locking: bool) -> None:
         self._memory = memory
         self._locking = locking
-        # The calls of this one never wait, so nothing can cancel them half-way: two tasks less.
+        # The calls of SimpleMachineMemory never wait, so they cannot be cancelled half-way and
+        # need no shield, which saves two tasks.
         self._waits = type(memory) is not SimpleMachineMemory
-        # The owners that must still unlock. A second unlock would free somebody else's lock: the
+        # The owners that must still unlock. A second unlock would free another holder's lock: the
         # memory takes all tasks of this process for one holder.
         self._holders: set[str] = set()
-        # Owners are told apart within this object only, so they need not be random.
+        # Owners are compared within this object only, so they need not be random.
         self._owners = map(str, count(1))
 
     @override
@@ -55,7 +56,7 @@ class FourCallMemory(WorkflowMemory):
             if not isinstance(error, Exception) or isinstance(error, TransactionViolation):
                 raise
             raise TransactionViolation(
-                f"the machine memory could not be read: {told(error)}",
+                f"the machine memory could not be read: {message_of(error)}",
                 cause=TransactionViolationCause.READ_FAILURE,
                 subject=machine_id,
                 retryable=retryable_of(error),

@@ -1,4 +1,4 @@
-"""How long a workflow's lock is held, and how one waits for it while somebody else has it."""
+"""How long a workflow's lock is held, and how to wait for it while another holder has it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ GrantedT = TypeVar("GrantedT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockPolicy:
-    """How long to hold and how hard to try for a workflow's lock.
+    """How long to hold a workflow's lock, and how long and how often to try for it.
 
     Raises:
         TypeError: A value is not a timedelta.
@@ -26,7 +26,7 @@ class LockPolicy:
     ttl: timedelta = timedelta(seconds=30)
     """The lock frees itself after this, even if its holder died. A running holder renews it."""
     max_wait: timedelta = timedelta(seconds=2)
-    """How long `lock` and `acquire` wait for another holder before saying no. Zero: one try."""
+    """How long `lock` and `acquire` wait for another holder before giving up. Zero: one try."""
     initial_delay: timedelta = timedelta(milliseconds=5)
     """The first pause between two tries, before jitter, where a backend cannot notify."""
     max_delay: timedelta = timedelta(milliseconds=250)
@@ -60,17 +60,17 @@ async def until_granted(
 ) -> GrantedT | None:
     """Try to get a lock until it is granted or `policy.max_wait` is over.
 
-    For machine memories whose backend cannot tell when a lock is free again.
+    For machine memories whose backend cannot notify when a lock is free again.
 
     Args:
-        attempt: Tries once. It returns what was granted, or how long the present holder's lease
+        attempt: Tries once. It returns what was granted, or how long the current holder's lease
             still runs, as far as the backend knows.
         policy: How long to wait in all, and how often to try.
         clock: For the waiting.
         random: For the jitter.
 
     Returns:
-        What was granted; None when somebody else held the lock all the time.
+        What was granted; None when another holder had the lock all the time.
     """
     started = clock.monotonic()
     for tried in count():

@@ -24,13 +24,13 @@ class MachineLease:
     machine_id: str
     """The workflow's subject."""
     owner: str = field(repr=False)
-    """Random, 128 bits, new for every acquisition: whoever shows it is the holder."""
+    """The holder's proof: 128 random bits, new for every acquisition."""
     version: int
     """How often the record was written; 0 when it never was."""
     committed_by: str = field(default="", repr=False)
-    """Who wrote `version`: the owner that committed it, or a token of its own for a bare `write`;
-    empty when nobody did. A workflow that was forgotten and began again comes to the same versions,
-    but never by the same writers."""
+    """Who wrote `version`: the owner that committed it, or a token of its own for a plain `write`;
+    empty when it was never written. A workflow that was forgotten and began again reaches the same
+    versions, but never through the same writers."""
     record: Record | None
     """The latest record, the holder's own copy; None when none was ever written."""
     tail: bytes = field(default=b"", repr=False)
@@ -46,20 +46,21 @@ class IMachineMemory(Protocol):
     """Where an orchestrator or resumable keeps its state between events.
 
     One record and one lock per machine id, which is the event's `subject`. Implementations are
-    used by many tasks at once. Verify yours with `arvo_event_handler.testing.MachineMemorySuite`.
+    used by many tasks concurrently. Verify yours with
+    `arvo_event_handler.testing.MachineMemorySuite`.
     A memory that ignores `previous` has no protection beyond its lock.
 
     Every call refuses an empty id with a `TransactionViolation` of cause `INVALID_SUBJECT`.
     """
 
     async def read(self, machine_id: str) -> Record | None:
-        """Return the latest record as a fresh object, or None if none was ever written.
+        """Return the latest record as a new object, or None if none was ever written.
 
         None means "this workflow has never run", so a backend that cannot answer must raise
         instead, after two or three quick tries of its own: None would start the workflow again.
 
         Raises:
-            UnreadableRecordError: What is stored is no record.
+            UnreadableRecordError: What is stored is not a record.
             Exception: The backend could not answer. The caller turns both into a
                 `TransactionViolation` with cause `READ_FAILURE`.
         """
@@ -82,19 +83,18 @@ class IMachineMemory(Protocol):
         ...
 
     async def lock(self, machine_id: str) -> bool:
-        """Take the lock; False when somebody else still holds it after a bounded wait.
+        """Take the lock; False when another holder still has it after a bounded wait.
 
         Raises:
-            Exception: The backend could not be asked; the caller turns this into cause
-                `LOCK_FAILURE`.
+            Exception: The backend failed; the caller turns this into cause `LOCK_FAILURE`.
         """
         ...
 
     async def unlock(self, machine_id: str) -> bool:
-        """Give the lock back; True when it was released or there was nothing of ours to release.
+        """Release the lock; True when it was released or this memory did not hold it.
 
         Raises:
-            Exception: The backend could not be asked. The caller logs it and goes on.
+            Exception: The backend failed. The caller logs it and goes on.
         """
         ...
 
@@ -103,10 +103,10 @@ class IMachineMemory(Protocol):
 class ILeasedMachineMemory(IMachineMemory, Protocol):
     """A machine memory that grants leases, and compares inside the write with what they loaded.
 
-    Two trips a step instead of four, and no lost update: **the first commit at the loaded version
-    wins**, whoever holds the lease by then. The lease only saves work that would be in vain. So a
-    step that outlasts its lease is stored unless somebody else was faster, and among any number of
-    such steps one always is. Arvo uses these calls whenever a memory has them.
+    Two round trips per step instead of four, and no lost update: **the first commit at the loaded
+    version wins**, regardless of who holds the lease by then. The lease only avoids wasted work. So
+    a step that outlasts its lease is stored unless another one was faster, and among any number of
+    such steps one always is stored. Arvo uses these calls whenever a memory has them.
     """
 
     @property
@@ -123,7 +123,7 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         ...
 
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
-        """Lock and read in one trip; None when not got within `policy.max_wait`.
+        """Lock and read in one round trip; None when not granted within `policy.max_wait`.
 
         Record, tail and chunks are those of one moment: of when the lease is granted, not of when
         the caller began to wait.
@@ -133,10 +133,9 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
             after: Leave out the chunks up to this number, which the caller has already.
 
         Raises:
-            UnreadableRecordError: What is stored is no record; nobody holds the lease. The caller
+            UnreadableRecordError: What is stored is not a record; no lease is held then. The caller
                 turns this into cause `READ_FAILURE`.
-            Exception: The backend could not be asked; the caller turns this into cause
-                `LOCK_FAILURE`.
+            Exception: The backend failed; the caller turns this into cause `LOCK_FAILURE`.
         """
         ...
 
@@ -158,12 +157,12 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         """Write if version and last writer are those that were loaded; drop the lease.
 
-        Compare inside the write, and with nothing else: a lease that ran out, was taken over or was
-        given up still commits if nobody wrote since. A record that was forgotten is at version 0
-        again, so at that version the row may have to be made. Whatever lease stands is dropped,
-        somebody else's too: its holder loaded the version that is replaced here, so its own commit
-        will be refused, and nobody need wait for it. The same commit again is no error and changes
-        nothing, whoever holds the lease then.
+        Compare inside the write, and compare nothing else: a lease that expired, was taken over or
+        was released still commits if there was no write since. A record that was forgotten is at
+        version 0 again, so at that version the row may have to be created. The current lease is
+        dropped, another holder's too: that holder loaded the version that is replaced here, so its
+        own commit will be refused and there is no need to wait for it. Repeating the same commit
+        is not an error and changes nothing, regardless of who holds the lease then.
 
         Record, tail and chunk are written together or not at all. The memory numbers the chunk,
         once it is known that the commit stands: one more than the latest ever written. A number is
@@ -175,7 +174,7 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
             write: What to store. Copy the record if you keep it.
 
         Raises:
-            TransactionViolation: Somebody else wrote since the record was loaded, or it is gone
+            TransactionViolation: The record was written since it was loaded, or it is gone
                 (`VERSION_MOVED`); nothing was changed.
             UnwritableRecordError: No try could ever store this record or chunk. It ends the
                 workflow; nothing was changed.
@@ -185,22 +184,22 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         ...
 
     async def release(self, lease: MachineLease) -> None:
-        """Give the lease up without writing; one that somebody else has by now stays theirs."""
+        """Release the lease without writing; one that another holder has by now stays theirs."""
         ...
 
     async def renew(self, lease: MachineLease) -> bool:
         """Extend the lease by `policy.ttl` from now; False when it was taken over or dropped.
 
-        One that ran out and that nobody took is extended too.
+        A lease that expired and was not taken over is extended too.
         """
         ...
 
 
 class WorkflowMemory(Protocol):
-    """The part of `ILeasedMachineMemory` that takes one event through."""
+    """The part of `ILeasedMachineMemory` that handling one event needs."""
 
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
-        """Lock and read; None when somebody else holds the workflow."""
+        """Lock and read; None when another holder has the workflow."""
         ...
 
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
@@ -208,12 +207,12 @@ class WorkflowMemory(Protocol):
         ...
 
     async def release(self, lease: MachineLease) -> None:
-        """Give the lease up without writing. Harmless when it was dropped already."""
+        """Release the lease without writing. Does nothing when it was dropped already."""
         ...
 
 
 def check_machine_id(machine_id: str) -> str:
-    """Return a machine id that something can be stored under.
+    """Return `machine_id`, after checking that a record can be stored under it.
 
     Raises:
         TransactionViolation: It is empty; cause `INVALID_SUBJECT`.
@@ -228,27 +227,27 @@ def check_machine_id(machine_id: str) -> str:
 
 
 def machine_memory_error(error: BackendError, *, message: str | None = None) -> MachineMemoryError:
-    """Return what a memory raises for an error of its client.
+    """Return the error that a memory raises for one of its client.
 
     Raise it `from error.__cause__`: the driver's exception is the cause of both.
 
     Args:
         error: What the client raised. A `DamagedError` becomes an `UnreadableRecordError`.
-        message: What the memory says of it; None keeps the message of `error`.
+        message: The message of the new error; None keeps that of `error`.
 
     Example:
         >>> error = BackendError("the disk is full", retryable=True, outcome="failed")
         >>> machine_memory_error(error).retryable
         True
     """
-    said = str(error) if message is None else message
+    message = str(error) if message is None else message
     if isinstance(error, DamagedError):
-        return UnreadableRecordError(said)
-    return MachineMemoryError(said, retryable=error.retryable, outcome=error.outcome)
+        return UnreadableRecordError(message)
+    return MachineMemoryError(message, retryable=error.retryable, outcome=error.outcome)
 
 
 def check_memory(memory: object, *, where: str) -> None:
-    """Make sure that an object has the four calls of a machine memory.
+    """Check that an object has the four calls of a machine memory.
 
     Raises:
         ConfigViolation: It lacks some, or is a class instead of an object.
@@ -265,6 +264,7 @@ def check_memory(memory: object, *, where: str) -> None:
         )
     if lacking:
         raise ConfigViolation(
-            f"{where}: {memory!r} is no machine memory, as it has no {', no '.join(lacking)}; "
-            "for one process, SimpleMachineMemory() will do"
+            f"{where}: {memory!r} is not a machine memory: it lacks "
+            f"{', '.join(f'{name}()' for name in lacking)}; "
+            "for one process, use SimpleMachineMemory()"
         )

@@ -1,9 +1,9 @@
 """Records as bytes: as plain JSON, and packed with a tag that says how to read them.
 
-One bound holds both ways, so that whatever may be written can be read: the JSON of a packed record
-has at most `MAX_RECORD_BYTES`, however few bytes it takes when compressed. Reading inflates no
-further, as a few stored bytes can stand for gigabytes, and JSON takes up to thirty times its length
-as objects.
+One limit applies to writing and reading, so that everything written can be read: the JSON of a
+packed record has at most `MAX_RECORD_BYTES`, however few bytes it takes when compressed. Reading
+inflates no further, as a few stored bytes can expand to gigabytes, and JSON takes up to thirty
+times its length in memory once it is objects.
 """
 
 import json
@@ -18,21 +18,20 @@ from arvo_event_handler._errors import UnreadableRecordError, UnwritableRecordEr
 from ._memory import Record
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
-"""How long the JSON of a record may be, in bytes, before compression, unless a memory says else."""
+"""Maximum size of a record's JSON in bytes, before compression; a memory may set another limit."""
 
 _JSON: Final = "json"
 _ZLIB: Final = "zlib"
 _LARGE: Final = 64 * 1024
-"""Bytes of JSON above which the garbage collector rests while it is read."""
+"""Size of JSON, in bytes, above which the garbage collector is paused while it is read."""
 
 
 class PackedRecord(NamedTuple):
-    """A record as a database keeps it. The bytes must come back as they are."""
+    """A record as a database stores it. `data` must be returned unchanged."""
 
     codec: str
     """`json`: compact JSON in UTF-8. `zlib`: the same, compressed (RFC 1950)."""
     data: bytes
-    """The bytes."""
 
 
 def encode_record(record: Record) -> bytes:
@@ -49,7 +48,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(stored: bytes) -> Record:
-    """Read what `encode_record` wrote, into fresh objects.
+    """Read what `encode_record` wrote, into new objects.
 
     Raises:
         UnreadableRecordError: The bytes are not a JSON object.
@@ -71,9 +70,9 @@ def pack_record(
 
     Args:
         record: The record.
-        compress_above: Compress JSON longer than so many bytes, if that makes it shorter. None
+        compress_above: Compress JSON longer than this many bytes, if that makes it shorter. None
             never compresses.
-        max_bytes: How long its JSON may be.
+        max_bytes: Maximum size of its JSON, in bytes.
 
     Raises:
         UnwritableRecordError: The record is not JSON, or longer than `max_bytes`.
@@ -85,8 +84,8 @@ def pack_record(
     data = encode_record(record)
     if len(data) > max_bytes:
         raise UnwritableRecordError(
-            f"the record has {len(data)} bytes, above the {max_bytes} that a record may have; "
-            "keep large data elsewhere and its address in the workflow"
+            f"the record has {len(data)} bytes, above the {max_bytes} that are allowed; "
+            "store large data elsewhere and keep its address in the workflow"
         )
     if compress_above is not None and len(data) > compress_above:
         compressed = zlib.compress(data, level=1)
@@ -96,18 +95,20 @@ def pack_record(
 
 
 def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) -> Record:
-    """Read what `pack_record` wrote, into fresh objects.
+    """Read what `pack_record` wrote, into new objects.
 
     Args:
         packed: As stored.
-        max_bytes: How long its JSON may be; no more than that is inflated.
+        max_bytes: Maximum size of its JSON, in bytes; no more than that is inflated.
 
     Raises:
         UnreadableRecordError: The codec is unknown, or the bytes are missing, damaged, or longer
             than `max_bytes`.
     """
-    if not isinstance(packed.data, bytes):  # as of a row that somebody changed by hand
-        raise UnreadableRecordError("the stored record has no bytes")
+    if not isinstance(packed.data, bytes):  # as in a row that was edited by hand
+        raise UnreadableRecordError(
+            f"the data of the stored record must be bytes, got {type(packed.data).__name__}"
+        )
     match packed.codec:
         case "json":
             if len(packed.data) > max_bytes:
@@ -138,17 +139,17 @@ def inflate(data: bytes, *, max_bytes: int, what: str = "the stored record") -> 
     if not inflating.eof:
         raise UnreadableRecordError(f"{what} cannot be decompressed: its end is missing")
     if inflating.unused_data:
-        raise UnreadableRecordError(f"{what} has something else behind its end")
+        raise UnreadableRecordError(f"{what} has extra bytes after its end")
     return inflated
 
 
 def _too_long(max_bytes: int, *, what: str = "the stored record") -> UnreadableRecordError:
-    return UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that it may have")
+    return UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that are allowed")
 
 
 def _decode(stored: bytes) -> object:
     try:
-        # Names return in every event, values hardly ever.
+        # Keys recur in every event, values hardly ever.
         return from_json(stored, cache_strings="keys")
     except ValueError:
         # The fast parser reads fewer levels than the writer writes.

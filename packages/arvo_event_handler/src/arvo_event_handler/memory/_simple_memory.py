@@ -12,7 +12,7 @@ class SimpleMachineMemory(IMachineMemory):
     """Keeps records in a dict, with locks that never expire. For tests, demos and short runs.
 
     The four calls of `IMachineMemory` and no more: `lock` does not wait, and a holder that never
-    unlocks keeps its workflow for ever. Everything is gone when the process ends.
+    unlocks keeps its workflow locked. Everything is gone when the process ends.
 
     Example:
         >>> memory = SimpleMachineMemory()
@@ -24,8 +24,8 @@ class SimpleMachineMemory(IMachineMemory):
     def __init__(self) -> None:
         # Bytes, so that no caller shares an object with the memory.
         self._records: dict[str, bytes] = {}
-        # The records last read, until they are written over. A writer that shows one of them needs
-        # no comparison of texts, which would cost as much as the write itself.
+        # The records last read, until they are overwritten. A write with one of them as `previous`
+        # needs no comparison of bytes, which would cost as much as the write itself.
         self._handed_out: dict[str, Record] = {}
         self._locked: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""URLs of machine memories: where one is, and what its options say."""
+"""URLs of machine memories: their addresses and options."""
 
 import inspect
 import re
@@ -23,25 +23,25 @@ _UNITS: Final = {
 }
 _ESCAPES: Final = "in a name or password write @ / ? # : as %40 %2F %3F %23 %3A"
 _LONGEST_NAME: Final = 40
-_MOST_OPTIONS: Final = 100
-_LIKENESS: Final = 0.8
+_MAX_OPTIONS: Final = 100
+_MIN_LIKENESS: Final = 0.8
 
 _Reader = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryUrl:
-    """The URL of a machine memory, taken apart: where the memory is, and how to use it.
+    """The URL of a machine memory, parsed: where the memory is, and how to use it.
 
-    It is for whoever offers a memory to `arvo run --memory`. The options behind `?` are the
-    keyword arguments of the memory's own `connect`, so every argument that text can express is an
+    For packages that offer a memory to `arvo run --memory`. The options after `?` are the keyword
+    arguments of the memory's own `connect`, so every argument that a string can express is an
     option of the URL:
 
-    * `str`, `int` and `Literal` as they stand; `int | None` may be `none`;
+    * `str`, `int` and `Literal` as they are; `int | None` may be `none`;
     * `timedelta` with its unit: `250ms`, `5s`, `2m`, `1h`;
     * a `policy: LockPolicy` by its fields: `ttl`, `max_wait` and so on.
 
-    No message of an error shows any part of the URL that may be a password.
+    No error message shows any part of the URL that may be a password.
 
     Example:
         >>> async def connect(url: str, *, size: int = 10, policy: LockPolicy | None = None) -> None:
@@ -54,9 +54,9 @@ class MemoryUrl:
     """
 
     address: str = field(repr=False)
-    """The URL with the options of its driver alone. It may hold a password."""
+    """The URL with only the options of its driver. It may contain a password."""
     options: Mapping[str, Any]
-    """Keyword arguments of `connect`, those that the URL names."""
+    """The keyword arguments of `connect` that the URL names."""
 
     @classmethod
     def parse(
@@ -68,40 +68,40 @@ class MemoryUrl:
         passes_on: bool = False,
         seconds: Collection[str] = (),
     ) -> Self:
-        """Take a URL apart, and check what stands in it.
+        """Parse and check a URL.
 
         Args:
             url: The URL as the user wrote it.
-            connect: What will be called with `options`, a function or class; the annotations of
-                its keyword-only arguments say what each option holds. Those of other types are no
-                options.
+            connect: The function or class that will be called with `options`. The annotations of
+                its keyword-only arguments are the types of the options; an argument of a type that
+                is not listed above is not an option.
             driver: Options that the driver reads itself. They stay in `address`.
-            passes_on: Whether the driver takes options under any name, as PostgreSQL's settings.
-                One that is spelt almost like a known one is refused all the same.
-            seconds: Durations that the driver writes as bare numbers of seconds, and which may
-                stand so here too.
+            passes_on: Whether the driver accepts options of any name, such as PostgreSQL's
+                settings. A name that is almost a known one is refused anyway.
+            seconds: Durations that the driver writes as plain numbers of seconds, which are
+                accepted here too.
 
         Raises:
-            ValueError: No URL, a port that is none, or an option that is unknown, doubled, empty
-                or no such value. The message is one line.
+            ValueError: The host or the port is invalid, or an option is unknown, repeated, empty
+                or has a wrong value. The message is one line.
         """
         where, _, query = url.partition("?")
         _check_place(where, query)
         if "#" in url:
-            raise ValueError(f"a # has no meaning in it; {_ESCAPES}")
+            raise ValueError(f"the URL must not contain #; {_ESCAPES}")
         readers = dict(_readers(connect, seconds=seconds))
         known = {*readers, *driver}
         values: dict[str, object] = {}
         left: list[str] = []
         seen: set[str] = set()
         pairs = query.split("&") if query else []
-        if len(pairs) > _MOST_OPTIONS:
-            raise ValueError(f"it has more than {_MOST_OPTIONS} options")
+        if len(pairs) > _MAX_OPTIONS:
+            raise ValueError(f"the URL has more than {_MAX_OPTIONS} options")
         for pair in pairs:
             raw_name, _, raw_value = pair.partition("=")
             name = unquote_plus(raw_name)
             if name in seen:
-                raise ValueError(f"the option {_shown(name)} stands there twice")
+                raise ValueError(f"the option {_shown(name)} is given twice")
             if not raw_value:
                 raise ValueError(f"the option {_shown(name)} has no value; write name=value")
             seen.add(name)
@@ -116,10 +116,10 @@ class MemoryUrl:
 
 
 def _check_place(where: str, query: str) -> None:
-    """Make sure that a driver can read what stands before the options, as it is meant.
+    """Check that a driver will read what comes before the options as it is meant.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: It will not.
     """
     # By hand, as later versions of Python refuse several hosts with an IPv6 address among them.
     place = where.partition("//")[2]
@@ -127,22 +127,21 @@ def _check_place(where: str, query: str) -> None:
     user, at, hosts = place[:end].rpartition("@")
     cut_short = end and not at and "@" in place[end:].partition("#")[0] + query
     if "@" in user or cut_short:  # or a part of a password would be taken for something else
-        raise ValueError(f"it has an @ too many; {_ESCAPES}")
+        raise ValueError(f"the URL has an @ too many; {_ESCAPES}")
     for host in hosts.split(","):
-        if not _is_read(f"//{user}{at}{host}"):
-            raise ValueError(f"what stands behind // is no host; {_ESCAPES}")
+        if not _can_be_split(f"//{user}{at}{host}"):
+            raise ValueError(f"expected a host after //; {_ESCAPES}")
         found = _HOST.fullmatch(host)
         if found is None:
             raise ValueError(
-                "what stands behind // is no host or host:port; an IPv6 address stands in [ ]; "
-                + _ESCAPES
+                f"expected host or host:port after //; write an IPv6 address in [ ]; {_ESCAPES}"
             )
         port = found["port"]
         if port and not (len(port) <= len("65535") and 0 < int(port) <= 65535):
-            raise ValueError("the port is not between 1 and 65535")
+            raise ValueError("the port must be between 1 and 65535")
 
 
-def _is_read(url: str) -> bool:
+def _can_be_split(url: str) -> bool:
     try:
         urlsplit(url)
     except ValueError:
@@ -153,7 +152,7 @@ def _is_read(url: str) -> bool:
 def _readers(
     connect: Callable[..., object], *, seconds: Collection[str]
 ) -> Iterator[tuple[str, _Reader]]:
-    """Yield the options of a function's URL, and what reads the value of each."""
+    """Yield the names of a function's options, each with what reads its value."""
     annotated: Any = connect.__init__ if isinstance(connect, type) else connect  # type: ignore[misc]
     hints = get_type_hints(annotated)
     for name, parameter in inspect.signature(connect).parameters.items():
@@ -181,10 +180,10 @@ def _kinds(hint: Any) -> tuple[tuple[Any, ...], bool]:
 
 
 def _arguments(values: dict[str, object], connect: Callable[..., object]) -> dict[str, Any]:
-    """Put the fields of a policy together.
+    """Combine the fields of a policy into one argument.
 
     Raises:
-        ValueError: There is no such policy.
+        ValueError: The fields do not make a valid policy.
     """
     parameters = inspect.signature(connect).parameters
     policy: dict[str, Any] = {
@@ -198,7 +197,7 @@ def _read(name: str, raw: str, reader: _Reader) -> object:
     try:
         return reader(unquote_plus(raw, errors="strict"))
     except UnicodeDecodeError:
-        raise ValueError(f"the option {name} is not UTF-8 behind its percent signs") from None
+        raise ValueError(f"the option {name} must be percent-encoded UTF-8") from None
     except ValueError as error:
         raise ValueError(f"the option {name} {error}") from None
 
@@ -236,14 +235,14 @@ def _one_of(choices: tuple[str, ...]) -> _Reader:
 
 
 def _alike(name: str, known: Collection[str]) -> list[str]:
-    # Names are short: what is long is like none of them, and comparing it would take its time.
-    return get_close_matches(name[: 2 * _LONGEST_NAME], known, n=1, cutoff=_LIKENESS)
+    # Known names are short: a long one cannot be like them, and comparing it would be slow.
+    return get_close_matches(name[: 2 * _LONGEST_NAME], known, n=1, cutoff=_MIN_LIKENESS)
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
     alike = _alike(name, known)
-    told = f"did you mean {alike[0]}?" if alike else f"there are {', '.join(sorted(known))}"
-    return f"there is no option {_shown(name)}; {told}"
+    remedy = f"did you mean {alike[0]}?" if alike else f"there are {', '.join(sorted(known))}"
+    return f"there is no option {_shown(name)}; {remedy}"
 
 
 def _shown(name: str) -> str:
