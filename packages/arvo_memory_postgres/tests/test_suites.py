@@ -44,8 +44,6 @@ class TestSharedData(SharedMachineMemorySuite):
 
 
 class TestLeases(LeasedMachineMemorySuite):
-    _chunks_are_kept = False  # not yet; to be removed when they are
-
     @pytest.fixture
     def let_pass(self, postgres_dsn: str, schema: str) -> LetTimePass:
         """Moves the end of every lease and record closer."""

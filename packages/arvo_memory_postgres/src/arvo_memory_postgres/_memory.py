@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -18,6 +19,7 @@ from arvo_event_handler.memory import (
     Record,
     RecordWrite,
     encode_record,
+    pack_chunk,
     pack_record,
     until_granted,
 )
@@ -26,10 +28,18 @@ from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count
 
-from ._rows import machine_key, stored_record, workflow_columns
+from ._rows import (
+    WorkflowColumns,
+    machine_key,
+    stored_chunks,
+    stored_record,
+    summary_columns,
+    workflow_columns,
+)
 from ._table import WorkflowTable, closed
 
 _CHUNK_BYTES: Final = 8192
+_NO_CHUNKS: Final = 2**63 - 1
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
 _MOST_ROUNDS: Final = 3
@@ -167,22 +177,25 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
-        return await self._taken(machine_id)
+        return await self._taken(machine_id, after=after)
 
     @override
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
-        row = (await self._ask("READ", self._sql.read, machine_key(lease.machine_id))).row
-        found = (0, "") if row is None else (row["version"], row["committed_by"])
-        if found != (lease.version, lease.committed_by):
-            raise TransactionViolation.version_moved(lease.machine_id)
-        return ()
+        return await self._chunks_above(0, lease)
 
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
-        if write.tail or write.chunk is not None:
-            raise NotImplementedError("tails and chunks are not stored yet")
+        columns = summary_columns(write.summary)
+        further: list[object] = [write.tail or None]
+        sql = self._sql.commit
+        # A later life of a workflow drops what is left of the one before.
+        later_life = lease.version == 0 and lease.last_chunk > 0
+        if write.chunk is not None or write.frees != "none" or later_life:
+            sql = self._sql.commit_chunk
+            chunk = pack_chunk(write.chunk or b"", max_bytes=self._max_record_bytes)
+            further += [chunk, int(write.chunk is not None), write.frees]
         await self._write_as_loaded(
-            "COMMIT", self._sql.commit, lease, write.record, expires_in=write.expires_in
+            "COMMIT", sql, lease, write.record, columns, write.expires_in, further
         )
 
     @override
@@ -217,11 +230,12 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
+        columns = workflow_columns(machine_id, record)
+        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        lease = await self._taken(machine_id)
+        lease = await self._taken(machine_id, after=_NO_CHUNKS)
         if lease is None:
             return False
         self._locks[machine_id] = lease.owner
@@ -242,14 +256,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     # --- inside -------------------------------------------------------------
 
-    async def _taken(self, machine_id: str) -> MachineLease | None:
+    async def _taken(self, machine_id: str, *, after: int) -> MachineLease | None:
         key = machine_key(machine_id)
         owner = secrets.token_hex(16)
         ttl = self._policy.ttl
 
         async def attempt() -> MachineLease | timedelta:
             try:
-                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+                answer = await self._ask(
+                    "ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl, after
+                )
             except MachineMemoryError as error:
                 if is_contention(error.__cause__):
                     return ttl
@@ -257,19 +273,18 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             if answer.row is None:
                 # How long the holder has left would cost another trip; the back-off knows enough.
                 return ttl
-            row = answer.row
             try:
-                record = self._record(row)
+                lease = self._lease(machine_id, owner, answer.row)
+                if lease.last_chunk > max(_last_number(lease), answer.row["after"]):
+                    # It waited for the commit that wrote the chunk.
+                    lease = replace(lease, chunks=await self._chunks_above(after, lease))
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
-            return MachineLease(
-                machine_id=machine_id,
-                owner=owner,
-                version=row["version"],
-                committed_by=row["committed_by"],
-                record=record,
-            )
+            except TransactionViolation:
+                # Somebody has committed since, and so dropped this lease.
+                return timedelta(0)
+            return lease
 
         async def give_back(taken: MachineLease | timedelta) -> None:
             if isinstance(taken, MachineLease):
@@ -282,6 +297,26 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             clock=self._clock,
         )
 
+    def _lease(self, machine_id: str, owner: str, row: Any) -> MachineLease:
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=row["version"],
+            committed_by=row["committed_by"],
+            record=self._record(row),
+            tail=row["tail"] or b"",
+            chunks=stored_chunks(row, max_bytes=self._max_record_bytes),
+            last_chunk=row["last_chunk"],
+        )
+
+    async def _chunks_above(self, after: int, lease: MachineLease) -> list[tuple[int, bytes]]:
+        key = machine_key(lease.machine_id)
+        row = (await self._ask("CHUNKS", self._sql.chunks, key, after)).row
+        found = (0, "") if row is None else (row["version"], row["committed_by"])
+        if found != (lease.version, lease.committed_by):
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return [] if row is None else stored_chunks(row, max_bytes=self._max_record_bytes)
+
     async def _release(self, machine_id: str, owner: str) -> None:
         await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
 
@@ -291,8 +326,9 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         sql: str,
         loaded: MachineLease,
         record: Record,
-        *,
+        columns: WorkflowColumns,
         expires_in: timedelta | None,
+        further: Sequence[object],
     ) -> None:
         """Write if the row is as it was loaded; making it, where it is gone and was never written.
 
@@ -303,8 +339,8 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_id, version = loaded.machine_id, loaded.version
         key = machine_key(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
-        columns = workflow_columns(machine_id, record)
-        written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        stored = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        written = (*stored, *further)
         for _ in range(_MOST_ROUNDS):
             answer = await self._ask(operation, sql, *written)
             if answer.row is not None:
@@ -325,6 +361,10 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     def _record(self, row: Any) -> Record | None:
         return stored_record(row, max_bytes=self._max_record_bytes)
+
+
+def _last_number(lease: MachineLease) -> int:
+    return lease.chunks[-1][0] if lease.chunks else 0
 
 
 def _encoded(record: Record | None) -> bytes | None:
