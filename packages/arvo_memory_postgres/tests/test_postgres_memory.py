@@ -103,27 +103,35 @@ async def test_a_dry_run_shows_the_sql_and_changes_nothing(
         assert await memory.migrate() == ""
 
 
-async def test_a_schema_that_an_earlier_package_made_opens_as_it_is(
+async def test_a_schema_of_the_first_version_is_migrated_and_keeps_its_workflows(
     postgres_dsn: str, no_schema: str
 ) -> None:
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     await execute(postgres_dsn, made.replace('"shop"', quoted(no_schema)))
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
-        assert await memory.read("order-7") == {"status": "active", "count": 1}
+        with pytest.raises(MachineMemoryError, match=r"version 1, older than 2.*migrate\(\)"):
+            await memory.read("order-7")
+        assert "machines_chunks" in await memory.migrate()
         assert await memory.migrate() == ""
         lease = await leased(memory)
-        await memory.commit(lease, record_write({"status": "done", "count": 2}))
-        assert await memory.read("order-7") == {"status": "done", "count": 2}
+        assert lease.record == {"status": "active", "count": 1}
+        assert (lease.version, lease.tail, list(lease.chunks)) == (1, b"", [])
+        write = record_write({"status": "done", "count": 2}, tail=b"tail", chunk=b"chunk")
+        await memory.commit(lease, write)
+        lease = await leased(memory)
+        assert lease.record == {"status": "done", "count": 2}
+        assert (lease.tail, list(lease.chunks)) == (b"tail", [(1, b"chunk")])
 
 
-async def test_a_new_schema_is_the_one_that_an_earlier_package_made(
+async def test_a_new_schema_begins_with_the_one_that_the_first_version_made(
     postgres_dsn: str, no_schema: str
 ) -> None:
-    """So that of two versions either may make it."""
+    """A migration that was released never changes."""
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         sql = await memory.migrate(dry_run=True)
-        assert sql.strip() in made.replace('"shop"', quoted(no_schema))
+        first, _, _ = sql.partition("-- What a step adds is appended")
+        assert first.strip() in made.replace('"shop"', quoted(no_schema))
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
@@ -155,7 +163,11 @@ async def test_names_and_ids_are_never_sql(
         tables = await fetch(
             postgres_dsn, "SELECT tablename FROM pg_tables WHERE schemaname = $1", name
         )
-        assert {row["tablename"] for row in tables} == {injected, f"{injected}_migrations"}
+        assert {row["tablename"] for row in tables} == {
+            injected,
+            f"{injected}_chunks",
+            f"{injected}_migrations",
+        }
     finally:
         await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
 

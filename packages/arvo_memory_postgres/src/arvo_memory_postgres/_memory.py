@@ -66,14 +66,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         policy: How leases are granted. None takes the defaults.
         pool_timeout: How long to wait for a connection; above 0, a day at most.
         statement_timeout: How long one statement may take; above 0, a day at most.
-        max_record_bytes: How long the JSON of a record may be, written or read. All processes
-            should say the same.
+        chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
+            closed as a chunk, which is written once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. All
+            processes should say the same.
         clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
-        TypeError: A duration is no timedelta, `max_record_bytes` is no int, or `clock` no `Clock`.
-        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, or
-            `max_record_bytes` is below 1.
+        TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
+        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `chunk_bytes` is
+            below 0, or `max_record_bytes` below 1.
     """
 
     def __init__(
@@ -85,9 +87,11 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         super().__init__(
             pool,
@@ -97,6 +101,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             clock=clock,
         )
         self._policy = policy or LockPolicy()
+        self._chunk_bytes = chunk_bytes
         self._max_record_bytes = max_record_bytes
         self._clock = clock
         # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
@@ -115,6 +120,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
@@ -131,6 +137,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             statement_timeout: As of the class.
             statement_cache_size: How many prepared statements a connection keeps. 0 for a
                 PgBouncer that pools transactions and knows no prepared statements.
+            chunk_bytes: As of the class.
             max_record_bytes: As of the class.
             clock: As of the class.
 
@@ -138,8 +145,8 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             MachineMemoryError: The database cannot be reached, or the DSN is none.
             TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
             ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
-                not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
-                below 1.
+                not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is below 0, or
+                `max_record_bytes` below 1.
         """
         pool = plain_pool(
             dsn,
@@ -154,6 +161,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             policy=policy,
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
+            chunk_bytes=chunk_bytes,
             max_record_bytes=max_record_bytes,
             clock=clock,
         )
@@ -173,7 +181,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @property
     @override
     def chunk_bytes(self) -> int:
-        return _CHUNK_BYTES
+        return self._chunk_bytes
 
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
