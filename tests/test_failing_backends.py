@@ -1,4 +1,4 @@
-"""Whatever a backend raises, a memory raises errors of memories and nothing else."""
+"""Whatever a backend raises, a memory raises only errors of memories."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -42,7 +42,7 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-OF_NO_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
 
 
 class LoadingServer(Transport):
@@ -74,7 +74,7 @@ class LoadingServer(Transport):
 
 
 class LowOnMemory:
-    """A pool of a server that opens no session."""
+    """A pool whose server opens no session."""
 
     def is_closing(self) -> bool:
         return False
@@ -112,7 +112,7 @@ def public(memory: type) -> list[str]:
     return [
         name
         for name, _ in inspect.getmembers(memory)
-        if not name.startswith("_") and name not in OF_NO_BACKEND
+        if not name.startswith("_") and name not in WITHOUT_BACKEND
     ]
 
 

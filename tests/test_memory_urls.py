@@ -57,8 +57,8 @@ def options_of(connect: Callable[..., Any]) -> set[str]:
 def test_every_argument_of_connect_is_an_option(scheme: str) -> None:
     with pytest.raises(ValueError, match="there are ") as caught:
         MemoryUrl.parse("my:?zzz=1", connect=CONNECTS[scheme])
-    told = str(caught.value).partition("there are ")[2]
-    assert set(told.split(", ")) == options_of(CONNECTS[scheme])
+    listed = str(caught.value).partition("there are ")[2]
+    assert set(listed.split(", ")) == options_of(CONNECTS[scheme])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ HOSTILE = [
 def refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str], str]:
-    """Runs the command with a memory that cannot be had, and returns what it said."""
+    """Return a function that runs the command with a memory URL, and returns its messages."""
     monkeypatch.chdir(tmp_path)
     target = Path(__file__).parent.parent / "packages/arvo_cli/tests/targets/greeter"
 
@@ -180,14 +180,14 @@ def refusal(
 def test_a_url_that_is_none_is_one_clear_line_without_a_password(
     refusal: Callable[[str], str], url: str
 ) -> None:
-    said = refusal(url)
-    assert said.startswith("arvo: ")
-    assert said.count("\n") == 1
-    assert len(said) < 1000
-    assert "heim7" not in said
-    assert "Traceback" not in said
-    assert "object has no attribute" not in said
-    assert "__init__" not in said
+    message = refusal(url)
+    assert message.startswith("arvo: ")
+    assert message.count("\n") == 1
+    assert len(message) < 1000
+    assert "heim7" not in message
+    assert "Traceback" not in message
+    assert "object has no attribute" not in message
+    assert "__init__" not in message
 
 
 PIECES = st.sampled_from(
@@ -205,9 +205,9 @@ URLS = st.builds(
 @given(URLS)
 def test_whatever_a_url_says_it_is_a_memory_or_one_line(url: str) -> None:
     """Nothing is connected here: it is only read."""
-    said = refused(url)
-    assert "\n" not in said
-    assert len(said) < 1000
+    message = refused(url)
+    assert "\n" not in message
+    assert len(message) < 1000
 
 
 def refused(url: str) -> str:

@@ -1,6 +1,6 @@
 """What type checkers make of arvo_event_handler. Checked by mypy and basedpyright, never run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -151,10 +151,10 @@ async def flow_v1(call: Start[Init] | Reply[Context]) -> Step[Context]:
     assert_type(call, Reply[Context])
     assert_type(call.context, Context)
     assert_type(call.error, SystemErrorData | None)
-    assert_type(call.replies(PRODUCT_V1), list[Produced])
-    assert_type(call.replies(FLOW_V1), list[Done])
-    assert_type(call.replies(MANY_V1, type="evt.math.a"), list[Any])
-    assert_type(call.replies(product_contract.version(PRODUCT_V1)), list[Any])
+    assert_type(call.replies(PRODUCT_V1), Sequence[Produced])
+    assert_type(call.replies(FLOW_V1), Sequence[Done])
+    assert_type(call.replies(MANY_V1, type="evt.math.a"), Sequence[Any])
+    assert_type(call.replies(product_contract.version(PRODUCT_V1)), Sequence[Any])
     call.replies(MANY_V1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     call.replies("1.0.0")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     _ = call.context.right  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]

@@ -97,7 +97,7 @@ def runner_of(
 
 
 async def verdicts(runner: HandlerRunner, trial: Trial, clock: FakeClock) -> Sequence[Verdict]:
-    """Try until something else than a further try is decided."""
+    """Try until the verdict is not another try."""
     found = [await runner.run(trial)]
     while isinstance(found[-1], TryAgain):
         clock.advance(found[-1].after)
@@ -106,7 +106,7 @@ async def verdicts(runner: HandlerRunner, trial: Trial, clock: FakeClock) -> Seq
 
 
 def contended(cause: TransactionViolationCause) -> TransactionViolation:
-    return TransactionViolation("somebody was faster", cause=cause, subject="order-7")
+    return TransactionViolation("another event was faster", cause=cause, subject="order-7")
 
 
 class TestDecision:
@@ -134,7 +134,7 @@ class TestDecision:
         assert isinstance(last, GiveUp)
         assert (last.letter.reason, last.letter.attempts) == (DeadLetterReason.CONTENTION, 0)
 
-    async def test_a_violation_that_is_not_retryable_ends_at_once(self) -> None:
+    async def test_a_violation_that_is_not_retryable_ends_immediately(self) -> None:
         runner = runner_of(raising(ContractViolation("no")), clock=FakeClock())
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, GiveUp)
@@ -153,7 +153,7 @@ class TestDecision:
         assert last == Handled(outputs=[reply])
 
     @pytest.mark.parametrize("odd", [GeneratorExit(), BaseException("odd")])
-    async def test_what_is_no_exception_is_a_failed_try(self, odd: BaseException) -> None:
+    async def test_a_base_exception_is_a_failed_try(self, odd: BaseException) -> None:
         verdict = await runner_of(raising(odd), clock=FakeClock()).run(
             Trial(event("e1"), context=None)
         )

@@ -1,4 +1,4 @@
-"""Event ids: those that a program chooses or has Arvo manage, and those derived from other ids."""
+"""Event ids: chosen by a program, managed by Arvo, or derived from other ids."""
 
 from ._event_id import (
     ARVO_NAMESPACE,

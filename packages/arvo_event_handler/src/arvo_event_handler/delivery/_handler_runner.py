@@ -76,8 +76,8 @@ class HandlerRunner:
 
         Raises:
             CancelledError: The current task is being cancelled.
-            Exception: The clock or the source of randomness failed, so there is no telling when to
-                try again.
+            Exception: The clock or the source of randomness failed, so the time of the next try is
+                unknown.
             KeyboardInterrupt: As user code raised it: it ends the program.
             SystemExit: As user code raised it: it ends the program.
         """
@@ -194,7 +194,7 @@ class HandlerRunner:
         )
 
     def _after_contention(self, trial: Trial, error: TransactionViolation) -> Verdict:
-        """Somebody else was faster. That is not a failure and costs no try, but it must end."""
+        """Another event was faster. That is not a failure and costs no try, but it must end."""
         if trial.contention is None:
             trial.contention = Contention(
                 timeout=self._contention_timeout, clock=self._clock, random=self._random

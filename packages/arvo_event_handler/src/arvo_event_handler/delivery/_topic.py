@@ -35,7 +35,7 @@ class Topic(Generic[TrialT, VerdictT]):
             its lane opens. It is not called for an event that was given up meanwhile.
         undelivered: Reports an event that will not be handled: its worker was cancelled, it was
             to be tried again when everything else had been abandoned, or an error beside its
-            handling, which is given too, left nobody to say what comes next.
+            handling, which is passed too, left no worker to decide what comes next.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
@@ -85,7 +85,7 @@ class Topic(Generic[TrialT, VerdictT]):
         self._size = 0
         self._abandoned = False
         self.stopped: bool = False
-        """Whether no further event begins."""
+        """Whether no further event is started."""
 
     @property
     def running(self) -> int:
@@ -256,8 +256,8 @@ class Topic(Generic[TrialT, VerdictT]):
 
     def _log_late(self, trial: TrialT) -> None:
         event = trial.event
-        text = "event %s of type %s ended after it had been given up; nothing is published"
-        trial.call(self._logger.warning, text, event.id, event.type)
+        message = "event %s of type %s ended after it had been given up; nothing is published"
+        trial.call(self._logger.warning, message, event.id, event.type)
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()

@@ -106,9 +106,7 @@ def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) ->
             than `max_bytes`.
     """
     if not isinstance(packed.data, bytes):  # as in a row that was edited by hand
-        raise UnreadableRecordError(
-            f"the data of the stored record must be bytes, got {type(packed.data).__name__}"
-        )
+        raise UnreadableRecordError("the stored record has no bytes")
     match packed.codec:
         case "json":
             if len(packed.data) > max_bytes:
