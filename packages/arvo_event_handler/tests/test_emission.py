@@ -490,7 +490,7 @@ class TestRefusals:
         assert (asked.to, asked.dataschema) == ("com.stock.steal", "#/thief/1.0.0")
 
     async def test_without_a_contract_only_a_mapping_will_do(self) -> None:
-        with pytest.raises(ContractViolation, match="give a mapping"):
+        with pytest.raises(ContractViolation, match="pass a mapping"):
             await answer(Emit("evt.talk.sung", Said(text="la"), dataschema="#/songs/1.0.0"))
 
     async def test_what_is_not_json_is_refused_without_a_contract_too(self) -> None:

@@ -170,7 +170,7 @@ async def test_without_limits_a_workflow_sends_as_deep_as_default_readers_accept
 def test_invalid_limits_are_refused(make: Callable[[Any], object], limits: Any) -> None:
     with pytest.raises(TypeError, match=r"com\.tree\.echo|arvo\.orc\.tree\.flow") as refused:
         make(limits)
-    assert "limits must be a EventLimits" in str(refused.value)
+    assert "limits must be an EventLimits" in str(refused.value)
 
 
 def test_no_event_may_be_deeper_than_a_record_can_carry() -> None:

@@ -116,7 +116,7 @@ async def test_a_chunk_that_is_too_large_for_sqlite_changes_nothing(
     memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 3_000)
     lease = await granted(memory)
     write = record_write({"count": 2}, chunk=b"x" * 3_000, frees="all")
-    with pytest.raises(UnwritableRecordError, match=r"a chunk .* is larger than SQLite takes"):
+    with pytest.raises(UnwritableRecordError, match=r"a chunk .* is too large for SQLite"):
         await memory.commit(lease, write)
     await memory.release(lease)
     lease = await granted(memory)

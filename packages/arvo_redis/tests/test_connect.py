@@ -1,4 +1,4 @@
-"""What is refused before anything is connected, and what `connect` leaves behind."""
+"""What is refused before connecting, and that `connect` leaves no client behind."""
 
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -20,7 +20,7 @@ def connected(
     return connect(url, transport=transport, max_connections=4, socket_timeout=5 * SECOND)
 
 
-async def test_no_password_is_shown() -> None:
+async def test_connecting_does_not_show_the_password() -> None:
     settings = ConnectionSettings(
         url="redis://:secret@host",
         transport="auto",
@@ -69,7 +69,7 @@ async def test_a_clock_of_another_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("transport", ["auto", "multiplexed", "redis-py"])
-async def test_a_server_that_is_not_there_is_a_backend_error(transport: TransportName) -> None:
+async def test_a_missing_server_is_a_backend_error(transport: TransportName) -> None:
     with pytest.raises(BackendError) as caught:
         async with connected("redis://:secret@127.0.0.1:1", transport):
             raise AssertionError("it must not open")
@@ -90,12 +90,12 @@ async def test_after_the_block_the_server_has_no_client_left(
 @pytest.mark.parametrize(
     "url", ["redis://host", "redis://host/", "rediss://host/3?db=4", "unix:///run/redis.sock"]
 )
-def test_a_place_that_can_be(url: str) -> None:
+def test_a_valid_place_is_accepted(url: str) -> None:
     check_place(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("unix://", "names no socket"),
         ("unix://?db=1", "names no socket"),
@@ -103,6 +103,6 @@ def test_a_place_that_can_be(url: str) -> None:
         ("rediss://host/1/2", "number of a database"),
     ],
 )
-def test_a_place_that_cannot_be(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_place_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check_place(url)

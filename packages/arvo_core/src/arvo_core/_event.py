@@ -89,7 +89,7 @@ class ArvoEvent(BaseModel):
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="allow", hide_input_in_errors=True
     )
     __pydantic_extra__: dict[str, ExtensionValue]
 

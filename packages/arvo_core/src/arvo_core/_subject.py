@@ -48,7 +48,7 @@ _CACHED_SUBJECTS = 4096
 
 class _Part(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="allow", hide_input_in_errors=True
     )
     __pydantic_extra__: dict[str, JsonValue]
 

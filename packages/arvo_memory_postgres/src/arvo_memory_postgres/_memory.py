@@ -42,40 +42,40 @@ _CHUNK_BYTES: Final = 8192
 _NO_CHUNKS: Final = 2**63 - 1
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
-_MOST_ROUNDS: Final = 3
+_MOST_INSERTS: Final = 3
 
 
 class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
-    """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
+    """Workflows' state in PostgreSQL, one row per workflow, shared by any number of processes.
 
     A step is two statements, and each is a transaction of its own: no transaction and no connection
     is held while user code runs. The statement that writes checks version and last writer itself.
-    Leases run by the clock of the database. A connection that is lost is replaced and the statement sent again; it
-    recognises itself, so nothing is written twice.
+    Leases run by the clock of the database. When a connection is lost, the statement is sent again
+    on another one; it finds what it did before, so nothing is written twice.
 
-    Every call but the constructor raises `MachineMemoryError` when the database fails; `outcome`
-    says whether a change may have happened. The first call of all finds out whether the schema is
-    there: see `migrate`.
+    Every call except the constructor raises `MachineMemoryError` when the database fails; `outcome`
+    says whether a change may have happened. The first call checks that the schema exists: see
+    `migrate`.
 
     Args:
-        pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
-            it sends no reset query when a connection is given back.
-        schema: Where the tables are.
-        table: The table of workflows; another of this name with `_migrations` behind it tells its
+        pool: Your own pool, which stays open when the memory is closed. The pool that `connect` makes
+            is faster, as it sends no reset query when a connection is given back.
+        schema: The schema of the tables.
+        table: The table of workflows; the table of this name with `_migrations` appended holds its
             version.
-        policy: How leases are granted. None takes the defaults.
-        pool_timeout: How long to wait for a connection; above 0, a day at most.
-        statement_timeout: How long one statement may take; above 0, a day at most.
-        chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
-            closed as a chunk, which is written once.
-        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. All
-            processes should say the same.
+        policy: How leases are granted; None means `LockPolicy()`.
+        pool_timeout: How long to wait for a connection; above 0, at most a day.
+        statement_timeout: How long one statement may take; above 0, at most a day.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
+            tail again, and a chunk only once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
+            should be the same in all processes.
         clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
-        TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
-        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `chunk_bytes` is
-            below 0, or `max_record_bytes` below 1.
+        TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a `Clock`.
+        ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a day,
+            `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         self._chunk_bytes = chunk_bytes
         self._max_record_bytes = max_record_bytes
         self._clock = clock
-        # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
+        # Bare locks of this memory: their owners by machine id. Two tasks are two owners.
         self._locks: dict[str, str] = {}
 
     @classmethod
@@ -128,25 +128,26 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
         Args:
             dsn: Such as `postgresql://user:password@host/database`.
-            schema: Where the tables are.
-            table: The table of workflows.
-            policy: How leases are granted. None takes the defaults.
-            pool_size: How many connections at most, up to 10,000. One is held for one statement, so
-                few serve many tasks.
-            pool_timeout: As of the class.
-            statement_timeout: As of the class.
-            statement_cache_size: How many prepared statements a connection keeps. 0 for a
-                PgBouncer that pools transactions and knows no prepared statements.
-            chunk_bytes: As of the class.
-            max_record_bytes: As of the class.
-            clock: As of the class.
+            schema: See the class.
+            table: See the class.
+            policy: See the class.
+            pool_size: How many connections at most, 1 to 10,000. Each is held for one statement at a
+                time, so a few serve many tasks.
+            pool_timeout: See the class.
+            statement_timeout: See the class.
+            statement_cache_size: How many prepared statements a connection keeps. Use 0 for a
+                PgBouncer that pools transactions and does not support prepared statements.
+            chunk_bytes: See the class.
+            max_record_bytes: See the class.
+            clock: See the class.
 
         Raises:
-            MachineMemoryError: The database cannot be reached, or the DSN is none.
-            TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
-            ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
-                not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is below 0, or
-                `max_record_bytes` below 1.
+            MachineMemoryError: The database cannot be reached, or the DSN is not valid.
+            TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a
+                `Clock`.
+            ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a
+                day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
+                below 0, or `max_record_bytes` is below 1.
         """
         pool = plain_pool(
             dsn,
@@ -279,7 +280,8 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                     return ttl
                 raise
             if answer.row is None:
-                # How long the holder has left would cost another trip; the back-off knows enough.
+                # The time that the holder has left would cost another round trip; the backoff does
+                # not need it.
                 return ttl
             try:
                 lease = self._lease(machine_id, owner, answer.row)
@@ -298,7 +300,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             if isinstance(taken, MachineLease):
                 await self._release(machine_id, owner)
 
-        # Each try by itself: who is cancelled while it waits for the next one competes no more.
+        # One try at a time: a task that is cancelled between two tries leaves no try behind.
         return await until_granted(
             lambda: take_or_give_back(attempt(), give_back=give_back),
             policy=self._policy,
@@ -338,18 +340,18 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         expires_in: timedelta | None,
         further: Sequence[object],
     ) -> None:
-        """Write if the row is as it was loaded; making it, where it is gone and was never written.
+        """Write if the row is as it was loaded; insert it first if it was never written and is gone.
 
         Raises:
-            TransactionViolation: Somebody else wrote since; nothing was changed.
-            MachineMemoryError: It failed, or whether it was done is unknown.
+            TransactionViolation: Another writer was first; nothing was changed.
+            MachineMemoryError: The write failed, or its outcome is unknown.
         """
         machine_id, version = loaded.machine_id, loaded.version
         key = machine_key(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
         stored = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
         written = (*stored, *further)
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MOST_INSERTS):
             answer = await self._ask(operation, sql, *written)
             if answer.row is not None:
                 return
@@ -358,11 +360,11 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 return
             if row is not None or version:
                 raise TransactionViolation.version_moved(machine_id)
-            # Gone again when somebody leases and releases it at this moment: then once more.
+            # The row is deleted again if another task leases and releases it meanwhile, hence a loop.
             await self._ask(operation, self._sql.ensure, key, machine_id)
         raise MachineMemoryError(
-            f"the row of a new workflow was gone {_MOST_ROUNDS} times as soon as it was made; does "
-            "a trigger or a rule keep rows from being inserted?",
+            f"the row of a new workflow was missing {_MOST_INSERTS} times after it was inserted; "
+            "check whether a trigger or a rule prevents inserts",
             retryable=True,
             outcome="failed",
         )
@@ -380,17 +382,17 @@ def _encoded(record: Record | None) -> bytes | None:
 
 
 def _is_written(row: Any, version: int, *, repeated: bool) -> bool:
-    """Tell from a row why a write changed nothing: it had happened already, or must not.
+    """Return whether a write that changed nothing had happened already, judged by the row now.
 
     Raises:
-        MachineMemoryError: It cannot be known; the outcome is unknown.
+        MachineMemoryError: This cannot be known; the outcome is "unknown".
     """
     if row is not None and row["wrote"] and row["version"] == version + 1:
         return True
     if repeated and (row is None or row["version"] != version):
         raise MachineMemoryError(
-            "the connection was lost while writing, and somebody else has written since: "
-            "whether this write came before is unknown; deliver again",
+            "the connection was lost during a write, and the stored data has changed since: whether "
+            "the write came before that is unknown; deliver again",
             retryable=True,
             outcome="unknown",
         )

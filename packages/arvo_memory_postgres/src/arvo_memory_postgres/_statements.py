@@ -1,8 +1,8 @@
 """The SQL of a machine memory.
 
-Every statement is a transaction of its own and may be sent again: the second time it finds what the
-first one did. Leases go by `clock_timestamp()`, which does not stand still while a statement waits
-for a row; a record expires by `statement_timestamp()`, which says the same all through a statement.
+Every statement is a transaction of its own and may be sent again: the second time it finds what it did
+the first time. Leases use `clock_timestamp()`, which goes on while a statement waits for a row; the
+expiry of records uses `statement_timestamp()`, which stays the same throughout a statement.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from typing import Self
 
 from arvo_postgres import Migrations, TableName, migration_files
 
-# A lease saves work and protects nothing, so a crash of the server may lose it: no need to wait for
-# the disk. The setting ends with the statement.
+# A lease saves work but protects no data, so a crash of the server may lose it: there is no need to
+# wait for the disk. The setting ends with the statement.
 _RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS relaxed"
 
 _EXPIRED = "m.expires_at <= statement_timestamp()"
 
-# A lease without an end is damaged, or one that ends later than in the ten years of a LockPolicy:
-# nobody could wait for it.
+# A LockPolicy allows at most ten years; a lease without an end, or with a later one, is damaged and
+# counts as free.
 _HELD = """(m.lease_owner IS NOT NULL AND
     m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
 
@@ -54,11 +54,11 @@ SELECT version, codec, state, committed_by, tail, last_chunk, after,
 {_CHUNKS_ABOVE.format(row="taken", above="taken.after")}
 FROM taken"""
 
-# As far as one can tell by a row that may be damaged.
+# A damaged row counts as one with a record, so that it is not deleted.
 _HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
 
-# The root is found with the first record, and stays. No parameter that is null may make this
-# cheaper to plan: PostgreSQL would then plan every commit anew, which doubles what it costs.
+# The root is looked up with the first record, and then stays. A parameter that is null must not make
+# this cheaper to plan: PostgreSQL would then plan every commit anew, which doubles its cost.
 _WRITTEN = """
     version = $3::bigint + 1, last_owner = $2, codec = $4, state = $5,
     status = $6, finished_at = CASE WHEN $7::boolean THEN clock_timestamp() END,
@@ -71,8 +71,8 @@ _WRITTEN = """
     initiator = $11, source = $12,
     updated_at = clock_timestamp(), expires_at = clock_timestamp() + $13::interval"""
 
-# Nothing is written unless the row is as its writer loaded it. $14 is who had written it: a version
-# may come again after the workflow was forgotten, but not by the same owner.
+# Nothing is written unless the row is as its writer loaded it. $14 is the last writer as loaded: a
+# version may come again after the workflow was forgotten, but not from the same writer.
 _AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
     WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
@@ -119,14 +119,14 @@ WITH written AS (
 )
 SELECT version FROM written"""
 
-# The row of a workflow that was never written may be gone before its first record comes.
+# The row of a workflow that was never written may be deleted before its first record comes.
 _ENSURE = """
 INSERT INTO {table} (key, machine_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"""
 
 _FATE = """
 SELECT version, last_owner = $2 AS wrote FROM {table} WHERE key = $1"""
 
-# A workflow that was never written leaves nothing behind.
+# A workflow that was never written leaves no row behind.
 _RELEASE = f"""
 WITH relaxed AS MATERIALIZED (SELECT setting FROM {_RELAXED}), gone AS (
     DELETE FROM {{table}} AS m WHERE key = $1 AND lease_owner = $2 AND NOT {_HAS_RECORD}
@@ -200,10 +200,10 @@ class Statements:
 
     @classmethod
     def of(cls, table: TableName) -> Self:
-        """Write them for a table."""
+        """Return the statements for a table."""
 
-        def sql(text: str) -> str:
-            return in_table(text, table).strip()
+        def sql(template: str) -> str:
+            return in_table(template, table).strip()
 
         return cls(
             acquire=sql(_ACQUIRE),
@@ -230,7 +230,7 @@ def in_table(sql: str, table: TableName) -> str:
 
 
 def migrations_of(table: TableName) -> Migrations:
-    """Return what makes a table of workflows, or brings it up to date."""
+    """Return the migrations that create a table of workflows and bring it up to date."""
     files = migration_files("arvo_memory_postgres")
     return Migrations(
         table=table,

@@ -1,4 +1,4 @@
-"""The table of workflows: what is asked of it, and what operators do to it."""
+"""The table of workflows, and what operators do with it."""
 
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -25,7 +25,7 @@ WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
 
 
 class WorkflowTable:
-    """The rows of all workflows. Forgotten workflows are not in what is found.
+    """The rows of all workflows. Queries do not return forgotten workflows.
 
     None of these calls is needed to run workflows. Each raises `MachineMemoryError` as `read` does.
     """
@@ -48,17 +48,17 @@ class WorkflowTable:
         )
 
     async def aclose(self) -> None:
-        """Refuse further calls, and close the pool if it is the memory's own. Idempotent."""
+        """Refuse further calls, and close the pool if `connect` opened it. Idempotent."""
         await self._connections.aclose()
 
     async def migrate(self, *, dry_run: bool = False) -> str:
-        """Make the schema, or bring it up to date; safe from many processes at once.
+        """Create the schema, or bring it up to date; several processes may do so concurrently.
 
         Args:
-            dry_run: Only say what would be done.
+            dry_run: Only return the SQL, and change nothing.
 
         Returns:
-            The SQL that was run, or would be; empty when everything is there.
+            The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
             MachineMemoryError: The schema is newer than this package, or the database failed.
@@ -71,19 +71,19 @@ class WorkflowTable:
         return sql
 
     async def children(self, root: str) -> list[StoredWorkflow]:
-        """Return every workflow below a root, at any depth, oldest first; not the root itself.
+        """Return the workflows below a root workflow, at every depth, in the order of their start.
 
         Args:
-            root: Subject of the workflow at the top.
+            root: The subject of the root workflow.
         """
         machine_key(root)
         return _workflows(await self._ask("CHILDREN", self._sql.children, root))
 
     async def root(self, subject: str) -> str | None:
-        """Return the subject of the workflow at the top of another's.
+        """Return the subject of a workflow's root workflow.
 
         Returns:
-            `subject` itself when nobody asked for it; None when it is not stored here or is no
+            `subject` itself if no workflow started it; None if it is not stored here or is not an
             orchestration subject.
         """
         row = (await self._ask("ROOT", self._sql.root, machine_key(subject))).row
@@ -97,12 +97,12 @@ class WorkflowTable:
         updated_before: datetime | None = None,
         limit: int = 100,
     ) -> list[StoredWorkflow]:
-        """Return workflows, those first whose records are oldest. Reads the whole table.
+        """Return workflows, the least recently written first. Reads the whole table.
 
         Args:
-            status: Only those that stand so; None for all.
-            updated_before: Only those not written since, such as those that are stuck; a datetime
-                with a time zone. None for all.
+            status: Only workflows of this status; None means all.
+            updated_before: Only workflows not written since then, such as those that are stuck; an
+                aware datetime. None means all.
             limit: How many at most.
 
         Raises:
@@ -110,13 +110,16 @@ class WorkflowTable:
         """
         check_count(limit, name="limit", least=1)
         if updated_before is not None and updated_before.tzinfo is None:
-            raise ValueError("updated_before needs a time zone, such as datetime.now(UTC)")
+            raise ValueError(
+                f"updated_before must have a time zone, got {updated_before!r}; "
+                "write for example datetime.now(UTC)"
+            )
         return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
+        """Forget a workflow and its lease immediately; commits over a record loaded before fail.
 
-        An event of it that comes late starts it again.
+        A late event of the workflow starts it again.
 
         Returns:
             Whether there was anything to forget.
@@ -125,15 +128,15 @@ class WorkflowTable:
         return answer.row is not None or answer.repeated
 
     async def delete_finished(self, *, older_than: timedelta, batch: int = 1000) -> int:
-        """Delete the rows of workflows that are done or failed; nobody else does.
+        """Delete the rows of workflows that are done or failed; nothing else deletes them.
 
         Args:
-            older_than: How long ago they finished. Longer than any event can be late: a late one
-                would start its workflow again.
+            older_than: How long ago they finished. It must be longer than any event can be late: a
+                late event would start its workflow again.
             batch: How many rows one transaction deletes.
 
         Returns:
-            How many there were.
+            How many rows were deleted.
 
         Raises:
             ValueError: `older_than` is negative or `batch` below 1.
@@ -174,15 +177,15 @@ def closed(doing: str) -> MachineMemoryError:
 
 
 def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
-    """Return what stands for an error of the client; raise it from the driver's."""
+    """Return the memory's error for one of the client; raise it from the driver's."""
     match error:
         case ClosedError():
-            said = f"the memory is closed, so there is no {doing}; use it inside its block"
+            message = f"the memory is closed, so {doing} was not sent; use it inside its block"
         case MissingSchemaError():
-            said = f"{error}; run `await memory.migrate()` once, for example when you deploy"
+            message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
         case _:
-            said = str(error)
-    return machine_memory_error(error, message=said)
+            message = str(error)
+    return machine_memory_error(error, message=message)
 
 
 def _workflows(answer: Rows) -> list[StoredWorkflow]:

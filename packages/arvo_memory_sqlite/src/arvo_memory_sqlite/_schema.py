@@ -4,8 +4,8 @@ from typing import Final
 
 from arvo_sqlite import Component
 
-# One row a machine. A row of version 0 is a lease on a workflow that was never written. Times are
-# milliseconds since 1970. No index on what every step changes.
+# One row per workflow. A row of version 0 is a lease on a workflow that was never written. Times are
+# milliseconds since 1970. There is no index on what every step changes.
 _MIGRATIONS: Final = (
     (
         """
@@ -83,4 +83,4 @@ MACHINE: Final = Component(
     package="arvo-memory-sqlite",
     migrations=_MIGRATIONS,
 )
-"""What a file of this memory holds."""
+"""The tables of this memory."""

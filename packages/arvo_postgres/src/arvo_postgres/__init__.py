@@ -1,7 +1,7 @@
-"""PostgreSQL for the packages of Arvo that keep something in it; not for direct use.
+"""The client of PostgreSQL that the packages of Arvo share; not for direct use.
 
-Connections of a pool, statements that are repeated where their answer was lost, migrations, and what
-the errors of asyncpg mean.
+Connections of a pool, statements that are repeated when their answer was lost, migrations, and the
+meaning of asyncpg's errors.
 """
 
 from ._connections import Connections

@@ -1,7 +1,7 @@
-"""Client of Redis and Valkey that the packages of Arvo share. Not for direct use.
+"""The client of Redis and Valkey that the packages of Arvo share; not for direct use.
 
-`connect(url)` owns what carries the calls, a `Transport`; a `Server` borrows one and makes the calls:
-repeated where that is safe, traced, and failing with a `BackendError`.
+`connect(url)` owns a `Transport`, which carries the calls. A `Server` borrows one and makes the calls:
+it repeats them where that is safe, traces them, and raises a `BackendError` when they fail.
 """
 
 from ._connect import TransportName, connect

@@ -1,4 +1,4 @@
-"""What carries the calls to the server or Cluster of a URL: the one place that knows."""
+"""Chooses what carries the calls to the server or Cluster of a URL."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,9 +26,9 @@ from ._server import Server
 from ._transport import Transport
 
 TransportName: TypeAlias = Literal["auto", "multiplexed", "redis-py"]
-"""What carries calls; `connect` tells them apart."""
+"""What carries calls; see `connect`."""
 
-# Far above what a server lets in.
+# Far above what servers accept.
 _MOST_CONNECTIONS: Final = 10_000
 _DAY: Final = timedelta(days=1)
 _NO_HELLO: Final = re.compile(
@@ -41,23 +41,23 @@ class ConnectionSettings:
     """How to reach the server or Cluster of a URL.
 
     Raises:
-        TypeError: `timeout` is not a timedelta, `max_connections` not an int, or `clock` not a
+        TypeError: `timeout` is not a timedelta, `max_connections` is not an int, or `clock` is not a
             `Clock`.
         ValueError: There is no transport of that name, or a number is too small or too large.
     """
 
     url: str = field(repr=False)
-    """One server, or one node of a Cluster."""
+    """The URL of one server, or of one node of a Cluster."""
     transport: TransportName
     """What carries calls."""
     max_connections: int
-    """How many calls redis-py may have under way, 1 to 10,000."""
+    """How many calls redis-py may have pending, 1 to 10,000."""
     timeout: timedelta
-    """How long to wait for a connection and for an answer; above 0, a day at most."""
+    """How long to wait for a connection and for an answer; above 0, at most a day."""
     clock: Clock
     """For pauses and timeouts."""
     scope: str
-    """The package that asks, for its logger and its tracer."""
+    """The package that connects, for its logger and its tracer."""
 
     def __post_init__(self) -> None:
         if self.transport not in get_args(TransportName):
@@ -78,32 +78,32 @@ async def connect(
     clock: Clock = SYSTEM_CLOCK,
     scope: str = "arvo_redis",
 ) -> AsyncIterator[Transport]:
-    """Reach a server or Cluster for as long as the block lasts.
+    """Connect to a server or Cluster for as long as the block lasts.
 
     Close each `Server` on the transport within the block, which waits for its calls in flight: at the
-    end of the block, redis-py breaks them off.
+    end of the block, redis-py aborts them.
 
     Args:
-        url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever else
-            redis-py reads from a URL. One node of a Cluster is enough.
+        url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with any other option
+            that redis-py reads from a URL. One node of a Cluster is enough.
         transport: What carries calls. `multiplexed`: one connection to one server for all tasks.
             `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
             otherwise multiplexed.
-        max_connections: How many calls redis-py has under way at most, 1 to 10,000; others wait.
-        socket_timeout: How long to wait for a connection. And how long a server may send nothing
-            while it owes an answer; through redis-py, how long a call may take. Above 0, a day at
-            most.
+        max_connections: How many calls redis-py may have pending, 1 to 10,000; others wait.
+        socket_timeout: How long to wait for a connection, and how long a server may send nothing
+            while an answer is outstanding; through redis-py, how long a call may take. Above 0, at
+            most a day.
         clock: For pauses and timeouts.
-        scope: The package that asks: its logger says at debug level what carries the calls, and its
-            tracer makes the spans.
+        scope: The package that connects: its logger reports at debug level what carries the calls, and
+            its tracer makes the spans.
 
     Raises:
         ValueError: redis-py does not understand the URL, or the URL asks for decoded replies or an
             encoding other than UTF-8, leads to a Sentinel, or leads to a Cluster with
             `transport="multiplexed"`; there is no such transport; or a number or timeout is too
             small or too large.
-        TypeError: `socket_timeout` is not a timedelta, `max_connections` not an int, or `clock` not a
-            `Clock`.
+        TypeError: `socket_timeout` is not a timedelta, `max_connections` is not an int, or `clock` is
+            not a `Clock`.
         BackendError: The server cannot be reached or refuses the login.
     """
     settings = ConnectionSettings(
@@ -138,9 +138,9 @@ async def connect(
 
 @asynccontextmanager
 async def _one_server(settings: ConnectionSettings) -> AsyncIterator[tuple[Transport, str]]:
-    """Reach one server; also gives what people call it."""
+    """Connect to one server; yield the transport and the server's name for messages."""
     async with aclosing(redis_py_client(settings.url, connect_timeout=settings.timeout)) as client:
-        # Also where it carries nothing: it is what reads URLs and refuses some.
+        # Made even where it carries no calls: it reads URLs and refuses some.
         redis_py = _redis_py(client, settings)
         endpoint = Endpoint.of(client, timeout=settings.timeout)
         if settings.transport == "redis-py":
@@ -177,8 +177,8 @@ async def _mode_of(transport: Transport, settings: ConnectionSettings) -> str:
     try:
         answer: Any = await _server(transport, settings).ask("HELLO")
     except BackendError as error:
-        # Something on the way that knows fewer commands, or a user with few rights. What the login
-        # was refused is another matter.
+        # A proxy that supports fewer commands, or a user with few permissions. A refused login is
+        # not accepted.
         if isinstance(error.__cause__, ResponseError) and _NO_HELLO.search(str(error.__cause__)):
             return "standalone"
         raise

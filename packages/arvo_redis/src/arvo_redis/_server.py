@@ -1,4 +1,4 @@
-"""Calls of the server: repeated where that is safe, traced, and failing in their caller's terms."""
+"""Calls to a server: repeated where that is safe, traced, and failing with the caller's errors."""
 
 import asyncio
 import sys
@@ -23,13 +23,13 @@ _BACKOFF: Final = Backoff(
 
 
 class Server:
-    """The server behind a transport, as one user of it calls it.
+    """The server behind a transport, for one user of the transport.
 
     Args:
-        transport: Carries the calls. It stays open; `connect` gives one.
-        clock: For the pauses between two tries.
-        scope: The package that asks, for its tracer.
-        translated: Returns what is raised for a `BackendError`; None raises that.
+        transport: Carries the calls, such as one from `connect`. It stays open.
+        clock: For the pauses between tries.
+        scope: The package that calls, for its tracer.
+        translated: Returns what to raise instead of a `BackendError`; None raises that as it is.
 
     Raises:
         TypeError: `clock` is not a `Clock`.
@@ -49,16 +49,16 @@ class Server:
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
         self.ordered: Final = transport.ordered
-        """As `Transport.ordered`."""
+        """See `Transport.ordered`."""
         self._pending = PendingCalls()
         self._closing = self._closed = False
 
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
-        """Run a script; after a broken connection again, which changes nothing twice.
+        """Run a script, and run it again after a broken connection, which changes nothing twice.
 
         Raises:
             BackendError: The server failed. Or a script that compares refused the second time, and
-                may have come through the first time: others may have written since.
+                may have succeeded the first time: other writers may have followed.
             ClosedError: This was closed. While it closes, only scripts with `while_closing` run.
         """
         with (
@@ -83,7 +83,7 @@ class Server:
             )
 
     async def ask(self, command: str, *words: Word) -> Any:
-        """Send a command that may run twice; errors as `run`."""
+        """Send a command that may run twice; raises as `run` does."""
         with (
             client_span(command, scope=self._scope, attributes=self._attributes),
             self._pending,
@@ -103,7 +103,7 @@ class Server:
             )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        """Go through all keys of a pattern, each once; errors as `run`."""
+        """Yield all keys that match a pattern, each once; raises as `run` does."""
         seen: set[bytes] = set()
         for tried in range(_TRIES):
             if self._closing:
@@ -124,7 +124,7 @@ class Server:
         return self._pending.in_background(work)
 
     async def aclose(self) -> None:
-        """Refuse new calls and wait for those under way; whoever made the transport closes it."""
+        """Refuse new calls and wait for pending ones; the transport stays open."""
         self._closing = True
         try:
             await self._pending.wait()
@@ -167,7 +167,8 @@ class PendingCalls:
 
     def __init__(self) -> None:
         self._calls = 0
-        self._tasks: set[asyncio.Task[Any]] = set()  # or they might be collected while they run
+        # Keeps background tasks from being garbage-collected while they run.
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._all_ended: asyncio.Future[None] | None = None
 
     def __enter__(self) -> None:
@@ -178,7 +179,7 @@ class PendingCalls:
         self._notify()
 
     def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task that counts as a call from now on, before it has its first turn."""
+        """Start a task that counts as a pending call immediately, even before it first runs."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

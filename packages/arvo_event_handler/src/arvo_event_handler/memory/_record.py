@@ -91,13 +91,12 @@ def read_state(record: Record, subject: str) -> WorkflowState:
 
 def write_state(state: WorkflowState) -> Record:
     """Return the record that says a state; it shares what is in the state."""
-    record: Record = {
-        "executionStatus": "failure" if state.failed else "normal",
-        "status": state.status,
-        "initEventId": state.init_event_id,
-        "parentSubject": state.parent_subject,
-        "subject": state.subject,
-    }
+    record: Record = {"executionStatus": "failure" if state.failed else "normal"}
+    if state.init_event_id:  # the TypeScript version stores none of these of a failure
+        record["status"] = state.status
+        record["initEventId"] = state.init_event_id
+        record["parentSubject"] = state.parent_subject
+    record["subject"] = state.subject
     if state.failed:
         record["error"] = state.error
     elif state.latest is not None:

@@ -27,11 +27,12 @@ _LARGE: Final = 64 * 1024
 
 
 class PackedRecord(NamedTuple):
-    """A record as a database stores it. `data` must be returned unchanged."""
+    """A record as a database stores it."""
 
     codec: str
     """`json`: compact JSON in UTF-8. `zlib`: the same, compressed (RFC 1950)."""
     data: bytes
+    """The encoded record, which must be returned unchanged."""
 
 
 def encode_record(record: Record) -> bytes:

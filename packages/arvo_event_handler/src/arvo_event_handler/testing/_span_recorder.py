@@ -21,6 +21,7 @@ class RecordedSpanEvent:
     name: str
     """The event's name; "exception" for exceptions."""
     attributes: Mapping[str, object]
+    """The event's attributes; of an exception, its type, message and stack trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
