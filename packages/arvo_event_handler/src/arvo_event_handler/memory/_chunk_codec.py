@@ -30,7 +30,7 @@ def pack_chunk(chunk: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     if len(chunk) > max_bytes:
         raise UnwritableRecordError(
             f"a chunk of the journal has {len(chunk)} bytes, above the {max_bytes} that are "
-            "allowed; keep large data elsewhere and its address in the workflow"
+            "allowed; store large data elsewhere and keep its address in the workflow"
         )
     if len(chunk) >= _DEFLATE_FROM:
         deflated = zlib.compress(chunk, level=1)
