@@ -1,4 +1,4 @@
-"""How the tables keep tails and chunks; what they promise is in the suites."""
+"""How the tables store tails and chunks; the suites test what callers see of them."""
 
 import asyncio
 from datetime import timedelta
@@ -119,7 +119,7 @@ async def test_a_commit_with_a_chunk_is_planned_once(connect_to: Connect) -> Non
     assert plans[memory._sql.commit_chunk] == (5, 15)
 
 
-async def test_tails_are_closed_from_8_kib_on_unless_told_otherwise(connect_to: Connect) -> None:
+async def test_tails_are_closed_from_8_kib_on_by_default(connect_to: Connect) -> None:
     async with connect_to() as memory:
         assert memory.chunk_bytes == 8192
     async with connect_to(chunk_bytes=0) as memory:
@@ -141,7 +141,7 @@ async def test_a_chunk_above_the_limit_is_neither_written_nor_read(
     async with connect_to(max_record_bytes=499) as memory:
         with pytest.raises(UnreadableRecordError, match="chunk 1 is longer than the 499 bytes"):
             await memory.acquire("order-7")
-        assert await memory.lock("order-7"), "nobody holds the lease of what cannot be read"
+        assert await memory.lock("order-7"), "the lease was released"
 
 
 async def test_a_damaged_chunk_is_a_read_failure_that_names_it(

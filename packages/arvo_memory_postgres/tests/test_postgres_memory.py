@@ -128,7 +128,7 @@ async def test_a_new_schema_begins_with_the_one_that_the_first_version_made(
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         sql = await memory.migrate(dry_run=True)
-        first, _, _ = sql.partition("-- What a step adds is appended")
+        first, _, _ = sql.partition("-- Each step writes the tail again")
         assert first.strip() in made.replace('"shop"', quoted(no_schema))
 
 

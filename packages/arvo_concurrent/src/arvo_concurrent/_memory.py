@@ -28,17 +28,17 @@ _FORGOTTEN_PER_CALL: Final = 2
 
 
 class _Journal:
-    """A workflow's chunks that are not freed: the latest numbers, without a gap."""
+    """A workflow's chunks that are not freed; their numbers have no gaps and end with `last`."""
 
     __slots__ = ("_chunks", "last")
 
     def __init__(self) -> None:
         self.last = 0
-        """The number of the latest chunk, freed or not."""
+        """The highest number that a chunk was given, freed or not."""
         self._chunks: list[tuple[int, bytes]] = []
 
     def above(self, after: int) -> list[tuple[int, bytes]]:
-        # Cut, not scanned, so that it costs what it returns.
+        # Sliced by number, not scanned, so that the cost is that of what is returned.
         freed = self.last - len(self._chunks)
         return self._chunks[max(after - freed, 0) :]
 
@@ -95,8 +95,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
 
     Args:
         policy: How long leases last and how long to wait for them.
-        chunk_bytes: From how many bytes on a workflow's tail is closed as a chunk. A chunk costs
-            nothing here, so 0 makes one of each entry.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. With 0 it is closed
+            at each step, since a chunk has no cost of its own here.
         clock: For expiry and waiting.
 
     Raises:

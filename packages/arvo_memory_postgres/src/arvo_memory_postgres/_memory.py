@@ -197,7 +197,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         columns = summary_columns(write.summary)
         further: list[object] = [write.tail or None]
         sql = self._sql.commit
-        # A later life of a workflow drops what is left of the one before.
+        # The first commit of a later life also deletes the chunks left from the life before.
         later_life = lease.version == 0 and lease.last_chunk > 0
         if write.chunk is not None or write.frees != "none" or later_life:
             sql = self._sql.commit_chunk
@@ -286,13 +286,13 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             try:
                 lease = self._lease(machine_id, owner, answer.row)
                 if lease.last_chunk > max(_last_number(lease), answer.row["after"]):
-                    # It waited for the commit that wrote the chunk.
+                    # The statement waited for the commit that wrote this chunk.
                     lease = replace(lease, chunks=await self._chunks_above(after, lease))
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
             except TransactionViolation:
-                # Somebody has committed since, and so dropped this lease.
+                # There was a commit since, which dropped this lease.
                 return timedelta(0)
             return lease
 

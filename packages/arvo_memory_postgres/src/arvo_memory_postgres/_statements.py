@@ -21,14 +21,14 @@ _EXPIRED = "m.expires_at <= statement_timestamp()"
 _HELD = """(m.lease_owner IS NOT NULL AND
     m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
 
-# The chunks of a row above a number, as two arrays. As many rows would each repeat the record.
+# The chunks above a number, as two arrays: a row per chunk would repeat the record in each.
 _CHUNKS_ABOVE = """
     (SELECT array_agg(c.number ORDER BY c.number) FROM {{chunks}} AS c
         WHERE c.machine = {row}.key AND c.number > {above}) AS numbers,
     (SELECT array_agg(c.data ORDER BY c.number) FROM {{chunks}} AS c
         WHERE c.machine = {row}.key AND c.number > {above}) AS chunks"""
 
-# When this has to wait for a commit, the row is that of afterwards and the chunks those of before.
+# If this waits for a commit, it returns the row after the commit and the chunks before it.
 _ACQUIRE = f"""
 WITH taken AS (
 INSERT INTO {{table}} AS m (key, machine_id, lease_owner, lease_until)
@@ -82,14 +82,14 @@ RETURNING m.version"""
 
 _UNLEASED = "lease_owner = NULL, lease_until = NULL"
 
-# At version 0 no chunk is needed: those of the row, if any, are an earlier life's.
+# At version 0 all chunks are freed: if there are any, they are left from an earlier life.
 _COMMIT = f"""
 UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,
     freed_chunk = CASE WHEN $3::bigint = 0 THEN m.last_chunk ELSE m.freed_chunk END
 {_AS_LOADED}"""
 
-# Another statement, as few commits append or free anything. $16 is the chunk, $17 how many there
-# are (1 or 0), $18 what is freed. All parts depend on the update: repeated, they find nothing to do.
+# A statement of its own, as few commits append or free chunks. $16 is the chunk, $17 the number of
+# chunks (1 or 0), $18 what is freed. All parts depend on the update, so a repetition changes nothing.
 _COMMIT_CHUNK = f"""
 WITH written AS (
     UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,

@@ -28,7 +28,7 @@ _MIGRATIONS: Final = (
         "CREATE INDEX machine_root ON machine (root) WHERE parent IS NOT NULL",
         "CREATE INDEX machine_expires_at ON machine (expires_at) WHERE expires_at IS NOT NULL",
     ),
-    # Chunks name their machine by a number that no other row ever had: ids are long.
+    # Chunks refer to their workflow by a number that is never used again, as ids are long.
     (
         """
         CREATE TABLE machine_2 (
@@ -69,7 +69,7 @@ _MIGRATIONS: Final = (
             PRIMARY KEY (machine, number)
         ) STRICT, WITHOUT ROWID
         """,
-        # Whatever deletes a machine, by hand too, leaves no chunks behind.
+        # So any deletion of a workflow, even by hand, also deletes its chunks.
         """
         CREATE TRIGGER machine_deleted AFTER DELETE ON machine BEGIN
             DELETE FROM chunk WHERE machine = OLD.seq;
