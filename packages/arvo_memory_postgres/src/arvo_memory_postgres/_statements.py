@@ -21,12 +21,15 @@ _EXPIRED = "m.expires_at <= statement_timestamp()"
 _HELD = """(m.lease_owner IS NOT NULL AND
     m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
 
-# The chunks above a number, as two arrays: a row per chunk would repeat the record in each.
+# The chunks above a number, as two arrays: a row per chunk would repeat the record in each. They are
+# not looked for when the row says that there are none.
 _CHUNKS_ABOVE = """
-    (SELECT array_agg(c.number ORDER BY c.number) FROM {{chunks}} AS c
-        WHERE c.machine = {row}.key AND c.number > {above}) AS numbers,
-    (SELECT array_agg(c.data ORDER BY c.number) FROM {{chunks}} AS c
-        WHERE c.machine = {row}.key AND c.number > {above}) AS chunks"""
+CROSS JOIN LATERAL (
+    SELECT array_agg(c.number ORDER BY c.number) AS numbers,
+        array_agg(c.data ORDER BY c.number) AS chunks
+    FROM {{chunks}} AS c
+    WHERE {row}.last_chunk > {above} AND c.machine = {row}.key AND c.number > {above}
+) AS found"""
 
 # If this waits for a commit, it returns the row after the commit and the chunks before it.
 _ACQUIRE = f"""
@@ -50,9 +53,8 @@ WHERE {_HELD} IS NOT TRUE OR m.lease_owner = $3
 RETURNING key, version, codec, state, coalesce(last_owner, '') AS committed_by, tail, last_chunk,
     greatest($5::bigint, freed_chunk) AS after
 )
-SELECT version, codec, state, committed_by, tail, last_chunk, after,
-{_CHUNKS_ABOVE.format(row="taken", above="taken.after")}
-FROM taken"""
+SELECT version, codec, state, committed_by, tail, last_chunk, after, numbers, chunks
+FROM taken {_CHUNKS_ABOVE.format(row="taken", above="taken.after")}"""
 
 # A damaged row counts as one with a record, so that it is not deleted.
 _HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
@@ -147,9 +149,8 @@ FROM {{table}} AS m
 WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
 
 _CHUNKS = f"""
-SELECT m.version, coalesce(m.last_owner, '') AS committed_by,
-{_CHUNKS_ABOVE.format(row="m", above="greatest($2::bigint, m.freed_chunk)")}
-FROM {{table}} AS m
+SELECT m.version, coalesce(m.last_owner, '') AS committed_by, numbers, chunks
+FROM {{table}} AS m {_CHUNKS_ABOVE.format(row="m", above="greatest($2::bigint, m.freed_chunk)")}
 WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
 
 _SHOWN = f"""
