@@ -17,7 +17,8 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_redis import Script, Transport, Word
+from arvo_redis import Script, Server, Transport
+from arvo_redis._transport import Word
 from arvo_sqlite import SqliteClient
 
 SUBJECT: Final = "order-7"
@@ -91,7 +92,7 @@ async def sqlite() -> AsyncIterator[ILeasedMachineMemory]:
 
 @asynccontextmanager
 async def redis() -> AsyncIterator[ILeasedMachineMemory]:
-    yield RedisMachineMemory(LoadingServer(), policy=POLICY)
+    yield RedisMachineMemory(Server(LoadingServer()), policy=POLICY)
 
 
 @asynccontextmanager

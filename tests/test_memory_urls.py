@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -26,7 +27,7 @@ from arvo_cli._errors import CommandError
 from arvo_cli._memory_url import memory_of
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy, MemoryUrl
+from arvo_event_handler.memory import LockPolicy, MemoryUrl, connect_memory
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis import RedisMachineMemory
@@ -74,6 +75,17 @@ async def test_a_policy_reaches_the_memory(
     monkeypatch.chdir(tmp_path)
     async with memory_of(url) as memory:
         assert memory.policy == policy  # type: ignore[attr-defined]
+
+
+def test_memory_scheme_belongs_to_the_package_of_its_memory() -> None:
+    (found,) = entry_points(group="arvo.machine_memory", name="memory")
+    assert found.dist is not None
+    assert found.dist.name == "arvo-concurrent"
+
+
+async def test_memory_scheme_opens_the_memory_of_a_process() -> None:
+    async with connect_memory("memory:?ttl=7s") as memory:
+        assert isinstance(memory, ConcurrentMachineMemory)
 
 
 async def test_options_of_redis(start_redis: StartRedis) -> None:

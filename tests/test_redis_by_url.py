@@ -40,4 +40,4 @@ def test_the_transport_is_logged_at_debug_level(
         check=False,
     )
     assert ran.returncode == 3, ran.stderr  # some lines of the file are bad on purpose
-    assert f"DEBUG arvo_memory_redis: {carrier}" in ran.stderr
+    assert f"DEBUG arvo_redis: {carrier}" in ran.stderr

@@ -22,8 +22,8 @@ from arvo_event_handler import (
     RetryLater,
     SimpleEventBroker,
     SystemErrorPolicy,
-    own_retry_policy,
 )
+from arvo_event_handler._handler import own_retry_policy
 from arvo_event_handler.delivery import (
     Bulk,
     HandlerConfig,

@@ -39,7 +39,6 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
-    own_retry_policy,
 )
 from arvo_event_handler.delivery import Publish
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
@@ -119,7 +118,6 @@ for retry_on in (ConnectionError, (ConnectionError, OSError), ()):
 ArvoEventHandler(contract=product_contract, handler={}, retry_on=int)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(contract=product_contract, handler={}, retry_on="OSError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(contract=product_contract, handler={}, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-assert_type(own_retry_policy(service), RetryPolicy | None)
 RetryLater("busy")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 # A table in a variable needs its annotation.

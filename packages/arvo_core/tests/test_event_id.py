@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from arvo_core import ArvoEvent, InvalidEventError
+from arvo_core._event_id import ARVO_NAMESPACE
 from arvo_core.event_id import (
-    ARVO_NAMESPACE,
     EventId,
     EventIdPolicy,
     ManagedEventId,

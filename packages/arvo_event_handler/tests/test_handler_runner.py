@@ -1,5 +1,6 @@
 """A runner decides what follows a try, and does nothing about it."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -208,6 +209,35 @@ class TestOnError:
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, TryAgain)
         assert list(verdict.errors) == [second]
+
+    async def test_its_own_failure_outlives_the_cancellation_of_the_try(self) -> None:
+        second = KeyError("on_error")
+        failed = RetryableFailure("no", replies=[event("reply")])
+
+        def on_error(_: object) -> ErrorResponse:
+            raise second
+
+        async def leave(outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:
+            await asyncio.get_running_loop().create_future()
+            return outputs
+
+        runner = runner_of(
+            raising(failed),
+            clock=FakeClock(),
+            on_error=on_error,
+            retry=RetryPolicy(retries=0),
+            middleware=Middleware(output=Bulk(leave)),
+        )
+        trial = Trial(event("e1"), context=None)
+        trying = asyncio.create_task(runner.run(trial))
+        await asyncio.sleep(0)
+        trying.cancel()
+        await asyncio.wait([trying])
+        assert trying.cancelled()
+        verdict = runner.give_up(trial, error=failed, reason=DeadLetterReason.CANCELLED)
+        assert list(verdict.errors) == [second]
+        later = runner.give_up(trial, error=failed, reason=DeadLetterReason.CANCELLED)
+        assert list(later.errors) == [], "reported once"
 
     async def test_what_it_suppresses_is_done(self) -> None:
         runner = runner_of(

@@ -25,8 +25,8 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
-    own_retry_policy,
 )
+from arvo_event_handler._handler import own_retry_policy
 from arvo_event_handler.testing import (
     ExpectedError,
     HandlerCase,

@@ -557,3 +557,44 @@ async def test_a_handler_that_returns_nothing_at_all_fails_its_event_only() -> N
 def test_a_plain_number_is_refused_as_a_timeout() -> None:
     with pytest.raises(TypeError, match="contention_timeout must be a timedelta, got 30"):
         SimpleEventBroker([], contention_timeout=30)  # type: ignore[arg-type]
+
+
+async def test_what_a_handler_started_may_ask_for_its_workflow_once_it_has_ended() -> None:
+    """The workflow is no longer in hand, although the task still has the handler's context."""
+    begun = list[asyncio.Task[None]]()
+
+    class Lasting(IArvoEventHandler):
+        @property
+        @override
+        def source(self) -> str:
+            return "com.svc.lasting"
+
+        @property
+        @override
+        def stateful(self) -> bool:
+            return True
+
+        @override
+        async def execute(
+            self, event: ArvoEvent, *, parent: Context | None = None
+        ) -> list[ArvoEvent]:
+            handled.append(event.id)
+            if not begun:
+                begun.append(asyncio.create_task(ask_later()))
+            return []
+
+    async def ask_later() -> None:
+        await ended.wait()
+        await broker.publish(told("second"))
+
+    def told(id: str) -> ArvoEvent:
+        return ArvoEvent.create(
+            id=id, source=APP, type="com.svc.lasting", to="com.svc.lasting", subject="s", data={}
+        )
+
+    handled, ended = list[str](), asyncio.Event()
+    broker = SimpleEventBroker([Lasting()])
+    await broker.publish(told("first"))
+    ended.set()
+    await asyncio.gather(*begun)
+    assert handled == ["first", "second"]

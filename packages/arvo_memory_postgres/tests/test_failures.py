@@ -154,6 +154,7 @@ async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> N
         ("statement_cache_size", -1, "not be negative"),
         ("statement_cache_size", 1.5, "be an int"),
         ("max_record_bytes", 0, "be at least 1"),
+        ("schema", "", "be a name"),
         ("statement_timeout", timedelta(0), "be longer than zero"),
         ("statement_timeout", timedelta(seconds=-1), "not be negative"),
         ("statement_timeout", 30, "be a timedelta"),

@@ -17,6 +17,7 @@ from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
+from arvo_postgres import Connections
 from arvo_time.testing import FakeClock
 
 from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted
@@ -135,9 +136,9 @@ async def test_a_new_schema_begins_with_the_one_that_the_first_version_made(
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
 def test_an_invalid_name_of_a_schema_or_table_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="schema must be a name"):
-        PostgresMachineMemory(pool=None, schema=name)
+        PostgresMachineMemory(client=None, schema=name)
     with pytest.raises(ValueError, match="table must be a name"):
-        PostgresMachineMemory(pool=None, table=name)
+        PostgresMachineMemory(client=None, table=name)
 
 
 @pytest.mark.parametrize(
@@ -375,6 +376,18 @@ async def test_a_borrowed_pool_stays_open(postgres_dsn: str, schema: str) -> Non
         await memory.write("order-7", {"count": 1}, None)
         await memory.aclose()
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_borrowed_client_stays_open_and_serves_others(
+    postgres_dsn: str, schema: str
+) -> None:
+    async with Connections.connect(postgres_dsn, pool_size=1) as client:
+        memory, other = (PostgresMachineMemory(client, schema=schema) for _ in range(2))
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.aclose()
+        with pytest.raises(MachineMemoryError, match="closed"):
+            await memory.read("order-7")
+        assert await other.read("order-7") == {"count": 1}
 
 
 async def test_the_memory_of_a_url_creates_its_schema(postgres_dsn: str) -> None:

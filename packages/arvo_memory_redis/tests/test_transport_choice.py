@@ -42,7 +42,7 @@ def clients_of(server: RedisServer) -> list[str]:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.message for each in caplog.records if each.name == "arvo_memory_redis"]
+    return [each.message for each in caplog.records if each.name == "arvo_redis"]
 
 
 async def busy(memory: RedisMachineMemory) -> None:
@@ -85,7 +85,7 @@ class TestChoice:
         self, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = start_redis()
-        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+        with caplog.at_level(logging.DEBUG, "arvo_redis"):
             async with RedisMachineMemory.connect(server.url) as memory:
                 await busy(memory)
                 assert len(clients_of(server)) == 1
@@ -113,7 +113,7 @@ class TestChoice:
     async def test_a_cluster_gets_redis_py(
         self, redis_cluster: RedisCluster, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+        with caplog.at_level(logging.DEBUG, "arvo_redis"):
             async with RedisMachineMemory.connect(redis_cluster.url, prefix="choice:") as memory:
                 await busy(memory)
                 found = [each.machine_id async for each in memory.scan()]

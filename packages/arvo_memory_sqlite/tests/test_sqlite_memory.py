@@ -1,8 +1,10 @@
 """What only this memory promises: queries, group commits and closing."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -388,6 +390,35 @@ async def test_a_client_that_was_passed_in_stays_open() -> None:
         with pytest.raises(MachineMemoryError, match="memory was closed"):
             await memory.read("order-7")
         assert await other.acquire("order-7") is not None, "closing gave the lease back"
+
+
+async def test_a_client_forgets_a_closed_memory() -> None:
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        other = SqliteMachineMemory(client)
+        memory = SqliteMachineMemory(client)
+        forgotten = weakref.ref(memory)
+        await memory.write("order-7", {}, None)
+        await memory.aclose()
+        del memory
+        await other.write("order-8", {}, None)  # the thread lets go of the last operation
+        gc.collect()
+        assert forgotten() is None
+
+
+async def test_a_client_waits_for_a_memory_whose_closing_was_cancelled() -> None:
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        memory = SqliteMachineMemory(client)
+        memory._takes.add(take := object())
+        closing = asyncio.create_task(memory.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        closed = asyncio.create_task(client.aclose())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not closed.done()
+        memory._settle(take)
+        await closed
 
 
 @pytest.mark.parametrize(

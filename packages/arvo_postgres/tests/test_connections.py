@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from arvo_postgres import Connections, InvalidDsnError, plain_pool
+from arvo_postgres import Connections, InvalidDsnError
 from arvo_time import BackendError, ClosedError
 from arvo_time.testing import FakeClock
 
@@ -209,15 +209,3 @@ async def test_a_wrong_setting_is_refused_by_name(
     with pytest.raises(kind, match=f"{name} must {why}"):
         async with Connections.connect("postgresql://127.0.0.1:1/none", **options):
             raise AssertionError("it must not open")
-
-
-async def test_a_pool_is_not_connected_before_it_is_opened(postgres_dsn: str) -> None:
-    """So its maker can check all other settings first."""
-    pool = plain_pool(
-        postgres_dsn, pool_size=1, pool_timeout=timedelta(seconds=10), statement_cache_size=0
-    )
-    connections = Connections(pool)
-    assert pool.get_size() == 0
-    await connections.open()
-    assert pool.get_size() == 1
-    await connections.aclose()

@@ -338,6 +338,23 @@ class TestClosing:
             with pytest.raises(asyncio.CancelledError):
                 await closing
 
+    async def test_closing_cancelled_right_after_connecting_leaves_nothing_open(
+        self, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(start_redis()) as (transport, _):
+            call = asyncio.ensure_future(echo(transport, "lost"))
+            await turns(1)
+            while not (transport._connecting is not None and transport._connecting.done()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            closing = transport.aclose()  # in this very turn, which a task would be too late for
+            closing.send(None)
+            with pytest.raises(asyncio.CancelledError):
+                closing.throw(asyncio.CancelledError())
+            assert transport._connection is not None
+            assert transport._connection.ended
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await call
+
     async def test_closing_while_connecting_leaves_nothing_open(
         self, start_redis: StartRedis
     ) -> None:

@@ -12,7 +12,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_redis import RedisPyTransport, Script, Server, Word
+from arvo_redis import Script, Server
+from arvo_redis._redis_py import RedisPyTransport
+from arvo_redis._transport import Word
 from arvo_time import SYSTEM_CLOCK, BackendError, ClosedError
 from arvo_time.testing import FakeClock
 

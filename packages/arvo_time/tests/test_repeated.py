@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from arvo_time import BackendError, Backoff, Judgement, Outcome, outcome_after, repeated
+from arvo_time import BackendError, Backoff, Judgement, Outcome, repeated
+from arvo_time._repeated import outcome_after
 from arvo_time.testing import FakeClock
 
 BACKOFF: Final = Backoff(

@@ -5,9 +5,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Final
 from urllib.parse import unquote
 
-from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import IMachineMemory, UnknownMemoryError
-from arvo_event_handler.memory import MemoryUrl, connect_memory
+from arvo_event_handler.memory import connect_memory
 
 from ._errors import CommandError, one_line
 
@@ -73,21 +72,6 @@ async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
         except Exception as error:
             raise _cannot_open(url, error) from error
         yield memory
-
-
-@asynccontextmanager
-async def process_memory(url: str) -> AsyncIterator[IMachineMemory]:
-    """Open the memory behind `memory:`, which forgets everything when the process ends.
-
-    Raises:
-        ValueError: The URL has more than scheme and options, or an option is unknown or invalid.
-    """
-    found = MemoryUrl.parse(url, connect=ConcurrentMachineMemory)
-    if found.address.partition(":")[2]:
-        raise ValueError(
-            "`memory:` takes only options, no name; write `memory:` or `memory:?ttl=5s`"
-        )
-    yield ConcurrentMachineMemory(**found.options)
 
 
 def _scheme(url: str) -> str:

@@ -31,6 +31,7 @@ class Delivery(Trial):
         self.asker = tree.asker
         self.failed = 0
         self.contention = None
+        self.errors = ()
         self.given_up = False
 
     @override

@@ -40,7 +40,6 @@ from ._handler import (
     IRetriedEventHandler,
     RetryOn,
     check_handler,
-    own_retry_policy,
 )
 from ._incoming import version_describing
 from ._simple_broker import SimpleEventBroker
@@ -104,7 +103,6 @@ __all__ = [
     "UnroutableError",
     "UnwritableRecordError",
     "check_handler",
-    "own_retry_policy",
     "resolve_event_domain",
     "version_describing",
 ]

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -23,10 +23,10 @@ from arvo_event_handler.memory import (
     pack_record,
     until_granted,
 )
-from arvo_postgres import TableName, is_contention, plain_pool
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_count
+from arvo_time.settings import check_count, check_duration
 
 from ._rows import (
     WorkflowColumns,
@@ -36,12 +36,13 @@ from ._rows import (
     summary_columns,
     workflow_columns,
 )
-from ._table import WorkflowTable, closed
+from ._table import WorkflowTable, memory_error
 
 _CHUNK_BYTES: Final = 8192
 _NO_CHUNKS: Final = 2**63 - 1
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
+_DAY: Final = timedelta(days=1)
 _MOST_INSERTS: Final = 3
 
 
@@ -58,13 +59,15 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     `migrate`.
 
     Args:
-        pool: Your own pool, which stays open when the memory is closed. The pool that `connect` makes
+        client: Your own client, which stays open when the memory is closed: a pool of asyncpg, or
+            `Connections` of arvo_postgres, which may have other users. The pool that `connect` makes
             is faster, as it sends no reset query when a connection is given back.
         schema: The schema of the tables.
         table: The table of workflows; the table of this name with `_migrations` appended holds its
             version.
         policy: How leases are granted; None means `LockPolicy()`.
-        pool_timeout: How long to wait for a connection; above 0, at most a day.
+        pool_timeout: How long to wait for a connection of a pool; above 0, at most a day.
+            `Connections` have a timeout of their own.
         statement_timeout: How long one statement may take; above 0, at most a day.
         chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
             tail again, and a chunk only once.
@@ -80,7 +83,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        client: asyncpg.Pool | Connections,
         *,
         schema: str = "arvo",
         table: str = "machines",
@@ -94,7 +97,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         super().__init__(
-            pool,
+            client,
             name=TableName(schema=schema, table=table),
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
@@ -149,28 +152,39 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
                 below 0, or `max_record_bytes` is below 1.
         """
-        pool = plain_pool(
-            dsn,
-            pool_size=pool_size,
-            pool_timeout=pool_timeout,
-            statement_cache_size=statement_cache_size,
-        )
-        memory = cls(
-            pool,
-            schema=schema,
-            table=table,
-            policy=policy,
-            pool_timeout=pool_timeout,
-            statement_timeout=statement_timeout,
-            chunk_bytes=chunk_bytes,
-            max_record_bytes=max_record_bytes,
-            clock=clock,
-        )
-        await memory._open()
-        try:
+        # Refuses them before anything is connected.
+        TableName(schema=schema, table=table)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
+        check_count(chunk_bytes, name="chunk_bytes")
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
+        async with AsyncExitStack() as stack:
+            connecting = Connections.connect(
+                dsn,
+                pool_size=pool_size,
+                pool_timeout=pool_timeout,
+                statement_cache_size=statement_cache_size,
+                clock=clock,
+            )
+            try:
+                client = await stack.enter_async_context(connecting)
+            except InvalidDsnError as error:
+                raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
+            except BackendError as error:
+                raise memory_error(error, doing="connect") from error.__cause__
+            memory = cls(
+                client,
+                schema=schema,
+                table=table,
+                policy=policy,
+                pool_timeout=pool_timeout,
+                statement_timeout=statement_timeout,
+                chunk_bytes=chunk_bytes,
+                max_record_bytes=max_record_bytes,
+                clock=clock,
+            )
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
-        finally:
-            await memory.aclose()
 
     # --- leases -------------------------------------------------------------
 
@@ -255,8 +269,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_key(machine_id)
         owner = self._locks.get(machine_id)
         if owner is None:
-            if self._connections.is_closed:
-                raise closed("UNLOCK")
+            self._check_usable("UNLOCK")
             return True
         await self._release(machine_id, owner)
         if self._locks.get(machine_id) == owner:

@@ -9,7 +9,6 @@ from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import machine_memory_error
 from arvo_postgres import (
     Connections,
-    InvalidDsnError,
     MissingSchemaError,
     Rows,
     StatementRunner,
@@ -32,7 +31,7 @@ class WorkflowTable:
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        client: asyncpg.Pool | Connections,
         *,
         name: TableName,
         pool_timeout: timedelta,
@@ -42,14 +41,22 @@ class WorkflowTable:
         self._sql = Statements.of(name)
         self._migrations = migrations_of(name)
         self._schema_checked = False
-        self._connections = Connections(pool, pool_timeout=pool_timeout, clock=clock)
+        self._own_client: Connections | None = None
+        self._connections = (
+            client
+            if isinstance(client, Connections)
+            else Connections(client, pool_timeout=pool_timeout, clock=clock)
+        )
+        self._closed = False
         self._runner = StatementRunner(
             self._connections, table=name, statement_timeout=statement_timeout, clock=clock
         )
 
     async def aclose(self) -> None:
         """Refuse further calls, and close the pool if `connect` opened it. Idempotent."""
-        await self._connections.aclose()
+        self._closed = True
+        if self._own_client is not None:
+            await self._own_client.aclose()
 
     async def migrate(self, *, dry_run: bool = False) -> str:
         """Create the schema, or bring it up to date; several processes may do so concurrently.
@@ -63,6 +70,7 @@ class WorkflowTable:
         Raises:
             MachineMemoryError: The schema is newer than this package, or the database failed.
         """
+        self._check_usable("MIGRATE")
         try:
             sql = await self._migrations.run(self._connections, dry_run=dry_run)
         except BackendError as error:
@@ -153,15 +161,12 @@ class WorkflowTable:
             if not answer.rows:
                 return deleted
 
-    async def _open(self) -> None:
-        try:
-            await self._connections.open()
-        except InvalidDsnError as error:
-            raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
-        except BackendError as error:
-            raise memory_error(error, doing="connect") from error.__cause__
+    def _check_usable(self, doing: str) -> None:
+        if self._closed or self._connections.is_closed:
+            raise memory_error(ClosedError("closed"), doing=doing)
 
     async def _ask(self, operation: str, sql: str, *args: object) -> Rows:
+        self._check_usable(operation)
         try:
             if not self._schema_checked:
                 await self._migrations.check(self._runner)
@@ -169,11 +174,6 @@ class WorkflowTable:
             return await self._runner.run(operation, sql, *args)
         except BackendError as error:
             raise memory_error(error, doing=operation) from error.__cause__
-
-
-def closed(doing: str) -> MachineMemoryError:
-    """Return the error for a call of a closed memory."""
-    return memory_error(ClosedError("closed"), doing=doing)
 
 
 def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:

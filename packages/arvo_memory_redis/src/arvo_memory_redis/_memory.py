@@ -22,14 +22,7 @@ from arvo_event_handler.memory import (
     encode_record,
     until_granted,
 )
-from arvo_redis import (
-    RedisClient,
-    RedisPyTransport,
-    Server,
-    Transport,
-    TransportName,
-    connect as connect_transport,
-)
+from arvo_redis import RedisClient, Server, TransportName
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.logs import bounded_logger
 
@@ -44,9 +37,8 @@ from ._stored_machine import (
     stored_record,
 )
 
-_SCOPE: Final = "arvo_memory_redis"
 _CHUNK_BYTES: Final = 8192
-_logger: Final = bounded_logger(_SCOPE)
+_logger: Final = bounded_logger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
 
@@ -59,7 +51,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     Args:
         client: You close it yourself. A client of redis-py must return bytes and must not repeat
-            calls by itself. A transport that `arvo_redis.connect` opened may have other users.
+            calls by itself. A `Server` of arvo_redis may have other users.
         prefix: What all keys begin with. Memories with different prefixes share nothing.
         policy: How leases are granted; None means `LockPolicy()`.
         compress_above: Compress records longer than this, in bytes; None means never.
@@ -77,7 +69,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     def __init__(
         self,
-        client: RedisClient | Transport,
+        client: RedisClient | Server,
         *,
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
@@ -85,8 +77,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        transport = client if isinstance(client, Transport) else RedisPyTransport(client)
-        self._server = Server(transport, clock=clock, scope=_SCOPE, translated=memory_error)
+        self._own_client: Server | None = None
+        self._server = Server(client, clock=clock, translated=memory_error)
         self._prefix = prefix
         self._policy = policy or LockPolicy()
         self._limits = RecordLimits(
@@ -144,27 +136,26 @@ class RedisMachineMemory(ILeasedMachineMemory):
         # Wrong values are refused before anything is connected.
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
         async with AsyncExitStack() as stack:
+            connecting = Server.connect(
+                url,
+                transport=transport,
+                max_connections=max_connections,
+                socket_timeout=socket_timeout,
+                clock=clock,
+            )
             try:
-                opened = await stack.enter_async_context(
-                    connect_transport(
-                        url,
-                        transport=transport,
-                        max_connections=max_connections,
-                        socket_timeout=socket_timeout,
-                        clock=clock,
-                        scope=_SCOPE,
-                    )
-                )
+                client = await stack.enter_async_context(connecting)
             except BackendError as error:
                 raise memory_error(error) from error.__cause__
             memory = cls(
-                opened,
+                client,
                 prefix=prefix,
                 policy=policy,
                 compress_above=compress_above,
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
+            memory._own_client = client
             stack.push_async_callback(memory.aclose)
             yield memory
 
@@ -174,6 +165,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         A client that was passed in stays open. Calls after this raise a `MachineMemoryError`.
         """
         await self._server.aclose()
+        if self._own_client is not None:
+            await self._own_client.aclose()
 
     @property
     @override

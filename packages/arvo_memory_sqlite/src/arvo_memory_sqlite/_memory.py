@@ -90,7 +90,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._chunk_bytes = chunk_bytes
         self._client = client
-        self._owns_client = False
+        self._own_client: SqliteClient | None = None
         self._policy = policy or LockPolicy()
         self._max_record_bytes = max_record_bytes
         self._clock = check_clock(clock)
@@ -99,8 +99,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._takes: set[object] = set()
         self._settled = asyncio.Event()
         self._closed = False
-        client.after_writes(self._purge)
-        client.before_close(self._wait_for_takes)
+        self._unhook = (
+            client.after_writes(self._purge),
+            client.before_close(self._wait_for_takes),
+        )
 
     @classmethod
     @asynccontextmanager
@@ -164,7 +166,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
-            memory._owns_client = True
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
 
     async def aclose(self) -> None:
@@ -174,10 +177,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         Calls after this raise a `MachineMemoryError`.
         """
         self._closed = True
-        if self._owns_client:
-            await self._client.aclose()
+        if self._own_client is not None:
+            await self._own_client.aclose()
         else:
             await self._wait_for_takes()
+            # Only now: were this cancelled, the client would wait for them.
+            for unhook in self._unhook:
+                unhook()
 
     @property
     @override

@@ -7,7 +7,6 @@ meaning of asyncpg's errors.
 from ._connections import Connections
 from ._failures import InvalidDsnError, MissingSchemaError, is_contention
 from ._migrations import Migrations, migration_files
-from ._pool import plain_pool
 from ._statement_runner import Rows, StatementRunner
 from ._table_name import TableName, is_storable
 
@@ -22,5 +21,4 @@ __all__ = [
     "is_contention",
     "is_storable",
     "migration_files",
-    "plain_pool",
 ]

@@ -29,8 +29,7 @@ class Connections:
     the next, unless another task waits for one.
 
     Args:
-        pool: Your own pool, which stays open when this is closed; or what `plain_pool` returned,
-            for `open`.
+        pool: Your own pool, which stays open when this is closed.
         pool_timeout: How long to wait for a connection; above 0, at most a day.
         clock: Times when idle connections go back to the pool, and how long closing waits. Waiting
             for a connection is left to asyncpg, which uses the event loop's time.
@@ -72,17 +71,19 @@ class Connections:
         """Open a pool and lend its connections for as long as the block lasts.
 
         Args:
-            dsn: See `plain_pool`.
-            pool_size: See `plain_pool`.
-            pool_timeout: See the class.
-            statement_cache_size: See `plain_pool`.
+            dsn: Such as `postgresql://user:password@host/database`.
+            pool_size: The maximum number of connections, up to 10,000.
+            pool_timeout: See the class; connecting may take as long.
+            statement_cache_size: How many prepared statements a connection keeps.
             clock: See the class.
 
         Raises:
             BackendError: The database cannot be reached.
             TypeError: The timeout is not a timedelta, a number is not an int, or `clock` is not a
                 `Clock`.
-            ValueError: See `plain_pool`; or asyncpg does not accept the DSN (`InvalidDsnError`).
+            ValueError: The timeout is 0 or above a day, `pool_size` is not within 1 and 10,000,
+                `statement_cache_size` is below 0, or asyncpg does not accept the DSN
+                (`InvalidDsnError`).
         """
         pool = plain_pool(
             dsn,
@@ -91,7 +92,8 @@ class Connections:
             statement_cache_size=statement_cache_size,
         )
         connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
-        await connections.open()
+        await open_pool(pool)
+        connections._is_ours = True
         try:
             yield connections
         finally:
@@ -101,16 +103,6 @@ class Connections:
     def is_closed(self) -> bool:
         """Whether no more connections are lent."""
         return self._is_closed or bool(self._pool.is_closing())
-
-    async def open(self) -> None:
-        """Open a pool that `plain_pool` returned, and own it: it must not be used elsewhere.
-
-        Raises:
-            BackendError: The database cannot be reached.
-            InvalidDsnError: asyncpg does not accept the DSN.
-        """
-        await open_pool(self._pool)
-        self._is_ours = True
 
     async def take(self, operation: str) -> Any:
         """Return a connection for exclusive use; give it back with `give_back` or `drop`.

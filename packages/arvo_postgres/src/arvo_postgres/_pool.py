@@ -35,7 +35,7 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
 def plain_pool(
     dsn: str, *, pool_size: int, pool_timeout: timedelta, statement_cache_size: int
 ) -> asyncpg.Pool:
-    """Return a pool for `Connections.open`, with one connection at first.
+    """Return a pool for `open_pool`, with one connection at first.
 
     Args:
         dsn: Such as `postgresql://user:password@host/database`.

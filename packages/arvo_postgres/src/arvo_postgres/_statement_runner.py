@@ -9,7 +9,7 @@ from arvo_time.settings import check_clock, check_duration
 from arvo_time.telemetry import client_span
 
 from ._connections import Connections
-from ._failures import is_connection_lost, judged
+from ._failures import closed, is_connection_lost, judged
 from ._pool import DAY
 from ._table_name import TableName
 
@@ -75,6 +75,8 @@ class StatementRunner:
         Raises:
             BackendError: It failed; after lost connections it was tried three times.
         """
+        if self._connections.is_closed:
+            raise closed(operation)  # without a span: nothing is sent
         with client_span(
             operation, scope="arvo_postgres", attributes=_SYSTEM, collection=self._table
         ):

@@ -108,7 +108,11 @@ class Connection(asyncio.Protocol):
         try:
             await asyncio.shield(self._closed)
         finally:
-            self._end(ConnectionLostError, "the connection was closed")
+            self.abort()
+
+    def abort(self) -> None:
+        """Close it immediately; what is in flight fails. Idempotent."""
+        self._end(ConnectionLostError, "the connection was closed")
 
     # --- called by asyncio --------------------------------------------------
 

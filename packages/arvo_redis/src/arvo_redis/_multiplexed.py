@@ -73,11 +73,16 @@ class MultiplexedTransport(Transport):
     async def aclose(self) -> None:
         """Close the connection when the calls in flight are answered; further calls are refused."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
-        if self._connection is not None:
-            await self._connection.aclose()
+        try:
+            if self._connecting is not None:
+                self._connecting.cancel()
+                await asyncio.wait([self._connecting])
+            if self._connection is not None:
+                await self._connection.aclose()
+        finally:
+            # Cancelled before it got there: the connection may have been made a moment ago.
+            if self._connection is not None:
+                self._connection.abort()
 
     async def _connect_and_send(self, request: bytes) -> Any:
         connection = await self._connected()

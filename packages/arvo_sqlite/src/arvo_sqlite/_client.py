@@ -47,7 +47,7 @@ class SqliteClient:
             "db.system.name": "sqlite",
             "db.namespace": os.path.basename(database.path),
         }
-        self._before_close: list[Callable[[], Awaitable[None]]] = []
+        self._before_close: dict[object, Callable[[], Awaitable[None]]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -161,21 +161,33 @@ class SqliteClient:
             result = self._readers.ask(query)
         return self._in_span(result, name, collection) if tracing_enabled() else result
 
-    def after_writes(self, work: AfterGroup) -> None:
+    def after_writes(self, work: AfterGroup) -> Callable[[], None]:
         """Run `work` at the end of each transaction from now on.
 
         Args:
             work: Called in the thread that writes, with the connection and the number of operations
                 in the transaction. If it raises, these operations fail.
-        """
-        self._writer.run_after(work)
 
-    def before_close(self, work: Callable[[], Awaitable[None]]) -> None:
+        Returns:
+            What ends that. Idempotent.
+        """
+        return self._writer.run_after(work)
+
+    def before_close(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await `work()` before the file is closed; until it ends, the client can be used.
 
         If it raises, the file is closed all the same, and `aclose` raises its exception.
+
+        Returns:
+            A function that removes `work`. Idempotent.
         """
-        self._before_close.append(work)
+
+        def forget() -> None:
+            self._before_close.pop(key, None)
+
+        key = object()
+        self._before_close[key] = work
+        return forget
 
     async def aclose(self) -> None:
         """Wait for the pending operations, and close the file. Idempotent.
@@ -211,7 +223,7 @@ class SqliteClient:
                 stack.push_async_callback(self._readers.aclose)
             stack.push_async_callback(self._writer.aclose)
             stack.callback(self._refuse_calls)
-            for work in reversed(self._before_close):
+            for work in reversed(self._before_close.values()):
                 stack.push_async_callback(work)
 
     def _refuse_calls(self) -> None:

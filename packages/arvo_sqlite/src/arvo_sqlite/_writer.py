@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -77,7 +77,7 @@ class Writer:
         self._database = database
         self._connection = connection
         self._label = label
-        self._after: tuple[AfterGroup, ...] = ()
+        self._after: Mapping[object, AfterGroup] = {}  # replaced, as the thread goes through it
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._death: BaseException | None = None
@@ -88,9 +88,19 @@ class Writer:
         )
         self._thread.start()
 
-    def run_after(self, work: AfterGroup) -> None:
-        """Run `work` at the end of each transaction from now on; if it raises, its operations fail."""
-        self._after = (*self._after, work)
+    def run_after(self, work: AfterGroup) -> Callable[[], None]:
+        """Run `work` at the end of each transaction from now on; if it raises, its operations fail.
+
+        Returns:
+            A function that removes `work`. Idempotent.
+        """
+
+        def remove() -> None:
+            self._after = {each: it for each, it in self._after.items() if each is not key}
+
+        key = object()
+        self._after = {**self._after, key: work}
+        return remove
 
     def submit(self, operation: Operation[T], *, durable: bool) -> "asyncio.Future[T]":
         """Queue an operation; it runs even if the future is cancelled.
@@ -184,7 +194,7 @@ class Writer:
         try:
             for job in group:
                 job.run(connection)
-            for work in self._after:
+            for work in self._after.values():
                 work(connection, len(group))
             try:
                 connection.execute("COMMIT")

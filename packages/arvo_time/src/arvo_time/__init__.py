@@ -9,7 +9,7 @@ the packages of Arvo, and may change with any release: `arvo_time.settings` chec
 from ._backoff import SYSTEM_RANDOM, Backoff
 from ._clock import SYSTEM_CLOCK, Clock, ClockTimer, SystemClock
 from ._errors import BackendError, ClosedError, DamagedError, Outcome
-from ._repeated import Judgement, outcome_after, repeated
+from ._repeated import Judgement, repeated
 from ._retry_policy import RetryPolicy
 
 __all__ = [
@@ -25,6 +25,5 @@ __all__ = [
     "Outcome",
     "RetryPolicy",
     "SystemClock",
-    "outcome_after",
     "repeated",
 ]

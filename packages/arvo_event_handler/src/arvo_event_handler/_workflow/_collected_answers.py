@@ -11,14 +11,14 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent, DataSchema
 from arvo_event_handler._stored_event import stored_event
-from arvo_event_handler.memory._state import WireEvent
+from arvo_event_handler.memory._state import KeptEvent
 
 from ._stored_record import unreadable
 from ._workflow import StoredReads
 
 S = TypeVar("S")
 T = TypeVar("T")
-Answer: TypeAlias = WireEvent | ArvoEvent
+Answer: TypeAlias = KeptEvent | ArvoEvent
 """An answer as stored, or the one that is being handled."""
 
 
@@ -79,7 +79,7 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
 
     def __init__(
         self,
-        answers: Mapping[str, Sequence[WireEvent]],
+        answers: Mapping[str, Sequence[KeptEvent]],
         *,
         current: ArvoEvent,
         reads: StoredReads,
@@ -89,7 +89,7 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
         self._by_type: dict[str, list[Answer]] = {}
         for request, collected in answers.items():
             for answer in collected:
-                self._by_type.setdefault(str(answer["type"]), []).append(answer)
+                self._by_type.setdefault(answer.type, []).append(answer)
             if request == current.parentid:
                 self._by_type.setdefault(current.type, []).append(current)
 
@@ -117,23 +117,27 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
         workflow wait for it.
         """
         answers = self._by_type.get(event_type, ())
-        own = [each for each in answers if contract_uri(each) in (uri, None)]
+        own = [each for each in answers if self._uri(each) in (uri, None)]
         return ReadWhenLookedAt(own, self._read)
+
+    def _uri(self, answer: Answer) -> str | None:
+        if isinstance(answer, ArvoEvent):
+            return contract_uri(answer.dataschema)
+        return contract_uri(answer.wire().get("dataschema"))
 
     def _read(self, answer: Answer) -> ArvoEvent:
         if isinstance(answer, ArvoEvent):
             return answer
         try:
-            return stored_event(answer)
+            return stored_event(answer.wire())
         except Exception as error:
             why = f"a collected answer cannot be read: {error}"
             raise self._reads.failed(unreadable(self._subject, why)) from error
 
 
-def contract_uri(answer: Answer) -> str | None:
-    """Return the URI of the contract that describes an answer; None when it cannot be known."""
-    stored = answer.dataschema if isinstance(answer, ArvoEvent) else answer.get("dataschema")
-    schema = DataSchema.parse(stored) if isinstance(stored, str) else None
+def contract_uri(dataschema: object) -> str | None:
+    """Return the URI of the contract that a data schema names; None when it cannot be known."""
+    schema = DataSchema.parse(dataschema) if isinstance(dataschema, str) else None
     return None if schema is None else schema.uri
 
 

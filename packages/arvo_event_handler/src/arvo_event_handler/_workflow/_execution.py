@@ -20,6 +20,7 @@ from arvo_core import (
 )
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
+    ConfigViolation,
     TransactionViolation,
     TransactionViolationCause,
     UnwritableRecordError,
@@ -41,7 +42,7 @@ from arvo_event_handler.memory._memory import (
 )
 from arvo_event_handler.memory._record import tombstone, write_state
 from arvo_event_handler.memory._record_write import RecordWrite
-from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
+from arvo_event_handler.memory._state import KeptEvent, WorkflowEntry, WorkflowState
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
@@ -149,8 +150,7 @@ class WorkflowExecution:
         keeper: LeaseKeeper | None = None
         committed = False
         try:
-            record = lease.record
-            state = None if record is None else stored_workflow(record, event.subject)
+            state = self._state(lease, content)
             repeated = self._answer_without_step(event, state)
             if repeated is not None:
                 return repeated
@@ -179,6 +179,17 @@ class WorkflowExecution:
                 subject=subject,
             )
         return lease
+
+    def _state(self, lease: MachineLease, content: SubjectContent) -> WorkflowState | None:
+        """Return what is stored of the workflow; None when it has never run."""
+        if lease.record is None:
+            return None
+        try:
+            services = self._workflow.services(content.orchestrator.version)
+        except ConfigViolation:
+            # Raised again when the event needs a step; one that was seen does not.
+            services = {}
+        return stored_workflow(lease.record, lease.machine_id, services=services)
 
     def _answer_without_step(
         self, event: ArvoEvent, state: WorkflowState | None
@@ -282,9 +293,12 @@ class WorkflowExecution:
         # A copy, as a step that cannot be stored is followed by one for its failure.
         state = step.state.copy()
         entry = WorkflowEntry(
-            consumed=step.consumed, outputs=outputs, collects=self._workflow.collects
+            consumed=KeptEvent.of(step.consumed),
+            request=step.event.parentid,
+            outputs=[KeptEvent.of(output, asks=output["type"] in services) for output in outputs],
+            collects=self._workflow.collects,
         )
-        if state.post(entry, services=services, window=window):
+        if state.post(entry, window=window):
             step.trace.warn(
                 "outputs that may not have arrived were dropped from the record, which keeps those "
                 f"of redelivery_window ({window}) steps and at most 64 KiB"

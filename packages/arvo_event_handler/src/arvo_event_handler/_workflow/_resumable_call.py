@@ -143,11 +143,12 @@ class Reply(Addressed, Generic[C_co]):
         return ReadWhenLookedAt(self._answers(service, types[0]), read)
 
     def _answers(self, service: VersionedArvoContract[Any], event_type: str) -> Sequence[ArvoEvent]:
-        # Two services may emit one type.
+        answers = self.collected.get(event_type, ())
+        if sum(event_type in each.emits for each in self.services.values()) == 1:
+            return answers
         if isinstance(self.collected, CollectedAnswers):
             return self.collected.described_by(service.uri, event_type)
-        answers = self.collected.get(event_type, ())
-        return [each for each in answers if contract_uri(each) == service.uri]
+        return [each for each in answers if contract_uri(each.dataschema) == service.uri]
 
     def _named(self, answer: ArvoEvent) -> str:
         return (

@@ -1,6 +1,6 @@
 """Reads the members of a workflow's record; a damaged one is refused, never acted upon."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
@@ -14,7 +14,7 @@ from arvo_event_handler._errors import (
 from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
 from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users, write_state
-from arvo_event_handler.memory._state import WireEvent, WorkflowState
+from arvo_event_handler.memory._state import KeptEvent, WorkflowState
 
 from ._open_requests import OpenRequests
 
@@ -31,14 +31,14 @@ def unreadable(subject: str, why: str) -> TransactionViolation:
     )
 
 
-def stored_workflow(record: Record, subject: str) -> WorkflowState:
-    """Return the state that a workflow's record says.
+def stored_workflow(record: Record, subject: str, *, services: Container[str]) -> WorkflowState:
+    """Return the state that a workflow's record says; see `read_state`.
 
     Raises:
         TransactionViolation: The record is not a workflow's.
     """
     try:
-        return read_state(record, subject)
+        return read_state(record, subject, services=services)
     except UnreadableRecordError as error:
         raise unreadable(subject, str(error)) from error
 
@@ -55,14 +55,14 @@ def stored_open_requests(state: WorkflowState) -> OpenRequests | None:
         raise unreadable(state.subject, f"its open requests: {type(error).__name__}") from error
 
 
-def stored_outputs(outputs: Iterable[WireEvent], subject: str) -> list[ArvoEvent]:
+def stored_outputs(outputs: Iterable[KeptEvent], subject: str) -> list[ArvoEvent]:
     """Return events that are sent again.
 
     Raises:
         TransactionViolation: One of them is not an event.
     """
     try:
-        return [stored_event(output) for output in outputs]
+        return [stored_event(output.wire()) for output in outputs]
     except Exception as error:
         raise unreadable(subject, f"an output kept to be sent again: {error}") from error
 

@@ -258,15 +258,19 @@ class Topic(Generic[TrialT, VerdictT]):
         event = trial.event
         message = "event %s of type %s ended after it had been given up; nothing is published"
         trial.call(self._logger.warning, message, event.id, event.type)
+        self._log_errors(trial)
+
+    def _log_errors(self, trial: TrialT) -> None:
+        """Log the side errors of an event whose verdict is dropped."""
+        event = trial.event
+        message = "another error in the delivery of event %s of type %s, which had been given up"
+        for error in trial.errors:
+            trial.call(partial(self._logger.error, message, event.id, event.type, exc_info=error))
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
         self._unoccupied.append(waker)
-        try:
-            await waker
-        finally:
-            if waker.cancelled() and waker in self._unoccupied:
-                self._unoccupied.remove(waker)
+        await waker
 
     def _sleep(self, trial: TrialT, pause: timedelta) -> None:
         timer = self._clock.call_later(pause, partial(self._wake, trial))
@@ -279,9 +283,11 @@ class Topic(Generic[TrialT, VerdictT]):
         self._make_ready(trial)
 
     def _end_undelivered(self, trial: TrialT, *, cause: Exception | None = None) -> None:
-        if not trial.given_up:
-            self._undelivered(trial, cause)
-            self._finish(trial)
+        if trial.given_up:
+            self._log_errors(trial)
+            return
+        self._undelivered(trial, cause)
+        self._finish(trial)
 
     def _finish(self, trial: TrialT) -> None:
         if self._by_subject:

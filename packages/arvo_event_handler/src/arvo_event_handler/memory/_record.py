@@ -5,7 +5,7 @@ the outputs owed by step, and the open requests. A record without it was written
 seen and is owed is then read off its other members.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -16,6 +16,7 @@ from arvo_event_handler._errors import UnreadableRecordError
 from ._memory import Record
 from ._record_codec import decode_record, encode_record
 from ._state import (
+    KeptEvent,
     OwedOutputs,
     OwedStep,
     SeenEvents,
@@ -51,12 +52,14 @@ _SHARED: Final = frozenset(
 _TOMBSTONE: Final = _SHARED - {"events"}
 
 
-def read_state(record: Record, subject: str) -> WorkflowState:
+def read_state(record: Record, subject: str, *, services: Container[str] = ()) -> WorkflowState:
     """Return the state that a record says; it shares what is in the record.
 
     Args:
         record: As stored.
         subject: The workflow's.
+        services: The types of the events that the workflow's services accept: an output of such a
+            type awaits an answer.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
@@ -72,7 +75,8 @@ def read_state(record: Record, subject: str) -> WorkflowState:
     if not isinstance(parent_subject, str | None):
         raise UnreadableRecordError("its parentSubject is not a string")
     events = _events(record)
-    seen, owed, open_requests = _redelivery(record, events)
+    latest = _latest(events, services)
+    seen, owed, open_requests = _redelivery(record, events, latest, services)
     return WorkflowState(
         subject=subject,
         init_event_id=init_event_id,
@@ -82,7 +86,7 @@ def read_state(record: Record, subject: str) -> WorkflowState:
         error=record.get("error"),
         members={name: value for name, value in record.items() if name not in _SHARED},
         answers=_answers(events.get("expected")),
-        latest=_latest(events),
+        latest=latest,
         seen=seen,
         owed=owed,
         open=open_requests,
@@ -100,14 +104,18 @@ def write_state(state: WorkflowState) -> Record:
     if state.failed:
         record["error"] = state.error
     elif state.latest is not None:
-        events: dict[str, Any] = {"expected": state.answers} if state.latest.collects else {}
-        events["consumed"] = state.latest.consumed
-        events["produced"] = list(state.latest.outputs)
+        events: dict[str, Any] = {}
+        if state.latest.collects:
+            events["expected"] = state.answers and {
+                request: _wires(answers) for request, answers in state.answers.items()
+            }
+        events["consumed"] = state.latest.consumed.wire()
+        events["produced"] = _wires(state.latest.outputs)
         record.update(state.members)
         record["events"] = events
     redelivery: dict[str, Any] = {
         "seen": list(state.seen),
-        "out": [[step.event, list(step.outputs.values()), None] for step in state.owed],
+        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
     }
     if state.open is not None:
         redelivery["open"] = state.open
@@ -139,21 +147,23 @@ def _events(record: Record) -> dict[str, JsonValue]:
     return events
 
 
-def _latest(events: Mapping[str, JsonValue]) -> WorkflowEntry | None:
+def _latest(events: Mapping[str, JsonValue], services: Container[str]) -> WorkflowEntry | None:
     consumed = events.get("consumed")
     if consumed is None:
         return None
     produced = events.get("produced") or []
     if not _is_event(consumed) or not isinstance(produced, list):
         raise UnreadableRecordError("its events.consumed or events.produced is damaged")
+    request = consumed.get("parentid")
     return WorkflowEntry(
-        consumed=consumed,
-        outputs=[_output(each) for each in produced],
+        consumed=KeptEvent.of(consumed),
+        request=request if isinstance(request, str) else None,
+        outputs=_outputs(produced, services),
         collects="expected" in events,
     )
 
 
-def _answers(stored: JsonValue) -> dict[str, list[WireEvent]] | None:
+def _answers(stored: JsonValue) -> dict[str, list[KeptEvent]] | None:
     if stored is None:
         return None
     if not isinstance(stored, dict):
@@ -161,60 +171,70 @@ def _answers(stored: JsonValue) -> dict[str, list[WireEvent]] | None:
     return {request: _collected(answers) for request, answers in stored.items()}
 
 
-def _collected(stored: JsonValue) -> list[WireEvent]:
+def _collected(stored: JsonValue) -> list[KeptEvent]:
     items = stored if isinstance(stored, list) else [stored]
-    answers = [each for each in items if _is_event(each)]
+    answers = [KeptEvent.of(each) for each in items if _is_event(each)]
     if not isinstance(stored, list) or len(answers) < len(items):
         raise UnreadableRecordError("a member of its events.expected is not a list of events")
     return answers
 
 
 def _redelivery(
-    record: Record, events: Mapping[str, JsonValue]
+    record: Record,
+    events: Mapping[str, JsonValue],
+    latest: WorkflowEntry | None,
+    services: Container[str],
 ) -> tuple[SeenEvents, OwedOutputs, JsonValue]:
     member = record.get(_REDELIVERY)
     if not isinstance(member, dict):
-        return *_typescript_redelivery(record, events), None
+        return *_typescript_redelivery(record, events, latest), None
     hashes, steps = member.get("seen"), member.get("out")
     if not isinstance(hashes, list) or not isinstance(steps, list):
         raise UnreadableRecordError("its redelivery.seen or redelivery.out is not a list")
     seen = [each for each in hashes if isinstance(each, str)]
     if len(seen) < len(hashes):
         raise UnreadableRecordError("a member of its redelivery.seen is not a string")
-    return SeenEvents(seen), OwedOutputs(map(_owed_step, steps)), member.get("open")
+    owed = OwedOutputs(_owed_step(step, services) for step in steps)
+    return SeenEvents(seen), owed, member.get("open")
 
 
 def _typescript_redelivery(
-    record: Record, events: Mapping[str, JsonValue]
+    record: Record, events: Mapping[str, JsonValue], latest: WorkflowEntry | None
 ) -> tuple[SeenEvents, OwedOutputs]:
     # The init event's source is not stored, so it is known by its id alone.
     seen = SeenEvents([event_hash("", str(record.get("initEventId")))])
     for answers in (_answers(events.get("expected")) or {}).values():
         for answer in answers:
-            seen.add(event_hash(str(answer["source"]), str(answer["id"])))
-    latest = _latest(events)
+            seen.add(answer.hash)
     owed = OwedOutputs()
     if latest is not None:
-        seen.add(latest.hash)
-        owed.add(latest.hash, latest.outputs)
+        seen.add(latest.consumed.hash)
+        owed.add(latest.consumed.hash, latest.outputs)
     return seen, owed
 
 
-def _owed_step(stored: JsonValue) -> OwedStep:
+def _owed_step(stored: JsonValue, services: Container[str]) -> OwedStep:
     if not isinstance(stored, list) or len(stored) != 3:
         raise UnreadableRecordError("a member of its redelivery.out is not a list of three")
     event, outputs, _ = stored
     if not isinstance(event, str) or not isinstance(outputs, list):
         raise UnreadableRecordError("a member of its redelivery.out is damaged")
-    return OwedStep(event, {str(output["id"]): output for output in map(_output, outputs)})
+    return OwedStep(event, {output.id: output for output in _outputs(outputs, services)})
 
 
-def _output(output: JsonValue) -> WireEvent:
-    if not isinstance(output, dict) or "id" not in output:
-        raise UnreadableRecordError(
-            f"it keeps a {type(output).__name__} as an event, or one without id"
-        )
-    return output
+def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[KeptEvent]:
+    outputs: list[KeptEvent] = []
+    for output in stored:
+        if not isinstance(output, dict) or "id" not in output:
+            raise UnreadableRecordError(
+                f"it keeps a {type(output).__name__} as an event, or one without id"
+            )
+        outputs.append(KeptEvent.of(output, asks=output.get("type") in services))
+    return outputs
+
+
+def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
+    return [event.wire() for event in events]
 
 
 def _is_event(answer: object) -> TypeIs[WireEvent]:

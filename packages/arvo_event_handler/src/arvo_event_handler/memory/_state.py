@@ -40,20 +40,64 @@ def event_hash(source: str, event_id: str) -> str:
     return blake2b(to_json([source, event_id]), digest_size=8).hexdigest()
 
 
+class KeptEvent:
+    """An event of an earlier step: what it is known by, and the rest when it is looked at.
+
+    Args:
+        id: The event's id.
+        source: The event's source; "" for an output, whose source is the workflow's.
+        type: The event's type; "" for an output that asks nothing, which is not looked for.
+        read: Returns the event as on the wire.
+        asks: Whether it is an output that awaits an answer.
+    """
+
+    __slots__ = ("_read", "asks", "id", "source", "type")
+
+    def __init__(
+        self, *, id: str, source: str, type: str, read: Callable[[], WireEvent], asks: bool = False
+    ) -> None:
+        self.id = id
+        self.source = source
+        self.type = type
+        self.asks = asks
+        self._read = read
+
+    @classmethod
+    def of(cls, wire: WireEvent, *, asks: bool = False) -> "KeptEvent":
+        """Return an event that is at hand as on the wire."""
+        return cls(
+            id=str(wire["id"]),
+            source=str(wire.get("source")),
+            type=str(wire.get("type")),
+            read=lambda: wire,
+            asks=asks,
+        )
+
+    @property
+    def hash(self) -> str:
+        """The short hash by which it is remembered."""
+        return event_hash(self.source, self.id)
+
+    def wire(self) -> WireEvent:
+        """Return it as on the wire; do not change it.
+
+        Raises:
+            UnreadableRecordError: What is stored is damaged.
+        """
+        return self._read()
+
+
 @dataclass(slots=True, kw_only=True)
 class WorkflowEntry:
     """One step: the event that was consumed and what it made the workflow emit."""
 
-    consumed: WireEvent
-    outputs: Sequence[WireEvent] = ()
+    consumed: KeptEvent
+    request: str | None
+    """The id of the request that the consumed event answers; None if it answers none."""
+    outputs: Sequence[KeptEvent] = ()
     """In the order in which they were emitted."""
     collects: bool
     """Whether outputs begin a new collection of answers, as those of a resumable do."""
-
-    @property
-    def hash(self) -> str:
-        """The consumed event's hash."""
-        return event_hash(str(self.consumed["source"]), str(self.consumed["id"]))
 
 
 class SeenEvents:
@@ -108,7 +152,7 @@ class OwedStep:
 
     event: str
     """The hash of the event that brought them."""
-    outputs: dict[str, WireEvent]
+    outputs: dict[str, KeptEvent]
     """By their ids, in the order in which they were emitted."""
 
 
@@ -130,11 +174,11 @@ class OwedOutputs:
     def __iter__(self) -> Iterator[OwedStep]:
         return iter(self._steps)
 
-    def by(self, event: str) -> Iterator[WireEvent]:
+    def by(self, event: str) -> Iterator[KeptEvent]:
         """Return the outputs owed for one event, given by its hash."""
         return (out for step in self._steps if step.event == event for out in step.outputs.values())
 
-    def all(self) -> Iterator[WireEvent]:
+    def all(self) -> Iterator[KeptEvent]:
         """Return all of them, oldest first."""
         return (output for step in self._steps for output in step.outputs.values())
 
@@ -145,13 +189,13 @@ class OwedOutputs:
                 self._steps.remove(step)
                 return
 
-    def add(self, event: str, outputs: Sequence[WireEvent]) -> None:
+    def add(self, event: str, outputs: Sequence[KeptEvent]) -> None:
         """Keep what an event, given by its hash, has brought."""
         if outputs:
-            self._steps.append(OwedStep(event, {str(output["id"]): output for output in outputs}))
+            self._steps.append(OwedStep(event, {output.id: output for output in outputs}))
 
     def forget_arrived(
-        self, latest: Container[str], *, awaited: Callable[[WireEvent], bool]
+        self, latest: Container[str], *, awaited: Callable[[KeptEvent], bool]
     ) -> None:
         """Drop what earlier steps emitted, except for requests that still wait for an answer.
 
@@ -166,7 +210,7 @@ class OwedOutputs:
                 }
         self._steps = [step for step in self._steps if step.outputs]
 
-    def fit(self, window: int, *, exempt: Callable[[WireEvent], bool]) -> bool:
+    def fit(self, window: int, *, exempt: Callable[[KeptEvent], bool]) -> bool:
         """Drop the oldest outputs beyond what is kept.
 
         Args:
@@ -178,7 +222,7 @@ class OwedOutputs:
         """
         kept = self._steps[-window:]
         if len(kept) > 1:
-            sizes = [len(to_json(list(step.outputs.values()))) for step in kept]
+            sizes = [_wire_bytes(step) for step in kept]
             while len(kept) > 1 and sum(sizes) > OWED_BYTES:
                 del kept[0], sizes[0]
         beyond = self._steps[: len(self._steps) - len(kept)]
@@ -212,7 +256,7 @@ class WorkflowState:
     """What it raised, by name, message and stack; None while it has not failed."""
     members: Record = field(default_factory=dict)
     """What is rewritten at each step beside all that: a context, a machine's state."""
-    answers: dict[str, list[WireEvent]] | None = None
+    answers: dict[str, list[KeptEvent]] | None = None
     """The ids of the latest requests, in their order, with the answers so far. None when nothing
     was asked yet, or the workflow does not collect answers."""
     latest: WorkflowEntry | None = None
@@ -244,43 +288,42 @@ class WorkflowState:
         # The TypeScript version does not store the source of the init event.
         return is_init and self.seen.init == event_hash("", event.id)
 
-    def owed_for(self, event: ArvoEvent, *, is_init: bool) -> Iterator[WireEvent]:
+    def owed_for(self, event: ArvoEvent, *, is_init: bool) -> Iterator[KeptEvent]:
         """Return what to send again for an event seen before, oldest first.
 
         For the init event that is everything, so that starting a workflow again resumes it.
         """
         return self.owed.all() if is_init else self.owed.by(event_hash(event.source, event.id))
 
-    def post(self, entry: WorkflowEntry, *, services: Container[str], window: int) -> bool:
+    def post(self, entry: WorkflowEntry, *, window: int) -> bool:
         """Account for one more step.
 
         Args:
             entry: The step.
-            services: The types of the events that the workflow's services accept. An output of such
-                a type asks for an answer; any other is a notification.
             window: How many steps' outputs are kept at most. Requests of the present collection are
                 kept beside them.
 
         Returns:
             Whether outputs had to be dropped that may not have arrived.
         """
-        request = entry.consumed["parentid"]
-        if isinstance(request, str):
+        request = entry.request
+        if request is not None:
             self.owed.answer(request)
             if self.answers is not None and request in self.answers:
                 self.answers[request].append(entry.consumed)
         if entry.collects and entry.outputs:
-            self.answers = {str(output["id"]): [] for output in entry.outputs}
+            self.answers = {output.id: [] for output in entry.outputs}
         collected = self.answers if entry.collects else None
 
-        def is_awaited(output: WireEvent) -> bool:
-            return output["type"] in services and (collected is None or output["id"] in collected)
+        def is_awaited(output: KeptEvent) -> bool:
+            return output.asks and (collected is None or output.id in collected)
 
-        self.seen.add(entry.hash)
+        event = entry.consumed.hash
+        self.seen.add(event)
         latest = self.seen.latest(ARRIVED_AFTER)
         if latest is not None:
             self.owed.forget_arrived(latest, awaited=is_awaited)
-        self.owed.add(entry.hash, entry.outputs)
+        self.owed.add(event, entry.outputs)
         self.latest = entry
         return self.owed.fit(window, exempt=_nothing if collected is None else is_awaited)
 
@@ -295,5 +338,9 @@ class WorkflowState:
         )
 
 
-def _nothing(output: WireEvent) -> bool:
+def _nothing(output: KeptEvent) -> bool:
     return False
+
+
+def _wire_bytes(step: OwedStep) -> int:
+    return sum(len(to_json(output.wire())) for output in step.outputs.values())
