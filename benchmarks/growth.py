@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler.memory import Record
+from arvo_event_handler.testing import record_write
 from benchmarks.suite.memory import record_of
 from benchmarks.workload import WrongResultError
 
@@ -43,7 +44,7 @@ async def bytes_each(record: Record, *, expires_in: timedelta | None, held: bool
             lease = await memory.acquire(machine_id)
             if lease is None:
                 raise WrongResultError(f"{machine_id} already has a holder")
-            await memory.commit(lease, record, expires_in=expires_in)
+            await memory.commit(lease, record_write(record, expires_in=expires_in))
             if held:
                 leases.append(await memory.acquire(machine_id))
         gc.collect()

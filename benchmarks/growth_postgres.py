@@ -9,11 +9,13 @@ from time import perf_counter
 import asyncpg
 
 from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._rows import machine_key
 from real_servers import PostgresServer
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
+_WRITE = record_write(_RECORD)
 _STEPS = 1000
 _ROUNDS = 5
 
@@ -75,7 +77,7 @@ async def _steps_per_second(memory: PostgresMachineMemory, *, workflows: int) ->
                 raise RuntimeError(f"{machine_id} is leased, although there is no other client")
             if lease.record is None:
                 raise RuntimeError(f"{machine_id} was not found among those that were made")
-            await memory.commit(lease, _RECORD)
+            await memory.commit(lease, _WRITE)
         rounds.append(_STEPS / (perf_counter() - started))
     return statistics.median(rounds)
 

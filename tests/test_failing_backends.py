@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_sqlite import SqliteMachineMemory
@@ -25,7 +26,8 @@ LEASE: Final = MachineLease(machine_id=SUBJECT, owner="me", version=1, record={}
 POLICY: Final = LockPolicy(max_wait=timedelta(0))
 CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "acquire": lambda memory: memory.acquire(SUBJECT),
-    "commit": lambda memory: memory.commit(LEASE, {}),
+    "chunks": lambda memory: memory.chunks(LEASE),
+    "commit": lambda memory: memory.commit(LEASE, record_write({})),
     "release": lambda memory: memory.release(LEASE),
     "renew": lambda memory: memory.renew(LEASE),
     "read": lambda memory: memory.read(SUBJECT),
@@ -41,7 +43,7 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-WITHOUT_BACKEND: Final = {"connect", "aclose", "policy"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
 
 
 class LoadingServer(Transport):

@@ -190,12 +190,12 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
 NOT_SETTINGS = {
     *("CloudEventView", "DataSchema", "EventId", "FieldProblem", "ManagedEventId"),
     *("OrchestratorEventTypes", "Complete", "DomainContext", "Emit", "HandlerDomain"),
-    *("HandlerInput", "MachineExecution", "MachineLease", "Reply", "Start", "Step"),
+    *("HandlerInput", "MachineExecution", "MachineLease", "RecordWrite", "Reply", "Start", "Step"),
     *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
     *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine", "StoredWorkflow"),
-    "MemoryUrl",
+    *("MemoryUrl", "WorkflowSummary"),
 }
 
 

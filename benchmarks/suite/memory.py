@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.testing import record_write
 from benchmarks.workload import Workload, benchmark
 
 
@@ -45,7 +46,7 @@ async def concurrent_lease() -> AsyncIterator[Workload[int, Record | None]]:
     """Acquire and commit, as a workflow's step does it, with a 2 KB record."""
     memory = ConcurrentMachineMemory()
     await memory.write("order-7", record_of(2_000), None)
-    following = record_of(2_000, step=1)
+    following = record_write(record_of(2_000, step=1))
 
     async def operation(_: int) -> Record | None:
         lease = await memory.acquire("order-7")

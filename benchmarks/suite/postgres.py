@@ -10,12 +10,14 @@ import asyncpg
 from typing_extensions import override
 
 from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from benchmarks.workload import UnavailableError, Workload, benchmark
 from real_servers import PostgresServer, ServerNotFoundError
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
+_STEP = record_write(_RECORD)
 _TTL = timedelta(seconds=30)
 
 _LOCK = """
@@ -91,7 +93,7 @@ async def _memory() -> AsyncIterator[Step]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     return False
-                await memory.commit(lease, _RECORD)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield step

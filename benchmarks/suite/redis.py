@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_redis._resp import encode_request
 from benchmarks.workload import UnavailableError, Workload, benchmark
@@ -20,6 +21,7 @@ from real_servers import RedisServer, ServerNotFoundError
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
+_STEP = record_write(_RECORD)
 _TTL_MS = 30_000
 _AT_ONCE = 200
 
@@ -128,7 +130,7 @@ async def _memory(transport: Literal["auto", "redis-py"]) -> AsyncIterator[Step]
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     return False
-                await memory.commit(lease, _RECORD)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield step

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 from benchmarks.workload import Workload, WrongResultError, benchmark
 
@@ -25,6 +26,7 @@ _RECORD: Record = {
     "events": [{"id": f"event-{number:04}", "data": "x" * 40} for number in range(26)],
 }
 _BYTES = encode_record(_RECORD)
+_STEP = record_write(_RECORD)
 _GROUP: Final = 50
 
 _LOCK: Final = """
@@ -115,7 +117,7 @@ async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     raise WrongResultError(f"{machine_id} is held by another task")
-                await memory.commit(lease, _RECORD)
+                await memory.commit(lease, _STEP)
                 return True
 
             yield Workload(

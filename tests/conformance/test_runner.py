@@ -24,6 +24,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler.memory import ILeasedMachineMemory
+from arvo_event_handler.testing import record_write
 from conformance import rules, steps
 
 
@@ -204,15 +205,15 @@ async def test_a_leased_memory_grants_one_lease_and_injects_faults() -> None:
     lease = await memory.acquire("m")
     assert lease is not None
     assert await memory.acquire("m") is None
-    await memory.commit(lease, {"a": 1})
+    await memory.commit(lease, record_write({"a": 1}))
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-        await memory.commit(lease, {"a": 2})
+        await memory.commit(lease, record_write({"a": 2}))
     assert memory.records == {"m": {"a": 1}}
     memory.begin_step({"unlock": "error"})
     held = await memory.acquire("m")
     assert held is not None
     assert held.record == {"a": 1}
-    await memory.commit(held, {"a": 2})
+    await memory.commit(held, record_write({"a": 2}))
     assert memory.locked == ["m"]
 
 

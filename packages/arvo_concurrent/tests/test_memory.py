@@ -12,6 +12,7 @@ from typing_extensions import override
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import LockPolicy, MachineLease
+from arvo_event_handler.testing import record_write
 from arvo_time import ClockTimer
 from arvo_time.testing import FakeClock
 
@@ -53,7 +54,7 @@ async def test_waiters_are_served_in_order(
         lease = await taken(memory)
         served.append(number)
         await asyncio.sleep(0)
-        await memory.commit(lease, {"by": number})
+        await memory.commit(lease, record_write({"by": number}))
 
     await asyncio.gather(*map(work, range(50)))
     assert served == list(range(50))
@@ -155,10 +156,10 @@ async def test_finished_records_are_freed_while_other_workflows_run(
     for number in range(100):
         lease = await memory.acquire(f"order-{number}")
         assert lease is not None
-        await memory.commit(lease, {}, expires_in=timedelta(minutes=1))
+        await memory.commit(lease, record_write({}, expires_in=timedelta(minutes=1)))
     clock.advance(timedelta(minutes=2))
     for _ in range(50):
-        await memory.commit(await taken(memory), {})
+        await memory.commit(await taken(memory), record_write({}))
     assert set(memory._stored) == {ID}
     assert memory._expiries == []
 
@@ -179,10 +180,10 @@ async def test_cleanup_forgets_and_fences_the_holder(memory: ConcurrentMachineMe
     await memory.cleanup(ID)
     assert (await memory.read(ID), memory.count) == (None, 0)
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-        await memory.commit(lease, {"count": 2})
+        await memory.commit(lease, record_write({"count": 2}))
     await memory.write(ID, {"again": True}, None)
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-        await memory.commit(lease, {"count": 2})
+        await memory.commit(lease, record_write({"count": 2}))
 
 
 async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMachineMemory) -> None:
@@ -195,7 +196,7 @@ async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMach
     assert lease is not None
     assert (lease.version, lease.record, memory.count) == (0, None, 0)
     with pytest.raises(TransactionViolation):
-        await memory.commit(stale, {"count": 2})
+        await memory.commit(stale, record_write({"count": 2}))
 
 
 @pytest.mark.parametrize("locked", [True, False])
@@ -247,7 +248,7 @@ async def test_random_holders_lose_no_update(seed: int) -> None:
         moved = lease.version != committed[machine_id]
         played["stale" if stale else "holder", "refused" if moved else "stored"] += 1
         try:
-            await memory.commit(lease, {"count": lease.version + 1})
+            await memory.commit(lease, record_write({"count": lease.version + 1}))
         except TransactionViolation:
             assert moved
         else:

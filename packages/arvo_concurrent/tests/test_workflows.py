@@ -97,7 +97,7 @@ class TestDeadLetterReply:
     async def test_the_asker_of_a_dead_workflow_gets_an_error(self, clock: FakeClock) -> None:
         class Broken(ConcurrentMachineMemory):
             @override
-            async def acquire(self, machine_id: str) -> MachineLease | None:
+            async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
                 raise ConnectionError("gone")
 
         workflow = claiming(Broken(clock=clock))

@@ -1,13 +1,18 @@
 """Machine memories whose every call can be watched, held up or made to fail."""
 
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from typing_extensions import override
 
 from arvo_event_handler import IMachineMemory
-from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    RecordWrite,
+)
 
 T = TypeVar("T")
 
@@ -79,18 +84,27 @@ class InterceptedLeasedMemory(InterceptedMemory, ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._leased.policy
 
+    @property
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        return await self._through("acquire", machine_id, lambda: self._leased.acquire(machine_id))
+    def chunk_bytes(self) -> int:
+        return self._leased.chunk_bytes
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        return await self._through("chunks", lease.machine_id, lambda: self._leased.chunks(lease))
+
+    @override
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        return await self._through(
+            "acquire", machine_id, lambda: self._leased.acquire(machine_id, after=after)
+        )
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         await self._through(
             "commit",
             lease.machine_id,
-            lambda: self._leased.commit(lease, record, expires_in=expires_in),
+            lambda: self._leased.commit(lease, write),
         )
 
     @override

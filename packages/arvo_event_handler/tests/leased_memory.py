@@ -1,12 +1,13 @@
 """A machine memory with leases, in a dict, on a clock that the test moves."""
 
 import secrets
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from typing_extensions import override
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
@@ -15,9 +16,12 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     check_machine_id,
+    encode_record,
     until_granted,
 )
+from arvo_event_handler.testing import record_write
 from arvo_time import Clock
 
 
@@ -29,6 +33,12 @@ class Stored:
     version: int
     committed_by: str
     forgotten_at: datetime | None
+    tail: bytes = b""
+    chunks: tuple[tuple[int, bytes], ...] = ()
+    last_chunk: int = 0
+
+
+_NOTHING = Stored(json=b"", version=0, committed_by="", forgotten_at=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,8 @@ class LeasedMemory(ILeasedMachineMemory):
         self._stored: dict[str, Stored] = {}
         self._held: dict[str, _Held] = {}
         self._instance = secrets.token_hex(16)
+        self.writes: list[RecordWrite] = []
+        """What each commit stored."""
         self.expiries: list[timedelta | None] = []
         """The `expires_in` of each commit."""
 
@@ -55,36 +67,52 @@ class LeasedMemory(ILeasedMachineMemory):
         return self._policy
 
     @property
+    @override
+    def chunk_bytes(self) -> int:
+        return 0
+
+    @property
     def locked(self) -> list[str]:
         """The workflows that are locked at this moment."""
         return [machine_id for machine_id in self._held if self._holder(machine_id) is not None]
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
         if self._holder(machine_id) is not None:
             return None
         owner = self._take(machine_id, secrets.token_hex(16))
         stored = self._current(machine_id)
+        if stored is None:
+            return MachineLease(machine_id=machine_id, owner=owner, version=0, record=None)
         return MachineLease(
             machine_id=machine_id,
             owner=owner,
-            version=0 if stored is None else stored.version,
-            committed_by="" if stored is None else stored.committed_by,
-            record=None if stored is None else from_json(stored.json),
+            version=stored.version,
+            committed_by=stored.committed_by,
+            record=from_json(stored.json),
+            tail=stored.tail,
+            chunks=[chunk for chunk in stored.chunks if chunk[0] > after],
+            last_chunk=stored.last_chunk,
         )
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        stored = self._current(lease.machine_id)
+        if not self.is_as_loaded(stored, lease):
+            self._refuse(lease.machine_id, TransactionViolationCause.VERSION_MOVED)
+        return () if stored is None else list(stored.chunks)
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         stored = self._current(lease.machine_id)
         if stored is not None and stored.committed_by == lease.owner:
             return
         if not self.is_as_loaded(stored, lease):
             self._refuse(lease.machine_id, TransactionViolationCause.VERSION_MOVED)
-        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
-        self.expiries.append(expires_in)
+        self._store(lease.machine_id, write, by=lease.owner)
+        self.writes.append(write)
+        self.expiries.append(write.expires_in)
         self._held.pop(lease.machine_id, None)
 
     @override
@@ -111,7 +139,8 @@ class LeasedMemory(ILeasedMachineMemory):
         stored = self._current(check_machine_id(machine_id))
         if (None if stored is None else from_json(stored.json)) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
-        self._store(machine_id, record, by=secrets.token_hex(16), expires_in=None)
+        emptied = record_write(record, frees="all")
+        self._store(machine_id, emptied, by=secrets.token_hex(16))
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -125,6 +154,10 @@ class LeasedMemory(ILeasedMachineMemory):
         if self._holder(check_machine_id(machine_id)) == self._instance:
             del self._held[machine_id]
         return True
+
+    async def cleanup(self, machine_id: str) -> bool:
+        """Forget a workflow; whether there was a record."""
+        return self._stored.pop(machine_id, None) is not None
 
     def another_client(self) -> Self:
         """Make another client of the same data, with plain locks of its own."""
@@ -157,15 +190,20 @@ class LeasedMemory(ILeasedMachineMemory):
         )
         return None if gone else stored
 
-    def _store(
-        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
-    ) -> None:
-        before = self._current(machine_id)
+    def _store(self, machine_id: str, write: RecordWrite, *, by: str) -> None:
+        before = self._current(machine_id) or _NOTHING
+        expires_in = write.expires_in
+        last_chunk = before.last_chunk + (write.chunk is not None)
+        own = () if write.chunk is None else ((last_chunk, write.chunk),)
+        kept = {"none": (*before.chunks, *own), "earlier": own, "all": ()}
         self._stored[machine_id] = Stored(
-            json=to_json(record),
-            version=1 if before is None else before.version + 1,
+            json=encode_record(write.record),
+            version=before.version + 1,
             committed_by=by,
             forgotten_at=None if expires_in is None else self._clock.now() + expires_in,
+            tail=write.tail,
+            chunks=kept[write.frees],
+            last_chunk=last_chunk,
         )
 
     def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
@@ -176,9 +214,12 @@ class WaitingLeasedMemory(LeasedMemory):
     """Waits for other holders, trying again and again."""
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         async def attempt() -> MachineLease | timedelta:
-            return await super(WaitingLeasedMemory, self).acquire(machine_id) or self.policy.ttl
+            return (
+                await super(WaitingLeasedMemory, self).acquire(machine_id, after=after)
+                or self.policy.ttl
+            )
 
         return await until_granted(attempt, policy=self.policy, clock=self._clock)
 

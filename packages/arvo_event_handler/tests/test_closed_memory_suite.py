@@ -1,12 +1,12 @@
 """The suite for closed memories passes on a correct memory and fails, by name, on broken ones."""
 
-from datetime import timedelta
+from collections.abc import Sequence
 
 import pytest
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import MachineLease, Record
+from arvo_event_handler.memory import MachineLease, Record, RecordWrite
 from arvo_event_handler.testing import ClosableMachineMemory, ClosedMachineMemorySuite
 from arvo_time.testing import FakeClock
 
@@ -52,16 +52,19 @@ class Closable(LeasedMemory, ClosableMachineMemory):
         return await super().unlock(machine_id)
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         self.check_open("acquire")
-        return await super().acquire(machine_id)
+        return await super().acquire(machine_id, after=after)
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         self.check_open("commit")
-        await super().commit(lease, record, expires_in=expires_in)
+        await super().commit(lease, write)
+
+    @override
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        self.check_open("chunks")
+        return await super().chunks(lease)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -131,7 +134,11 @@ async def test_a_memory_that_can_be_closed_only_once_fails_by_name() -> None:
         DoesNotKnowWhatHappened(),
         *map(
             StillAnswers,
-            ["read", "write", "lock", "unlock", "acquire", "commit", "release", "renew"],
+            ["read", "write", "lock", "unlock"],
+        ),
+        *map(
+            StillAnswers,
+            ["acquire", "chunks", "commit", "release", "renew"],
         ),
     ],
 )

@@ -42,6 +42,7 @@ from .shop import (
     RESERVE,
     AnyCall,
     order,
+    order_contract,
     reserved,
     start,
 )
@@ -619,6 +620,47 @@ class TestTwoWriters:
 
         [done] = await store.order(slow).execute(start())
         assert done.type == ORDERED
+
+
+class TestSummary:
+    """Each commit says of its workflow what can be searched."""
+
+    async def test_it_says_whose_workflow_it_is_and_how_it_stands(self) -> None:
+        store = Store("leased")
+        event = start()
+        [request] = await store.order(ending).execute(event)
+        await store.order(ending).execute(reserved(request))
+        [first, last] = [write.summary for write in store.leased.writes]
+        assert (first.status, first.finished, first.error) == ("active", False, None)
+        assert (last.status, last.finished, last.error) == ("done", True, None)
+        content = ArvoOrchestrationSubject.parse(event.subject)
+        for summary in (first, last):
+            assert summary.source == content.orchestrator.name
+            assert summary.version == content.orchestrator.version
+            assert summary.initiator == content.execution.initiator
+            assert (summary.parent, summary.root) == (None, event.subject)
+
+    async def test_its_key_is_what_somebody_chose(self) -> None:
+        """The execution id, or the id of the first event when that one is random."""
+        for chosen in [None, "order-0297"]:
+            store = Store("leased")
+            subject = ArvoOrchestrationSubject.new(
+                orchestrator=order_contract.type,
+                version="1.0.0",
+                initiator=APP,
+                execution_id=chosen,
+            )
+            event = start(subject=subject)
+            await store.order(ending).execute(event)
+            [write] = store.leased.writes
+            assert write.summary.key == (chosen or event.id)
+
+    async def test_a_failure_says_the_name_of_its_error(self) -> None:
+        store = Store("leased")
+        await store.order(raising(LookupError("sold out"))).execute(start())
+        [write] = store.leased.writes
+        assert (write.summary.status, write.summary.finished) == ("failure", True)
+        assert write.summary.error == "LookupError"
 
 
 class TestTombstones:

@@ -15,6 +15,7 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.memory._four_call_memory import FourCallMemory
+from arvo_event_handler.testing import record_write
 from arvo_event_handler.testing._lease_progress import expect_progress
 from arvo_time.testing import FakeClock
 
@@ -58,7 +59,7 @@ async def test_without_locking_the_lock_is_never_asked_for() -> None:
     wrapped = Wrapped(locking=False)
     lease = await wrapped.memory.acquire("order-7")
     assert lease is not None
-    await wrapped.memory.commit(lease, {"n": 1})
+    await wrapped.memory.commit(lease, record_write({"n": 1}))
     await wrapped.memory.release(lease)
     assert wrapped.watched.calls == ["read", "write"]
 
@@ -67,7 +68,7 @@ async def test_commit_writes_over_what_was_read_and_unlocks() -> None:
     wrapped = Wrapped()
     lease = await wrapped.memory.acquire("order-7")
     assert lease is not None
-    await wrapped.memory.commit(lease, {"n": 1}, expires_in=timedelta(days=1))
+    await wrapped.memory.commit(lease, record_write({"n": 1}, expires_in=timedelta(days=1)))
     assert await wrapped.plain.read("order-7") == {"n": 1}
     assert await wrapped.is_free()
 
@@ -78,7 +79,7 @@ async def test_commit_over_a_record_that_moved_changes_nothing() -> None:
     assert lease is not None
     await wrapped.plain.write("order-7", {"n": "theirs"}, None)
     with pytest.raises(TransactionViolation) as caught:
-        await wrapped.memory.commit(lease, {"n": "ours"})
+        await wrapped.memory.commit(lease, record_write({"n": "ours"}))
     assert caught.value.cause is TransactionViolationCause.VERSION_MOVED
     assert await wrapped.plain.read("order-7") == {"n": "theirs"}
 
@@ -119,7 +120,7 @@ async def test_an_unlock_that_fails_is_logged_only(caplog: pytest.LogCaptureFixt
     wrapped = Wrapped(before=fail("unlock", ConnectionError("gone")))
     lease = await wrapped.memory.acquire("order-7")
     assert lease is not None
-    await wrapped.memory.commit(lease, {"n": 1})
+    await wrapped.memory.commit(lease, record_write({"n": 1}))
     assert [record.message for record in caplog.records] == ["could not unlock order-7"]
 
 
@@ -214,7 +215,7 @@ class TestUnlockingOnce:
         wrapped = Wrapped(after=paused)
         lease = await wrapped.memory.acquire("order-7")
         assert lease is not None
-        await paused.cancel_there(wrapped.memory.commit(lease, {"n": 1}))
+        await paused.cancel_there(wrapped.memory.commit(lease, record_write({"n": 1})))
         assert await wrapped.plain.lock("order-7"), "another holder's lock"
         await wrapped.memory.release(lease)
         assert not await wrapped.is_free(), "another holder's lock was released"
@@ -226,7 +227,7 @@ class TestUnlockingOnce:
         wrapped = Wrapped(before=paused)
         lease = await wrapped.memory.acquire("order-7")
         assert lease is not None
-        await paused.cancel_there(wrapped.memory.commit(lease, {"n": 1}))
+        await paused.cancel_there(wrapped.memory.commit(lease, record_write({"n": 1})))
         assert not await wrapped.is_free()
         await wrapped.memory.release(lease)
         assert await wrapped.is_free()

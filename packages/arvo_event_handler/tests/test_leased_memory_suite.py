@@ -13,17 +13,25 @@ import pytest
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
-from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    RecordWrite,
+)
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
     _contention,
+    record_write,
 )
 from arvo_event_handler.testing._watched_renewals import WatchedRenewals
 from arvo_time.testing import FakeClock
 
+from .broken_chunks import BROKEN_CHUNKS
 from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 
 POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=1))
@@ -82,15 +90,15 @@ class Memory(WaitingLeasedMemory):
 
 class CountsFromOne(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         return None if lease is None else replace(lease, version=lease.version + 1)
 
 
 class ReadsNoRecord(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         return None if lease is None else replace(lease, record=None)
 
 
@@ -119,8 +127,8 @@ class SharesRecords(Memory):
         self._objects: dict[str, Record] = {}
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         if lease is None or lease.record is None:
             return lease
         return replace(lease, record=self._objects.setdefault(machine_id, lease.record))
@@ -130,25 +138,23 @@ class SharesRecords(Memory):
         return self._objects.get(machine_id) or await super().read(machine_id)
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        await super().commit(lease, record, expires_in=expires_in)
-        self._objects[lease.machine_id] = record
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        await super().commit(lease, write)
+        self._objects[lease.machine_id] = write.record
 
 
 class WritesAtAcquire(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         if lease is not None and lease.record is None:
-            self._store(machine_id, {}, by="", expires_in=None)
+            self._store(machine_id, record_write({}), by="")
         return lease
 
 
 class LeasesUnderNoId(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         return await super().acquire(machine_id or "nobody")
 
 
@@ -163,12 +169,12 @@ class GrantsToEverybody(Memory):
 
 class LooksAndTakesLater(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         if self._holder(machine_id) is not None:
-            return await super().acquire(machine_id)
+            return await super().acquire(machine_id, after=after)
         await asyncio.sleep(0)
         self._held.pop(machine_id, None)
-        return await super().acquire(machine_id)
+        return await super().acquire(machine_id, after=after)
 
 
 class LeasesForItself(Memory):
@@ -206,8 +212,8 @@ class UnlocksLeases(Memory):
 
 class WaitsIndefinitely(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        while (lease := await super().acquire(machine_id)) is None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        while (lease := await super().acquire(machine_id, after=after)) is None:
             pass
         return lease
 
@@ -225,7 +231,7 @@ class WritesAtRelease(Memory):
     @override
     async def release(self, lease: MachineLease) -> None:
         if lease.record is not None and self._holder(lease.machine_id) == lease.owner:
-            self._store(lease.machine_id, lease.record, by="", expires_in=None)
+            self._store(lease.machine_id, record_write(lease.record), by="")
         await super().release(lease)
 
 
@@ -241,9 +247,9 @@ class NeverWaits(LeasedMemory):
 
 class ReadsBeforeItWaits(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         record = await self.read(machine_id)
-        lease = await super().acquire(machine_id)
+        lease = await super().acquire(machine_id, after=after)
         return None if lease is None else replace(lease, record=record)
 
 
@@ -260,30 +266,24 @@ class CommitsForItself(Memory):
 
 class KeepsTheLease(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         held = self._held.get(lease.machine_id)
-        await super().commit(lease, record, expires_in=expires_in)
+        await super().commit(lease, write)
         if held is not None:
             self._held[lease.machine_id] = held
 
 
 class MergesCommits(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        merged: Record = {**(lease.record or {}), **record}
-        await super().commit(lease, merged, expires_in=expires_in)
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        merged: Record = {**(lease.record or {}), **write.record}
+        await super().commit(lease, replace(write, record=merged))
 
 
 class NeverCounts(Memory):
     @override
-    def _store(
-        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
-    ) -> None:
-        super()._store(machine_id, record, by=by, expires_in=expires_in)
+    def _store(self, machine_id: str, write: RecordWrite, *, by: str) -> None:
+        super()._store(machine_id, write, by=by)
         self._stored[machine_id] = replace(self._stored[machine_id], version=1)
 
 
@@ -298,44 +298,40 @@ class WritesBesideCommits(Memory):
 class Repeating(Memory):
     """Handles a repeated commit in a wrong way."""
 
-    def again(self, lease: MachineLease, record: Record) -> None:
+    def again(self, lease: MachineLease, write: RecordWrite) -> None:
         raise NotImplementedError
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         stored = self._stored.get(lease.machine_id)
         if stored is not None and stored.committed_by == lease.owner:
-            self.again(lease, record)
+            self.again(lease, write)
         else:
-            await super().commit(lease, record, expires_in=expires_in)
+            await super().commit(lease, write)
 
 
 class RefusesTheSameAgain(Repeating):
     @override
-    def again(self, lease: MachineLease, record: Record) -> None:
+    def again(self, lease: MachineLease, write: RecordWrite) -> None:
         raise self.version_moved
 
 
 class WritesTwice(Repeating):
     @override
-    def again(self, lease: MachineLease, record: Record) -> None:
-        self._store(lease.machine_id, record, by=lease.owner, expires_in=None)
+    def again(self, lease: MachineLease, write: RecordWrite) -> None:
+        self._store(lease.machine_id, write, by=lease.owner)
 
 
 class DropsTheNextLease(Repeating):
     @override
-    def again(self, lease: MachineLease, record: Record) -> None:
+    def again(self, lease: MachineLease, write: RecordWrite) -> None:
         self._held.pop(lease.machine_id, None)
 
 
 class AcceptsAnyCommit(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        self._store(lease.machine_id, write, by=lease.owner)
         self._held.pop(lease.machine_id, None)
 
 
@@ -399,10 +395,10 @@ class CommitsOnlyWhereItLeased(Memory):
     """A commit needs its lease, which is forgotten unless the workflow was ever written."""
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         now = self._clock.now()
         self._held = {key: held for key, held in self._held.items() if held.until > now}
-        return await super().acquire(machine_id)
+        return await super().acquire(machine_id, after=after)
 
     @override
     def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
@@ -413,11 +409,9 @@ class DropsItsOwnLeaseOnly(Memory):
     """Others wait for a holder whose work is in vain."""
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         held = self._held.get(lease.machine_id)
-        await super().commit(lease, record, expires_in=expires_in)
+        await super().commit(lease, write)
         if held is not None and held.owner != lease.owner:
             self._held[lease.machine_id] = held
 
@@ -431,13 +425,11 @@ class DropsTheLeaseWhenItRefuses(Memory):
 
 class WritesAndThenRefuses(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         try:
-            await super().commit(lease, record, expires_in=expires_in)
+            await super().commit(lease, write)
         except TransactionViolation:
-            self._store(lease.machine_id, record, by="", expires_in=None)
+            self._store(lease.machine_id, write, by="")
             raise
 
 
@@ -457,14 +449,12 @@ class NamesNoWorkflow(Memory):
 
 class ChecksAndCommitsLater(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         stored = self._current(lease.machine_id)
         if (0 if stored is None else stored.version) != lease.version:
             raise self.version_moved
         await asyncio.sleep(0)
-        self._store(lease.machine_id, record, by=lease.owner, expires_in=expires_in)
+        self._store(lease.machine_id, write, by=lease.owner)
         self._held.pop(lease.machine_id, None)
 
 
@@ -478,11 +468,9 @@ class Expiring(Memory):
         raise NotImplementedError
 
     @override
-    def _store(
-        self, machine_id: str, record: Record, *, by: str, expires_in: timedelta | None
-    ) -> None:
-        changed = self.expires_in(machine_id, expires_in)
-        super()._store(machine_id, record, by=by, expires_in=changed)
+    def _store(self, machine_id: str, write: RecordWrite, *, by: str) -> None:
+        changed = self.expires_in(machine_id, write.expires_in)
+        super()._store(machine_id, replace(write, expires_in=changed), by=by)
 
 
 class NeverForgets(Expiring):
@@ -508,8 +496,8 @@ class KeepsTheFirstExpiry(Expiring):
 
 class CountsOnAfterExpiry(Memory):
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         stored = self._stored.get(machine_id)
         if lease is None or stored is None:
             return lease
@@ -559,12 +547,10 @@ class ExpiresEarly(Memory):
 
 class CommitsOnlyInTime(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         if self._holder(lease.machine_id) is None:
             raise self.version_moved
-        await super().commit(lease, record, expires_in=expires_in)
+        await super().commit(lease, write)
 
 
 class RenewsNothing(Memory):
@@ -621,8 +607,8 @@ class HoldsIndefinitelyWhenCancelled(Memory):
     """It writes the holder of the lease first, and its end later."""
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        lease = await super().acquire(machine_id)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        lease = await super().acquire(machine_id, after=after)
         if lease is not None:
             held = self._held[machine_id]
             until = self._clock.now() + timedelta(days=1)
@@ -640,9 +626,9 @@ class HandsTheLeaseToTheCancelled(Memory):
         self._waiting: dict[str, asyncio.Future[MachineLease | None]] = {}
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         if self._holder(machine_id) is None:
-            return await super().acquire(machine_id)
+            return await super().acquire(machine_id, after=after)
         self._waiting[machine_id] = handed = asyncio.get_running_loop().create_future()
         return await asyncio.shield(handed)
 
@@ -656,13 +642,11 @@ class HandsTheLeaseToTheCancelled(Memory):
 
 class CommitsMemberByMember(Memory):
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         written: Record = {}
-        for key, value in record.items():
+        for key, value in write.record.items():
             written = {**written, key: value}
-            self._store(lease.machine_id, written, by="", expires_in=expires_in)
+            self._store(lease.machine_id, replace(write, record=written), by="")
             await asyncio.sleep(0)
         await super().release(lease)
 
@@ -808,6 +792,7 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
     "test_a_cancelled_commit_leaves_nothing_torn": [CommitsMemberByMember],
     "test_a_cancelled_release_holds_nothing_beyond_the_ttl": [ReleasesInTwoSteps],
     "test_a_cancelled_renewal_keeps_the_lease": [RenewsInTwoSteps],
+    **BROKEN_CHUNKS,
 }
 
 

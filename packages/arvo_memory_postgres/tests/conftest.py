@@ -31,7 +31,7 @@ async def shared_schema(postgres_dsn: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def schema(postgres_dsn: str, shared_schema: str) -> str:
     """Return a schema with empty tables."""
-    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines")
+    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines CASCADE")
     return shared_schema
 
 

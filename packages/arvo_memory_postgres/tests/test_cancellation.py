@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from arvo_event_handler.memory import LockPolicy, MachineLease
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect
@@ -16,7 +17,7 @@ POLICY = LockPolicy(max_wait=timedelta(seconds=60))
 Call = Callable[[PostgresMachineMemory, MachineLease], Awaitable[object]]
 CALLS: dict[str, Call] = {
     "acquire": lambda memory, _: memory.acquire("order-8"),
-    "commit": lambda memory, lease: memory.commit(lease, {"count": 2}),
+    "commit": lambda memory, lease: memory.commit(lease, record_write({"count": 2})),
     "release": lambda memory, lease: memory.release(lease),
     "renew": lambda memory, lease: memory.renew(lease),
     "read": lambda memory, _: memory.read("order-7"),

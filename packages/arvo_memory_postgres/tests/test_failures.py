@@ -12,6 +12,7 @@ from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect, behind_proxy, execute, leased, on_its_connection, quoted
@@ -38,7 +39,7 @@ async def test_a_lost_commit_stays_in_doubt_when_the_server_refuses_the_login(
         await execute(postgres_dsn, f"ALTER ROLE {role} NOLOGIN")
         fault = proxy.lose_next_reply(containing=b"a mark in the record")
         with pytest.raises(MachineMemoryError) as caught:
-            await memory.commit(lease, {"mark": "a mark in the record"})
+            await memory.commit(lease, record_write({"mark": "a mark in the record"}))
         assert fault.happened.is_set()
         assert isinstance(caught.value.__cause__, asyncpg.InvalidAuthorizationSpecificationError)
         assert caught.value.outcome == "unknown"
@@ -51,7 +52,9 @@ async def test_a_lost_commit_stays_in_doubt_when_the_memory_is_closed(
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
         lease = await leased(memory)
         fault = proxy.lose_next_reply(containing=b"a mark in the record")
-        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        commit = asyncio.ensure_future(
+            memory.commit(lease, record_write({"mark": "a mark in the record"}))
+        )
         await fault.happened.wait()
         await memory.aclose()
         with pytest.raises(MachineMemoryError, match="closed") as caught:
@@ -66,9 +69,9 @@ async def test_a_write_that_the_server_refuses_has_not_happened(
     async with connect_to() as memory:
         lease = await leased(memory)
         with pytest.raises(MachineMemoryError, match="DatetimeFieldOverflow") as caught:
-            await memory.commit(lease, {"count": 1}, expires_in=timedelta.max)
+            await memory.commit(lease, record_write({"count": 1}, expires_in=timedelta.max))
         assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
 
 
 async def test_the_first_call_survives_a_lost_connection(postgres_dsn: str, schema: str) -> None:
@@ -180,7 +183,7 @@ async def test_an_answer_counts_even_if_the_connection_cannot_be_reset(
 
     async with asyncpg.create_pool(postgres_dsn, min_size=0, max_size=1, reset=fail) as pool:
         memory = PostgresMachineMemory(pool, schema=schema)
-        await memory.commit(await leased(memory), {"count": 1})
+        await memory.commit(await leased(memory), record_write({"count": 1}))
         assert resets == 4  # two for the schema, and one for each of the two
         assert (await leased(memory)).version == 1
 
@@ -195,7 +198,7 @@ async def test_contention_under_strict_isolation_does_not_fail_an_acquire(
 
         async def add() -> None:
             lease = await leased(memory)
-            await memory.commit(lease, {"count": lease.version + 1})
+            await memory.commit(lease, record_write({"count": lease.version + 1}))
 
         await asyncio.gather(*(add() for _ in range(30)))
         assert await memory.read("order-7") == {"count": 30}
@@ -206,7 +209,7 @@ async def test_a_connection_to_a_server_that_was_demoted_is_closed(connect_to: C
     async with connect_to(pool_size=1) as memory:
         await on_its_connection(memory, "SET default_transaction_read_only = on")
         await memory.write("order-7", {"count": 1}, None)
-        await memory.commit(await leased(memory), {"count": 2})
+        await memory.commit(await leased(memory), record_write({"count": 2}))
         assert await memory.read("order-7") == {"count": 2}
 
 
@@ -233,4 +236,4 @@ async def test_a_write_to_a_server_that_takes_no_writes_is_retryable(
             "SET TRANSACTION READ WRITE;"
             "ALTER ROLE CURRENT_USER RESET default_transaction_read_only",
         )
-        await memory.commit(await leased(memory), {"count": 1})
+        await memory.commit(await leased(memory), record_write({"count": 1}))

@@ -13,6 +13,7 @@ from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_time.testing import FakeClock
 
@@ -38,7 +39,9 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
                 lease = await leased(memory)
                 assert lease.version == done
                 ((pid,),) = await on_its_connection(memory, "SELECT pg_backend_pid()")
-                commit = asyncio.ensure_future(memory.commit(lease, {"count": lease.version + 1}))
+                commit = asyncio.ensure_future(
+                    memory.commit(lease, record_write({"count": lease.version + 1}))
+                )
                 # The instant is a number of turns of the loop after the commit began.
                 for _ in range(chance.randrange(8)):
                     await asyncio.sleep(0)
@@ -95,7 +98,7 @@ async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
             else:
                 fault = proxy.cut_reply_after(n_bytes, containing=mark)
             before = sent["FATE"]
-            await memory.commit(lease, {"count": count, "mark": mark.decode()})
+            await memory.commit(lease, record_write({"count": count, "mark": mark.decode()}))
             assert fault.happened.is_set()
             # FATE is run for a commit that was sent again and found that it had been done.
             happened[sent["FATE"] > before] += 1
@@ -111,11 +114,11 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(
 ) -> None:
     """The server ran it; sent again, it writes nothing and succeeds."""
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
-        await memory.commit(await leased(memory), {"count": 1})
+        await memory.commit(await leased(memory), record_write({"count": 1}))
         lease = await leased(memory)
         # The statement is prepared, so this request is the one that runs it.
         fault = proxy.lose_next_reply(containing=b"a mark in the record")
-        await memory.commit(lease, {"count": 2, "mark": "a mark in the record"})
+        await memory.commit(lease, record_write({"count": 2, "mark": "a mark in the record"}))
         assert fault.happened.is_set()
         assert (await leased(memory)).version == 2
 
@@ -129,7 +132,7 @@ async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
         fault = proxy.lose_next_reply(containing=b"order-8")
         lease = await leased(memory, "order-8")
         assert fault.happened.is_set()
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
 
 
 async def test_a_lost_commit_is_unknown_if_another_write_followed(
@@ -141,11 +144,13 @@ async def test_a_lost_commit_is_unknown_if_another_write_followed(
         memory._runner._clock = clock
         lease = await leased(memory)
         fault = proxy.lose_next_reply(containing=b"a mark in the record")
-        commit = asyncio.ensure_future(memory.commit(lease, {"mark": "a mark in the record"}))
+        commit = asyncio.ensure_future(
+            memory.commit(lease, record_write({"mark": "a mark in the record"}))
+        )
         await fault.happened.wait()
         # Before the memory looks for another connection, the next holder writes twice.
         for _ in range(2):
-            await other.commit(await leased(other), {"by": "other"})
+            await other.commit(await leased(other), record_write({"by": "other"}))
         await clock.run_for(timedelta(seconds=1))
         with pytest.raises(MachineMemoryError) as caught:
             await commit
@@ -162,7 +167,7 @@ async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: Sta
     async def steps(memory: PostgresMachineMemory, machine_id: str) -> None:
         while True:
             lease = await leased(memory, machine_id)
-            await memory.commit(lease, {"count": lease.version + 1})
+            await memory.commit(lease, record_write({"count": lease.version + 1}))
             acknowledged[machine_id] = lease.version + 1
 
     policy = LockPolicy(ttl=timedelta(seconds=1), max_wait=timedelta(seconds=5))
@@ -224,11 +229,11 @@ async def test_a_statement_that_takes_too_long_is_an_error(
             async with connection.transaction():
                 await connection.fetch(f'SELECT FROM "{quoted}".machines FOR UPDATE')
                 with pytest.raises(MachineMemoryError, match="statement_timeout") as caught:
-                    await memory.commit(lease, {"count": 1})
+                    await memory.commit(lease, record_write({"count": 1}))
         finally:
             await connection.close()
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert (await leased(memory)).version == 1
 
 
@@ -241,6 +246,6 @@ async def test_a_call_to_an_unreachable_server_has_failed(start_postgres: StartP
         server.kill()
         started = time.monotonic()
         with pytest.raises(MachineMemoryError) as caught:
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         assert caught.value.retryable
         assert time.monotonic() - started < 20, "the call hung"

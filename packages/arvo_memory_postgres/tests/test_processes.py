@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from arvo_event_handler import TransactionViolation
+from arvo_event_handler.testing import record_write
 
 from .conftest import Connect, fetch, quoted
 
@@ -109,7 +110,7 @@ async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_refused_if_another
         # Waits until the lease has run out, by the clock of the database.
         lease = await memory.acquire("order-7")
         assert lease is not None
-        await memory.commit(lease, {"by": "taker"})
+        await memory.commit(lease, record_write({"by": "taker"}))
         holder.go_on()
         holder.process.send_signal(signal.SIGCONT)
         assert await holder.says() == "VERSION_MOVED"
@@ -129,5 +130,5 @@ async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_stored_if_it_is_th
         holder.process.send_signal(signal.SIGCONT)
         assert await holder.says() == "stored"
         with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-            await memory.commit(lease, {"by": "taker"})
+            await memory.commit(lease, record_write({"by": "taker"}))
         assert await memory.read("order-7") == {"by": "holder"}

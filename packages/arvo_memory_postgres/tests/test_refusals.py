@@ -18,6 +18,7 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._table import memory_error
 from arvo_postgres._failures import backend_error
@@ -122,10 +123,10 @@ async def test_a_record_that_is_too_large_is_refused_by_our_limit(connect_to: Co
     async with connect_to() as memory:
         lease = await leased(memory)
         with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
-            await memory.commit(lease, large)
+            await memory.commit(lease, record_write(large))
         with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
             await memory.write("order-8", large, None)
-        await memory.commit(lease, {"text": "small"})
+        await memory.commit(lease, record_write({"text": "small"}))
         assert await memory.read("order-8") is None
 
 
@@ -184,7 +185,7 @@ async def test_a_connection_in_a_failed_transaction_is_closed(connect_to: Connec
         with suppress(asyncpg.DivisionByZeroError):
             await connection.execute("SELECT 1 / 0")
         await memory._connections.give_back(connection)
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
 
 
@@ -201,7 +202,7 @@ async def test_a_statement_that_is_aborted_is_retryable(
         try:
             async with holder.transaction():
                 await holder.execute(f"LOCK TABLE {quoted(schema)}.machines")
-                commit = asyncio.ensure_future(memory.commit(lease, {"count": 1}))
+                commit = asyncio.ensure_future(memory.commit(lease, record_write({"count": 1})))
                 if how == "cancelled":
                     waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
                     while not await holder.fetchval(waits, pid):
@@ -212,7 +213,7 @@ async def test_a_statement_that_is_aborted_is_retryable(
                 assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
         finally:
             await holder.close()
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
 
 
 # --- prepared statements ------------------------------------------------------
@@ -330,7 +331,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
         [done] = await handler.execute(answer_to(request))
         assert done.data == {"text": "good"}
         with pytest.raises(TransactionViolation) as caught:
-            await memory.commit(stale, {})
+            await memory.commit(stale, record_write({}))
         assert caught.value.cause.is_contention
         await leased(memory, event.subject)
         await execute(postgres_dsn, f"{change}, finished_at = '2000-01-01'")

@@ -12,6 +12,7 @@ import pytest
 from real_servers.fixtures import StartRedis
 
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 
@@ -63,7 +64,7 @@ async def scanned(memory: RedisMachineMemory) -> int:
 
 CALLS: dict[str, Call] = {
     "acquire": lambda memory, name, _: memory.acquire(name),
-    "commit": lambda memory, _, lease: memory.commit(lease, AFTER),
+    "commit": lambda memory, _, lease: memory.commit(lease, record_write(AFTER)),
     "release": lambda memory, _, lease: memory.release(lease),
     "renew": lambda memory, _, lease: memory.renew(lease),
     "lock": lambda memory, name, _: memory.lock(name),

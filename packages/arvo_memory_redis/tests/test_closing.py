@@ -11,6 +11,7 @@ from real_servers.fixtures import StartRedis
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 
@@ -59,7 +60,7 @@ async def test_closing_waits_for_a_pending_commit(
     async with opened(connect_url, start_redis()) as left:
         lease = await leased(left.memory)
         left.proxy.pause()
-        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        committing = asyncio.ensure_future(left.memory.commit(lease, record_write({"count": 1})))
         await turns(5)
         await left.left_while(committing)
         await committing
@@ -74,7 +75,7 @@ async def test_closing_waits_for_a_commit_whose_script_the_server_does_not_know(
         lease = await leased(left.memory)
         left.server.command("SCRIPT", "FLUSH")
         left.proxy.pause()
-        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        committing = asyncio.ensure_future(left.memory.commit(lease, record_write({"count": 1})))
         await turns(5)
         await left.left_while(committing)
         await committing
@@ -88,7 +89,7 @@ async def test_a_commit_whose_replies_are_lost_while_closing_has_an_unknown_outc
         for _ in range(3):
             left.proxy.lose_next_reply(containing=lease.owner.encode())
         left.proxy.pause()
-        committing = asyncio.ensure_future(left.memory.commit(lease, {"count": 1}))
+        committing = asyncio.ensure_future(left.memory.commit(lease, record_write({"count": 1})))
         await turns(5)
         await left.left_while(committing)
         with pytest.raises(MachineMemoryError) as caught:
@@ -120,6 +121,6 @@ async def test_new_calls_are_refused_while_the_memory_closes(
         await turns(5)
         await left.left_while(reading)
         with pytest.raises(MachineMemoryError, match="was closed"):
-            await left.memory.commit(lease, {"count": 1})
+            await left.memory.commit(lease, record_write({"count": 1}))
         await left.memory.release(lease)  # but what was taken can be given back
         await reading

@@ -14,6 +14,7 @@ from real_servers.fixtures import StartRedis
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
@@ -43,10 +44,10 @@ class TestLostReplies:
         self, connect_url: Connect, start_redis: StartRedis
     ) -> None:
         async with through_proxy(connect_url, start_redis) as (memory, proxy):
-            await memory.commit(await leased(memory), {"count": 1})
+            await memory.commit(await leased(memory), record_write({"count": 1}))
             lease = await leased(memory)
             fault = proxy.lose_next_reply()
-            await memory.commit(lease, {"count": 2})
+            await memory.commit(lease, record_write({"count": 2}))
             assert fault.happened.is_set()
             stored = await memory.get("order-7")
             assert stored is not None
@@ -60,7 +61,7 @@ class TestLostReplies:
             fault = proxy.lose_next_reply()
             lease = await leased(memory)
             assert fault.happened.is_set()
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
 
     async def test_a_renewal_and_a_release_whose_replies_are_lost_happen(
         self, connect_url: Connect, start_redis: StartRedis
@@ -114,7 +115,7 @@ class TestLostReplies:
                     lease = await leased(memory)
                     assert lease.version == version
                     assert lease.record == (None if version == 0 else {"count": version})
-                    await memory.commit(lease, {"count": version + 1})
+                    await memory.commit(lease, record_write({"count": version + 1}))
                     version += 1
                 cuts += 1
         print(f"{cuts} cuts, {version} commits, none lost, none doubled")  # noqa: T201 - the figure of the run
@@ -131,7 +132,7 @@ async def test_scripts_that_are_flushed_between_calls_are_sent_again(
             server.command("SCRIPT", "FLUSH")
             assert await memory.renew(lease)
             server.command("SCRIPT", "FLUSH")
-            await memory.commit(lease, {"count": count})
+            await memory.commit(lease, record_write({"count": count}))
         assert (await leased(memory)).version == 5
     print("15 flushes of the scripts, 5 commits, none lost")  # noqa: T201 - the figure of the run
 
@@ -147,7 +148,7 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
     async def work(memory: RedisMachineMemory, machine_id: str) -> None:
         while True:
             lease = await leased(memory, machine_id)
-            await memory.commit(lease, {"count": lease.version + 1})
+            await memory.commit(lease, record_write({"count": lease.version + 1}))
             acknowledged[machine_id] = lease.version + 1
             if sum(acknowledged.values()) >= 200:
                 enough.set()
@@ -177,7 +178,7 @@ async def test_a_call_to_a_server_that_is_gone_has_failed(
         server.kill()
         await asyncio.gather(memory.get("order-7"), return_exceptions=True)
         with pytest.raises(MachineMemoryError) as caught:
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
 
 
@@ -185,15 +186,15 @@ async def test_a_commit_without_an_answer_has_an_unknown_outcome(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with through_proxy(connect_url, start_redis) as (memory, proxy):
-        await memory.commit(await leased(memory), {"count": 0})
+        await memory.commit(await leased(memory), record_write({"count": 0}))
         lease = await leased(memory)
         for _ in range(3):
             proxy.lose_next_reply(containing=lease.owner.encode())
         with pytest.raises(MachineMemoryError) as caught:
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
         assert await memory.read("order-7") == {"count": 1}
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
 
 
 @pytest.mark.timeout(90)
@@ -208,7 +209,7 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
             if lease is None:
                 continue
             try:
-                await memory.commit(lease, {"count": lease.version + 1})
+                await memory.commit(lease, record_write({"count": lease.version + 1}))
             except TransactionViolation:
                 continue
             committed.append(lease.version + 1)
@@ -260,7 +261,7 @@ async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_refused(
         assert await holder.stdout.readline() == b"held\n"
         holder.send_signal(signal.SIGSTOP)
         async with connect_url(redis_url, prefix=prefix) as memory:
-            await memory.commit(await leased(memory), {"by": "taker"})
+            await memory.commit(await leased(memory), record_write({"by": "taker"}))
             holder.send_signal(signal.SIGCONT)
             holder.stdin.write(b"\n")
             assert await holder.stdout.readline() == b"VERSION_MOVED\n"

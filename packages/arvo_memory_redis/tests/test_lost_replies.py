@@ -10,6 +10,7 @@ from real_servers.fixtures import StartRedis
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, MachineLease
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
@@ -55,7 +56,7 @@ class Overtaken:
 
     async def sleep(self, delay: timedelta) -> None:
         lease = await leased(self._other, 1)
-        await self._other.commit(lease, {"version": 2})
+        await self._other.commit(lease, record_write({"version": 2}))
 
 
 @pytest.mark.parametrize("call", ["commit", "write"])
@@ -72,10 +73,10 @@ async def test_a_write_with_a_lost_reply_is_unknown_if_another_write_followed(
     ):
         # The server knows the script now, so it is sent once.
         await memory.write("order-8", {}, None)
-        await memory.commit(await leased(memory, 0), {"version": 1})
+        await memory.commit(await leased(memory, 0), record_write({"version": 1}))
         await other.cleanup("order-7")
         if call == "commit":
-            writing = memory.commit(await leased(memory, 0), {"version": 1})
+            writing = memory.commit(await leased(memory, 0), record_write({"version": 1}))
         else:
             writing = memory.write("order-7", {"version": 1}, None)
         monkeypatch.setattr(memory._server, "_clock", Overtaken(other))
@@ -92,7 +93,7 @@ async def round_of_calls(memory: RedisMachineMemory, version: int) -> int:
     await memory.release(await leased(memory, version))
     lease = await leased(memory, version)
     assert await memory.renew(lease)
-    await memory.commit(lease, {"version": version + 1})
+    await memory.commit(lease, record_write({"version": version + 1}))
     assert await memory.lock("order-7")
     await memory.write("order-7", {"version": version + 2}, {"version": version + 1})
     assert await memory.unlock("order-7")

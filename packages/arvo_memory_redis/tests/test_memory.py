@@ -18,7 +18,7 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler.memory import LockPolicy, Record
-from arvo_event_handler.testing import SpanRecorder
+from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_redis import RedisMachineMemory
 
 from .clients import Connect
@@ -131,7 +131,7 @@ class TestStoredHash:
         await client.pexpire(key, 60_000)
         assert await memory.renew(lease)
         assert await client.pttl(key) > 1_190_000
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await client.pttl(key) == -1
 
     async def test_a_bare_write_never_expires(
@@ -145,7 +145,7 @@ class TestStoredHash:
         await memory.unlock("order-7")
         lease = await memory.acquire("order-7")
         assert lease is not None
-        await memory.commit(lease, {"count": 2}, expires_in=timedelta(hours=1))
+        await memory.commit(lease, record_write({"count": 2}, expires_in=timedelta(hours=1)))
         assert await client.pttl(key) > 0
         await memory.write("order-7", {"count": 3}, {"count": 2})
         assert await client.pttl(key) == -1
@@ -194,7 +194,7 @@ class TestStoredHash:
         for number, name in enumerate(("order-\udce9", "order-\ud800")):
             lease = await memory.acquire(name)
             assert lease is not None
-            await memory.commit(lease, {"count": number})
+            await memory.commit(lease, record_write({"count": number}))
             await memory.write(name, {"last": number}, {"count": number})
             assert await memory.read(name) == {"last": number}
         assert len([each.machine_id async for each in memory.scan()]) == 2
@@ -237,7 +237,7 @@ class TestTelemetry:
         with SpanRecorder() as recorder:
             lease = await memory.acquire("order-7")
             assert lease is not None
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         acquired, committed = recorder.spans
         assert (acquired.name, committed.name) == ("EVALSHA acquire", "EVALSHA commit")
         assert acquired.kind == "CLIENT"

@@ -8,6 +8,7 @@ from real_servers.fixtures import StartRedis
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
@@ -27,7 +28,7 @@ async def test_replies_that_come_byte_by_byte_are_read(start_redis: StartRedis) 
                 assert lease is not None
                 assert (lease.version, lease.record) == (version, record if version else None)
                 assert await memory.acquire("order-7") is None
-                await memory.commit(lease, record)
+                await memory.commit(lease, record_write(record))
             assert [each.record async for each in memory.scan()] == [record]
 
 
@@ -54,7 +55,11 @@ async def test_commits_in_flight_are_retried_and_happen_once(start_redis: StartR
             leases = await asyncio.gather(*map(memory.acquire, names))
             cut = proxy.lose_next_reply() if round_ % 2 else proxy.lose_next_request(n_bytes=99)
             await asyncio.gather(
-                *(memory.commit(lease, {"round": round_}) for lease in leases if lease)
+                *(
+                    memory.commit(lease, record_write({"round": round_}))
+                    for lease in leases
+                    if lease
+                )
             )
             assert cut.happened.is_set()
         found = await asyncio.gather(*map(memory.get, names))
@@ -73,10 +78,10 @@ async def test_a_new_connection_is_made_after_a_server_became_a_replica(
         assert lease is not None
         server.command("REPLICAOF", "127.0.0.1", 1)
         with pytest.raises(MachineMemoryError, match="READONLY") as caught:
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
         server.command("REPLICAOF", "NO", "ONE")  # as if the name led to another by now
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert proxy.connections == 2
 
 

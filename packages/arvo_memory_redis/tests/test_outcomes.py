@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
@@ -31,7 +32,9 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
         FaultProxy.open(port=start_redis().port) as proxy,
         connect_url(url_of(proxy), policy=QUICK) as memory,
     ):
-        await memory.commit(await leased(memory), {"count": 0})  # the server knows the script now
+        await memory.commit(
+            await leased(memory), record_write({"count": 0})
+        )  # the server knows the script now
         lease = await leased(memory)
         for _ in range(3):
             proxy.lose_next_reply(containing=lease.owner.encode())
@@ -39,7 +42,7 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
             raise ConnectionRefusedError("by another server")
         except ConnectionRefusedError:
             with pytest.raises(MachineMemoryError) as caught:
-                await memory.commit(lease, {"count": 1})
+                await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
         assert await memory.read("order-7") == {"count": 1}
 
@@ -54,7 +57,7 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
     ):
         lease = await leased(memory)
         proxy.pause()
-        committing = asyncio.ensure_future(memory.commit(lease, {"count": 1}))
+        committing = asyncio.ensure_future(memory.commit(lease, record_write({"count": 1})))
         for _ in range(10):
             await asyncio.sleep(0)
         clock.advance(timedelta(seconds=4.9))
@@ -85,7 +88,7 @@ async def test_a_call_to_a_server_that_takes_no_writes_now_is_retryable(
         lease = await leased(memory)
         server.command(*command)
         with pytest.raises(MachineMemoryError) as caught:
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
         assert await memory.read("order-7") is None
 
@@ -120,10 +123,10 @@ class TestCluster:
         self, redis_flavour: RedisFlavour
     ) -> None:
         async with self.behind_proxies(redis_flavour) as (memory, _, proxies):
-            await memory.commit(await leased(memory), {"count": 0})
+            await memory.commit(await leased(memory), record_write({"count": 0}))
             lease = await leased(memory)
             faults = [proxy.lose_next_reply(containing=lease.owner.encode()) for proxy in proxies]
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
             assert sum(fault.happened.is_set() for fault in faults) == 1
             stored = await memory.get("order-7")
             assert stored is not None
@@ -133,13 +136,13 @@ class TestCluster:
         self, redis_flavour: RedisFlavour
     ) -> None:
         async with self.behind_proxies(redis_flavour) as (memory, _, proxies):
-            await memory.commit(await leased(memory), {"count": 0})
+            await memory.commit(await leased(memory), record_write({"count": 0}))
             lease = await leased(memory)
             for proxy in proxies:
                 proxy.lose_next_reply(containing=lease.owner.encode())
                 proxy.refusing = True
             with pytest.raises(MachineMemoryError) as caught:
-                await memory.commit(lease, {"count": 1})
+                await memory.commit(lease, record_write({"count": 1}))
             assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
             for proxy in proxies:
                 proxy.refusing = False
@@ -155,5 +158,5 @@ class TestCluster:
                 node.kill()
             for _ in range(3):
                 with pytest.raises(MachineMemoryError) as caught:
-                    await memory.commit(lease, {"count": 1})
+                    await memory.commit(lease, record_write({"count": 1}))
                 assert caught.value.retryable

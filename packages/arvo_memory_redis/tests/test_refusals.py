@@ -21,6 +21,7 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import memory_error
 from arvo_memory_redis._stored_machine import RecordLimits
@@ -135,7 +136,7 @@ async def test_json_that_compresses_well_is_bounded_when_written_and_when_read(
         [request] = await asking(memory).execute(event)
         lease = await leased(memory, event.subject)
         with pytest.raises(UnwritableRecordError, match=f"above the {MAX_RECORD_BYTES}"):
-            await memory.commit(lease, {"text": "x" * MAX_RECORD_BYTES})
+            await memory.commit(lease, record_write({"text": "x" * MAX_RECORD_BYTES}))
         await memory.release(lease)
         inflates = zlib.compress(b" " * (MAX_RECORD_BYTES + 1), level=1)
         await damage(client, memory._key(event.subject), {"codec": b"zlib", "state": inflates})
@@ -260,7 +261,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
         [done] = await asking(memory).execute(answer_to(request))
         assert done.data == {"text": "good"}
         with pytest.raises(TransactionViolation) as caught:
-            await memory.commit(stale, {})
+            await memory.commit(stale, record_write({}))
         assert caught.value.cause.is_contention
 
 

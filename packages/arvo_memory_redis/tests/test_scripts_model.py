@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
 SEQUENCES = 2_000 if os.environ.get("ARVO_FULL") == "1" else 100
@@ -157,7 +158,7 @@ class Sequence:
 
     async def commit(self, record: Record) -> None:
         lease = self.any_lease()
-        cause = await cause_of(self.memory.commit(lease, record))
+        cause = await cause_of(self.memory.commit(lease, record_write(record)))
         assert cause == self.model.commit(lease, record)
 
     async def release(self, _: Record) -> None:

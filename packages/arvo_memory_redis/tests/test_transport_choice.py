@@ -21,6 +21,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
@@ -52,7 +53,7 @@ async def busy(memory: RedisMachineMemory) -> None:
     async def step(machine_id: str) -> None:
         lease = await memory.acquire(machine_id)
         assert lease is not None
-        await memory.commit(lease, {"id": machine_id})
+        await memory.commit(lease, record_write({"id": machine_id}))
         assert await memory.read(machine_id) == {"id": machine_id}
 
     await asyncio.gather(*(step(f"order-{number}") for number in range(30)))
@@ -221,7 +222,7 @@ class TestWayIn:
             lease = await memory.acquire("order-7")
             assert lease is not None
             with pytest.raises(MachineMemoryError, match="user_script") as caught:
-                await memory.commit(lease, {"count": 1})
+                await memory.commit(lease, record_write({"count": 1}))
             assert caught.value.outcome == "unknown"
             assert await memory.read("order-7") == {"count": 1}
 

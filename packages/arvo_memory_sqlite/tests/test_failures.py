@@ -16,6 +16,7 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_event_handler.memory import LockPolicy, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 from storm import answer_to, asking, question
 
@@ -129,7 +130,7 @@ async def commit(memory: SqliteMachineMemory, machine_id: str) -> None:
     lease = await memory.acquire(machine_id)
     assert lease is not None
     try:
-        await memory.commit(lease, {"text": "x" * 30_000})
+        await memory.commit(lease, record_write({"text": "x" * 30_000}))
     finally:
         await memory.release(lease)
 
@@ -184,7 +185,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
     [done] = await handler.execute(answer_to(request))
     assert done.data == {"text": "good"}
     with pytest.raises(TransactionViolation) as caught:
-        await memory.commit(stale, {})
+        await memory.commit(stale, record_write({}))
     assert caught.value.cause.is_contention
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from arvo_event_handler import MachineMemoryError
-from arvo_memory_sqlite import SqliteMachineMemory, _memory, _rows
+from arvo_event_handler.testing import record_write
+from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
 from arvo_sqlite import Component, SqliteClient
 from arvo_time.testing import FakeClock
 
@@ -208,33 +209,43 @@ def first_version(path: Path) -> Path:
     return path
 
 
-async def test_a_file_from_before_components_is_accepted(
+async def test_a_file_of_the_first_version_becomes_one_of_the_present_version(
     first_version: Path,
 ) -> None:
-    before = first_version.read_bytes()  # noqa: ASYNC240 - nothing else runs
     async with SqliteMachineMemory.connect(first_version, clock=FakeClock()) as memory:
         record = await memory.read("order-7")
         assert record is not None
         assert record["count"] == 8
         [child] = await memory.children("order-7")
         assert (child.machine_id, child.status, child.version) == ("order-8", "done", 1)
-    assert first_version.read_bytes() == before  # noqa: ASYNC240
+        lease = await memory.acquire("order-7")
+        assert lease is not None
+        assert (lease.record, lease.tail, list(lease.chunks)) == (record, b"", [])
+        await memory.commit(lease, record_write(record, tail=b"tail", chunk=b"chunk"))
+        again = await memory.acquire("order-7")
+        assert again is not None
+        assert again.version == lease.version + 1
+        assert (again.tail, list(again.chunks)) == (b"tail", [(1, b"chunk")])
+    assert of(first_version, "PRAGMA user_version") == 2
 
 
-async def test_a_new_file_is_as_it_was_before_components(path: Path, first_version: Path) -> None:
-    """So older programs can use it."""
-    expected = list(contents(first_version))
+async def test_a_file_of_the_first_version_has_the_tables_of_a_new_one_afterwards(
+    path: Path, first_version: Path
+) -> None:
+    async with SqliteMachineMemory.connect(first_version):
+        pass
+    migrated = list(contents(first_version))
     path.unlink()  # noqa: ASYNC240 - nothing else runs
     async with SqliteMachineMemory.connect(path):
         pass
-    assert list(contents(path)) == expected
+    assert list(contents(path)) == migrated
 
 
 def contents(path: Path) -> Iterator[object]:
     for setting in ("application_id", "user_version", "page_size", "encoding"):
         yield of(path, f"PRAGMA {setting}")
     connection = sqlite3.connect(path)
-    yield from connection.execute("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master")
+    yield from connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
     connection.close()
 
 
@@ -262,7 +273,7 @@ async def test_a_machine_memory_can_be_added_to_a_file_of_another_component(path
     assert of(path, "PRAGMA user_version") == 0
     async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
-    assert of(path, "PRAGMA user_version") == 1
+    assert of(path, "PRAGMA user_version") == 2
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(
@@ -272,11 +283,11 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
         await memory.write("order-7", {"count": 1}, None)
     broken = with_version(*FURTHER, "ALTER TABLE nowhere ADD COLUMN note TEXT")
     with monkeypatch.context() as patched:
-        patched.setattr(_rows, "MACHINE", broken)
+        patched.setattr(_schema, "MACHINE", broken)
         with pytest.raises(MachineMemoryError, match="no such table: nowhere"):
             async with SqliteMachineMemory.connect(path):
                 pass
-    assert of(path, "PRAGMA user_version") == len(_rows.MACHINE.migrations)
+    assert of(path, "PRAGMA user_version") == len(_schema.MACHINE.migrations)
     assert of(path, "SELECT count(*) FROM pragma_table_info('machine') WHERE name = 'note'") == 0
     async with SqliteMachineMemory.connect(path) as memory:
         assert await memory.read("order-7") == {"count": 1}

@@ -1,6 +1,7 @@
 """Several processes on one file, some of them killed; and disks that are full or read-only."""
 
 import asyncio
+import gzip
 import os
 import sqlite3
 import subprocess
@@ -85,7 +86,21 @@ def check(path: Path, acknowledged: dict[str, int]) -> None:
             "WHERE version > 0"
         )
     }
+    torn = connection.execute(
+        """
+        SELECT id FROM machine WHERE version > 0 AND (
+            CAST(tail AS TEXT) IS NOT CAST(version AS TEXT)
+            OR last_chunk <> version
+            OR version IS NOT (SELECT max(number) FROM chunk WHERE machine = seq)
+            OR 'p' || version IS NOT
+                (SELECT CAST(data AS TEXT) FROM chunk WHERE machine = seq AND number = version)
+            OR (SELECT count(*) FROM chunk WHERE machine = seq)
+                <> CASE WHEN version < 8 THEN version ELSE version % 8 + 1 END
+        )
+        """
+    ).fetchall()
     connection.close()
+    assert torn == [], "record, tail and chunks are not of one commit"
     for machine_id, count in acknowledged.items():
         version, written = stored[machine_id]
         assert version == written
@@ -127,9 +142,20 @@ async def test_several_processes_migrate_an_older_file_concurrently(path: Path) 
         ("migrated from version 1",)
     ]
     connection.close()
-    with pytest.raises(MachineMemoryError, match="schema version 2"):
+    with pytest.raises(MachineMemoryError, match="schema version 3"):
         async with SqliteMachineMemory.connect(path):
             pass
+
+
+def test_several_processes_migrate_a_file_of_the_first_version_at_once(path: Path) -> None:
+    first = Path(__file__).with_name("machine_1.db.gz").read_bytes()
+    path.write_bytes(gzip.decompress(first))
+    open_at_once(path, further="no")
+    connection = sqlite3.connect(path)
+    counted = connection.execute("SELECT version FROM machine WHERE id = 'shared'").fetchone()
+    workflows = connection.execute("SELECT count(*) FROM machine WHERE version > 0").fetchone()
+    connection.close()
+    assert (counted, workflows) == ((4,), (3,))
 
 
 def open_at_once(path: Path, *, further: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import LockPolicy
-from arvo_event_handler.testing import SpanRecorder
+from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 
 QUICK = LockPolicy(max_wait=timedelta(0))
@@ -33,7 +33,7 @@ async def make_calls(path: Path) -> None:
         lease = await memory.acquire("order-7")
         assert lease is not None
         await memory.renew(lease)
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         await memory.release(lease)
         await memory.lock("order-8")
         await memory.unlock("order-8")
@@ -49,6 +49,6 @@ async def test_a_write_refused_by_version_does_not_fail_the_span() -> None:
         assert lease is not None
         await memory.write("order-7", {"by": "other"}, None)
         with SpanRecorder() as recorder, pytest.raises(TransactionViolation):
-            await memory.commit(lease, {})
+            await memory.commit(lease, record_write({}))
     (span,) = recorder.spans
     assert (span.name, span.status) == ("COMMIT machine", "UNSET")

@@ -14,8 +14,9 @@ import pytest
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record
+from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_memory_sqlite._rows import MACHINE
+from arvo_memory_sqlite._schema import MACHINE
 from arvo_sqlite import SqliteClient
 from arvo_time.testing import FakeClock
 
@@ -52,7 +53,9 @@ async def commit(
     *,
     expires_in: timedelta | None = None,
 ) -> None:
-    await memory.commit(await granted(memory, machine_id), record, expires_in=expires_in)
+    await memory.commit(
+        await granted(memory, machine_id), record_write(record, expires_in=expires_in)
+    )
 
 
 def rows(path: Path) -> int:
@@ -141,7 +144,7 @@ async def test_cleanup_forgets_immediately(memory: SqliteMachineMemory) -> None:
     assert await memory.cleanup("order-7") is False
     assert await memory.read("order-7") is None
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
-        await memory.commit(lease, {"count": 2})
+        await memory.commit(lease, record_write({"count": 2}))
     assert (await granted(memory, "order-7")).version == 0
 
 
@@ -184,7 +187,7 @@ async def test_an_expired_workflow_that_is_leased_is_not_deleted(
     await memory.write("order-8", {}, None)
     assert await memory.renew(lease), "its row is there, and the lease in it"
     with pytest.raises(TransactionViolation):
-        await memory.commit(lease, {"status": "again"})
+        await memory.commit(lease, record_write({"status": "again"}))
     assert await memory.read("order-7") is None
 
 
@@ -200,7 +203,7 @@ async def test_a_waiter_in_the_same_process_is_woken_immediately(
         lease = await granted(memory, "order-7")
         waiters = [asyncio.create_task(granted(memory, "order-7")) for _ in range(5)]
         for _ in range(5):
-            await memory.commit(lease, {})
+            await memory.commit(lease, record_write({}))
             done, left = await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
             [first] = done
             lease, waiters = first.result(), list(left)
@@ -253,7 +256,7 @@ async def test_a_refused_write_does_not_affect_others_of_its_transaction(
     await memory.write("order-2", {"by": "other"}, None)
     calls = [
         asyncio.create_task(memory.write("order-1", {"n": 1}, None)),
-        asyncio.create_task(memory.commit(lease, {"n": 2})),
+        asyncio.create_task(memory.commit(lease, record_write({"n": 2}))),
         asyncio.create_task(memory.write("order-3", {"n": 3}, {"n": 0})),
         asyncio.create_task(memory.write("order-4", {"n": 4}, None)),
     ]
@@ -440,7 +443,7 @@ async def test_calls_from_another_event_loop_are_refused_before_anything_happens
 ) -> None:
     lease = await granted(memory, "order-7")
     for call in (
-        memory.commit(lease, {}),
+        memory.commit(lease, record_write({})),
         memory.release(lease),
         memory.acquire("order-8"),
         memory.read("order-7"),
@@ -449,7 +452,7 @@ async def test_calls_from_another_event_loop_are_refused_before_anything_happens
         with pytest.raises(MachineMemoryError, match="opened on another event loop") as caught:
             await asyncio.to_thread(asyncio.run, call)
         assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
-    await memory.commit(lease, {"count": 1})
+    await memory.commit(lease, record_write({"count": 1}))
     await granted(memory, "order-8")
 
 

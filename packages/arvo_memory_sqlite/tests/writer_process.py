@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, Record
-from arvo_memory_sqlite import SqliteMachineMemory, _rows
+from arvo_event_handler.testing import record_write
+from arvo_memory_sqlite import SqliteMachineMemory, _schema
 from arvo_sqlite import Component
 
 FURTHER = (
@@ -23,7 +24,7 @@ FURTHER = (
 
 def with_version(*migration: str) -> Component:
     """Return what a later program would have: one more version."""
-    return replace(_rows.MACHINE, migrations=(*_rows.MACHINE.migrations, migration))
+    return replace(_schema.MACHINE, migrations=(*_schema.MACHINE.migrations, migration))
 
 
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
@@ -42,9 +43,14 @@ async def commit_for_ever(path: str, name: str) -> None:
             lease = await memory.acquire(machine_id)
             if lease is None:
                 continue
-            record: Record = {"count": lease.version + 1, "filler": [machine_id] * 50}
-            await memory.commit(lease, record)
-            say(machine_id, lease.version + 1)
+            count = lease.version + 1
+            record: Record = {"count": count, "filler": [machine_id] * 50}
+            mine = b"%d" % count
+            write = record_write(record, tail=mine, chunk=mine)
+            if count % 8 == 0:
+                write = replace(write, frees="earlier")
+            await memory.commit(lease, write)
+            say(machine_id, count)
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
     async with (
@@ -79,7 +85,7 @@ async def count_up(memory: SqliteMachineMemory, machine_id: str) -> None:
         lease = await memory.acquire(machine_id)
     count = 0 if lease.record is None else lease.record["count"]
     assert isinstance(count, int)
-    await memory.commit(lease, {"count": count + 1})
+    await memory.commit(lease, record_write({"count": count + 1}))
 
 
 async def migrate(path: str, further: str) -> None:
@@ -90,7 +96,7 @@ async def migrate(path: str, further: str) -> None:
         further: Whether this process knows one more version: "yes" or "no".
     """
     if further == "yes":
-        _rows.MACHINE = with_version(*FURTHER)  # type: ignore[misc]
+        _schema.MACHINE = with_version(*FURTHER)  # type: ignore[misc]
     say("ready")
     sys.stdin.readline()
     async with SqliteMachineMemory.connect(path) as memory:

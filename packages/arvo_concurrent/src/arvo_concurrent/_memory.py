@@ -1,7 +1,7 @@
 """The machine memory with leases for one process."""
 
 import secrets
-from datetime import timedelta
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
@@ -14,30 +14,75 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     check_machine_id,
     decode_record,
     encode_record,
 )
 from arvo_time import SYSTEM_CLOCK, Clock
-from arvo_time.settings import check_clock, check_instance
+from arvo_time.settings import check_clock, check_count, check_instance
 
 from ._lease_table import LeaseTable
 
 _FORGOTTEN_PER_CALL: Final = 2
 
 
+class _Journal:
+    """A workflow's chunks that are not freed; their numbers have no gaps and end with `last`."""
+
+    __slots__ = ("_chunks", "last")
+
+    def __init__(self) -> None:
+        self.last = 0
+        """The highest number that a chunk was given, freed or not."""
+        self._chunks: list[tuple[int, bytes]] = []
+
+    def above(self, after: int) -> list[tuple[int, bytes]]:
+        # Sliced by number, not scanned, so that the cost is that of what is returned.
+        freed = self.last - len(self._chunks)
+        return self._chunks[max(after - freed, 0) :]
+
+    def keep(self, write: RecordWrite) -> None:
+        if write.frees != "none":
+            self._chunks = []
+        if write.chunk is not None:
+            self.last += 1
+            if write.frees != "all":
+                self._chunks.append((self.last, write.chunk))
+
+    def free_all(self) -> None:
+        self._chunks = []
+
+
 class _Stored:
     """A record as bytes: no caller shares an object with the memory, and it beats a deep copy."""
 
-    __slots__ = ("committed_by", "expires_at", "json", "version")
+    __slots__ = ("committed_by", "expires_at", "journal", "json", "tail", "version")
 
     def __init__(
-        self, json: bytes, version: int, committed_by: str, expires_at: float | None
+        self,
+        json: bytes,
+        version: int,
+        committed_by: str,
+        *,
+        expires_at: float | None,
+        tail: bytes = b"",
+        journal: _Journal | None = None,
     ) -> None:
         self.json = json
         self.version = version
         self.committed_by = committed_by
         self.expires_at = expires_at
+        self.tail = tail
+        # The same object for all versions of one life; None before the first chunk.
+        self.journal = journal
+
+    @property
+    def last_chunk(self) -> int:
+        return 0 if self.journal is None else self.journal.last
+
+    def chunks_above(self, after: int) -> Sequence[tuple[int, bytes]]:
+        return () if self.journal is None else self.journal.above(after)
 
 
 class ConcurrentMachineMemory(ILeasedMachineMemory):
@@ -50,23 +95,36 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
 
     Args:
         policy: How long leases last and how long to wait for them.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. With 0 it is closed
+            at each step, since a chunk has no cost of its own here.
         clock: For expiry and waiting.
 
     Raises:
-        TypeError: `policy` is not a `LockPolicy`, or `clock` not a `Clock`.
+        TypeError: `policy` is not a `LockPolicy`, `chunk_bytes` not an int, or `clock` not a
+            `Clock`.
+        ValueError: `chunk_bytes` is below 0.
 
     Example:
         >>> async def main() -> None:
         ...     memory = ConcurrentMachineMemory()
         ...     lease = await memory.acquire("order-7")
         ...     assert lease is not None
-        ...     await memory.commit(lease, {"status": "active"})
+        ...     await memory.release(lease)
+        ...     await memory.write("order-7", {"status": "active"}, lease.record)
         ...     print(await memory.read("order-7"), memory.count, memory.held)
         >>> asyncio.run(main())
         {'status': 'active'} 1 frozenset()
     """
 
-    def __init__(self, *, policy: LockPolicy | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        *,
+        policy: LockPolicy | None = None,
+        chunk_bytes: int = 0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        check_count(chunk_bytes, name="chunk_bytes")
+        self._chunk_bytes = chunk_bytes
         if policy is not None:
             check_instance(policy, kind=LockPolicy, name="policy")
         self._policy = LockPolicy() if policy is None else policy
@@ -83,6 +141,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     @override
     def policy(self) -> LockPolicy:
         return self._policy
+
+    @property
+    @override
+    def chunk_bytes(self) -> int:
+        return self._chunk_bytes
 
     @property
     def count(self) -> int:
@@ -115,7 +178,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self._leases.clear()
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         # Counted, not drawn: asking the system for random bytes takes longer than all else here.
         owner = f"{self._instance} {next(self._owners)}"
         leases = self._leases
@@ -138,12 +201,21 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             version=stored.version,
             committed_by=stored.committed_by,
             record=record,
+            tail=stored.tail,
+            chunks=stored.chunks_above(after),
+            last_chunk=stored.last_chunk,
         )
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        stored = self._current(check_machine_id(lease.machine_id))
+        version, committed_by = (0, "") if stored is None else (stored.version, stored.committed_by)
+        if version != lease.version or committed_by != lease.committed_by:
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return () if stored is None else stored.chunks_above(0)
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         machine_id, owner = check_machine_id(lease.machine_id), lease.owner
         stored = self._current(machine_id)
         version, committed_by = (0, "") if stored is None else (stored.version, stored.committed_by)
@@ -152,11 +224,24 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         if version != lease.version or committed_by != lease.committed_by:
             raise TransactionViolation.version_moved(machine_id)
         expires_at = None
-        json = encode_record(record)
-        if expires_in is not None:
-            expires_at = self._clock.monotonic() + expires_in.total_seconds()
+        # Raises before anything is changed.
+        json = encode_record(write.record)
+        if write.expires_in is not None:
+            expires_at = self._clock.monotonic() + write.expires_in.total_seconds()
             heappush(self._expiries, (expires_at, machine_id))
-        self._stored[machine_id] = _Stored(json, lease.version + 1, owner, expires_at)
+        journal = None if stored is None else stored.journal
+        if journal is None and write.chunk is not None:
+            journal = _Journal()
+        if journal is not None:
+            journal.keep(write)
+        self._stored[machine_id] = _Stored(
+            json,
+            lease.version + 1,
+            owner,
+            expires_at=expires_at,
+            tail=write.tail,
+            journal=journal,
+        )
         self._leases.free(machine_id)
         self._forget_expired(_FORGOTTEN_PER_CALL)
 
@@ -198,7 +283,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         if moved:
             raise TransactionViolation.version_moved(machine_id)
         writer = f"write {next(self._owners)}"
-        self._stored[machine_id] = _Stored(encode_record(record), version, writer, None)
+        json = encode_record(record)
+        journal = None if stored is None else stored.journal
+        if journal is not None:
+            journal.free_all()
+        self._stored[machine_id] = _Stored(json, version, writer, expires_at=None, journal=journal)
 
     @override
     async def lock(self, machine_id: str) -> bool:

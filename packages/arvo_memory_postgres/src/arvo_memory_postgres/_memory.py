@@ -1,8 +1,9 @@
 """The machine memory on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -16,7 +17,9 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     encode_record,
+    pack_chunk,
     pack_record,
     until_granted,
 )
@@ -25,9 +28,18 @@ from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count, check_duration
 
-from ._rows import machine_key, stored_record, workflow_columns
+from ._rows import (
+    WorkflowColumns,
+    machine_key,
+    stored_chunks,
+    stored_record,
+    summary_columns,
+    workflow_columns,
+)
 from ._table import WorkflowTable, memory_error
 
+_CHUNK_BYTES: Final = 8192
+_NO_CHUNKS: Final = 2**63 - 1
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
 _DAY: Final = timedelta(days=1)
@@ -57,15 +69,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         pool_timeout: How long to wait for a connection of a pool; above 0, at most a day.
             `Connections` have a timeout of their own.
         statement_timeout: How long one statement may take; above 0, at most a day.
-        max_record_bytes: How long the JSON of a record may be, written or read. It should be the
-            same in all processes.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
+            tail again, and a chunk only once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
+            should be the same in all processes.
         clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
-        TypeError: A duration is not a timedelta, `max_record_bytes` is not an int, or `clock` is not
-            a `Clock`.
+        TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a `Clock`.
         ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a day,
-            or `max_record_bytes` is below 1.
+            `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -77,9 +90,11 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         super().__init__(
             client,
@@ -89,6 +104,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             clock=clock,
         )
         self._policy = policy or LockPolicy()
+        self._chunk_bytes = chunk_bytes
         self._max_record_bytes = max_record_bytes
         self._clock = clock
         # Bare locks of this memory: their owners by machine id. Two tasks are two owners.
@@ -107,6 +123,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
@@ -123,6 +140,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             statement_timeout: See the class.
             statement_cache_size: How many prepared statements a connection keeps. Use 0 for a
                 PgBouncer that pools transactions and does not support prepared statements.
+            chunk_bytes: See the class.
             max_record_bytes: See the class.
             clock: See the class.
 
@@ -131,12 +149,13 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a
                 `Clock`.
             ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a
-                day, `pool_size` is not within 1 and 10,000, `statement_cache_size` is below 0, or
-                `max_record_bytes` is below 1.
+                day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
+                below 0, or `max_record_bytes` is below 1.
         """
         # Wrong values are refused before anything is connected.
         TableName(schema=schema, table=table)
         check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         async with AsyncExitStack() as stack:
             connecting = Connections.connect(
@@ -159,6 +178,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 policy=policy,
                 pool_timeout=pool_timeout,
                 statement_timeout=statement_timeout,
+                chunk_bytes=chunk_bytes,
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
@@ -173,16 +193,32 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._policy
 
+    @property
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        return await self._taken(machine_id)
+    def chunk_bytes(self) -> int:
+        return self._chunk_bytes
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        return await self._taken(machine_id, after=after)
+
+    @override
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        return await self._chunks_above(0, lease)
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        columns = summary_columns(write.summary)
+        further: list[object] = [write.tail or None]
+        sql = self._sql.commit
+        # The first commit of a later life also deletes the chunks left from the life before.
+        later_life = lease.version == 0 and lease.last_chunk > 0
+        if write.chunk is not None or write.frees != "none" or later_life:
+            sql = self._sql.commit_chunk
+            chunk = pack_chunk(write.chunk or b"", max_bytes=self._max_record_bytes)
+            further += [chunk, int(write.chunk is not None), write.frees]
         await self._write_as_loaded(
-            "COMMIT", self._sql.commit, lease, record, expires_in=expires_in
+            "COMMIT", sql, lease, write.record, columns, write.expires_in, further
         )
 
     @override
@@ -217,11 +253,12 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
+        columns = workflow_columns(machine_id, record)
+        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        lease = await self._taken(machine_id)
+        lease = await self._taken(machine_id, after=_NO_CHUNKS)
         if lease is None:
             return False
         self._locks[machine_id] = lease.owner
@@ -241,14 +278,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     # --- inside -------------------------------------------------------------
 
-    async def _taken(self, machine_id: str) -> MachineLease | None:
+    async def _taken(self, machine_id: str, *, after: int) -> MachineLease | None:
         key = machine_key(machine_id)
         owner = secrets.token_hex(16)
         ttl = self._policy.ttl
 
         async def attempt() -> MachineLease | timedelta:
             try:
-                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+                answer = await self._ask(
+                    "ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl, after
+                )
             except MachineMemoryError as error:
                 if is_contention(error.__cause__):
                     return ttl
@@ -257,19 +296,18 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 # The time that the holder has left would cost another round trip; the backoff does
                 # not need it.
                 return ttl
-            row = answer.row
             try:
-                record = self._record(row)
+                lease = self._lease(machine_id, owner, answer.row)
+                if lease.last_chunk > max(_last_number(lease), answer.row["after"]):
+                    # The statement waited for the commit that wrote this chunk.
+                    lease = replace(lease, chunks=await self._chunks_above(after, lease))
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
-            return MachineLease(
-                machine_id=machine_id,
-                owner=owner,
-                version=row["version"],
-                committed_by=row["committed_by"],
-                record=record,
-            )
+            except TransactionViolation:
+                # There was a commit since, which dropped this lease.
+                return timedelta(0)
+            return lease
 
         async def give_back(taken: MachineLease | timedelta) -> None:
             if isinstance(taken, MachineLease):
@@ -282,6 +320,26 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             clock=self._clock,
         )
 
+    def _lease(self, machine_id: str, owner: str, row: Any) -> MachineLease:
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=row["version"],
+            committed_by=row["committed_by"],
+            record=self._record(row),
+            tail=row["tail"] or b"",
+            chunks=stored_chunks(row, max_bytes=self._max_record_bytes),
+            last_chunk=row["last_chunk"],
+        )
+
+    async def _chunks_above(self, after: int, lease: MachineLease) -> list[tuple[int, bytes]]:
+        key = machine_key(lease.machine_id)
+        row = (await self._ask("CHUNKS", self._sql.chunks, key, after)).row
+        found = (0, "") if row is None else (row["version"], row["committed_by"])
+        if found != (lease.version, lease.committed_by):
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return [] if row is None else stored_chunks(row, max_bytes=self._max_record_bytes)
+
     async def _release(self, machine_id: str, owner: str) -> None:
         await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
 
@@ -291,8 +349,9 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         sql: str,
         loaded: MachineLease,
         record: Record,
-        *,
+        columns: WorkflowColumns,
         expires_in: timedelta | None,
+        further: Sequence[object],
     ) -> None:
         """Write if the row is as it was loaded; insert it first if it was never written and is gone.
 
@@ -303,8 +362,8 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_id, version = loaded.machine_id, loaded.version
         key = machine_key(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
-        columns = workflow_columns(machine_id, record)
-        written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        stored = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        written = (*stored, *further)
         for _ in range(_MOST_INSERTS):
             answer = await self._ask(operation, sql, *written)
             if answer.row is not None:
@@ -325,6 +384,10 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     def _record(self, row: Any) -> Record | None:
         return stored_record(row, max_bytes=self._max_record_bytes)
+
+
+def _last_number(lease: MachineLease) -> int:
+    return lease.chunks[-1][0] if lease.chunks else 0
 
 
 def _encoded(record: Record | None) -> bytes | None:

@@ -11,7 +11,14 @@ from arvo_event_handler import (
     TransactionViolationCause,
     UnreadableRecordError,
 )
-from arvo_event_handler.memory import PackedRecord, Record, check_machine_id, unpack_record
+from arvo_event_handler.memory import (
+    PackedRecord,
+    Record,
+    WorkflowSummary,
+    check_machine_id,
+    unpack_chunk,
+    unpack_record,
+)
 from arvo_postgres import is_storable
 
 
@@ -94,6 +101,36 @@ def workflow_columns(machine_id: str, record: Record) -> WorkflowColumns:
         execution.execution.initiator,
         execution.orchestrator.name,
     )
+
+
+def summary_columns(summary: WorkflowSummary) -> WorkflowColumns:
+    """Take the columns from what a commit says about its workflow."""
+    parent = _str_or_none(summary.parent)
+    return WorkflowColumns(
+        summary.status,
+        summary.finished,
+        parent,
+        b"" if parent is None else _key_of(parent),
+        _str_or_none(summary.root),
+        _str_or_none(summary.initiator),
+        _str_or_none(summary.source),
+    )
+
+
+def stored_chunks(row: Any, *, max_bytes: int) -> list[tuple[int, bytes]]:
+    """Read the chunks of a row, with their numbers.
+
+    Args:
+        row: With its numbers and chunks, each None for none.
+        max_bytes: How long a chunk may be before compression.
+
+    Raises:
+        UnreadableRecordError: A chunk is damaged.
+    """
+    return [
+        (number, unpack_chunk(data, number=number, max_bytes=max_bytes))
+        for number, data in zip(row["numbers"] or (), row["chunks"] or (), strict=True)
+    ]
 
 
 def stored_record(row: Any, *, max_bytes: int) -> Record | None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from hashlib import blake2b
@@ -17,6 +17,7 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     check_machine_id,
     encode_record,
     until_granted,
@@ -36,6 +37,7 @@ from ._stored_machine import (
     stored_record,
 )
 
+_CHUNK_BYTES: Final = 8192
 _logger: Final = bounded_logger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
@@ -171,21 +173,33 @@ class RedisMachineMemory(ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._policy
 
+    @property
+    @override
+    def chunk_bytes(self) -> int:
+        return _CHUNK_BYTES
+
     # --- leases -------------------------------------------------------------
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
         return await until_granted(
             lambda: self._try_acquire(machine_id), policy=self._policy, clock=self._clock
         )
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        packed = self._limits.pack(record)
-        expiry = 0 if expires_in is None else max(1, _milliseconds(expires_in))
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        stored, last_owner = await self._stored(lease.machine_id)
+        if (stored.version, stored_owner(last_owner)) != (lease.version, lease.committed_by):
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return ()
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        if write.tail or write.chunk is not None:
+            raise NotImplementedError("tails and chunks are not stored yet")
+        packed = self._limits.pack(write.record)
+        expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
         committed = await self._server.run(
             scripts.COMMIT,
             self._key(lease.machine_id),

@@ -4,7 +4,8 @@ import asyncio
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -21,9 +22,12 @@ from arvo_event_handler.memory import (
     MachineLease,
     PackedRecord,
     Record,
+    RecordWrite,
     check_machine_id,
     machine_memory_error,
+    pack_chunk,
     pack_record,
+    unpack_chunk,
     unpack_record,
     until_granted,
 )
@@ -32,7 +36,7 @@ from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_count
 
-from . import _queries as queries, _rows as rows
+from . import _queries as queries, _rows as rows, _schema as schema
 from ._lease_waiters import LeaseWaiters, WokenClock
 from ._queries import StoredMachine
 
@@ -42,6 +46,7 @@ T = TypeVar("T")
 _Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
+_CHUNK_BYTES: Final = 2048
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
@@ -57,13 +62,15 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         client: Stays open when the memory is closed, and may have other users. It must be connected
             with the component of the memory, as in `connect`.
         policy: How leases are granted; None means `LockPolicy()`.
-        max_record_bytes: How long the JSON of a record may be, written or read. It should be the
-            same in all processes.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
+            tail again, and a chunk only once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
+            should be the same in all processes.
         clock: The wall clock that all processes share.
 
     Raises:
-        TypeError: There is no client, `max_record_bytes` is not an int, or `clock` is not a `Clock`.
-        ValueError: `max_record_bytes` is below 1.
+        TypeError: There is no client, a number is not an int, or `clock` is not a `Clock`.
+        ValueError: `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         client: SqliteClient | None = None,
         *,
         policy: LockPolicy | None = None,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -78,7 +86,9 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             raise TypeError(
                 "client is missing; write `async with SqliteMachineMemory.connect(path) as memory:`"
             )
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
+        self._chunk_bytes = chunk_bytes
         self._client = client
         self._own_client: SqliteClient | None = None
         self._policy = policy or LockPolicy()
@@ -102,6 +112,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         *,
         policy: LockPolicy | None = None,
         synchronous: Synchronous = "full",
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
@@ -113,13 +124,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             policy: See the class.
             synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
                 survive a killed process; a power cut may lose the last moments, never more.
+            chunk_bytes: See the class.
             max_record_bytes: See the class.
             clock: See the class.
 
         Raises:
-            TypeError: `max_record_bytes` is not an int, or `clock` is not a `Clock`.
-            ValueError: `path` is empty, `synchronous` is neither "full" nor "normal", or
-                `max_record_bytes` is below 1.
+            TypeError: A number is not an int, or `clock` is not a `Clock`.
+            ValueError: `path` is empty, `synchronous` is neither "full" nor "normal",
+                `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
             MachineMemoryError: The file cannot be opened or written, is a database of another
                 program, or was made by a newer version.
 
@@ -132,11 +144,12 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             {'status': 'active'}
         """
         # A wrong value is refused before a file is created.
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         async with AsyncExitStack() as stack:
             connecting = SqliteClient.connect(
                 path,
-                components=[rows.MACHINE],
+                components=[schema.MACHINE],
                 synchronous=synchronous,
                 busy_timeout=_BUSY_TIMEOUT,
                 label="memory",
@@ -146,7 +159,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 client = await stack.enter_async_context(connecting)
             except BackendError as error:
                 raise machine_memory_error(error) from error.__cause__
-            memory = cls(client, policy=policy, max_record_bytes=max_record_bytes, clock=clock)
+            memory = cls(
+                client,
+                policy=policy,
+                chunk_bytes=chunk_bytes,
+                max_record_bytes=max_record_bytes,
+                clock=clock,
+            )
             memory._own_client = client
             stack.push_async_callback(memory.aclose)
             yield memory
@@ -171,21 +190,39 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._policy
 
+    @property
+    @override
+    def chunk_bytes(self) -> int:
+        return self._chunk_bytes
+
     # --- leases -------------------------------------------------------------
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        return await self._granted(machine_id, self._try_acquire)
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        return await self._granted(machine_id, partial(self._try_acquire, after=after))
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        content = self._content(record)
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        stored = await self._ask(
+            "CHUNKS", lambda connection: rows.chunks(connection, lease, now=self._clock.now())
+        )
+        return self._unpack_chunks(stored)
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        chunk, most = write.chunk, self._max_record_bytes
+        content = rows.Content(
+            packed=pack_record(write.record, max_bytes=most),
+            status=write.summary.status,
+            parent=write.summary.parent,
+            tail=write.tail,
+            chunk=None if chunk is None else pack_chunk(chunk, max_bytes=most),
+            frees=write.frees,
+        )
         await self._write(
             "COMMIT",
             lambda connection: rows.commit(
-                connection, lease, content, now=self._clock.now(), expires_in=expires_in
+                connection, lease, content, now=self._clock.now(), expires_in=write.expires_in
             ),
         )
         self._waiters.wake(lease.machine_id)
@@ -221,7 +258,8 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         check_machine_id(machine_id)
-        content = self._content(record)
+        packed = pack_record(record, max_bytes=self._max_record_bytes)
+        content = rows.Content.of(record, packed)
         await self._write(
             "WRITE",
             lambda connection: rows.write(
@@ -304,11 +342,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     # --- inside ------------------------------------------------------------
 
-    def _content(self, record: Record) -> rows.Content:
-        return rows.Content.of(record, pack_record(record, max_bytes=self._max_record_bytes))
-
     def _unpack(self, packed: PackedRecord) -> Record:
         return unpack_record(packed, max_bytes=self._max_record_bytes)
+
+    def _unpack_chunks(self, stored: Sequence[rows.StoredChunk]) -> list[tuple[int, bytes]]:
+        most = self._max_record_bytes
+        return [
+            (number, unpack_chunk(data, number=number, max_bytes=most)) for number, data in stored
+        ]
 
     async def _granted(
         self, machine_id: str, attempt: Callable[[str], Awaitable[T | timedelta]]
@@ -321,13 +362,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 clock=WokenClock(self._clock, freed),
             )
 
-    async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
+    async def _try_acquire(self, machine_id: str, *, after: int) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
-        granted = await self._take(machine_id, owner=owner)
+        granted = await self._take(machine_id, owner=owner, after=after)
         if isinstance(granted, timedelta):
             return granted
         try:
             record = granted.record(self._unpack)
+            chunks = self._unpack_chunks(granted.chunks)
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
@@ -337,12 +379,15 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             version=granted.version,
             committed_by=granted.committed_by,
             record=record,
+            tail=granted.tail,
+            chunks=chunks,
+            last_chunk=granted.last_chunk,
         )
 
     async def _try_lock(self, machine_id: str) -> _Taken:
-        return await self._take(machine_id, owner=self._instance)
+        return await self._take(machine_id, owner=self._instance, after=sys.maxsize)
 
-    async def _take(self, machine_id: str, *, owner: str) -> _Taken:
+    async def _take(self, machine_id: str, *, owner: str, after: int) -> _Taken:
         self._check_usable()
         take = object()
         self._takes.add(take)
@@ -355,6 +400,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                         connection,
                         machine_id,
                         owner=owner,
+                        after=after,
                         now=self._clock.now(),
                         ttl=self._policy.ttl,
                         unwritten_ttl=2 * self._policy.max_hold,

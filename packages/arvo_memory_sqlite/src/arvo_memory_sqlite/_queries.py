@@ -42,7 +42,7 @@ def find(
     return _machines(
         connection.execute(
             f"SELECT {_COLUMNS} FROM machine WHERE status = :status AND {LIVE} "
-            "ORDER BY rowid LIMIT :limit",
+            "ORDER BY seq LIMIT :limit",
             {"status": status, "limit": limit, "now": milliseconds(now)},
         )
     )
@@ -55,7 +55,7 @@ def children(
     return _machines(
         connection.execute(
             f"SELECT {_COLUMNS} FROM machine WHERE root = :root AND parent IS NOT NULL "
-            f"AND {LIVE} ORDER BY rowid LIMIT :limit",
+            f"AND {LIVE} ORDER BY seq LIMIT :limit",
             {"root": root, "limit": limit, "now": milliseconds(now)},
         )
     )

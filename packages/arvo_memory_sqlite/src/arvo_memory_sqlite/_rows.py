@@ -1,53 +1,22 @@
-"""The table and its operations; each function runs inside a transaction of the client."""
+"""The tables and their operations; each function runs inside a transaction of the client."""
 
 # ruff: noqa: S608 - only constants of this file are put into the SQL
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from arvo_event_handler import TransactionViolation, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import MachineLease, PackedRecord, Record, encode_record
-from arvo_sqlite import Component
-
-# One row per workflow. A row of version 0 is a lease on a workflow that was never written. Times are
-# milliseconds since 1970. There is no index on what every step changes.
-_MIGRATIONS: Final = (
-    (
-        """
-        CREATE TABLE machine (
-            id TEXT NOT NULL PRIMARY KEY,
-            owner TEXT,
-            lease_end INTEGER NOT NULL DEFAULT 0,
-            version INTEGER NOT NULL DEFAULT 0,
-            last_owner TEXT,
-            status TEXT,
-            parent TEXT,
-            root TEXT,
-            updated_at INTEGER NOT NULL,
-            expires_at INTEGER,
-            codec TEXT,
-            state BLOB
-        ) STRICT
-        """,
-        "CREATE INDEX machine_status ON machine (status) WHERE status IS NOT NULL",
-        "CREATE INDEX machine_root ON machine (root) WHERE parent IS NOT NULL",
-        "CREATE INDEX machine_expires_at ON machine (expires_at) WHERE expires_at IS NOT NULL",
-    ),
-)
-MACHINE: Final = Component(
-    name="machine",
-    title="machine memory",
-    package="arvo-memory-sqlite",
-    migrations=_MIGRATIONS,
-)
-"""The tables of this memory."""
 
 Unpack: TypeAlias = Callable[[PackedRecord], Record]
 """Reads a stored record, or raises an `UnreadableRecordError`."""
+
+StoredChunk: TypeAlias = tuple[int, bytes]
+"""A chunk's number, and its bytes as `pack_chunk` made them."""
 
 # A LockPolicy allows at most ten years; a lease that ends later is damaged and counts as free.
 _FREE: Final = "(owner IS NULL OR lease_end NOT BETWEEN :now + 1 AND :now + 315360000000)"
@@ -71,27 +40,42 @@ _ROOT: Final = """
 
 
 # A version may come again after the workflow was forgotten, but not by the same owner.
+_IS_AS_LOADED: Final = f"""
+    id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
+        AND (version = 0 OR {_NOT_EXPIRED})
+"""
 _COMMIT: Final = f"""
     UPDATE machine SET
         owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
         status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
-        expires_at = :expires_at, codec = :codec, state = :state
-    WHERE id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
-        AND (version = 0 OR {_NOT_EXPIRED})
+        expires_at = :expires_at, codec = :codec, state = :state,
+        tail = :tail, last_chunk = last_chunk + :appended
+    WHERE {_IS_AS_LOADED}
 """
+_FREE_CHUNKS: Final = "DELETE FROM chunk WHERE machine = (SELECT seq FROM machine WHERE id = :id)"
+_APPEND_CHUNK: Final = (
+    "INSERT INTO chunk (machine, number, data) SELECT seq, last_chunk, :chunk FROM machine "
+    "WHERE id = :id"
+)
+_ACQUIRED: Final = (
+    "RETURNING seq, version, coalesce(last_owner, ''), codec, state, tail, last_chunk"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A packed record, and the columns beside it."""
+    """What a commit or a write stores: a packed record, and the columns and chunks beside it."""
 
     packed: PackedRecord
     status: str | None
     parent: str | None
+    tail: bytes = b""
+    chunk: bytes | None = None
+    frees: Literal["none", "earlier", "all"] = "all"
 
     @classmethod
     def of(cls, record: Record, packed: PackedRecord) -> "Content":
-        """Read the columns from a record."""
+        """Read the columns from a record that stands alone: it has neither tail nor chunks."""
         failed = record.get("executionStatus") == "failure"
         return cls(
             packed=packed,
@@ -102,11 +86,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A granted lease, with the row as it was then."""
+    """A granted lease, with what was stored then."""
 
     version: int
     committed_by: str
     packed: PackedRecord | None  # None if the row has neither codec nor state
+    tail: bytes
+    last_chunk: int
+    chunks: Sequence[StoredChunk]
 
     def record(self, unpack: Unpack) -> Record | None:
         """Return the record; None if none was ever written.
@@ -142,6 +129,7 @@ def acquire(
     machine_id: str,
     *,
     owner: str,
+    after: int,
     now: datetime,
     ttl: timedelta,
     unwritten_ttl: timedelta,
@@ -152,6 +140,7 @@ def acquire(
         connection: One in a transaction.
         machine_id: The workflow.
         owner: The new holder's token.
+        after: Chunks up to this number are left out.
         now: The time.
         ttl: How long the lease runs.
         unwritten_ttl: How long to keep the row of a workflow that is never written.
@@ -167,31 +156,69 @@ def acquire(
         "unwritten_until": milliseconds(now + unwritten_ttl),
     }
     connection.execute(f"DELETE FROM machine WHERE id = :id AND {_FORGOTTEN}", values)
+    # An upsert would use up a row number for each lease, and write that to the log.
     row = connection.execute(
         f"""
-        INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
-        VALUES (:id, :owner, :lease_end, :now, :unwritten_until)
-        ON CONFLICT (id) DO UPDATE SET
+        UPDATE machine SET
             owner = :owner,
             lease_end = :lease_end,
             expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :unwritten_until END
-        WHERE {_FREE}
-        RETURNING version, coalesce(last_owner, ''), codec, state
+        WHERE id = :id AND {_FREE}
+        {_ACQUIRED}
         """,
         values,
     ).fetchone()
-    if row is not None:
-        version, committed_by, codec, state = row
-        is_empty = codec is None and state is None
-        return Granted(
-            version=version,
-            committed_by=committed_by,
-            packed=None if is_empty else PackedRecord(codec, state),
-        )
-    (end,) = connection.execute(
-        "SELECT lease_end FROM machine WHERE id = :id", {"id": machine_id}
-    ).fetchone()
-    return timedelta(milliseconds=end - milliseconds(now))
+    if row is None:
+        held = connection.execute("SELECT lease_end FROM machine WHERE id = :id", values).fetchone()
+        if held is not None:
+            return timedelta(milliseconds=held[0] - milliseconds(now))
+        row = connection.execute(
+            f"""
+            INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
+            VALUES (:id, :owner, :lease_end, :now, :unwritten_until)
+            {_ACQUIRED}
+            """,
+            values,
+        ).fetchone()
+    seq, version, committed_by, codec, state, tail, last_chunk = row
+    is_empty = codec is None and state is None
+    return Granted(
+        version=version,
+        committed_by=committed_by,
+        packed=None if is_empty else PackedRecord(codec, state),
+        tail=tail or b"",
+        last_chunk=last_chunk,
+        chunks=_chunks(connection, seq, after=after) if last_chunk > after else (),
+    )
+
+
+def chunks(
+    connection: sqlite3.Connection, lease: MachineLease, *, now: datetime
+) -> list[StoredChunk]:
+    """Return the chunks that are not freed, in one snapshot with the row.
+
+    Raises:
+        TransactionViolation: There was a write since the lease was granted, or the record is gone.
+    """
+    values = {
+        "id": lease.machine_id,
+        "version": lease.version,
+        "committed_by": lease.committed_by,
+        "now": milliseconds(now),
+    }
+    rows = connection.execute(
+        f"""
+        SELECT number, data FROM machine LEFT JOIN chunk ON machine = seq
+        WHERE {_IS_AS_LOADED} ORDER BY number
+        """,
+        values,
+    ).fetchall()
+    if not rows:
+        live = connection.execute(f"SELECT 1 FROM machine WHERE id = :id AND {LIVE}", values)
+        if lease.version or live.fetchone() is not None:
+            raise TransactionViolation.version_moved(lease.machine_id)
+    # A workflow without chunks is one row of nulls.
+    return [(number, data) for number, data in rows if number is not None]
 
 
 def commit(
@@ -216,7 +243,7 @@ def commit(
         "committed_by": lease.committed_by,
         "expires_at": None if expires_in is None else milliseconds(now + expires_in),
     }
-    if _put(connection, _COMMIT, values).rowcount:
+    if _commit(connection, content, values):
         return
     live = connection.execute(
         f"SELECT last_owner FROM machine WHERE id = :id AND {LIVE}", values
@@ -228,7 +255,7 @@ def commit(
     # The workflow was never written, or is forgotten, and the lease was deleted with its row.
     connection.execute("DELETE FROM machine WHERE id = :id", values)
     connection.execute("INSERT INTO machine (id, updated_at) VALUES (:id, :now)", values)
-    _put(connection, _COMMIT, values)
+    _commit(connection, content, values)
 
 
 def write(
@@ -249,18 +276,28 @@ def write(
     found = None if stored is None else encode_record(unpack(stored))
     if found != (None if previous is None else encode_record(previous)):
         raise TransactionViolation.version_moved(machine_id)
+    values = {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)}
+    written = _put(
+        connection,
+        f"""
+        UPDATE machine SET
+            version = CASE WHEN {LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
+            status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
+            expires_at = NULL, codec = :codec, state = :state, tail = NULL
+        WHERE id = :id
+        """,
+        values,
+    )
+    if written.rowcount:
+        connection.execute(_FREE_CHUNKS, values)
+        return
     _put(
         connection,
         f"""
         INSERT INTO machine (id, version, last_owner, status, parent, root, updated_at, codec, state)
         VALUES (:id, 1, :writer, :status, :parent, {_ROOT}, :now, :codec, :state)
-        ON CONFLICT (id) DO UPDATE SET
-            version = CASE WHEN {LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
-            status = excluded.status, parent = excluded.parent, root = excluded.root,
-            updated_at = excluded.updated_at, expires_at = NULL, codec = excluded.codec,
-            state = excluded.state
         """,
-        {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)},
+        values,
     )
 
 
@@ -323,7 +360,41 @@ def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, ob
         "now": milliseconds(now),
         "codec": content.packed.codec,
         "state": content.packed.data,
+        "tail": content.tail or None,
+        "chunk": content.chunk,
+        "appended": int(content.chunk is not None),
     }
+
+
+def _commit(connection: sqlite3.Connection, content: Content, values: Mapping[str, object]) -> bool:
+    """Write over what was loaded; return False if something else is stored.
+
+    Raises:
+        UnwritableRecordError: Record or chunk is too large for SQLite; nothing was changed.
+    """
+    chunk = content.chunk
+    # Checked first: a refusal after the UPDATE would leave the record written.
+    if chunk is not None and len(chunk) > _longest_blob(connection):
+        raise _too_large("a chunk of the journal", f"it has {len(chunk)} bytes")
+    if not _put(connection, _COMMIT, values).rowcount:
+        return False
+    if content.frees != "none":
+        connection.execute(_FREE_CHUNKS, values)
+    if chunk is not None and content.frees != "all":
+        connection.execute(_APPEND_CHUNK, values)
+    return True
+
+
+def _chunks(connection: sqlite3.Connection, seq: int, *, after: int) -> list[StoredChunk]:
+    return connection.execute(
+        "SELECT number, data FROM chunk WHERE machine = ? AND number > ? ORDER BY number",
+        (seq, after),
+    ).fetchall()
+
+
+def _longest_blob(connection: sqlite3.Connection) -> int:
+    # The limit is that of a whole row; this one also has two numbers.
+    return connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) - 64
 
 
 def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object]) -> sqlite3.Cursor:
@@ -335,10 +406,14 @@ def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object])
     try:
         return connection.execute(sql, values)
     except sqlite3.DataError as error:  # raised for SQLITE_TOOBIG and nothing else
-        raise UnwritableRecordError(
-            f"the record is too large for SQLite: {error}; "
-            "store large data elsewhere and keep its address in the workflow"
-        ) from error
+        raise _too_large("the record", str(error)) from error
+
+
+def _too_large(what: str, why: str) -> UnwritableRecordError:
+    return UnwritableRecordError(
+        f"{what} is too large for SQLite: {why}; "
+        "store large data elsewhere and keep its address in the workflow"
+    )
 
 
 def _damaged(version: int) -> UnreadableRecordError:

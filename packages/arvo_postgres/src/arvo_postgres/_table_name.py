@@ -55,6 +55,14 @@ class TableName:
         """The name of the table of migrations with its schema, quoted for SQL."""
         return f"{_quoted(self.schema)}.{_quoted(self.migrations)}"
 
+    def beside(self, suffix: str) -> str:
+        """Return another table of the component, as SQL writes it: its name and `suffix`.
+
+        Args:
+            suffix: No longer than `_migrations`, so that PostgreSQL does not cut the name.
+        """
+        return f"{_quoted(self.schema)}.{_quoted(self.table + suffix)}"
+
 
 def is_storable(text: str) -> bool:
     r"""Return whether a column of type `text` can store a string.

@@ -1,15 +1,14 @@
 """Two machine memories that record their calls and inject faults: a plain and a leased one."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from datetime import timedelta
 from typing import Protocol
 
 from typing_extensions import override
 
 from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
-from arvo_event_handler.memory import LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWrite
 
 Faults = Mapping[str, str]
 """The faults to inject, by call: `lock`, `read`, `write`, `unlock`."""
@@ -108,9 +107,13 @@ class LeasedMemory(PlainMemory):
         super().__init__()
         self.calls = None
         self.policy = LockPolicy()
+        self.chunk_bytes = 0
         self._locking = locking
         self._versions: dict[str, int] = {}
         self._owners: dict[str, str] = {}
+        self._tails: dict[str, bytes] = {}
+        self._chunks: dict[str, list[tuple[int, bytes]]] = {}
+        self._last_chunks: dict[str, int] = {}
 
     @property
     @override
@@ -125,7 +128,7 @@ class LeasedMemory(PlainMemory):
             if self._locking or call not in ("lock", "unlock")
         }
 
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Grant a lease and read; None when there is a holder."""
         self._fail("lock", machine_id)
         if self._faults.get("lock") == "deny" or machine_id in self._owners:
@@ -137,17 +140,32 @@ class LeasedMemory(PlainMemory):
             owner=self._owners[machine_id],
             version=self._versions.get(machine_id, 0),
             record=deepcopy(self.records.get(machine_id)),
+            tail=self._tails.get(machine_id, b""),
+            chunks=[chunk for chunk in self._chunks.get(machine_id, []) if chunk[0] > after],
+            last_chunk=self._last_chunks.get(machine_id, 0),
         )
 
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        """Return all that are not freed."""
+        if self._versions.get(lease.machine_id, 0) != lease.version:
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return self._chunks.get(lease.machine_id, [])
+
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         """Write, and drop the lease unless a fault keeps it."""
         self._fail("write", lease.machine_id)
         if self._versions.get(lease.machine_id, 0) != lease.version:
             raise TransactionViolation.version_moved(lease.machine_id)
-        self.records[lease.machine_id] = deepcopy(record)
+        self.records[lease.machine_id] = deepcopy(write.record)
         self._versions[lease.machine_id] = lease.version + 1
+        self._tails[lease.machine_id] = write.tail
+        kept = [] if write.frees != "none" else self._chunks.get(lease.machine_id, [])
+        last = self._last_chunks.get(lease.machine_id, 0)
+        if write.chunk is not None:
+            last = self._last_chunks[lease.machine_id] = last + 1
+            if write.frees != "all":
+                kept = [*kept, (last, write.chunk)]
+        self._chunks[lease.machine_id] = kept
         if "unlock" not in self._faults:
             self._owners.pop(lease.machine_id, None)
 

@@ -6,9 +6,9 @@ import json
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -22,6 +22,7 @@ from arvo_event_handler.memory import (
     LockPolicy,
     MachineLease,
     Record,
+    RecordWrite,
     check_machine_id,
     until_granted,
 )
@@ -34,6 +35,9 @@ class _Stored:
     version: int = 0
     committed_by: str = ""
     record: Record | None = None
+    tail: str = ""
+    chunks: list[tuple[int, str]] = field(default_factory=list)
+    last_chunk: int = 0
 
 
 class FileMachineMemory(ILeasedMachineMemory):
@@ -72,8 +76,20 @@ class FileMachineMemory(ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._policy
 
+    @property
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    def chunk_bytes(self) -> int:
+        return 2048
+
+    @override
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        with self._changing(lease.machine_id) as stored:
+            if (stored.version, stored.committed_by) != (lease.version, lease.committed_by):
+                raise TransactionViolation.version_moved(lease.machine_id)
+            return _above(stored, 0)
+
+    @override
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
 
         async def attempt() -> MachineLease | timedelta:
@@ -89,14 +105,15 @@ class FileMachineMemory(ILeasedMachineMemory):
                     version=stored.version,
                     committed_by=stored.committed_by,
                     record=stored.record,
+                    tail=stored.tail.encode("latin-1"),
+                    chunks=_above(stored, after),
+                    last_chunk=stored.last_chunk,
                 )
 
         return await until_granted(attempt, policy=self._policy)
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         with self._changing(lease.machine_id) as stored:
             if self._fences:
                 if stored.committed_by == lease.owner:
@@ -104,7 +121,15 @@ class FileMachineMemory(ILeasedMachineMemory):
                 loaded = (lease.version, lease.committed_by)
                 if (stored.version, stored.committed_by) != loaded:
                     raise TransactionViolation.version_moved(lease.machine_id)
-            stored.record, stored.version = record, lease.version + 1
+            stored.record, stored.version = write.record, lease.version + 1
+            stored.tail = write.tail.decode("latin-1")
+            if write.frees != "none":
+                stored.chunks = []
+            if write.chunk is not None:
+                stored.last_chunk += 1
+                if write.frees != "all":
+                    chunk = write.chunk.decode("latin-1")
+                    stored.chunks = [*stored.chunks, (stored.last_chunk, chunk)]
             stored.owner, stored.committed_by = "", lease.owner
 
     @override
@@ -133,6 +158,7 @@ class FileMachineMemory(ILeasedMachineMemory):
             if stored.record != previous:
                 raise TransactionViolation.version_moved(machine_id)
             stored.record, stored.version = record, stored.version + 1
+            stored.tail, stored.chunks = "", []
             stored.committed_by = secrets.token_hex(16)
 
     @override
@@ -160,3 +186,7 @@ class FileMachineMemory(ILeasedMachineMemory):
                 new = path.with_suffix(".new")
                 new.write_text(json.dumps(after), "utf-8")
                 os.replace(new, path)
+
+
+def _above(stored: _Stored, after: int) -> list[tuple[int, bytes]]:
+    return [(number, chunk.encode("latin-1")) for number, chunk in stored.chunks if number > after]

@@ -43,6 +43,7 @@ from arvo_event_handler.memory._memory import (
     WorkflowMemory,
 )
 from arvo_event_handler.memory._record import tombstone, write_state
+from arvo_event_handler.memory._record_write import RecordWrite
 from arvo_event_handler.memory._state import KeptEvent, WorkflowEntry, WorkflowState
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
@@ -61,6 +62,7 @@ from ._stored_record import (
     stored_parent_subject,
     stored_workflow,
 )
+from ._summary import summary_of
 from ._workflow import Workflow, WorkflowFailure, WorkflowStep
 
 
@@ -322,23 +324,24 @@ class WorkflowExecution:
         backend's, and the workflow goes on after it.
         """
         try:
-            await self._commit(lease, state)
+            await self._commit(lease, step, state)
         except UnwritableRecordError as error:
             events, failure = self._fail(step, error)
             try:
-                await self._commit(lease, failure)
+                await self._commit(lease, step, failure)
             except UnwritableRecordError as second:
                 raise write_failure(step.event.subject, second) from second
         return events
 
-    async def _commit(self, lease: MachineLease, state: WorkflowState) -> None:
+    async def _commit(self, lease: MachineLease, step: WorkflowStep, state: WorkflowState) -> None:
         record = write_state(state)
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = self._policy.finished_expiry
         if expires_in is not None:
             record = tombstone(record)
-        await commit_record(self._memory, lease, record, expires_in=expires_in)
+        write = RecordWrite(record=record, summary=summary_of(step, state), expires_in=expires_in)
+        await commit_record(self._memory, lease, write)
 
 
 def _parent_subject(event: ArvoEvent) -> str | None:

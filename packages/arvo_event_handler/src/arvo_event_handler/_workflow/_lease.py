@@ -1,7 +1,6 @@
 """Acquires, renews and releases a workflow's lease; failures of the memory become violations."""
 
 import asyncio
-from datetime import timedelta
 
 from arvo_event_handler._errors import (
     TransactionViolation,
@@ -14,9 +13,9 @@ from arvo_event_handler._errors import (
 from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     MachineLease,
-    Record,
     WorkflowMemory,
 )
+from arvo_event_handler.memory._record_write import RecordWrite
 from arvo_time import Clock, ClockTimer
 from arvo_time.cancellation import shielded
 from arvo_time.logs import bounded_logger
@@ -47,17 +46,15 @@ async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | 
         ) from error
 
 
-async def commit_record(
-    memory: WorkflowMemory, lease: MachineLease, record: Record, *, expires_in: timedelta | None
-) -> None:
-    """Write `record` and drop the lease.
+async def commit_record(memory: WorkflowMemory, lease: MachineLease, write: RecordWrite) -> None:
+    """Write and drop the lease.
 
     Raises:
         TransactionViolation: Another writer was faster, or the memory failed.
         UnwritableRecordError: The memory can never keep this record.
     """
     try:
-        await memory.commit(lease, record, expires_in=expires_in)
+        await memory.commit(lease, write)
     except (TransactionViolation, UnwritableRecordError):
         raise
     except Exception as error:

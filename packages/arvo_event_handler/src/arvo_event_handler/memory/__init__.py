@@ -1,12 +1,14 @@
 """What one needs to write a machine memory, or to open one.
 
 A memory is a class with the four calls of `IMachineMemory`, or with those of `ILeasedMachineMemory`
-as well. This package has what both are made of: records and their bytes, leases and how to wait for
-them, and URLs. `IMachineMemory` and the errors that memories raise are in `arvo_event_handler`.
+as well. This package has what both are made of: records, chunks and their bytes, leases and how to
+wait for them, and URLs. `IMachineMemory` and the errors that memories raise are in
+`arvo_event_handler`.
 `connect_memory` opens a memory of any installed package by its URL. Test yours with the suites of
 `arvo_event_handler.testing`; docs/memories.md has two complete ones.
 """
 
+from ._chunk_codec import pack_chunk, unpack_chunk
 from ._connect import connect_memory
 from ._lock import LockPolicy, until_granted
 from ._memory import (
@@ -24,6 +26,8 @@ from ._record_codec import (
     pack_record,
     unpack_record,
 )
+from ._record_write import RecordWrite
+from ._summary import WorkflowStatus, WorkflowSummary
 from ._url import MemoryUrl
 
 __all__ = [
@@ -34,12 +38,17 @@ __all__ = [
     "MemoryUrl",
     "PackedRecord",
     "Record",
+    "RecordWrite",
+    "WorkflowStatus",
+    "WorkflowSummary",
     "check_machine_id",
     "connect_memory",
     "decode_record",
     "encode_record",
     "machine_memory_error",
+    "pack_chunk",
     "pack_record",
+    "unpack_chunk",
     "unpack_record",
     "until_granted",
 ]

@@ -1,6 +1,5 @@
 """Makes a four-call machine memory look like one with leases, the only kind execution knows."""
 
-from datetime import timedelta
 from itertools import count
 
 from typing_extensions import override
@@ -14,7 +13,8 @@ from arvo_event_handler._errors import (
 from arvo_time.cancellation import shielded, take_or_give_back
 from arvo_time.logs import bounded_logger
 
-from ._memory import IMachineMemory, MachineLease, Record, WorkflowMemory
+from ._memory import IMachineMemory, MachineLease, WorkflowMemory
+from ._record_write import RecordWrite
 from ._simple_memory import SimpleMachineMemory
 
 _logger = bounded_logger("arvo_event_handler")
@@ -24,7 +24,8 @@ class FourCallMemory(WorkflowMemory):
     """Leases on top of `lock`, `read`, `write` and `unlock`.
 
     A commit is a `write` with `previous`, regardless of who has the lock by then: here too the
-    first one wins, as far as the memory compares `previous`.
+    first one wins, as far as the memory compares `previous`. Only the record is stored:
+    four calls have no place for tails and chunks.
 
     Args:
         memory: The memory.
@@ -44,7 +45,7 @@ class FourCallMemory(WorkflowMemory):
         self._owners = map(str, count(1))
 
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         if self._locking and not await self._lock(machine_id):
             return None
         try:
@@ -67,10 +68,8 @@ class FourCallMemory(WorkflowMemory):
         return MachineLease(machine_id=machine_id, owner=owner, version=0, record=record)
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        await self._memory.write(lease.machine_id, record, lease.record)
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        await self._memory.write(lease.machine_id, write.record, lease.record)
         await self.release(lease)
 
     @override

@@ -1,10 +1,8 @@
 """The protocols that machine memories implement, and what passes through them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol, TypeAlias, runtime_checkable
-
-from pydantic import JsonValue
+from typing import Protocol, runtime_checkable
 
 from arvo_event_handler._errors import (
     ConfigViolation,
@@ -16,9 +14,7 @@ from arvo_event_handler._errors import (
 from arvo_time import BackendError, DamagedError
 
 from ._lock import LockPolicy
-
-Record: TypeAlias = dict[str, JsonValue]
-"""A workflow's stored state: a JSON object. What is inside is Arvo's business."""
+from ._record_write import Record as Record, RecordWrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +33,13 @@ class MachineLease:
     versions, but never through the same writers."""
     record: Record | None
     """The latest record, the holder's own copy; None when none was ever written."""
+    tail: bytes = field(default=b"", repr=False)
+    """The tail of the latest commit; empty when it had none."""
+    chunks: Sequence[tuple[int, bytes]] = field(default=(), repr=False)
+    """The chunks above `after` of `acquire` that are not freed, as (number, bytes), in order of
+    their numbers."""
+    last_chunk: int = 0
+    """The highest number that a chunk was given, freed or not; 0 when there was no chunk."""
 
 
 class IMachineMemory(Protocol):
@@ -111,8 +114,23 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """How leases are granted; a holder renews at a third of `ttl`."""
         ...
 
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    @property
+    def chunk_bytes(self) -> int:
+        """The length in bytes from which a tail should be closed as a chunk; 0 closes it at each step.
+
+        For the caller; the memory itself does not enforce it.
+        """
+        ...
+
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Lock and read in one round trip; None when not granted within `policy.max_wait`.
+
+        Record, tail and chunks are consistent with each other, as of when the lease is granted, not
+        of when the caller began to wait.
+
+        Args:
+            machine_id: The event's `subject`; non-empty.
+            after: Leave out chunks up to this number, because the caller already has them.
 
         Raises:
             UnreadableRecordError: What is stored is not a record; no lease is held then. The caller
@@ -121,10 +139,23 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         """
         ...
 
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        """Write `record` if version and last writer are those that were loaded; drop the lease.
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        """Return all chunks that are not freed as (number, bytes), in order of their numbers.
+
+        For a caller that left chunks out in `acquire` and needs them after all. The lease may have
+        expired.
+
+        Raises:
+            TransactionViolation: Version and last writer are not those of the lease
+                (`VERSION_MOVED`): the record was written since, or it is gone.
+            UnreadableRecordError: A chunk is damaged.
+            Exception: The backend failed. The caller turns this and damage into cause
+                `READ_FAILURE`.
+        """
+        ...
+
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        """Write if version and last writer are those that were loaded; drop the lease.
 
         Compare inside the write, and compare nothing else: a lease that expired, was taken over or
         was released still commits if there was no write since. A record that was forgotten is at
@@ -133,15 +164,20 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         own commit will be refused and there is no need to wait for it. Repeating the same commit
         is not an error and changes nothing, regardless of who holds the lease then.
 
+        Record, tail and chunk are written together or not at all. The memory numbers the chunk
+        inside the write, after the comparison: the number is `last_chunk + 1` of what is stored. A
+        number is not used again until the workflow is forgotten, which also deletes tail and
+        chunks. `write` frees all chunks and clears the tail.
+
         Args:
             lease: From `acquire`, not yet committed.
-            record: The new state.
-            expires_in: Forget the record after this; None keeps it.
+            write: What to store. Copy the record if you keep it.
 
         Raises:
             TransactionViolation: The record was written since it was loaded, or it is gone
                 (`VERSION_MOVED`); nothing was changed.
-            UnwritableRecordError: No try could ever store this record. It ends the workflow.
+            UnwritableRecordError: No try could ever store this record or chunk. It ends the
+                workflow; nothing was changed.
             MachineMemoryError: The backend failed; `outcome` says whether the write may have
                 happened.
         """
@@ -162,14 +198,12 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
 class WorkflowMemory(Protocol):
     """The part of `ILeasedMachineMemory` that handling one event needs."""
 
-    async def acquire(self, machine_id: str) -> MachineLease | None:
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Lock and read; None when another holder has the workflow."""
         ...
 
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        """Write `record` and drop the lease."""
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        """Write and drop the lease."""
         ...
 
     async def release(self, lease: MachineLease) -> None:

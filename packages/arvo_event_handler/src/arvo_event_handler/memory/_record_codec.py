@@ -114,7 +114,7 @@ def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) ->
                 raise _too_long(max_bytes)
             return decode_record(packed.data)
         case "zlib":
-            return decode_record(_inflated(packed.data, max_bytes=max_bytes))
+            return decode_record(inflate(packed.data, max_bytes=max_bytes))
         case unknown:
             raise UnreadableRecordError(
                 f"the stored record has the codec {unknown!r:.40}, which this version does not "
@@ -122,25 +122,28 @@ def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) ->
             )
 
 
-def _inflated(data: bytes, *, max_bytes: int) -> bytes:
+def inflate(data: bytes, *, max_bytes: int, what: str = "the stored record") -> bytes:
+    """Decompress what was stored, no further than `max_bytes`; `what` is for errors.
+
+    Raises:
+        UnreadableRecordError: The bytes are damaged, incomplete, or too long.
+    """
     inflating = zlib.decompressobj()
     try:
         inflated = inflating.decompress(data, max_bytes + 1)
     except zlib.error as error:
-        raise UnreadableRecordError(f"the stored record cannot be decompressed: {error}") from error
+        raise UnreadableRecordError(f"{what} cannot be decompressed: {error}") from error
     if len(inflated) > max_bytes:
-        raise _too_long(max_bytes)
+        raise _too_long(max_bytes, what=what)
     if not inflating.eof:
-        raise UnreadableRecordError("the stored record cannot be decompressed: its end is missing")
+        raise UnreadableRecordError(f"{what} cannot be decompressed: its end is missing")
     if inflating.unused_data:
-        raise UnreadableRecordError("the stored record has extra bytes after its end")
+        raise UnreadableRecordError(f"{what} has extra bytes after its end")
     return inflated
 
 
-def _too_long(max_bytes: int) -> UnreadableRecordError:
-    return UnreadableRecordError(
-        f"the stored record is longer than the {max_bytes} bytes that are allowed"
-    )
+def _too_long(max_bytes: int, *, what: str = "the stored record") -> UnreadableRecordError:
+    return UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that are allowed")
 
 
 def _decode(stored: bytes) -> object:

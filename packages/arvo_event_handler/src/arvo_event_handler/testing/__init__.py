@@ -2,9 +2,9 @@
 
 `HandlerSuite` tests handlers and workflows with cases of steps. `MachineMemorySuite`,
 `SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
-memory of your own. `SpanRecorder` and `MetricRecorder` record what was reported to OpenTelemetry;
-they need the extra `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by
-hand.
+memory of your own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
+`MetricRecorder` record what was reported to OpenTelemetry; they need the extra
+`arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
 from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite
@@ -14,6 +14,7 @@ from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, Step
 from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
 from ._metric_recorder import MetricRecorder, RecordedMetric
+from ._record_write import record_write
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
 from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
@@ -43,4 +44,5 @@ __all__ = [
     "StepFailure",
     "StepInput",
     "SuiteReport",
+    "record_write",
 ]

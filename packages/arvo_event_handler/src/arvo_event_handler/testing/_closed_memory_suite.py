@@ -7,6 +7,8 @@ from typing import Protocol
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease
 
+from ._record_write import record_write
+
 
 class ClosableMachineMemory(ILeasedMachineMemory, Protocol):
     """A memory with leases that holds connections, files or threads."""
@@ -49,7 +51,8 @@ class ClosedMachineMemorySuite:
             "lock": closed_memory.lock("order-7"),
             "unlock": closed_memory.unlock("order-7"),
             "acquire": closed_memory.acquire("order-7"),
-            "commit": closed_memory.commit(lease, {"count": 1}),
+            "chunks": closed_memory.chunks(lease),
+            "commit": closed_memory.commit(lease, record_write({"count": 1})),
             "release": closed_memory.release(lease),
             "renew": closed_memory.renew(lease),
         }

@@ -7,6 +7,7 @@ from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record
 from ._cancellation import cancelled_after
 from ._contention import LetTimePass, after_max_wait, after_ttl, granted
 from ._lease_commits import commits
+from ._record_write import record_write
 
 _TURNS = range(30)
 
@@ -56,7 +57,7 @@ class LeaseCancellation:
             lease = await granted(memory, f"order-{turns}")
             record: Record = {"first": turns, "items": [turns] * 100, "last": turns}
             records[lease.machine_id] = record
-            await cancelled_after(turns, memory.commit(lease, record))
+            await cancelled_after(turns, memory.commit(lease, record_write(record)))
             assert await memory.read(lease.machine_id) in (None, record)
             if turns % 2:
                 assert await commits(memory, lease, record)

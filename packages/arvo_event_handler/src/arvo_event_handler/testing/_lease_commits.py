@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
-from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record
+from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record, RecordWrite
 
 from ._contention import (
     ConnectLeasedMachineMemory,
@@ -14,6 +14,7 @@ from ._contention import (
     granted,
     refused,
 )
+from ._record_write import record_write
 from ._refusal import refuses, wins
 
 _WRITERS = 10
@@ -31,7 +32,7 @@ class LeaseCommits:
     ) -> None:
         """Immediately."""
         record: Record = {"b": [1, {"ö": None}], "a": {}}
-        await memory.commit(await granted(memory), record)
+        await memory.commit(await granted(memory), record_write(record))
         async with connect() as other:
             assert await other.read("order-7") == record
             assert (await granted(other)).record == record
@@ -40,7 +41,7 @@ class LeaseCommits:
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
         """The next caller gets it."""
-        await memory.commit(await granted(memory), {"count": 1})
+        await memory.commit(await granted(memory), record_write({"count": 1}))
         async with connect() as other:
             await granted(other)
 
@@ -51,12 +52,14 @@ class LeaseCommits:
         for count in range(5):
             lease = await granted(memory)
             assert lease.version == count
-            await memory.commit(lease, {"count": count})
+            await memory.commit(lease, record_write({"count": count}))
 
     async def test_a_commit_replaces_the_whole_record(self, memory: ILeasedMachineMemory) -> None:
         """Members of the old one do not linger."""
-        await memory.commit(await granted(memory), {"status": "active", "note": "old"})
-        await memory.commit(await granted(memory), {"status": "done"})
+        await memory.commit(
+            await granted(memory), record_write({"status": "active", "note": "old"})
+        )
+        await memory.commit(await granted(memory), record_write({"status": "done"}))
         assert await memory.read("order-7") == {"status": "done"}
 
     async def test_a_committed_record_is_isolated_from_its_writer(
@@ -65,7 +68,7 @@ class LeaseCommits:
         """What the writer does to its objects afterwards changes nothing stored."""
         inner: Record = {"count": 1}
         record: Record = {"inner": inner}
-        await memory.commit(await granted(memory), record)
+        await memory.commit(await granted(memory), record_write(record))
         inner["count"] = 2
         record["more"] = True
         assert await memory.read("order-7") == {"inner": {"count": 1}}
@@ -74,7 +77,7 @@ class LeaseCommits:
         self, memory: ILeasedMachineMemory
     ) -> None:
         """Both kinds of calls see one record."""
-        await memory.commit(await granted(memory), {"count": 1})
+        await memory.commit(await granted(memory), record_write({"count": 1}))
         await memory.write("order-7", {"count": 2}, {"count": 1})
         lease = await granted(memory)
         assert (lease.version, lease.record) == (2, {"count": 2})
@@ -86,8 +89,8 @@ class LeaseCommits:
     ) -> None:
         """A caller that did not get the answer may repeat the commit."""
         lease = await granted(memory)
-        await memory.commit(lease, {"count": 1})
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
         assert (await granted(memory)).version == 1
 
@@ -96,11 +99,11 @@ class LeaseCommits:
     ) -> None:
         """It is not an error, and neither drops nor spoils the lease granted after it."""
         first = await granted(memory)
-        await memory.commit(first, {"by": "first"})
+        await memory.commit(first, record_write({"by": "first"}))
         second = await granted(memory)
-        await memory.commit(first, {"by": "first"})
+        await memory.commit(first, record_write({"by": "first"}))
         assert await refused(memory, let_pass=let_pass)
-        await memory.commit(second, {"by": "second"})
+        await memory.commit(second, record_write({"by": "second"}))
         assert await memory.read("order-7") == {"by": "second"}
 
     async def test_a_repeated_old_commit_does_not_undo_a_newer_one(
@@ -108,8 +111,8 @@ class LeaseCommits:
     ) -> None:
         """Another writer has written since, so it is refused."""
         first = await granted(memory)
-        await memory.commit(first, {"by": "first"})
-        await memory.commit(await granted(memory), {"by": "second"})
+        await memory.commit(first, record_write({"by": "first"}))
+        await memory.commit(await granted(memory), record_write({"by": "second"}))
         assert not await commits(memory, first, {"by": "first"})
         assert await memory.read("order-7") == {"by": "second"}
         assert (await granted(memory)).version == 2
@@ -125,7 +128,7 @@ class LeaseCommits:
         async with connect() as other:
             await other.write("order-7", {"by": "other"}, {"by": "nobody"})
         with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-            await memory.commit(lease, {"by": "holder"})
+            await memory.commit(lease, record_write({"by": "holder"}))
         assert await memory.read("order-7") == {"by": "other"}
         await memory.release(lease)
         assert (await granted(memory)).version == 2
@@ -138,7 +141,7 @@ class LeaseCommits:
         async with connect() as other:
             await other.write("order-7", {"by": "other"}, None)
         with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-            await memory.commit(lease, {"by": "holder"})
+            await memory.commit(lease, record_write({"by": "holder"}))
         assert await memory.read("order-7") == {"by": "other"}
 
     async def test_a_commit_after_a_release_stands_unless_another_wrote(
@@ -150,12 +153,14 @@ class LeaseCommits:
                 await memory.write(machine_id, {"count": 1}, None)
             lease = await granted(memory, machine_id)
             await memory.release(lease)
-            await memory.commit(lease, {"count": count})
+            await memory.commit(lease, record_write({"count": count}))
             late = await granted(memory, machine_id)
             await memory.release(late)
-            await memory.commit(await granted(memory, machine_id), {"count": count + 1})
+            await memory.commit(
+                await granted(memory, machine_id), record_write({"count": count + 1})
+            )
             with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-                await memory.commit(late, {"by": "late"})
+                await memory.commit(late, record_write({"by": "late"}))
             assert await memory.read(machine_id) == {"count": count + 1}
 
     async def test_a_refused_commit_names_the_workflow(self, memory: ILeasedMachineMemory) -> None:
@@ -163,7 +168,7 @@ class LeaseCommits:
         lease = await granted(memory)
         await memory.write("order-7", {"count": 1}, None)
         try:
-            await memory.commit(lease, {"count": 2})
+            await memory.commit(lease, record_write({"count": 2}))
         except TransactionViolation as violation:
             named = violation.subject
         else:
@@ -211,7 +216,7 @@ class LeaseCommits:
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """For `read` and `acquire` alike."""
-        await memory.commit(await granted(memory), {"done": True}, expires_in=_SHORT)
+        await memory.commit(await granted(memory), record_write({"done": True}, expires_in=_SHORT))
         await let_pass(_SHORT * 1.5)
         assert await memory.read("order-7") is None
         assert (await granted(memory)).record is None
@@ -221,7 +226,9 @@ class LeaseCommits:
     ) -> None:
         """Late duplicates find it."""
         expires_in = timedelta(hours=1)
-        await memory.commit(await granted(memory), {"done": True}, expires_in=expires_in)
+        await memory.commit(
+            await granted(memory), record_write({"done": True}, expires_in=expires_in)
+        )
         await let_pass(_SHORT)
         assert await memory.read("order-7") == {"done": True}
         lease = await granted(memory)
@@ -231,10 +238,14 @@ class LeaseCommits:
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """Regardless of earlier commits; without an expiry the record stays."""
-        await memory.commit(await granted(memory, "order-7"), {"count": 1})
-        await memory.commit(await granted(memory, "order-7"), {"count": 2}, expires_in=_SHORT)
-        await memory.commit(await granted(memory, "order-8"), {"count": 1}, expires_in=_SHORT)
-        await memory.commit(await granted(memory, "order-8"), {"count": 2})
+        await memory.commit(await granted(memory, "order-7"), record_write({"count": 1}))
+        await memory.commit(
+            await granted(memory, "order-7"), record_write({"count": 2}, expires_in=_SHORT)
+        )
+        await memory.commit(
+            await granted(memory, "order-8"), record_write({"count": 1}, expires_in=_SHORT)
+        )
+        await memory.commit(await granted(memory, "order-8"), record_write({"count": 2}))
         await let_pass(_SHORT * 1.5)
         assert await memory.read("order-7") is None
         assert await memory.read("order-8") == {"count": 2}
@@ -245,11 +256,11 @@ class LeaseCommits:
         """At version 0, by commit or by write; its past expiry does not apply to the new record."""
         for machine_id in ["order-7", "order-8"]:
             lease = await granted(memory, machine_id)
-            await memory.commit(lease, {"done": True}, expires_in=_SHORT)
+            await memory.commit(lease, record_write({"done": True}, expires_in=_SHORT))
         await let_pass(_SHORT * 1.5)
         lease = await granted(memory, "order-7")
         assert (lease.version, lease.record) == (0, None)
-        await memory.commit(lease, {"again": True})
+        await memory.commit(lease, record_write({"again": True}))
         await memory.write("order-8", {"again": True}, None)
         await let_pass(_SHORT * 1.5)
         for machine_id in ["order-7", "order-8"]:
@@ -260,12 +271,12 @@ class LeaseCommits:
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """The record was loaded before it expired; a lease does not bring it back."""
-        await memory.commit(await granted(memory), {"done": True}, expires_in=_LONG)
+        await memory.commit(await granted(memory), record_write({"done": True}, expires_in=_LONG))
         lease = await granted(memory)
         assert lease.version == 1
         await let_pass(_LONG * 1.5)
         with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-            await memory.commit(lease, {"by": "late"})
+            await memory.commit(lease, record_write({"by": "late"}))
         assert await memory.read("order-7") is None
         await memory.release(lease)
         again = await granted(memory)
@@ -280,22 +291,29 @@ class LeaseCommits:
         """Although the versions are equal, by write or by commit: other writers wrote them."""
         for machine_id in ["order-7", "order-8"]:
             done = await granted(memory, machine_id)
-            await memory.commit(done, {"done": True}, expires_in=_SHORT)
+            await memory.commit(done, record_write({"done": True}, expires_in=_SHORT))
         stale = [await granted(memory, "order-7"), await granted(memory, "order-8")]
         await after_ttl(memory, let_pass=let_pass)
         async with connect() as other:
             await other.write("order-7", {"by": "other"}, None)
-            await other.commit(await granted(other, "order-8"), {"by": "other"})
+            await other.commit(await granted(other, "order-8"), record_write({"by": "other"}))
         for lease in stale:
             with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-                await memory.commit(lease, {"by": "stale"})
+                await memory.commit(lease, record_write({"by": "stale"}))
             assert await memory.read(lease.machine_id) == {"by": "other"}
 
 
 async def commits(memory: ILeasedMachineMemory, lease: MachineLease, record: Record) -> bool:
+    """Commit a record alone; return False when another writer was faster."""
+    return await commits_write(memory, lease, record_write(record))
+
+
+async def commits_write(
+    memory: ILeasedMachineMemory, lease: MachineLease, write: RecordWrite
+) -> bool:
     """Commit; return False when another writer was faster."""
     try:
-        await memory.commit(lease, record)
+        await memory.commit(lease, write)
     except TransactionViolation as violation:
         if violation.cause is not TransactionViolationCause.VERSION_MOVED:
             raise
@@ -313,4 +331,4 @@ async def _add_one(memory: ILeasedMachineMemory) -> None:
     assert isinstance(count, int)
     # A workflow's own code takes a moment, in which others ask for the lease.
     await asyncio.sleep(0)
-    await memory.commit(lease, {"count": count + 1})
+    await memory.commit(lease, record_write({"count": count + 1}))

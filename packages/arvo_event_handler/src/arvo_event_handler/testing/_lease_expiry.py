@@ -14,6 +14,7 @@ from ._contention import (
     refused,
 )
 from ._lease_commits import commits
+from ._record_write import record_write
 from ._refusal import refuses
 
 
@@ -56,7 +57,7 @@ class LeaseExpiry:
         """No other work was affected, so this work is not discarded."""
         lease = await granted(memory)
         await after_ttl(memory, let_pass=let_pass)
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
         assert (await granted(memory)).version == 1
 
@@ -79,7 +80,7 @@ class LeaseExpiry:
         lease = await granted(memory)
         assert await memory.renew(lease) is True
         assert await memory.renew(lease) is True
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
 
     async def test_an_expired_lease_not_taken_over_can_be_renewed(
@@ -99,7 +100,7 @@ class LeaseExpiry:
         await memory.release(lease)
         assert await memory.renew(lease) is False
         lease = await granted(memory)
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.renew(lease) is False
         await granted(memory)
 
@@ -116,9 +117,9 @@ class LeaseExpiry:
         for machine_id, version in [("order-7", 1), ("order-8", 2)]:
             async with connect() as other:
                 stale, lease = await _taken_over(memory, other, machine_id, let_pass=let_pass)
-                await memory.commit(stale, {"by": "stale"})
+                await memory.commit(stale, record_write({"by": "stale"}))
                 with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-                    await other.commit(lease, {"by": "other"})
+                    await other.commit(lease, record_write({"by": "other"}))
                 await other.release(lease)
                 assert await other.read(machine_id) == {"by": "stale"}
                 assert (await granted(other, machine_id)).version == version
@@ -132,13 +133,13 @@ class LeaseExpiry:
         """A holder whose work is in vain blocks no one; it can neither renew nor spoil the next."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
-            await memory.commit(stale, {"by": "stale"})
+            await memory.commit(stale, record_write({"by": "stale"}))
             after = await granted(memory)
             assert await other.renew(lease) is False
             await other.release(lease)
-            await memory.commit(stale, {"by": "stale"})
+            await memory.commit(stale, record_write({"by": "stale"}))
             assert await refused(other, let_pass=let_pass)
-            await memory.commit(after, {"by": "next"})
+            await memory.commit(after, record_write({"by": "next"}))
             assert await other.read("order-7") == {"by": "next"}
 
     async def test_a_stale_holder_commits_after_its_taker_gave_up(
@@ -153,7 +154,7 @@ class LeaseExpiry:
             async with connect() as other:
                 stale, lease = await _taken_over(memory, other, machine_id, let_pass=let_pass)
                 await other.release(lease)
-                await memory.commit(stale, {"by": "stale"})
+                await memory.commit(stale, record_write({"by": "stale"}))
                 assert await other.read(machine_id) == {"by": "stale"}
 
     async def test_a_commit_of_a_stale_holder_is_refused_once_its_taker_committed(
@@ -165,13 +166,13 @@ class LeaseExpiry:
         """Nothing is changed: neither the record nor the lease of the third holder after them."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
-            await other.commit(lease, {"by": "other"})
+            await other.commit(lease, record_write({"by": "other"}))
             third = await granted(other)
             with refuses(TransactionViolationCause.VERSION_MOVED, by="commit"):
-                await memory.commit(stale, {"by": "stale"})
+                await memory.commit(stale, record_write({"by": "stale"}))
             assert await memory.read("order-7") == {"by": "other"}
             assert await refused(memory, let_pass=let_pass)
-            await other.commit(third, {"by": "third"})
+            await other.commit(third, record_write({"by": "third"}))
             assert await memory.read("order-7") == {"by": "third"}
 
     async def test_exactly_one_of_many_stale_holders_commits(
@@ -206,7 +207,7 @@ class LeaseExpiry:
         await let_pass(memory.policy.max_hold * 4)
         # Some memories forget only at the next call.
         await granted(memory, "order-8")
-        await memory.commit(lease, {"count": 1})
+        await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
         assert (await granted(memory)).version == 1
 
@@ -221,7 +222,7 @@ class LeaseExpiry:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             await memory.release(stale)
             assert await refused(memory, let_pass=let_pass)
-            await other.commit(lease, {"by": "other"})
+            await other.commit(lease, record_write({"by": "other"}))
 
     async def test_a_renewal_of_a_stale_holder_is_refused(
         self,
@@ -234,7 +235,7 @@ class LeaseExpiry:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             assert await memory.renew(stale) is False
             assert await refused(memory, let_pass=let_pass)
-            await other.commit(lease, {"by": "other"})
+            await other.commit(lease, record_write({"by": "other"}))
             assert await memory.renew(stale) is False
 
     async def test_unlock_of_a_stale_lock_leaves_the_next_holder_alone(

@@ -14,15 +14,19 @@ from ._contention import (
     refused,
 )
 from ._lease_cancellation import LeaseCancellation
+from ._lease_chunks import LeaseChunks
 from ._lease_commits import LeaseCommits
 from ._lease_expiry import LeaseExpiry
 from ._lease_progress import LeaseProgress
+from ._record_write import record_write
 from ._refusal import refuses
 
 _CONTENDERS = 50
 
 
-class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseProgress, LeaseCancellation):
+class LeasedMachineMemorySuite(
+    LeaseCommits, LeaseChunks, LeaseExpiry, LeaseProgress, LeaseCancellation
+):
     """What every `ILeasedMachineMemory` must do beyond the four calls, one test for each promise.
 
     Subclass it beside `MachineMemorySuite` and supply three fixtures:
@@ -256,7 +260,7 @@ class LeasedMachineMemorySuite(LeaseCommits, LeaseExpiry, LeaseProgress, LeaseCa
             waiter = asyncio.ensure_future(other.acquire("order-7"))
             await let_pass(memory.policy.max_wait / 4)
             await other.read("order-7")
-            await memory.commit(lease, {"count": 1})
+            await memory.commit(lease, record_write({"count": 1}))
             after = await after_max_wait(memory, waiter, let_pass=let_pass)
             after = after or await granted(other)
             assert (after.version, after.record) == (2, {"count": 1})

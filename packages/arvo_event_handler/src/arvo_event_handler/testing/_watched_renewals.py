@@ -1,11 +1,17 @@
 """A machine memory that can wait for the renewals of its leases."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
 
 from typing_extensions import override
 
-from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    Record,
+    RecordWrite,
+)
 
 
 class WatchedRenewals(ILeasedMachineMemory):
@@ -32,15 +38,22 @@ class WatchedRenewals(ILeasedMachineMemory):
     def policy(self) -> LockPolicy:
         return self._memory.policy
 
+    @property
     @override
-    async def acquire(self, machine_id: str) -> MachineLease | None:
-        return await self._memory.acquire(machine_id)
+    def chunk_bytes(self) -> int:
+        return self._memory.chunk_bytes
 
     @override
-    async def commit(
-        self, lease: MachineLease, record: Record, *, expires_in: timedelta | None = None
-    ) -> None:
-        await self._memory.commit(lease, record, expires_in=expires_in)
+    async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
+        return await self._memory.chunks(lease)
+
+    @override
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        return await self._memory.acquire(machine_id, after=after)
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        await self._memory.commit(lease, write)
 
     @override
     async def release(self, lease: MachineLease) -> None:
