@@ -233,9 +233,9 @@ class LeaseCommits:
         """Regardless of earlier commits; without an expiry the record stays."""
         await memory.commit(await granted(memory, "order-7"), {"count": 1})
         await memory.commit(await granted(memory, "order-7"), {"count": 2}, expires_in=_SHORT)
-        await memory.commit(await granted(memory, "order-8"), {"count": 1}, expires_in=_SHORT)
+        await memory.commit(await granted(memory, "order-8"), {"count": 1}, expires_in=_LONG)
         await memory.commit(await granted(memory, "order-8"), {"count": 2})
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_LONG * 1.5)
         assert await memory.read("order-7") is None
         assert await memory.read("order-8") == {"count": 2}
 
