@@ -22,16 +22,18 @@ from .conftest import Connect, fetch, quoted
 # Leases last as long as a call may take on a busy machine; calls do not wait long. Letting time pass
 # opens a connection, so `max_hold` should not take many steps.
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=100), max_hold=timedelta(minutes=1))
+# A hundred calls wait for a few connections, which can take long on a busy machine.
+POOL_TIMEOUT = timedelta(minutes=1)
 
 
 @pytest.fixture
 def connect(connect_to: Connect) -> ConnectLeasedMachineMemory:
-    return lambda: connect_to(policy=POLICY)
+    return lambda: connect_to(policy=POLICY, pool_timeout=POOL_TIMEOUT)
 
 
 @pytest.fixture
 async def memory(connect_to: Connect) -> AsyncIterator[PostgresMachineMemory]:
-    async with connect_to(policy=POLICY) as memory:
+    async with connect_to(policy=POLICY, pool_timeout=POOL_TIMEOUT) as memory:
         yield memory
 
 
@@ -65,7 +67,9 @@ class TestWithoutPreparedStatements(MachineMemorySuite):
 
     @pytest.fixture
     async def memory(self, connect_to: Connect) -> AsyncIterator[PostgresMachineMemory]:
-        async with connect_to(policy=POLICY, statement_cache_size=0) as memory:
+        async with connect_to(
+            policy=POLICY, pool_timeout=POOL_TIMEOUT, statement_cache_size=0
+        ) as memory:
             yield memory
 
 

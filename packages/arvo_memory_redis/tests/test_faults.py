@@ -18,7 +18,7 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
-from .clients import Connect, leased, url_of
+from .clients import BUSY_MACHINE, Connect, leased, url_of
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 INSTANTS = 200 if FULL else 20
@@ -215,7 +215,7 @@ async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
             committed.append(lease.version + 1)
             return
 
-    async with connect_url(redis_url, prefix=prefix) as memory:
+    async with connect_url(redis_url, prefix=prefix, socket_timeout=BUSY_MACHINE) as memory:
         await asyncio.gather(*(add(memory) for _ in range(TASKS)))
         assert await memory.read("order-7") == {"count": TASKS}
     assert committed == list(range(1, TASKS + 1))

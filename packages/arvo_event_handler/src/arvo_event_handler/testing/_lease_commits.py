@@ -243,10 +243,10 @@ class LeaseCommits:
             await granted(memory, "order-7"), record_write({"count": 2}, expires_in=_SHORT)
         )
         await memory.commit(
-            await granted(memory, "order-8"), record_write({"count": 1}, expires_in=_SHORT)
+            await granted(memory, "order-8"), record_write({"count": 1}, expires_in=_LONG)
         )
         await memory.commit(await granted(memory, "order-8"), record_write({"count": 2}))
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_LONG * 1.5)
         assert await memory.read("order-7") is None
         assert await memory.read("order-8") == {"count": 2}
 

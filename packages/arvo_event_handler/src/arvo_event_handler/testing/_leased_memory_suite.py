@@ -232,7 +232,7 @@ class LeasedMachineMemorySuite(
     ) -> None:
         """Within `max_wait`, from another client too."""
         async with connect() as other:
-            for _ in range(5):
+            for _ in range(20):
                 lease = await granted(memory)
                 waiter = asyncio.ensure_future(other.acquire("order-7"))
                 await let_pass(memory.policy.max_wait / 4)
