@@ -227,6 +227,7 @@ import asyncio, sys
 from datetime import timedelta
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
 
@@ -239,7 +240,7 @@ async def main(url, prefix, transport):
         print("held", flush=True)
         sys.stdin.readline()
         try:
-            await memory.commit(lease, {"by": "holder"})
+            await memory.commit(lease, record_write({"by": "holder"}))
         except TransactionViolation as violation:
             print(violation.cause.name, flush=True)
 
