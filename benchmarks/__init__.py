@@ -1,1 +1,1 @@
-"""What Arvo costs. Run `uv run python -m benchmarks --help`; see README.md beside this file."""
+"""Benchmarks of Arvo. Run `uv run python -m benchmarks --help`; see README.md in this folder."""

@@ -1,4 +1,4 @@
-"""The command line: chooses benchmarks, runs them, prints and stores what they say."""
+"""The command line: selects benchmarks, runs them, prints and stores the results."""
 
 import argparse
 import asyncio
@@ -67,14 +67,14 @@ def _parser(benchmarks: list[Benchmark]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--let-cores-sleep",
         action="store_true",
-        help="do not keep idle cores awake, which is done as root on Linux: on a machine with "
-        "nothing else to do, whoever waits for a server waits for cores that wake up, too",
+        help="do not keep idle cores awake, which is done as root on Linux: on an idle machine a "
+        "task that waits for a server then also waits for cores to wake up",
     )
     parser.add_argument(
         "--only",
         default="",
         metavar="PREFIX",
-        help="run those whose name, or a part of it, begins so, as in event. or redis",
+        help="run those whose name, or a part of it, begins with this, as in event. or redis",
     )
     parser.add_argument(
         "--seconds",

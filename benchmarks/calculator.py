@@ -22,7 +22,7 @@ from arvo_statechart.typing import Event, MachineConfig
 
 
 class Add(BaseModel):
-    """What is to be added."""
+    """The numbers to add."""
 
     a: float
     b: float
@@ -35,7 +35,7 @@ class Added(BaseModel):
 
 
 class Total(BaseModel):
-    """What the workflow answers."""
+    """The answer of the workflow."""
 
     total: float
 
@@ -47,7 +47,7 @@ TOTAL_V1 = OrchestratorVersion("1.0.0", init=Add, complete=Total)
 TOTAL = ArvoOrchestratorContract(uri="#/benchmarks/total", name="total", versions=[TOTAL_V1])
 
 ADDED = "evt.calculator.add.success"
-"""What the service answers with."""
+"""The type of the service's answer."""
 
 
 async def add(call: HandlerInput[Add]) -> Emit:

@@ -1,4 +1,4 @@
-"""How much a workflow in memory takes. Run: uv run python -m benchmarks.growth."""
+"""Bytes that a workflow takes in memory. Run: uv run python -m benchmarks.growth."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ FINISHED: Record = {
     "subject": "order-00000000",
     "redelivery": {"completion": "0" * 32},
 }
-"""What is left of a finished workflow."""
+"""The record of a finished workflow."""
 
 
 async def bytes_each(record: Record, *, expires_in: timedelta | None, held: bool = False) -> int:
@@ -43,7 +43,7 @@ async def bytes_each(record: Record, *, expires_in: timedelta | None, held: bool
             machine_id = f"order-{number:08}"
             lease = await memory.acquire(machine_id)
             if lease is None:
-                raise WrongResultError(f"{machine_id} is held by somebody")
+                raise WrongResultError(f"{machine_id} already has a holder")
             await memory.commit(lease, record_write(record, expires_in=expires_in))
             if held:
                 leases.append(await memory.acquire(machine_id))

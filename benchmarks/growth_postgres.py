@@ -53,7 +53,7 @@ async def _fill(dsn: str, first: int, end: int) -> None:
                 (machine_key(_id(n)), _id(n), 1, "json", state, "active") for n in range(first, end)
             ),
         )
-        # What the filling left to do is done now, and not while the steps are timed.
+        # The filling's maintenance is done now, and not while the steps are timed.
         await connection.execute("VACUUM ANALYZE arvo.machines")
         await connection.execute("CHECKPOINT")
     finally:
@@ -74,7 +74,7 @@ async def _steps_per_second(memory: PostgresMachineMemory, *, workflows: int) ->
         for machine_id in ids:
             lease = await memory.acquire(machine_id)
             if lease is None:
-                raise RuntimeError(f"{machine_id} is leased, and nobody else is here")
+                raise RuntimeError(f"{machine_id} is leased, although there is no other client")
             if lease.record is None:
                 raise RuntimeError(f"{machine_id} was not found among those that were made")
             await memory.commit(lease, _WRITE)

@@ -21,7 +21,7 @@ class Line(BaseModel):
 
 
 class LargeOrder(BaseModel):
-    """What is sent."""
+    """The payload."""
 
     customer: str
     lines: list[Line]
@@ -44,7 +44,7 @@ def large_event(data: LargeOrder | dict[str, Any]) -> ArvoEvent:
 
 
 async def echo(call: HandlerInput[LargeOrder]) -> Emit:
-    """Answer with what was asked."""
+    """Answer with the data of the request."""
     return Emit("evt.order.large.success", call.data)
 
 

@@ -26,13 +26,13 @@ from benchmarks.calculator import TOTAL, TOTAL_V1, Add, adder, totaller
 
 _STARTS = ArvoOrchestratorEventFactory(TOTAL.version(TOTAL_V1))
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-# The allocator keeps some of what it once had; growth beyond this share is a leak.
+# The allocator keeps some freed memory; growth beyond this share is a leak.
 _FLAT = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round took."""
+    """The figures of one round."""
 
     workflows: int
     seconds: float
@@ -49,10 +49,10 @@ class Round:
 
 
 class Load:
-    """Workflows over one broker, so many at a time.
+    """Workflows over one broker, a bounded number at a time.
 
     Args:
-        concurrency: How many are under way at once.
+        concurrency: How many run at the same time.
         forget_after: How long the memory remembers a finished workflow.
     """
 
@@ -63,7 +63,7 @@ class Load:
         self.broker = ConcurrentEventBroker([adder(), totaller(self.memory, policy=policy)])
 
     async def round(self, workflows: int) -> Round:
-        """Run so many workflows.
+        """Run a number of workflows.
 
         Raises:
             ArithmeticError: An answer is wrong.
@@ -108,12 +108,12 @@ async def run(arguments: argparse.Namespace) -> int:
             print(f"round {number:2}  {rounds[-1]}   {load.memory.count:,} remembered", flush=True)
     seconds = sum(done.seconds for done in rounds)
     print(f"{each * len(rounds):,} workflows in {seconds:.1f} s, every answer right")
-    # The first rounds fill caches and what the memory remembers.
+    # The first rounds fill caches and the memory.
     settled = rounds[len(rounds) // 2 :]
     growth = settled[-1].resident_mb / settled[0].resident_mb - 1
     print(f"memory from round {len(rounds) - len(settled) + 1} on: {growth:+.1%}")
     if growth > _FLAT:
-        print(f"that is more than {_FLAT:.0%}: something is kept", file=sys.stderr)
+        print(f"that is more than {_FLAT:.0%}: memory leaks", file=sys.stderr)
         return 1
     return 0
 
@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workflows", type=_positive, default=100_000, help="in all (%(default)s)")
     parser.add_argument("--rounds", type=_positive, default=10, help="(%(default)s)")
     parser.add_argument(
-        "--concurrency", type=_positive, default=100, help="workflows at once (%(default)s)"
+        "--concurrency", type=_positive, default=100, help="workflows at a time (%(default)s)"
     )
     parser.add_argument(
         "--remember",

@@ -1,4 +1,4 @@
-"""What the figures were measured on; without it they mean nothing."""
+"""Facts about the machine that the figures were measured on."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Runs workloads in interleaved rounds, so that a machine that drifts drifts for all of them."""
+"""Runs workloads in interleaved rounds, so that a drift of the machine affects all of them."""
 
 import asyncio
 import gc
@@ -18,10 +18,9 @@ ROUNDS = 7
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """What was measured of one benchmark."""
+    """The figures of one benchmark."""
 
     benchmark: Benchmark
-    """Which one."""
     rounds: list[float] = field(default_factory=list)
     """Operations per second, round by round."""
     latencies: list[float] = field(default_factory=list)
@@ -34,7 +33,7 @@ class Result:
 
     @property
     def spread(self) -> float:
-        """How far the rounds lie apart, as a share of the median."""
+        """The difference between the slowest and the fastest round, as a share of the median."""
         return (max(self.rounds) - min(self.rounds)) / self.median
 
     def percentile_ms(self, percent: int) -> float | None:
@@ -47,12 +46,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one run found out."""
+    """The results of one run."""
 
     results: list[Result]
-    """What was measured, in the order of the benchmarks."""
+    """The figures, in the order of the benchmarks."""
     unavailable: dict[str, str]
-    """Why others were not, by name."""
+    """Why other benchmarks could not run, by name."""
 
 
 async def measure(benchmarks: Iterable[Benchmark], *, seconds: float) -> Report:

@@ -23,17 +23,17 @@ class Workload(Generic[T, R]):
     """Work to repeat: `operation` is timed once per item that `inputs` made beforehand."""
 
     inputs: Callable[[int], Sequence[T]]
-    """Makes that many items, untimed. New ones every time where a cache could know old ones."""
+    """Makes that many items, untimed. It makes new ones where a cache could know old ones."""
     operation: Callable[[T], R] | Callable[[T], Awaitable[R]]
     """What is measured; a coroutine function is awaited."""
     check: Callable[[R], bool]
-    """Whether a result shows that the work was done. Asked once, before anything is timed."""
+    """Returns whether a result shows that the work was done. Called once, before anything is timed."""
     concurrency: int = 1
     """How many tasks share the items. Above 1 the operation must be a coroutine function."""
     units: int = 1
-    """How many of what is counted one call does, such as the events of one batch."""
+    """Number of counted operations in one call, such as the events of one batch."""
     latencies: bool = False
-    """Whether to time each call by itself as well, for p50 and p95. Costs about 0.1 us a call."""
+    """Whether to time each call separately too, for p50 and p95. Costs about 0.1 us per call."""
 
     def __post_init__(self) -> None:
         if self.concurrency > 1 and not self.is_async:
@@ -54,9 +54,9 @@ class Benchmark:
     """One registered benchmark."""
 
     name: str
-    """Fixed, so that other implementations' figures can be put beside it."""
+    """Fixed, so that figures of other implementations can be compared with it."""
     claim: str
-    """What its figure stands for: the docstring."""
+    """The claim that its figure supports: the docstring."""
     prepare: Callable[[], AbstractAsyncContextManager[Workload[Any, Any]]]
     """Opens the workload."""
 

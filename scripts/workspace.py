@@ -1,13 +1,13 @@
-"""What the checks have to know about the packages of this workspace.
+"""Facts about the packages of this workspace, for the checks.
 
     changed         the tests of what has changed
     touched         the packages that a change may affect
-    floors          the packages, a line for each floor, the lowest first
+    floors          the packages, one line for each floor, the lowest first
     below PACKAGE   the packages named, and every package that they depend on
-    public-names    every public name, as tests/public_names.txt has them
+    public-names    every public name, as listed in tests/public_names.txt
 
-What has changed is what differs from the commit at which this branch left `main`, committed or not.
-Where that cannot be known, nothing has `changed` and everything is `touched`; standard error says why.
+A change is what differs from the commit at which this branch left `main`, committed or not. Where that
+is unknown, nothing has `changed` and everything is `touched`; standard error says why.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Dependencies = Mapping[str, frozenset[str]]
 """For each package, the packages of this workspace that it declares."""
 
-# What no test of a package reads. Tests that read it are in tests/, which always run.
+# Files that no test of a package reads. Tests that read them are in tests/, which always run.
 _OF_NO_PACKAGE = ("docs/", "examples/", "benchmarks/", "tests/test_", "tests/public_names.txt")
 
 
@@ -46,7 +46,7 @@ def dependencies(root: Path = ROOT) -> Dependencies:
 
 
 def floors(below: Dependencies) -> list[list[str]]:
-    """Sort packages by how many others stand below them.
+    """Sort packages into floors: layers that depend only on lower ones.
 
     Args:
         below: The dependencies of each.
@@ -137,20 +137,20 @@ def changed_files(root: Path = ROOT) -> list[str]:
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
     files = sorted({*changed.split("\0"), *untracked.split("\0")} - {""})
     if not files:
-        raise UnknownChangeError("nothing differs from main, so what landed last is not known")
+        raise UnknownChangeError("nothing differs from main, so what landed last is unknown")
     return files
 
 
 def files_since_main(root: Path = ROOT) -> list[str]:
-    """Return what `changed_files` does, on a branch with commits of its own only.
+    """Return the same as `changed_files`, but only on a branch with commits of its own.
 
-    On a commit of `main` a single file that is not committed would hide all that landed with it.
+    On a commit of `main` a single uncommitted file would hide everything that landed with it.
 
     Raises:
         UnknownChangeError: There is no `main`, no common commit, or this is a commit of `main`.
     """
     if _git(root, "rev-parse", "HEAD").strip() == _base(root):
-        raise UnknownChangeError("this is a commit of main, so what landed last is not known")
+        raise UnknownChangeError("this is a commit of main, so what landed last is unknown")
     return changed_files(root)
 
 

@@ -1,4 +1,4 @@
-"""Every benchmark does the work it claims; how fast is for people to judge."""
+"""Every benchmark does the work it claims to measure; speed is not asserted."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def printed_and_written(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, 
     return run.stdout, json.loads(file.read_text("utf-8"))
 
 
-def test_names_that_others_are_compared_by_are_there(
+def test_names_that_other_implementations_use_exist(
     printed_and_written: tuple[str, dict[str, Any]],
 ) -> None:
     assert set(printed_and_written[1]["results"]) >= FIXED_NAMES
@@ -112,14 +112,14 @@ def test_table_has_a_line_for_each(printed_and_written: tuple[str, dict[str, Any
     assert idling.startswith("Idle cores ")
 
 
-def test_only_a_part_runs_what_has_it() -> None:
+def test_only_with_a_part_of_a_name_runs_the_benchmarks_that_have_it() -> None:
     run = run_benchmarks("--seconds", "0.001", "--only", "resume.")
     assert run.returncode == 0, run.stderr
     names = [line.split()[0] for line in run.stdout.splitlines()[1:-1]]
     assert names == ["statechart.resume.flat", "statechart.resume.parallel"]
 
 
-def test_only_a_prefix_runs_what_begins_so() -> None:
+def test_only_with_a_prefix_runs_the_benchmarks_that_begin_with_it() -> None:
     run = run_benchmarks("--seconds", "0.001", "--only", "subject.")
     assert run.returncode == 0, run.stderr
     assert [line.split()[0] for line in run.stdout.splitlines()[1:-1]] == [
@@ -129,7 +129,7 @@ def test_only_a_prefix_runs_what_begins_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "evnt"], "no benchmark has a part that begins with 'evnt'; there are\n  "),
         (["--seconds", "0"], "'0' is not a number of seconds above zero"),
@@ -137,13 +137,13 @@ def test_only_a_prefix_runs_what_begins_so() -> None:
         (["--json", "no/such/folder/x.json"], "is not a file in an existing folder"),
     ],
 )
-def test_wrong_arguments_are_told(arguments: list[str], told: str) -> None:
+def test_wrong_arguments_are_reported(arguments: list[str], message: str) -> None:
     run = run_benchmarks(*arguments)
     assert run.returncode == 2
-    assert told in run.stderr
+    assert message in run.stderr
 
 
-def test_help_tells_what_each_stands_for() -> None:
+def test_help_lists_every_benchmark_with_its_claim() -> None:
     run = run_benchmarks("--help")
     assert run.returncode == 0
     for name in FIXED_NAMES:
@@ -202,7 +202,7 @@ async def without_server() -> AsyncIterator[Workload[int, int]]:
 
 
 class TestANewSuite:
-    """A suite is a file more, and nothing else."""
+    """Adding a suite takes one file and nothing else."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -219,7 +219,7 @@ class TestANewSuite:
         assert run.returncode == 1
         assert run.stderr == "made.wrong does not do what it claims: it gave 0\n"
 
-    def test_may_share_its_work_among_tasks_and_tell_latencies(self, root: Path) -> None:
+    def test_may_share_its_work_among_tasks_and_report_latencies(self, root: Path) -> None:
         run = run_benchmarks(
             "--seconds", "0.001", "--only", "made.concurrent", "--json", "result.json", root=root
         )
@@ -232,7 +232,7 @@ class TestANewSuite:
     @pytest.mark.skipif(
         not os.access("/dev/cpu_dma_latency", os.W_OK), reason="only Linux, and root, can do it"
     )
-    def test_finds_idle_cores_awake_unless_told_otherwise(self, root: Path) -> None:
+    def test_finds_idle_cores_awake_unless_they_may_sleep(self, root: Path) -> None:
         arguments = ["--seconds", "0.001", "--only", "made.idle"]
         run = run_benchmarks(*arguments, root=root)
         assert run.returncode == 0, run.stderr
@@ -241,14 +241,14 @@ class TestANewSuite:
         assert run.returncode == 1
         assert run.stderr.startswith("made.idle does not do what it claims: it gave ")
 
-    def test_may_say_that_it_cannot_run_here(self, root: Path) -> None:
+    def test_may_report_that_it_cannot_run_here(self, root: Path) -> None:
         run = run_benchmarks("--seconds", "0.001", "--only", "made.without_server", root=root)
         assert run.returncode == 0, run.stderr
         assert "made.without_server: not run, no server answers; start one" in run.stdout
 
 
 class TestLoad:
-    def test_every_round_and_the_end_are_told(self) -> None:
+    def test_every_round_and_the_end_are_printed(self) -> None:
         run = run_benchmarks("--workflows", "60", "--rounds", "3", module="benchmarks.load")
         assert run.returncode == 0, run.stderr
         lines = run.stdout.splitlines()
@@ -258,10 +258,10 @@ class TestLoad:
         assert lines[4].startswith("memory from round 2 on: ")
 
     def test_memory_that_grows_is_a_failure(self) -> None:
-        # Everything is remembered, so the second half of the rounds takes more than the first.
+        # No workflow is forgotten, so memory grows in the second half of the rounds.
         run = run_benchmarks(
             *("--workflows", "16000", "--rounds", "8", "--remember", "3600"),
             module="benchmarks.load",
         )
         assert run.returncode == 1, run.stdout
-        assert "something is kept" in run.stderr
+        assert "memory leaks" in run.stderr

@@ -1,4 +1,4 @@
-"""What the checks run: their arguments, which packages a change touches, and in which order."""
+"""The checks: their arguments, the packages that a change touches, and their order."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 class TestArguments:
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             (["--quick"], "unknown argument: --quick"),
             (["--fast", "--quick"], "unknown argument: --quick"),
@@ -41,14 +41,14 @@ class TestArguments:
             "unknown-package",
         ],
     )
-    def test_wrong_ones_are_refused_before_anything_runs(
-        self, arguments: list[str], told: str
+    def test_wrong_arguments_are_refused_before_anything_runs(
+        self, arguments: list[str], message: str
     ) -> None:
         done = check(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.endswith(f"scripts/check: {told}\n")
+        assert done.stderr.endswith(f"scripts/check: {message}\n")
 
-    def test_help_says_what_each_does_and_how_long(self) -> None:
+    def test_help_says_what_each_mode_does_and_how_long_it_takes(self) -> None:
         done = check("--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert "At most ten minutes" in done.stdout
@@ -56,7 +56,7 @@ class TestArguments:
 
 
 class TestFloors:
-    def test_each_depends_on_lower_ones_only(self) -> None:
+    def test_each_floor_depends_only_on_lower_floors(self) -> None:
         assert workspace.floors(BELOW) == [
             ["shop_core", "shop_time"],
             ["shop_mail", "shop_store"],
@@ -68,7 +68,7 @@ class TestFloors:
         with pytest.raises(ValueError, match=r"depend on each other: \['a', 'b'\]"):
             workspace.floors(circle)
 
-    def test_what_is_below_comes_with_a_package(self) -> None:
+    def test_a_package_comes_with_its_dependencies(self) -> None:
         assert workspace.with_what_is_below(["shop_mail"], BELOW) == ["shop_core", "shop_mail"]
 
     def test_every_package_of_this_workspace_has_a_floor(self) -> None:
@@ -134,22 +134,22 @@ class TestPathsToTest:
         changed = ["packages/shop_core/src/a.py", "tests/test_docs.py"]
         assert workspace.paths_to_test(changed, root) == ["packages/shop_core"]
 
-    def test_without_packages_it_is_the_test_files_that_changed(self, root: Path) -> None:
+    def test_without_packages_the_changed_test_files_are_run(self, root: Path) -> None:
         changed = ["README.md", "tests/test_docs.py", "tests/storm/test_report.py", "tests/a.json"]
         found = workspace.paths_to_test(changed, root)
         assert found == ["tests/storm/test_report.py", "tests/test_docs.py"]
 
-    def test_what_was_removed_is_left_out(self, root: Path) -> None:
+    def test_removed_files_are_left_out(self, root: Path) -> None:
         changed = ["packages/shop_gone/src/a.py", "tests/test_gone.py"]
         assert workspace.paths_to_test(changed, root) == []
 
 
 class TestChangedFiles:
-    """Against repositories of their own: what cannot be known is an error, and never nothing."""
+    """In temporary repositories: an unknown change is an error, never an empty result."""
 
     @pytest.fixture(autouse=True)
     def no_other_repository(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        # A hook of git says by GIT_DIR and others which one it is for.
+        # A git hook sets GIT_DIR and other variables to its own repository.
         for name in [name for name in os.environ if name.startswith("GIT_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
@@ -163,7 +163,7 @@ class TestChangedFiles:
         commit(root, "core.py")
         return root
 
-    def test_commits_and_what_is_not_committed_count(self, root: Path) -> None:
+    def test_committed_and_uncommitted_changes_count(self, root: Path) -> None:
         git(root, "checkout", "--quiet", "-b", "topic")
         commit(root, "committed.py")
         (root / "core.py").write_text("changed")
@@ -183,11 +183,11 @@ class TestChangedFiles:
         git(root, "checkout", "--quiet", "topic")
         assert workspace.changed_files(root) == ["ours.py"]
 
-    def test_a_commit_of_main_is_not_known(self, root: Path) -> None:
+    def test_the_change_is_unknown_on_a_commit_of_main(self, root: Path) -> None:
         with pytest.raises(workspace.UnknownChangeError, match="nothing differs from main"):
             workspace.changed_files(root)
 
-    def test_files_of_a_branch_are_known(self, root: Path) -> None:
+    def test_the_change_is_known_on_a_branch(self, root: Path) -> None:
         git(root, "checkout", "--quiet", "-b", "topic")
         commit(root, "ours.py")
         git(root, "checkout", "--quiet", "--detach")
@@ -195,7 +195,7 @@ class TestChangedFiles:
         assert workspace.files_since_main(root) == ["new.py", "ours.py"]
 
     @pytest.mark.parametrize("branch", ["main", "topic"])
-    def test_files_beside_a_commit_of_main_do_not_hide_what_landed(
+    def test_uncommitted_files_on_a_commit_of_main_do_not_hide_what_landed(
         self, root: Path, branch: str
     ) -> None:
         git(root, "checkout", "--quiet", "-B", branch)
@@ -204,18 +204,18 @@ class TestChangedFiles:
         with pytest.raises(workspace.UnknownChangeError, match="a commit of main"):
             workspace.files_since_main(root)
 
-    def test_a_commit_that_has_landed_is_not_known(self, root: Path) -> None:
+    def test_the_change_is_unknown_on_an_older_commit_of_main(self, root: Path) -> None:
         commit(root, "later.py")
         git(root, "checkout", "--quiet", "HEAD^")
         with pytest.raises(workspace.UnknownChangeError, match="nothing differs from main"):
             workspace.changed_files(root)
 
-    def test_no_main_is_not_known(self, root: Path) -> None:
+    def test_the_change_is_unknown_without_main(self, root: Path) -> None:
         git(root, "branch", "--move", "trunk")
         with pytest.raises(workspace.UnknownChangeError, match="no main"):
             workspace.changed_files(root)
 
-    def test_a_clone_that_is_too_shallow_is_not_known(self, root: Path) -> None:
+    def test_the_change_is_unknown_in_a_shallow_clone(self, root: Path) -> None:
         git(root, "checkout", "--quiet", "-b", "topic")
         commit(root, "ours.py")
         git(root, "checkout", "--quiet", "main")
@@ -227,7 +227,7 @@ class TestChangedFiles:
         with pytest.raises(workspace.UnknownChangeError, match="too shallow"):
             workspace.changed_files(clone)
 
-    def test_no_repository_is_not_known(self, tmp_path: Path) -> None:
+    def test_the_change_is_unknown_without_a_repository(self, tmp_path: Path) -> None:
         with pytest.raises(workspace.UnknownChangeError):
             workspace.changed_files(tmp_path)
 

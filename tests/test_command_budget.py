@@ -1,4 +1,4 @@
-"""No input of `arvo run` costs more than its length: lines and memory URLs."""
+"""The cost of any line or memory URL of `arvo run` is proportional to its length."""
 
 import json
 import sys
@@ -64,13 +64,13 @@ OPENERS: Final[dict[str, Callable[[str], object]]] = {
 def test_no_memory_url_costs_more_than_its_length(scheme: str, piece: str, behind: str) -> None:
     body = piece * (LENGTH // len(piece))
     for url in (scheme + body + behind, scheme + behind + body):
-        told = spend(partial(refusal, OPENERS[scheme], url), size=len(url))
-        assert isinstance(told, str)
-        assert len(told) < 1000
+        message = spend(partial(refusal, OPENERS[scheme], url), size=len(url))
+        assert isinstance(message, str)
+        assert len(message) < 1000
 
 
 def refusal(opener: Callable[[str], object], url: str) -> str:
-    """Return what the user is told of a URL that cannot be opened; empty when it can."""
+    """Return the message for a URL that cannot be opened; empty when it can."""
     try:
         opener(url)
     except ValueError as error:
@@ -117,8 +117,8 @@ def test_no_line_costs_more_than_its_length(decoder: Decoder, place: tuple[str, 
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_lines_are_text_but_for_the_bytes_that_are_none(piece: str | bytes) -> None:
-    """Or they would be refused before anything in them is looked at."""
+def test_only_the_invalid_byte_makes_a_line_undecodable(piece: str | bytes) -> None:
+    """Otherwise the other lines would be refused before anything in them is read."""
     content = filled(PLACES["in its data"], piece)
     refused: Any = pytest.raises(UnicodeDecodeError) if isinstance(piece, bytes) else nullcontext()
     with refused:
@@ -126,7 +126,7 @@ def test_lines_are_text_but_for_the_bytes_that_are_none(piece: str | bytes) -> N
 
 
 def filled(place: tuple[str, ...], piece: str | bytes) -> bytes:
-    """Write a line with a piece in a place, again and again."""
+    """Return a line in which a piece is repeated at a place."""
     before, behind = place
     repeated = piece if isinstance(piece, bytes) else piece.encode()
     return before.encode() + repeated * (LENGTH // len(repeated)) + behind.encode()

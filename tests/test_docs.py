@@ -1,4 +1,4 @@
-"""What the documentation refers to exists."""
+"""Names and links in the documentation exist."""
 
 import importlib
 import re
@@ -17,7 +17,7 @@ DOCUMENTS = [
 
 
 def names_in(cell: str) -> list[str]:
-    """The quoted names of a cell that belong to one of our packages."""
+    """Return the quoted names of a cell that belong to one of our packages."""
     quoted = re.findall(r"`([\w.]+)`", cell)
     return [name for name in quoted if name.partition(".")[0] in PACKAGES]
 
@@ -45,13 +45,13 @@ def test_every_python_name_of_the_migration_table_exists(name: str) -> None:
     assert not any(part.startswith("_") for part in name.split("."))
 
 
-def test_every_row_of_the_migration_table_says_what_to_use() -> None:
-    silent = [typescript for typescript, python in ROWS if not names_in(python)]
-    assert silent == ["`z.object({...})`"]
+def test_every_row_of_the_migration_table_names_a_python_name() -> None:
+    without = [typescript for typescript, python in ROWS if not names_in(python)]
+    assert without == ["`z.object({...})`"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+def test_every_link_to_a_file_has_a_target(document: Path) -> None:
     targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", document.read_text("utf-8"))
     local = [target for target in targets if not re.match(r"[a-z]+:", target)]
     assert [target for target in local if not (document.parent / target).exists()] == []

@@ -1,4 +1,4 @@
-"""Whatever a backend raises, a memory raises errors of memories and nothing else."""
+"""Whatever a backend raises, a memory raises only errors of memories."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,7 +17,8 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_sqlite import SqliteMachineMemory
-from arvo_redis import Script, Transport, Word
+from arvo_redis import Script, Server, Transport
+from arvo_redis._transport import Word
 from arvo_sqlite import SqliteClient
 
 SUBJECT: Final = "order-7"
@@ -42,7 +43,7 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-OF_NO_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
 
 
 class LoadingServer(Transport):
@@ -74,7 +75,7 @@ class LoadingServer(Transport):
 
 
 class LowOnMemory:
-    """A pool of a server that opens no session."""
+    """A pool whose server opens no session."""
 
     def is_closing(self) -> bool:
         return False
@@ -91,7 +92,7 @@ async def sqlite() -> AsyncIterator[ILeasedMachineMemory]:
 
 @asynccontextmanager
 async def redis() -> AsyncIterator[ILeasedMachineMemory]:
-    yield RedisMachineMemory(LoadingServer(), policy=POLICY)
+    yield RedisMachineMemory(Server(LoadingServer()), policy=POLICY)
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ def public(memory: type) -> list[str]:
     return [
         name
         for name, _ in inspect.getmembers(memory)
-        if not name.startswith("_") and name not in OF_NO_BACKEND
+        if not name.startswith("_") and name not in WITHOUT_BACKEND
     ]
 
 

@@ -1,4 +1,4 @@
-"""What importing a package loads: what it needs at once, and nothing for later.
+"""The modules that importing a package loads: only those that the import itself needs.
 
 Seconds are not asserted, as machines differ; CONTRIBUTING.md says how to measure them.
 """
@@ -14,22 +14,22 @@ from workspace import dependencies, with_what_is_below
 
 BELOW: Final = dependencies()
 
-# Heavy modules, and those that tell of a mistake, such as a driver of another package.
+# Expensive modules, and those that point to a mistake, such as a driver of another package.
 UNWANTED: Final = {
     *("argparse", "asyncio", "ctypes", "http", "multiprocessing", "sqlite3", "ssl", "unittest"),
     *("asyncpg", "hiredis", "redis"),
     *("hypothesis", "opentelemetry.sdk", "pytest", "rich", "typer"),
 }
-# Which of them a package needs at once, for itself and for the packages above it.
+# Which of them an import of the package needs, for itself and for the packages above it.
 NEEDED: Final = {
     "arvo_event_handler": {"asyncio", "ssl"},  # asyncio imports ssl
     "arvo_postgres": {"asyncpg", "asyncio", "ssl"},
-    # redis-py imports all but itself and hiredis.
+    # redis-py imports all of these but itself and hiredis.
     "arvo_redis": {"redis", "hiredis", "asyncio", "ssl", "ctypes", "opentelemetry.sdk"},
     "arvo_sqlite": {"asyncio", "ssl", "sqlite3"},
 }
-# How many modules an import may load, those of Python and of others included: a tenth more than it
-# does. Before a number grows, look at what came: python -X importtime -c 'import arvo_core'.
+# The most modules that an import may load, including those of Python and of dependencies: a tenth
+# more than it does. Before raising one, find the new modules: python -X importtime -c 'import arvo_core'.
 AT_MOST: Final = {
     "arvo_cli": 35,
     "arvo_core": 275,
@@ -47,8 +47,8 @@ def loaded_by(package: str) -> AbstractSet[str]:
 
 
 @pytest.mark.parametrize("package", BELOW)
-def test_nothing_is_imported_that_is_not_needed_at_once(package: str) -> None:
-    if package == "arvo_cli":  # imports what it works with when it is called
+def test_no_module_is_imported_that_the_import_does_not_need(package: str) -> None:
+    if package == "arvo_cli":  # imports its dependencies when it is called
         needed: set[str] = set()
     else:
         parts = with_what_is_below([package], BELOW)
@@ -57,5 +57,5 @@ def test_nothing_is_imported_that_is_not_needed_at_once(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", AT_MOST)
-def test_no_more_modules_are_imported_than_before(package: str) -> None:
+def test_number_of_imported_modules_does_not_grow(package: str) -> None:
     assert len(loaded_by(package)) <= AT_MOST[package]

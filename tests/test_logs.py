@@ -1,4 +1,4 @@
-"""What is logged of an event is bounded, whatever the event is and whichever package logs it."""
+"""The length of log records is bounded, whatever the event is and whichever package logs it."""
 
 import ast
 import io
@@ -38,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 RECORD_BYTES = 8 * 1024
 
 BOMB = pack(b'{"x":' + b"[" * 180 + b"1e400," * 9_000 + b"1" + b"]" * 180 + b"}")
-"""A subject of less than 200 characters that inflates to thousands of numbers out of range."""
+"""A subject of less than 200 characters that decompresses to thousands of numbers out of range."""
 
 
 class Order(BaseModel):
@@ -63,7 +63,7 @@ def event(**changes: Any) -> ArvoEvent:
 
 
 EVENTS = {
-    "a subject that inflates to much": event(subject=BOMB),
+    "a subject that decompresses to much": event(subject=BOMB),
     "a long id": event(id="i" * 100_000, subject=BOMB),
     "a long address": event(to="com." + "a" * 100_000),
     "much data that does not fit": event(
@@ -108,7 +108,7 @@ async def publish_concurrently(event: ArvoEvent) -> None:
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """Everything that is logged, as the standard formatter writes it."""
+    """All log records, as the standard formatter writes them."""
     written, root = io.StringIO(), logging.getLogger()
     handler = logging.StreamHandler(written)
     handler.terminator = "\0\n"
@@ -132,7 +132,7 @@ async def test_no_event_is_logged_at_length(
 
 
 def test_every_logger_of_a_package_is_bounded() -> None:
-    """The command shows what others log, and statecharts, which stand alone, cut their own."""
+    """The command shows records of others, and arvo_statechart, which has no Arvo, cuts its own."""
     unbounded = {
         path.name
         for path in ROOT.glob("packages/*/src/**/*.py")

@@ -1,4 +1,4 @@
-"""A machine memory that is written as docs/memories.md says passes the suites, and opens by URL."""
+"""The machine memories in docs/memories.md pass the suites, and open by URL."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ FILES, LEASES = find_examples(PAGE)
 
 
 def promises(*suites: type) -> int:
-    """How many tests the suites have."""
+    """Return the number of tests in the suites."""
     return sum(name.startswith("test_") for suite in suites for name in dir(suite))
 
 
@@ -46,7 +46,7 @@ def test_memory_passes_every_test_of_its_suites(
 
 
 @pytest.mark.parametrize("program", [FILES, LEASES], ids=["files", "leases"])
-def test_memory_needs_nothing_that_is_private(program: CodeExample) -> None:
+def test_memory_imports_no_private_module(program: CodeExample) -> None:
     modules = {
         node.module
         for node in ast.walk(ast.parse(program.source))

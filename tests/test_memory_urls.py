@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -26,7 +27,7 @@ from arvo_cli._errors import CommandError
 from arvo_cli._memory_url import memory_of
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy, MemoryUrl
+from arvo_event_handler.memory import LockPolicy, MemoryUrl, connect_memory
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis import RedisMachineMemory
@@ -57,8 +58,8 @@ def options_of(connect: Callable[..., Any]) -> set[str]:
 def test_every_argument_of_connect_is_an_option(scheme: str) -> None:
     with pytest.raises(ValueError, match="there are ") as caught:
         MemoryUrl.parse("my:?zzz=1", connect=CONNECTS[scheme])
-    told = str(caught.value).partition("there are ")[2]
-    assert set(told.split(", ")) == options_of(CONNECTS[scheme])
+    listed = str(caught.value).partition("there are ")[2]
+    assert set(listed.split(", ")) == options_of(CONNECTS[scheme])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,17 @@ async def test_a_policy_reaches_the_memory(
     monkeypatch.chdir(tmp_path)
     async with memory_of(url) as memory:
         assert memory.policy == policy  # type: ignore[attr-defined]
+
+
+def test_memory_scheme_belongs_to_the_package_of_its_memory() -> None:
+    (found,) = entry_points(group="arvo.machine_memory", name="memory")
+    assert found.dist is not None
+    assert found.dist.name == "arvo-concurrent"
+
+
+async def test_memory_scheme_opens_the_memory_of_a_process() -> None:
+    async with connect_memory("memory:?ttl=7s") as memory:
+        assert isinstance(memory, ConcurrentMachineMemory)
 
 
 async def test_options_of_redis(start_redis: StartRedis) -> None:
@@ -163,7 +175,7 @@ HOSTILE = [
 def refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str], str]:
-    """Runs the command with a memory that cannot be had, and returns what it said."""
+    """Return a function that runs the command with a memory URL, and returns its messages."""
     monkeypatch.chdir(tmp_path)
     target = Path(__file__).parent.parent / "packages/arvo_cli/tests/targets/greeter"
 
@@ -180,14 +192,14 @@ def refusal(
 def test_a_url_that_is_none_is_one_clear_line_without_a_password(
     refusal: Callable[[str], str], url: str
 ) -> None:
-    said = refusal(url)
-    assert said.startswith("arvo: ")
-    assert said.count("\n") == 1
-    assert len(said) < 1000
-    assert "heim7" not in said
-    assert "Traceback" not in said
-    assert "object has no attribute" not in said
-    assert "__init__" not in said
+    message = refusal(url)
+    assert message.startswith("arvo: ")
+    assert message.count("\n") == 1
+    assert len(message) < 1000
+    assert "heim7" not in message
+    assert "Traceback" not in message
+    assert "object has no attribute" not in message
+    assert "__init__" not in message
 
 
 PIECES = st.sampled_from(
@@ -205,9 +217,9 @@ URLS = st.builds(
 @given(URLS)
 def test_whatever_a_url_says_it_is_a_memory_or_one_line(url: str) -> None:
     """Nothing is connected here: it is only read."""
-    said = refused(url)
-    assert "\n" not in said
-    assert len(said) < 1000
+    message = refused(url)
+    assert "\n" not in message
+    assert len(message) < 1000
 
 
 def refused(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The example: what becomes of every order, and whether the books are right afterwards."""
+"""The example: the result of every order, and the state of the books afterwards."""
 
 import asyncio
 import contextvars
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "order_fulfilment"
 LINES = (EXAMPLE / "orders.jsonl").read_text("utf-8").splitlines()
 
-# By line. Written down here, not computed: the file is for people too.
+# Line numbers. Written here, not computed, so that a reader can find them in the file.
 BAD = {21, 46, 64, 81, 103, 127, 152, 175, 199, 226, 251, 274}
 AGAIN = {90: "order-0040", 260: "order-0259"}
 
@@ -49,7 +49,7 @@ def price_of(order: dict[str, Any]) -> int:
 
 
 def outcome_of(order: dict[str, Any]) -> str:
-    """What should become of an order, by the rules in the example's README."""
+    """Return the expected result of an order, by the rules in the example's README."""
     if any(line["sku"] not in CATALOGUE for line in order["lines"]):
         return "failed"
     if any(line["quantity"] > CATALOGUE[line["sku"]][1] for line in order["lines"]):
@@ -69,7 +69,7 @@ SHIPPED = {order_id: ORDERS[order_id] for order_id, end in EXPECTED.items() if e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """The example, with a ledger and a memory to look into."""
+    """The example, with access to its ledger."""
 
     ledger: Ledger
     handlers: list[IArvoEventHandler]
@@ -116,7 +116,7 @@ def ending(answer: ArvoEvent) -> str:
 
 
 def balances(ledger: Ledger) -> dict[str, int]:
-    """What each order has cost in the end, of those that ever cost something."""
+    """Return the amount that each order cost in the end, without those that cost nothing."""
     balance = Counter[str]()
     for order_id, amount in ledger.payments():
         balance[order_id] += amount
@@ -124,7 +124,7 @@ def balances(ledger: Ledger) -> dict[str, int]:
 
 
 def check_books(ledger: Ledger) -> None:
-    """Money and goods went out for the orders that were shipped, and for no other."""
+    """Check that money and goods moved for the orders that were shipped, and for no others."""
     assert dict(ledger.shipments()).keys() == SHIPPED.keys()
     assert len(ledger.shipments()) == len(SHIPPED)
     assert balances(ledger) == {order_id: price_of(order) for order_id, order in SHIPPED.items()}
@@ -137,7 +137,7 @@ def check_books(ledger: Ledger) -> None:
 
 
 def check_payments(ledger: Ledger) -> None:
-    """Nobody is charged twice, and only whom it could not be avoided for gets money back."""
+    """Check that no order is charged twice, and that only unavoidable charges are refunded."""
     charges = Counter(order_id for order_id, amount in ledger.payments() if amount > 0)
     refunds = Counter(order_id for order_id, amount in ledger.payments() if amount < 0)
     assert set(charges.values()) == {1}
@@ -145,11 +145,11 @@ def check_payments(ledger: Ledger) -> None:
     assert set(refunds.values()) == {1}
     undeliverable = {order_id for order_id, end in EXPECTED.items() if end == "undeliverable"}
     assert undeliverable <= refunds.keys()
-    # The machine charges while the goods are looked for.
+    # The machine charges while the goods are being reserved.
     assert {EXPECTED[order_id] for order_id in refunds} <= {"undeliverable", "out_of_stock"}
 
 
-def test_the_file_has_something_of_everything() -> None:
+def test_the_file_has_orders_with_every_result() -> None:
     assert len(LINES) == 300
     assert Counter(EXPECTED.values()) == {
         "shipped": 232,
@@ -163,8 +163,8 @@ def test_the_file_has_something_of_everything() -> None:
     assert any(price_of(order) > 500_00 for order in SHIPPED.values())
 
 
-def test_no_order_depends_on_those_before_it() -> None:
-    """The stock would do for all orders at once, or not even for one: so order does not matter."""
+def test_no_result_depends_on_earlier_orders() -> None:
+    """The stock suffices for all orders together, or not even for one: so order does not matter."""
     wanted = Counter[str]()
     for order_id, order in ORDERS.items():
         if EXPECTED[order_id] not in {"failed", "out_of_stock"}:
@@ -177,7 +177,7 @@ def test_the_committed_file_is_what_the_script_writes() -> None:
     def comparable(line: str) -> object:
         try:
             event = json.loads(line)
-            # Other builds of zlib make other texts of equal content.
+            # Other builds of zlib write the same content as another string.
             return event | {"subject": ArvoOrchestrationSubject.parse(event["subject"])}
         except (LookupError, TypeError, ValueError):
             return line
@@ -186,7 +186,7 @@ def test_the_committed_file_is_what_the_script_writes() -> None:
     assert written == [comparable(line) for number, line in enumerate(LINES, 1) if number != 21]
 
 
-async def test_every_order_ends_as_it_should_and_the_books_are_right(shop: Shop) -> None:
+async def test_every_order_ends_as_expected_and_the_books_are_correct(shop: Shop) -> None:
     answers = await run_all(shop)
     assert {order_id: ending(answer) for order_id, answer in answers.items()} == EXPECTED
     for order_id, order in SHIPPED.items():
@@ -194,7 +194,7 @@ async def test_every_order_ends_as_it_should_and_the_books_are_right(shop: Shop)
     check_books(shop.ledger)
 
 
-async def test_both_flavours_end_every_order_alike(tmp_path: Path) -> None:
+async def test_both_flavours_end_every_order_with_the_same_result(tmp_path: Path) -> None:
     ends, books = [], []
     for flavour in FLAVOURS:
         shop = open_shop(tmp_path, flavour)
@@ -212,11 +212,11 @@ async def test_both_flavours_end_every_order_alike(tmp_path: Path) -> None:
 def result_of(answer: ArvoEvent) -> object:
     if ending(answer) == "failed":
         return answer.data["errorName"], answer.data["errorMessage"]
-    # Parsed: whether a member is null or not there makes no difference.
+    # Parsed, so that a member that is null equals one that is absent.
     return contracts.OrderClosed.model_validate(answer.data)
 
 
-async def test_the_resumable_charges_nobody_for_goods_that_are_short(tmp_path: Path) -> None:
+async def test_the_resumable_charges_no_order_whose_goods_are_short(tmp_path: Path) -> None:
     shop = open_shop(tmp_path, "resumable")
     await run_all(shop)
     refunds = {order_id for order_id, amount in shop.ledger.payments() if amount < 0}
@@ -235,19 +235,19 @@ def machine(tmp_path: Path) -> Iterator[Shop]:
     shop.ledger.close()
 
 
-async def test_the_machine_asks_for_goods_and_money_at_once(machine: Shop) -> None:
+async def test_the_machine_asks_for_goods_and_money_concurrently(machine: Shop) -> None:
     workflow = machine.handlers[-1]
     requests = await workflow.execute(first_order("shipped"))
     assert [request.type for request in requests] == ["com.stock.reserve", "com.payment.charge"]
 
 
-async def test_the_machine_asks_a_human_while_goods_are_looked_for(machine: Shop) -> None:
+async def test_the_machine_asks_a_human_while_goods_are_reserved(machine: Shop) -> None:
     workflow = machine.handlers[-1]
     requests = await workflow.execute(first_order("refused"))
     assert [request.type for request in requests] == ["com.stock.reserve", "com.order.approve"]
 
 
-async def test_goods_that_are_short_come_before_a_declined_card(shop: Shop) -> None:
+async def test_short_goods_are_reported_rather_than_a_declined_card(shop: Shop) -> None:
     short = first_order("out_of_stock").to_dict()
     short["data"] |= {"card": "4000000000000002"}
     answer = await shop.broker().resolve(ArvoEvent.from_dict(short))
@@ -256,8 +256,8 @@ async def test_goods_that_are_short_come_before_a_declined_card(shop: Shop) -> N
     assert shop.ledger.payments() == []
 
 
-async def test_what_the_machine_took_is_given_back_when_a_service_fails(machine: Shop) -> None:
-    """Also when the failure is known before the other service has answered."""
+async def test_the_machine_returns_what_it_took_when_a_service_fails(machine: Shop) -> None:
+    """Even when the failure is known before the other service has answered."""
 
     async def break_down(call: HandlerInput[object]) -> None:
         raise ConnectionError("no line to the warehouse")
@@ -325,7 +325,7 @@ async def test_services_that_run_twice_book_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("missing", ["com.payment.refund", "com.stock.release"])
-async def test_an_order_is_closed_only_when_all_is_undone(shop: Shop, missing: str) -> None:
+async def test_an_order_is_closed_only_when_everything_is_undone(shop: Shop, missing: str) -> None:
     [event, *_] = [event for event in EVENTS if EXPECTED[event.id] == "undeliverable"]
     handlers = [handler for handler in shop.handlers if handler.source != missing]
     with pytest.raises(ResolveError, match=missing):
@@ -350,10 +350,10 @@ def break_off(books: Books) -> Emit:
 
 
 class Unusual(BaseException):
-    """One of a library's own."""
+    """A BaseException that a library might define."""
 
 
-VARIABLE: Final = contextvars.ContextVar("variable", default="of nobody")
+VARIABLE: Final = contextvars.ContextVar("variable", default="unset")
 
 
 def break_off_with(error: type[BaseException], books: Books) -> NoReturn:
@@ -363,7 +363,7 @@ def break_off_with(error: type[BaseException], books: Books) -> NoReturn:
 
 
 def refuse_samovars(ledger: Ledger) -> None:
-    """Let SQLite take back the whole transaction in which one is taken."""
+    """Make SQLite roll back any transaction that takes a samovar."""
     ledger._connection.execute(
         "CREATE TRIGGER refuse BEFORE UPDATE ON stock WHEN old.sku = 'samovar' "
         "BEGIN SELECT RAISE(ROLLBACK, 'boom'); END"
@@ -376,7 +376,7 @@ def take_samovar(books: Books) -> Emit:
 
 
 class TestLedger:
-    """What is asked at the same time is committed together, and to each asker it is as if alone."""
+    """Concurrent requests are committed together, and do not affect each other."""
 
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
@@ -393,7 +393,7 @@ class TestLedger:
         )
         return commits
 
-    async def test_what_breaks_off_is_not_booked_and_may_be_tried_again(
+    async def test_work_that_raises_is_not_booked_and_may_be_tried_again(
         self, ledger: Ledger
     ) -> None:
         with pytest.raises(ConnectionError):
@@ -403,7 +403,7 @@ class TestLedger:
         assert (await ledger.answer_once(EVENTS[0], charge("order-x"))).data == {"amount": 499_00}
         assert ledger.payments() == [("order-x", 499_00)]
 
-    async def test_what_is_asked_at_once_is_committed_at_once(
+    async def test_concurrent_requests_share_one_commit(
         self, ledger: Ledger, commits: list[str]
     ) -> None:
         answers = [ledger.answer_once(event, charge(event.id)) for event in EVENTS[:50]]
@@ -411,7 +411,7 @@ class TestLedger:
         assert len(commits) == 1
         assert sorted(ledger.payments()) == sorted((event.id, 499_00) for event in EVENTS[:50])
 
-    async def test_nobody_is_answered_before_the_commit(
+    async def test_no_request_is_answered_before_the_commit(
         self, ledger: Ledger, commits: list[str]
     ) -> None:
         async def seen_by_others(event: ArvoEvent) -> int:
@@ -425,7 +425,7 @@ class TestLedger:
         ledger_file = ledger._connection.execute("PRAGMA database_list").fetchone()[2]
         assert await asyncio.gather(*map(seen_by_others, EVENTS[:9])) == [1] * 9
 
-    async def test_one_that_breaks_off_takes_back_nothing_of_the_others(
+    async def test_work_that_raises_rolls_back_only_its_own_bookings(
         self, ledger: Ledger, commits: list[str]
     ) -> None:
         answers = await asyncio.gather(
@@ -439,13 +439,13 @@ class TestLedger:
         assert ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
         assert ledger.payments() == [("order-a", 499_00), ("order-b", 499_00)]
 
-    async def test_one_request_asked_twice_at_once_books_once(self, ledger: Ledger) -> None:
+    async def test_a_request_sent_twice_concurrently_books_once(self, ledger: Ledger) -> None:
         answers = [ledger.answer_once(EVENTS[0], charge("order-a")) for _ in range(2)]
         first, second = await asyncio.gather(*answers)
         assert first.data == second.data
         assert ledger.payments() == [("order-a", 499_00)]
 
-    async def test_who_makes_the_commit_fail_is_not_answered_and_the_others_are(
+    async def test_only_the_request_that_makes_the_commit_fail_is_not_answered(
         self, ledger: Ledger
     ) -> None:
         ledger._connection.execute("PRAGMA foreign_keys = ON")
@@ -466,7 +466,7 @@ class TestLedger:
         assert isinstance(answers[1], sqlite3.IntegrityError)
         assert ledger.payments() == [("order-a", 499_00)]
 
-    async def test_who_asks_while_a_commit_fails_is_answered_by_the_next(
+    async def test_a_request_during_a_failing_commit_is_answered_by_the_next(
         self, ledger: Ledger
     ) -> None:
         under_way, may_fail = threading.Event(), threading.Event()
@@ -487,7 +487,7 @@ class TestLedger:
         assert (await second).data == {"amount": 499_00}
         assert ledger.payments() == [("order-b", 499_00)]
 
-    async def test_an_asker_that_is_cancelled_takes_nobody_with_it(self, ledger: Ledger) -> None:
+    async def test_cancelling_one_asker_does_not_cancel_the_others(self, ledger: Ledger) -> None:
         impatient = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))
         patient = asyncio.create_task(ledger.answer_once(EVENTS[1], charge("order-b")))
         await asyncio.sleep(0)
@@ -496,7 +496,7 @@ class TestLedger:
         assert impatient.cancelled()
 
     @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, asyncio.CancelledError, Unusual])
-    async def test_whatever_work_raises_is_raised_to_who_asked_for_it(
+    async def test_any_exception_of_work_is_raised_to_its_asker(
         self, ledger: Ledger, error: type[BaseException]
     ) -> None:
         def work(books: Books) -> Emit:
@@ -518,9 +518,7 @@ class TestLedger:
         assert ledger.payments() == [("order-b", 499_00)]
         assert ledger.stock()["samovar"] == CATALOGUE["samovar"][1]
 
-    async def test_work_that_raises_stop_iteration_is_told_as_by_a_coroutine(
-        self, ledger: Ledger
-    ) -> None:
+    async def test_stop_iteration_of_work_becomes_a_runtime_error(self, ledger: Ledger) -> None:
         def work(books: Books) -> Emit:
             break_off_with(StopIteration, books)
 
@@ -530,7 +528,7 @@ class TestLedger:
         assert isinstance(caught.value.__cause__, StopIteration)
         assert ledger.payments() == []
 
-    def test_without_a_thread_to_work_in_each_asker_is_told(self, ledger: Ledger) -> None:
+    def test_every_asker_gets_an_error_when_no_thread_can_be_started(self, ledger: Ledger) -> None:
         async def ask() -> list[Emit | BaseException]:
             await asyncio.get_running_loop().shutdown_default_executor()
             async with asyncio.timeout(20):
@@ -539,16 +537,14 @@ class TestLedger:
                     return_exceptions=True,
                 )
 
-        # In an event loop of its own, which no other test uses after it.
+        # In an event loop of its own, as other tests cannot use it afterwards.
         answers = asyncio.run(ask())
         assert [type(answer) for answer in answers] == [RuntimeError] * 3
         assert len(set(map(id, answers))) == 3
 
     @pytest.mark.parametrize("turns", range(5))
-    async def test_nobody_waits_for_a_clerk_that_was_cancelled(
-        self, ledger: Ledger, turns: int
-    ) -> None:
-        """Before it begins, while it gathers, or while it books: the next one is as if new."""
+    async def test_no_request_waits_for_a_cancelled_clerk(self, ledger: Ledger, turns: int) -> None:
+        """Whether it was cancelled before it began, while gathering, or while booking."""
         under_way, may_end = threading.Event(), threading.Event()
 
         def linger(books: Books) -> Emit:
@@ -575,7 +571,7 @@ class TestLedger:
             assert (await third).data == {"amount": 499_00}
         assert ("order-b", 499_00) in ledger.payments()
 
-    async def test_who_asks_when_a_clerk_has_been_cancelled_is_answered_by_the_next(
+    async def test_a_request_after_a_clerk_was_cancelled_is_answered_by_the_next(
         self, ledger: Ledger
     ) -> None:
         first = asyncio.create_task(ledger.answer_once(EVENTS[0], charge("order-a")))
@@ -607,7 +603,7 @@ class TestLedger:
         assert asyncio.run(ask()).data == {"amount": 499_00}
 
     @pytest.mark.parametrize("blamed", [{0}, {1}, {0, 2}, {0, 1, 2}])
-    async def test_what_sqlite_takes_back_is_told_to_who_is_to_blame(
+    async def test_a_rollback_by_sqlite_is_raised_to_the_askers_that_caused_it(
         self, ledger: Ledger, blamed: set[int]
     ) -> None:
         refuse_samovars(ledger)
@@ -625,7 +621,7 @@ class TestLedger:
         assert len(ledger.payments()) == 3 - len(blamed)
 
     @pytest.mark.parametrize("goes_on", [True, False])
-    async def test_what_sqlite_took_back_is_not_answered_nor_booked_upon(
+    async def test_work_that_overlooks_a_rollback_by_sqlite_is_not_answered(
         self, ledger: Ledger, goes_on: bool
     ) -> None:
         refuse_samovars(ledger)
@@ -641,13 +637,13 @@ class TestLedger:
             return_exceptions=True,
         )
         assert isinstance(answers[0], sqlite3.OperationalError)
-        assert "SQLite took back" in str(answers[0])
+        assert "SQLite rolled back" in str(answers[0])
         assert isinstance(answers[1], Emit)
         assert ledger.payments() == [("order-b", 499_00)]
-        again = await ledger.answer_once(EVENTS[0], charge("order-a"))  # no answer was kept
+        again = await ledger.answer_once(EVENTS[0], charge("order-a"))  # no answer was stored
         assert again.data == {"amount": 499_00}
 
-    async def test_a_file_that_is_taken_is_told_to_each_and_waited_for_once(
+    async def test_a_locked_file_is_waited_for_once_and_raised_to_every_asker(
         self, ledger: Ledger
     ) -> None:
         begun: list[str] = []
@@ -667,7 +663,7 @@ class TestLedger:
         assert len(set(map(id, answers))) == 3
         assert len(begun) == 1
 
-    async def test_work_runs_with_the_variables_of_who_asked(self, ledger: Ledger) -> None:
+    async def test_work_runs_with_the_context_variables_of_its_asker(self, ledger: Ledger) -> None:
         seen: dict[str, list[str]] = {}
 
         async def ask(number: int) -> None:
@@ -684,7 +680,7 @@ class TestLedger:
             await ledger.answer_once(EVENTS[number], work)
             assert VARIABLE.get() == name
 
-        refuse_samovars(ledger)  # so that each work runs twice, or once it is known by itself
+        refuse_samovars(ledger)  # so that work runs again by itself after the group failed
         await asyncio.gather(*map(ask, range(3)), return_exceptions=True)
         assert seen == {
             "asker 0": ["asker 0"] * 2,
@@ -701,7 +697,7 @@ class TestCommand:
         command = ["run", EXAMPLE, "--events", EXAMPLE / "orders.jsonl", *options]
         return main([str(argument) for argument in command])
 
-    def test_as_it_stands(
+    def test_ends_every_order_as_expected(
         self, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
     ) -> None:
         assert self.arvo(*options) == 3
@@ -715,10 +711,10 @@ class TestCommand:
         rejected = {int(line.split()[1]) for line in err.splitlines() if line.startswith("line ")}
         assert rejected == BAD
 
-    def test_a_ledger_of_ones_own_is_right_and_stays_so(
+    def test_a_second_run_over_a_lasting_ledger_books_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
     ) -> None:
-        """Finished workflows answer as before, and nobody is asked anything again."""
+        """Finished workflows give the same answer, and no service is asked again."""
         monkeypatch.setenv("ORDER_LEDGER", str(tmp_path / "ledger.db"))
         memory = f"sqlite:///{tmp_path}/state.db"
         for concurrency in (16, 1):
@@ -740,6 +736,6 @@ class TestDiagram:
         assert shown.split("```")[0] == printed
 
 
-def test_repeated_lines_are_known() -> None:
+def test_repeated_lines_hold_the_expected_orders() -> None:
     for number, order_id in AGAIN.items():
         assert json.loads(LINES[number - 1])["id"] == order_id

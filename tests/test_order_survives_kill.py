@@ -1,4 +1,4 @@
-"""The example on a durable memory, killed on the way and started again on the same input."""
+"""The example on a durable memory, killed during the run and started again on the same input."""
 
 import asyncio
 import os
@@ -27,12 +27,12 @@ KILL_POINTS = (1, 20, 100, 200) if FULL else (1, 100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Where a run keeps its state, so that the next one finds it."""
+    """The memory of a run, which the next one finds again."""
 
     url: str
-    """As `arvo run --memory` takes it, in the folder of the test."""
+    """For `arvo run --memory`, relative to the folder of the test."""
     end_leases: Callable[[], object]
-    """Saves the next run its wait for what the killed one held."""
+    """Ends the leases of a killed run, so that the next one need not wait for them."""
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def sqlite_memory(folder: Path) -> Iterator[Memory]:
         connection.commit()
         connection.close()
 
-    # Only here does the full check wait until leases run out, which takes half a minute each.
+    # Only here does the full check wait until leases expire, which takes half a minute each.
     yield Memory(url="sqlite:///state.db", end_leases=(lambda: None) if FULL else end_leases)
 
 
@@ -82,7 +82,7 @@ def memory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Memory]:
 
 
 def start(folder: Path, flavour: Flavour, memory: Memory) -> subprocess.Popen[str]:
-    # Its own interpreter without scripts of the environment, so that it is one process to kill.
+    # An interpreter of its own, without a script that starts it, so that one process is to be killed.
     program = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [
@@ -100,7 +100,7 @@ def start(folder: Path, flavour: Flavour, memory: Memory) -> subprocess.Popen[st
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_killed_runs_end_every_order_right_and_charge_once(
+def test_killed_runs_end_every_order_as_expected_and_charge_once(
     tmp_path: Path, flavour: Flavour, memory: Memory
 ) -> None:
     seen: list[str] = []
@@ -118,7 +118,7 @@ def test_killed_runs_end_every_order_right_and_charge_once(
     assert process.returncode == 3  # some lines of the file are bad on purpose
     answers = [ArvoEvent.from_json(line) for line in out.splitlines()]
     assert {answer.parentid: ending(answer) for answer in answers} == EXPECTED
-    # What an earlier run answered, the last one answers too, and not otherwise.
+    # The last run gives the same answers as the earlier ones.
     assert {ArvoEvent.from_json(line).id for line in seen} <= {answer.id for answer in answers}
     ledger = Ledger(tmp_path / "ledger.db")
     check_books(ledger)

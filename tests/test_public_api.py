@@ -1,4 +1,4 @@
-"""What every public module owes its users: names, words for each, and calls that read well."""
+"""Rules for every public module: names, docstrings, and calls that read well."""
 
 import ast
 import importlib
@@ -37,7 +37,7 @@ EXPORTS = [
 POSITIONAL_CALLS = {
     "guarded_call",  # guarded_call(context, function, *args), as `Context.run` and event loops have it
     "Emit",  # Emit("evt.order.placed", OrderPlaced(...)) stands in every handler
-    "SemanticVersion",  # SemanticVersion(1, 2, 3), in the order everybody knows
+    "SemanticVersion",  # SemanticVersion(1, 2, 3), in the usual order
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
     "Handling",  # made for every try, where names would be a tenth of what a broker adds
     "derive_id",  # derive_id(source, id, index): equal parts of one name
@@ -91,12 +91,12 @@ class TestExport:
     def test_takes_at_most_one_positional_argument(
         self, module: types.ModuleType, name: str
     ) -> None:
-        """A parameter added later breaks nobody, and a call says what it configures."""
+        """So a parameter added later breaks no caller, and a call names what it configures."""
         crowded = {called for called, count in positional_arguments(module, name) if count > 1}
         assert crowded - positional_on_purpose(crowded) == set()
 
     def test_mentions_only_public_types(self, module: types.ModuleType, name: str) -> None:
-        """Whoever calls or subclasses it can annotate what goes in and comes out."""
+        """So callers and subclasses can annotate arguments and results."""
         public = {id(getattr(other, listed)) for other in MODULES for listed in other.__all__}
         private = {
             mentioned.__qualname__
@@ -135,7 +135,7 @@ def undocumented(module: types.ModuleType, name: str) -> Iterator[str]:
 
 
 def undocumented_members(owner: ast.ClassDef) -> Iterator[str]:
-    told = ast.get_docstring(owner) or ""
+    docstring = ast.get_docstring(owner) or ""
     for statement, note in with_notes(owner.body):
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -143,7 +143,7 @@ def undocumented_members(owner: ast.ClassDef) -> Iterator[str]:
                 inherits = bool(decorators & {"override", "overload"})
                 silent = not inherits and ast.get_docstring(statement) is None
             case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
-                silent = note is None and f"{name}:" not in told
+                silent = note is None and f"{name}:" not in docstring
             case _:
                 continue
         if silent and not name.startswith("_"):

@@ -1,4 +1,4 @@
-"""Every program in the documentation runs and prints what the text says it prints."""
+"""Every program in the documentation runs and prints what the page says."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def redis_url() -> Iterator[str]:
 def servers(
     example: CodeExample, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Start the servers that a program asks its environment for."""
+    """Start the servers whose addresses a program reads from its environment."""
     for variable, fixture in (("ARVO_POSTGRES_DSN", "postgres_dsn"), ("REDIS_URL", "redis_url")):
         if variable in example.source:
             monkeypatch.setenv(variable, request.getfixturevalue(fixture))

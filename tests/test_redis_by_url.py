@@ -1,4 +1,4 @@
-"""`arvo run` on Redis by its URL alone."""
+"""`arvo run` on Redis, given only its URL."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
         ("?transport=redis-py", "redis-py carries the calls to 127.0.0.1:"),
     ],
 )
-def test_it_says_at_debug_level_what_carries_the_calls(
+def test_the_transport_is_logged_at_debug_level(
     start_redis: StartRedis, tmp_path: Path, query: str, carrier: str
 ) -> None:
     ran = subprocess.run(
@@ -40,4 +40,4 @@ def test_it_says_at_debug_level_what_carries_the_calls(
         check=False,
     )
     assert ran.returncode == 3, ran.stderr  # some lines of the file are bad on purpose
-    assert f"DEBUG arvo_memory_redis: {carrier}" in ran.stderr
+    assert f"DEBUG arvo_redis: {carrier}" in ran.stderr

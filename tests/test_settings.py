@@ -22,8 +22,8 @@ from arvo_event_handler import (
     RetryLater,
     SimpleEventBroker,
     SystemErrorPolicy,
-    own_retry_policy,
 )
+from arvo_event_handler._handler import own_retry_policy
 from arvo_event_handler.delivery import (
     Bulk,
     HandlerConfig,
@@ -75,10 +75,10 @@ class Odd:
     def execute(self, event: ArvoEvent, *, parent: object = None) -> None: ...
 
 
-async def listener(*told: object) -> None: ...
+async def listener(*arguments: object) -> None: ...
 
 
-def not_async(*told: object) -> None: ...
+def not_async(*arguments: object) -> None: ...
 
 
 NOT_A_COUNT: list[object] = [True, 1.0, "3", math.nan]
@@ -185,7 +185,7 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
     ),
 }
 
-# Frozen dataclasses that are no settings: values, outputs, calls and reports. What user code emits
+# Frozen dataclasses that are not settings: values, outputs, calls and reports. What user code emits
 # is checked by the rules of contracts, what a test expects by the suites.
 NOT_SETTINGS = {
     *("CloudEventView", "DataSchema", "EventId", "FieldProblem", "ManagedEventId"),

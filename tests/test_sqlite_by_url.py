@@ -1,4 +1,4 @@
-"""What `--memory sqlite:...` takes and refuses."""
+"""URLs that `--memory sqlite:...` accepts and refuses."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ async def test_a_url_names_a_file(
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("sqlite:", "names no file"),
         ("sqlite:state.db", "names no file"),
@@ -46,8 +46,8 @@ async def test_a_url_names_a_file(
         ("sqlite:///state.db?synchronous=full&synchronous=normal", "is given twice"),
     ],
 )
-def test_nonsense_is_told(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_url_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         connect_url(url)
 
 

@@ -1,4 +1,4 @@
-"""What docs/testing.md shows as a test module is one: pytest runs it, and every test passes."""
+"""The test modules in docs/testing.md run under pytest, and every test passes."""
 
 import subprocess
 import sys

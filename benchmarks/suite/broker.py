@@ -52,7 +52,7 @@ class _Nothing(IArvoEventHandler):
 
 
 class _Asked(BaseModel):
-    """What the contended workflow remembers: nothing."""
+    """The context of the contended workflow, which is empty."""
 
 
 @benchmark("broker.resolve.handler")
@@ -76,7 +76,7 @@ async def resolve_orchestrator() -> AsyncIterator[Workload[ArvoEvent, _Answer]]:
 
 @benchmark("broker.noop.10k")
 async def noop() -> AsyncIterator[Workload[Sequence[ArvoEvent], int]]:
-    """Carrying an event costs little next to handling it: 10,000 at once, none does anything."""
+    """Carrying an event costs little compared to handling it: 10,000 together, whose handler is empty."""
     defaults = HandlerDefaults(prefetch=100)
     async with ConcurrentEventBroker([_Nothing()], defaults=defaults) as broker:
 
@@ -96,7 +96,7 @@ async def noop() -> AsyncIterator[Workload[Sequence[ArvoEvent], int]]:
 
 @benchmark("broker.handler.2k")
 async def handler() -> AsyncIterator[Workload[Sequence[ArvoEvent], int]]:
-    """2,000 requests at once go through a service twice as fast as in TypeScript."""
+    """2,000 concurrent requests go through a service twice as fast as in TypeScript."""
     answers: list[ArvoEvent] = []
 
     async def on_unclaimed(answer: ArvoEvent) -> None:
@@ -124,7 +124,7 @@ async def handler() -> AsyncIterator[Workload[Sequence[ArvoEvent], int]]:
 
 @benchmark("broker.orchestrations.200")
 async def orchestrations() -> AsyncIterator[Workload[Sequence[ArvoEvent], list[_Answer]]]:
-    """200 workflows at once, each asking two services, are done twice as fast as in TypeScript."""
+    """200 concurrent workflows that ask two services each are twice as fast as in TypeScript."""
     handlers = [adder(), totaller(ConcurrentMachineMemory())]
     async with ConcurrentEventBroker(handlers) as broker:
 
@@ -141,7 +141,7 @@ async def orchestrations() -> AsyncIterator[Workload[Sequence[ArvoEvent], list[_
 
 @benchmark("broker.contended")
 async def contended() -> AsyncIterator[Workload[ArvoEvent, _Answer]]:
-    """50 answers that come at once to one workflow are taken one by one; none backs off."""
+    """50 concurrent answers to one workflow are handled one by one; none backs off."""
     workflow = ArvoResumable(
         contract=TOTAL,
         services=[ADD.version(ADD_V1)],

@@ -9,7 +9,7 @@ from benchmarks.workload import Workload, benchmark
 
 
 def record_of(size: int, *, step: int = 0) -> Record:
-    """Return a record of about so many bytes as JSON, shaped like a workflow's."""
+    """Return a record of about that many bytes of JSON, shaped like a workflow's."""
     record: Record = {"subject": "order-7", "status": "active", "step": step, "events": []}
     events: list[Record] = [
         {"id": f"{number:032x}", "type": "evt.calculator.add.success", "result": number}

@@ -45,7 +45,7 @@ async def step() -> AsyncIterator[Workload[_NewWorkflow, list[ArvoEvent]]]:
 async def flow3() -> AsyncIterator[Workload[_NewWorkflow, list[ArvoEvent]]]:
     """A machine from start to end, asking twice, is 2.5 times as fast as in TypeScript.
 
-    Making the service's answers is part of it, running a service is not.
+    Making the service's answers is included, running a service is not.
     """
 
     async def operation(workflow: _NewWorkflow) -> list[ArvoEvent]:

@@ -150,7 +150,7 @@ def _steps(step: Step, *, tasks: int) -> Workload[str, bool]:
     async def run(machine_id: str) -> bool:
         return await step(machine_id)
 
-    # As many workflows as tasks may hold at a time, and more, so that no two meet in one.
+    # Far more workflows than tasks, so that no two tasks meet in one.
     return Workload(
         inputs=lambda n: [f"order-{next(numbers) % 1000}" for _ in range(n)],
         operation=run,

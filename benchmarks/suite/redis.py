@@ -25,7 +25,7 @@ _STEP = record_write(_RECORD)
 _TTL_MS = 30_000
 _AT_ONCE = 200
 
-# The least that a lease and a fenced write need, in as many trips as the memory makes.
+# The minimum for a lease and a fenced write, in as many round trips as the memory makes.
 _TAKE = """
 if not redis.call('SET', KEYS[1] .. ':owner', ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 return {redis.call('GET', KEYS[1])}
@@ -43,7 +43,7 @@ Step = Callable[[str], Awaitable[bool]]
 async def memory_by_one() -> AsyncIterator[Workload[str, bool]]:
     """Steps (acquire, commit) of one task, as `connect` makes them; the mark is 4 x naive.redis.c1.
 
-    It is reached only where cores wake up quickly: such a step is mostly two waits for the server.
+    It is reached only where cores wake up quickly: such a step mostly waits for the server, twice.
     """
     async with _memory("auto") as step:
         yield _steps(step, tasks=1)

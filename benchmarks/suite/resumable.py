@@ -25,7 +25,7 @@ _NewWorkflow: TypeAlias = tuple[ArvoResumable, ArvoEvent]
 
 
 class Asked(BaseModel):
-    """What the workflow remembers."""
+    """The context of the workflow."""
 
     request: Add
 

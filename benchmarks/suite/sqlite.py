@@ -69,7 +69,7 @@ async def limit_by_one() -> AsyncIterator[Workload[str, bool]]:
 
 @benchmark("limit.sqlite.c50")
 async def limit_by_fifty() -> AsyncIterator[Workload[Sequence[str], bool]]:
-    """Steps of 50 tasks in two transactions of the calling thread: a group commit has no better."""
+    """Steps of 50 tasks in two transactions of the calling thread: the best for a group commit."""
     with _bare() as connection:
 
         def operation(machine_ids: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """What statecharts cost. Run: uv run python -m benchmarks --only statechart.
 
 Warm machines have been where they are before, so the way they go is known; `resume` does what a
-worker does for every event of a stored workflow; `cold` makes every machine anew and knows nothing.
+worker does for every event of a stored workflow; `cold` makes a new machine each time, without any cache.
 Quote the three apart.
 """
 
@@ -135,7 +135,7 @@ async def guard_assign() -> AsyncIterator[Workload[Event, Snapshot]]:
 
 @benchmark("statechart.resume.flat")
 async def resume_flat() -> AsyncIterator[Workload[Event, str]]:
-    """Text in, restore, step, persist, text out: 1.5 times as fast as in XState (95k/s)."""
+    """From JSON, restore, step, persist, to JSON: 1.5 times as fast as in XState (95k/s)."""
     yield _resumed_steps(_FLAT, "green")
 
 
@@ -147,7 +147,7 @@ async def resume_parallel() -> AsyncIterator[Workload[Event, str]]:
 
 @benchmark("statechart.cold.mix")
 async def cold_mix() -> AsyncIterator[Workload[MachineConfig, RunResult]]:
-    """A step of a machine made anew, its making included, is as fast as in a warm XState 5.24."""
+    """A step of a new machine, including its creation, is as fast as in a warm XState 5.24."""
 
     def operation(config: MachineConfig) -> RunResult:
         machine = Machine(config)

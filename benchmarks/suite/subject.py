@@ -34,7 +34,7 @@ def _subject(initiator: str) -> str:
 
 
 def _unknown_subject() -> str:
-    """Make a subject that, unlike one of `new`, is not remembered by the process."""
+    """Make a subject that, unlike one of `new`, is not in the cache of the process."""
     return ArvoOrchestrationSubject.create(
         {
             "orchestrator": {"name": "arvo.orc.benchmark", "version": "1.0.0"},

@@ -29,7 +29,7 @@ def create_handlers(
     The workflow is an async function or a statechart, as `--flavour` says.
 
     The ledger is the file that `ORDER_LEDGER` names. Without it each run has one of its own, which
-    goes when the run ends, as the state in the default memory does.
+    is deleted when the run ends, like the state in the default memory.
     """
     ledger = _open_ledger(os.environ.get("ORDER_LEDGER"))
     return [*create_services(ledger), _WORKFLOWS[flavour](memory)]
@@ -42,5 +42,5 @@ def _open_ledger(path: str | None) -> Ledger:
         folder = TemporaryDirectory(prefix="order-ledger-")
         atexit.register(folder.cleanup)
         ledger = Ledger(Path(folder.name) / "ledger.db")
-    atexit.register(ledger.close)  # before the clean-up: the last registered comes first
+    atexit.register(ledger.close)  # runs before the clean-up: last registered, first called
     return ledger

@@ -1,7 +1,7 @@
 """A scripted human: approves large orders, outside the broker.
 
-A real one would be a web page. What matters is the same: the request leaves the system as an event
-with a domain, and the decision comes back as an event for the workflow that asked.
+In production this would be a web page. The principle is the same: the request leaves the system as an
+event with a domain, and the decision comes back as an event for the workflow that asked.
 """
 
 from arvo_core import ArvoEvent, ArvoEventFactory
@@ -31,7 +31,7 @@ async def on_domained_event(event: ArvoEvent, publish: Publish) -> None:
             data=decision,
             subject=event.subject,
             parentid=event.id,
-            # Asked twice, the same decision: whoever gets it twice can tell.
+            # The same request gives the same id, so that a duplicate is recognised.
             id=derive_id(event.source, event.id, "approval"),
         )
     )

@@ -1,4 +1,4 @@
-"""What the services and the workflow promise each other."""
+"""The contracts of the services and the workflow."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ from arvo_core import (
 
 
 class OrderLine(BaseModel):
-    """So many of one article."""
+    """A quantity of one article."""
 
     sku: str = Field(min_length=1)
     quantity: int = Field(ge=1, le=1000)
@@ -37,7 +37,7 @@ class StockReserved(BaseModel):
     """The goods are put aside."""
 
     total: int
-    """What they cost."""
+    """The price of the goods."""
 
 
 class StockShort(BaseModel):
@@ -90,13 +90,13 @@ class ChargePayment(BaseModel):
 
 
 class PaymentCaptured(BaseModel):
-    """The money is ours."""
+    """The card was charged."""
 
     amount: int
 
 
 class PaymentDeclined(BaseModel):
-    """The bank said no."""
+    """The bank refused the charge."""
 
     reason: str
 
@@ -115,14 +115,14 @@ charge_payment = ArvoContract(
 
 
 class RefundPayment(BaseModel):
-    """Give the money for an order back."""
+    """Return the money for an order."""
 
     order_id: str
     amount: int = Field(gt=0)
 
 
 class PaymentRefunded(BaseModel):
-    """The money is the customer's again."""
+    """The customer has the money back."""
 
     amount: int
 
@@ -156,7 +156,7 @@ ship_order = SimpleArvoContract(uri="#/shop/ship", type="order.ship", versions=[
 
 
 class RequestApproval(BaseModel):
-    """Ask a human whether an order of this size is all right."""
+    """Ask a human to approve an order of this size."""
 
     order_id: str
     customer: str
@@ -164,7 +164,7 @@ class RequestApproval(BaseModel):
 
 
 class ApprovalGiven(BaseModel):
-    """What the human said."""
+    """The human's decision."""
 
     approved: bool
     by: str
@@ -182,7 +182,7 @@ request_approval = SimpleArvoContract(
 
 
 class Order(BaseModel):
-    """What a customer wants."""
+    """A customer's order."""
 
     order_id: str = Field(min_length=1)
     customer: str = Field(min_length=1)
@@ -195,12 +195,12 @@ OrderStatus = Literal["shipped", "out_of_stock", "refused", "declined", "undeliv
 
 
 class OrderClosed(BaseModel):
-    """How an order ended. Whatever is not shipped costs nothing and keeps no stock."""
+    """How an order ended. An order that is not shipped costs nothing and holds no stock."""
 
     order_id: str
     status: OrderStatus
     total: int = 0
-    """What the customer paid."""
+    """The amount that the customer paid."""
     tracking: str | None = None
     reason: str | None = None
 

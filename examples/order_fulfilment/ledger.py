@@ -1,11 +1,11 @@
 """Stock and money, in a SQLite file that several runs may share.
 
-Transports deliver at least once, so a service may be asked the same thing twice. The ledger keeps
-what each request, known by its source and id, was answered, in the transaction that books it:
-a second time books nothing and answers the same.
+Transports deliver at least once, so a service may get the same request twice. The ledger stores the
+answer to each request, under its source and id, in the transaction that books it: a second delivery
+books nothing and gets the same answer.
 
-A commit costs more than what is booked in it. So what is asked while one commit is under way waits
-and shares the next one, and nobody is answered before the commit that holds the answer.
+A commit costs more than the bookings in it. So requests that arrive during one commit wait and share
+the next one, and no request is answered before the commit that holds its answer.
 """
 
 import asyncio
@@ -48,40 +48,42 @@ CATALOGUE = {
     "samovar": (49_900, 60),
     "tea-first-flush": (3_900, 2),
 }
-"""What a new ledger starts with."""
+"""The content of a new ledger."""
 
 
 class Books:
-    """What can be looked up and booked within one transaction."""
+    """Queries and bookings within one transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def price(self, sku: str) -> int | None:
-        """Return the price in cents; None for an article nobody sells."""
+        """Return the price in cents; None for an unknown article."""
         row = self._execute("SELECT price FROM stock WHERE sku = ?", (sku,)).fetchone()
         return None if row is None else int(row[0])
 
     def available(self, sku: str) -> int:
-        """Return how many pieces are on the shelf."""
+        """Return the number of pieces on the shelf."""
         row = self._execute("SELECT available FROM stock WHERE sku = ?", (sku,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def move_stock(self, sku: str, quantity: int) -> None:
-        """Put pieces on the shelf, or take them when negative."""
+        """Add pieces to the shelf; a negative quantity takes them off."""
         self._execute("UPDATE stock SET available = available + ? WHERE sku = ?", (quantity, sku))
 
     def post_payment(self, order_id: str, amount: int) -> None:
-        """Note money that came in, or went out when negative."""
+        """Record a payment; a negative amount is a refund."""
         self._execute("INSERT INTO payment VALUES (?, ?)", (order_id, amount))
 
     def post_shipment(self, order_id: str, tracking: str) -> None:
-        """Note goods that went out."""
+        """Record a shipment."""
         self._execute("INSERT INTO shipment VALUES (?, ?)", (order_id, tracking))
 
     def _execute(self, statement: str, parameters: tuple[object, ...]) -> sqlite3.Cursor:
-        if not self._connection.in_transaction:  # what is booked now would stay
-            raise sqlite3.OperationalError("SQLite took back the transaction; book no more in it")
+        if not self._connection.in_transaction:  # a booking now would be committed on its own
+            raise sqlite3.OperationalError(
+                "SQLite rolled back the transaction; it must not be used"
+            )
         return self._connection.execute(statement, parameters)
 
 
@@ -91,18 +93,18 @@ class _Entry:
 
     request: ArvoEvent
     work: Callable[[Books], Emit]
-    """Books and says what to answer."""
+    """Books the request and returns the answer."""
     context: Context
-    """What the asker's context variables were."""
+    """The context variables of the asker."""
     answered: asyncio.Future[Emit]
-    """Is done once the answer is committed."""
+    """Done once the answer is committed."""
 
 
 class Ledger:
     """The books in a file, for the tasks of one event loop. Many processes may share the file.
 
     Args:
-        path: The file; made and filled from the catalogue when it is not there.
+        path: The file; created and filled from the catalogue when it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,7 +113,7 @@ class Ledger:
             path, timeout=30, isolation_level=None, check_same_thread=False
         )
         self._connection.execute("PRAGMA journal_mode = WAL")
-        # Survives a killed process; only a machine that loses power may forget the last moments.
+        # Survives a killed process; only a power failure may lose the last commits.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(_SCHEMA)
         self._connection.executemany(
@@ -126,35 +128,35 @@ class Ledger:
         self._connection.close()
 
     async def answer_once(self, request: ArvoEvent, work: Callable[[Books], Emit]) -> Emit:
-        """Book what a request asks for, unless that was done before, and return the answer.
+        """Book a request, unless that was done before, and return its answer.
 
-        It is committed when it is returned, together with what others ask at the same time.
+        The answer is committed before it is returned, together with concurrent requests.
 
         Args:
             request: The service's request.
-            work: Books and says what to answer; runs in a thread, with the asker's context
-                variables. When it raises, nothing of this request is booked, and nothing changes
-                for the others. It is called again when SQLite took back what was booked.
+            work: Books the request and returns the answer; runs in a thread, with the asker's
+                context variables. When it raises, nothing of this request is booked, and the other
+                requests are not affected. It is called again when SQLite rolled back its bookings.
 
         Raises:
             BaseException: What `work` raises.
-            sqlite3.Error: It could not be booked or committed.
-            RuntimeError: There is no thread to book it in, as when the event loop shuts down.
+            sqlite3.Error: The request could not be booked or committed.
+            RuntimeError: No thread can be started, as when the event loop shuts down.
             asyncio.CancelledError: Also when the task that books for all was cancelled. Whether
-                it is booked is then unknown; ask again.
+                the request is booked is then unknown; ask again.
         """
         answered: asyncio.Future[Emit] = asyncio.get_running_loop().create_future()
         self._waiting.append(
             _Entry(request=request, work=work, context=copy_context(), answered=answered)
         )
         if self._clerk is None or self._clerk.done():
-            # Of no context: it works for all who ask.
+            # In an empty context, as it works for all askers.
             self._clerk = asyncio.create_task(self._book_waiting(), context=Context())
-            self._clerk.add_done_callback(self._let_go)
+            self._clerk.add_done_callback(self._release_waiting)
         return await answered
 
     def stock(self) -> dict[str, int]:
-        """Return how many pieces of each article are on the shelf."""
+        """Return the number of pieces of each article on the shelf."""
         with self._transaction() as connection:
             return dict(connection.execute("SELECT sku, available FROM stock"))
 
@@ -169,14 +171,14 @@ class Ledger:
             return list(connection.execute("SELECT order_id, tracking FROM shipment"))
 
     async def _book_waiting(self) -> None:
-        """Book group after group until nobody waits."""
+        """Book group after group until no request waits."""
         while self._waiting:
             await self._gather()
             group, self._waiting = self._waiting, []
             try:
                 # SQLite blocks, so it works in a thread and leaves the event loop alone.
                 outcomes = await asyncio.to_thread(self._book_group, group)
-            except Exception as error:  # there is no thread
+            except Exception as error:  # no thread could be started
                 outcomes = [copy(error) for _ in group]
             except BaseException:
                 _give_up(group)
@@ -184,24 +186,24 @@ class Ledger:
             for entry, outcome in zip(group, outcomes, strict=True):
                 _settle(entry.answered, outcome)
 
-    def _let_go(self, clerk: asyncio.Task[None]) -> None:
-        """Let nobody wait for a clerk that was cancelled, perhaps before it began."""
+    def _release_waiting(self, clerk: asyncio.Task[None]) -> None:
+        """Cancel the requests that wait for a clerk that was cancelled, perhaps before it began."""
         if self._clerk is clerk:  # and no other has taken over
             waiting, self._waiting = self._waiting, []
             _give_up(waiting)
 
     async def _gather(self) -> None:
-        """Wait as long as each turn of the event loop brings further requests."""
+        """Wait as long as each iteration of the event loop brings more requests."""
         known = 0
         while len(self._waiting) > known:
             known = len(self._waiting)
             await asyncio.sleep(0)
 
     def _book_group(self, group: Sequence[_Entry]) -> Sequence[Emit | BaseException]:
-        """Book and commit a group, and return what to tell each.
+        """Book and commit a group, and return the outcome of each request.
 
-        When that fails, nothing is committed. One of the group is to blame, so each is booked
-        again by itself.
+        If that fails, nothing is committed. One of the group caused it, so each is booked again by
+        itself.
         """
         begun = False
         try:
@@ -211,15 +213,15 @@ class Ledger:
         except BaseException as error:
             if len(group) == 1:
                 return [error]
-            if not begun:  # nobody is to blame, and waiting for the file once was long enough
+            if not begun:  # no request caused it, and one wait for the file is long enough
                 return [copy(error) for _ in group]
         return [outcome for entry in group for outcome in self._book_group([entry])]
 
     def _book(self, entry: _Entry) -> Emit | BaseException:
-        """Book one request of a group; what it raises takes back its own bookings alone.
+        """Book one request of a group; an exception of its work rolls back only its own bookings.
 
         Raises:
-            BaseException: What made SQLite take back the whole transaction.
+            BaseException: What made SQLite roll back the whole transaction.
         """
         request = entry.request
         known = self._connection.execute(
@@ -232,8 +234,8 @@ class Ledger:
         try:
             # A copy, so that it may be run again as if for the first time.
             answer = entry.context.copy().run(entry.work, Books(self._connection))
-            if not self._connection.in_transaction:  # or the answer alone would be kept
-                raise sqlite3.OperationalError("SQLite took back what was booked")
+            if not self._connection.in_transaction:  # or only the answer would be committed
+                raise sqlite3.OperationalError("SQLite rolled back the bookings")
             self._connection.execute(
                 "INSERT INTO answer VALUES (?, ?, ?, ?)",
                 (request.source, request.id, answer.type, _as_json(answer.data)),
@@ -255,7 +257,7 @@ class Ledger:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # SQLite itself takes back what fails badly
+                if self._connection.in_transaction:  # SQLite itself rolls back on severe errors
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -265,10 +267,10 @@ def _as_json(data: object) -> str:
 
 
 def _settle(answered: asyncio.Future[Emit], outcome: Emit | BaseException) -> None:
-    if answered.done():  # whoever asked was cancelled meanwhile
+    if answered.done():  # the asker was cancelled meanwhile
         return
     match outcome:
-        case StopIteration():  # a future takes none, as no coroutine may raise one (PEP 479)
+        case StopIteration():  # a future refuses it, as no coroutine may raise one (PEP 479)
             error = RuntimeError("work raised StopIteration")
             error.__cause__ = outcome
             answered.set_exception(error)

@@ -1,4 +1,4 @@
-"""Writes orders.jsonl: 300 lines, the same ones every time.
+"""Writes orders.jsonl: 300 lines, the same every time.
 
 Run it from the root of the repository: `.venv/bin/python -m examples.order_fulfilment.make_orders`.
 """
@@ -27,7 +27,7 @@ _ORDINARY: Final = ("tea-green", "tea-black", "pot-clay", "cup-set", "kettle-ste
 
 def order_lines() -> list[str]:
     """Return the lines of the file."""
-    chance = random.Random(2026)  # noqa: S311 - a fixed order book, no secret
+    chance = random.Random(2026)  # noqa: S311 - a fixed order book, not a secret
     lines = [_event(number, _order(number, chance)) for number in range(1, COUNT + 1)]
     for number, damage in _DAMAGED.items():
         lines[number - 1] = damage(lines[number - 1])
@@ -37,7 +37,7 @@ def order_lines() -> list[str]:
 
 
 def _order(number: int, chance: random.Random) -> Order:
-    """Make an order; every so often one that cannot go through."""
+    """Make an order; now and then one that cannot be fulfilled."""
     skus = chance.sample(_ORDINARY, k=chance.randint(1, 3))
     lines = [OrderLine(sku=sku, quantity=chance.randint(1, 4)) for sku in skus]
     card = chance.choice(_CARDS)
@@ -50,7 +50,7 @@ def _order(number: int, chance: random.Random) -> Order:
         postcode = f"91{chance.randint(0, 999):03}"
     if number % 29 == 0:
         postcode = f"99{chance.randint(0, 999):03}"
-    if number % 31 == 0:  # more than there ever was
+    if number % 31 == 0:  # more than the stock ever holds
         lines.append(OrderLine(sku="tea-first-flush", quantity=3))
     if number % 67 == 0:
         lines.append(OrderLine(sku="tea-oolong", quantity=1))
@@ -81,7 +81,7 @@ def _event(number: int, order: Order) -> str:
     return event.to_json()
 
 
-# --- damage, of every kind that happens to files -----------------------------
+# --- kinds of damage that happen to files -------------------------------------
 
 
 def _cut_off(line: str) -> str:
@@ -119,7 +119,7 @@ _DAMAGED: Final[dict[int, Callable[[str], str]]] = {
     274: _changed(subject="order-0274"),
 }
 _REPEATED: Final = {90: 40, 260: 259}
-"""Lines that were written twice: this one is that one again."""
+"""Lines that repeat an earlier line: their number, and that of the earlier one."""
 
 
 if __name__ == "__main__":

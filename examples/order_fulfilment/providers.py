@@ -1,6 +1,6 @@
 """Stand-ins for the card processor and the carrier.
 
-As in the sandboxes of real providers, certain values bring about certain failures.
+As in the sandboxes of real providers, certain values cause certain failures.
 """
 
 from hashlib import blake2b
@@ -8,9 +8,9 @@ from hashlib import blake2b
 DECLINED_CARD = "4000000000000002"
 """The bank refuses this card."""
 SLOW_DEPOT = "9"
-"""The depot of postcodes that begin so answers only when asked again."""
+"""The depot for postcodes with this prefix answers only when asked again."""
 CLOSED_DEPOT = "99"
-"""The depot of postcodes that begin so never answers."""
+"""The depot for postcodes with this prefix never answers."""
 
 
 class CarrierTimeout(Exception):

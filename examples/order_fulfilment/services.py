@@ -1,8 +1,8 @@
-"""The services: each does one thing, once per request, and answers by its contract.
+"""The services: each does one thing, once per request, and answers as its contract says.
 
-What may well happen (short stock, a declined card) is an event of the contract. What should not
-(an unknown article, a carrier that does not answer) is an exception, which the asking workflow
-gets as a system error.
+Expected outcomes (short stock, a declined card) are events of the contract. Unexpected ones (an
+unknown article, a carrier that does not answer) are exceptions, which the asking workflow gets as
+a system error.
 """
 
 from collections import Counter
@@ -28,11 +28,11 @@ from .ledger import Books, Ledger
 
 
 class UnknownArticleError(Exception):
-    """Nobody sells such an article."""
+    """The article is not in the catalogue."""
 
 
 def create_services(ledger: Ledger) -> list[IArvoEventHandler]:
-    """Return the services, which book in `ledger`."""
+    """Return the services. They book in `ledger`."""
 
     async def reserve_v1(call: HandlerInput[ReserveStock]) -> Emit:
         return await ledger.answer_once(call.event, lambda books: _reserve(call.data, books))

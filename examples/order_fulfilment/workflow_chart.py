@@ -1,7 +1,7 @@
-"""The states of an order, for `workflow_machine`: what leads from where to where.
+"""The states of an order and the transitions between them, for `workflow_machine`.
 
-Goods and money are taken at once, in two regions of one state, and given back in two regions of
-another. The README shows the diagram.
+Goods and money are taken concurrently, in two regions of one state, and given back in two regions
+of another. The README shows the diagram.
 """
 
 from typing import Final
@@ -74,7 +74,7 @@ TAKING: Final[StateConfig] = {
         },
     },
 }
-"""Reserves the goods and takes the money. Joined when both are done, whichever way."""
+"""Reserves the goods and takes the money. Done when both regions are, whatever the result."""
 
 SHIPPING: Final[StateConfig] = {
     "entry": ["count_attempt", "ask_carrier"],
@@ -86,7 +86,7 @@ SHIPPING: Final[StateConfig] = {
         ],
     },
 }
-"""Asks the carrier, a few times if need be."""
+"""Asks the carrier, several times if necessary."""
 
 UNDOING: Final[StateConfig] = {
     "type": "parallel",
@@ -131,7 +131,7 @@ UNDOING: Final[StateConfig] = {
 CHART: Final[MachineConfig] = {
     "id": "order",
     "initial": "taking",
-    # What is not dealt with further inside is for a human to look at.
+    # A failure that no inner state handles needs a human.
     "on": {"sys.*": {"actions": ["note_failure", "fail"]}},
     "states": {
         "taking": TAKING,

@@ -1,9 +1,9 @@
 """The workflow, as a statechart: the same contracts and outcomes as `workflow_resumable`.
 
-`workflow_chart` says which states there are; here is what its actions and guards do.
+`workflow_chart` has the states; this module has their actions and guards.
 
-The price list is known beforehand, so the card need not wait for the stock. The price of that: an
-order may be charged though the goods turn out to be short. It gets its money back.
+The price list is known beforehand, so the card need not wait for the stock. The drawback: an order
+may be charged although the goods turn out to be short. Then it is refunded.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from .workflow_resumable import APPROVAL_ABOVE, SHIP_ATTEMPTS, ServiceFailed
 
 
 def create_workflow(memory: IMachineMemory) -> ArvoOrchestrator:
-    """Return the workflow, which keeps its state in `memory`."""
+    """Return the workflow. It keeps its state in `memory`."""
     machine = ArvoMachine(
         contract=contracts.fulfil_order.version("1.0.0"),
         services=[
@@ -68,7 +68,7 @@ def create_workflow(memory: IMachineMemory) -> ArvoOrchestrator:
     return ArvoOrchestrator(machines=[machine], memory=memory, answers="awaited")
 
 
-# --- what it asks for ----------------------------------------------------------
+# --- requests ------------------------------------------------------------------
 
 
 def _reserve(call: Call) -> Event:
@@ -82,7 +82,7 @@ def _approve(call: Call) -> Event:
         customer=call.context["order"]["customer"],
         total=call.context["total"],
     )
-    # The contract's domain takes the event out of the system, to whoever approves.
+    # The contract's domain takes the event out of the system, to the approver.
     return {**request, "domain": ArvoDomain.FROM_EVENT_CONTRACT}
 
 
@@ -108,19 +108,19 @@ def _request(call: Call, service: str, **data: object) -> Event:
     return {"type": service, "data": {"order_id": call.context["order"]["order_id"], **data}}
 
 
-# --- what it remembers ---------------------------------------------------------
+# --- context -------------------------------------------------------------------
 
 
 def _first_context(call: Call) -> dict[str, Any]:
     order = call.input["data"]
     return {
         "order": order,
-        "total": _price(order["lines"]),  # None: something that nobody sells
+        "total": _price(order["lines"]),  # None for an unknown article
         "holds_goods": False,
         "holds_money": False,
         "attempt": 0,  # how often the carrier was asked
         "closed": None,  # how the order will end, as soon as that is known
-        "failure": None,  # what a service failed of, in a way that nobody foresaw
+        "failure": None,  # the message of an unexpected failure of a service
     }
 
 
@@ -152,7 +152,7 @@ def _closed(call: Call, status: OrderStatus, **members: Any) -> dict[str, Any]:
 
 
 def _closed_unless_short(call: Call, status: OrderStatus, *, reason: str) -> dict[str, Any]:
-    """Goods and money answer in any order; the reason given is the same in each."""
+    """Goods and money answer in any order; the reported reason does not depend on it."""
     return {} if call.context["closed"] else _closed(call, status, reason=reason)
 
 

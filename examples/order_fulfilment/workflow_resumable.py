@@ -4,8 +4,8 @@
                                                   |        `-- after three failed attempts: refund
                                                   `-- not approved, declined, not shipped: release
 
-A transient failure is the workflow's to deal with: the carrier's time-out comes as a system error,
-and the workflow asks again, with a new request, up to `SHIP_ATTEMPTS` times.
+The workflow itself handles transient failures: the carrier's time-out comes as a system error, and
+the workflow asks again, with a new request, up to `SHIP_ATTEMPTS` times.
 """
 
 from typing import Final
@@ -50,11 +50,11 @@ from .contracts import (
 APPROVAL_ABOVE: Final = 50_000
 """Orders that cost more, in cents, need a human's approval."""
 SHIP_ATTEMPTS: Final = 3
-"""How often the carrier is asked before the order is given up."""
+"""How often the carrier is asked before the order is closed as undeliverable."""
 
 
 class Progress(BaseModel):
-    """What the workflow remembers between two answers."""
+    """The state of the workflow between two answers."""
 
     order: Order
     total: int = 0
@@ -67,7 +67,7 @@ class Progress(BaseModel):
 
 
 class ServiceFailed(Exception):
-    """A service failed in a way that nobody foresaw; the order is for a human to look at."""
+    """A service failed unexpectedly; a human must look at the order."""
 
 
 async def fulfil_v1(call: Start[Order] | Reply[Progress]) -> Step[Progress]:
@@ -104,7 +104,7 @@ async def fulfil_v1(call: Start[Order] | Reply[Progress]) -> Step[Progress]:
 
 
 def create_workflow(memory: IMachineMemory) -> ArvoResumable:
-    """Return the workflow, which keeps its state in `memory`."""
+    """Return the workflow. It keeps its state in `memory`."""
     return ArvoResumable(
         contract=contracts.fulfil_order,
         services=[
@@ -133,7 +133,7 @@ def _approve(progress: Progress) -> Step[Progress]:
     request = RequestApproval(
         order_id=progress.order.order_id, customer=progress.order.customer, total=progress.total
     )
-    # The contract's domain takes the event out of the system, to whoever approves.
+    # The contract's domain takes the event out of the system, to the approver.
     ask = Emit(contracts.request_approval.type, request, domain=ArvoDomain.FROM_EVENT_CONTRACT)
     return Step(context=progress, services=[ask])
 

@@ -1,7 +1,7 @@
-"""What a call may cost at most: so much for every byte of its input, and a little besides.
+"""The most that a call may cost: an amount for every byte of its input, and a constant.
 
-Time is the thread's own processor time, memory what Python allocates. Both bounds are far above
-what is measured, and far below what anything costs that does not grow with its input alone.
+Time is the thread's own processor time, memory is what Python allocates. Both bounds are far above
+the measured cost, and far below the cost of anything that grows faster than its input.
 """
 
 import tracemalloc
@@ -11,7 +11,7 @@ from time import thread_time
 SECONDS_PER_BYTE = 20e-6
 BYTES_PER_BYTE = 400
 SECONDS = 0.5
-"""For what does not depend on the input, on a machine that does much else."""
+"""For the part that does not depend on the input, on a busy machine."""
 BYTES = 8 * 2**20
 _TRIES = 3
 
@@ -20,11 +20,11 @@ def spend(call: Callable[[], object], *, size: int) -> object:
     """Make a call and return its result, or the exception that it raises.
 
     Args:
-        call: Made up to four times, so it must not depend on what it did before.
-        size: How many bytes its input takes.
+        call: Called up to four times, so it must not depend on earlier calls.
+        size: Size of its input in bytes.
 
     Raises:
-        AssertionError: It takes more than its budget.
+        AssertionError: The call takes more than its budget.
     """
     allowed = SECONDS + size * SECONDS_PER_BYTE
     took = 0.0

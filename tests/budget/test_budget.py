@@ -1,4 +1,4 @@
-"""The budget itself: it lets through what is linear and stops what is not."""
+"""The budget itself: it passes a cost within its bounds and reports one beyond."""
 
 from time import thread_time
 
@@ -21,12 +21,12 @@ def test_an_exception_is_returned() -> None:
     assert spend(fail, size=0) is error
 
 
-def test_memory_beyond_the_budget_is_told() -> None:
+def test_memory_beyond_the_budget_is_reported() -> None:
     with pytest.raises(AssertionError, match=r"10 bytes took [0-9]+ bytes; at most"):
         spend(lambda: bytes(64 * 2**20), size=10)
 
 
-def test_time_beyond_the_budget_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_beyond_the_budget_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.01)
 
     def work() -> None:

@@ -1,6 +1,6 @@
 """What type checkers make of arvo_event_handler. Checked by mypy and basedpyright, never run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -39,7 +39,6 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
-    own_retry_policy,
 )
 from arvo_event_handler.delivery import Publish
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease, Record
@@ -119,7 +118,6 @@ for retry_on in (ConnectionError, (ConnectionError, OSError), ()):
 ArvoEventHandler(contract=product_contract, handler={}, retry_on=int)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(contract=product_contract, handler={}, retry_on="OSError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ArvoEventHandler(contract=product_contract, handler={}, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-assert_type(own_retry_policy(service), RetryPolicy | None)
 RetryLater("busy")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 # A table in a variable needs its annotation.
@@ -151,10 +149,10 @@ async def flow_v1(call: Start[Init] | Reply[Context]) -> Step[Context]:
     assert_type(call, Reply[Context])
     assert_type(call.context, Context)
     assert_type(call.error, SystemErrorData | None)
-    assert_type(call.replies(PRODUCT_V1), list[Produced])
-    assert_type(call.replies(FLOW_V1), list[Done])
-    assert_type(call.replies(MANY_V1, type="evt.math.a"), list[Any])
-    assert_type(call.replies(product_contract.version(PRODUCT_V1)), list[Any])
+    assert_type(call.replies(PRODUCT_V1), Sequence[Produced])
+    assert_type(call.replies(FLOW_V1), Sequence[Done])
+    assert_type(call.replies(MANY_V1, type="evt.math.a"), Sequence[Any])
+    assert_type(call.replies(product_contract.version(PRODUCT_V1)), Sequence[Any])
     call.replies(MANY_V1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     call.replies("1.0.0")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     _ = call.context.right  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]

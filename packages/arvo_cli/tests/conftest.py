@@ -11,13 +11,13 @@ from arvo_cli import main
 from arvo_core import ArvoEvent
 
 TARGETS = Path(__file__).parent / "targets"
-# The command puts it there too; here the tests need the same modules.
+# The command does the same; the tests import the same modules.
 sys.path.insert(0, str(TARGETS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one call of the command left behind."""
+    """Exit status and output of one call of the command."""
 
     status: int
     out: str
@@ -54,7 +54,7 @@ def arvo(capsys: pytest.CaptureFixture[str]) -> Arvo:
 
 @pytest.fixture
 def jsonl(tmp_path: Path) -> Callable[[Iterable[object]], Path]:
-    """Write lines to a file: text as it is, everything else as JSON."""
+    """Write lines to a file: strings as they are, everything else as JSON."""
 
     def write(lines: Iterable[object], name: str = "events.jsonl") -> Path:
         texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]

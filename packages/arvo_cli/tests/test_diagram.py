@@ -30,7 +30,7 @@ def test_mermaid_is_printed(diagram: Any) -> None:
     assert done.status == 0
 
 
-def test_a_folder_is_a_target_too(diagram: Any, targets: Path) -> None:
+def test_a_folder_is_accepted_as_target(diagram: Any, targets: Path) -> None:
     assert diagram(targets / "door", "--flavour", "first").out == MERMAID
 
 
@@ -40,13 +40,13 @@ def test_dot_is_printed(diagram: Any) -> None:
     assert 'label="open"' in out
 
 
-def test_all_machines_are_printed_or_the_one_that_is_named(diagram: Any) -> None:
+def test_all_machines_are_printed_unless_one_is_named(diagram: Any) -> None:
     shut = MERMAID.replace("open", "shut")
     assert diagram("door:create_handlers").out == f"{MERMAID}\n{shut}"
     assert diagram("door:create_handlers", "--machine", "#/test/door/2.0.0").out == shut
 
 
-def test_a_file_gets_the_diagram(diagram: Any, tmp_path: Path) -> None:
+def test_out_writes_the_diagram_to_a_file(diagram: Any, tmp_path: Path) -> None:
     done = diagram(*FIRST, "--out", tmp_path / "door.mmd")
     assert (tmp_path / "door.mmd").read_text("utf-8") == MERMAID
     assert done.out == done.err == ""
@@ -65,18 +65,16 @@ def test_a_file_gets_the_diagram(diagram: Any, tmp_path: Path) -> None:
         ),
         (
             ["door:create_handlers", "--machine", "#/test/door/3.0.0"],
-            "no machine '#/test/door/3.0.0'; there are: #/test/door/1.0.0, #/test/door/2.0.0\n",
+            "no machine '#/test/door/3.0.0'; choose one of: #/test/door/1.0.0, #/test/door/2.0.0\n",
         ),
         (
             ["door:create_handlers", "--format", "svg"],
-            "an svg shows one machine; choose with --machine: #/test/door/1.0.0, #/test/door/2.0",
+            "svg shows one machine only; choose with --machine: #/test/door/1.0.0, #/test/door/2",
         ),
         ([*FIRST, "--out", "/nowhere/door.mmd"], "cannot write /nowhere/door.mmd: No such file"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_clear_line(
-    diagram: Any, arguments: list[str], reason: str
-) -> None:
+def test_drawing_error_is_one_clear_line(diagram: Any, arguments: list[str], reason: str) -> None:
     done = diagram(*arguments)
     assert done.status == 2
     assert reason in done.err
@@ -92,7 +90,7 @@ def graphviz(folder: Path, script: str) -> None:
 
 
 class TestSvg:
-    def test_without_graphviz_the_line_says_what_to_install(
+    def test_missing_graphviz_is_reported_with_how_to_install_it(
         self, diagram: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -100,11 +98,11 @@ class TestSvg:
         assert done.status == 2
         assert done.err == (
             "arvo: svg needs Graphviz, and there is no `dot` on the PATH; install it "
-            "(apt install graphviz, brew install graphviz), or take --format mermaid\n"
+            "(apt install graphviz, brew install graphviz), or use --format mermaid\n"
         )
         assert not (tmp_path / "door.svg").exists()
 
-    def test_graphviz_gets_the_graph_and_its_answer_is_printed(
+    def test_graphviz_gets_the_graph_and_its_output_is_printed(
         self, diagram: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         graphviz(tmp_path, 'echo "options: $*"; cat')
@@ -113,7 +111,7 @@ class TestSvg:
         graph = diagram(*FIRST, "--format", "dot").out
         assert done.out == f"options: -Tsvg\n{graph}"
 
-    def test_a_graphviz_that_fails_is_told(
+    def test_failure_of_graphviz_is_reported(
         self, diagram: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         graphviz(tmp_path, "echo 'no fonts here' >&2; exit 1")
@@ -121,10 +119,10 @@ class TestSvg:
         done = diagram(*FIRST, "--format", "svg")
         assert (done.status, done.err) == (2, "arvo: Graphviz failed: no fonts here\n")
 
-    def test_a_graphviz_that_does_not_start_is_told(
+    def test_graphviz_that_does_not_start_is_reported(
         self, diagram: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (tmp_path / "dot").write_text("this is no program")
+        (tmp_path / "dot").write_text("this is not a program")
         (tmp_path / "dot").chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
         done = diagram(*FIRST, "--format", "svg")
@@ -132,7 +130,7 @@ class TestSvg:
         assert done.err.startswith(f"arvo: cannot run {tmp_path / 'dot'}: ")
 
     @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
-    def test_the_real_one_draws(self, diagram: Any) -> None:
+    def test_installed_graphviz_draws(self, diagram: Any) -> None:
         root = ElementTree.fromstring(diagram(*FIRST, "--format", "svg").out)  # noqa: S314 - ours
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert {"door", "open"} <= {text.text for text in root.iter() if text.tag.endswith("text")}

@@ -1,4 +1,4 @@
-"""Inputs and outputs that are one file by other names."""
+"""Inputs and outputs that are the same file under different names."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def events(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sh(targets: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Run the greeter from a shell, with what stands behind the command there."""
+    """Run the greeter from a shell, followed by further options and redirections."""
 
     def call(rest: str) -> Any:
         arvo = f"'{sys.executable}' -c '{PROGRAM}' run '{targets / 'greeter'}'"
@@ -65,7 +65,7 @@ def descriptor(path: Path) -> Path:
 
 @pytest.mark.parametrize("option", ["--out", "--rejects"])
 @pytest.mark.parametrize("name", [Path, hard_link, soft_link, another_way, descriptor])
-def test_an_output_is_not_the_input_by_any_name(
+def test_output_that_is_the_input_is_refused_by_any_name(
     arvo: Any, targets: Path, events: Path, option: str, name: Callable[[Path], Path]
 ) -> None:
     done = arvo(
@@ -79,7 +79,7 @@ def test_an_output_is_not_the_input_by_any_name(
 
 
 @pytest.mark.parametrize("name", [Path, hard_link, soft_link])
-def test_the_outputs_are_not_one_file_by_any_name(
+def test_two_outputs_that_are_one_file_are_refused_by_any_name(
     arvo: Any, targets: Path, events: Path, tmp_path: Path, name: Callable[[Path], Path]
 ) -> None:
     out = tmp_path / "out"
@@ -116,7 +116,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStac
 
 
 @pytest.mark.parametrize(
-    ("shell", "options", "told"),
+    ("shell", "options", "named"),
     [
         (Shell(stdin="F", stdout="F"), {}, "standard output and standard input"),
         (Shell(stdin="F", stdout="F"), {"out": "G"}, "standard output and standard input"),
@@ -130,16 +130,16 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStac
         (Shell(), {"out": "new", "rejects": "./new"}, "--rejects ./new and --out new"),
     ],
 )
-def test_what_the_shell_opened_counts_as_well(
+def test_files_opened_by_the_shell_are_compared_too(
     monkeypatch: pytest.MonkeyPatch,
     opened: ExitStack,
     shell: Shell,
     options: dict[str, str],
-    told: str,
+    named: str,
 ) -> None:
     shell.open(monkeypatch, opened)
     asked: dict[str, Any] = {"events": "-", "out": "-", "rejects": None}
-    with pytest.raises(CommandError, match=f"^{re.escape(told)} are the same file"):
+    with pytest.raises(CommandError, match=f"^{re.escape(named)} are the same file"):
         check_distinct(**asked | options)
     assert not Path("new").exists()
 
@@ -153,7 +153,7 @@ def test_what_the_shell_opened_counts_as_well(
         (Shell(stdin="F"), {"out": "G", "rejects": "H"}),
     ],
 )
-def test_what_destroys_nothing_is_allowed(
+def test_sharing_that_destroys_nothing_is_allowed(
     monkeypatch: pytest.MonkeyPatch, opened: ExitStack, shell: Shell, options: dict[str, str]
 ) -> None:
     shell.open(monkeypatch, opened)
@@ -162,10 +162,10 @@ def test_what_destroys_nothing_is_allowed(
 
 
 @pytest.mark.parametrize("rest", ["--events - < F > F", "--events - --out G < F >> F"])
-def test_a_shell_that_opens_one_file_twice_is_no_success(
+def test_file_that_the_shell_opens_twice_is_refused(
     sh: Callable[..., Any], tmp_path: Path, rest: str
 ) -> None:
-    """What it emptied is gone; but nobody takes that for a run over an empty input."""
+    """What the shell emptied is lost; but it must not pass for a run over an empty input."""
     (tmp_path / "F").write_text(LINE)
     done = sh(rest)
     assert done.returncode == 2
@@ -179,15 +179,15 @@ def test_outputs_may_share_a_pipe(sh: Callable[..., Any], tmp_path: Path) -> Non
     assert "hello ada" in done.stdout
 
 
-def test_a_fifo_is_not_read_and_written(arvo: Any, targets: Path, tmp_path: Path) -> None:
-    """It would wait for itself."""
+def test_fifo_as_both_input_and_output_is_refused(arvo: Any, targets: Path, tmp_path: Path) -> None:
+    """The run would wait for its own output."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     assert arvo("run", targets / "greeter", "--events", path, "--out", path).status == 2
 
 
-def test_one_socket_may_be_both_ends(targets: Path) -> None:
-    """As under an internet superserver."""
+def test_one_socket_may_be_input_and_output(targets: Path) -> None:
+    """As under inetd."""
     here, there = socket.socketpair()
     with here, there:
         process = subprocess.Popen(
@@ -203,7 +203,7 @@ def test_one_socket_may_be_both_ends(targets: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--out", "--rejects"])
-def test_an_output_is_not_the_database_of_the_memory(
+def test_output_that_is_the_database_of_the_memory_is_refused(
     greet: Any, tmp_path: Path, option: str
 ) -> None:
     pytest.importorskip("arvo_memory_sqlite", reason="arvo-cli does not depend on it")
@@ -214,7 +214,7 @@ def test_an_output_is_not_the_database_of_the_memory(
     done = greet("ada", options=[*memory, option, database])
     assert done.status == 2
     assert done.err == (
-        f"arvo: {option} {database} is in use by this command already; write elsewhere\n"
+        f"arvo: {option} {database} is already in use by this command; write elsewhere\n"
     )
     assert database.read_bytes() == before
 
@@ -227,10 +227,10 @@ def test_one_output_is_not_emptied_when_the_other_is_refused(greet: Any, tmp_pat
     assert out.read_text() == "of an earlier run"
 
 
-def test_files_that_cannot_be_told_apart_before_they_are_made(
+def test_two_names_of_one_file_that_does_not_exist_yet_are_refused(
     greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system for which upper and lower case are the same."""
+    """As on a file system that ignores case."""
     out = tmp_path / "out"
 
     class OutFirst(LineWriter):
@@ -242,12 +242,12 @@ def test_files_that_cannot_be_told_apart_before_they_are_made(
     monkeypatch.setattr("arvo_cli._output.LineWriter", OutFirst)
     done = greet("ada", options=["--out", out, "--rejects", tmp_path / "OUT"])
     assert done.status == 2
-    assert f"--rejects {tmp_path / 'OUT'} is in use by this command already" in done.err
+    assert f"--rejects {tmp_path / 'OUT'} is already in use by this command" in done.err
 
 
 @pytest.mark.parametrize("option", ["--out", "--rejects"])
 @pytest.mark.parametrize("file", ["__init__.py", "deeper.py"])
-def test_an_output_is_no_module_of_the_target(
+def test_output_that_is_a_module_of_the_target_is_refused(
     arvo: Any, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, file: str
 ) -> None:
     target = tmp_path / "in_use"
@@ -258,15 +258,17 @@ def test_an_output_is_no_module_of_the_target(
     for name in ("in_use", "in_use.deeper"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    told = f"arvo: {option} {target / file} is in use by this command already; write elsewhere\n"
+    message = f"arvo: {option} {target / file} is already in use by this command; write elsewhere\n"
     done = arvo(
         "run", target, "--events", events, "--contract", "#/test/greet/1.0.0", option, target / file
     )
-    assert (done.status, done.err) == (2, told)
+    assert (done.status, done.err) == (2, message)
     assert (target / file).read_text() == before
 
 
-def test_nor_is_a_diagram(arvo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diagram_that_would_overwrite_a_module_of_the_target_is_refused(
+    arvo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, "light", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     path = tmp_path / "light.py"
@@ -275,11 +277,11 @@ def test_nor_is_a_diagram(arvo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     done = arvo("machine", "diagram", "light:create_handlers", "--flavour", "first", "--out", path)
     assert done.status == 2
-    assert f"--out {path} is in use by this command already" in done.err
+    assert f"--out {path} is already in use by this command" in done.err
     assert path.read_text() == before
 
 
-def test_modules_may_say_anything_of_their_files(
+def test_modules_may_have_any_value_as_their_file(
     greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, file in enumerate([None, 7, "", "\0", "/nowhere"]):
@@ -292,7 +294,7 @@ def test_modules_may_say_anything_of_their_files(
     assert greet("ada", options=["--out", out]).status == 0
 
 
-def test_a_system_that_does_not_show_what_is_open(
+def test_run_works_where_the_system_does_not_list_open_files(
     greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arvo_cli._distinct_files._OPEN_FILES", tmp_path / "nowhere")
@@ -301,7 +303,7 @@ def test_a_system_that_does_not_show_what_is_open(
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_stream_that_is_no_file_is_nobody_else(
+def test_stream_without_a_descriptor_is_not_compared(
     greet: Any, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
     class NoFile:

@@ -1,4 +1,4 @@
-"""How an exception is told in one line."""
+"""How an exception is reported in one line."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from arvo_cli._errors import named, one_line, os_reason
         (ValueError("too\n  small\n\n  wide"), "too: small; wide", "ValueError: too: small; wide"),
     ],
 )
-def test_it_says_the_class_where_the_text_says_too_little(
+def test_class_is_shown_where_the_message_says_too_little(
     error: Exception, line: str, with_class: str
 ) -> None:
     assert (one_line(error), named(error)) == (line, with_class)
@@ -31,5 +31,5 @@ def test_it_says_the_class_where_the_text_says_too_little(
         (OSError(0, ""), "[Errno 0]"),
     ],
 )
-def test_why_a_file_cannot_be_used_is_never_empty(error: OSError, reason: str) -> None:
+def test_reason_why_a_file_cannot_be_used_is_never_empty(error: OSError, reason: str) -> None:
     assert os_reason(error).strip() == reason

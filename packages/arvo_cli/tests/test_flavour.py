@@ -36,7 +36,7 @@ def test_flavours_differ(arvo: Any, jsonl: Any, targets: Any) -> None:
     ("target", "flavour", "reason"),
     [
         ("greeter:create_handlers", "x", "greeter:create_handlers has no flavours; leave --flav"),
-        ("door:create_handlers", "x", "has no flavour 'x'; there are: both, first, bell"),
+        ("door:create_handlers", "x", "has no flavour 'x'; choose one of: both, first, bell"),
         ("door:must_choose", None, "has flavours; choose with --flavour: both, first"),
         ("door:any_text", "both", "must name its flavours in the annotation; write `flavour: Lit"),
         ("door:unreadable", "both", "cannot be read: NameError: name 'Nowhere' is not defined"),
@@ -54,7 +54,7 @@ def test_a_wrong_flavour_is_one_clear_line(
     assert done.out == ""
 
 
-def test_a_factory_that_asks_nobody_may_take_any_flavour(arvo: Any, jsonl: Any) -> None:
+def test_factory_with_a_default_flavour_needs_no_literal(arvo: Any, jsonl: Any) -> None:
     assert arvo("run", "door:any_text", "--events", jsonl([])).status == 0
 
 

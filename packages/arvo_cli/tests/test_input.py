@@ -1,4 +1,4 @@
-"""Lines that are not something to run, and how lines are read."""
+"""Lines that cannot be run, and how lines are read."""
 
 import json
 import os
@@ -46,7 +46,10 @@ BAD_EVENTS = {
     "two values": ("{} {}", "not JSON: extra data at column 4\n"),
     "too deep": ("[" * 100_000, "nested more than 128 levels deep; flatten the data\n"),
     "too many digits": (f'{{"id": {"7" * 5000}}}', "not JSON: Exceeds the limit"),
-    "NaN": (json.dumps(greeting(data={"name": float("nan")})), "not JSON: NaN is no JSON number"),
+    "NaN": (
+        json.dumps(greeting(data={"name": float("nan")})),
+        "not JSON: NaN is not a JSON number",
+    ),
     "list": ([], "not a CloudEvent: expected a JSON object, got list"),
     "attributes": ({"type": "com.greet.name"}, "invalid event (id=None, type='com.greet.name'): "),
     "time": (greeting(time="soon"), "time: must be an RFC 3339 time"),
@@ -70,7 +73,7 @@ BAD_EVENTS = {
     ),
     "asks itself": (
         greeting(source="com.greet.name"),
-        "the answer would go to 'com.greet.name', which is a handler",
+        "the answer would go to 'com.greet.name', which is one of the handlers",
     ),
 }
 
@@ -106,19 +109,19 @@ def test_a_bad_event_is_rejected_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     "changes", [{"dataschema": None}, {"dataschema": "#/test/greet/0.0.0"}], ids=["none", "any"]
 )
-def test_a_service_takes_its_latest_version_when_none_is_named(
+def test_a_service_uses_its_latest_version_when_none_is_named(
     arvo: Any, both: str, jsonl: Jsonl, changes: dict[str, Any]
 ) -> None:
     assert arvo("run", both, "--events", jsonl([greeting(**changes)])).status == 0
 
 
-def test_a_workflow_takes_the_version_of_its_subject(arvo: Any, both: str, jsonl: Jsonl) -> None:
+def test_a_workflow_uses_the_version_of_its_subject(arvo: Any, both: str, jsonl: Jsonl) -> None:
     event = tallying(dataschema="#/test/tally/0.0.0")
     assert arvo("run", both, "--events", jsonl([event])).data == [{"letters": 3}]
 
 
-def test_an_answer_for_a_waiting_workflow_is_an_event_too(arvo: Any, jsonl: Jsonl) -> None:
-    """A person decides after hours: the run that began the workflow is long over."""
+def test_an_answer_for_a_waiting_workflow_is_accepted_as_input(arvo: Any, jsonl: Jsonl) -> None:
+    """A person decides hours later, when the run that began the workflow is over."""
     start = ArvoEvent.from_dict(tallying(data={"parentSubject$$": None, "word": "undecidable"}))
     answer = ArvoEventFactory(tally.ask.version(tally.ASK_V1)).emits(
         type="evt.word.ask.success",
@@ -136,16 +139,16 @@ def test_an_answer_for_a_waiting_workflow_is_an_event_too(arvo: Any, jsonl: Json
 
 BAD_PAYLOADS = {
     "not JSON": ("nope", "not JSON: expecting value at column 1\n"),
-    "not an object": ("[1]", "a payload is a JSON object, not list"),
+    "not an object": ("[1]", "a payload must be a JSON object, not list"),
     "wrong": ('{"name": 3}', "name: Input should be a valid string"),
-    "NaN": ('{"name": "ada", "times": NaN}', "not JSON: NaN is no JSON number"),
-    # Greet ignores what it does not know; what the line is, is known before.
-    "NaN where nobody looks": ('{"name": "ada", "x": NaN}', "not JSON: NaN is no JSON number"),
-    "Infinity": ('{"name": "ada", "x": [Infinity]}', "not JSON: Infinity is no JSON number"),
-    "-Infinity": ('{"name": "ada", "x": -Infinity}', "not JSON: -Infinity is no JSON number"),
+    "NaN": ('{"name": "ada", "times": NaN}', "not JSON: NaN is not a JSON number"),
+    # Greet ignores unknown fields; the line is checked before that.
+    "NaN in an unknown field": ('{"name": "ada", "x": NaN}', "not JSON: NaN is not a JSON number"),
+    "Infinity": ('{"name": "ada", "x": [Infinity]}', "not JSON: Infinity is not a JSON number"),
+    "-Infinity": ('{"name": "ada", "x": -Infinity}', "not JSON: -Infinity is not a JSON number"),
     "too large a number": ('{"name": "ada", "x": 1e400}', "x: inf is not a JSON number"),
     "too large an integer": (f'{{"name": "ada", "x": 1{"0" * 400}}}', "x: the integer is beyond"),
-    "half a letter": ('{"name": "ada", "x": "\\ud800"}', "x: the text holds a lone surrogate"),
+    "half a letter": ('{"name": "ada", "x": "\\ud800"}', "x: the string holds a lone surrogate"),
     "half a letter in a name": ('{"name": "ada", "\\ud800": 1}', "a key holds a lone surrogate"),
     "too deep": ('{"x":' * 300 + "1" + "}" * 300, "nested more than"),
 }
@@ -167,7 +170,7 @@ def test_a_bad_payload_is_rejected(
 @pytest.mark.parametrize(
     "options", [(), ("--contract", "#/test/greet/1.0.0")], ids=["event", "payload"]
 )
-def test_what_is_too_deep_is_told_by_the_limit_and_what_a_user_can_do(
+def test_data_nested_too_deeply_are_reported_with_the_limit_and_a_remedy(
     arvo: Any,
     targets: Path,
     jsonl: Jsonl,
@@ -182,13 +185,15 @@ def test_what_is_too_deep_is_told_by_the_limit_and_what_a_user_can_do(
     done = arvo("run", targets / "greeter", "--events", jsonl([line]), *options)
     assert done.status == 3
     assert done.out == ""
-    told = done.err.replace("\n", " ")
-    assert "line 1 rejected: " in told
-    assert "nested more than 128 levels deep; flatten the data " in told
-    assert "EventLimits" not in told
+    shown = done.err.replace("\n", " ")
+    assert "line 1 rejected: " in shown
+    assert "nested more than 128 levels deep; flatten the data " in shown
+    assert "EventLimits" not in shown
 
 
-def test_what_is_as_deep_as_it_may_be_is_run(arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+def test_data_nested_as_deeply_as_the_limit_allows_are_run(
+    arvo: Any, targets: Path, jsonl: Jsonl
+) -> None:
     line = f'{{"name": "ada", "x": {"[" * 128}{"]" * 128}}}'
     done = arvo(
         "run", targets / "greeter", "--events", jsonl([line]), "--contract", "#/test/greet/1.0.0"
@@ -201,7 +206,7 @@ class Loose(greeter.Greet):
 
 
 @pytest.mark.parametrize("contract", [None, "#/test/loose/1.0.0"], ids=["event", "payload"])
-def test_decoders_keep_the_depth_they_are_given(contract: str | None) -> None:
+def test_decoders_apply_the_depth_limit_they_are_given(contract: str | None) -> None:
     version = SimpleVersion("1.0.0", accepts=Loose, emits=greeter.Greeted)
     loose = SimpleArvoContract(uri="#/test/loose", type="greet.loose", versions=[version])
     handlers: list[IArvoEventHandler] = [
@@ -223,34 +228,36 @@ def test_decoders_keep_the_depth_they_are_given(contract: str | None) -> None:
 
 
 @pytest.mark.parametrize("line", [line for line, _ in BAD_PAYLOADS.values() if line[0] == "{"])
-def test_a_payload_is_json_where_an_event_is(line: str, arvo: Any, both: str, jsonl: Jsonl) -> None:
-    """What a payload is refused for, the data of an event are refused for too."""
+def test_bad_json_of_a_payload_is_refused_in_an_event_too(
+    line: str, arvo: Any, both: str, jsonl: Jsonl
+) -> None:
+    """The data of an event are refused for the same reasons as a payload."""
     event = json.dumps(greeting(data={})).replace('"data": {}', f'"data": {line}')
     assert arvo("run", both, "--events", jsonl([event])).out == ""
 
 
 def cloud_event(**changes: Any) -> dict[str, Any]:
-    """An event that is right as CloudEvents have it."""
+    """A valid CloudEvent with the fewest attributes."""
     least = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "com.greet.name"}
     return {name: value for name, value in (least | changes).items() if value is not None}
 
 
 WHOLE = greeting()
-NO_ARVO_EVENTS = {
-    "least": (cloud_event(), "without subject, datacontenttype, time, data, which Arvo needs"),
-    "no data": (greeting(data=None), "without data, which Arvo needs"),
+NOT_ARVO_EVENTS = {
+    "least": (cloud_event(), "without subject, datacontenttype, time, data, which Arvo requires"),
+    "no data": (greeting(data=None), "without data, which Arvo requires"),
     "binary": (
         {"data_base64": "aGV5"} | {name: WHOLE[name] for name in WHOLE if name != "data"},
-        "without data, which Arvo needs",
+        "without data, which Arvo requires",
     ),
-    "null is left out": (greeting(subject=None), "without subject, which Arvo needs"),
+    "null is left out": (greeting(subject=None), "without subject, which Arvo requires"),
     "type": (greeting(type="greet"), "type: must be three or more segments"),
     "data are text": (greeting(data="hey"), "data: expected a JSON object, got str"),
     "data are XML": (greeting(datacontenttype="text/xml"), "datacontenttype: must contain"),
     "to": (greeting(to=None), "to: is required with Arvo's datacontenttype"),
     "subject": (greeting(subject="a b"), "subject: must be a non-empty, percent-encoded URI"),
 }
-NO_CLOUD_EVENTS = {
+NOT_CLOUD_EVENTS = {
     "id": cloud_event(id=""),
     "id is a number": cloud_event(id=7),
     "no id": cloud_event(id=None),
@@ -270,8 +277,10 @@ NO_CLOUD_EVENTS = {
 }
 
 
-@pytest.mark.parametrize(("event", "reason"), NO_ARVO_EVENTS.values(), ids=map(str, NO_ARVO_EVENTS))
-def test_a_valid_cloud_event_that_lacks_what_arvo_needs_is_called_so(
+@pytest.mark.parametrize(
+    ("event", "reason"), NOT_ARVO_EVENTS.values(), ids=map(str, NOT_ARVO_EVENTS)
+)
+def test_a_valid_cloud_event_that_arvo_cannot_run_is_not_an_arvo_event(
     arvo: Any, both: str, jsonl: Jsonl, event: object, reason: str
 ) -> None:
     done = arvo("run", both, "--events", jsonl([event]))
@@ -279,8 +288,8 @@ def test_a_valid_cloud_event_that_lacks_what_arvo_needs_is_called_so(
     assert reason in done.err
 
 
-@pytest.mark.parametrize("event", NO_CLOUD_EVENTS.values(), ids=map(str, NO_CLOUD_EVENTS))
-def test_what_is_no_cloud_event_is_called_so(
+@pytest.mark.parametrize("event", NOT_CLOUD_EVENTS.values(), ids=map(str, NOT_CLOUD_EVENTS))
+def test_an_invalid_cloud_event_is_not_a_cloud_event(
     arvo: Any, both: str, jsonl: Jsonl, event: object
 ) -> None:
     done = arvo("run", both, "--events", jsonl([event]))
@@ -291,7 +300,7 @@ def test_what_is_no_cloud_event_is_called_so(
     "time",
     ["2026-01-31t09:30:00z", "2016-12-31T23:59:60Z", "2016-12-31t18:59:60.5-05:00"],
 )
-def test_a_time_is_taken_as_it_is_written(arvo: Any, both: str, jsonl: Jsonl, time: str) -> None:
+def test_a_time_is_accepted_as_it_is_written(arvo: Any, both: str, jsonl: Jsonl, time: str) -> None:
     assert arvo("run", both, "--events", jsonl([greeting(time=time)])).data == [
         {"text": "hello ada"}
     ]
@@ -309,26 +318,26 @@ class TestBytes:
 
         return call
 
-    def test_blank_lines_count_for_nothing_but_the_numbering(self, run: Any) -> None:
+    def test_blank_lines_count_only_in_line_numbers(self, run: Any) -> None:
         done = run(b'\n{"name": "ada"}\n   \n\n{"nom": "ben"}\n')
         assert "line 5 rejected" in done.err
         assert "1 result + 1 rejected + 0 failed = 2 lines read" in done.err
         assert "3 blank lines skipped" in done.err
         assert "1 blank line skipped" in run(b"\n{}\n").err
 
-    def test_windows_line_ends_and_byte_order_mark(self, run: Any) -> None:
+    def test_windows_line_ends_and_byte_order_mark_are_dropped(self, run: Any) -> None:
         done = run(b'\xef\xbb\xbf{"name": "ada"}\r\n{"name": "ben"}\r\n')
         assert [item["text"] for item in done.data] == ["hello ada", "hello ben"]
 
-    def test_the_last_line_may_lack_its_end(self, run: Any) -> None:
+    def test_the_last_line_may_lack_a_line_break(self, run: Any) -> None:
         assert len(run(b'{"name": "ada"}\n{"name": "ben"}').data) == 2
 
-    def test_an_empty_file(self, run: Any) -> None:
+    def test_an_empty_file_has_no_lines(self, run: Any) -> None:
         done = run(b"")
         assert done.status == 0
         assert "0 results + 0 rejected + 0 failed = 0 lines read" in done.err
 
-    def test_bytes_that_are_no_text(self, run: Any) -> None:
+    def test_a_line_that_is_not_utf_8_is_rejected(self, run: Any) -> None:
         done = run(b'{"name": "\xff"}\n{"name": "ada"}\n')
         assert "line 1 rejected: not UTF-8 at byte 11" in done.err
         assert len(done.data) == 1
@@ -336,7 +345,7 @@ class TestBytes:
     def test_other_separators_of_unicode_do_not_end_a_line(self, run: Any) -> None:
         assert run('{"name": "a\u2028b"}\n'.encode()).data == [{"text": "hello a\u2028b"}]
 
-    def test_lines_longer_than_a_piece(self, run: Any) -> None:
+    def test_lines_longer_than_a_piece_are_read(self, run: Any) -> None:
         names = ["x" * size for size in (70_000, 200_000, 5)]
         done = run(b"".join(json.dumps({"name": name}).encode() + b"\n" for name in names))
         assert [len(item["text"]) - 6 for item in done.data] == [70_000, 200_000, 5]
@@ -356,7 +365,7 @@ class TestStandardInput:
             )
         assert len(done.data) == 2
 
-    def test_each_line_is_answered_when_it_comes(self, targets: Path) -> None:
+    def test_each_line_is_answered_when_it_arrives(self, targets: Path) -> None:
         command: list[str | Path] = [
             sys.executable,
             "-c",
@@ -403,20 +412,22 @@ class TestStandardInput:
     ("name", "reason"),
     [("missing.jsonl", "No such file or directory"), (".", "it is a folder")],
 )
-def test_input_that_cannot_be_opened(arvo: Any, targets: Path, name: str, reason: str) -> None:
+def test_input_that_cannot_be_opened_is_reported(
+    arvo: Any, targets: Path, name: str, reason: str
+) -> None:
     done = arvo("run", targets / "greeter", "--events", name)
     assert done.status == 2
     assert done.err == f"arvo: cannot read {name}: {reason}\n"
 
 
-def test_input_that_breaks_off(arvo: Any, targets: Path) -> None:
+def test_input_that_cannot_be_read_is_reported(arvo: Any, targets: Path) -> None:
     done = arvo("run", targets / "greeter", "--events", "/proc/self/mem")
     assert done.status == 2
     assert "arvo: cannot read /proc/self/mem: Input/output error" in done.err
 
 
 def test_only_a_piece_of_a_large_file_is_held(targets: Path, tmp_path: Path) -> None:
-    """64 MiB of lines pass through a process that may not have half of that to spare."""
+    """64 MiB of lines pass through a process that may grow by less than half of that."""
     line = json.dumps({"nom": "x" * 4000}).encode() + b"\n"
     path = tmp_path / "events"
     with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Ctrl-C: what runs is finished, what was not started is told, nothing is lost silently."""
+"""Ctrl-C: what runs is finished, what was not started is reported, nothing is lost silently."""
 
 import os
 import signal
@@ -15,31 +15,31 @@ from arvo_core import ArvoEvent
 
 @pytest.fixture(autouse=True)
 def _hears_interrupts() -> Iterator[None]:
-    """Whoever starts the tests in the background may have them ignore Ctrl-C, and all below them."""
+    """A shell that starts the tests in the background makes them and their children ignore Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("name", ["interrupt", "terminate"])
-def test_stops_taking_input_and_finishes_what_runs(greet: Any, name: str) -> None:
+def test_the_first_one_stops_taking_input_and_finishes_what_runs(greet: Any, name: str) -> None:
     done = greet("ada", name, "ben", "cara", options=["--concurrency", 1])
     assert done.status == 130
     assert [item["text"] for item in done.data] == ["hello ada", f"hello {name}"]
     assert "interrupted: no more input is taken, what runs (1) is finished" in done.err
     assert "2 results + 0 rejected + 0 failed + 2 not started = 4 lines read" in done.err
-    assert "not started: 2 lines behind line 2" in done.err
+    assert "not started: 2 lines after line 2" in done.err
 
 
 def test_the_second_one_cancels(greet: Any) -> None:
     done = greet("ada", "stubborn", "", "ben", options=["--concurrency", 1])
     assert done.status == 130
-    assert "cancelling what runs (1); interrupt again to end at once" in done.err
+    assert "cancelling what runs (1); interrupt again to end immediately" in done.err
     assert "line 2 failed: cancelled" in done.err
     assert "1 result + 0 rejected + 1 failed + 2 not started = 4 lines read" in done.err
 
 
-def test_even_what_had_no_chance_to_begin_is_told(greet: Any) -> None:
+def test_lines_cancelled_before_they_began_are_reported(greet: Any) -> None:
     done = greet("stubborn", "ada", "ben")
     assert done.status == 130
     failed = [line for line in done.err.splitlines() if line.startswith("line ")]
@@ -48,14 +48,14 @@ def test_even_what_had_no_chance_to_begin_is_told(greet: Any) -> None:
     assert "= 3 lines read" in done.err
 
 
-def test_at_the_end_of_the_input_nothing_is_left(greet: Any) -> None:
+def test_interrupt_at_the_end_of_the_input_leaves_nothing_unstarted(greet: Any) -> None:
     done = greet("interrupt")
     assert done.status == 130
     assert "1 result + 0 rejected + 0 failed = 1 line read" in done.err
     assert "not started" not in done.err
 
 
-def test_signals_mean_afterwards_what_they_meant_before(greet: Any) -> None:
+def test_signal_handlers_are_restored_afterwards(greet: Any) -> None:
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
@@ -71,7 +71,7 @@ def test_signals_mean_afterwards_what_they_meant_before(greet: Any) -> None:
 class TestRealProcess:
     @pytest.fixture
     def gate(self, tmp_path: Path, targets: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """A run of one at a time, each waiting for somebody at the pipes `begun` and `go`."""
+        """A run of one line at a time; each waits for the test at the pipes `begun` and `go`."""
         os.mkfifo(tmp_path / "begun")
         os.mkfifo(tmp_path / "go")
         events = tmp_path / "events.jsonl"
@@ -85,7 +85,7 @@ class TestRealProcess:
             yield process
             process.kill()
 
-    def test_ctrl_c(self, gate: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    def test_ctrl_c_finishes_what_runs(self, gate: subprocess.Popen[bytes], tmp_path: Path) -> None:
         assert gate.stdout is not None
         assert gate.stderr is not None
         assert (tmp_path / "begun").read_text() == "begun"
@@ -97,7 +97,7 @@ class TestRealProcess:
         out, err = gate.communicate()
         answers = [ArvoEvent.from_json(line) for line in out.splitlines()]
         assert [answer.data for answer in answers] == [{"number": 1}, {"number": 2}]
-        assert b"not started: 3 lines behind line 2" in err
+        assert b"not started: 3 lines after line 2" in err
         assert b"2 results + 0 rejected + 0 failed + 3 not started = 5 lines read" in err
         assert gate.returncode == 130
 
@@ -110,11 +110,11 @@ class TestRealProcess:
         done = subprocess.run(
             [Path(sys.executable).parent / "arvo", "run", targets / "greeter", "--events", events,
              "--contract", "#/test/greet/1.0.0", "--concurrency", "1"],
-            capture_output=True, check=False, timeout=60,  # or a failure would last for ever
+            capture_output=True, check=False, timeout=60,  # or a failure would last indefinitely
         )  # fmt: skip
         assert done.returncode == 130
         assert done.stderr.endswith(
-            b"arvo: ended at once, without a summary; 1 final event written\n"
+            b"arvo: ended immediately, without a summary; 1 final event written\n"
         )
         assert [ArvoEvent.from_json(line).data for line in done.stdout.splitlines()] == [
             {"text": "hello ada"}
@@ -136,7 +136,7 @@ class TestRealProcess:
             err = process.stderr.read()  # standard input stays open all the while
             assert process.wait() == 130
         assert b"1 result + 0 rejected + 0 failed = 1 line read" in err
-        assert b"the input was not read to its end; it may go on behind line 1" in err
+        assert b"the input was not read to its end; it may go on after line 1" in err
 
     def test_ctrl_c_before_the_run_has_begun(self, tmp_path: Path, targets: Path) -> None:
         os.mkfifo(tmp_path / "loading")
@@ -172,7 +172,7 @@ sys.exit(main(["--version"]))
         assert done.stderr == b"arvo: interrupted\n"
         assert done.returncode == 130
 
-    def test_a_reader_that_goes_away(self, tmp_path: Path, targets: Path) -> None:
+    def test_output_whose_reader_has_gone_ends_the_run(self, tmp_path: Path, targets: Path) -> None:
         """As in `arvo run ... | head -1`."""
         events = tmp_path / "events.jsonl"
         events.write_text('{"name": "ada"}\n' * 5)

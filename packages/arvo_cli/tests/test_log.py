@@ -7,30 +7,30 @@ import pytest
 from arvo_cli._log import shown_logs
 
 
-def test_what_is_important_enough_is_shown_until_the_block_ends() -> None:
-    told: list[str] = []
+def test_records_of_the_level_and_above_are_shown_within_the_block() -> None:
+    shown: list[str] = []
     logger = logging.getLogger("some.library")
-    with shown_logs("info", say=told.append):
+    with shown_logs("info", say=shown.append):
         logger.info("connected to %s", "there")
         logger.debug("a detail")
         logger.error("lost it")
-    logger.error("nobody looks any more")
-    assert told == ["INFO some.library: connected to there", "ERROR some.library: lost it"]
+    logger.error("no longer shown")
+    assert shown == ["INFO some.library: connected to there", "ERROR some.library: lost it"]
 
 
 def test_a_traceback_is_shown_line_by_line() -> None:
-    told: list[str] = []
-    with shown_logs("info", say=told.append):
+    shown: list[str] = []
+    with shown_logs("info", say=shown.append):
         try:
             raise KeyError("lost")
         except KeyError:
             logging.getLogger("some.library").exception("failed")
-    assert told[0] == "ERROR some.library: failed"
-    assert told[-1] == "KeyError: 'lost'"
-    assert not any("\n" in line for line in told)
+    assert shown[0] == "ERROR some.library: failed"
+    assert shown[-1] == "KeyError: 'lost'"
+    assert not any("\n" in line for line in shown)
 
 
-def test_a_log_that_cannot_be_shown_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_record_that_cannot_be_shown_does_not_raise(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(line: str) -> None:
         raise OSError("closed")
 

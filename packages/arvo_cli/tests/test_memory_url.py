@@ -74,7 +74,7 @@ def run(
     return lambda url: arvo("run", targets / "tally", "--events", path, "--memory", url)
 
 
-def test_the_default_forgets(run: Any) -> None:
+def test_the_default_memory_forgets_between_runs(run: Any) -> None:
     tally.calls.clear()
     first, second = run("memory:"), run("memory:")
     assert (first.status, second.status) == (0, 0)
@@ -82,7 +82,7 @@ def test_the_default_forgets(run: Any) -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_lasting_memory_answers_what_it_answered_before(run: Any) -> None:
+def test_run_over_a_lasting_memory_gives_the_earlier_answers(run: Any) -> None:
     tally.calls.clear()
     first, second = run("toy://store/a"), run("toy://store/a")
     assert tally.calls == ["tea"]
@@ -92,7 +92,7 @@ def test_a_lasting_memory_answers_what_it_answered_before(run: Any) -> None:
     assert sys.modules["toy_memory"].closed == ["toy://store/a"] * 2
 
 
-def test_the_default_takes_a_policy(run: Any) -> None:
+def test_the_default_memory_accepts_a_policy(run: Any) -> None:
     assert run("memory:?ttl=5s&max_wait=1s").status == 0
 
 
@@ -121,7 +121,7 @@ def test_plain_payloads_resume_too(
         ("write", "the machine memory could not store the workflow's record: TimeoutError"),
     ],
 )
-def test_a_call_that_fails_without_a_word_is_told_by_its_class(
+def test_memory_error_without_message_is_reported_by_its_class(
     run: Any, call: str, reason: str
 ) -> None:
     done = run(f"toy://mute-{call}")
@@ -134,7 +134,7 @@ def test_a_call_that_fails_without_a_word_is_told_by_its_class(
     ("url", "reason"),
     [
         ("state.db", "--memory takes a URL, such as memory:; installed: broken:, memory:, "),
-        ("memory:state", "cannot open the memory memory: write `memory:` and nothing else"),
+        ("memory:state", "cannot open the memory memory: `memory:` takes only options, no name"),
         ("memory:?ttl=5", "cannot open the memory memory: the option ttl must be a number with"),
         ("7:x", "--memory takes a URL, such as memory:; installed: broken:, memory:, "),
         ("toy://ann:secret@loose", "cannot open the toy memory: cannot reach toy://ann:***@loose"),
@@ -149,7 +149,7 @@ def test_a_call_that_fails_without_a_word_is_told_by_its_class(
         ),
     ],
 )
-def test_a_memory_that_cannot_be_had_is_one_clear_line(run: Any, url: str, reason: str) -> None:
+def test_memory_that_cannot_be_opened_is_one_clear_line(run: Any, url: str, reason: str) -> None:
     done = run(url)
     assert done.status == 2
     assert reason in done.err
@@ -169,7 +169,7 @@ def test_a_memory_that_cannot_be_had_is_one_clear_line(run: Any, url: str, reaso
 def test_known_schemes_name_their_package(
     run: Any, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
 ) -> None:
-    # Whatever is installed beside: metadata is looked for on the path, and this path has none.
+    # Hides installed memories: metadata is looked up on the path, and this path has none.
     monkeypatch.setattr(sys, "path", [str(Path(tally.__file__).parent.parent)])
     done = run(f"{scheme}://state")
     assert done.err == (

@@ -1,4 +1,4 @@
-"""What an output held before is given up when the run begins, and not before."""
+"""Outputs are emptied when the run begins, and not before."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ import pytest
 from arvo_cli._errors import CommandError
 from arvo_cli._output import LineWriter
 
-KEPT = "of an earlier run, and longer than what is written now: " + "x" * 1000 + "\n"
+OLD_CONTENT = "of an earlier run, and longer than what is written now: " + "x" * 1000 + "\n"
 PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
 GREETING = b'{"name": "ada"}\n'
 
@@ -25,7 +25,7 @@ def outputs(tmp_path: Path) -> list[Path]:
     """Two files with something in them."""
     paths = [tmp_path / "out", tmp_path / "rejects"]
     for path in paths:
-        path.write_text(KEPT)
+        path.write_text(OLD_CONTENT)
     return paths
 
 
@@ -60,16 +60,16 @@ def test_an_input_that_cannot_be_read_empties_nothing(
 ) -> None:
     out, rejects = outputs
     assert run(content, "--out", out, "--rejects", rejects).status == 2
-    assert [path.read_text() for path in outputs] == [KEPT, KEPT]
+    assert [path.read_text() for path in outputs] == [OLD_CONTENT, OLD_CONTENT]
 
 
-def test_an_input_that_fails_at_once_empties_nothing(
+def test_an_input_that_fails_at_the_first_read_empties_nothing(
     arvo: Any, targets: Path, outputs: list[Path]
 ) -> None:
     out, rejects = outputs
     options = ("--events", "/proc/self/mem", "--out", out, "--rejects", rejects)
     assert arvo("run", targets / "greeter", *options).status == 2
-    assert [path.read_text() for path in outputs] == [KEPT, KEPT]
+    assert [path.read_text() for path in outputs] == [OLD_CONTENT, OLD_CONTENT]
 
 
 @pytest.mark.parametrize("other", ["/nonexistent/rejects", ".", "", "/dev/full/rejects"])
@@ -79,7 +79,7 @@ def test_an_output_that_cannot_be_opened_empties_no_other(
 ) -> None:
     one, another = options
     assert run(GREETING, one, outputs[0], another, other).status == 2
-    assert outputs[0].read_text() == KEPT
+    assert outputs[0].read_text() == OLD_CONTENT
 
 
 @pytest.mark.parametrize("content", [UNREADABLE["UTF-16"], UNREADABLE["gzip of rubbish"]])
@@ -95,7 +95,7 @@ def test_a_run_that_cannot_begin_leaves_no_new_file(
 @pytest.mark.parametrize(
     "content", [b"", b"\n \n", gzip.compress(b"")], ids=["empty", "blank", "empty-gzip"]
 )
-def test_a_run_over_nothing_has_no_results_nor_those_of_an_earlier_run(
+def test_a_run_over_an_empty_input_empties_its_outputs(
     run: Any, outputs: list[Path], content: bytes
 ) -> None:
     out, rejects = outputs
@@ -103,7 +103,7 @@ def test_a_run_over_nothing_has_no_results_nor_those_of_an_earlier_run(
     assert [path.read_bytes() for path in outputs] == [b"", b""]
 
 
-def test_a_run_makes_its_outputs_anew(run: Any, outputs: list[Path]) -> None:
+def test_a_run_overwrites_its_outputs(run: Any, outputs: list[Path]) -> None:
     out, rejects = outputs
     modes = [path.stat().st_mode for path in outputs]
     assert run(GREETING, "--out", out, "--rejects", rejects).status == 0
@@ -114,20 +114,18 @@ def test_a_run_makes_its_outputs_anew(run: Any, outputs: list[Path]) -> None:
 
 
 @pytest.mark.timeout(120)  # fifty thousand lines, with another worker beside it
-def test_an_input_that_is_damaged_further_on_has_the_results_before(
-    run: Any, outputs: list[Path]
-) -> None:
+def test_input_corrupt_further_on_keeps_the_results_before(run: Any, outputs: list[Path]) -> None:
     out, rejects = outputs
     content = gzip.compress(GREETING * 50_000, compresslevel=0)
     assert run(content[:-100_000], "--out", out, "--rejects", rejects).status == 2
     assert "hello ada" in out.read_text()
-    assert KEPT not in out.read_text()
+    assert OLD_CONTENT not in out.read_text()
 
 
 def test_an_interrupt_before_the_first_line_empties_nothing(
     targets: Path, tmp_path: Path, outputs: list[Path]
 ) -> None:
-    """The outputs are open when the reader of the fifo is let go."""
+    """The outputs are open once the fifo has both its ends."""
     out = outputs[0]
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -140,10 +138,10 @@ def test_an_interrupt_before_the_first_line_empties_nothing(
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130  # its input stays open: nothing but the interrupt ends it
     process.communicate()
-    assert out.read_text() == KEPT
+    assert out.read_text() == OLD_CONTENT
 
 
-def test_what_holds_nothing_is_written_all_the_same(run: Any, tmp_path: Path) -> None:
+def test_fifo_and_null_device_are_written(run: Any, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -156,7 +154,7 @@ def test_what_holds_nothing_is_written_all_the_same(run: Any, tmp_path: Path) ->
     assert stat.S_ISFIFO(fifo.stat().st_mode)
 
 
-def test_a_link_to_nothing_makes_the_file(run: Any, tmp_path: Path) -> None:
+def test_a_dangling_link_creates_its_file(run: Any, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     assert run(GREETING, "--out", tmp_path / "link").status == 0
     assert "hello ada" in (tmp_path / "real").read_text()
@@ -166,37 +164,37 @@ def test_a_file_that_took_the_place_of_the_new_one_is_not_removed(tmp_path: Path
     path = tmp_path / "out"
     with LineWriter(str(path)):
         path.rename(tmp_path / "moved")
-        path.write_text(KEPT)
-    assert path.read_text() == KEPT
+        path.write_text(OLD_CONTENT)
+    assert path.read_text() == OLD_CONTENT
 
 
-def test_one_that_has_gone_need_not_be_removed(tmp_path: Path) -> None:
+def test_a_new_file_that_was_removed_meanwhile_is_ignored(tmp_path: Path) -> None:
     with LineWriter(str(tmp_path / "out")):
         (tmp_path / "out").unlink()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_emptied_is_told(
+def test_a_file_that_cannot_be_emptied_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "out"
-    path.write_text(KEPT)
+    path.write_text(OLD_CONTENT)
 
     def refuse(descriptor: int, length: int) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "ftruncate", refuse)
-    told = r"cannot write .*out: Operation not permitted"
-    with LineWriter(str(path)) as writer, pytest.raises(CommandError, match=told):
+    message = r"cannot write .*out: Operation not permitted"
+    with LineWriter(str(path)) as writer, pytest.raises(CommandError, match=message):
         writer.begin()
-    assert path.read_text() == KEPT
+    assert path.read_text() == OLD_CONTENT
 
 
-def test_a_line_begins_by_itself_and_only_once(tmp_path: Path) -> None:
+def test_the_first_line_empties_the_file_and_only_once(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    path.write_text(KEPT)
+    path.write_text(OLD_CONTENT)
     with LineWriter(str(path)) as writer:
-        assert path.read_text() == KEPT
+        assert path.read_text() == OLD_CONTENT
         writer.write("one")
         writer.begin()
         writer.write("two")

@@ -24,7 +24,7 @@ def report() -> Report:
     return report
 
 
-def test_what_became_of_every_line(report: Report) -> None:
+def test_summary_counts_every_line(report: Report) -> None:
     assert shown(report) == [
         "final event           count",
         "───────────────────────────",
@@ -39,17 +39,17 @@ def test_what_became_of_every_line(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "told"),
+    ("elapsed", "end"),
     [
         (1.5, "; 2.0 events per second in 1.50 s"),
         (0.002, "; 1,500 events per second in 0.00 s"),
         (0.0, "p95 250 ms"),  # a clock too coarse for a rate
     ],
 )
-def test_the_rate(report: Report, elapsed: float, told: str) -> None:
+def test_summary_ends_with_the_rate(report: Report, elapsed: float, end: str) -> None:
     report.elapsed = elapsed
-    assert shown(report)[-1].endswith(told)
+    assert shown(report)[-1].endswith(end)
 
 
-def test_nothing_read_has_no_table() -> None:
+def test_summary_of_an_empty_input_has_no_table() -> None:
     assert shown(Report()) == ["0 results + 0 rejected + 0 failed = 0 lines read"]

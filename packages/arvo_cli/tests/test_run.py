@@ -39,14 +39,16 @@ class TestPlainPayloads:
         subjects = {answer.subject for answer in first.answers}
         assert {answer.subject for answer in second.answers} == subjects
 
-    def test_start_a_workflow_too(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+    def test_a_payload_starts_a_workflow(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
         path = jsonl([{"word": "tea"}])
         done = arvo("run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0")
         assert done.data == [{"letters": 3}]
         content = ArvoOrchestrationSubject.parse(done.answers[0].subject)
         assert content.orchestrator.name == "arvo.orc.tally"
 
-    def test_may_name_the_workflow_that_asks(self, arvo: Any, targets: Path, jsonl: Jsonl) -> None:
+    def test_a_payload_may_name_its_parent_workflow(
+        self, arvo: Any, targets: Path, jsonl: Jsonl
+    ) -> None:
         path = jsonl([{"word": "tea", "parentSubject$$": "nobody"}])
         done = arvo("run", targets / "tally", "--events", path, "--contract", "#/test/tally/1.0.0")
         assert "parentSubject$$ is not an orchestration subject" in done.err
@@ -56,18 +58,18 @@ class TestPlainPayloads:
         assert [answer.type for answer in done.answers] == ["sys.com.greet.name.error"]
         assert done.status == 0
 
-    def test_an_unknown_contract_is_told_with_those_there_are(
+    def test_an_unknown_contract_is_reported_with_the_known_ones(
         self, arvo: Any, targets: Path, jsonl: Jsonl
     ) -> None:
         done = arvo("run", targets / "tally", "--events", jsonl([]), "--contract", "#/no/1.0.0")
         assert done.status == 2
         assert done.err == (
             "arvo: no handler has a contract '#/no/1.0.0'; "
-            "there are: #/test/count/1.0.0, #/test/tally/1.0.0\n"
+            "choose one of: #/test/count/1.0.0, #/test/tally/1.0.0\n"
         )
 
     @pytest.mark.parametrize("name", ["#/test/tally", "#/test/tally/"])
-    def test_a_contract_without_version_is_told_how_to_go_on(
+    def test_a_contract_without_version_is_reported_with_the_versions(
         self, arvo: Any, targets: Path, jsonl: Jsonl, name: str
     ) -> None:
         done = arvo("run", targets / "tally", "--events", jsonl([]), "--contract", name)
@@ -76,7 +78,7 @@ class TestPlainPayloads:
             f"arvo: --contract {name} lacks the version; write #/test/tally/1.0.0\n"
         )
 
-    def test_without_the_option_the_summary_says_once_what_to_give(
+    def test_without_the_option_the_summary_lists_the_contracts_once(
         self, arvo: Any, targets: Path, jsonl: Jsonl
     ) -> None:
         path = jsonl([{"word": "tea"}, {"word": "milk"}])
@@ -87,7 +89,7 @@ class TestPlainPayloads:
             "for plain payloads give --contract '#/test/count/1.0.0' or '#/test/tally/1.0.0'\n"
         )
 
-    def test_the_advice_is_not_for_an_input_that_holds_other_things_too(
+    def test_the_hint_is_not_shown_for_an_input_with_other_lines(
         self, arvo: Any, targets: Path, jsonl: Jsonl
     ) -> None:
         for other in (init("tea").to_json(), "nonsense", {"type": "arvo.orc.tally"}):
@@ -109,7 +111,7 @@ class TestCloudEvents:
         done = arvo("run", "tally:create_handlers", "--events", jsonl(lines_of(init("tea"))))
         assert done.data == [{"letters": 3}]
 
-    def test_what_leaves_the_system_comes_back(
+    def test_an_event_for_a_domain_is_answered_through_the_listener(
         self, arvo: Any, targets: Path, jsonl: Jsonl
     ) -> None:
         path = jsonl(lines_of(init("gooseberries")))
@@ -167,7 +169,7 @@ class TestConcurrency:
     def most(
         self, arvo: Any, jsonl: Jsonl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., int]:
-        """Runs 200 lines and returns how many were under way at most."""
+        """Run 200 lines and return the highest number that ran at the same time."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "counter.py").write_text(COUNTER)
         monkeypatch.setattr(sys, "path", list(sys.path))
@@ -184,24 +186,24 @@ class TestConcurrency:
 
         return run
 
-    def test_is_what_was_measured_for_the_memory(self, most: Callable[..., int]) -> None:
+    def test_default_is_the_one_measured_for_the_memory(self, most: Callable[..., int]) -> None:
         assert most() == 64
         pytest.importorskip("arvo_memory_sqlite", reason="arvo-cli does not depend on it")
         assert most("--memory", "sqlite:///state.db") == 32
 
-    def test_is_what_the_user_says(self, most: Callable[..., int]) -> None:
+    def test_option_sets_it(self, most: Callable[..., int]) -> None:
         assert most("--concurrency", 5) == 5
 
     @pytest.mark.parametrize(("url", "concurrency"), [("redis://host", 32), ("mongodb://host", 16)])
-    def test_of_other_memories(self, url: str, concurrency: int) -> None:
+    def test_default_of_other_memories(self, url: str, concurrency: int) -> None:
         assert default_concurrency(url) == concurrency
 
-    def test_is_said_in_the_help(self, arvo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_help_lists_the_defaults(self, arvo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("COLUMNS", "1000")
-        said = arvo("run", "--help").out
+        text = arvo("run", "--help").out
         for scheme, concurrency in MEASURED_CONCURRENCY.items():
-            [told] = re.findall(rf"(\d+) with (?:[a-z]+:, )*{scheme}:", said)
-            assert int(told) == concurrency
+            [shown] = re.findall(rf"(\d+) with (?:[a-z]+:, )*{scheme}:", text)
+            assert int(shown) == concurrency
 
 
 class TestNoAnswer:
@@ -209,11 +211,13 @@ class TestNoAnswer:
         ("name", "reason"),
         [
             ("silent", "ended without a final event"),
-            ("outside", "it is for the domain 'some.where', but the target's module defines no"),
+            ("outside", "the event has the domain 'some.where', but the target's module does not"),
             ("liar", "ContractViolation at com.greet.name"),
         ],
     )
-    def test_a_line_without_answer_has_failed(self, greet: Any, name: str, reason: str) -> None:
+    def test_a_line_without_final_event_has_failed(
+        self, greet: Any, name: str, reason: str
+    ) -> None:
         done = greet(name, "ada")
         assert done.status == 3
         assert "line 1 failed: " in done.err
@@ -225,14 +229,14 @@ class TestNoAnswer:
         ("word", "reason"),
         [("undecidable", "ended without a final event"), ("unanswerable", "the line is dead")],
     )
-    def test_nor_may_the_outside_be_silent(
+    def test_a_domain_that_does_not_answer_fails_the_line(
         self, arvo: Any, targets: Path, jsonl: Jsonl, word: str, reason: str
     ) -> None:
         done = arvo("run", targets / "tally", "--events", jsonl(lines_of(init(word))))
         assert done.status == 3
         assert reason in done.err
 
-    def test_a_failure_beside_the_answer_is_told(self, greet: Any) -> None:
+    def test_a_failure_beside_the_answer_is_reported(self, greet: Any) -> None:
         done = greet("chatty")
         assert done.data == [{"text": "hello chatty"}]
         assert done.status == 3
@@ -285,7 +289,7 @@ class TestFiles:
         both = tmp_path / "both"
         assert greet("ada", options=["--out", both, "--rejects", both]).status == 2
 
-    def test_an_output_that_cannot_be_opened(self, greet: Any, tmp_path: Path) -> None:
+    def test_an_output_that_cannot_be_opened_is_reported(self, greet: Any, tmp_path: Path) -> None:
         done = greet("ada", options=["--out", tmp_path / "no" / "out.jsonl"])
         assert done.status == 2
         assert done.err.startswith("arvo: cannot write")
@@ -297,23 +301,21 @@ class TestFiles:
         assert "arvo: cannot write /dev/full: No space left on device" in done.err
         assert "0 results + 0 rejected + 1 failed + 2 not started = 3 lines read" in done.out
 
-    def test_what_could_not_be_written_is_no_result(self, greet: Any) -> None:
+    def test_an_answer_that_cannot_be_written_is_not_a_result(self, greet: Any) -> None:
         done = greet("ada", "ben", "cara", "dan", options=["--out", "/dev/full"])
         assert done.status == 1
         assert "0 results + 0 rejected + 4 failed = 4 lines read" in done.out
         assert done.err.count("failed: ") == 4
 
-    def test_nor_is_what_comes_when_the_run_is_broken_off(self, greet: Any) -> None:
-        # Of so many steps of the event loop one hits the moment before the line is cancelled.
+    def test_an_answer_after_the_run_was_broken_off_is_not_a_result(self, greet: Any) -> None:
+        # One of these numbers of loop steps ends just before the line is cancelled.
         late = [{"name": "late", "times": times} for times in range(12)]
         done = greet("ada", *late, options=["--out", "/dev/full"])
         assert "has its result" not in done.err
         assert "0 results + 0 rejected + 13 failed = 13 lines read" in done.out
 
     @pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
-    def test_rejects_that_cannot_be_written_are_counted_all_the_same(
-        self, greet: Any, concurrency: int
-    ) -> None:
+    def test_rejects_that_cannot_be_written_are_counted(self, greet: Any, concurrency: int) -> None:
         options = ["--rejects", "/dev/full", "--concurrency", concurrency]
         done = greet(*["silent"] * 4, "nonsense", "ada", options=options)
         assert done.status == 1
@@ -321,7 +323,7 @@ class TestFiles:
         [balance] = [line for line in done.err.splitlines() if line.endswith(" = 6 lines read")]
         assert len(done.answers) == int(balance.split()[0])
 
-    def test_a_standard_output_that_is_closed(
+    def test_a_closed_standard_output_is_reported(
         self, greet: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sys, "stdout", None)
@@ -338,10 +340,10 @@ class TestFiles:
         assert out.read_text() == "precious\n"
 
 
-def test_latencies_are_told(greet: Any) -> None:
-    told = greet("ada", "ben").err
-    assert "latency p50 " in told
-    assert "events per second" in told
+def test_summary_shows_latencies(greet: Any) -> None:
+    summary = greet("ada", "ben").err
+    assert "latency p50 " in summary
+    assert "events per second" in summary
     assert "latency" in greet("ada").err
     assert "latency" not in greet().err
 
@@ -353,12 +355,12 @@ def test_debugging_shows_the_traceback(arvo: Any, monkeypatch: pytest.MonkeyPatc
     assert done.status == 2
 
 
-def test_help_tells_the_options_and_the_statuses(arvo: Any) -> None:
+def test_help_lists_options_and_statuses(arvo: Any) -> None:
     assert "run" in arvo("--help").out
-    told = arvo("run", "--help").out
+    text = arvo("run", "--help").out
     words = ("--events", "--contract", "--rejects", "--memory", "130", "Ctrl-C", "terminal")
     for word in (*words, "sqlite:///state.db"):
-        assert word in told
+        assert word in text
 
 
 def test_version(arvo: Any) -> None:

@@ -28,7 +28,7 @@ def package(name: str, content: str) -> None:
         ("module:", "there is no folder 'module:'"),
         ("nosuch:factory", "cannot import 'nosuch': ModuleNotFoundError: No module named 'nosuch'"),
         ("greeter:nobody", "greeter does not define nobody; write `def nobody(memory: IMachine"),
-        ("greeter:number", "number of greeter is no function but int"),
+        ("greeter:number", "number of greeter must be a function, not int"),
         ("greeter:fails", "the factory of greeter:fails failed: RuntimeError: no database: any"),
         ("greeter", "greeter is a module; write greeter:create_handlers"),
         ("greeter.nothing", "there is no folder 'greeter.nothing'; give a folder, or a factory"),
@@ -40,7 +40,7 @@ def package(name: str, content: str) -> None:
         ("greeter:returns_nothing", "returned no handlers"),
         ("greeter:returns_rubbish", "must return a list of handlers, not of str"),
         ("greeter:returns_none", "must return a list of handlers, not of NoneType"),
-        ("greeter:returns_twins", "has 2 handlers for com.greet.name; a topic has one"),
+        ("greeter:returns_twins", "has 2 handlers for com.greet.name; keep one handler per topic"),
     ],
 )
 def test_a_wrong_target_is_one_clear_line(arvo: Any, here: Path, target: str, reason: str) -> None:
@@ -99,19 +99,18 @@ def test_a_wrong_folder_is_one_clear_line(
     assert done.err.count("\n") == 1
 
 
-def test_a_broken_import_is_told_where_it_stands(arvo: Any, here: Path) -> None:
+def test_a_broken_import_is_reported_with_file_and_line(arvo: Any, here: Path) -> None:
     package("t_outer", "from . import inner")
     Path("t_outer/inner.py").write_text("\nimport nosuchthing\n")
     done = arvo("run", "t_outer", "--events", "none.jsonl")
     assert f"No module named 'nosuchthing' ({here}/t_outer/inner.py, line 2)" in done.err
 
 
-def test_a_folder_without_package(arvo: Any, here: Path) -> None:
+def test_a_folder_that_is_not_a_package_is_refused(arvo: Any, here: Path) -> None:
     Path("plain").mkdir()
     done = arvo("run", "plain", "--events", "none.jsonl")
     assert done.err == (
-        "arvo: the folder plain is no package: "
-        "it needs an __init__.py that defines create_handlers\n"
+        "arvo: the folder plain is not a package; add an __init__.py that defines create_handlers\n"
     )
 
 
@@ -126,7 +125,7 @@ def test_a_folder_without_package(arvo: Any, here: Path) -> None:
         (__file__, "give its factory as module:factory, with a module that can be imported"),
     ],
 )
-def test_a_file_is_told_as_module_and_factory(
+def test_a_file_is_refused_with_its_module_and_factory(
     arvo: Any, here: Path, name: str, remedy: str
 ) -> None:
     package("t_trips", "")
@@ -137,7 +136,7 @@ def test_a_file_is_told_as_module_and_factory(
     assert done.err.startswith(f"arvo: {name} is a file; {remedy}")
 
 
-def test_a_module_in_a_package_is_told_as_module_and_factory(arvo: Any, here: Path) -> None:
+def test_a_module_is_refused_with_its_factory(arvo: Any, here: Path) -> None:
     package("t_dotted", "")
     Path("t_dotted/app.py").touch()
     done = arvo("run", "t_dotted.app", "--events", "none.jsonl")
@@ -145,7 +144,7 @@ def test_a_module_in_a_package_is_told_as_module_and_factory(arvo: Any, here: Pa
 
 
 def test_the_working_directory_is_importable(here: Path, targets: Path) -> None:
-    """As the installed command, whose own folder is on the path and not the user's."""
+    """The installed command has its own folder on the path, not the working directory."""
     Path("deep").mkdir()
     (Path("deep") / "__init__.py").touch()
     (Path("deep") / "mine.py").write_text(
@@ -161,7 +160,7 @@ def test_the_working_directory_is_importable(here: Path, targets: Path) -> None:
     assert b"hello ada" in done.stdout
 
 
-def test_a_folder_may_be_named_in_any_way(
+def test_a_folder_may_be_given_as_a_dot(
     arvo: Any, here: Path, targets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("one.jsonl").write_text('{"name": "ada"}\n')

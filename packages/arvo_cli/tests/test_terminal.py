@@ -1,4 +1,4 @@
-"""What a person at a terminal sees, and a pipe does not."""
+"""Output that goes to a terminal but not to a pipe."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from arvo_core import ArvoEvent
 
 
 class Terminal:
-    """A pseudo terminal: what programs write to it can be read from it."""
+    """A pseudo-terminal: what programs write to it can be read from it."""
 
     def __init__(self) -> None:
         self._screen, self.descriptor = pty.openpty()
@@ -33,7 +33,7 @@ class Terminal:
         while True:
             try:
                 piece = os.read(self._screen, 65536)
-            except OSError:  # Linux: nobody has the terminal open any more
+            except OSError:  # Linux: no process has the terminal open any more
                 piece = b""
             if not piece:
                 os.close(self._screen)
@@ -113,7 +113,7 @@ def test_results_and_bar_share_a_terminal(
     shown = terminal.text()
     assert status == 3
     assert BAR in shown
-    # Results come whole and in lines of their own, wherever the bar was just drawn.
+    # Results are complete and on lines of their own, wherever the bar was just drawn.
     results = [line[line.index("evt.greet") :] for line in shown.split("\n") if "text=" in line]
     assert len(results) == 2
     for line, name in zip(results, ("ada", "ben"), strict=True):
@@ -123,7 +123,7 @@ def test_results_and_bar_share_a_terminal(
     assert shown.index("line 2 rejected") < shown.index("final event")
 
 
-def test_what_is_too_wide_for_the_terminal_is_cut(
+def test_a_line_too_wide_for_the_terminal_is_cut(
     at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
 ) -> None:
     events.write_text(json.dumps({"name": "世" * 100 + "\x9b"}) + "\n")
@@ -133,7 +133,7 @@ def test_what_is_too_wide_for_the_terminal_is_cut(
     assert 79 <= cell_len(line) <= 80
 
 
-def test_what_a_terminal_takes_for_a_command_does_not_reach_it(
+def test_control_characters_in_a_result_do_not_reach_the_terminal(
     at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
 ) -> None:
     events.write_text(json.dumps({"name": "\x9b2J"}) + "\n")
@@ -141,7 +141,7 @@ def test_what_a_terminal_takes_for_a_command_does_not_reach_it(
     assert "hello \ufffd2J" in terminal.text()
 
 
-def test_nor_when_it_is_in_a_reason(
+def test_control_characters_in_a_reason_do_not_reach_the_terminal(
     at: Callable[..., int], command: list[str | Path], events: Path, terminal: Terminal
 ) -> None:
     events.write_text(json.dumps({"name": "escape"}) + "\n")
@@ -152,7 +152,7 @@ def test_nor_when_it_is_in_a_reason(
 
 
 @pytest.mark.parametrize("streams", [["stdout"], ["stdout", "stderr"]])
-def test_who_says_out_gets_json_on_a_terminal_too(
+def test_out_to_standard_output_is_json_on_a_terminal_too(
     at: Callable[..., int], command: list[str | Path], terminal: Terminal, streams: list[str]
 ) -> None:
     at([*command, "--out", "-"], **dict.fromkeys(streams, terminal))

@@ -1,4 +1,4 @@
-"""How the input is encoded, packed and measured."""
+"""Encoding, compression and line limits of the input."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from arvo_cli._encoding import foreign_encoding, is_telling
+from arvo_cli._encoding import foreign_encoding, is_sufficient
 from arvo_cli._gunzip import Gunzip
 
 from .test_input import greeting
@@ -58,7 +58,7 @@ def stdin(arvo: Any, targets: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @contextmanager
 def peak_of(call: Callable[[], Any]) -> Iterator[tuple[Any, int]]:
-    """Call something, and give what it returned and how many bytes it held at most."""
+    """Call a function; yield its result and the peak of its allocated bytes."""
     tracemalloc.start()
     try:
         result = call()
@@ -72,7 +72,7 @@ class TestGzip:
         done = run(PACKED)
         assert (done.status, len(done.data)) == (0, 1000)
 
-    def test_is_told_by_what_it_is_and_not_by_its_name(
+    def test_is_recognised_by_its_content_and_not_by_its_name(
         self, arvo: Any, targets: Path, tmp_path: Path
     ) -> None:
         path = tmp_path / "events.jsonl.gz"
@@ -84,7 +84,7 @@ class TestGzip:
         done = stdin(gzip.compress(NAMES[:200]))
         assert (done.status, len(done.data)) == (3, 13)  # the last line is cut off
 
-    def test_of_several_members_is_one_text(self, run: Run) -> None:
+    def test_of_several_members_is_read_as_one_input(self, run: Run) -> None:
         half = len(NAMES) // 2 + 3
         members = [NAMES[:half], b"", NAMES[half:], b""]
         done = run(b"\0\0\0".join(map(gzip.compress, members)) + b"\0" * 10_000)
@@ -94,12 +94,12 @@ class TestGzip:
         assert "0 lines read" in run(gzip.compress(b"")).err
 
     @pytest.mark.parametrize("length", [1, 9, 10, 15, len(PACKED) // 2, len(PACKED) - 1])
-    def test_that_is_cut_off_is_told_and_what_came_before_is_run(
+    def test_that_is_truncated_is_reported_and_the_lines_before_are_run(
         self, run: Run, length: int
     ) -> None:
         done = run(PACKED[:length])
         assert done.status == 2
-        assert done.err.endswith(": its gzip data are cut off\n")
+        assert done.err.endswith(": its gzip data are truncated\n")
         assert "Traceback" not in done.err
         if length < len(PACKED) // 3:
             assert done.err.count("\n") == 1
@@ -109,11 +109,11 @@ class TestGzip:
             assert 300 < len(done.data) <= 1000
             assert done.data[-1] == {"text": f"hello n{len(done.data) - 1}"}
 
-    def test_whose_rest_is_damaged_is_counted_as_far_as_it_goes(self, run: Run) -> None:
-        """After an interrupt, when the lines that are left are only counted."""
+    def test_that_is_truncated_is_counted_to_its_end_after_an_interrupt(self, run: Run) -> None:
+        """After an interrupt the remaining lines are only counted."""
         done = run(gzip.compress(b'{"name": "interrupt"}\n' + NAMES * 20)[:-9], "--concurrency", 1)
         assert done.status == 130
-        assert re.search(r"not started: \d{4,5} lines behind line 1\n", done.err)
+        assert re.search(r"not started: \d{4,5} lines after line 1\n", done.err)
         assert "the input was not read to its end" in done.err
 
     @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ class TestGzip:
         [b"\x1f{}", b"\x1f\x8b{}" * 9, gzip.compress(b"{}\n") + b"{}", PACKED[:-8] + bytes(8)],
         ids=["no magic", "no header", "something behind", "check sum"],
     )
-    def test_that_is_damaged_is_told(self, run: Run, content: bytes) -> None:
+    def test_that_is_corrupt_is_reported(self, run: Run, content: bytes) -> None:
         done = run(content)
         assert done.status == 2
-        assert ": its gzip data are damaged: Error -3" in done.err
+        assert ": its gzip data are corrupt: Error -3" in done.err
 
-    def test_a_bomb_is_one_long_line(self, run: Run) -> None:
+    def test_a_gzip_bomb_is_rejected_as_one_long_line(self, run: Run) -> None:
         packer = zlib.compressobj(wbits=31)
         bomb = b"".join([*(packer.compress(b"x" * 2**20) for _ in range(100)), packer.flush()])
         with peak_of(lambda: run(bomb)) as (done, peak):
@@ -139,7 +139,7 @@ class TestGzip:
         st.integers(1, 5000),
         st.integers(1, 5000),
     )
-    def test_comes_out_whole_however_it_is_cut(
+    def test_decompresses_completely_however_it_is_cut(
         self, members: list[bytes], fed: int, size: int
     ) -> None:
         packed = b"".join(map(gzip.compress, members))
@@ -154,13 +154,13 @@ class TestGzip:
         assert gunzip.is_complete
 
     def test_of_many_members_is_not_copied_for_each(self) -> None:
-        """What is handed on at the end of a member is a slice, not the rest."""
+        """At the end of a member the rest of a slice is copied, not of all data."""
         gunzip = Gunzip(size=2**16)
         gunzip.feed(gzip.compress(b"") * 3000)
         assert gunzip.take() == b""
         gunzip.feed(gzip.compress(b"") * 3000)
         longest = 0
-        while gunzip._packed:
+        while gunzip._compressed:
             gunzip._advance()
             longest = max(longest, len(gunzip._slice))
         assert longest <= 4096
@@ -168,31 +168,31 @@ class TestGzip:
 
 class TestEncoding:
     @pytest.mark.parametrize("encoding", ["UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32LE"])
-    def test_another_than_utf_8_is_named(self, run: Run, encoding: str) -> None:
+    def test_other_than_utf_8_is_named(self, run: Run, encoding: str) -> None:
         done = run('{"name": "ada"}\n'.encode(encoding))
         assert done.status == 2
         assert f" is encoded in {encoding}; write it in UTF-8, as `iconv -f {encoding}" in done.err
         assert done.out == ""
         assert done.err.count("\n") == 1
 
-    def test_is_named_of_what_is_packed(self, run: Run) -> None:
+    def test_of_compressed_input_is_named(self, run: Run) -> None:
         assert "encoded in UTF-16;" in run(gzip.compress('{"name": "ada"}'.encode("utf-16"))).err
 
-    def test_is_named_of_standard_input(self, stdin: Run) -> None:
+    def test_of_standard_input_is_named(self, stdin: Run) -> None:
         assert "standard input is encoded in UTF-16LE;" in stdin("\n{}".encode("utf-16le")).err
 
     @pytest.mark.parametrize("text", ["{}", "\n\n{}", " {}", "[1]", '"a"', "7 "])
     @pytest.mark.parametrize("encoding", ["UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32BE"])
-    def test_is_told_by_the_first_bytes(self, text: str, encoding: str) -> None:
+    def test_is_detected_by_the_first_bytes(self, text: str, encoding: str) -> None:
         content = text.encode(encoding)
-        telling = next(end for end in range(5) if is_telling(content[:end]))
-        assert foreign_encoding(content[:telling]) == encoding
+        sufficient = next(end for end in range(5) if is_sufficient(content[:end]))
+        assert foreign_encoding(content[:sufficient]) == encoding
 
     @pytest.mark.parametrize("text", ["", "{", "{}", "\n", "\ufeff{}", '{"": "\0"}', "{}\n"])
-    def test_utf_8_is_none_of_them(self, text: str) -> None:
+    def test_utf_8_is_not_foreign(self, text: str) -> None:
         assert foreign_encoding(text.encode()) is None
 
-    def test_a_line_of_three_bytes_is_not_waited_behind(self, stdin: Run) -> None:
+    def test_a_line_of_three_bytes_is_enough_to_detect_it(self, stdin: Run) -> None:
         assert "name: Field required" in stdin(b"{}\n").err
 
 
@@ -217,7 +217,7 @@ class TestLongLines:
         assert "too long" in arvo("run", target, *events).err
         assert arvo("run", target, *events, "--max-line-bytes", 16 * 2**20).status == 0
 
-    def test_its_beginning_is_kept(self, run: Run, tmp_path: Path) -> None:
+    def test_the_beginning_of_a_long_line_is_kept(self, run: Run, tmp_path: Path) -> None:
         run(
             b'{"name": "' + b"x" * 5000 + b'"}',
             *("--max-line-bytes", 4000, "--rejects", tmp_path / "r"),
@@ -225,13 +225,15 @@ class TestLongLines:
         text = json.loads((tmp_path / "r").read_text())["text"]
         assert text == '{"name": "' + "x" * 1014
 
-    def test_of_events_too(self, arvo: Any, targets: Path, tmp_path: Path) -> None:
+    def test_an_event_beyond_the_limit_is_rejected(
+        self, arvo: Any, targets: Path, tmp_path: Path
+    ) -> None:
         path = tmp_path / "events"
         path.write_bytes(b"x" * 100)
         done = arvo("run", targets / "greeter", "--events", path, "--max-line-bytes", 50)
         assert "line 1 rejected: the line is too long by 50 bytes" in done.err
 
-    def test_one_that_never_ends_is_held_in_part(
+    def test_a_line_without_end_is_held_only_in_part(
         self, arvo: Any, targets: Path, tmp_path: Path
     ) -> None:
         path = tmp_path / "events"

@@ -1,4 +1,4 @@
-"""Owns a broker under test: keeps what it is told, and holds its handlers up."""
+"""Owns a broker under test: records what is reported to it, and can block its handlers."""
 
 import asyncio
 from datetime import timedelta

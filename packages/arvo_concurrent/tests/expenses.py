@@ -1,4 +1,4 @@
-"""A workflow that asks one service many times at once, and the service."""
+"""A workflow that sends one service many requests in one step, and the service."""
 
 from collections.abc import Awaitable, Callable
 
@@ -58,7 +58,7 @@ async def price_v1(call: HandlerInput[Part]) -> Emit:
 
 
 async def claim_v1(call: Start[Count] | Reply[Count]) -> Step[Count]:
-    """Ask for all prices at once, and complete with their sum."""
+    """Ask for all prices in one step, and complete with their sum."""
     if isinstance(call, Start):
         parts = [Emit("com.part.price", Part(number=each)) for each in range(call.data.parts)]
         return Step(context=call.data, services=parts)

@@ -1,4 +1,4 @@
-"""Events from outside wait for a place; nobody waits for himself."""
+"""Events from outside wait for a place; no handler waits for itself."""
 
 import asyncio
 

@@ -684,3 +684,26 @@ async def test_output_middleware_that_fails_after_it_was_given_up_makes_no_secon
     assert (owner.reasons, owner.errors) == told
     said = "event e1 of type com.svc.one ended after it had been given up; nothing is published"
     assert [record.getMessage() for record in caplog.records] == [said]
+
+
+async def test_a_failure_of_on_error_after_its_event_was_given_up_is_logged(
+    owner: Owner, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stubborn = Stubborn(fail_late)
+
+    async def on_error(failed: FailedTry) -> ErrorResponse:
+        await stubborn.act(failed.event)
+        raise AssertionError("it fails")
+
+    config = HandlerConfig(failing(9, ConnectionError("no")), on_error=on_error)
+    async with broker_of(owner, clock, config) as broker:
+        await broker.publish(event("e1"))
+        await clock.settle()
+        await clock.run_until_complete(broker.aclose(grace=timedelta(0)))
+        await stubborn.leave(clock)
+    assert owner.reasons == [("e1", DeadLetterReason.CLOSED)]
+    late, failed = caplog.records
+    assert "e1 of type com.svc.one ended after it had been given up" in late.getMessage()
+    assert failed.levelname == "ERROR"
+    assert failed.exc_info is not None
+    assert str(failed.exc_info[1]) == "late"

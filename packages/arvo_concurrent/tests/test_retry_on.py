@@ -1,4 +1,4 @@
-"""What a service asks to be tried again, by which policy, and who is told in the end."""
+"""Which failures of a service are tried again, by which policy, and who is notified in the end."""
 
 from typing import Any
 

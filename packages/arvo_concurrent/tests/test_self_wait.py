@@ -1,4 +1,4 @@
-"""A handler that would wait for itself gets an error instead of waiting for ever."""
+"""A handler that would wait for itself gets an error instead of waiting indefinitely."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

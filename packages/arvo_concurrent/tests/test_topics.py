@@ -1,4 +1,4 @@
-"""How many events of a handler run at once, and in which order."""
+"""How many events of a handler run at the same time, and in which order."""
 
 import asyncio
 

@@ -143,12 +143,12 @@ async def raise_stop_async_iteration(*told: object) -> None:
 
 SAID = {
     await_what_was_cancelled: "cancelled from inside",
-    raise_no_exception: "raised OutcomeError, which is no Exception: odd",
-    raise_generator_exit: "raised GeneratorExit, which is no Exception",
-    raise_generator_exit_later: "raised GeneratorExit, which is no Exception",
-    raise_generator_exit_at_once: "raised GeneratorExit, which is no Exception",
+    raise_no_exception: "raised OutcomeError, which does not derive from Exception: odd",
+    raise_generator_exit: "raised GeneratorExit, which does not derive from Exception",
+    raise_generator_exit_later: "raised GeneratorExit, which does not derive from Exception",
+    raise_generator_exit_at_once: "raised GeneratorExit, which does not derive from Exception",
     raise_cancelled_error: "cancelled from inside",
-    raise_a_group: "raised BaseExceptionGroup, which is no Exception",
+    raise_a_group: "raised BaseExceptionGroup, which does not derive from Exception",
     raise_stop_iteration: "StopIteration",
     raise_stop_iteration_at_once: "StopIteration",
     raise_stop_async_iteration: "",

@@ -1,4 +1,4 @@
-"""Small input stops nothing: what is refused is bounded like what is accepted."""
+"""Costs are bounded by the size of the input, for refused values as for accepted ones."""
 
 import json
 import traceback
@@ -50,7 +50,7 @@ HEAD = json.dumps({name: value for name, value in WIRE.items() if name != "data"
 
 
 def check_refusal(error: object, kind: type[ArvoError]) -> None:
-    """Whatever was refused: few problems, and a short text, also in a traceback."""
+    """Check that an error lists few problems and is short, also in a traceback."""
     assert isinstance(error, kind)
     assert len(str(error).encode()) <= 4096
     assert len("".join(traceback.format_exception(error)).encode()) <= 16 * 1024
@@ -64,7 +64,7 @@ def check_refusal(error: object, kind: type[ArvoError]) -> None:
 
 
 def filled(unit: str, size: int) -> str:
-    """Repeat a unit until it takes about `size` characters, without the comma at its end."""
+    """Repeat a unit up to about `size` characters, without the comma at the end."""
     return (unit * max(1, size // len(unit))).removesuffix(",")
 
 
@@ -81,7 +81,7 @@ def with_attribute(name: str, value: str) -> str:
 
 
 def numbered(template: str, size: int) -> str:
-    """Fill in numbers, so that every member has a name of its own."""
+    """Fill in numbers, so that every member has a different name."""
     return ",".join(template % number for number in range(size // len(template)))
 
 
@@ -125,14 +125,16 @@ NASTY_EVENTS: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("make", NASTY_EVENTS.values(), ids=NASTY_EVENTS)
-def test_no_event_costs_more_than_its_size(make: Callable[[int], str], size: int) -> None:
+def test_cost_of_reading_an_event_is_bounded_by_its_size(
+    make: Callable[[int], str], size: int
+) -> None:
     text = make(size)
     outcome = spend(lambda: ArvoEvent.from_json(text), size=len(text))
     if not isinstance(outcome, ArvoEvent):
         check_refusal(outcome, InvalidEventError)
 
 
-def test_attributes_are_named_beside_many_wrong_extensions() -> None:
+def test_wrong_attributes_are_reported_despite_many_wrong_extensions() -> None:
     wrong: dict[str, Any] = {f"a{number}": [] for number in range(2_000)}
     with pytest.raises(InvalidEventError) as caught:
         ArvoEvent.from_dict({**WIRE, **wrong, "id": "", "time": "now"})
@@ -175,14 +177,14 @@ nasty_values = st.recursive(
 
 @settings(max_examples=30)
 @given(nasty_values, st.sampled_from(["data", "id", "to", "executionunits", "other"]))
-def test_no_value_anywhere_in_an_event_costs_more_than_its_size(value: str, name: str) -> None:
+def test_cost_of_any_value_in_an_event_is_bounded_by_its_size(value: str, name: str) -> None:
     text = f'{HEAD},"data":{{"x":{value}}},"{name}":{value}}}'
     outcome = spend(lambda: ArvoEvent.from_json(text), size=len(text))
     if not isinstance(outcome, ArvoEvent):
         check_refusal(outcome, InvalidEventError)
 
 
-def test_what_is_made_is_bounded_like_what_is_read() -> None:
+def test_cost_of_refusing_to_create_an_event_is_bounded() -> None:
     data: dict[str, Any] = {"x": [float("nan")] * 20_000}
     outcome = spend(
         lambda: ArvoEvent.create(
@@ -197,7 +199,7 @@ class TestSize:
     EIGHT_MIB = 8 * 2**20
 
     @pytest.mark.parametrize("read", [str, str.encode], ids=["text", "bytes"])
-    def test_an_event_may_take_8_mib(self, read: Callable[[str], str | bytes]) -> None:
+    def test_size_limit_is_8_mib_by_default(self, read: Callable[[str], str | bytes]) -> None:
         text = with_data(f'{{"x":"{"a" * self.EIGHT_MIB}"}}')
         fitting = text.replace("a" * (len(text) - self.EIGHT_MIB), "", 1)
         assert ArvoEvent.from_json(read(fitting)).id == "evt-1"
@@ -206,25 +208,25 @@ class TestSize:
         ):
             ArvoEvent.from_json(read(fitting.replace('"x"', '"xy"')))
 
-    def test_is_counted_in_bytes(self) -> None:
+    def test_size_is_counted_in_bytes(self) -> None:
         text = with_data('{"x":"' + "é" * 100 + '"}')
         size = len(text.encode())
         assert ArvoEvent.from_json(text, limits=EventLimits(max_bytes=size)).id == "evt-1"
         with pytest.raises(InvalidEventError, match=f"takes {size} bytes"):
             ArvoEvent.from_json(text, limits=EventLimits(max_bytes=size - 1))
 
-    def test_may_be_set(self) -> None:
+    def test_size_limit_can_be_set(self) -> None:
         text = with_data('{"x":"' + "a" * self.EIGHT_MIB + '"}')
         limits = EventLimits(max_bytes=2 * self.EIGHT_MIB)
         assert len(ArvoEvent.from_json(text, limits=limits).data["x"]) == self.EIGHT_MIB
 
-    def test_is_looked_at_before_the_text_is_parsed(self) -> None:
+    def test_size_is_checked_before_the_text_is_parsed(self) -> None:
         text = "[" * 2 * self.EIGHT_MIB
         outcome = spend(lambda: ArvoEvent.from_json(text), size=0)
         assert "max_bytes" in str(outcome)
 
-    def test_a_larger_event_is_made_and_written(self) -> None:
-        """Whoever has it can write it; whoever reads it says how much he takes."""
+    def test_a_larger_event_can_be_made_and_written(self) -> None:
+        """The limit applies to reading only."""
         event = ArvoEvent.create(
             source="com.a.b", type="com.a.b", subject="s", data={"x": "a" * self.EIGHT_MIB}
         )
@@ -257,17 +259,19 @@ class TestDepth:
 
     @pytest.mark.parametrize("deepest", [1, 7, 127, 128, 129, 201, 248])
     @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-    def test_may_be_set(self, make: Callable[[int, EventLimits], ArvoEvent], deepest: int) -> None:
+    def test_depth_limit_can_be_set(
+        self, make: Callable[[int, EventLimits], ArvoEvent], deepest: int
+    ) -> None:
         limits = EventLimits(max_depth=deepest)
         event = make(deepest, limits)
         assert event.data == nested(deepest)
         assert ArvoEvent.from_json(event.to_json(), limits=limits).data == event.data
-        told = f"nested more than {deepest} levels deep; flatten the data, or raise max_depth"
-        with pytest.raises(InvalidEventError, match=told) as caught:
+        message = f"nested more than {deepest} levels deep; flatten the data, or raise max_depth"
+        with pytest.raises(InvalidEventError, match=message) as caught:
             make(deepest + 1, limits)
         assert caught.value.problems[0].path[:2] == ("data", "in")
 
-    def test_other_rules_still_come_first(self) -> None:
+    def test_problems_of_attributes_are_reported_before_depth(self) -> None:
         with pytest.raises(InvalidEventError) as caught:
             ArvoEvent.from_dict(
                 WIRE | {"data": nested(9), "id": ""}, limits=EventLimits(max_depth=3)
@@ -284,7 +288,7 @@ class TestDepth:
         assert event.data == {"rows": [1]}
         assert type(event.data) is dict
 
-    def test_data_that_is_none_is_refused_under_other_limits_too(self) -> None:
+    def test_invalid_data_is_refused_under_other_limits_too(self) -> None:
         for given_data in (None, [1], "x", {"x": float("nan")}):
             with pytest.raises(InvalidEventError) as caught:
                 ArvoEvent.from_dict(WIRE | {"data": given_data}, limits=EventLimits(max_depth=9))
@@ -304,11 +308,11 @@ class TestDepth:
             )
 
     @pytest.mark.parametrize("opening", ["[", '{"a":'])
-    def test_absurd_nesting_is_refused_under_other_limits_too(self, opening: str) -> None:
+    def test_extreme_nesting_is_refused_under_other_limits_too(self, opening: str) -> None:
         with pytest.raises(InvalidEventError, match="nested more than 200 levels deep"):
             ArvoEvent.from_json(opening * 100_000, limits=EventLimits(max_depth=200))
 
-    def test_a_factory_takes_limits(self) -> None:
+    def test_a_factory_accepts_limits(self) -> None:
         class Tree(BaseModel):
             root: JsonObject
 
@@ -323,7 +327,7 @@ class TestDepth:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"max_bytes": 0}, "max_bytes must be a positive integer, got 0"),
         ({"max_bytes": 1.5}, "max_bytes must be a positive integer, got 1.5"),
@@ -333,23 +337,23 @@ class TestDepth:
         ({"max_depth": 249}, "max_depth must be at most 248, got 249"),
     ],
 )
-def test_wrong_limits_are_refused(setting: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_wrong_limits_are_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         EventLimits(**setting)
 
 
 # --- headers -------------------------------------------------------------------------------------
 
 BREAKS = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL"}
-TEXTS = ["id", "accesscontrol", "traceparent", "tracestate", "parentid"]
+STRINGS = ["id", "accesscontrol", "traceparent", "tracestate", "parentid"]
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=["CR", "LF", "NUL"])
 class TestHeaderBreaks:
-    @pytest.mark.parametrize("name", [*TEXTS, "tenant"])
-    def test_are_refused_in_attributes(self, name: str, broken: str) -> None:
+    @pytest.mark.parametrize("name", [*STRINGS, "tenant"])
+    def test_header_breaks_are_refused_in_attributes(self, name: str, broken: str) -> None:
         value = f"a{broken}Set-Cookie: x"
-        told = f"holds {BREAKS[broken]} at position 1, which would end a header; remove it"
+        message = f"holds {BREAKS[broken]} at position 1, which would end a header; remove it"
         extension = name == "tenant"
         with pytest.raises(InvalidEventError) as on_read:
             ArvoEvent.from_json(json.dumps(WIRE | {name: value}))
@@ -359,19 +363,21 @@ class TestHeaderBreaks:
                 **({"extensions": {name: value}} if extension else {name: value}),
             )  # fmt: skip
         for caught in (on_read, on_create):
-            assert caught.value.problems == (FieldProblem(path=(name,), message=told),)
+            assert caught.value.problems == (FieldProblem(path=(name,), message=message),)
 
     @pytest.mark.parametrize(
         "name", ["source", "type", "subject", "datacontenttype", "dataschema", "time", "to",
                  "redirectto", "domain", "specversion"],
     )  # fmt: skip
-    def test_are_refused_in_attributes_with_a_shape(self, name: str, broken: str) -> None:
+    def test_header_breaks_are_refused_in_attributes_with_a_pattern(
+        self, name: str, broken: str
+    ) -> None:
         for value in (f"{WIRE[name] or 'a'}{broken}", f"{broken}{WIRE[name] or 'a'}"):
             with pytest.raises(InvalidEventError) as caught:
                 ArvoEvent.from_json(json.dumps(WIRE | {name: value}))
             assert [problem.path for problem in caught.value.problems] == [(name,)]
 
-    def test_are_encoded_in_uris_that_are_made(self, broken: str) -> None:
+    def test_header_breaks_are_encoded_in_uris_of_created_events(self, broken: str) -> None:
         event = ArvoEvent.create(
             source=f"a{broken}b", type="com.a.b", subject=f"c{broken}", data={}
         )
@@ -379,10 +385,10 @@ class TestHeaderBreaks:
             f"a%{ord(broken):02X}b", f"c%{ord(broken):02X}"
         )  # fmt: skip
 
-    def test_may_stand_in_data_and_in_managed_ids(self, broken: str) -> None:
-        wish = EventId.arvo_managed(f"a{broken}b")
+    def test_header_breaks_are_allowed_in_data_and_managed_ids(self, broken: str) -> None:
+        managed_id = EventId.arvo_managed(f"a{broken}b")
         event = ArvoEvent.create(
-            source="com.a.b", type="com.a.b", subject="s", data={"x": broken}, id=wish
+            source="com.a.b", type="com.a.b", subject="s", data={"x": broken}, id=managed_id
         )
         assert ArvoEvent.from_json(event.to_json()).data == {"x": broken}
         managed = parse_event_id(event.id)
@@ -391,10 +397,10 @@ class TestHeaderBreaks:
 
 
 @pytest.mark.parametrize(
-    "name", [*TEXTS, "source", "type", "subject", "datacontenttype", "dataschema", "time", "to",
+    "name", [*STRINGS, "source", "type", "subject", "datacontenttype", "dataschema", "time", "to",
              "redirectto", "domain", "tenant"],
 )  # fmt: skip
-def test_an_attribute_takes_131072_characters(name: str) -> None:
+def test_an_attribute_has_at_most_131072_characters(name: str) -> None:
     shapes = {
         "type": "a.b.", "time": "2026-01-31T09:30:00.", "datacontenttype": "application/json"
     }  # fmt: skip
@@ -405,8 +411,8 @@ def test_an_attribute_takes_131072_characters(name: str) -> None:
     longer = head + filling + longest.removeprefix(head)
     with pytest.raises(InvalidEventError) as caught:
         ArvoEvent.from_json(json.dumps(WIRE | {name: longer}))
-    told = "takes 131073 characters; at most 131072 are allowed"
-    assert caught.value.problems == (FieldProblem(path=(name,), message=told),)
+    message = "takes 131073 characters; at most 131072 are allowed"
+    assert caught.value.problems == (FieldProblem(path=(name,), message=message),)
 
 
 def test_the_longest_subject_fits_an_event() -> None:
@@ -423,7 +429,7 @@ def test_the_longest_subject_fits_an_event() -> None:
 
 NASTY_SUBJECTS = {
     "numbers out of range": '{"x":' + "[" * 180 + "1e400," * 9_000 + "1" + "]" * 180 + "}",
-    "members that are none": "{" + ",".join(f'"{n}":1e400' for n in range(4_000)) + "}",
+    "invalid members": "{" + ",".join(f'"{n}":1e400' for n in range(4_000)) + "}",
     "wrong meta": '{"meta":{' + ",".join(f'"{n}":1' for n in range(6_000)) + "}}",
     "a long name": '{"orchestrator":{"name":"' + "a." * 30_000 + '"}}',
     "a long version": '{"orchestrator":{"name":"a.b.c","version":"' + "9" * 60_000 + '"}}',
@@ -433,13 +439,13 @@ NASTY_SUBJECTS = {
 
 
 @pytest.mark.parametrize("content", NASTY_SUBJECTS.values(), ids=NASTY_SUBJECTS)
-def test_no_subject_costs_more_than_what_it_may_inflate_to(content: str) -> None:
+def test_cost_of_a_subject_is_bounded_by_its_inflated_size(content: str) -> None:
     text = pack(content.encode())
     outcome = spend(lambda: ArvoOrchestrationSubject.parse(text), size=65_536)
     check_refusal(outcome, InvalidSubjectError)
 
 
-def test_subjects_that_inflate_to_much_are_not_kept() -> None:
+def test_subjects_with_long_json_are_not_cached() -> None:
     content = {
         "orchestrator": {"name": "com.a.b", "version": "1.0.0"},
         "execution": {"id": "1", "initiator": "com.a.b", "domain": None},
@@ -455,11 +461,11 @@ def test_subjects_that_inflate_to_much_are_not_kept() -> None:
 
 
 LONG = 10_000_000
-NASTY_TEXTS: dict[str, Callable[[], object]] = {
+NASTY_STRINGS: dict[str, Callable[[], object]] = {
     "ensure_uri": lambda: ensure_uri("a" * LONG),
-    "ensure_uri of much to encode": lambda: ensure_uri("é" * LONG),
+    "ensure_uri with much to encode": lambda: ensure_uri("é" * LONG),
     "encode_uri": lambda: encode_uri("\ud800" * LONG),
-    "encode_uri of what becomes long": lambda: encode_uri("é" * 100_000),
+    "encode_uri with a long result": lambda: encode_uri("é" * 100_000),
     "decode_uri": lambda: decode_uri("%41" * LONG),
     "a subject": lambda: ArvoOrchestrationSubject.parse("A" * LONG),
     "a version": lambda: SemanticVersion.parse("9" * LONG),
@@ -469,20 +475,20 @@ NASTY_TEXTS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("call", NASTY_TEXTS.values(), ids=NASTY_TEXTS)
-def test_a_text_of_10_mb_is_refused_at_once(call: Callable[[], object]) -> None:
+@pytest.mark.parametrize("call", NASTY_STRINGS.values(), ids=NASTY_STRINGS)
+def test_a_string_of_10_mb_is_refused_immediately(call: Callable[[], object]) -> None:
     outcome = spend(call, size=LONG // 5)
     check_refusal(outcome, InvalidValueError)
 
 
-def test_other_texts_of_10_mb_are_answered_at_once() -> None:
+def test_other_functions_return_immediately_for_a_string_of_10_mb() -> None:
     text = "A" * LONG
     assert spend(lambda: is_valid_uri(text), size=0) is False
     assert spend(lambda: parse_event_id(text), size=0) is None
     assert spend(lambda: DataSchema.parse(text), size=LONG // 5) is None
 
 
-def test_the_limit_of_uris_is_told() -> None:
+def test_errors_name_the_limit_of_uris() -> None:
     assert ensure_uri("a" * LONGEST) == "a" * LONGEST
     with pytest.raises(InvalidUriError, match="at most 131072 characters, got 131073: 'aaa"):
         ensure_uri("a" * (LONGEST + 1))
@@ -539,7 +545,7 @@ def deep(value: Any) -> Any:
 
 @pytest.mark.parametrize("size", [2_000, 40_000])
 @pytest.mark.parametrize(("kind", "make"), NASTY_PAYLOADS.values(), ids=NASTY_PAYLOADS)
-def test_no_payload_costs_more_than_its_size(
+def test_cost_of_a_payload_is_bounded_by_its_size(
     kind: Any, make: Callable[[int], dict[str, Any]], size: int
 ) -> None:
     payload, data = Payload[Any](kind), make(size)
@@ -549,12 +555,12 @@ def test_no_payload_costs_more_than_its_size(
     assert outcome.problems
 
 
-def test_places_within_free_json_are_named() -> None:
+def test_problems_within_free_json_have_their_path() -> None:
     with pytest.raises(InvalidDataError) as caught:
         Payload(Free).parse({"rows": {"x": [1, float("nan")], "y": object()}})
     assert [str(problem) for problem in caught.value.problems] == [
         "rows.x.1: nan is not a JSON number; use null or leave it out",
-        "rows.y: object is not a JSON value; use text, a number, true, false, null, a list or a dict",
+        "rows.y: object is not a JSON value; use a string, a number, true, false, null, a list or a dict",
     ]
 
 
@@ -562,11 +568,11 @@ def test_places_within_free_json_are_named() -> None:
     "rows",
     [
         pytest.param({f"x{number}": float("nan") for number in range(1_500)}, id="many"),
-        pytest.param({"x0": deep(deep(deep(1)))}, id="deeper than pydantic goes"),
-        pytest.param({"x0": nested(256)["in"]}, id="a level deeper than pydantic goes"),
+        pytest.param({"x0": deep(deep(deep(1)))}, id="deeper than pydantic can go"),
+        pytest.param({"x0": nested(256)["in"]}, id="a level deeper than pydantic can go"),
     ],
 )
-def test_the_member_is_named_where_places_within_free_json_cannot(rows: dict[str, Any]) -> None:
+def test_the_member_is_named_if_places_within_free_json_cannot_be(rows: dict[str, Any]) -> None:
     with pytest.raises(InvalidDataError) as caught:
         Payload(Free).parse({"rows": rows})
     assert caught.value.problems[0].path[:2] == ("rows", "x0")
@@ -574,7 +580,7 @@ def test_the_member_is_named_where_places_within_free_json_cannot(rows: dict[str
 
 
 @pytest.mark.parametrize(("count", "listed"), [(1_500, 20), (30_000, 1)])
-def test_of_many_problems_the_first_are_listed(count: int, listed: int) -> None:
+def test_first_problems_of_many_are_listed(count: int, listed: int) -> None:
     with pytest.raises(InvalidDataError) as caught:
         Payload(Rows).parse({"rows": ["a"] * count})
     problems = caught.value.problems
@@ -584,7 +590,7 @@ def test_of_many_problems_the_first_are_listed(count: int, listed: int) -> None:
         assert caught.value.unlisted == count - 20
         assert str(caught.value).endswith(f"\n  and {count - 20} more")
     else:
-        assert str(problems[0]) == f"(root): {count} values do not fit, too many to list"
+        assert str(problems[0]) == f"(root): {count} values are invalid, too many to list"
 
 
 class Cat(BaseModel):
@@ -600,7 +606,7 @@ class Zoo(BaseModel):
 
 
 @pytest.mark.parametrize("count", [1, 1_500])
-def test_a_tag_that_is_wrong_is_not_shown(count: int) -> None:
+def test_a_wrong_tag_is_not_shown(count: int) -> None:
     with pytest.raises(InvalidDataError) as caught:
         Payload(Zoo).parse({"animals": [{"kind": "secret"}] * count})
     assert "secret" not in str(caught.value)
@@ -624,7 +630,7 @@ class TestMessages:
         assert error.unlisted is None
         assert str(error).splitlines()[-1] == "  and more"
 
-    def test_the_others_are_counted_where_their_number_is_at_hand(self) -> None:
+    def test_further_problems_are_counted_if_their_number_is_known(self) -> None:
         problem = FieldProblem(path=("a",), message="is wrong")
         error = InvalidValueError("no", problems=[problem] * 33)
         assert error.unlisted == 13
@@ -632,7 +638,7 @@ class TestMessages:
         again = InvalidValueError("still", problems=error.problems, unlisted=error.unlisted)
         assert (again.unlisted, str(again).splitlines()[-1]) == (13, "  and 13 more")
 
-    def test_all_of_a_few_are_shown(self) -> None:
+    def test_up_to_20_problems_are_all_shown(self) -> None:
         error = InvalidValueError("no", problems=[FieldProblem(path=(), message="x")] * 20)
         assert str(error) == "\n".join(["no", *["  (root): x"] * 20])
         assert error.unlisted == 0
@@ -648,7 +654,7 @@ class TestMessages:
             max_size=25,
         ),
     )
-    def test_none_takes_more_than_4_kib(self, text: str, problems: list[FieldProblem]) -> None:
+    def test_no_message_is_longer_than_4_kib(self, text: str, problems: list[FieldProblem]) -> None:
         for error in (
             InvalidValueError(text, problems=problems),
             ArvoError(text),
@@ -656,13 +662,13 @@ class TestMessages:
         ):
             assert len(str(error).encode()) <= 4096
 
-    def test_both_ends_of_a_long_text_are_kept(self) -> None:
+    def test_both_ends_of_a_long_message_are_kept(self) -> None:
         error = ViolationError("begin" + "é" * 9_000 + "end")
         assert str(error).startswith("beginéé")
         assert str(error).endswith("ééend")
         assert "...[cut, 9008 characters in all]..." in str(error)
 
-    def test_a_short_name_in_a_path_stays_as_it_is(self) -> None:
+    def test_only_long_names_in_a_path_are_cut(self) -> None:
         assert FieldProblem(path=("\ud800", 3, "x" * 256), message="").path == (
             "\ud800", 3, "x" * 256
         )  # fmt: skip

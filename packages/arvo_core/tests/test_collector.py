@@ -1,4 +1,4 @@
-"""Python's garbage collector rests while a large payload is made, and works again afterwards."""
+"""Python's garbage collector does not run while a large payload is made, and does so afterwards."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -34,12 +34,12 @@ class Line(BaseModel):
 class Lines(BaseModel):
     lines: list[Line] = []
     by_name: dict[str, list[Line]] = {}
-    rests: bool = Field(default_factory=lambda: gc.get_threshold()[0] > 10**9)
-    """Whether it did while this was made: a default is all of the user's that runs meanwhile."""
+    held_off: bool = Field(default_factory=lambda: gc.get_threshold()[0] > 10**9)
+    """Whether the collector was held off; a default is the only user code that runs meanwhile."""
 
 
 class Watching(Lines):
-    """Says of the collector what it finds when it is made."""
+    """Records the threshold of the collector when it is made."""
 
     threshold: int = 0
 
@@ -57,7 +57,7 @@ def lines(count: int) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("data", "rests"),
+    ("data", "held_off"),
     [
         ({"lines": lines(MANY)}, True),
         ({"lines": lines(MANY - 1)}, False),
@@ -68,16 +68,16 @@ def lines(count: int) -> list[dict[str, str]]:
     ],
     ids=["many", "few", "many in a member", "many members", "few members", "both"],
 )
-def test_it_rests_for_large_data_only(data: dict[str, Any], rests: bool) -> None:
-    assert PAYLOAD.parse(data).rests is rests
+def test_collector_is_held_off_for_large_data_only(data: dict[str, Any], held_off: bool) -> None:
+    assert PAYLOAD.parse(data).held_off is held_off
 
 
-def test_it_works_again_after_a_refusal() -> None:
+def test_collector_runs_again_after_a_refusal() -> None:
     with pytest.raises(InvalidDataError):
         PAYLOAD.parse({"lines": [*lines(MANY), {"sku": 7}]})
 
 
-def test_it_stays_off_where_somebody_switched_it_off() -> None:
+def test_a_disabled_collector_stays_disabled() -> None:
     gc.disable()
     try:
         PAYLOAD.parse({"lines": lines(MANY)})
@@ -86,14 +86,14 @@ def test_it_stays_off_where_somebody_switched_it_off() -> None:
         gc.enable()
 
 
-def test_functions_of_the_user_find_the_collector_as_it_was() -> None:
+def test_user_functions_see_unchanged_collector_settings() -> None:
     data = {"threshold": None, "lines": lines(MANY)}
     assert Payload(Watching).parse(data).threshold == 700
     assert Payload(Watching).to_wire(data)["threshold"] == 700
 
 
 def meanwhile(change: Callable[[], None]) -> None:
-    """Change the collector's settings, as another thread may, while it rests for a payload."""
+    """Change the collector's settings, as another thread may, while it is held off."""
 
     def call(data: object) -> None:
         assert gc.get_threshold()[0] > 10**9
@@ -102,13 +102,13 @@ def meanwhile(change: Callable[[], None]) -> None:
     uncollected(call, {"lines": lines(MANY)})
 
 
-def test_what_other_threads_set_meanwhile_stays() -> None:
+def test_settings_changed_by_other_threads_meanwhile_are_kept() -> None:
     meanwhile(gc.disable)
     assert not gc.isenabled()
     gc.enable()
     meanwhile(lambda: gc.set_threshold(800, 9, 9))
     assert gc.get_threshold() == (800, 9, 9)
-    gc.set_threshold(0)  # collects nothing, too
+    gc.set_threshold(0)  # this disables collection, too
     uncollected(lambda data: None, {"lines": lines(MANY)})
     assert gc.get_threshold()[0] == 0
     gc.set_threshold(700, 10, 10)
@@ -116,7 +116,7 @@ def test_what_other_threads_set_meanwhile_stays() -> None:
     assert gc.get_threshold() == (700, 10, 10)
 
 
-def test_a_payload_that_cannot_be_large_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_payload_that_cannot_be_large_is_not_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*given: object) -> None:
         raise AssertionError(given)
 
@@ -130,7 +130,7 @@ def test_a_payload_that_cannot_be_large_is_not_looked_at(monkeypatch: pytest.Mon
         large.to_wire({"a": 1})
 
 
-def test_what_is_written_is_the_same() -> None:
+def test_large_payloads_are_written_like_others() -> None:
     class Order(BaseModel):
         lines: list[Line]
 

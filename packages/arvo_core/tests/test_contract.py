@@ -1,4 +1,4 @@
-"""Contracts of services, plain and simple."""
+"""Contracts of services: `ArvoContract` and `SimpleArvoContract`."""
 
 import copy
 import json
@@ -51,20 +51,20 @@ def version(text: str) -> ContractVersion[Place]:
 
 
 class TestVersions:
-    def test_are_ordered_by_number_whatever_the_order_given(self) -> None:
+    def test_versions_are_ordered_by_number(self) -> None:
         order = contract(versions=[V10, V2, V1])
         assert order.versions == ("1.0.0", "2.0.0", "10.0.0")
         assert order.version("latest").version == "10.0.0"
         assert order.version("any").version == "10.0.0"
         assert order.version("oldest").version == "1.0.0"
 
-    def test_are_found_by_object_and_by_text(self) -> None:
+    def test_versions_are_found_by_object_and_by_string(self) -> None:
         order = contract()
         assert order.version(V1) is order.version("1.0.0")
         assert order.version(V1).definition is V1
 
     @pytest.mark.parametrize("text", ["3.0.0", "0.0.0", "1.0", "01.0.0", ""])
-    def test_unknown_ones_are_refused_and_the_known_ones_named(self, text: str) -> None:
+    def test_error_about_an_unknown_version_names_the_known_ones(self, text: str) -> None:
         with pytest.raises(UnknownVersionError, match=r"it has 1\.0\.0, 2\.0\.0") as caught:
             contract().version(text)
         assert caught.value.version == text
@@ -78,7 +78,7 @@ class TestVersions:
     @pytest.mark.parametrize(
         "text", ["", "1", "1.0", "v1.0.0", "1.0.0-beta", "1.0.0 garbage", "1.0.0\n", "\u0661.0.0"]
     )
-    def test_garbage_is_refused(self, text: str) -> None:
+    def test_malformed_versions_are_refused(self, text: str) -> None:
         with pytest.raises(InvalidContractError, match="must be three numbers"):
             contract(versions=[version(text)])
 
@@ -92,16 +92,16 @@ class TestVersions:
         with pytest.raises(InvalidContractError, match="are the same; keep one"):
             contract(versions=[V1, version(text)])
 
-    def test_at_least_one_is_needed(self) -> None:
+    def test_at_least_one_version_is_needed(self) -> None:
         with pytest.raises(InvalidContractError, match="at least one version"):
             contract(versions=[])
 
     @pytest.mark.parametrize(
         "wrong",
         ["1.0.0", Place, SimpleVersion("1.0.0", accepts=Place, emits=Placed)],
-        ids=["text", "model", "another-kind"],
+        ids=["string", "model", "another-kind"],
     )
-    def test_must_be_of_the_contracts_kind(self, wrong: Any) -> None:
+    def test_versions_must_be_of_the_contracts_kind(self, wrong: Any) -> None:
         with pytest.raises(InvalidContractError, match="use ContractVersion"):
             contract(versions=[wrong])
 
@@ -149,17 +149,17 @@ class TestDefinition:
         with pytest.raises(InvalidContractError, match=r"version 1\.0\.0: emitted type"):
             contract(versions=[wrong])
 
-    def test_the_first_broken_rule_is_told(self) -> None:
+    def test_the_first_broken_rule_is_reported(self) -> None:
         values: dict[str, Any] = {"type": "arvo.orc.x", "uri": "", "domain": "A", "versions": []}
-        told = []
+        reported = []
         for name, fixed in (
             ("versions", []), ("type", "x"), ("uri", "#/x"), ("type", "com.a.b"), ("domain", None)
         ):  # fmt: skip
             values[name] = fixed
             with pytest.raises(InvalidContractError) as caught:
                 contract(**values)
-            told.append(str(caught.value).partition(": ")[2].split()[:2])
-        assert told == [
+            reported.append(str(caught.value).partition(": ")[2].split()[:2])
+        assert reported == [
             ["types", "that"], ["the", "uri"], ["the", "type"], ["the", "domain"], ["at", "least"]
         ]  # fmt: skip
 
@@ -179,7 +179,7 @@ class TestDefinition:
 
 
 class TestVersioned:
-    def test_tells_what_the_contract_says(self) -> None:
+    def test_a_version_has_the_attributes_of_its_contract(self) -> None:
         order = contract(description="Places orders.", metadata={"team": "sales"}, domain="eu")
         one = order.version(V1)
         assert one.contract is order
@@ -191,7 +191,7 @@ class TestVersioned:
         assert list(one.emits) == ["evt.order.placed"]
         assert one.accepts.parse({"item": "tea"}) == Place(item="tea")
 
-    def test_versions_of_different_contracts_keep_apart(self) -> None:
+    def test_one_definition_in_two_contracts_gives_two_dataschemas(self) -> None:
         a, b = contract(uri="#/a"), contract(uri="#/b")
         assert a.version(V1).dataschema != b.version(V1).dataschema
 
@@ -204,7 +204,7 @@ class TestVersioned:
 
 
 class TestJsonSchema:
-    def test_describes_every_version(self) -> None:
+    def test_json_schema_describes_every_version(self) -> None:
         schema = contract(versions=[V2, V1], metadata={"team": "sales"}).to_json_schema()
         assert json.loads(json.dumps(schema)) == schema
         assert schema["uri"] == "#/org/order"
@@ -220,12 +220,12 @@ class TestJsonSchema:
             "errorName", "errorMessage", "errorStack"
         }  # fmt: skip
 
-    def test_describes_one_version(self) -> None:
+    def test_json_schema_describes_one_version(self) -> None:
         schema = contract(description="Places orders.").version(V1).to_json_schema()
         assert (schema["uri"], schema["version"]) == ("#/org/order", "1.0.0")
         assert schema["description"] == "Places orders."
 
-    def test_a_type_that_has_none_is_told(self) -> None:
+    def test_a_type_without_json_schema_is_refused(self) -> None:
         class Handle(BaseModel):
             model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -239,7 +239,7 @@ class TestJsonSchema:
 class TestSimple:
     ONE = SimpleVersion("1.0.0", accepts=Place, emits=Placed)
 
-    def test_types_follow_from_the_root(self) -> None:
+    def test_event_types_follow_from_the_root_type(self) -> None:
         simple = SimpleArvoContract(uri="#/org/order", type="order.place", versions=[self.ONE])
         assert simple.type == "com.order.place"
         assert simple.system_error_type == "sys.com.order.place.error"
@@ -256,7 +256,7 @@ class TestSimple:
         ]
         assert emitted == [["evt.a.b.success"], ["evt.c.b.success"]]
 
-    def test_metadata_says_what_it_is(self) -> None:
+    def test_metadata_names_the_kind_of_contract(self) -> None:
         simple = SimpleArvoContract(
             uri="#/x", type="a.b", versions=[self.ONE], metadata={"team": "x", "rootType": "mine"},
             domain="eu", description="d",
@@ -269,7 +269,7 @@ class TestSimple:
     @pytest.mark.parametrize(
         "wrong", [V1, OrchestratorVersion("1.0.0", init=Place, complete=Placed)]
     )
-    def test_other_versions_are_refused(self, wrong: Any) -> None:
+    def test_versions_of_other_kinds_are_refused(self, wrong: Any) -> None:
         with pytest.raises(InvalidContractError, match="use SimpleVersion"):
             SimpleArvoContract(uri="#/x", type="a.b", versions=[wrong])
 

@@ -1,4 +1,4 @@
-"""A contract is made in time that grows with its types, not with the paths through them."""
+"""The time to make a contract grows with its types, not with the paths through them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def layers(depth: int, last: Any) -> type[BaseModel]:
 
 
 def clique(count: int) -> type[BaseModel]:
-    """Models that all refer to all of them."""
+    """Models that all refer to each other and to themselves."""
     names = [f"M{index}" for index in range(count)]
     fields: dict[str, Any] = {
         f"f_{name.lower()}": (list[name], Field(default=[]))  # type: ignore[valid-type]
@@ -66,26 +66,26 @@ class Leaf(BaseModel):
     [layers(14, str), clique(14), roots(12, Leaf), roots(12, dict[str, int])],
     ids=["layers", "clique", "models", "dicts"],
 )
-def test_types_that_refer_to_each_other_cost_what_they_hold(kind: Any) -> None:
+def test_cost_of_types_that_refer_to_each_other_is_bounded(kind: Any) -> None:
     payload = spend(lambda: Payload(kind), size=1_000)
     assert isinstance(payload, Payload)
     spend(payload.member_names, size=1_000)
 
 
-def test_a_field_that_is_reached_in_many_ways_is_told_once() -> None:
+def test_a_field_reached_along_many_paths_is_reported_once() -> None:
     error = spend(lambda: Payload(layers(8, SecretStr)), size=1_000)
     assert isinstance(error, InvalidContractError)
     assert len(error.problems) == WIDTH
     assert {problem.path[-1] for problem in error.problems} == {"value"}
 
 
-def test_root_models_that_hold_no_object_are_refused_however_many() -> None:
+def test_many_root_models_without_an_object_are_refused() -> None:
     error = spend(lambda: Payload(roots(12, int)), size=1_000)
     assert isinstance(error, InvalidContractError)
     assert "is not written as a JSON object" in str(error)
 
 
-def test_root_models_in_a_circle() -> None:
+def test_root_models_may_refer_to_themselves() -> None:
     with pytest.raises(InvalidContractError, match="Loop is not written as a JSON object"):
         Payload(Loop)
     assert Payload(Chain).member_names() == {"name"}

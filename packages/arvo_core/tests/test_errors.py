@@ -1,4 +1,4 @@
-"""Errors: where they stand in the tree, that they travel, what they tell."""
+"""Errors: their hierarchy, pickling and messages."""
 
 import inspect
 import pickle
@@ -40,7 +40,7 @@ ARGUMENTS: dict[str, Any] = {
     "retryable": True,
     "metadata": {"subject": "order/7"},
 }
-"""A value for each keyword that a constructor may want."""
+"""A value for each keyword that a constructor may require."""
 
 
 def make(kind: type[ArvoError]) -> ArvoError:
@@ -73,7 +73,7 @@ def test_a_broken_rule_is_a_value_error(kind: type[ArvoError]) -> None:
     assert issubclass(kind, ValueError)
 
 
-def test_a_subclass_of_the_user_travels_too() -> None:
+def test_a_users_subclass_survives_pickling() -> None:
     error = OutOfStock("no tea", sku="tea-1")
     twin = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (twin.sku, twin.retryable, str(twin)) == ("tea-1", True, "no tea")
@@ -91,14 +91,14 @@ def test_problems_are_listed_with_their_paths() -> None:
     assert str(error) == ("invalid order\n  items.0.price: must be a number\n  (root): is required")
 
 
-def test_a_message_can_always_be_written() -> None:
-    problem = FieldProblem(path=("\ud800",), message="is no name")
+def test_a_message_can_always_be_encoded() -> None:
+    problem = FieldProblem(path=("\ud800",), message="is not a name")
     error = InvalidValueError("bad", problems=[problem])
-    assert str(error).encode() == b"bad\n  \\ud800: is no name"
+    assert str(error).encode() == b"bad\n  \\ud800: is not a name"
     assert error.problems == (problem,)
 
 
-def test_an_unknown_version_tells_the_contract_and_its_versions() -> None:
+def test_unknown_version_error_names_the_contract_and_its_versions() -> None:
     error = UnknownVersionError(
         contract_uri="#/org/order", version="9.0.0", versions=["1.0.0", "2.0.0"]
     )
@@ -107,7 +107,7 @@ def test_an_unknown_version_tells_the_contract_and_its_versions() -> None:
     assert error.versions == ("1.0.0", "2.0.0")
 
 
-def test_a_violation_is_final_unless_it_says_otherwise() -> None:
+def test_a_violation_is_not_retryable_by_default() -> None:
     metadata: dict[str, object] = {"subject": "order/7"}
     error = ViolationError("no", metadata=metadata)
     metadata.clear()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from arvo_core import ArvoEvent, InvalidEventError
+from arvo_core._event_id import ARVO_NAMESPACE
 from arvo_core.event_id import (
-    ARVO_NAMESPACE,
     EventId,
     EventIdPolicy,
     ManagedEventId,
@@ -29,14 +29,14 @@ def packed(content: object) -> str:
     return base64.b64encode(zlib.compress(json.dumps(content).encode())).decode()
 
 
-def test_without_a_wish_every_event_gets_a_random_uuid() -> None:
+def test_an_event_without_id_gets_a_random_uuid() -> None:
     first, second = created(None), created(None)
     assert first != second
     assert UUID(first).version == UUID(second).version == 4
     assert str(UUID(first)) == first
 
 
-def test_text_is_the_id() -> None:
+def test_a_given_string_is_the_id() -> None:
     assert created("order-77") == "order-77"
     assert created(EventId.developer_managed("order-77")) == "order-77"
 
@@ -45,25 +45,25 @@ def test_an_id_is_trimmed_but_never_percent_encoded() -> None:
     assert created("\ufeff order 77 é\n") == "order 77 é"
 
 
-def test_what_javascript_does_not_trim_stays() -> None:
+def test_characters_that_javascript_does_not_trim_are_kept() -> None:
     assert created("\x1corder\x85") == "\x1corder\x85"
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\u2003\u3000\ufeff"])
-def test_a_blank_wish_gives_a_uuid(blank: str) -> None:
+def test_a_blank_id_gives_a_random_uuid(blank: str) -> None:
     assert UUID(created(blank)).version == 4
     assert UUID(created(EventId.developer_managed(blank))).version == 4
     assert UUID(created(EventId.arvo_managed(blank))).version == 4
 
 
 def test_an_arvo_managed_id_is_unique_and_carries_its_value() -> None:
-    wish = EventId.arvo_managed(" order-77 ")
-    first, second = parse_event_id(created(wish)), parse_event_id(created(wish))
+    managed_id = EventId.arvo_managed(" order-77 ")
+    first, second = parse_event_id(created(managed_id)), parse_event_id(created(managed_id))
     assert first is not None
     assert second is not None
     assert first.value == second.value == "order-77"
     assert first.uuid != second.uuid
-    assert wish.policy is EventIdPolicy.ARVO_MANAGED
+    assert managed_id.policy is EventIdPolicy.ARVO_MANAGED
 
 
 @pytest.mark.parametrize("value", ["a\ud800", "x" * 70_000])
@@ -92,11 +92,11 @@ def test_a_managed_id_of_another_language_is_read() -> None:
         base64.b64encode(b"not deflated").decode(),
     ],
 )
-def test_any_other_id_is_none(text: str) -> None:
+def test_any_other_id_is_parsed_as_none(text: str) -> None:
     assert parse_event_id(text) is None
 
 
-def test_a_bomb_is_no_managed_id() -> None:
+def test_a_decompression_bomb_is_not_a_managed_id() -> None:
     assert parse_event_id(packed({"uuid": "u", "value": "x" * 100_000})) is None
 
 
@@ -106,7 +106,7 @@ def test_a_derived_id_is_the_uuid5_of_its_parts() -> None:
     )
 
 
-def test_parts_do_not_run_together() -> None:
+def test_ids_derived_from_different_parts_differ() -> None:
     assert (
         len({derive_id("a", "b"), derive_id("ab"), derive_id("a,b"), derive_id("a", "b", 0)}) == 4
     )
@@ -119,7 +119,7 @@ def test_parse_event_id_never_raises(text: str) -> None:
 
 
 @given(st.text(min_size=1))
-def test_a_managed_value_survives(value: str) -> None:
+def test_the_value_of_a_managed_id_survives(value: str) -> None:
     managed = parse_event_id(EventId.arvo_managed(f"[{value}]").text())
     assert managed is not None
     assert managed.value == f"[{value}]"

@@ -1,4 +1,4 @@
-"""Factories: events that keep a contract."""
+"""Factories: events made according to a contract."""
 
 import json
 from typing import Any
@@ -51,13 +51,13 @@ PARENT = ArvoOrchestrationSubject.new(
 
 
 class TestAccepts:
-    def test_the_contract_settles_type_and_dataschema(self) -> None:
+    def test_the_contract_determines_type_and_dataschema(self) -> None:
         event = FACTORY.accepts(source="com.app.main", data=Place(item="tea"))
         assert (event.type, event.to) == ("com.order.place", "com.order.place")
         assert event.dataschema == "#/org/order/1.0.0"
         assert event.domain is None
 
-    def test_data_is_normalised(self) -> None:
+    def test_accepted_data_is_normalised(self) -> None:
         event = FACTORY.accepts(source="com.app.main", data={"item": "tea", "count": "2", "x": 1})
         assert event.data == {"item": "tea", "count": 2}
 
@@ -75,7 +75,7 @@ class TestAccepts:
         assert subject.execution.domain == "a.b"
         assert subject.meta == {"redirectto": "com.audit"}
 
-    def test_a_subject_that_is_given_is_kept(self) -> None:
+    def test_a_given_subject_is_kept(self) -> None:
         event = FACTORY.accepts(source="/app", data=Place(item="tea"), subject="order/7")
         assert event.subject == "order/7"
 
@@ -83,7 +83,7 @@ class TestAccepts:
         with pytest.raises(InvalidSubjectError, match=r"execution\.initiator"):
             FACTORY.accepts(source="/app", data=Place(item="tea"))
 
-    def test_wrong_data_is_told_with_contract_version_and_path(self) -> None:
+    def test_error_about_wrong_data_names_contract_version_and_path(self) -> None:
         with pytest.raises(InvalidDataError) as caught:
             FACTORY.accepts(source="com.app.main", data={"item": ["hunter2"]})
         message = str(caught.value)
@@ -114,7 +114,7 @@ class TestAccepts:
         assert event.extensions == {"tenant": "eu"}
         assert {name: getattr(event, name) for name in options} == options
 
-    def test_wrong_options_are_told_as_on_any_event(self) -> None:
+    def test_wrong_options_are_reported_as_for_any_event(self) -> None:
         with pytest.raises(InvalidEventError, match="to: an extension may not be named like"):
             FACTORY.accepts(
                 source="com.app.main", data=Place(item="tea"), extensions={"to": "com.x.y"}
@@ -126,7 +126,7 @@ class TestAccepts:
 
 
 class TestEmits:
-    def test_makes_what_the_version_emits(self) -> None:
+    def test_emits_makes_an_event_of_an_emitted_type(self) -> None:
         event = FACTORY.emits(
             type="evt.order.placed", source="com.order.place", data=Placed(id="7"), subject="s"
         )
@@ -139,13 +139,13 @@ class TestEmits:
         assert subject.orchestrator.name == "evt.order.placed"
 
     @pytest.mark.parametrize("type", ["evt.order.lost", "com.order.place", ORDER.system_error_type])
-    def test_other_types_are_refused_and_the_known_ones_named(self, type: str) -> None:
+    def test_error_about_an_unknown_type_names_the_known_ones(self, type: str) -> None:
         with pytest.raises(
             InvalidDataError, match=r"#/org/order/1\.0\.0 does not emit .* it emits evt"
         ):
             FACTORY.emits(type=type, source="com.order.place", data={"id": "7"})
 
-    def test_a_silent_contract_emits_nothing(self) -> None:
+    def test_a_contract_without_emitted_types_emits_nothing(self) -> None:
         silent = ContractVersion("1.0.0", accepts=Place, emits={})
         contract = ArvoContract(uri="#/x", type="com.x.y", versions=[silent])
         with pytest.raises(InvalidDataError, match="it emits nothing"):
@@ -153,7 +153,7 @@ class TestEmits:
                 type="evt.x.y", source="com.x.y", data={}
             )
 
-    def test_wrong_data_is_told_with_contract_version_and_path(self) -> None:
+    def test_error_about_wrong_data_names_contract_version_and_path(self) -> None:
         with pytest.raises(
             InvalidDataError, match=r"evt\.order\.placed of #/org/order/1\.0\.0"
         ) as caught:
@@ -174,7 +174,7 @@ class TestSystemError:
         assert (without.data["errorMessage"], without.data["errorStack"]) == ("no tea", None)
         assert "raise ValueError" in whole.data["errorStack"]
 
-    def test_all_versions_share_its_schema(self) -> None:
+    def test_all_versions_share_the_dataschema_of_system_errors(self) -> None:
         event = FACTORY.system_error(
             error=ValueError("no tea"), source="com.order.place", subject="s"
         )
@@ -195,8 +195,10 @@ class TestSystemError:
 
 
 class TestOrchestrator:
-    def test_needs_an_orchestrator_contract(self) -> None:
-        with pytest.raises(ValueError, match="is no orchestrator contract; use ArvoEventFactory"):
+    def test_other_contracts_are_refused(self) -> None:
+        with pytest.raises(
+            ValueError, match="is not an orchestrator contract; use ArvoEventFactory"
+        ):
             ArvoOrchestratorEventFactory(ORDER.version(V1))
 
     def test_init_starts_a_root_workflow(self) -> None:
@@ -212,7 +214,7 @@ class TestOrchestrator:
         assert subject.meta == {"redirectto": "com.x"}
 
     @pytest.mark.parametrize("inside", [True, False])
-    def test_init_below_a_parent(self, inside: bool) -> None:
+    def test_init_with_a_parent(self, inside: bool) -> None:
         if inside:
             data = {"item": "tea", PARENT_SUBJECT: PARENT}
             event = FLOW_FACTORY.init(source="com.any.one", data=data)
@@ -227,21 +229,21 @@ class TestOrchestrator:
         assert subject.execution.domain == "partner.eu"
         assert subject.meta == {"tenant": "x", "redirectto": "com.app.main"}
 
-    def test_a_mapping_can_be_said_to_start_a_root(self) -> None:
+    def test_a_mapping_with_parent_subject_none_starts_a_root_workflow(self) -> None:
         event = FLOW_FACTORY.init(source="com.any.one", data={"item": "tea"}, parent_subject=None)
         assert event.data == {PARENT_SUBJECT: None, "item": "tea", "count": 1}
 
-    def test_a_mapping_that_says_nothing_of_its_parent_is_refused(self) -> None:
+    def test_a_mapping_without_a_parent_is_refused(self) -> None:
         with pytest.raises(InvalidDataError, match=r"parentSubject\$\$: is required"):
             FLOW_FACTORY.init(source="com.any.one", data={"item": "tea"})
 
-    def test_what_a_mapping_brings_wins(self) -> None:
+    def test_the_parent_in_a_mapping_takes_precedence(self) -> None:
         event = FLOW_FACTORY.init(
             source="com.any.one", data={"item": "tea", PARENT_SUBJECT: PARENT}, parent_subject=None
         )
         assert event.data[PARENT_SUBJECT] == PARENT
 
-    def test_a_redirect_of_its_own_goes_before_the_parents_initiator(self) -> None:
+    def test_a_given_redirectto_takes_precedence_over_the_parents_initiator(self) -> None:
         event = FLOW_FACTORY.init(
             source="com.any.one", data=Place(item="tea"), parent_subject=PARENT,
             redirectto="com.desk", domain="a.b",
@@ -250,19 +252,19 @@ class TestOrchestrator:
         assert subject.meta["redirectto"] == event.redirectto == "com.desk"
         assert subject.execution.domain == "a.b"
 
-    def test_a_subject_that_is_given_is_kept(self) -> None:
+    def test_a_given_subject_is_kept(self) -> None:
         event = FLOW_FACTORY.init(
             source="com.any.one", data=Place(item="tea"), parent_subject=PARENT, subject="s"
         )
         assert event.subject == "s"
 
-    def test_a_parent_that_is_no_subject_is_refused(self) -> None:
+    def test_a_parent_that_is_not_a_subject_is_refused(self) -> None:
         with pytest.raises(InvalidSubjectError, match="not an orchestration subject: 'order/7'"):
             FLOW_FACTORY.init(
                 source="com.any.one", data=Place(item="tea"), parent_subject="order/7"
             )
 
-    def test_wrong_init_data_is_told_with_contract_and_version(self) -> None:
+    def test_error_about_wrong_init_data_names_contract_and_version(self) -> None:
         with pytest.raises(InvalidDataError, match=r"arvo\.orc\.flow of #/org/flow/2\.0\.0"):
             FLOW_FACTORY.init(source="com.any.one", data={})
 

@@ -46,7 +46,7 @@ class TestContract:
             init=order.type, complete=order.complete_type, system_error=order.system_error_type
         )
 
-    def test_metadata_says_what_it_is(self) -> None:
+    def test_metadata_names_the_kind_of_contract(self) -> None:
         assert contract(metadata={"team": "sales"}).metadata == {
             "team": "sales",
             "contractType": "ArvoOrchestratorContract",
@@ -65,7 +65,7 @@ class TestContract:
         with pytest.raises(InvalidContractError, match="three or more segments"):
             contract(name=name)
 
-    def test_other_versions_are_refused(self) -> None:
+    def test_versions_of_other_kinds_are_refused(self) -> None:
         wrong = SimpleVersion("1.0.0", accepts=Order, emits=Shipped)
         with pytest.raises(InvalidContractError, match="use OrchestratorVersion"):
             contract(versions=[wrong])
@@ -106,7 +106,7 @@ Typed = TypedDict("Typed", {"item": str, PARENT_SUBJECT: str})  # type: ignore[m
     [ByAlias, Read, Written, Typed, TypeAdapter(Typed), Union, TypeAdapter(Other | ByAlias)],
     ids=str,
 )
-def test_init_may_not_redefine_the_parents_subject(init: Any) -> None:
+def test_init_must_not_define_the_parents_subject(init: Any) -> None:
     with pytest.raises(
         InvalidContractError, match=r"defines 'parentSubject\$\$'.*remove the field"
     ):
@@ -125,55 +125,55 @@ class TestInitPayload:
         order = self.PAYLOAD.parse({PARENT_SUBJECT: parent, "item": "tea"})
         assert order == Order(item="tea")
 
-    def test_an_instance_is_taken_as_it_is(self) -> None:
+    def test_an_instance_is_returned_as_it_is(self) -> None:
         order = Order(item="tea")
         assert self.PAYLOAD.parse(order) is order
 
-    def test_it_is_required(self) -> None:
+    def test_the_parents_subject_is_required(self) -> None:
         with pytest.raises(InvalidDataError, match=r"parentSubject\$\$: is required; null"):
             self.PAYLOAD.parse({"item": "tea"})
 
     @pytest.mark.parametrize("parent", ["", 7, []])
-    def test_it_is_text_or_null(self, parent: object) -> None:
-        with pytest.raises(InvalidDataError, match="non-empty text or null"):
+    def test_the_parents_subject_is_a_string_or_null(self, parent: object) -> None:
+        with pytest.raises(InvalidDataError, match="non-empty string or null"):
             self.PAYLOAD.parse({PARENT_SUBJECT: parent, "item": "tea"})
 
-    def test_all_problems_are_told_together(self) -> None:
+    def test_all_problems_are_reported_together(self) -> None:
         with pytest.raises(InvalidDataError) as caught:
             self.PAYLOAD.parse({})
         assert [problem.path for problem in caught.value.problems] == [
             (PARENT_SUBJECT,), ("item",)
         ]  # fmt: skip
 
-    def test_other_problems_are_told_alone(self) -> None:
+    def test_problems_of_the_model_are_reported_alone(self) -> None:
         with pytest.raises(InvalidDataError) as caught:
             self.PAYLOAD.parse({PARENT_SUBJECT: None})
         assert [problem.path for problem in caught.value.problems] == [("item",)]
 
-    def test_it_leads_the_wire_data(self) -> None:
+    def test_the_parents_subject_is_the_first_member(self) -> None:
         wire = self.PAYLOAD.to_wire(Order(item="tea"), parent_subject="eJw=")
         assert list(wire.items()) == [(PARENT_SUBJECT, "eJw="), ("item", "tea")]
 
-    def test_what_the_data_brings_wins(self) -> None:
+    def test_the_parent_in_the_data_takes_precedence(self) -> None:
         data = {PARENT_SUBJECT: None, "item": "tea"}
         assert self.PAYLOAD.to_wire(data, parent_subject="eJw=")[PARENT_SUBJECT] is None
 
     def test_an_empty_parent_is_refused(self) -> None:
         for data in (Order(item="tea"), {"item": "tea"}):
-            with pytest.raises(InvalidDataError, match="non-empty text or null"):
+            with pytest.raises(InvalidDataError, match="non-empty string or null"):
                 self.PAYLOAD.to_wire(data, parent_subject="")
 
-    def test_an_open_model_may_not_bring_it_as_an_extra(self) -> None:
+    def test_the_parents_subject_is_refused_as_an_extra_member(self) -> None:
         data = Open.model_validate({PARENT_SUBJECT: "eJw="})
-        with pytest.raises(InvalidDataError, match="give it beside the data"):
+        with pytest.raises(InvalidDataError, match="must not be in the data; pass parent_subject"):
             InitPayload(Open).to_wire(data)
 
-    def test_json_schema_has_it(self) -> None:
+    def test_json_schema_has_the_parents_subject(self) -> None:
         schema = self.PAYLOAD.json_schema()
         assert schema["required"] == [PARENT_SUBJECT, "item"]
         assert list(schema["properties"]) == [PARENT_SUBJECT, "item", "note"]
 
-    def test_json_schema_has_it_in_each_branch_of_a_union(self) -> None:
+    def test_json_schema_has_the_parents_subject_in_each_branch_of_a_union(self) -> None:
         class Forbidding(BaseModel):
             model_config = ConfigDict(extra="forbid")
 
@@ -194,7 +194,7 @@ class TestInitPayload:
         assert PARENT_SUBJECT not in schema.get("properties", {})
         assert list(schema["$defs"]["Forbidding"]["properties"]) == ["kind"]
 
-    def test_json_schema_of_a_type_that_holds_itself_has_it(self) -> None:
+    def test_json_schema_of_a_recursive_type_has_the_parents_subject(self) -> None:
         class Node(BaseModel):
             model_config = ConfigDict(extra="forbid")
 

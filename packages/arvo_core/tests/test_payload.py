@@ -55,11 +55,11 @@ ORDER = Payload(Order)
 
 
 class TestParse:
-    def test_applies_defaults_and_coercion(self) -> None:
+    def test_parse_applies_defaults_and_coercion(self) -> None:
         order = ORDER.parse({"customerName": "Ann", "priority": "5"})
         assert (order.customer, order.priority, order.coupon) == ("Ann", 5, None)
 
-    def test_takes_an_instance_as_it_is(self) -> None:
+    def test_parse_returns_an_instance_as_it_is(self) -> None:
         order = Order(customerName="Ann")
         assert ORDER.parse(order) is order
 
@@ -75,22 +75,22 @@ class TestParse:
         strict = Payload(Strict).parse({"due": "2026-01-31", "count": 1})
         assert strict == Strict(due=date(2026, 1, 31), count=1)
 
-    def test_a_strict_model_is_told_only_what_json_gets_wrong(self) -> None:
+    def test_problems_of_a_strict_model_are_those_of_json(self) -> None:
         with pytest.raises(InvalidDataError) as caught:
             Payload(Strict).parse({"due": "2026-01-31", "count": "1"})
         assert [problem.path for problem in caught.value.problems] == [("count",)]
 
-    def test_data_that_is_no_json_is_told_by_the_first_reading(self) -> None:
+    def test_problems_of_data_that_is_not_json_are_those_of_python_values(self) -> None:
         with pytest.raises(InvalidDataError) as caught:
             Payload(Strict).parse({"due": object(), "count": 1})
         assert [problem.path for problem in caught.value.problems] == [("due",)]
 
     @pytest.mark.parametrize("data", [None, [], 7, "x"])
-    def test_what_is_no_object_is_refused(self, data: object) -> None:
+    def test_data_that_is_not_an_object_is_refused(self, data: object) -> None:
         with pytest.raises(InvalidDataError, match=r"\(root\)"):
             ORDER.parse(data)
 
-    def test_validators_of_the_user_run(self) -> None:
+    def test_user_validators_run(self) -> None:
         class Even(BaseModel):
             number: int
 
@@ -106,7 +106,7 @@ class TestParse:
 
 
 class TestDump:
-    def test_writes_aliases_and_defaults_that_are_values(self) -> None:
+    def test_aliases_and_defaults_other_than_none_are_written(self) -> None:
         assert ORDER.to_wire({"customerName": "Ann"}) == {
             "customerName": "Ann", "lines": [], "by_day": {}, "priority": 3
         }  # fmt: skip
@@ -122,7 +122,7 @@ class TestDump:
         }
         assert ORDER.to_wire(data) == data
 
-    def test_null_that_was_given_stays(self) -> None:
+    def test_a_given_null_is_kept(self) -> None:
         data: dict[str, Any] = {
             "customerName": "Ann",
             "coupon": None,
@@ -132,7 +132,7 @@ class TestDump:
         }
         assert ORDER.to_wire(data) == data
 
-    def test_models_inside_other_types_are_followed(self) -> None:
+    def test_absent_members_of_models_inside_other_types_stay_absent(self) -> None:
         class Basket(BaseModel):
             lines: tuple[Line, ...] = ()
             any: Any = None
@@ -162,7 +162,7 @@ class TestDump:
         assert Payload(Filled).to_wire({}) == {"note": "none given"}
 
     @pytest.mark.parametrize("gift", [None, "tea"])
-    def test_what_a_serializer_writes_for_none_is_written(self, gift: str | None) -> None:
+    def test_a_value_that_a_serializer_writes_for_none_is_written(self, gift: str | None) -> None:
         class Parcel(BaseModel):
             gift: str | None
             note: str | None = None
@@ -195,7 +195,7 @@ class TestDump:
             ("value",), ("series", 1), ("by_name", "x"), ("inner", "value"), ("more",)
         }  # fmt: skip
 
-    def test_a_serializer_of_the_user_may_write_them_as_text(self) -> None:
+    def test_a_user_serializer_may_write_nan_as_a_string(self) -> None:
         class Named(BaseModel):
             value: float
 
@@ -205,7 +205,7 @@ class TestDump:
 
         assert Payload(Named).dump(Named(value=math.nan)) == {"value": "nan"}
 
-    def test_a_serializer_of_the_user_may_write_anything_else(self) -> None:
+    def test_a_user_serializer_may_write_another_type(self) -> None:
         class Counted(BaseModel):
             lines: list[Line]
 
@@ -215,7 +215,7 @@ class TestDump:
 
         assert Payload(Counted).dump(Counted(lines=[Line(sku="a")])) == {"lines": 1}
 
-    def test_what_json_cannot_hold_is_refused(self) -> None:
+    def test_values_that_json_cannot_express_are_refused(self) -> None:
         class Anything(BaseModel):
             value: Any
 
@@ -225,7 +225,7 @@ class TestDump:
             with pytest.raises(InvalidDataError, match="Anything cannot be written as JSON"):
                 Payload(Anything).dump(Anything(value=value))
 
-    def test_what_is_not_written_as_an_object_is_refused(self) -> None:
+    def test_a_value_that_is_not_written_as_an_object_is_refused(self) -> None:
         class Row(BaseModel):
             a: int
 
@@ -236,7 +236,7 @@ class TestDump:
         with pytest.raises(InvalidDataError, match="written as list, not as a JSON object"):
             Payload(Row).dump(Row(a=1))
 
-    def test_a_serializer_of_the_user_may_write_null_for_nan(self) -> None:
+    def test_a_user_serializer_may_write_null_for_nan(self) -> None:
         class Measured(BaseModel):
             value: float | None
 
@@ -246,7 +246,7 @@ class TestDump:
 
         assert Payload(Measured).dump(Measured(value=math.nan)) == {"value": None}
 
-    def test_a_serializer_of_the_user_may_leave_numbers_out_of_the_json(self) -> None:
+    def test_a_user_serializer_may_leave_out_numbers(self) -> None:
         class Short(BaseModel):
             values: list[float | None]
 
@@ -256,7 +256,7 @@ class TestDump:
 
         assert Payload(Short).dump(Short(values=[None, math.nan])) == {"values": [None]}
 
-    def test_numbers_are_looked_for_under_the_written_keys(self) -> None:
+    def test_non_finite_numbers_are_found_under_the_written_keys(self) -> None:
         class Chosen(BaseModel):
             by_name: dict[str, float | None]
             by_number: dict[int, float | None] = {}
@@ -289,7 +289,7 @@ class TestDump:
         items = Sorted(items={"z": Line(sku="a"), "a": Noted(note=None)})
         assert Payload(Sorted).to_wire(items) == {"items": {"a": {"note": None}, "z": {"sku": "a"}}}
 
-    def test_an_instance_of_a_subclass_keeps_what_the_type_requires(self) -> None:
+    def test_an_instance_of_a_subclass_keeps_the_members_that_the_type_requires(self) -> None:
         class Base(BaseModel):
             note: str | None
 
@@ -304,7 +304,7 @@ class TestDump:
         assert Payload(Holder).to_wire(Holder(item=Sub())) == {"item": {"note": None}}
         assert Payload(Sub).to_wire(Sub()) == {}
 
-    def test_dataclasses_leave_out_what_is_none_by_default(self) -> None:
+    def test_dataclasses_leave_out_members_that_are_none_by_default(self) -> None:
         @dataclass
         class Point:
             x: int
@@ -322,7 +322,7 @@ class TestDump:
         free = TypeAdapter(dict[str, Any])
         assert Payload(free).to_wire({"p": Point(3)}) == {"p": {"x": 3}}
 
-    def test_computed_fields_are_written_where_they_are_let_in(self) -> None:
+    def test_computed_fields_are_written_unless_forbidden(self) -> None:
         class Lenient(BaseModel):
             side: int
 
@@ -353,7 +353,7 @@ class TestToWire:
         [UNCHECKED(sku=7), UNCHECKED(note="x")],
         ids=["type", "missing"],
     )
-    def test_models_are_checked_too(self, line: Line) -> None:
+    def test_models_are_checked_like_mappings(self, line: Line) -> None:
         for payload, data in (
             (Payload[Any](Line), line),
             (ORDER, Order(customerName="Ann", gift=line)),
@@ -363,7 +363,7 @@ class TestToWire:
             ):
                 payload.to_wire(data)
 
-    def test_what_is_written_but_cannot_be_read_is_refused(self) -> None:
+    def test_a_written_form_that_cannot_be_read_is_refused(self) -> None:
         class Counted(BaseModel):
             lines: list[Line]
 
@@ -400,9 +400,9 @@ class Root(RootModel[dict[str, Tagged]]):
 
 
 class TestSetsOfClasses:
-    """pydantic has no Python form of them, as it would be a set of dicts."""
+    """pydantic cannot write them in Python mode, as sets of dicts."""
 
-    def test_they_are_written_beside_a_null(self) -> None:
+    def test_sets_of_classes_are_written_beside_a_null(self) -> None:
         tagged = Tagged(tags={Tag(key="a")}, number=None)
         assert Payload(Tagged).to_wire(tagged)["tags"] == [{"key": "a", "Weight": None}]
         marked = Root({"b": Tagged(marks=frozenset({Mark("a", 1.5)}), number=None, rest=(None,))})
@@ -422,7 +422,9 @@ class TestSetsOfClasses:
         ],
         ids=str,
     )
-    def test_numbers_that_are_no_json_are_found_there_too(self, members: Any, path: Any) -> None:
+    def test_non_finite_numbers_are_found_beside_sets_of_classes(
+        self, members: Any, path: Any
+    ) -> None:
         tagged = Tagged(**{"tags": {Tag(key="a")}, **members})
         with pytest.raises(InvalidDataError, match="cannot be written as JSON") as caught:
             Payload(Tagged).to_wire(tagged)
@@ -457,7 +459,7 @@ class FreeTyped(TypedDict):
 @pytest.mark.parametrize(
     "kind", [Free, BareList, BareDict, FreeExtra, FreeTyped, TypeAdapter(dict[str, Any])], ids=str
 )
-def test_what_is_parsed_shares_nothing_with_the_data(kind: Any) -> None:
+def test_parsed_values_share_no_containers_with_the_data(kind: Any) -> None:
     data: dict[str, Any] = {
         "anything": {"inner": [1]}, "members": {"inner": {"x": [1]}}, "bare": [[1]], "more": [[1]]
     }  # fmt: skip
@@ -473,7 +475,7 @@ def test_what_is_parsed_shares_nothing_with_the_data(kind: Any) -> None:
     assert data == before
 
 
-def test_what_holds_more_than_json_is_copied_too() -> None:
+def test_data_with_more_than_json_is_copied_too() -> None:
     data: dict[str, Any] = {"anything": {"when": date(2026, 1, 31), "inner": [{"x": 1}]}}
     parsed = Payload(Free).parse(data)
     parsed.anything["inner"][0].clear()
@@ -495,11 +497,11 @@ class TestDefinition:
         assert payload.to_wire({"a": "1"}) == {"a": 1}
 
     @pytest.mark.parametrize("kind", [object(), 7])
-    def test_what_cannot_describe_a_payload_is_refused(self, kind: Any) -> None:
+    def test_anything_that_cannot_describe_a_payload_is_refused(self, kind: Any) -> None:
         with pytest.raises(InvalidContractError, match="use a pydantic model or a TypeAdapter"):
             Payload(kind)
 
-    def test_pydantics_reason_is_told(self) -> None:
+    def test_errors_include_pydantics_reason(self) -> None:
         class Unknown(BaseModel):
             later: "NeverDefined"  # type: ignore[name-defined]  # noqa: F821
 
@@ -511,7 +513,7 @@ class TestDefinition:
         [TypeAdapter(list[int]), TypeAdapter(int | str), RootModel[list[int]], TypeAdapter(date)],
         ids=str,
     )
-    def test_what_is_never_an_object_is_refused(self, kind: Any) -> None:
+    def test_a_type_that_is_never_an_object_is_refused(self, kind: Any) -> None:
         with pytest.raises(InvalidContractError, match="is not written as a JSON object"):
             Payload(kind)
 
@@ -520,7 +522,7 @@ class TestDefinition:
         [TypeAdapter(list[int] | Line), RootModel[dict[str, int]], TypeAdapter(Any)],
         ids=str,
     )
-    def test_what_may_be_an_object_is_taken(self, kind: Any) -> None:
+    def test_a_type_that_may_be_an_object_is_accepted(self, kind: Any) -> None:
         Payload(kind)
 
     @pytest.mark.parametrize(
@@ -538,7 +540,7 @@ class TestDefinition:
         with pytest.raises(InvalidContractError, match=r"written as '[aw]', a name that is not"):
             Payload(create_model("Outer", inner=(list[inner], ...)))
 
-    def test_names_that_a_function_may_change_are_left_to_it(self) -> None:
+    def test_names_that_a_function_may_change_are_not_checked(self) -> None:
         class Renamed(BaseModel):
             a: int = Field(serialization_alias="w")
 
@@ -549,7 +551,7 @@ class TestDefinition:
 
         assert Payload(Renamed).to_wire(Renamed(a=1)) == {"w": 1}
 
-    def test_a_model_that_reads_by_name_too_is_taken(self) -> None:
+    def test_a_model_that_also_reads_by_name_is_accepted(self) -> None:
         class Named(BaseModel):
             model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
@@ -562,7 +564,7 @@ class TestDefinition:
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
         assert schema["required"] == ["customerName"]
 
-    def test_a_type_without_json_schema_is_told(self) -> None:
+    def test_a_type_without_json_schema_is_refused(self) -> None:
         class Callback(BaseModel):
             model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -626,8 +628,8 @@ def test_wire_data_survives_with_its_optional_members_at_any_depth(data: dict[st
     assert ORDER.parse(ORDER.dump(order)) == order
 
 
-class TestInstancesThatAreReadAnew:
-    def test_a_class_that_wants_its_instances_read_again_gets_that(self) -> None:
+class TestInstancesThatAreReadAgain:
+    def test_instances_are_read_again_if_their_class_requires_it(self) -> None:
         class Reread(BaseModel):
             model_config = ConfigDict(revalidate_instances="always")
 
@@ -637,7 +639,7 @@ class TestInstancesThatAreReadAnew:
         unchecked.__dict__["count"] = "7"
         assert Payload(Reread).parse(unchecked).count == 7
 
-    def test_a_validator_of_the_whole_model_sees_instances_too(self) -> None:
+    def test_a_model_validator_runs_for_instances(self) -> None:
         class Even(BaseModel):
             count: int
 
@@ -652,6 +654,6 @@ class TestInstancesThatAreReadAnew:
         with pytest.raises(InvalidDataError, match="odd"):
             Payload(Even).parse(even)
 
-    def test_other_instances_are_taken_as_they_are(self) -> None:
+    def test_other_instances_are_returned_as_they_are(self) -> None:
         line = Line(sku="a")
         assert Payload(Line).parse(line) is line

@@ -50,7 +50,7 @@ def new(**changes: Any) -> str:
 
 
 class TestNew:
-    def test_says_who_runs_what_for_whom(self) -> None:
+    def test_a_new_subject_has_the_given_content(self) -> None:
         subject = new(domain="partner.eu", meta={"redirectto": "com.audit"}, execution_id="run-1")
         content = ArvoOrchestrationSubject.parse(elsewhere(subject))
         assert content.orchestrator.name == "arvo.orc.order"
@@ -65,16 +65,16 @@ class TestNew:
         assert {UUID(run).version for run in runs} == {4}
         assert len(runs) == 3
 
-    def test_without_a_version_it_is_the_wildcard(self) -> None:
+    def test_the_version_is_the_wildcard_by_default(self) -> None:
         assert unpacked(new(version=None))["orchestrator"]["version"] == "0.0.0"
 
-    def test_members_stand_in_the_order_of_arvo(self) -> None:
+    def test_members_are_in_the_order_of_arvo(self) -> None:
         subject = unpacked(new(domain="a", meta={"k": "v"}))
         assert list(subject) == ["orchestrator", "execution", "meta"]
         assert list(subject["orchestrator"]) == ["name", "version"]
         assert list(subject["execution"]) == ["id", "initiator", "domain"]
 
-    def test_is_a_uri_already(self) -> None:
+    def test_a_subject_is_a_valid_uri(self) -> None:
         assert is_valid_uri(new(meta={"note": "é" * 50}))
 
     @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ class TestNew:
             ({"meta": {"k": b"v"}}, ("meta", "k")),
         ],
     )
-    def test_refuses_wrong_values_with_their_path(
+    def test_wrong_values_are_refused_with_their_path(
         self, changes: dict[str, Any], path: tuple[str, ...]
     ) -> None:
         with pytest.raises(InvalidSubjectError, match="cannot make a subject") as caught:
             new(**changes)
         assert [problem.path for problem in caught.value.problems] == [path]
 
-    def test_refuses_what_parse_would_refuse_for_its_size(self) -> None:
+    def test_a_subject_that_is_too_large_for_parse_is_refused(self) -> None:
         with pytest.raises(InvalidSubjectError, match="more than 65536 bytes"):
             new(meta={"note": "x" * 65_536})
 
@@ -127,17 +127,17 @@ class TestFromParent:
         assert self.child().execution.domain == "partner.eu"
         assert self.child(domain="partner.us").execution.domain == "partner.us"
 
-    def test_meta_is_laid_over_the_parents(self) -> None:
+    def test_meta_is_added_to_the_parents(self) -> None:
         child = self.child(meta={"redirectto": "com.desk", "more": "x"})
         assert child.meta == {"redirectto": "com.desk", "tenant": "eu", "more": "x"}
 
-    def test_a_parent_that_is_no_subject_is_refused(self) -> None:
+    def test_a_parent_that_is_not_a_subject_is_refused(self) -> None:
         with pytest.raises(InvalidSubjectError, match="not an orchestration subject: 'order/7'"):
             self.child(subject="order/7")
 
 
 class TestCreate:
-    def test_keeps_unknown_members(self) -> None:
+    def test_create_keeps_unknown_members(self) -> None:
         content = CONTENT | {"note": {"a": [1]}} | {"meta": {"k": "v"}}
         content["execution"] = CONTENT["execution"] | {"shard": 7}
         parsed = ArvoOrchestrationSubject.parse(ArvoOrchestrationSubject.create(content))
@@ -146,13 +146,13 @@ class TestCreate:
         again = ArvoOrchestrationSubject.create(parsed)
         assert unpacked(again) == content
 
-    def test_takes_any_mapping_such_as_the_meta_of_another_subject(self) -> None:
+    def test_create_accepts_any_mapping_such_as_the_meta_of_a_subject(self) -> None:
         meta = ArvoOrchestrationSubject.parse(new(meta={"k": "v"})).meta
         subject = ArvoOrchestrationSubject.create(MappingProxyType(CONTENT | {"meta": meta}))
         assert unpacked(subject)["meta"] == {"k": "v"}
 
     @pytest.mark.parametrize("part", ["orchestrator", "execution", "meta"])
-    def test_refuses_a_missing_member(self, part: str) -> None:
+    def test_create_refuses_a_missing_member(self, part: str) -> None:
         content = {name: value for name, value in CONTENT.items() if name != part}
         with pytest.raises(InvalidSubjectError, match=part):
             ArvoOrchestrationSubject.create(content)
@@ -162,19 +162,19 @@ class TestCreate:
         [float("nan"), date(2026, 1, 31), object(), "\ud800"],
         ids=["nan", "date", "object", "surrogate"],
     )
-    def test_refuses_unknown_members_that_are_no_json(self, value: object) -> None:
+    def test_create_refuses_unknown_members_that_are_not_json(self, value: object) -> None:
         with pytest.raises(InvalidSubjectError) as caught:
             ArvoOrchestrationSubject.create(CONTENT | {"note": [value]})
         assert [problem.path for problem in caught.value.problems] == [("note", 0)]
 
     @pytest.mark.parametrize("content", [None, [], "x", 7])
-    def test_refuses_what_is_no_mapping(self, content: Any) -> None:
+    def test_create_refuses_anything_but_a_mapping(self, content: Any) -> None:
         with pytest.raises(InvalidSubjectError, match="expected a JSON object"):
             ArvoOrchestrationSubject.create(content)
 
 
 class TestParse:
-    def test_the_content_cannot_be_changed(self) -> None:
+    def test_parsed_content_is_immutable(self) -> None:
         content = ArvoOrchestrationSubject.parse(packed(CONTENT))
         with pytest.raises(ValidationError, match="frozen"):
             content.execution.id = "run-2"  # type: ignore[misc]
@@ -194,7 +194,7 @@ class TestParse:
         ],
         ids=["gzip", "url-safe", "unpadded", "after-padding", "lines", "foreign-letters", "bom"],
     )
-    def test_reads_what_node_reads(self, written: Any) -> None:
+    def test_parse_reads_what_node_reads(self, written: Any) -> None:
         # Long and varied enough for the letters that the alphabets write differently.
         content = CONTENT | {"meta": {"note": "".join(map(chr, range(32, 1_000)))}}
         text = written(json.dumps(content).encode())
@@ -222,7 +222,7 @@ class TestParse:
             base64.b64encode(b"x" + zlib.compress(json.dumps(CONTENT).encode())).decode(),
         ],
     )
-    def test_anything_else_is_refused(self, text: str) -> None:
+    def test_strings_that_are_not_subjects_are_refused(self, text: str) -> None:
         assert not ArvoOrchestrationSubject.is_valid(text)
         with pytest.raises(InvalidSubjectError, match="not an orchestration subject") as caught:
             ArvoOrchestrationSubject.parse(text)
@@ -235,13 +235,13 @@ class TestParse:
         with pytest.raises(InvalidSubjectError, match="other bytes follow"):
             ArvoOrchestrationSubject.parse(base64.b64encode(raw + b"x").decode())
 
-    def test_a_bomb_is_refused_and_the_limit_named(self) -> None:
+    def test_a_decompression_bomb_is_refused_with_the_limit(self) -> None:
         text = packed(CONTENT | {"meta": {"note": "x" * 5_000_000}})
         assert len(text) < 7_000
         with pytest.raises(InvalidSubjectError, match="inflates to more than 65536 bytes"):
             ArvoOrchestrationSubject.parse(text)
 
-    def test_as_much_as_create_takes_can_be_read(self) -> None:
+    def test_the_largest_subject_that_create_makes_can_be_parsed(self) -> None:
         room = 65_536 - len(json.dumps(CONTENT | {"meta": {"n": ""}}, separators=(",", ":")))
         fits = ArvoOrchestrationSubject.create(CONTENT | {"meta": {"n": "x" * room}})
         assert ArvoOrchestrationSubject.parse(fits).meta["n"] == "x" * room
@@ -335,7 +335,7 @@ def test_parsed_subjects_can_be_copied_and_stay_immutable(
         twin.meta["a"] = "c"  # type: ignore[index]
 
 
-def test_only_short_subjects_are_kept() -> None:
+def test_only_short_subjects_are_cached() -> None:
     def subject(letters: int) -> str:
         text = secrets.token_hex(letters // 2)
         return ArvoOrchestrationSubject.new(
@@ -349,14 +349,14 @@ def test_only_short_subjects_are_kept() -> None:
     assert parse(long) is not parse(long)
 
 
-def test_what_is_remembered_shares_nothing_with_what_was_given() -> None:
+def test_cached_content_shares_nothing_with_the_arguments() -> None:
     meta = {"k": "v"}
     subject = new(meta=meta)
     meta["k"] = "changed"
     assert ArvoOrchestrationSubject.parse(subject).meta == {"k": "v"}
 
 
-def test_no_more_than_the_newest_subjects_are_kept() -> None:
+def test_only_the_newest_subjects_are_cached() -> None:
     parse = ArvoOrchestrationSubject.parse
     first = new()
     content = parse(first)

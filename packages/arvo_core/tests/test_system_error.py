@@ -16,7 +16,7 @@ def raised(error: BaseException) -> BaseException:
         return caught
 
 
-def test_a_raised_error_brings_its_traceback() -> None:
+def test_a_raised_error_has_its_traceback() -> None:
     data = SystemErrorData.from_exception(raised(LookupError("no such order")))
     assert data.error_name == "LookupError"
     assert data.error_message == "no such order"
@@ -31,7 +31,7 @@ def test_an_error_that_was_never_raised_has_no_stack() -> None:
     )
 
 
-def test_causes_are_told() -> None:
+def test_causes_are_in_the_stack() -> None:
     error = ValueError("outer")
     error.__cause__ = raised(KeyError("inner"))
     stack = SystemErrorData.from_exception(raised(error)).error_stack
@@ -39,7 +39,7 @@ def test_causes_are_told() -> None:
     assert "inner" in stack
 
 
-def test_what_is_no_exception_by_intent_is_described_too() -> None:
+def test_an_error_that_does_not_derive_from_exception_is_described() -> None:
     assert SystemErrorData.from_exception(KeyboardInterrupt()).error_name == "KeyboardInterrupt"
 
 
@@ -57,18 +57,18 @@ def test_the_wire_names_are_those_of_arvo() -> None:
         SystemErrorData.model_validate({"errorName": "E", "errorMessage": "m"})
 
 
-def test_an_error_that_cannot_say_why_is_still_told() -> None:
+def test_an_error_whose_message_cannot_be_read_is_described() -> None:
     class Mute(Exception):
         @override
         def __str__(self) -> str:
-            raise RuntimeError("no text")
+            raise RuntimeError("no message")
 
     described = SystemErrorData.from_exception(Mute())
     assert described.error_name == "Mute"
     assert "cannot be read" in described.error_message
 
 
-def test_long_texts_are_cut_in_the_middle_and_marked() -> None:
+def test_long_messages_and_stacks_are_cut_in_the_middle_and_marked() -> None:
     data = SystemErrorData.from_exception(raised(ValueError("a" * 1_000_000 + "the end")))
     assert data.error_stack is not None
     assert 8000 < len(data.error_message) <= 8 * 1024
@@ -78,6 +78,6 @@ def test_long_texts_are_cut_in_the_middle_and_marked() -> None:
     assert data.error_stack.startswith("Traceback")
 
 
-def test_texts_within_the_limit_are_told_in_full() -> None:
+def test_a_message_within_the_limit_is_not_cut() -> None:
     text = "a" * 8 * 1024
     assert SystemErrorData.from_exception(ValueError(text)).error_message == text

@@ -55,13 +55,13 @@ def test_headers_are_those_of_the_current_span(tracer: trace.Tracer) -> None:
         assert current_trace_headers() == TraceHeaders(expected, None)
 
 
-def test_headers_can_be_those_of_another_context(tracer: trace.Tracer) -> None:
+def test_headers_may_be_taken_from_another_context(tracer: trace.Tracer) -> None:
     other = trace.set_span_in_context(tracer.start_span("other"))
     with tracer.start_as_current_span("current"):
         assert current_trace_headers(other) != current_trace_headers()
 
 
-def test_trace_state_travels() -> None:
+def test_trace_state_survives() -> None:
     context = SpanContext(
         trace_id=1, span_id=2, is_remote=True, trace_flags=TraceFlags(1),
         trace_state=TraceState([("vendor", "1")]),
@@ -74,7 +74,7 @@ def test_trace_state_travels() -> None:
     assert current_trace_headers(again) == headers
 
 
-def test_a_trace_without_state_travels() -> None:
+def test_a_trace_without_state_survives() -> None:
     context = trace_context(TraceHeaders(PARENT, None))
     assert context is not None
     assert current_trace_headers(context) == TraceHeaders(PARENT, None)
@@ -86,7 +86,7 @@ def test_a_factory_takes_the_headers_of_the_current_span(tracer: trace.Tracer) -
         assert event.traceparent == current_trace_headers().traceparent
 
 
-def test_headers_that_are_given_go_before_those_of_the_span(tracer: trace.Tracer) -> None:
+def test_given_headers_take_precedence_over_those_of_the_span(tracer: trace.Tracer) -> None:
     with tracer.start_as_current_span("outer"):
         event = FACTORY.accepts(
             source="com.a.b", data=Empty(), traceparent=PARENT, tracestate="vendor=1"

@@ -1,4 +1,4 @@
-"""URIs, as ECMAScript's encodeURI and decodeURI see them."""
+"""URIs, as ECMAScript's encodeURI and decodeURI treat them."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -6,10 +6,10 @@ from hypothesis import given, strategies as st
 from arvo_core import InvalidUriError
 from arvo_core.uri import decode_uri, encode_uri, ensure_uri, is_valid_uri
 
-texts = st.text()
-"""Any text that UTF-8 can express."""
+strings = st.text()
+"""Any string that UTF-8 can express."""
 uri_like = st.text(alphabet=st.sampled_from("%019aAfFcC3eE:/?#[]@!$&'()*+,;= ~é😀"))
-"""Text in which escapes, right and wrong ones, are frequent."""
+"""Strings with many escapes, valid and invalid ones."""
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ uri_like = st.text(alphabet=st.sampled_from("%019aAfFcC3eE:/?#[]@!$&'()*+,;= ~é
         ("already%20there", "already%2520there"),
     ],
 )
-def test_encode_uri_escapes_what_a_uri_cannot_hold(text: str, encoded: str) -> None:
+def test_encode_uri_escapes_characters_that_a_uri_cannot_contain(text: str, encoded: str) -> None:
     assert encode_uri(text) == encoded
 
 
-def test_encode_uri_refuses_a_lone_surrogate_and_says_where() -> None:
+def test_encode_uri_refuses_a_lone_surrogate_with_its_position() -> None:
     with pytest.raises(InvalidUriError, match="lone surrogate at position 2"):
         encode_uri("ab\ud800")
 
@@ -55,7 +55,7 @@ def test_decode_uri_keeps_the_escapes_of_reserved_characters(text: str, decoded:
     "text",
     ["%", "a%2", "%zz", "%ff", "%C3", "%C0%80", "%ED%A0%80", "%F4%90%80%80", "%E2%82", "%80"],
 )
-def test_decode_uri_refuses_what_is_no_escape_or_no_utf8(text: str) -> None:
+def test_decode_uri_refuses_malformed_escapes_and_utf8(text: str) -> None:
     with pytest.raises(InvalidUriError, match="malformed URI"):
         decode_uri(text)
 
@@ -64,7 +64,7 @@ def test_decode_uri_refuses_what_is_no_escape_or_no_utf8(text: str) -> None:
     "text",
     ["", "a", "#/org/app", "%20", "%25", "%5B", "%C3%A9", "%252F", "%F0%9F%98%80", "eJw=/+"],
 )
-def test_valid(text: str) -> None:
+def test_valid_uris(text: str) -> None:
     assert is_valid_uri(text)
 
 
@@ -72,7 +72,7 @@ def test_valid(text: str) -> None:
     "text",
     ["a b", "é", "[", "%2F", "%2f", "%23", "%3B", "%41", "%7E", "%27", "%c3%a9", "%5b", "%", "a\n"],
 )
-def test_invalid(text: str) -> None:
+def test_invalid_uris(text: str) -> None:
     assert not is_valid_uri(text)
 
 
@@ -83,7 +83,7 @@ def test_invalid(text: str) -> None:
         "%F5%80%80%80",
     ],
 )  # fmt: skip
-def test_escapes_that_are_no_utf8_are_invalid(text: str) -> None:
+def test_escapes_that_are_not_utf8_are_invalid(text: str) -> None:
     assert not is_valid_uri(text)
     assert ensure_uri(text) == text.replace("%", "%25")
 
@@ -91,24 +91,24 @@ def test_escapes_that_are_no_utf8_are_invalid(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["%C2%80", "%E0%A0%80", "%ED%9F%BF", "%EE%80%80", "%F0%90%80%80", "%F4%8F%BF%BF"]
 )
-def test_the_first_and_last_of_each_length_are_valid(text: str) -> None:
+def test_first_and_last_utf8_sequences_of_each_length_are_valid(text: str) -> None:
     assert is_valid_uri(text)
 
 
-def test_encoding_twice_is_encoding_once() -> None:
-    """A subject that passes through several makers of events stays the same subject."""
+def test_ensuring_twice_is_ensuring_once() -> None:
+    """A subject that passes through several services stays the same."""
     assert ensure_uri("my order") == "my%20order"
     assert ensure_uri("my%20order") == "my%20order"
 
 
-@given(texts | uri_like)
+@given(strings | uri_like)
 def test_ensure_uri_is_idempotent_and_valid(text: str) -> None:
     once = ensure_uri(text)
     assert is_valid_uri(once)
     assert ensure_uri(once) == once
 
 
-@given(texts | uri_like)
+@given(strings | uri_like)
 def test_a_valid_uri_is_one_that_decoding_and_encoding_leaves_alone(text: str) -> None:
     try:
         unchanged = encode_uri(decode_uri(text)) == text
@@ -117,9 +117,9 @@ def test_a_valid_uri_is_one_that_decoding_and_encoding_leaves_alone(text: str) -
     assert is_valid_uri(text) == unchanged
 
 
-@given(texts)
+@given(strings)
 def test_decode_undoes_encode(text: str) -> None:
-    # Only escapes of reserved characters in the text itself, such as "%2F", stay encoded.
+    # Only escapes of reserved characters in the string itself, such as "%2F", stay encoded.
     assert decode_uri(encode_uri(text.replace("%", ""))) == text.replace("%", "")
 
 

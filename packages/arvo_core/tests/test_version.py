@@ -29,7 +29,7 @@ def test_versions_equal_in_number_are_equal() -> None:
 
 
 @pytest.mark.parametrize("text", GARBAGE)
-def test_garbage_is_refused(text: str) -> None:
+def test_malformed_versions_are_refused(text: str) -> None:
     assert not is_semantic_version(text)
     assert not is_wildcard_version(text)
     with pytest.raises(InvalidVersionError, match="write three numbers"):
@@ -47,7 +47,7 @@ def test_other_versions_are_not_the_wildcard(text: str) -> None:
 
 
 @given(st.tuples(*[st.integers(0, 10**50)] * 3))
-def test_a_version_survives_its_text(numbers: tuple[int, int, int]) -> None:
+def test_parse_undoes_str(numbers: tuple[int, int, int]) -> None:
     version = SemanticVersion(*numbers)
     assert SemanticVersion.parse(str(version)) == version
 

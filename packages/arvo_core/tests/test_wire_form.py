@@ -1,4 +1,4 @@
-"""Payloads of JSON's own kinds are written in one pass, with the result of the longer way."""
+"""Payloads of plain JSON types are written in one pass, with the result of the longer way."""
 
 import copy
 import gc
@@ -96,46 +96,46 @@ class Strict(BaseModel):
 
 KINDS: list[Any] = [Order, Whole, Tree, Shapes, TypeAdapter(Typed), Free, Strict]
 
-texts = st.text(max_size=3)
-scalars = texts | st.integers(-2, 9) | st.floats() | st.booleans() | st.none()
+strings = st.text(max_size=3)
+scalars = strings | st.integers(-2, 9) | st.floats() | st.booleans() | st.none()
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(strings, inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip
 
 
 def some(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Make objects that lack some members, and hold something else in others."""
+    """Make objects without some members, and with wrong values of others."""
     return st.fixed_dictionaries(
         {}, optional={name: st.one_of(member, member, scalars) for name, member in members.items()}
     )
 
 
-lines = some(sku=texts, quantity=st.integers(-1, 9), price=st.none() | st.floats(), more=scalars)
+lines = some(sku=strings, quantity=st.integers(-1, 9), price=st.none() | st.floats(), more=scalars)
 trees: st.SearchStrategy[dict[str, Any]] = st.deferred(
-    lambda: some(name=texts, above=st.none() | trees, leaves=st.lists(trees, max_size=2))
+    lambda: some(name=strings, above=st.none() | trees, leaves=st.lists(trees, max_size=2))
 )
 OBJECTS = {
     "Order": some(
-        customerName=texts, customer=texts, lines=st.lists(lines, max_size=3), gift=lines,
-        by_day=st.dictionaries(texts, st.lists(lines, max_size=2), max_size=2), paid=st.booleans(),
+        customerName=strings, customer=strings, lines=st.lists(lines, max_size=3), gift=lines,
+        by_day=st.dictionaries(strings, st.lists(lines, max_size=2), max_size=2), paid=st.booleans(),
     ),
     "Whole": some(
-        name=texts, sizes=st.lists(st.floats(), max_size=2),
-        lengths=st.dictionaries(texts, st.integers(), max_size=2), more=scalars,
+        name=strings, sizes=st.lists(st.floats(), max_size=2),
+        lengths=st.dictionaries(strings, st.integers(), max_size=2), more=scalars,
     ),
     "Tree": trees,
     "Shapes": st.dictionaries(
-        texts,
+        strings,
         some(
             kind=st.sampled_from(["circle", "square"]),
-            radius=st.floats(), side=st.integers() | texts,
+            radius=st.floats(), side=st.integers() | strings,
         ),
         max_size=2,
     ),
-    "Typed": some(name=texts, note=st.none() | texts),
+    "Typed": some(name=strings, note=st.none() | strings),
     "Free": some(anything=anything, bare=st.lists(anything, max_size=2), more=anything, trees=trees),
-    "Strict": some(name=texts, number=st.integers(), more=scalars),
+    "Strict": some(name=strings, number=st.integers(), more=scalars),
 }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def name_of(kind: Any) -> str:
 
 
 def written(payload: Payload[Any], data: Any) -> Any:
-    """Write as `to_wire` does; what is refused is written as the paths of its problems."""
+    """Return the result of `to_wire`, or the paths of the problems if it refuses."""
     try:
         return payload.to_wire(data)
     except InvalidDataError as error:
@@ -152,7 +152,7 @@ def written(payload: Payload[Any], data: Any) -> Any:
 
 
 def json_of(wire: Any) -> str:
-    """Show types and values. The order of members says nothing in JSON, so it is left out."""
+    """Show types and values, without the order of members, which means nothing in JSON."""
     return json.dumps(wire, sort_keys=True)
 
 
@@ -179,14 +179,14 @@ def test_one_pass_writes_what_the_longer_way_writes(kind: Any, data: st.DataObje
     name = data.draw(st.sampled_from(sorted(kind.model_fields)))
     setattr(model, name, data.draw(anything))
     fast_way, slow_way = written(payload, model), written(slow(kind), model)
-    # What one pass converts, such as 1 to True, the longer way leaves to the reader.
+    # One pass converts some values, such as 1 to True, that the longer way leaves to the reader.
     assert type(fast_way) is type(slow_way)
     if isinstance(fast_way, dict):
         assert payload.parse(fast_way) == payload.parse(slow_way)
 
 
 class TestModels:
-    def test_a_list_by_default_that_was_filled_in_place_is_written(self) -> None:
+    def test_a_default_list_that_was_filled_in_place_is_written(self) -> None:
         class Filled(BaseModel):
             lines: list[Line] = []
             note: str | None = None
@@ -196,7 +196,7 @@ class TestModels:
         assert Payload(Filled).to_wire(filled) == {"lines": [{"sku": "a", "quantity": 1}]}
         assert Payload(Filled).to_wire({}) == {"lines": []}
 
-    def test_the_defaults_of_a_subclass_are_its_own(self) -> None:
+    def test_defaults_of_a_subclass_are_written(self) -> None:
         class Base(BaseModel):
             note: str | None = None
 
@@ -210,14 +210,14 @@ class TestModels:
 
         assert payload.to_wire(Holder(item=Sub())) == {"item": {"note": "none given"}}
 
-    def test_the_data_that_was_given_stays_apart_from_what_is_written(self) -> None:
+    def test_the_wire_form_shares_no_containers_with_the_data(self) -> None:
         given_data: dict[str, Any] = {"anything": {"a": [1]}, "bare": [[1]]}
         wire = Payload(Free).to_wire(given_data)
         wire["anything"]["a"].append(2)
         wire["bare"][0].append(2)
         assert given_data == {"anything": {"a": [1]}, "bare": [[1]]}
 
-    def test_what_is_no_object_is_told_by_the_longer_way(self) -> None:
+    def test_a_value_that_is_not_an_object_is_reported_by_the_longer_way(self) -> None:
         class Either(RootModel[list[int] | Line]):
             pass
 
@@ -226,7 +226,7 @@ class TestModels:
             Payload(Either).to_wire(Either([1]))
 
     @pytest.mark.parametrize("number", [math.nan, math.inf])
-    def test_numbers_that_are_no_json_are_told_by_the_longer_way(self, number: float) -> None:
+    def test_non_finite_numbers_are_reported_by_the_longer_way(self, number: float) -> None:
         for data in ({"sku": "a", "price": number}, Line(sku="a", price=number)):
             with pytest.raises(InvalidDataError, match=r"price: (nan|inf) is not a JSON number"):
                 Payload[Any](Line).to_wire(data)
@@ -245,7 +245,7 @@ class Part(BaseModel):
 
 
 class OtherPart(Part):
-    """Has other defaults than what the type tells, and more."""
+    """Has other defaults than its base class, and more members."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -258,19 +258,19 @@ class OtherPart(Part):
 
 parts: st.SearchStrategy[Part] = st.deferred(
     lambda: st.builds(
-        lambda kind, values, told: kind.model_construct(_fields_set=told, **values),
+        lambda kind, values, names: kind.model_construct(_fields_set=names, **values),
         st.sampled_from([Part, OtherPart]),
         st.fixed_dictionaries(
-            {"sku": texts, "size": st.none() | st.floats(allow_nan=False)},
+            {"sku": strings, "size": st.none() | st.floats(allow_nan=False)},
             optional={
                 "quantity": st.integers(0, 3),
                 "limit": st.none() | st.integers(4, 6),
-                "note": st.none() | texts,
+                "note": st.none() | strings,
                 "parts": st.lists(parts, max_size=2),
-                "by_name": st.dictionaries(texts, st.none() | parts, max_size=2),
+                "by_name": st.dictionaries(strings, st.none() | parts, max_size=2),
                 "main": st.none() | parts,
                 "typed": st.fixed_dictionaries(
-                    {"name": texts}, optional={"note": st.none() | texts}
+                    {"name": strings}, optional={"note": st.none() | strings}
                 ),
             },
         ),
@@ -280,7 +280,7 @@ parts: st.SearchStrategy[Part] = st.deferred(
 
 
 @given(parts)
-def test_what_a_model_holds_is_written_whatever_it_tells_was_set(part: Part) -> None:
+def test_members_of_a_model_are_written_whatever_fields_set_says(part: Part) -> None:
     holder = Holding(part=part)
     payload = Payload[Any](Holding)
     assert payload._wire_form is not None
@@ -319,7 +319,7 @@ def test_a_value_that_was_not_set_in_the_usual_way_is_written() -> None:
     assert payload.to_wire(op) == {"s": "c", "n": None}
 
 
-def test_a_subclass_somewhere_takes_no_model_the_longer_way(
+def test_a_subclass_does_not_prevent_writing_in_one_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Part.__subclasses__()
@@ -332,7 +332,7 @@ def test_a_subclass_somewhere_takes_no_model_the_longer_way(
     }  # fmt: skip
 
 
-def test_classes_that_write_instances_of_subclasses_in_their_way_are_not_hindered() -> None:
+def test_polymorphic_serialization_is_respected() -> None:
     class Shape(BaseModel, polymorphic_serialization=True):
         name: str
 
@@ -347,7 +347,7 @@ def test_classes_that_write_instances_of_subclasses_in_their_way_are_not_hindere
 
 
 @pytest.mark.parametrize("as_model", [True, False])
-def test_no_objects_are_made_of_a_payload_that_is_only_written(as_model: bool) -> None:
+def test_writing_a_payload_makes_no_models(as_model: bool) -> None:
     order = {"customerName": "Ann", "lines": [{"sku": "a", "price": 1.5} for _ in range(1000)]}
     payload = Payload[Any](Order)
     data = Order.model_validate(order) if as_model else order
@@ -360,12 +360,12 @@ def test_no_objects_are_made_of_a_payload_that_is_only_written(as_model: bool) -
     finally:
         gc.enable()
     assert wire["lines"][999] == {"sku": "a", "quantity": 1, "price": 1.5}
-    # A dict of texts and numbers is nothing that the collector has to look at; a model is.
+    # The collector does not track a dict of strings and numbers, but it does track a model.
     assert made < 100
 
 
 def made(payload: Payload[Any], write: Callable[[Any], dict[str, Any]], value: Any) -> Any:
-    """Return the data of an event; what is refused as the paths of its problems."""
+    """Return the data of an event, or the paths of the problems if it is refused."""
     try:
         data = write(value)
         return ArvoEvent.create(source="com.a", type="com.a.b", subject="s", data=data).data
@@ -397,7 +397,7 @@ UNFIT: list[Any] = [
 
 @pytest.mark.parametrize("name", ["text", "number", "numbers", "anything", "more"])
 @pytest.mark.parametrize("unfit", UNFIT, ids=range(len(UNFIT)))
-def test_what_no_event_may_hold_is_refused_as_ever(name: str, unfit: Any) -> None:
+def test_data_that_no_event_may_contain_is_refused_by_both_ways(name: str, unfit: Any) -> None:
     payload = Payload(Spots)
     taken_over = made(payload, payload.to_event_data, {name: unfit})
     assert repr(taken_over) == repr(made(payload, payload.to_wire, {name: unfit}))
@@ -405,7 +405,7 @@ def test_what_no_event_may_hold_is_refused_as_ever(name: str, unfit: Any) -> Non
 
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
 @given(st.data())
-def test_an_event_takes_over_only_what_it_would_have_taken(kind: Any, data: st.DataObject) -> None:
+def test_an_event_takes_over_only_data_that_it_would_accept(kind: Any, data: st.DataObject) -> None:
     value = data.draw(OBJECTS[name_of(kind)])
     payload = Payload[Any](kind)
     taken_over = made(payload, payload.to_event_data, value)
@@ -424,7 +424,7 @@ def test_an_event_takes_over_only_what_it_would_have_taken(kind: Any, data: st.D
 
 
 @pytest.mark.parametrize("name", ["Order", "Free"])
-def test_the_data_of_an_event_is_its_own(name: str) -> None:
+def test_events_share_no_containers_with_the_data_or_each_other(name: str) -> None:
     kind = {item.__name__: item for item in (Order, Free)}[name]
     given_data = {"customerName": "Ann", "lines": [{"sku": "a"}], "bare": [[1]], "more": {"a": {}}}
     for value in (given_data, kind.model_validate(given_data)):
@@ -434,15 +434,15 @@ def test_the_data_of_an_event_is_its_own(name: str) -> None:
         before = copy.deepcopy(value)
         event, other = (factory.accepts(source="com.a.b", data=value) for _ in range(2))
         assert type(event.data) is dict
-        kept = other.to_json()
+        before_clearing = other.to_json()
         for item in event.data.values():
             if isinstance(item, list | dict):
                 item.clear()
         assert value == before
-        assert other.to_json() == kept
+        assert other.to_json() == before_clearing
 
 
-def test_a_type_that_holds_itself_is_not_taken_over_unseen() -> None:
+def test_data_of_a_recursive_type_is_checked_before_it_is_taken_over() -> None:
     payload = Payload(Tree)
     tree: dict[str, Any] = {"name": "a"}
     for _ in range(130):
@@ -473,7 +473,7 @@ def test_the_form_of_events_is_made_once_with_the_first_event(
     assert len(made) == 1
 
 
-def test_reading_data_that_is_json_copies_its_containers_without_a_look_at_each(
+def test_parsing_known_json_copies_containers_without_checking_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("arvo_core._payload.payload._copied_object", None)
@@ -499,7 +499,7 @@ def test_a_free_model_is_written_in_one_pass(monkeypatch: pytest.MonkeyPatch) ->
     assert Payload(Anything).to_wire(value) == {"lines": [], "note": None}
 
 
-def test_what_a_dump_of_anything_hides_takes_the_longer_way() -> None:
+def test_a_model_within_any_is_written_by_the_longer_way() -> None:
     hidden = Anything(lines=[{"a": Op()}])
     wire = Payload(Anything).to_wire(hidden)
     assert wire == slow(Anything).to_wire(hidden) == {"lines": [{"a": {"s": "a"}}]}
@@ -536,7 +536,7 @@ class AllClever(BaseModel):
 @pytest.mark.parametrize(
     "kind", [Named, Clever, AllClever, Far, Unmeasured, dict[int, int], tuple[int, ...]], ids=str
 )
-def test_what_is_written_otherwise_than_read_goes_the_longer_way(kind: Any) -> None:
+def test_a_type_that_is_not_written_as_it_is_read_has_no_wire_form(kind: Any) -> None:
     assert form(kind) is None
 
 
@@ -580,13 +580,13 @@ def test_a_default_that_the_type_does_not_read_is_not_written_in_one_pass(
     ],
     ids=str,
 )
-def test_such_a_default_goes_the_longer_way(member: Any, default: Any) -> None:
+def test_a_type_with_an_invalid_default_has_no_wire_form(member: Any, default: Any) -> None:
     kind = create_model("Inner", value=(member, default))
     assert form(kind) is None
     assert form(create_model("Fit", value=(str, ""))) is not None
 
 
-def test_what_the_receiver_would_refuse_is_not_sent() -> None:
+def test_a_default_that_the_receiver_would_refuse_is_not_written() -> None:
     class Unfit(BaseModel):
         sku: str
         quantity: int = Field(default=0, gt=0)

@@ -1,4 +1,4 @@
-"""What a payload writes is what it reads; a type or a value that cannot keep that is refused."""
+"""Payloads are read back as they were written; other types and values are refused."""
 
 import math
 import re
@@ -148,7 +148,7 @@ class Counted:
 
 
 class Rich(BaseModel):
-    """Says nothing of its members when it is compared."""
+    """Ignores its members when it is compared."""
 
     name: Annotated[str, PlainSerializer(lambda name: name[:1])]
 
@@ -201,7 +201,7 @@ class Whole(BaseModel):
 
 
 class Plain:
-    """Can only be the same or another."""
+    """Is compared by identity."""
 
 
 def one_field(kind: Any, **config: Any) -> type[BaseModel]:
@@ -219,12 +219,12 @@ def refusal(kind: Any) -> InvalidContractError:
 
 
 def without_address(value: object) -> str:
-    """Identify a parameter alike in every process."""
+    """Name a parameter in the same way in every process."""
     return re.sub(" at 0x[0-9a-f]+", "", str(value))
 
 
-class TestTypesThatCannotKeepIt:
-    """They are refused when the contract is made, with the path of the field and what to do."""
+class TestTypesThatAreRefused:
+    """They are refused when the contract is made, with the path of the field and a remedy."""
 
     @pytest.mark.parametrize(
         ("kind", "path"),
@@ -251,7 +251,7 @@ class TestTypesThatCannotKeepIt:
         ],
         ids=without_address,
     )
-    def test_a_secret_is_refused_wherever_it_stands(self, kind: Any, path: tuple[str, ...]) -> None:
+    def test_a_secret_is_refused_anywhere_in_a_type(self, kind: Any, path: tuple[str, ...]) -> None:
         error = refusal(one_field(kind))
         assert [problem.path for problem in error.problems] == [path]
         assert "writes get_secret_value()" in str(error)
@@ -283,7 +283,7 @@ class TestTypesThatCannotKeepIt:
         assert "is a secret" in problem.message
         [problem] = refusal(one_field(list[Signed])).problems
         assert problem.path == ("value", "*", *path)
-        # Where it is not written it is no matter.
+        # A field that is not written is not checked.
         assert Payload(Forbidding).to_wire(Forbidding(key="a")) == {"key": "a"}
 
     def test_a_computed_field_need_not_be_read(self) -> None:
@@ -319,7 +319,7 @@ class TestTypesThatCannotKeepIt:
         ],
         ids=str,
     )
-    def test_a_field_that_is_excluded_is_refused(self, kind: Any) -> None:
+    def test_an_excluded_field_is_refused(self, kind: Any) -> None:
         [problem] = refusal(kind).problems
         assert problem.path == ("key",)
         assert "exclude=True" in problem.message
@@ -333,13 +333,13 @@ class TestTypesThatCannotKeepIt:
         assert "use the type of the value" in problem.message
 
     @pytest.mark.parametrize("kind", [Literal["red", Colour.RED], Literal[b"red"]], ids=str)
-    def test_a_literal_that_is_no_json_is_refused(self, kind: Any) -> None:
+    def test_a_literal_that_is_not_json_is_refused(self, kind: Any) -> None:
         [problem] = refusal(one_field(kind | None)).problems
-        assert "use the enum itself, or texts" in problem.message
+        assert "use the enum itself, or strings" in problem.message
 
-    def test_an_enum_of_what_is_no_json_is_refused(self) -> None:
+    def test_an_enum_whose_values_are_not_json_is_refused(self) -> None:
         [problem] = refusal(one_field(Hidden)).problems
-        assert "give its members texts or numbers" in problem.message
+        assert "use strings or numbers as its values" in problem.message
 
     @pytest.mark.parametrize(
         "config",
@@ -355,7 +355,7 @@ class TestTypesThatCannotKeepIt:
         assert problem.path == ("value", "*")
         assert "give ser_json_bytes and val_json_bytes one value" in problem.message
 
-    def test_a_serializer_elsewhere_hides_no_name_that_is_not_read(self) -> None:
+    def test_a_serializer_of_another_field_does_not_hide_unread_names(self) -> None:
         class Renamed(BaseModel):
             path: Path
             count: int = Field(default=0, serialization_alias="number")
@@ -367,7 +367,7 @@ class TestTypesThatCannotKeepIt:
 
         assert [problem.path for problem in refusal(Renamed).problems] == [("count",), ("first",)]
 
-    def test_all_of_them_are_listed_once(self) -> None:
+    def test_every_lossy_field_is_listed_once(self) -> None:
         class Many(BaseModel):
             one: Card
             two: Card
@@ -377,7 +377,7 @@ class TestTypesThatCannotKeepIt:
             ("one", "number"), ("three",)
         ]  # fmt: skip
 
-    def test_the_version_and_what_it_is_for_are_named(self) -> None:
+    def test_errors_name_the_version_and_the_role_of_the_type(self) -> None:
         for make, where in (
             (lambda: SimpleVersion("1.2.0", accepts=Card, emits=Cat), "version 1.2.0, accepts: "),
             (lambda: SimpleVersion("1.2.0", accepts=Cat, emits=Card), "version 1.2.0, emits: "),
@@ -394,7 +394,7 @@ class TestTypesThatCannotKeepIt:
             assert "\n  number: is a secret" in str(caught.value)
 
 
-class TestTypesThatKeepIt:
+class TestTypesThatAreAccepted:
     @pytest.mark.parametrize(
         ("kind", "value", "written"),
         [
@@ -434,7 +434,7 @@ class TestTypesThatKeepIt:
         ],
         ids=without_address,
     )
-    def test_they_are_written_and_read(self, kind: Any, value: Any, written: Any) -> None:
+    def test_accepted_types_are_written_and_read(self, kind: Any, value: Any, written: Any) -> None:
         model = one_field(kind)
         assert Payload(model).to_wire(model(value=value)) == {"value": written}
 
@@ -450,11 +450,11 @@ class TestTypesThatKeepIt:
             "one": {"key": "a"}, "two": {"key": "a"}
         }  # fmt: skip
 
-    def test_bytes_in_one_other_encoding_are_taken(self) -> None:
+    def test_bytes_with_one_encoding_for_both_directions_are_accepted(self) -> None:
         model = one_field(bytes, ser_json_bytes="base64", val_json_bytes="base64")
         assert Payload(model).to_wire(model(value=b"a")) == {"value": "YQ=="}
 
-    def test_what_is_private_or_computed_does_not_count(self) -> None:
+    def test_private_attributes_and_computed_fields_are_not_compared(self) -> None:
         class Square(BaseModel):
             model_config = ConfigDict(extra="allow")
 
@@ -470,13 +470,13 @@ class TestTypesThatKeepIt:
         square._drawn = True
         assert Payload(Square).to_wire(square) == {"side": 2, "more": [1], "area": 4}
 
-    def test_of_a_subclass_the_declared_fields_count(self) -> None:
+    def test_only_declared_fields_of_a_subclass_are_compared(self) -> None:
         model = one_field(Annotated[Dog, AfterValidator(lambda dog: dog)])
         assert Payload(model).to_wire(model(value=Puppy(name="a", age=1))) == {
             "value": {"name": "a"}
         }
 
-    def test_a_set_that_was_given_as_a_list_is_taken(self) -> None:
+    def test_a_set_that_was_given_as_a_list_is_accepted(self) -> None:
         class Tagged(BaseModel):
             tags: set[str]
             path: Path = Path("/a")
@@ -491,13 +491,13 @@ class TestTypesThatKeepIt:
 
             @field_serializer("tags")
             def _backwards(self, tags: set[str]) -> list[str]:
-                # The second time the order is another one, as it may be of any set.
+                # The order differs the second time, as it may with any set.
                 self.__dict__["tags"] = dict.fromkeys(sorted(tags))
                 return sorted(tags, reverse=len(self.__pydantic_fields_set__) == 1)
 
         assert sorted(Payload(Tagged).to_wire(Tagged(tags={"a", "b"}))["tags"]) == ["a", "b"]
 
-    def test_instances_that_cannot_be_compared_are_compared_as_they_are_written(self) -> None:
+    def test_instances_without_equality_are_compared_by_their_written_form(self) -> None:
         class Holder(BaseModel):
             value: Annotated[
                 Any, PlainSerializer(lambda _: "plain"), BeforeValidator(lambda _: Plain())
@@ -507,7 +507,7 @@ class TestTypesThatKeepIt:
 
 
 class Berlin(tzinfo):
-    """Has the hour from 2 to 3 never on 2026-03-29, and twice on 2026-10-25."""
+    """Lacks the hour from 2 to 3 on 2026-03-29, and repeats it on 2026-10-25."""
 
     @override
     def utcoffset(self, when: datetime | None) -> timedelta:
@@ -535,15 +535,15 @@ class At(BaseModel, frozen=True):
     when: datetime
 
 
-class TestValuesThatPythonCallsDifferent:
-    """They are what they were, though `==` says that they are not."""
+class TestValuesThatPythonFindsDifferent:
+    """They count as unchanged, although `==` is false."""
 
     @given(
         st.sampled_from([date(2026, 3, 29), date(2026, 10, 25)]),
         st.integers(0, 180),
         st.booleans(),
     )
-    def test_datetimes_in_the_hour_that_clocks_are_changed(
+    def test_datetimes_in_the_hour_when_clocks_are_changed_are_accepted(
         self, day: date, minutes: int, fold: bool
     ) -> None:
         hour, minute = divmod(60 + minutes, 60)
@@ -568,7 +568,7 @@ class TestValuesThatPythonCallsDifferent:
     @pytest.mark.parametrize(
         "value", [Decimal("NaN"), Decimal("-NaN12"), Decimal("Infinity")], ids=str
     )
-    def test_decimals_that_are_no_number(self, value: Decimal) -> None:
+    def test_decimals_that_are_not_finite_are_accepted(self, value: Decimal) -> None:
         class Measured(BaseModel):
             path: Path = Path("/a")
             value: Annotated[Decimal, Field(allow_inf_nan=True)]
@@ -586,7 +586,7 @@ class TestValuesThatPythonCallsDifferent:
         ],
         ids=str,
     )
-    def test_numbers_that_are_none_and_written_as_texts(
+    def test_nan_that_is_written_as_a_string_is_accepted(
         self, kind: Any, value: Any, written: Any
     ) -> None:
         model = one_field(kind)
@@ -594,7 +594,7 @@ class TestValuesThatPythonCallsDifferent:
 
 
 class TestValuesThatChange:
-    """What no type tells is compared when it is written, and refused with its path."""
+    """Values that no type vouches for are compared when written, and refused with their path."""
 
     @pytest.mark.parametrize(
         ("kind", "value"),
@@ -631,14 +631,14 @@ class TestValuesThatChange:
         ],
         ids=without_address,
     )
-    def test_they_are_refused(self, kind: Any, value: Any) -> None:
+    def test_values_that_change_are_refused(self, kind: Any, value: Any) -> None:
         model = one_field(kind)
         with pytest.raises(InvalidDataError, match="changes when it is written") as caught:
             Payload(model).to_wire(model(value=value))
         assert {problem.path[0] for problem in caught.value.problems} == {"value"}
         assert "hunter2" not in str(caught.value)
 
-    def test_what_is_set_after_the_making_of_a_dataclass(self) -> None:
+    def test_a_field_without_init_that_was_changed_is_refused(self) -> None:
         counted = Counted("a")
         assert Payload(Counted).to_wire(counted) == {"name": "a", "count": 0}
         counted.count = 3
@@ -646,12 +646,12 @@ class TestValuesThatChange:
             Payload(Counted).to_wire(counted)
         assert [problem.path for problem in caught.value.problems] == [("count",)]
 
-    def test_durations_in_one_unit_that_are_read_in_another(self) -> None:
+    def test_durations_written_in_one_unit_and_read_in_another_are_refused(self) -> None:
         model = one_field(timedelta, ser_json_temporal="milliseconds")
-        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+        with pytest.raises(InvalidDataError, match="value: is read back as a different value"):
             Payload(model).to_wire(model(value=timedelta(seconds=5)))
 
-    def test_what_is_excluded_sometimes(self) -> None:
+    def test_a_value_that_exclude_if_leaves_out_is_refused(self) -> None:
         model = create_model(
             "Some",
             note=(str, Field(default="", exclude_if=lambda note: note.startswith("draft"))),
@@ -662,7 +662,7 @@ class TestValuesThatChange:
             payload.to_wire(model(note="draft 1"))
         assert [problem.path for problem in caught.value.problems] == [("note",)]
 
-    def test_what_a_serializer_of_the_model_leaves_out(self) -> None:
+    def test_a_member_that_a_model_serializer_leaves_out_is_refused(self) -> None:
         class Small(BaseModel):
             name: str
             note: str = ""
@@ -672,7 +672,7 @@ class TestValuesThatChange:
                 return {"name": self.name}
 
         assert Payload(Small).to_wire(Small(name="a")) == {"name": "a"}
-        with pytest.raises(InvalidDataError, match="note: is read as something else"):
+        with pytest.raises(InvalidDataError, match="note: is read back as a different value"):
             Payload(Small).to_wire(Small(name="a", note="b"))
 
     def test_the_serializer_that_rounds_is_named_with_the_remedy(self) -> None:
@@ -693,7 +693,7 @@ class TestValuesThatChange:
         assert problem.path == ("when",)
         assert problem.message.endswith(
             ": if the serializer Stamped._in_milliseconds rounds it or leaves something out, let a "
-            "validator do so when the value is made, so that what is kept is what is sent"
+            "validator do that when the value is made, so that the value kept is the value sent"
         )
 
         class Rounding(Stamped):
@@ -706,7 +706,7 @@ class TestValuesThatChange:
         assert Payload(Rounding).to_wire(rounded)["when"] == "2026-01-31T00:00:00.005+00:00"
 
     @pytest.mark.parametrize(
-        ("kind", "value", "path", "told"),
+        ("kind", "value", "path", "function"),
         [
             (list[Annotated[float, PlainSerializer(cut)]], [1.25], ("value", 0), "serializer cut "),
             (dict[str, Cut], {"a": Cut(name="ab")}, ("value", "a", "name"), "serializer Cut._cut "),
@@ -720,24 +720,24 @@ class TestValuesThatChange:
         ],
         ids=without_address,
     )  # fmt: skip
-    def test_the_function_is_named_wherever_it_stands(
-        self, kind: Any, value: Any, path: Any, told: str
+    def test_the_function_that_changed_a_value_is_named(
+        self, kind: Any, value: Any, path: Any, function: str
     ) -> None:
         model = one_field(kind)
         with pytest.raises(InvalidDataError) as caught:
             Payload(model).to_wire(model(value=value))
-        told_of = {problem.path: problem.message for problem in caught.value.problems}
-        assert f"the {told}" in told_of[path]
+        messages = {problem.path: problem.message for problem in caught.value.problems}
+        assert f"the {function}" in messages[path]
 
-    def test_no_function_is_named_where_there_is_none(self) -> None:
+    def test_no_function_is_named_if_there_is_none(self) -> None:
         model = one_field(Cat | Dog)
         with pytest.raises(InvalidDataError) as caught:
             Payload(model).to_wire(model(value=Dog(name="a")))
         assert [problem.message for problem in caught.value.problems] == [
-            "is read as something else than it was"
+            "is read back as a different value"
         ]
 
-    def test_a_class_that_refuses_to_be_compared(self) -> None:
+    def test_a_value_whose_comparison_fails_is_refused(self) -> None:
         class Matrix:
             @override
             def __eq__(self, other: object) -> bool:
@@ -748,7 +748,7 @@ class TestValuesThatChange:
         class Holder(BaseModel):
             value: Annotated[Any, PlainSerializer(lambda _: "matrix")]
 
-        with pytest.raises(InvalidDataError, match="value: is read as something else"):
+        with pytest.raises(InvalidDataError, match="value: is read back as a different value"):
             Payload(Holder).to_wire(Holder(value=Matrix()))
 
     def test_a_factory_names_the_event(self) -> None:
@@ -779,10 +779,10 @@ class TestNamesThatWouldBePrefixedTwice:
             ArvoOrchestratorContract(uri="#/p", name="arvo.orc.order", versions=[version])
 
     @pytest.mark.parametrize("type", ["command.run", "events.keep", "a.com.b"])
-    def test_what_only_looks_alike_is_taken(self, type: str) -> None:
+    def test_types_that_only_resemble_a_prefix_are_accepted(self, type: str) -> None:
         contract = SimpleArvoContract(uri="#/p", type=type, versions=[self.VERSION])
         assert contract.type == f"com.{type}"
 
-    def test_where_nothing_is_put_before_it_any_type_is_taken(self) -> None:
+    def test_a_contract_that_adds_no_prefix_accepts_any_type(self) -> None:
         version = ContractVersion("1.0.0", accepts=Cat, emits={"evt.com.p": Dog})
         assert ArvoContract(uri="#/p", type="com.com.p", versions=[version]).type == "com.com.p"

@@ -92,7 +92,7 @@ def price(item: str) -> int:
 
 
 def right_answer(basket: Basket) -> dict[str, int]:
-    """Return what a basket must end with, whatever happens on the way."""
+    """Return the result that a basket must end with, regardless of failures."""
     sound = [items for items in basket.orders if CURSED not in items]
     total = sum(price(item) for items in sound for item in items if item != BROKEN)
     return {"total": total, "failed": len(basket.orders) - len(sound)}
@@ -105,7 +105,7 @@ def _context_unless_cursed(call: Call) -> dict[str, Any]:
 
 
 class ProcessDied(BaseException):
-    """Nothing that the process still wanted to do takes effect."""
+    """The process died: its remaining work takes no effect."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,7 +134,7 @@ class Chaos:
             LeasedMemory(clock=self.clock) if memory == "leased" else SimpleMachineMemory()
         )
         self.orphaned: set[str] = set()
-        """Workflows whose lock could not be given back, because that call failed."""
+        """Workflows whose lock could not be released, because that call failed."""
         self.ledger: dict[tuple[str, str], str] = {}
         """What the services did, by the request they did it for."""
         self.published: list[ArvoEvent] = []
@@ -276,7 +276,7 @@ class Chaos:
         """Let other tasks run for a while, and time pass."""
         turns = self.chance.randrange(3)
         if self.pauses and self.chance.random() < 0.2:
-            # So long that a lease runs out and somebody else may take it and finish.
+            # Long enough for a lease to expire, so that another task may take it and finish.
             self.pauses -= 1
             self.clock.advance(LockPolicy().ttl)
             turns = self.chance.randrange(40)
@@ -409,7 +409,7 @@ class Chaos:
     # --- what must hold in the end ------------------------------------------
 
     async def verify(self) -> None:
-        """Check that everything happened once, and rightly."""
+        """Check that everything happened exactly once, with the right result."""
         for init, basket in zip(self.inits, self.baskets, strict=True):
             assert list(self.answers[init.id].values()) == [right_answer(basket)]
         await self._verify_workflows()

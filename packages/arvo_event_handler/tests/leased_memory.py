@@ -48,7 +48,7 @@ class _Held:
 
 
 class LeasedMemory(ILeasedMachineMemory):
-    """Leases run out by the clock; version and last writer are checked in the write. Never waits."""
+    """Leases expire by the clock; version and last writer are checked in the write. Never waits."""
 
     def __init__(self, *, clock: Clock, policy: LockPolicy | None = None) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class LeasedMemory(ILeasedMachineMemory):
         self.writes: list[RecordWrite] = []
         """What each commit stored."""
         self.expiries: list[timedelta | None] = []
-        """What each commit said about forgetting."""
+        """The `expires_in` of each commit."""
 
     @property
     @override
@@ -73,7 +73,7 @@ class LeasedMemory(ILeasedMachineMemory):
 
     @property
     def locked(self) -> list[str]:
-        """Whose lock somebody holds at this moment."""
+        """The workflows that are locked at this moment."""
         return [machine_id for machine_id in self._held if self._holder(machine_id) is not None]
 
     @override
@@ -160,17 +160,17 @@ class LeasedMemory(ILeasedMachineMemory):
         return self._stored.pop(machine_id, None) is not None
 
     def another_client(self) -> Self:
-        """Make one more client of the same data, with bare locks of its own."""
+        """Make another client of the same data, with plain locks of its own."""
         other = copy(self)
         other._instance = secrets.token_hex(16)
         return other
 
     def take_over(self, machine_id: str) -> None:
-        """Let somebody else have the lease, as if it had run out."""
-        self._take(machine_id, "somebody else")
+        """Give the lease to another holder, as if it had expired."""
+        self._take(machine_id, "another holder")
 
     def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
-        """Whether nobody wrote since the lease was granted."""
+        """Return whether there was no write since the lease was granted."""
         if stored is None:
             return lease.version == 0
         return (stored.version, stored.committed_by) == (lease.version, lease.committed_by)

@@ -115,7 +115,7 @@ PARALLEL_CONFIG: MachineConfig = {
     },
     "output": total,
 }
-"""Reserves and charges at once."""
+"""Reserves and charges concurrently."""
 
 
 DETOUR_CONFIG: MachineConfig = {
@@ -172,7 +172,7 @@ EVERY_ITEM_CONFIG: MachineConfig = {
     },
     "output": total,
 }
-"""Reserves every item at once, charges what could be reserved, then ends with its price."""
+"""Reserves all items concurrently, charges what could be reserved, then ends with its price."""
 
 
 def waiting_for(

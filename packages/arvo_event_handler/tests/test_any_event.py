@@ -157,7 +157,7 @@ def test_no_event_raises_anything_but_violations(
         except (ConfigViolation, ContractViolation, ExecutionViolation):
             return []
         except TransactionViolation as error:
-            raise AssertionError("nobody else is there") from error
+            raise AssertionError("there is no other worker") from error
         for output in outputs:
             assert ArvoEvent.from_json(output.to_json()) == output
         return outputs
@@ -197,7 +197,7 @@ def test_no_event_raises_anything_but_violations(
 def test_no_record_raises_anything_but_violations(
     flavour: str, damage: dict[tuple[str, ...], Any], begun: bool
 ) -> None:
-    """Whatever the memory holds, which may be anybody's, or ours and damaged."""
+    """Any content of the memory, which may be another program's, or a damaged record."""
 
     async def run() -> None:
         memory = SimpleMachineMemory()

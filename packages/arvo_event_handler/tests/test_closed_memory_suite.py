@@ -1,4 +1,4 @@
-"""The suite for closed memories passes on a sound memory and fails, by name, on broken ones."""
+"""The suite for closed memories passes on a correct memory and fails, by name, on broken ones."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from .leased_memory import LeasedMemory
 
 
 class Closable(LeasedMemory, ClosableMachineMemory):
-    """Sound: refuses every call once it is closed."""
+    """Correct: refuses every call once it is closed."""
 
     def __init__(self) -> None:
         super().__init__(clock=FakeClock())
@@ -124,7 +124,7 @@ class TestSoundMemory(ClosedMachineMemorySuite):
 async def test_a_memory_that_can_be_closed_only_once_fails_by_name() -> None:
     memory = await used_and_closed(ClosesOnce())
     with pytest.raises(MachineMemoryError):
-        await ClosedMachineMemorySuite().test_closing_again_is_harmless(memory)
+        await ClosedMachineMemorySuite().test_closing_again_does_nothing(memory)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Memories are opened by URL: packages say by entry points which schemes they know."""
+"""Memories are opened by URL: packages register their schemes as entry points."""
 
 import sys
 from pathlib import Path
@@ -62,9 +62,7 @@ async def test_the_package_of_the_scheme_gets_the_whole_url(url: str) -> None:
         ("z" * 100_000 + "://secret", None),
     ],
 )
-def test_what_nobody_knows_is_refused_with_the_schemes_that_are_installed(
-    url: str, scheme: str | None
-) -> None:
+def test_an_unknown_scheme_is_refused_with_the_installed_ones(url: str, scheme: str | None) -> None:
     with pytest.raises(UnknownMemoryError) as caught:
         connect_memory(url)
     assert caught.value.scheme == scheme
@@ -75,7 +73,7 @@ def test_what_nobody_knows_is_refused_with_the_schemes_that_are_installed(
     assert len(str(caught.value)) < 1_000
 
 
-def test_what_a_package_refuses_comes_out_as_it_is() -> None:
+def test_the_error_of_a_package_is_passed_on() -> None:
     with pytest.raises(ValueError, match="there is no such option"):
         connect_memory("picky:x")
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -99,7 +99,7 @@ class TestWhatIsAsync:
         [reserve, Reserving(), Reserving().method, partial(with_price, 3), untyped],
         ids=["function", "object", "method", "partial", "unannotated"],
     )
-    def test_anything_that_can_be_awaited_when_called_is_taken(
+    def test_any_callable_with_an_awaitable_result_is_accepted(
         self, function: ArvoEventHandlerFunction
     ) -> None:
         assert handle(v1_0_0=function).source == "com.stock.reserve"
@@ -135,11 +135,11 @@ class TestArguments:
     def test_a_function_takes_exactly_one(self, bound: tuple[Any, ...]) -> None:
         function: Any = partial(with_price, *bound)
         with pytest.raises(
-            InvalidHandlerError, match=r"version 1\.0\.0: the function is called with one argument"
+            InvalidHandlerError, match=r"version 1\.0\.0: expected a function of one argument"
         ):
             handle(v1_0_0=function)
 
-    def test_more_may_have_defaults(self) -> None:
+    def test_further_arguments_may_have_defaults(self) -> None:
         async def priced(call: HandlerInput[Reserve], price: int = 3) -> None: ...
 
         assert handle(v1_0_0=priced).contract is reserve_contract
@@ -164,7 +164,7 @@ class TestArguments:
 
 
 class TestContract:
-    def test_a_version_of_it_is_refused_with_the_remedy(self) -> None:
+    def test_a_versioned_contract_is_refused_with_the_remedy(self) -> None:
         versioned: Any = reserve_contract.version("1.0.0")
         with pytest.raises(
             InvalidHandlerError,
@@ -172,14 +172,14 @@ class TestContract:
         ):
             handle(versioned, v1_0_0=reserve)
 
-    def test_a_workflow_needs_an_orchestrators(self) -> None:
+    def test_a_workflow_needs_an_orchestrator_contract(self) -> None:
         service: Any = reserve_contract
         with pytest.raises(
             InvalidHandlerError, match="must be an ArvoOrchestratorContract, got SimpleArvoContract"
         ):
             order(contract=service)
 
-    def test_one_function_is_no_table_of_functions(self) -> None:
+    def test_a_function_instead_of_a_mapping_is_refused(self) -> None:
         function: Any = reserve
         with pytest.raises(InvalidHandlerError, match=r"such as \{'1\.0\.0': function\}"):
             ArvoEventHandler(contract=reserve_contract, handler=function)
@@ -202,24 +202,24 @@ class TestAnnotations:
         contract = ArvoContract(uri="#/a", type="com.a.b", versions=[version])
         assert handle(contract, v1_0_0=any_base).contract is contract
 
-    def test_any_fits(self) -> None:
+    def test_the_annotation_any_fits(self) -> None:
         async def anything(call: HandlerInput[Any]) -> None: ...
 
         assert handle(v1_0_0=anything).contract is reserve_contract
 
-    def test_what_is_no_class_is_not_compared(self) -> None:
+    def test_an_annotation_that_is_not_a_class_is_not_compared(self) -> None:
         async def numbers(call: HandlerInput[dict[str, int]]) -> None: ...
 
         version = ContractVersion("1.0.0", accepts=TypeAdapter(dict[str, int]), emits={})
         contract = ArvoContract(uri="#/a", type="com.a.b", versions=[version])
         assert handle(contract, v1_0_0=numbers).contract is contract
 
-    def test_text_that_cannot_be_resolved_is_not_compared(self) -> None:
+    def test_a_string_annotation_that_cannot_be_resolved_is_not_compared(self) -> None:
         async def local(call: "HandlerInput[Nowhere]") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
         assert handle(v1_0_0=local).contract is reserve_contract
 
-    def test_a_partial_is_compared_by_what_is_left_of_it(self) -> None:
+    def test_a_partial_is_compared_by_its_remaining_argument(self) -> None:
         async def charge(price: int, call: HandlerInput[Charge]) -> None: ...
 
         with pytest.raises(InvalidHandlerError, match=r"HandlerInput\[Charge\].*accepts Reserve"):
@@ -252,20 +252,20 @@ class TestAnnotations:
         assert handle(contract, v1_0_0=typed).contract is contract
 
     @pytest.mark.parametrize("kind", ["Typed", "HasItem"])
-    def test_what_refuses_to_be_compared_is_not_compared(self, kind: str) -> None:
+    def test_a_class_that_refuses_comparison_is_not_compared(self, kind: str) -> None:
         async def other(call: Any) -> None: ...
 
         other.__annotations__["call"] = f"HandlerInput[{kind}]"
         assert handle(v1_0_0=other).contract is reserve_contract
 
     @pytest.mark.parametrize("text", ["models.Nope", "1 +", "int[3]", "1 / 0"])
-    def test_text_that_breaks_is_not_compared(self, text: str) -> None:
+    def test_a_string_annotation_that_raises_is_not_compared(self, text: str) -> None:
         async def broken(call: Any) -> None: ...
 
         broken.__annotations__["call"] = f"HandlerInput[{text}]"
         assert handle(v1_0_0=broken).contract is reserve_contract
 
-    def test_a_resumable_is_told_by_its_start(self) -> None:
+    def test_a_resumable_is_compared_by_its_start(self) -> None:
         async def flow(call: Start[Charge] | Reply[dict[str, Any]]) -> Step[dict[str, Any]]:
             return Step()
 
@@ -315,7 +315,7 @@ class TestContextType:
         assert (await stored(memory, event))["state$$"] == {"left": 8}
 
     @pytest.mark.parametrize("text", ["models.Nope", "1 +", "int[3]", "1 / 0"])
-    def test_an_annotation_that_breaks_is_told_with_the_remedy(self, text: str) -> None:
+    def test_a_context_annotation_that_raises_is_refused_with_the_remedy(self, text: str) -> None:
         async def flow(call: Any) -> Step[Any]:
             return Step()
 
@@ -323,7 +323,7 @@ class TestContextType:
         with pytest.raises(InvalidHandlerError, match=r"pass contexts=\{'1\.0\.0': \.\.\.\}"):
             order(flow)
 
-    def test_contexts_of_a_version_that_is_none_are_refused(self) -> None:
+    def test_contexts_of_an_unknown_version_are_refused(self) -> None:
         with pytest.raises(InvalidHandlerError, match=r"has no version 9\.9\.9; it has 1\.0\.0"):
             ArvoResumable(
                 contract=order_contract,
@@ -333,14 +333,14 @@ class TestContextType:
                 contexts={"9.9.9": Context},
             )
 
-    def test_an_annotation_that_cannot_be_resolved_is_told_with_the_remedy(self) -> None:
+    def test_a_context_annotation_that_cannot_be_resolved_is_refused_with_the_remedy(self) -> None:
         async def flow(call: "Start[Order] | Reply[Nowhere]") -> Step[Any]:  # type: ignore[name-defined]  # noqa: F821
             return Step()
 
         with pytest.raises(InvalidHandlerError, match=r"pass contexts=\{'1\.0\.0': \.\.\.\}"):
             order(flow)
 
-    async def test_contexts_say_it_instead(self) -> None:
+    async def test_contexts_replace_an_annotation_that_cannot_be_resolved(self) -> None:
         async def flow(call: "Start[Order] | Reply[Nowhere]") -> Step[Any]:  # type: ignore[name-defined]  # noqa: F821
             return Step(context={"left": "3"})
 

@@ -1,4 +1,4 @@
-"""How long an event waits for a workflow that other events are getting at."""
+"""How long an event waits for a workflow that is handling other events."""
 
 from datetime import timedelta
 from random import Random
@@ -13,7 +13,7 @@ TIMEOUT = timedelta(seconds=10)
 
 
 def lost(cause: TransactionViolationCause) -> TransactionViolation:
-    return TransactionViolation("somebody was faster", cause=cause, subject="order-7")
+    return TransactionViolation("another event was faster", cause=cause, subject="order-7")
 
 
 HELD = lost(TransactionViolationCause.LOCK_UNACQUIRED)
@@ -44,13 +44,13 @@ def test_pauses_grow_to_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize(
     "violation", [HELD, lost(TransactionViolationCause.LEASE_LOST)], ids=["held", "lost"]
 )
-def test_a_workflow_that_does_not_move_ends_the_patience(violation: TransactionViolation) -> None:
+def test_a_workflow_that_does_not_move_ends_the_wait(violation: TransactionViolation) -> None:
     tries = Tries()
     assert tries.after(violation, 9) is not None
     assert tries.after(violation, 1) is None
 
 
-def test_a_workflow_that_moves_renews_it() -> None:
+def test_a_workflow_that_moves_restarts_the_wait() -> None:
     tries = Tries()
     for _ in range(6):
         assert tries.after(HELD, 20) is None
@@ -59,7 +59,7 @@ def test_a_workflow_that_moves_renews_it() -> None:
     assert tries.after(HELD, 1) is None
 
 
-def test_a_memory_that_says_so_for_ever_does_not() -> None:
+def test_a_memory_that_always_reports_moves_ends_the_wait() -> None:
     tries = Tries()
     assert all(tries.after(MOVED, 20) is not None for _ in range(100))
     assert tries.after(MOVED, 9) is not None

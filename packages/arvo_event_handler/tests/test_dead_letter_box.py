@@ -1,4 +1,4 @@
-"""Dead letters of one process: kept, looked through, published again, dropped."""
+"""Dead letters of one process: kept, listed, published again, dropped."""
 
 import logging
 from datetime import timedelta
@@ -72,7 +72,7 @@ class TestLooking:
         await box.drop([page[-1].key])
         assert await ids(box, after=page[-1].key, limit=2) == ["e2", "e3"]
 
-    async def test_a_page_has_room_for_one_at_least(self) -> None:
+    async def test_a_page_limit_below_one_is_refused(self) -> None:
         with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
             await (await box_of()).dead_letters(limit=0)
 
@@ -95,7 +95,7 @@ class TestKeeping:
 
 
 class TestRedriving:
-    async def test_publishes_and_forgets(self) -> None:
+    async def test_a_published_letter_is_dropped(self) -> None:
         published: list[str] = []
 
         async def publish(event: ArvoEvent) -> None:
@@ -132,7 +132,7 @@ class TestRedriving:
         assert await box.redrive([key]) == 1
         assert published == ["e1"]
 
-    async def test_who_was_told_that_nothing_comes_is_surprised_only_by_force(self) -> None:
+    async def test_a_letter_with_a_sent_reply_is_published_only_by_force(self) -> None:
         published: list[str] = []
 
         async def publish(event: ArvoEvent) -> None:
@@ -146,7 +146,7 @@ class TestRedriving:
         assert await box.redrive(await keys(box), force=True) == 2
         assert published == ["e1", "e2"]
 
-    async def test_without_a_way_to_publish_is_refused(self) -> None:
+    async def test_publishing_without_a_publish_function_is_refused(self) -> None:
         box = await box_of(letter("e1"))
         with pytest.raises(ConfigViolation, match=r"box\.publish_with\(broker\.publish\)"):
             await box.redrive(await keys(box))
@@ -155,7 +155,7 @@ class TestRedriving:
 
 
 class TestDropping:
-    async def test_forgets_and_counts(self) -> None:
+    async def test_dropping_returns_the_number_of_letters(self) -> None:
         box = await box_of(letter("e1"), letter("e2"))
         first, _ = await keys(box)
         assert await box.drop([first, first, "unknown"]) == 1

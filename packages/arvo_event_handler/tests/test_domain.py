@@ -1,4 +1,4 @@
-"""Which of several places outside an event goes to."""
+"""Which of several places outside the system an event goes to."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_no_domain_stays_inside(nothing: str | None) -> None:
     assert resolve_event_domain(nothing, context=everywhere) is None
 
 
-def test_unknown_text_is_a_literal_domain() -> None:
+def test_an_unknown_string_is_a_literal_domain() -> None:
     assert resolve_event_domain("human.approval", context=context()) == "human.approval"
 
 
@@ -75,7 +75,7 @@ def test_where_nothing_names_a_domain_every_symbol_stays_inside(symbol: str) -> 
 
 
 class TestOrchestrationContext:
-    """The domain of whoever asked, and none when that is the place we are in."""
+    """The asker's domain, and no domain when the asker is in the same place."""
 
     @pytest.mark.parametrize(
         ("current", "parent", "expected"),
@@ -91,14 +91,14 @@ class TestOrchestrationContext:
         ("current", "triggering", "expected"),
         [("a", "b", "a"), ("a", "a", None), ("a", None, None), (None, "b", None)],
     )
-    def test_without_a_parent_it_is_the_subjects_unless_the_event_came_from_there(
+    def test_without_a_parent_the_subjects_domain_applies_unless_the_event_came_from_it(
         self, current: str | None, triggering: str | None, expected: str | None
     ) -> None:
         given = context(current=current, triggering=triggering)
         assert resolve_event_domain(ArvoDomain.ORCHESTRATION_CONTEXT, context=given) == expected
 
 
-def test_a_subject_that_is_none_counts_as_one_without_a_domain() -> None:
+def test_an_invalid_subject_counts_as_one_without_a_domain() -> None:
     given = DomainContext(
         subject="order/7",
         parent_subject="not a subject",

@@ -192,7 +192,7 @@ class TestDerivedIds:
 
 class TestIdsOfTheUser:
     @pytest.mark.parametrize("wish", ["said-7", EventId.developer_managed(" said-7 ")])
-    async def test_an_id_is_kept(self, wish: str | EventId) -> None:
+    async def test_an_id_of_the_user_is_kept(self, wish: str | EventId) -> None:
         [said] = await answer(Emit(SAID, Said(text="a"), id=wish))
         assert said.id == "said-7"
 
@@ -203,13 +203,13 @@ class TestIdsOfTheUser:
         assert parsed.value == "said-7"
 
     @pytest.mark.parametrize("blank", ["", "  ", "\ufeff", EventId.arvo_managed(" ")])
-    async def test_a_blank_one_is_derived(self, blank: str | EventId) -> None:
+    async def test_a_blank_id_is_derived(self, blank: str | EventId) -> None:
         event = ask()
         [said] = await answer(Emit(SAID, Said(text="a"), id=blank), event)
         [derived] = await answer(Emit(SAID, Said(text="a")), event)
         assert said.id == derived.id
 
-    async def test_of_several_copies_the_first_keeps_it(self) -> None:
+    async def test_the_first_of_several_copies_keeps_the_id(self) -> None:
         copies = await answer(Emit(SAID, Said(text="a"), id="said-7", domain=[None, "x", "y"]))
         assert [(copy.id, copy.domain) for copy in copies] == [
             ("said-7", None),
@@ -217,16 +217,16 @@ class TestIdsOfTheUser:
             (derive_id("said-7", "y"), "y"),
         ]
 
-    async def test_a_completion_takes_one_too(self) -> None:
+    async def test_a_completion_accepts_an_id_too(self) -> None:
         [done] = await complete(Complete(Ordered(total=1), id="done-7"))
         assert done.id == "done-7"
 
-    async def test_two_events_of_one_step_cannot_share_one(self) -> None:
+    async def test_two_events_of_one_step_cannot_share_an_id(self) -> None:
         twice = [Emit(SAID, Said(text="a"), id="same"), Emit(HEARD, Heard(times=1), id="same")]
         with pytest.raises(ConfigViolation, match="'same' is taken by another output"):
             await answer(twice)
 
-    async def test_a_completion_cannot_share_one_with_a_request(self) -> None:
+    async def test_a_completion_cannot_share_an_id_with_a_request(self) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             return Step(
                 services=[Emit(RESERVE, {"item": "a"}, id="same")],
@@ -236,7 +236,7 @@ class TestIdsOfTheUser:
         with pytest.raises(ConfigViolation, match="'same' is taken"):
             await order(flow).execute(start())
 
-    async def test_one_that_is_awaited_cannot_be_used_again(self) -> None:
+    async def test_the_id_of_an_awaited_request_cannot_be_used_again(self) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             items = ["a", "b"] if isinstance(call, Start) else ["again"]
             return Step(
@@ -250,7 +250,7 @@ class TestIdsOfTheUser:
         with pytest.raises(ConfigViolation, match=r"'request-0' is taken .* still awaited"):
             await flow_handler.execute(reserved(second))
 
-    async def test_one_whose_answer_has_come_is_free_again(self) -> None:
+    async def test_the_id_of_an_answered_request_can_be_used_again(self) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             return Step(services=[Emit(RESERVE, {"item": "a"}, id="request")])
 
@@ -324,7 +324,7 @@ class TestAddresses:
 
 
 class TestOtherAttributes:
-    async def test_accesscontrol_is_that_of_the_event_unless_said(self) -> None:
+    async def test_accesscontrol_defaults_to_that_of_the_event(self) -> None:
         event = ask(accesscontrol="role:clerk")
         inherited, said = await answer(
             [Emit(SAID, Said(text="a")), Emit(SAID, Said(text="a"), accesscontrol="role:boss")],
@@ -332,7 +332,7 @@ class TestOtherAttributes:
         )
         assert (inherited.accesscontrol, said.accesscontrol) == ("role:clerk", "role:boss")
 
-    async def test_executionunits_are_the_handlers_unless_said(self) -> None:
+    async def test_executionunits_default_to_those_of_the_handler(self) -> None:
         default, said, zero = await answer(
             [
                 Emit(SAID, Said(text="a")),
@@ -348,7 +348,7 @@ class TestOtherAttributes:
         [said] = await answer(Emit(SAID, Said(text="a")))
         assert said.executionunits == 0
 
-    async def test_a_completion_says_its_own(self) -> None:
+    async def test_a_completion_may_set_its_own_executionunits(self) -> None:
         [default] = await complete(Complete(Ordered(total=1)), executionunits=7)
         [said] = await complete(Complete(Ordered(total=1), executionunits=2), executionunits=7)
         assert (default.executionunits, said.executionunits) == (7, 2)
@@ -440,7 +440,7 @@ class TestDomains:
         assert [copy.domain for copy in copies] == [None, "reporting"]
         assert copies[0].id != copies[1].id
 
-    async def test_a_literal_domain_that_is_none_is_refused(self) -> None:
+    async def test_an_invalid_literal_domain_is_refused(self) -> None:
         with pytest.raises(ContractViolation, match="domain"):
             await answer(Emit(SAID, Said(text="a"), domain="Not A Domain"))
 
@@ -473,7 +473,7 @@ class TestRefusals:
         assert "com.talk.ask cannot emit" in str(caught.value)
         assert "'ask-1'" in str(caught.value)
 
-    async def test_a_request_nobody_takes_names_the_contracts_searched(self) -> None:
+    async def test_a_request_that_no_service_accepts_names_the_contracts_searched(self) -> None:
         with pytest.raises(
             ContractViolation, match=r"searched: #/shop/stock/reserve/1\.0\.0, #/shop/payment"
         ):
@@ -490,7 +490,7 @@ class TestRefusals:
         assert (asked.to, asked.dataschema) == ("com.stock.steal", "#/thief/1.0.0")
 
     async def test_without_a_contract_only_a_mapping_will_do(self) -> None:
-        with pytest.raises(ContractViolation, match="give a mapping"):
+        with pytest.raises(ContractViolation, match="pass a mapping"):
             await answer(Emit("evt.talk.sung", Said(text="la"), dataschema="#/songs/1.0.0"))
 
     async def test_what_is_not_json_is_refused_without_a_contract_too(self) -> None:
@@ -528,7 +528,7 @@ class TestRefusals:
             await request([Emit(RESERVE, Reserve(item="a"), **bad)])
 
     @pytest.mark.parametrize("output", [{}, 0, "", "evt", {"type": SAID}, [{"type": SAID}]])
-    async def test_what_is_no_output_is_named(self, output: Any) -> None:
+    async def test_a_return_value_that_is_not_an_output_is_named(self, output: Any) -> None:
         with pytest.raises(ContractViolation, match=r"com\.talk\.ask 1\.0\.0 returned"):
             await answer(output)
 
@@ -593,7 +593,7 @@ class TestChildWorkflows:
             ORDER,
         )
 
-    async def test_a_mapping_says_itself_whose_child_it_starts(self) -> None:
+    async def test_a_mapping_names_the_parent_of_the_child(self) -> None:
         emit = Emit(parent_contract.type, {"parentSubject$$": None, "items": ["a"]})
         event, asked = await self.child(emit)
         content = ArvoOrchestrationSubject.parse(asked.subject)
@@ -617,7 +617,7 @@ class TestChildWorkflows:
         with pytest.raises(ContractViolation, match=r"parentSubject\$\$"):
             await self.child(emit)
 
-    async def test_a_parent_that_is_no_subject_is_an_execution_violation(self) -> None:
+    async def test_an_invalid_parent_subject_is_an_execution_violation(self) -> None:
         emit = Emit(parent_contract.type, {"parentSubject$$": "order/7", "items": ["a"]})
         with pytest.raises(ExecutionViolation, match="pass this workflow's own subject or None"):
             await self.child(emit)

@@ -24,7 +24,7 @@ def test_complete_takes_its_data_by_position_and_the_rest_by_name() -> None:
 
 
 @pytest.mark.parametrize("output", [Emit("evt.a.b", {}), Complete({})])
-def test_whatever_is_left_out_is_none(output: Emit | Complete) -> None:
+def test_arguments_left_out_are_none(output: Emit | Complete) -> None:
     chosen = {"type", "data"}
     left_out = [item.name for item in dataclasses.fields(output) if item.name not in chosen]
     assert [getattr(output, name) for name in left_out] == [None] * len(left_out)

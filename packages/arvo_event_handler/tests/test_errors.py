@@ -116,12 +116,12 @@ class TestEveryError:
 
 class TestViolations:
     @pytest.mark.parametrize("cls", [ContractViolation, ConfigViolation, ExecutionViolation])
-    def test_are_final_unless_said_otherwise(self, cls: type[ViolationError]) -> None:
+    def test_violations_are_not_retryable_by_default(self, cls: type[ViolationError]) -> None:
         assert not cls("no").retryable
         assert cls("no", retryable=True).retryable
         assert cls("no").metadata == {}
 
-    def test_caught_as_one(self) -> None:
+    def test_violations_have_one_base_class(self) -> None:
         violations = [error for error in EXAMPLES if isinstance(error, ViolationError)]
         assert {type(error).__name__ for error in violations} == {
             "ContractViolation",
@@ -179,7 +179,7 @@ class TestGroups:
 
 class TestTransactionViolation:
     @pytest.mark.parametrize("cause", TransactionViolationCause)
-    def test_says_its_cause_in_text_and_metadata(self, cause: TransactionViolationCause) -> None:
+    def test_the_cause_is_in_message_and_metadata(self, cause: TransactionViolationCause) -> None:
         violation = TransactionViolation("it broke", cause=cause, subject="order-7")
         assert str(violation) == f"[{cause.value}] it broke"
         assert (violation.cause, violation.subject) == (cause, "order-7")
@@ -196,7 +196,9 @@ class TestTransactionViolation:
         assert violation.retryable is (cause.value != "INVALID_SUBJECT")
 
     @pytest.mark.parametrize("retryable", [True, False])
-    def test_one_may_know_better_than_its_cause(self, retryable: bool) -> None:
+    def test_retryable_of_a_violation_may_differ_from_that_of_its_cause(
+        self, retryable: bool
+    ) -> None:
         violation = TransactionViolation(
             "m",
             cause=TransactionViolationCause.READ_FAILURE,
@@ -205,7 +207,7 @@ class TestTransactionViolation:
         )
         assert violation.retryable is retryable
 
-    def test_contention_is_told_from_failure(self) -> None:
+    def test_contention_differs_from_failure(self) -> None:
         assert {cause.value for cause in TransactionViolationCause if cause.is_contention} == {
             "LOCK_UNACQUIRED",
             "LEASE_LOST",

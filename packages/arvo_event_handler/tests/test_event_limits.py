@@ -156,7 +156,7 @@ async def test_a_workflow_keeps_and_sends_what_its_limits_allow(
 
 
 @pytest.mark.parametrize("make", [resumable, orchestrator])
-async def test_without_limits_a_workflow_sends_as_deep_as_anybody_reads(
+async def test_without_limits_a_workflow_sends_as_deep_as_default_readers_accept(
     make: Callable[[EventLimits | None], ArvoResumable | ArvoOrchestrator],
 ) -> None:
     factory = ArvoOrchestratorEventFactory(flow_contract.version(FLOW_V1))
@@ -167,10 +167,10 @@ async def test_without_limits_a_workflow_sends_as_deep_as_anybody_reads(
 
 @pytest.mark.parametrize("make", HANDLERS)
 @pytest.mark.parametrize("limits", [248, {"max_depth": 248}, EventLimits, True])
-def test_limits_that_are_none_are_refused(make: Callable[[Any], object], limits: Any) -> None:
+def test_invalid_limits_are_refused(make: Callable[[Any], object], limits: Any) -> None:
     with pytest.raises(TypeError, match=r"com\.tree\.echo|arvo\.orc\.tree\.flow") as refused:
         make(limits)
-    assert "limits must be a EventLimits" in str(refused.value)
+    assert "limits must be an EventLimits" in str(refused.value)
 
 
 def test_no_event_may_be_deeper_than_a_record_can_carry() -> None:

@@ -144,7 +144,7 @@ class TestCalls:
 
 
 class TestExceptions:
-    """User code that raises ends the workflow, and whoever started it is told."""
+    """User code that raises ends the workflow, and the initiator gets a system error."""
 
     async def test_a_failing_start(self, store: Store) -> None:
         event = start(accesscontrol="role:clerk", redirectto="com.app.results")
@@ -199,7 +199,7 @@ class TestExceptions:
         assert error.id == derive_id(event.source, event.id, event.subject, ORDER, 0, None)
         assert (await store.read(event))["executionStatus"] == "failure"
 
-    async def test_a_group_with_an_ordinary_exception_is_one(self, store: Store) -> None:
+    async def test_a_group_with_an_ordinary_exception_counts_as_one(self, store: Store) -> None:
         group = ExceptionGroup("both", [ViolationError("a"), ValueError("b")])
         [error] = await store.order(raising(group)).execute(start())
         assert error.data["errorName"] == "ExceptionGroup"
@@ -297,17 +297,15 @@ class TestMemoryFailures:
         assert await store.read(event) is None
         assert store.locked == []
 
-    async def test_a_lock_that_can_never_be_had_is_not_worth_another_try(
-        self, store: Store
-    ) -> None:
+    async def test_a_lock_that_can_never_be_granted_is_not_retryable(self, store: Store) -> None:
         error = MachineMemoryError("no such table", retryable=False, outcome="failed")
         memory = store.memory(before=fail(store.name("lock"), error))
         with pytest.raises(TransactionViolation, match="no such table") as caught:
             await store.order(memory=memory).execute(start())
         assert not caught.value.retryable
 
-    async def test_what_cannot_be_read_is_a_read_failure(self, store: Store) -> None:
-        """Whichever call finds it; somebody has to look at what is stored."""
+    async def test_an_unreadable_record_is_a_read_failure(self, store: Store) -> None:
+        """Whichever call finds it: a person has to look at the stored data."""
         call = "acquire" if store.kind == "leased" else "read"
         error = UnreadableRecordError("version is 'x'")
         memory = store.memory(before=fail(call, error))
@@ -322,7 +320,7 @@ class TestMemoryFailures:
     async def test_a_refusal_by_the_backend_ends_no_workflow(
         self, store: Store, retryable: bool
     ) -> None:
-        """Nothing is stored, nobody is told, and the next delivery goes on."""
+        """Nothing is stored or published, and the next delivery goes on."""
         event = start()
         [request] = await store.order(ending).execute(event)
         before = await store.read(event)
@@ -377,7 +375,7 @@ class TestMemoryFailures:
 
 
 class TestRecordsThatCanNeverBeWritten:
-    """Not a violation, which would be delivered for ever, but a failure of the workflow."""
+    """Not a violation, which would be redelivered indefinitely, but a failure of the workflow."""
 
     too_large = UnwritableRecordError("too large")
 
@@ -431,7 +429,7 @@ class TestRecordsThatCanNeverBeWritten:
 
 
 class TestCancellation:
-    """It gives the lease back and writes nothing; delivered again, all goes on."""
+    """It releases the lease and writes nothing; after another delivery the workflow goes on."""
 
     def held_up(self, call: str, reached: asyncio.Event, go_on: asyncio.Event) -> Interception:
         async def interception(name: str, machine_id: str) -> None:
@@ -464,7 +462,7 @@ class TestCancellation:
         go_on.set()
         await store.clock.settle()
         if (store.kind, call, moment) == ("leased", "lock", "after"):
-            # Whether it was granted, only the memory knows; the lease runs out by itself.
+            # Only the memory knows whether it was granted; the lease expires by itself.
             assert store.locked == [event.subject]
             store.clock.advance(LockPolicy().ttl)
         assert store.locked == []
@@ -486,7 +484,7 @@ class TestCancellation:
         assert await store.read(event) is None
 
     async def test_a_second_cancellation_does_not_stop_the_release(self, store: Store) -> None:
-        """As by a scope that cancels whatever is awaited, until it is left."""
+        """As a cancel scope does, which cancels every await until it is left."""
         in_code, in_release, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -513,7 +511,7 @@ class TestCancellation:
         await store.clock.settle()
         assert store.locked == []
 
-    async def test_not_while_reading_either(self) -> None:
+    async def test_a_second_cancellation_while_reading_does_not_stop_the_release(self) -> None:
         store = Store("plain")
         in_read, in_unlock, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -613,7 +611,7 @@ class TestTwoWriters:
         violation = await self.meet(store, other)
         assert violation.cause is TransactionViolationCause.VERSION_MOVED
 
-    async def test_an_expired_lease_that_nobody_took_still_commits(self) -> None:
+    async def test_an_expired_lease_not_taken_over_still_commits(self) -> None:
         store = Store("leased")
 
         async def slow(call: AnyCall) -> Step[Any]:
@@ -704,7 +702,7 @@ class TestTombstones:
         await self.finish(store, start())
         assert store.leased.expiries[-1] == timedelta(days=7)
 
-    async def test_none_keeps_the_full_record_for_ever(self) -> None:
+    async def test_expiry_none_keeps_the_full_record_indefinitely(self) -> None:
         store = Store("leased")
         store.policy = ExecutionPolicy(finished_expiry=None, clock=store.clock)
         event = start()
@@ -733,7 +731,9 @@ class TestTombstones:
     ],
     ids=repr,
 )
-async def test_what_is_no_workflows_record_is_a_read_failure(record: Any, store: Store) -> None:
+async def test_stored_data_that_is_not_a_record_is_a_read_failure(
+    record: Any, store: Store
+) -> None:
     event = start()
     memory = store.memory()
     await memory.write(event.subject, record, None)
@@ -759,7 +759,7 @@ CARD_NUMBER = "4242-4242-4242-4242"
         {"seen": [], "out": [], "open": {CARD_NUMBER: CARD_NUMBER}},
     ],
 )
-async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
+async def test_the_refusal_of_a_record_shows_no_data(member: Any, store: Store) -> None:
     event = start()
     await store.order(ending, answers="awaited").execute(event)
     record = await store.read(event)
@@ -767,8 +767,8 @@ async def test_what_is_refused_shows_no_data(member: Any, store: Store) -> None:
     await memory.write(event.subject, {**record, "redelivery": member}, record)
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
-    told = "".join(traceback.format_exception(caught.value))
-    assert CARD_NUMBER not in told
+    shown = "".join(traceback.format_exception(caught.value))
+    assert CARD_NUMBER not in shown
 
 
 @pytest.mark.parametrize(
@@ -802,7 +802,7 @@ async def test_a_record_with_a_damaged_member_is_a_read_failure(
     assert store.locked == []
 
 
-async def test_an_output_to_send_again_that_is_no_event_is_a_read_failure(store: Store) -> None:
+async def test_a_kept_output_that_is_not_an_event_is_a_read_failure(store: Store) -> None:
     """Found when the event that caused it comes again; its data is not shown."""
     event = start()
     await store.order(ending).execute(event)
@@ -821,7 +821,7 @@ async def test_an_output_to_send_again_that_is_no_event_is_a_read_failure(store:
 
 
 async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """Steps are for spans; a log is for what nobody else would hear of, such as a stack."""
+    """Steps are for spans; a log is for what is reported nowhere else, such as a stack."""
     caplog.set_level("DEBUG", logger="arvo_event_handler")
     event = start()
     [request] = await store.order(ending).execute(event)

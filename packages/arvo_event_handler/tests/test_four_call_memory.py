@@ -132,7 +132,7 @@ async def test_an_unlock_that_fails_is_logged_only(caplog: pytest.LogCaptureFixt
     ],
     ids=["never", "later"],
 )
-async def test_a_memory_that_knows_whether_another_try_helps_is_believed(
+async def test_retryable_of_the_memorys_error_is_passed_on(
     error: MachineMemoryError,
 ) -> None:
     with pytest.raises(TransactionViolation) as caught:
@@ -141,7 +141,7 @@ async def test_a_memory_that_knows_whether_another_try_helps_is_believed(
 
 
 async def test_steps_that_outlast_the_lock_get_done() -> None:
-    """Three workers with four calls each, whose locks run out in every step: `previous` decides."""
+    """Three workers with four calls each, whose locks expire in every step: `previous` decides."""
     clock = FakeClock()
     policy = LockPolicy()
     shared = LeasedMemory(clock=clock, policy=policy)
@@ -185,7 +185,7 @@ class TestCancelledWhileLocking:
         assert wrapped.watched.calls == ["lock", "unlock"]
         assert await wrapped.is_free()
 
-    async def test_a_lock_that_somebody_else_has_stays_theirs(self) -> None:
+    async def test_a_lock_of_another_holder_stays_theirs(self) -> None:
         paused = Paused("lock")
         wrapped = Wrapped(before=paused)
         await wrapped.plain.lock("order-7")
@@ -193,7 +193,9 @@ class TestCancelledWhileLocking:
         assert wrapped.watched.calls == ["lock"]
         assert not await wrapped.is_free()
 
-    async def test_a_lock_that_fails_then_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_lock_that_fails_after_a_cancellation_is_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         paused = Paused("lock")
 
         async def break_down(name: str, machine_id: str) -> None:
@@ -214,9 +216,9 @@ class TestUnlockingOnce:
         lease = await wrapped.memory.acquire("order-7")
         assert lease is not None
         await paused.cancel_there(wrapped.memory.commit(lease, record_write({"n": 1})))
-        assert await wrapped.plain.lock("order-7"), "somebody else's lock"
+        assert await wrapped.plain.lock("order-7"), "another holder's lock"
         await wrapped.memory.release(lease)
-        assert not await wrapped.is_free(), "somebody else's lock was given away"
+        assert not await wrapped.is_free(), "another holder's lock was released"
 
     async def test_a_commit_that_was_cancelled_while_writing_is_unlocked_by_the_release(
         self,

@@ -75,7 +75,7 @@ async def test_a_timeout_inside_works_on_the_task_that_waits() -> None:
         await guarded_call(copy_context(), work)
 
 
-async def test_what_is_given_up_half_way_is_closed() -> None:
+async def test_an_abandoned_call_is_closed() -> None:
     seen: list[str] = []
 
     async def work() -> None:
@@ -122,12 +122,12 @@ async def test_without_a_context_it_runs_where_it_is_awaited() -> None:
 
 
 @pytest.mark.parametrize("returned", [None, 7, "text"])
-async def test_what_cannot_be_awaited_is_a_failure(returned: Any) -> None:
+async def test_a_result_that_cannot_be_awaited_is_a_failure(returned: Any) -> None:
     with pytest.raises(TypeError, match="await"):
         await guarded_call(None, lambda: returned)
 
 
-async def test_what_cannot_be_called_is_a_failure() -> None:
+async def test_an_object_that_cannot_be_called_is_a_failure() -> None:
     wrong: Any = 7
     with pytest.raises(TypeError, match="not callable"):
         await guarded_call(None, wrong)
@@ -143,7 +143,7 @@ async def test_a_generator_exit_of_its_own_is_a_failure(context: Context | None)
         await guarded_call(context, work)
 
 
-async def test_a_stop_iteration_of_a_plain_function_is_no_result() -> None:
+async def test_a_stop_iteration_of_a_plain_function_is_a_failure() -> None:
     def work() -> Any:
         raise StopIteration("result")
 
@@ -151,7 +151,7 @@ async def test_a_stop_iteration_of_a_plain_function_is_no_result() -> None:
         await guarded_call(None, work)
 
 
-def test_what_is_given_up_and_refuses_to_close_says_so() -> None:
+def test_an_abandoned_call_that_refuses_to_close_raises() -> None:
     async def work() -> None:
         try:
             await asyncio.sleep(0)

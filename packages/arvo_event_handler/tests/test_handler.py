@@ -97,12 +97,12 @@ def test_it_listens_where_its_contract_says() -> None:
     assert "com.math.add" in repr(handler)
 
 
-async def test_an_answer() -> None:
+async def test_an_output_answers_the_event() -> None:
     [answer] = await adder().execute(add(1, 2))
     assert (answer.type, answer.data, answer.to) == (ADDED, {"result": 3.0}, APP)
 
 
-async def test_any_number_run_at_once() -> None:
+async def test_any_number_of_executions_run_concurrently() -> None:
     handler = adder()
     answers = await asyncio.gather(*(handler.execute(add(n)) for n in range(20)))
     assert [answer.data["result"] for [answer] in answers] == list(range(20))
@@ -158,7 +158,7 @@ class TestVersion:
         [answer] = await adder().execute(add(1, 2, dataschema=dataschema, data={"numbers": [1, 2]}))
         assert answer.data == {"result": result}
 
-    async def test_an_unknown_one_is_wired_wrongly(self) -> None:
+    async def test_an_unknown_version_is_a_config_violation(self) -> None:
         with pytest.raises(ConfigViolation, match=r"3\.0\.0") as caught:
             await adder().execute(add(1, dataschema="#/math/add/3.0.0", id="event-7"))
         assert "'event-7'" in str(caught.value)
@@ -172,11 +172,11 @@ class TestVersion:
 
 
 class TestRefusedEvents:
-    async def test_another_type(self) -> None:
+    async def test_an_event_of_another_type_is_refused(self) -> None:
         with pytest.raises(ConfigViolation, match=r"com\.math\.add cannot handle event .*sub"):
             await adder().execute(add(1, type="com.math.sub"))
 
-    async def test_data_that_does_not_match_is_told_with_its_path(self) -> None:
+    async def test_data_that_does_not_match_is_named_with_its_path(self) -> None:
         with pytest.raises(ContractViolation) as caught:
             await adder().execute(add(id="event-7", data={"numbers": [1, "many"]}))
         for part in ("'event-7'", "com.math.add", "#/math/add/1.0.0", "numbers"):
@@ -206,7 +206,7 @@ class TestRefusedEvents:
 class TestSystemErrors:
     """An exception of the function is an answer too."""
 
-    async def test_it_goes_to_the_asker_and_to_nobody_else(self) -> None:
+    async def test_a_system_error_goes_only_to_the_asker(self) -> None:
         event = add(1, redirectto="com.app.elsewhere")
         [error] = await adder(raising(LookupError("no such number")), executionunits=4).execute(
             event
@@ -312,7 +312,7 @@ class TestViolations:
         assert caught.value.__cause__ is group
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-    async def test_what_is_no_exception_is_not_caught(self, stop: type[BaseException]) -> None:
+    async def test_a_base_exception_is_not_caught(self, stop: type[BaseException]) -> None:
         async def halt(call: HandlerInput[Add]) -> Emit:
             raise stop
 
@@ -321,7 +321,7 @@ class TestViolations:
             execution.send(None)
 
 
-async def test_one_bad_output_loses_all() -> None:
+async def test_one_bad_output_discards_all_outputs() -> None:
     async def half(call: HandlerInput[Add]) -> list[Emit]:
         return [Emit(ADDED, Added(result=1)), Emit(ADDED, {"result": "much"})]
 

@@ -1,5 +1,6 @@
 """A runner decides what follows a try, and does nothing about it."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -97,7 +98,7 @@ def runner_of(
 
 
 async def verdicts(runner: HandlerRunner, trial: Trial, clock: FakeClock) -> Sequence[Verdict]:
-    """Try until something else than a further try is decided."""
+    """Try until the verdict is not another try."""
     found = [await runner.run(trial)]
     while isinstance(found[-1], TryAgain):
         clock.advance(found[-1].after)
@@ -106,7 +107,7 @@ async def verdicts(runner: HandlerRunner, trial: Trial, clock: FakeClock) -> Seq
 
 
 def contended(cause: TransactionViolationCause) -> TransactionViolation:
-    return TransactionViolation("somebody was faster", cause=cause, subject="order-7")
+    return TransactionViolation("another event was faster", cause=cause, subject="order-7")
 
 
 class TestDecision:
@@ -134,7 +135,7 @@ class TestDecision:
         assert isinstance(last, GiveUp)
         assert (last.letter.reason, last.letter.attempts) == (DeadLetterReason.CONTENTION, 0)
 
-    async def test_a_violation_that_is_not_retryable_ends_at_once(self) -> None:
+    async def test_a_violation_that_is_not_retryable_ends_immediately(self) -> None:
         runner = runner_of(raising(ContractViolation("no")), clock=FakeClock())
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, GiveUp)
@@ -153,7 +154,7 @@ class TestDecision:
         assert last == Handled(outputs=[reply])
 
     @pytest.mark.parametrize("odd", [GeneratorExit(), BaseException("odd")])
-    async def test_what_is_no_exception_is_a_failed_try(self, odd: BaseException) -> None:
+    async def test_a_base_exception_is_a_failed_try(self, odd: BaseException) -> None:
         verdict = await runner_of(raising(odd), clock=FakeClock()).run(
             Trial(event("e1"), context=None)
         )
@@ -208,6 +209,35 @@ class TestOnError:
         verdict = await runner.run(Trial(event("e1"), context=None))
         assert isinstance(verdict, TryAgain)
         assert list(verdict.errors) == [second]
+
+    async def test_its_own_failure_outlives_the_cancellation_of_the_try(self) -> None:
+        second = KeyError("on_error")
+        failed = RetryableFailure("no", replies=[event("reply")])
+
+        def on_error(_: object) -> ErrorResponse:
+            raise second
+
+        async def leave(outputs: list[ArvoEvent], cause: ArvoEvent) -> list[ArvoEvent]:
+            await asyncio.get_running_loop().create_future()
+            return outputs
+
+        runner = runner_of(
+            raising(failed),
+            clock=FakeClock(),
+            on_error=on_error,
+            retry=RetryPolicy(retries=0),
+            middleware=Middleware(output=Bulk(leave)),
+        )
+        trial = Trial(event("e1"), context=None)
+        trying = asyncio.create_task(runner.run(trial))
+        await asyncio.sleep(0)
+        trying.cancel()
+        await asyncio.wait([trying])
+        assert trying.cancelled()
+        verdict = runner.give_up(trial, error=failed, reason=DeadLetterReason.CANCELLED)
+        assert list(verdict.errors) == [second]
+        later = runner.give_up(trial, error=failed, reason=DeadLetterReason.CANCELLED)
+        assert list(later.errors) == [], "reported once"
 
     async def test_what_it_suppresses_is_done(self) -> None:
         runner = runner_of(

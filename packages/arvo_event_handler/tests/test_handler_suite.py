@@ -123,7 +123,7 @@ class TestOutcome:
             "expected ContractViolation, but it raised nothing"
         ]
 
-    async def test_an_error_nobody_expected_is_a_difference(self) -> None:
+    async def test_an_unexpected_error_is_a_difference(self) -> None:
         assert await differences(numbers(), [ExpectedEvent()]) == [
             "expected events, but it raised ExecutionViolation: nothing to add"
         ]
@@ -227,7 +227,7 @@ class TestRepeat:
         case = self.case(Repeat(times=3))
         assert not (await self.sometimes(True, True, False).run_case(case)).passed
 
-    async def test_the_text_tells_the_runs_apart(self) -> None:
+    async def test_the_report_numbers_the_runs(self) -> None:
         case = self.case(Repeat(times=3, min_success=0.9))
         report = await self.sometimes(True, False, True).run_case(case)
         assert str(report).splitlines() == [
@@ -267,12 +267,12 @@ class TestRepeat:
         )
 
     @pytest.mark.parametrize("times", [0, -1])
-    def test_no_runs_would_prove_nothing(self, times: int) -> None:
+    def test_zero_runs_are_refused(self, times: int) -> None:
         with pytest.raises(ValueError, match=f"times must be at least 1, got {times}"):
             Repeat(times=times)
 
     @pytest.mark.parametrize("share", [0, -0.1, 1.1, 80, float("nan")])
-    def test_a_share_is_above_0_and_at_most_1(self, share: float) -> None:
+    def test_min_success_outside_0_to_1_is_refused(self, share: float) -> None:
         with pytest.raises(ValueError, match="min_success must be"):
             Repeat(times=10, min_success=share)
 
@@ -404,7 +404,7 @@ WORKFLOW = HandlerSuite(
             repeat=Repeat(times=3),
         ),
         HandlerCase(
-            name="refuses what is no workflow",
+            name="refuses an event of no workflow",
             steps=[
                 HandlerStep(
                     input=ArvoEvent.create(

@@ -1,5 +1,6 @@
 """Which contract describes an event that is sent to a workflow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ class Kept:
 
 
 class TestSubject:
-    async def test_what_is_no_subject_is_refused_before_the_memory_is_asked(self) -> None:
+    async def test_an_invalid_subject_is_refused_before_the_memory_is_asked(self) -> None:
         event = start().model_copy(update={"subject": "order/7"})
         with pytest.raises(ExecutionViolation, match="has no orchestration subject"):
             await order().execute(event)
@@ -77,7 +78,7 @@ class TestSubject:
         )
         assert await order().execute(start(subject=subject)) == []
 
-    async def test_a_version_the_workflow_does_not_have_is_wired_wrongly(self) -> None:
+    async def test_a_version_the_workflow_does_not_have_is_a_config_violation(self) -> None:
         subject = ArvoOrchestrationSubject.new(orchestrator=ORDER, version="7.0.0", initiator=APP)
         with pytest.raises(ConfigViolation, match=r"names a version .*7\.0\.0"):
             await order().execute(start(subject=subject))
@@ -156,7 +157,7 @@ class TestStart:
         with pytest.raises(ContractViolation, match=r"does not match '#/shop/order/1\.0\.0'"):
             await order().execute(start().model_copy(update={"data": data}))
 
-    async def test_a_parent_that_is_no_subject_is_refused(self) -> None:
+    async def test_an_invalid_parent_subject_is_refused(self) -> None:
         event = start().model_copy(update={"data": {"parentSubject$$": "order/7", "items": ["a"]}})
         with pytest.raises(ExecutionViolation, match=r"parentSubject\$\$ is not an orchestration"):
             await order().execute(event)
@@ -224,7 +225,7 @@ class TestReply:
         with pytest.raises(ConfigViolation, match=r"none of its services emits it .*#/shop/stock"):
             await kept.handler.execute(reply)
 
-    async def test_without_services_it_says_none(self) -> None:
+    async def test_without_services_the_error_lists_none(self) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             return Step()
 
@@ -285,7 +286,7 @@ numbers = ArvoContract(uri="#/numbers", type="com.lib.numbers", versions=[NUMBER
 
 
 class TestTwoServicesThatEmitOneType:
-    """The dataschema says whose event it is."""
+    """The dataschema names the service."""
 
     def found(self, request: ArvoEvent, contract: ArvoContract, data: dict[str, Any]) -> ArvoEvent:
         return ArvoEvent.create(
@@ -299,7 +300,7 @@ class TestTwoServicesThatEmitOneType:
         )
 
     async def test_each_reply_belongs_to_its_service(self) -> None:
-        replies: list[tuple[list[Any], list[Any]]] = []
+        replies: list[tuple[Sequence[Any], Sequence[Any]]] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
             if isinstance(call, Start):
@@ -335,7 +336,7 @@ class TestServices:
         with pytest.raises(ConfigViolation, match=r"did you mean contract\.version\(\.\.\.\)\?"):
             order(services=[forgotten])
 
-    def test_what_is_no_contract_is_refused(self) -> None:
+    def test_a_service_that_is_not_a_contract_is_refused(self) -> None:
         named: Any = {"stock": reserve_contract.version(RESERVE_V1)}
         with pytest.raises(ConfigViolation, match=r"service 'stock' is not a contract in one of"):
             order(services=named)
@@ -353,7 +354,7 @@ class TestMemory:
         ],
         ids=["none", "a class"],
     )
-    def test_what_is_none_is_refused(self, memory: Any, why: str) -> None:
+    def test_an_object_that_is_not_a_memory_is_refused(self, memory: Any, why: str) -> None:
         with pytest.raises(ConfigViolation, match=why):
             ArvoResumable(
                 contract=order_contract, services=[], memory=memory, handler={"1.0.0": order_v1}
@@ -401,7 +402,7 @@ class TestVersionDescribing:
 
     @pytest.mark.parametrize("dataschema", [None, "#/lib/text/soon"])
     def test_a_readable_data_schema_may_be_required(self, dataschema: str | None) -> None:
-        with pytest.raises(ContractViolation, match="is not contract '#/lib/text'"):
+        with pytest.raises(ContractViolation, match="expected a version of '#/lib/text'"):
             version_describing(self.asked(dataschema), contract=self.contract, required=True)
 
     def test_another_contract_is_refused(self) -> None:

@@ -72,7 +72,7 @@ async def test_renewal_starts_only_after_a_third_of_the_ttl() -> None:
     await slow.finish()
 
 
-async def test_it_goes_on_every_third_of_the_ttl() -> None:
+async def test_renewal_repeats_every_third_of_the_ttl() -> None:
     slow = Slow()
     await slow.clock.run_for(TTL * 4)
     assert slow.renewals == 12
@@ -82,7 +82,7 @@ async def test_it_goes_on_every_third_of_the_ttl() -> None:
     assert not slow.is_locked()
 
 
-async def test_it_stops_at_the_longest_hold() -> None:
+async def test_renewal_stops_at_the_longest_hold() -> None:
     slow = Slow()
     await slow.clock.run_for(POLICY.max_hold)
     before = slow.renewals
@@ -93,7 +93,7 @@ async def test_it_stops_at_the_longest_hold() -> None:
     await slow.finish()
 
 
-async def test_it_ends_with_the_step() -> None:
+async def test_renewal_ends_with_the_step() -> None:
     slow = Slow()
     await slow.clock.run_for(TTL)
     await slow.finish()
@@ -103,7 +103,7 @@ async def test_it_ends_with_the_step() -> None:
     assert slow.clock.pending == 0
 
 
-async def test_it_ends_when_the_step_is_cancelled() -> None:
+async def test_renewal_ends_when_the_step_is_cancelled() -> None:
     slow = Slow()
     await slow.clock.run_for(TTL)
     slow.task.cancel()
@@ -116,7 +116,7 @@ async def test_it_ends_when_the_step_is_cancelled() -> None:
 
 
 async def overtaken() -> Slow:
-    """Return a step whose lease somebody else has, as a renewal found out."""
+    """Return a step whose lease another holder has, as a renewal found out."""
     slow = Slow()
     await slow.clock.run_for(timedelta(0))
     slow.leased.take_over(slow.event.subject)
@@ -133,7 +133,7 @@ async def test_a_lost_lease_is_renewed_no_more() -> None:
     await slow.finish()
 
 
-async def test_a_lost_lease_is_no_reason_to_throw_finished_work_away() -> None:
+async def test_finished_work_is_committed_after_a_lost_lease() -> None:
     slow = await overtaken()
     [done] = await slow.finish()
     assert done.data == {"total": 1}
@@ -142,7 +142,7 @@ async def test_a_lost_lease_is_no_reason_to_throw_finished_work_away() -> None:
 
 async def test_a_lost_lease_commits_nothing_once_its_taker_has_written() -> None:
     slow = await overtaken()
-    theirs = {"by": "somebody else"}
+    theirs = {"by": "another writer"}
     await slow.leased.write(slow.event.subject, {**theirs}, None)
     with pytest.raises(TransactionViolation) as caught:
         await slow.finish()

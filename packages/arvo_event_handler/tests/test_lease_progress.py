@@ -21,7 +21,7 @@ from .leased_memory import LeasedMemory
 async def test_time_that_cannot_pass_fails_the_suite_and_hangs_nothing(
     passed: int, error: Exception
 ) -> None:
-    """With the first thing that went wrong, not with what the workflow made of it."""
+    """With the first error, not with what the workflow turned it into."""
     clock = FakeClock()
     policy = LockPolicy()
     shared = LeasedMemory(clock=clock, policy=policy)

@@ -1,4 +1,4 @@
-"""The suite for leases passes on a sound memory and fails, by name, on broken ones."""
+"""The suite for leases passes on a correct memory and fails, by name, on broken ones."""
 
 import asyncio
 import inspect
@@ -37,7 +37,7 @@ from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=1))
 
 
-# --- sound memories pass ----------------------------------------------------
+# --- correct memories pass --------------------------------------------------
 
 
 class TestWaitingLeasedMemory(LeasedMachineMemorySuite):
@@ -81,7 +81,7 @@ class TestTheFourCallsWhileRenewalsAreWatched(MachineMemorySuite):
 
 
 class Memory(WaitingLeasedMemory):
-    """Sound; what is below breaks one thing each."""
+    """Correct; each subclass below breaks one thing."""
 
     @property
     def version_moved(self) -> TransactionViolation:
@@ -192,7 +192,7 @@ class HasOneLease(Memory):
 
 
 class LocksBesideLeases(Memory):
-    """The four calls and the leases do not know of each other."""
+    """The four calls and the leases ignore each other."""
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -210,7 +210,7 @@ class UnlocksLeases(Memory):
         return True
 
 
-class WaitsForEver(Memory):
+class WaitsIndefinitely(Memory):
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         while (lease := await super().acquire(machine_id, after=after)) is None:
@@ -218,7 +218,7 @@ class WaitsForEver(Memory):
         return lease
 
 
-# --- giving it up -----------------------------------------------------------
+# --- release ---------------------------------------------------------------
 
 
 class NeverReleases(Memory):
@@ -235,7 +235,7 @@ class WritesAtRelease(Memory):
         await super().release(lease)
 
 
-class ReleasesWhoeverHolds(Memory):
+class ReleasesAnyHolder(Memory):
     @override
     async def release(self, lease: MachineLease) -> None:
         self._held.pop(lease.machine_id, None)
@@ -296,7 +296,7 @@ class WritesBesideCommits(Memory):
 
 
 class Repeating(Memory):
-    """Does something of its own when a commit comes again."""
+    """Handles a repeated commit in a wrong way."""
 
     def again(self, lease: MachineLease, write: RecordWrite) -> None:
         raise NotImplementedError
@@ -342,7 +342,7 @@ class ComparesNothing(Memory):
 
 
 class ComparesTheVersionOnly(Memory):
-    """A workflow that was forgotten and began again has the same ones."""
+    """A workflow that was forgotten and began again reaches the same versions."""
 
     @override
     def is_as_loaded(self, stored: Stored | None, lease: MachineLease) -> bool:
@@ -355,8 +355,8 @@ class ComparesNoFirstVersion(Memory):
         return lease.version == 0 or super().is_as_loaded(stored, lease)
 
 
-class RefusesWhoeverIsNotTheHolder(Memory):
-    """As fencing tokens do: whoever has outlasted its lease has worked for nothing."""
+class RefusesAllButTheHolder(Memory):
+    """As fencing tokens do: a holder that has outlasted its lease has worked for nothing."""
 
     cause = TransactionViolationCause.LEASE_LOST
 
@@ -368,12 +368,12 @@ class RefusesWhoeverIsNotTheHolder(Memory):
         return super().is_as_loaded(stored, lease)
 
 
-class RefusesWhoeverIsNotTheHolderByAnotherName(RefusesWhoeverIsNotTheHolder):
+class RefusesAllButTheHolderByAnotherName(RefusesAllButTheHolder):
     cause = TransactionViolationCause.VERSION_MOVED
 
 
 class RefusesAfterATakeover(Memory):
-    """It remembers who was overtaken, and for good."""
+    """It remembers who was overtaken, permanently."""
 
     def __init__(self, *, clock: FakeClock, policy: LockPolicy) -> None:
         super().__init__(clock=clock, policy=policy)
@@ -392,7 +392,7 @@ class RefusesAfterATakeover(Memory):
 
 
 class CommitsOnlyWhereItLeased(Memory):
-    """A lease of a workflow that was never written is forgotten some time, and needed to commit."""
+    """A commit needs its lease, which is forgotten unless the workflow was ever written."""
 
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
@@ -441,7 +441,7 @@ class RefusesWithAnotherCause(Memory):
         )
 
 
-class NamesNobody(Memory):
+class NamesNoWorkflow(Memory):
     @override
     def _refuse(self, machine_id: str, cause: TransactionViolationCause) -> None:
         raise TransactionViolation("refused", cause=cause, subject="")
@@ -479,7 +479,7 @@ class NeverForgets(Expiring):
         return None
 
 
-class ForgetsAtOnce(Expiring):
+class ForgetsImmediately(Expiring):
     @override
     def expires_in(self, machine_id: str, delta: timedelta | None) -> timedelta | None:
         return None if delta is None else timedelta(0)
@@ -510,7 +510,7 @@ class CommitsOverWhatIsForgotten(Memory):
         return super().is_as_loaded(self._stored.get(lease.machine_id), lease)
 
 
-# --- leases that run out ----------------------------------------------------
+# --- leases that expire -----------------------------------------------------
 
 
 class NeverExpires(Memory):
@@ -559,7 +559,7 @@ class RenewsNothing(Memory):
         return True
 
 
-class RenewsForEver(Memory):
+class RenewsIndefinitely(Memory):
     @override
     async def renew(self, lease: MachineLease) -> bool:
         held = self._held.get(lease.machine_id)
@@ -585,7 +585,7 @@ class RenewsOnlyInTime(Memory):
         return self._holder(lease.machine_id) is not None and await super().renew(lease)
 
 
-class RenewsWhateverIsFree(Memory):
+class RenewsAnyFreeLease(Memory):
     @override
     async def renew(self, lease: MachineLease) -> bool:
         if self._holder(lease.machine_id) is None:
@@ -593,7 +593,7 @@ class RenewsWhateverIsFree(Memory):
         return await super().renew(lease)
 
 
-class RenewsWhoeverAsks(Memory):
+class RenewsForAnyCaller(Memory):
     @override
     async def renew(self, lease: MachineLease) -> bool:
         self._take(lease.machine_id, lease.owner)
@@ -603,8 +603,8 @@ class RenewsWhoeverAsks(Memory):
 # --- cancellation -----------------------------------------------------------
 
 
-class HoldsForEverWhenCancelled(Memory):
-    """It writes who holds the lease, and later until when."""
+class HoldsIndefinitelyWhenCancelled(Memory):
+    """It writes the holder of the lease first, and its end later."""
 
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
@@ -619,7 +619,7 @@ class HoldsForEverWhenCancelled(Memory):
 
 
 class HandsTheLeaseToTheCancelled(Memory):
-    """A release goes to the first who ever waited, there or not."""
+    """A release hands the lease to the first waiter, even if it has been cancelled."""
 
     def __init__(self, *, clock: FakeClock, policy: LockPolicy) -> None:
         super().__init__(clock=clock, policy=policy)
@@ -652,7 +652,7 @@ class CommitsMemberByMember(Memory):
 
 
 class ReleasesInTwoSteps(Memory):
-    """It marks the lease as being released, for good when cancelled there."""
+    """It marks the lease as being released, permanently if cancelled there."""
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -682,68 +682,68 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
     "test_a_lease_shows_the_record_and_its_version": [ReadsNoRecord, NeverCounts],
     "test_each_lease_has_an_owner_of_its_own": [IsItsLeasesOwner, CountsOwners],
     "test_the_record_of_a_lease_is_its_holders_own": [SharesRecords],
-    "test_a_lease_is_no_record": [WritesAtAcquire],
+    "test_a_lease_is_not_a_record": [WritesAtAcquire],
     "test_an_empty_machine_id_is_refused_by_acquire": [LeasesUnderNoId],
     "test_exactly_one_of_many_contenders_gets_the_lease": [
         GrantsToEverybody,
         LooksAndTakesLater,
         LeasesForItself,
     ],
-    "test_a_lease_excludes_other_clients": [LeasesForItself, WaitsForEver],
+    "test_a_lease_excludes_other_clients": [LeasesForItself, WaitsIndefinitely],
     "test_a_lease_leaves_other_workflows_free": [HasOneLease],
-    "test_a_lease_excludes_the_bare_lock": [LocksBesideLeases],
-    "test_a_bare_lock_excludes_leases": [LocksBesideLeases],
+    "test_a_lease_excludes_the_plain_lock": [LocksBesideLeases],
+    "test_a_plain_lock_excludes_leases": [LocksBesideLeases],
     "test_unlock_leaves_a_lease_alone": [UnlocksLeases],
-    "test_a_released_lease_goes_to_whoever_asks_next": [NeverReleases],
+    "test_a_released_lease_goes_to_the_next_caller": [NeverReleases],
     "test_a_release_writes_nothing": [WritesAtRelease],
-    "test_a_second_release_leaves_the_next_holder_alone": [ReleasesWhoeverHolds],
+    "test_a_second_release_leaves_the_next_holder_alone": [ReleasesAnyHolder],
     "test_a_waiter_gets_the_lease_when_it_is_released": [NeverWaits],
     "test_a_waiter_gets_what_the_holder_committed": [ReadsBeforeItWaits],
-    "test_a_committed_record_is_read_by_everybody": [CommitsForItself],
+    "test_a_committed_record_is_read_by_every_client": [CommitsForItself],
     "test_a_commit_drops_the_lease": [KeepsTheLease],
     "test_each_commit_raises_the_version_by_one": [NeverCounts],
     "test_a_commit_replaces_the_whole_record": [MergesCommits],
     "test_a_committed_record_is_isolated_from_its_writer": [SharesRecords],
-    "test_a_bare_write_knows_what_was_committed": [WritesBesideCommits],
-    "test_the_same_commit_again_writes_nothing_twice": [RefusesTheSameAgain, WritesTwice],
-    "test_the_same_commit_again_leaves_the_next_holder_alone": [DropsTheNextLease],
-    "test_an_old_commit_again_does_not_undo_a_newer_one": [
+    "test_a_plain_write_sees_what_was_committed": [WritesBesideCommits],
+    "test_a_repeated_commit_writes_nothing_twice": [RefusesTheSameAgain, WritesTwice],
+    "test_a_repeated_commit_leaves_the_next_holder_alone": [DropsTheNextLease],
+    "test_a_repeated_old_commit_does_not_undo_a_newer_one": [
         AcceptsAnyCommit,
         RefusesWithAnotherCause,
     ],
-    "test_a_commit_after_a_release_stands_unless_somebody_wrote": [
-        RefusesWhoeverIsNotTheHolder,
+    "test_a_commit_after_a_release_stands_unless_another_wrote": [
+        RefusesAllButTheHolder,
         ComparesNothing,
         RefusesWithAnotherCause,
     ],
-    "test_a_commit_over_somebody_elses_write_is_refused": [
+    "test_a_commit_over_another_clients_write_is_refused": [
         ComparesNothing,
         WritesAndThenRefuses,
         RefusesWithAnotherCause,
     ],
     "test_a_first_commit_over_a_first_write_is_refused": [ComparesNoFirstVersion],
-    "test_a_refused_commit_names_the_workflow": [NamesNobody, ComparesNothing],
+    "test_a_refused_commit_names_the_workflow": [NamesNoWorkflow, ComparesNothing],
     "test_exactly_one_of_a_commit_and_a_write_wins": [ChecksAndCommitsLater],
     "test_no_update_of_many_holders_is_lost": [LooksAndTakesLater, KeepsTheLease],
     "test_a_record_is_forgotten_when_it_expires": [NeverForgets],
-    "test_a_record_is_there_until_it_expires": [ForgetsAtOnce],
+    "test_a_record_is_there_until_it_expires": [ForgetsImmediately],
     "test_the_last_commit_says_how_long_a_record_is_kept": [KeepsTheFirstExpiry],
     "test_a_forgotten_workflow_begins_again": [CountsOnAfterExpiry, KeepsTheFirstExpiry],
     "test_a_commit_over_a_record_that_was_forgotten_is_refused": [CommitsOverWhatIsForgotten],
     "test_a_commit_over_a_workflow_that_began_again_is_refused": [
         ComparesTheVersionOnly,
-        RefusesWhoeverIsNotTheHolder,
+        RefusesAllButTheHolder,
     ],
     "test_a_lease_frees_itself_after_its_ttl": [NeverExpires],
     "test_a_lease_holds_until_its_ttl": [ExpiresEarly],
-    "test_a_bare_lock_frees_itself_after_its_ttl": [OnlyLeasesExpire],
-    "test_an_expired_lease_that_nobody_took_still_commits": [CommitsOnlyInTime],
-    "test_a_renewed_lease_lasts_its_ttl_from_then": [RenewsNothing, RenewsForEver],
+    "test_a_plain_lock_frees_itself_after_its_ttl": [OnlyLeasesExpire],
+    "test_an_expired_lease_not_taken_over_still_commits": [CommitsOnlyInTime],
+    "test_a_renewed_lease_lasts_its_ttl_from_the_renewal": [RenewsNothing, RenewsIndefinitely],
     "test_a_renewed_lease_stays_its_holders": [RenewsUnderANewOwner],
-    "test_an_expired_lease_that_nobody_took_can_be_renewed": [RenewsOnlyInTime],
-    "test_a_lease_that_was_dropped_cannot_be_renewed": [RenewsNothing, RenewsWhateverIsFree],
+    "test_an_expired_lease_not_taken_over_can_be_renewed": [RenewsOnlyInTime],
+    "test_a_lease_that_was_dropped_cannot_be_renewed": [RenewsNothing, RenewsAnyFreeLease],
     "test_the_first_commit_wins_although_the_lease_was_taken_over": [
-        RefusesWhoeverIsNotTheHolder,
+        RefusesAllButTheHolder,
         AcceptsAnyCommit,
         WritesAndThenRefuses,
         RefusesWithAnotherCause,
@@ -753,14 +753,14 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
         DropsTheNextLease,
     ],
     "test_a_stale_holder_commits_after_its_taker_gave_up": [
-        RefusesWhoeverIsNotTheHolder,
+        RefusesAllButTheHolder,
         RefusesAfterATakeover,
     ],
     "test_a_commit_of_a_stale_holder_is_refused_once_its_taker_committed": [
         AcceptsAnyCommit,
         WritesAndThenRefuses,
         DropsTheLeaseWhenItRefuses,
-        RefusesWhoeverIsNotTheHolder,
+        RefusesAllButTheHolder,
     ],
     "test_exactly_one_of_many_stale_holders_commits": [
         ChecksAndCommitsLater,
@@ -771,23 +771,23 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
         CommitsOnlyWhereItLeased,
     ],
     "test_steps_that_block_for_longer_than_the_ttl_get_done": [
-        RefusesWhoeverIsNotTheHolder,
-        RefusesWhoeverIsNotTheHolderByAnotherName,
+        RefusesAllButTheHolder,
+        RefusesAllButTheHolderByAnotherName,
         RefusesAfterATakeover,
         RefusesWithAnotherCause,
         AcceptsAnyCommit,
         NeverExpiresAndNeverWaits,
     ],
     "test_steps_that_last_beyond_the_longest_hold_get_done": [
-        RefusesWhoeverIsNotTheHolder,
-        RefusesWhoeverIsNotTheHolderByAnotherName,
+        RefusesAllButTheHolder,
+        RefusesAllButTheHolderByAnotherName,
         RefusesAfterATakeover,
         RenewsUnderANewOwner,
     ],
-    "test_a_release_of_a_stale_holder_changes_nothing": [ReleasesWhoeverHolds],
-    "test_a_renewal_of_a_stale_holder_is_refused": [RenewsWhoeverAsks, RenewsNothing],
+    "test_a_release_of_a_stale_holder_changes_nothing": [ReleasesAnyHolder],
+    "test_a_renewal_of_a_stale_holder_is_refused": [RenewsForAnyCaller, RenewsNothing],
     "test_unlock_of_a_stale_lock_leaves_the_next_holder_alone": [UnlocksLeases],
-    "test_a_cancelled_acquire_holds_nothing_beyond_the_ttl": [HoldsForEverWhenCancelled],
+    "test_a_cancelled_acquire_holds_nothing_beyond_the_ttl": [HoldsIndefinitelyWhenCancelled],
     "test_a_cancelled_waiter_is_not_handed_the_lease": [HandsTheLeaseToTheCancelled],
     "test_a_cancelled_commit_leaves_nothing_torn": [CommitsMemberByMember],
     "test_a_cancelled_release_holds_nothing_beyond_the_ttl": [ReleasesInTwoSteps],
@@ -801,7 +801,7 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is broken may hang: do not wait long for it."""
+    """A broken memory may hang: do not wait long for it."""
     monkeypatch.setattr(_contention, "PATIENCE", timedelta(milliseconds=50))
 
 

@@ -7,7 +7,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Lock:
-    """Held for some time; each try says how long still."""
+    """Held for some time; each try returns the time left."""
 
     def __init__(self, clock: FakeClock, *, held_for: timedelta) -> None:
         self.tries = 0
@@ -20,7 +20,7 @@ class Lock:
         return left if left > timedelta(0) else "granted"
 
 
-async def test_a_free_lock_is_granted_at_once() -> None:
+async def test_a_free_lock_is_granted_immediately() -> None:
     clock = FakeClock()
     lock = Lock(clock, held_for=timedelta(0))
     assert await until_granted(lock.attempt, policy=LockPolicy(), clock=clock) == "granted"
@@ -58,7 +58,7 @@ async def test_without_a_wait_there_is_one_try() -> None:
     assert lock.tries == 1
 
 
-async def test_nobody_sleeps_past_the_end_of_the_lease() -> None:
+async def test_no_waiter_sleeps_past_the_end_of_the_lease() -> None:
     clock = FakeClock()
     lock = Lock(clock, held_for=0.05 * SECOND)
     policy = LockPolicy(initial_delay=10 * SECOND, max_delay=10 * SECOND, max_wait=30 * SECOND)

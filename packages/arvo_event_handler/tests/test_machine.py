@@ -1,4 +1,4 @@
-"""Machines bound to a contract: what is refused when one is made, and what it says of itself."""
+"""Machines bound to a contract: what is refused on construction, and what machines describe."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def test_it_says_what_it_implements() -> None:
 
 
 class TestActorsAndDelays:
-    """Refused where they mean that, with their place; a name is only a name."""
+    """Refused with their place where they are meant; as the name of a state they are allowed."""
 
     @pytest.mark.parametrize("word", ["invoke", "after"])
     @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ class TestActorsAndDelays:
         ],
         ids=["root", "state", "nested"],
     )
-    def test_they_are_refused(self, word: str, place: str, config: Any) -> None:
+    def test_actors_and_delays_are_refused(self, word: str, place: str, config: Any) -> None:
         with pytest.raises(ConfigViolation) as refused:
             machine(config(word))
         assert f"{place.format(word)}: a workflow waits for events" in str(refused.value)
 
-    def test_several_are_named_together(self) -> None:
+    def test_several_actors_and_delays_are_named_together(self) -> None:
         config: Any = {"invoke": {}, "initial": "a", "states": {"a": {"after": {}}}}
         with pytest.raises(ConfigViolation) as refused:
             machine(config)
@@ -88,12 +88,12 @@ class TestActorsAndDelays:
         assert "states.a.after" in str(refused.value)
 
     @pytest.mark.parametrize("word", ["invoke", "after"])
-    def test_a_state_may_be_named_so(self, word: str) -> None:
+    def test_a_state_may_be_named_invoke_or_after(self, word: str) -> None:
         config: Any = {"initial": word, "states": {word: {"on": {word: word}}}}
         assert machine(config).machine.start().snapshot.value == word
 
     @pytest.mark.parametrize("word", ["invoke", "after"])
-    def test_what_is_wrong_with_such_a_state_is_said_as_it_is(self, word: str) -> None:
+    def test_an_error_in_a_state_named_so_is_reported_as_usual(self, word: str) -> None:
         config: Any = {"initial": word, "states": {word: 5}}
         with pytest.raises(InvalidHandlerError, match=rf"states\.{word}"):
             machine(config)
@@ -103,11 +103,11 @@ GUARDED: Any = {"guard": "isRich", "target": "b"}
 
 
 class TestNames:
-    def test_the_queues_action_is_taken(self) -> None:
+    def test_the_name_of_the_queues_action_is_reserved(self) -> None:
         with pytest.raises(ConfigViolation, match="'enqueueArvoEvent' is reserved by Arvo"):
             machine(actions={"enqueueArvoEvent": assign({})})
 
-    def test_it_may_be_used(self) -> None:
+    def test_the_queues_action_may_be_used(self) -> None:
         made = machine({"entry": {"type": "enqueueArvoEvent", "params": {"type": RESERVE}}})
         assert "arvo$$" in made.machine.start().snapshot.context
 
@@ -120,7 +120,7 @@ class TestNames:
         with pytest.raises(InvalidHandlerError, match=r"guard: unknown guard 'isRich'"):
             machine(config)
 
-    def test_known_ones_are_found(self) -> None:
+    def test_known_actions_and_guards_are_found(self) -> None:
         made = machine(
             {"entry": "ship", "initial": "a", "states": {"a": {"always": GUARDED}, "b": {}}},
             actions={"ship": assign({"shipped": True})},
@@ -129,7 +129,7 @@ class TestNames:
         snapshot = made.machine.start().snapshot
         assert (snapshot.context, snapshot.value) == ({"shipped": True}, "b")
 
-    def test_what_is_wrong_otherwise_is_said_with_its_place(self) -> None:
+    def test_other_errors_are_reported_with_their_place(self) -> None:
         with pytest.raises(InvalidHandlerError) as refused:
             machine({"initial": "a", "states": {"a": {"on": {"b.c.d": "nowhere"}}}})
         assert "#/shop/order/1.0.0" in str(refused.value)
@@ -138,12 +138,12 @@ class TestNames:
 
 class TestVersion:
     @pytest.mark.parametrize("version", [None, "1.0.0"])
-    def test_the_contracts_may_be_said(self, version: str | None) -> None:
+    def test_the_contracts_version_may_be_given(self, version: str | None) -> None:
         config: Any = {} if version is None else {"version": version}
         assert machine(config).version == "1.0.0"
 
     @pytest.mark.parametrize("version", ["1.0.1", "2.0.0", "1", "", 1], ids=repr)
-    def test_another_is_refused(self, version: Any) -> None:
+    def test_another_version_than_the_contracts_is_refused(self, version: Any) -> None:
         with pytest.raises(ConfigViolation, match=f"to be .1.0.0., got {version!r}"):
             machine({"version": version})
 
@@ -157,7 +157,7 @@ FALLS_BACK: Any = {
 
 
 class TestXStateVersion:
-    def test_it_can_be_chosen(self) -> None:
+    def test_the_xstate_version_can_be_chosen(self) -> None:
         event = {"type": "a.b.c"}
         answers = [
             made.machine.start().snapshot.can(event)
@@ -165,13 +165,13 @@ class TestXStateVersion:
         ]
         assert answers == [True, False]
 
-    def test_where_it_matters_it_is_to_be_chosen(self) -> None:
+    def test_a_missing_xstate_version_is_a_warning_where_it_matters(self) -> None:
         *_, warning = machine(FALLS_BACK).machine.warnings
         assert warning.location == "on['a.b.c']"
         chosen = machine(FALLS_BACK, xstate="5.24").machine.warnings
         assert not any("choose" in warning.message for warning in chosen)
 
-    def test_an_unknown_one_is_refused(self) -> None:
+    def test_an_unknown_xstate_version_is_refused(self) -> None:
         with pytest.raises(InvalidHandlerError, match="unknown version '5'"):
             machine({}, xstate="5")  # type: ignore[arg-type]
 
@@ -181,29 +181,29 @@ class TestServices:
         with pytest.raises(ConfigViolation, match="'#/shop/stock/reserve' is listed twice"):
             machine(services=[RESERVE_SERVICE, RESERVE_SERVICE])
 
-    def test_they_are_told_apart_by_uri_and_type(self) -> None:
+    def test_services_differ_by_uri_and_type(self) -> None:
         twin = SimpleArvoContract(uri="#/twin", type="stock.reserve", versions=[RESERVE_V1])
         with pytest.raises(ConfigViolation, match=r"'#/shop/stock/reserve' and '#/twin' both"):
             machine(services=[RESERVE_SERVICE, twin.version(RESERVE_V1)])
 
-    def test_a_workflow_is_not_its_own(self) -> None:
+    def test_a_workflow_is_not_its_own_service(self) -> None:
         with pytest.raises(ConfigViolation, match="cannot be its own service"):
             machine(services=[order_contract.version(ORDER_V1)])
 
-    def test_a_contract_without_version_is_none(self) -> None:
+    def test_a_contract_without_a_version_is_not_a_service(self) -> None:
         services: Any = [reserve_contract]
         with pytest.raises(ConfigViolation, match=r"did you mean contract\.version"):
             machine(services=services)
 
 
 class TestContract:
-    def test_it_must_be_a_workflows(self) -> None:
+    def test_the_contract_must_be_an_orchestrator_contract(self) -> None:
         with pytest.raises(InvalidHandlerError, match="must be an ArvoOrchestratorContract"):
             machine(contract=RESERVE_SERVICE)
 
-    def test_it_must_be_in_a_version(self) -> None:
+    def test_the_contract_must_be_in_a_version(self) -> None:
         contract: Any = order_contract
-        with pytest.raises(InvalidHandlerError, match=r"give contract\.version"):
+        with pytest.raises(InvalidHandlerError, match=r"pass contract\.version"):
             ArvoMachine(contract=contract, services=[], config={})
 
 
@@ -220,30 +220,30 @@ talk_contract = ArvoContract(uri="#/talk", type="com.talk.ask", versions=[TALK_V
 class TestLockingIsInferred:
     """From parallel states and services with several answers; a leased memory leases anyway."""
 
-    def test_one_thing_at_a_time_needs_none(self) -> None:
+    def test_sequential_states_need_no_lock(self) -> None:
         assert not machine().requires_resource_locking
 
-    def test_parallel_states_need_it(self) -> None:
+    def test_parallel_states_need_a_lock(self) -> None:
         assert machine(PARALLEL_CONFIG).requires_resource_locking
 
-    def test_so_does_a_parallel_root(self) -> None:
+    def test_a_parallel_root_needs_a_lock(self) -> None:
         config: Any = {"type": "parallel", "states": {"a": {}, "b": {}}}
         assert machine(config).requires_resource_locking
 
-    def test_so_does_a_service_with_several_answers(self) -> None:
+    def test_a_service_with_several_answers_needs_a_lock(self) -> None:
         assert machine({}, services=[talk_contract.version(TALK_V1)]).requires_resource_locking
 
-    def test_a_parallel_state_without_regions_does_not(self) -> None:
+    def test_a_parallel_state_without_regions_needs_no_lock(self) -> None:
         config: Any = {"initial": "a", "states": {"a": {"type": "parallel", "states": {}}}}
         assert not machine(config).requires_resource_locking
 
-    def test_a_state_merely_named_parallel_does_not(self) -> None:
+    def test_a_state_merely_named_parallel_needs_no_lock(self) -> None:
         config: Any = {"initial": "parallel", "states": {"parallel": {"on": {"a.b.c": "parallel"}}}}
         assert not machine(config).requires_resource_locking
 
 
 class TestDefinition:
-    def test_it_is_the_config_as_json(self) -> None:
+    def test_the_definition_is_the_config_as_json(self) -> None:
         config: Any = {
             "initial": "open",
             "context": {"n": 1, "none": None, "real": 0.5},
@@ -251,11 +251,11 @@ class TestDefinition:
         }
         assert json.loads(machine(config).definition) == config
 
-    def test_no_limit_is_null_as_in_javascript(self) -> None:
+    def test_infinity_is_null_in_the_definition_as_in_javascript(self) -> None:
         definition = machine({"options": {"maxIterations": math.inf}}).definition
         assert json.loads(definition) == {"options": {"maxIterations": None}}
 
-    def test_functions_stand_by_their_names(self) -> None:
+    def test_functions_appear_by_name_in_the_definition(self) -> None:
         described = json.loads(machine().definition)
         assert described["context"] == "first_context"
         assert described["states"]["reserving"]["entry"] == "Emit"
@@ -279,7 +279,7 @@ def test_versions_share_nothing() -> None:
 
 
 class TestValidateInput:
-    def test_what_it_can_take_passes(self) -> None:
+    def test_an_event_that_the_machine_accepts_passes(self) -> None:
         machine().validate_input(start("tea"))
 
     def test_data_that_does_not_match_is_refused(self) -> None:
@@ -337,7 +337,7 @@ def test_an_event_that_no_service_emits_is_a_warning_at_definition(
         ("ship", {"exit": [enqueue_actions(lambda call: [])]}),
     ],
 )
-def test_an_event_that_may_come_is_no_warning(event_type: str, more: Any) -> None:
+def test_an_event_that_may_come_is_not_a_warning(event_type: str, more: Any) -> None:
     assert waiting_for(event_type, **more).machine.warnings == ()
 
 

@@ -80,7 +80,7 @@ class TestRequests:
         made = machine({"context": {"n": 1}, "entry": enqueue("one")})
         assert execute(made).state["context"] == {"n": 1, "arvo$$": {}}
 
-    def test_it_is_empty_for_the_next_event(self) -> None:
+    def test_the_queue_is_empty_for_the_next_event(self) -> None:
         made = machine({"entry": enqueue("one"), "on": {"x.y.z": {"actions": enqueue("two")}}})
         first = execute(made)
         second = execute(made, {"type": "x.y.z"}, first.state)
@@ -101,12 +101,12 @@ class TestRequests:
         assert execute(made).emitted == ({"type": "one", "data": {"n": 7}},)
 
     @pytest.mark.parametrize("taken", [5, {"volatile$$": 1}, {"mine": {}}], ids=repr)
-    def test_its_member_is_not_the_machines(self, taken: Any) -> None:
+    def test_the_queues_member_is_reserved(self, taken: Any) -> None:
         made = machine({"context": {"arvo$$": taken}})
         with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is reserved by Arvo"):
             execute(made)
 
-    def test_that_is_said_by_the_action_too(self) -> None:
+    def test_the_action_refuses_a_misused_queue_member_too(self) -> None:
         made = machine({"context": {"arvo$$": 5}, "entry": enqueue("one")})
         with pytest.raises(ConfigViolation, match=r"'arvo\$\$' is reserved by Arvo"):
             execute(made)
@@ -123,7 +123,7 @@ class TestCopies:
         execute(made, {"type": "x.y.z"}, first.state)
         assert first.state == before
 
-    def test_what_comes_out_is_no_part_of_the_machine(self) -> None:
+    def test_the_result_shares_no_object_with_the_machine(self) -> None:
         shared: dict[str, Any] = {"list": []}
         made = machine({"context": {"shared": shared}})
         first = execute(made)
@@ -152,7 +152,7 @@ class TestStoredState:
         ],
         ids=repr,
     )
-    def test_one_that_cannot_be_read_waits_for_a_machine_that_can(
+    def test_an_unreadable_state_waits_for_a_machine_that_can_read_it(
         self, state: dict[str, Any]
     ) -> None:
         made = machine({"initial": "a", "states": {"a": {}}})
@@ -164,7 +164,7 @@ class TestStoredState:
         [float("nan"), {1, 2}, b"x", object(), "\ud800"],
         ids=lambda value: str(type(value)),
     )
-    def test_one_that_is_not_json_fails_the_workflow(self, value: Any) -> None:
+    def test_a_state_that_is_not_json_fails_the_workflow(self, value: Any) -> None:
         made = machine({"context": {"deep": [value]}})
         with pytest.raises(WorkflowFailure) as failed:
             execute(made)
@@ -215,7 +215,7 @@ class TestErrors:
             execute(made, {"type": "x.y.z"}, first.state)
 
     @pytest.mark.parametrize("member", ["entry", "context"])
-    def test_while_it_starts_too(self, member: str) -> None:
+    def test_a_violation_at_the_start_escapes_too(self, member: str) -> None:
         failing: Any = {member: raising(LookupError("sold out"))}
         with pytest.raises(WorkflowFailure):
             execute(machine(failing))

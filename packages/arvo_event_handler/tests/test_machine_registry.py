@@ -32,12 +32,12 @@ def test_each_version_has_its_services() -> None:
     assert list(registry.services("2.0.0")) == [CHARGE]
 
 
-def test_machines_are_ordered_by_version_not_by_text() -> None:
+def test_machines_are_ordered_by_version_not_as_strings() -> None:
     registry = MachineRegistry(map(implementing, ["10.0.0", "1.0.0", "2.0.0"]))
     assert [each.version for each in registry.machines] == ["1.0.0", "2.0.0", "10.0.0"]
 
 
-def test_an_unknown_version_is_said_with_those_there_are() -> None:
+def test_an_unknown_version_is_refused_with_the_known_ones() -> None:
     registry = MachineRegistry([implementing("2.0.0"), implementing("1.0.0")])
     with pytest.raises(ConfigViolation, match=r"10\.0\.0 of '#/versions'; there are 1\.0\.0, 2"):
         registry.machine("10.0.0")
@@ -45,16 +45,16 @@ def test_an_unknown_version_is_said_with_those_there_are() -> None:
         registry.services("10.0.0")
 
 
-def test_there_is_at_least_one() -> None:
+def test_a_registry_without_machines_is_refused() -> None:
     with pytest.raises(InvalidHandlerError, match="at least one machine"):
         MachineRegistry([])
 
 
-def test_one_version_has_one_machine() -> None:
+def test_two_machines_of_one_version_are_refused() -> None:
     with pytest.raises(ConfigViolation, match=r"two machines implement version 1\.0\.0"):
         MachineRegistry([implementing("1.0.0"), implementing("1.0.0")])
 
 
-def test_all_are_of_one_contract() -> None:
+def test_machines_of_several_contracts_are_refused() -> None:
     with pytest.raises(ConfigViolation, match=r"'#/versions' and '#/shop/order' cannot share"):
         MachineRegistry([implementing("1.0.0"), machine()])

@@ -23,7 +23,7 @@ class TestLockPolicy:
 
     @pytest.mark.parametrize("name", FIELDS)
     @pytest.mark.parametrize("value", [30, 0.5, None, "30s"])
-    def test_a_bare_number_is_refused_by_name(self, name: str, value: object) -> None:
+    def test_a_plain_number_is_refused_by_name(self, name: str, value: object) -> None:
         with pytest.raises(TypeError, match=rf"^{name} must be a timedelta, got {value!r}$"):
             LockPolicy(**{name: value})  # type: ignore[arg-type]
 
@@ -32,12 +32,12 @@ class TestLockPolicy:
         with pytest.raises(ValueError, match=f"^{name} must not be negative"):
             LockPolicy(**{name: timedelta(microseconds=-1)})
 
-    def test_a_lock_that_frees_itself_at_once_is_refused(self) -> None:
+    def test_a_ttl_of_zero_is_refused(self) -> None:
         with pytest.raises(ValueError, match="ttl must be longer than zero"):
             LockPolicy(ttl=timedelta(0))
 
     @pytest.mark.parametrize("name", ["max_wait", "initial_delay", "max_delay"])
-    def test_no_wait_at_all_is_fine(self, name: str) -> None:
+    def test_a_max_wait_of_zero_is_accepted(self, name: str) -> None:
         assert getattr(LockPolicy(**{name: timedelta(0)}), name) == timedelta(0)
 
     def test_a_hold_shorter_than_the_lock_lives_is_refused(self) -> None:
@@ -45,12 +45,12 @@ class TestLockPolicy:
             LockPolicy(ttl=timedelta(seconds=10), max_hold=timedelta(seconds=9))
         LockPolicy(ttl=timedelta(seconds=9), max_hold=timedelta(seconds=9))
 
-    def test_it_cannot_be_changed(self) -> None:
+    def test_a_lock_policy_cannot_be_changed(self) -> None:
         with pytest.raises(FrozenInstanceError):
             LockPolicy().ttl = timedelta(1)  # type: ignore[misc]
 
 
-def test_the_text_of_a_lease_does_not_give_its_owner_away() -> None:
+def test_the_repr_of_a_lease_hides_its_owner() -> None:
     lease = MachineLease(
         machine_id="order-7",
         owner="secret",
@@ -88,6 +88,6 @@ def test_whether_a_change_may_have_happened_is_passed_on(retryable: bool) -> Non
     assert (type(made), made.retryable, made.outcome) == (MachineMemoryError, retryable, "unknown")
 
 
-def test_a_memory_may_say_it_in_its_own_words() -> None:
+def test_a_memory_may_choose_the_message_of_its_error() -> None:
     made = machine_memory_error(DamagedError("not UTF-8"), message="the row is damaged")
     assert (type(made), str(made)) == (UnreadableRecordError, "the row is damaged")

@@ -58,7 +58,7 @@ def test_an_option_holds_what_the_argument_takes(query: str, options: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("scema=x", "there is no option 'scema'; did you mean schema?"),
         ("zzz=x", "there is no option 'zzz'; there are initial_delay, limit, "),
@@ -89,10 +89,10 @@ def test_an_option_holds_what_the_argument_takes(query: str, options: dict[str, 
         ("ttl=1h&max_hold=1s", "max_hold (0:00:01) must be at least ttl (1:00:00)"),
     ],
 )
-def test_an_option_that_is_none_is_told_in_one_line(query: str, told: str) -> None:
+def test_an_invalid_option_is_refused_in_one_line(query: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is looked at
         parse(f"my://host?{query}")
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
@@ -119,10 +119,10 @@ def test_a_place_stays_as_it_is_written(place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "message"),
     [
         ("my://u:geheim@[::1/x", "expected a host after //; "),
-        ("my://u:geheim@::1/x", "an IPv6 address stands in [ ]"),
+        ("my://u:geheim@::1/x", "an IPv6 address in [ ]"),
         ("my://u:geheim@[::1]x", "expected "),
         ("my://u:geheim@host:99999/x", "the port must be between 1 and 65535"),
         ("my://u:geheim@host:0", "the port must be between 1 and 65535"),
@@ -138,10 +138,10 @@ def test_a_place_stays_as_it_is_written(place: str) -> None:
         ("my://host:geheim", "expected host or host:port after //"),
     ],
 )
-def test_a_place_that_is_none_is_told_without_a_password(place: str, told: str) -> None:
+def test_an_invalid_place_is_refused_without_the_password(place: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is looked at
         parse(place)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -168,5 +168,5 @@ def test_a_driver_may_have_seconds_without_a_unit(value: str) -> None:
     assert seconds in {timedelta(seconds=5), timedelta(seconds=0.5)}
 
 
-def test_its_repr_shows_no_password() -> None:
+def test_the_repr_of_a_url_shows_no_password() -> None:
     assert "geheim" not in repr(parse("my://u:geheim@host?db=1", driver={"db"}))

@@ -1,4 +1,4 @@
-"""Which answers a workflow takes: any that fits a contract, or only those that it waits for."""
+"""Which answers a workflow accepts: any that fits a contract, or only those that it waits for."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,7 +86,7 @@ def shop(make: Callable[[IMachineMemory, Answers], Workflow]) -> Shop:
 
 
 class TestAwaitedAnswers:
-    async def test_answers_of_the_asked_service_are_taken(self, shop: Shop) -> None:
+    async def test_answers_of_the_asked_service_are_accepted(self, shop: Shop) -> None:
         tea, cocoa = await shop.ask()
         await shop.workflow.execute(reserved(tea))
         asked = await shop.workflow.execute(reserved(cocoa))
@@ -102,15 +102,15 @@ class TestAwaitedAnswers:
         record = await stored(shop.memory, shop.event)
         assert len(record["redelivery"]["open"]) == 1
 
-    async def test_one_to_a_request_of_nobody_is_refused(self, shop: Shop) -> None:
+    async def test_an_answer_to_an_unknown_request_is_refused(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         await shop.refuses(reserved(tea, parentid="forged"), why="'forged', which is not open")
 
-    async def test_one_without_a_request_is_refused(self, shop: Shop) -> None:
+    async def test_an_answer_without_a_request_is_refused(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         await shop.refuses(reserved(tea, parentid=None), why="None, which is not open")
 
-    async def test_one_from_another_source_is_refused(self, shop: Shop) -> None:
+    async def test_an_answer_from_another_source_is_refused(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         forged = reserved(tea, source="com.evil.stock")
         await shop.refuses(forged, why="from 'com.evil.stock'; 'com.stock.reserve' was asked")
@@ -120,18 +120,18 @@ class TestAwaitedAnswers:
         forged = reserve_failed(tea, LookupError("sold out"), source="com.evil.stock")
         await shop.refuses(forged, why="from 'com.evil.stock'")
 
-    async def test_one_of_another_service_is_refused(self, shop: Shop) -> None:
+    async def test_an_answer_of_another_service_is_refused(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         await shop.refuses(
             charged(tea), why="as 'com.payment.charge' would; 'com.stock.reserve' was asked"
         )
 
-    async def test_a_second_one_is_refused(self, shop: Shop) -> None:
+    async def test_a_second_answer_is_refused(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         await shop.workflow.execute(reserved(tea))
         await shop.refuses(reserved(tea, id="second"), why="has its answer")
 
-    async def test_the_same_one_again_changes_nothing(self, shop: Shop) -> None:
+    async def test_a_repeated_answer_changes_nothing(self, shop: Shop) -> None:
         tea, _ = await shop.ask()
         answer = reserved(tea)
         await shop.workflow.execute(answer)
@@ -185,7 +185,7 @@ class _Refusing(SimpleMachineMemory):
         raise OSError("the disk is gone")
 
 
-async def test_an_answer_to_an_earlier_collection_is_taken_while_it_is_open() -> None:
+async def test_an_answer_to_an_earlier_collection_is_accepted_while_it_is_open() -> None:
     async def flow(call: AnyCall) -> Step[Any]:
         if isinstance(call, Start):
             return Step(services=[Emit(RESERVE, Reserve(item=item)) for item in call.data.items])
@@ -213,7 +213,7 @@ async def test_a_request_that_left_for_a_domain_may_be_answered_under_another_na
     assert done.data == {"total": 1}
 
 
-async def test_a_workflow_started_without_is_finished_without(
+async def test_a_workflow_started_without_open_requests_is_finished_without(
     make: Callable[[IMachineMemory, Answers], Workflow],
 ) -> None:
     shop = Shop(make, "any")
@@ -224,7 +224,7 @@ async def test_a_workflow_started_without_is_finished_without(
 
 
 @pytest.mark.parametrize("source", ["com.stock.reserve", "com.evil.stock"])
-async def test_by_default_any_answer_is_taken(
+async def test_by_default_any_answer_is_accepted(
     make: Callable[[IMachineMemory, Answers], Workflow], source: str
 ) -> None:
     shop = Shop(make, "any")
@@ -234,7 +234,9 @@ async def test_by_default_any_answer_is_taken(
     assert "open" not in (await stored(shop.memory, shop.event))["redelivery"]
 
 
-def test_another_word_is_refused(make: Callable[[IMachineMemory, Any], Workflow]) -> None:
+def test_an_unknown_value_of_answers_is_refused(
+    make: Callable[[IMachineMemory, Any], Workflow],
+) -> None:
     with pytest.raises(ValueError, match='answers must be "any" or "awaited", got \'all\''):
         make(SimpleMachineMemory(), "all")
 
@@ -262,7 +264,7 @@ TELL_V1 = ContractVersion("1.0.0", accepts=Told, emits={})
 tell_contract = ArvoContract(uri="#/shop/tell", type="com.shop.tell", versions=[TELL_V1])
 
 
-async def test_what_nobody_answers_is_not_kept_for_ever() -> None:
+async def test_unanswered_notifications_are_not_kept_indefinitely() -> None:
     async def flow(call: AnyCall) -> Step[Any]:
         note = Emit("com.shop.tell", Told(text="one more"))
         return Step(services=[Emit(RESERVE, Reserve(item="tea")), note])

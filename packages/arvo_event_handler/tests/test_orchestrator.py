@@ -36,6 +36,7 @@ from .leased_memory import LeasedMemory
 from .order_machines import (
     CHARGE_SERVICE,
     DETOUR_CONFIG,
+    EVERY_ITEM_CONFIG,
     PARALLEL_CONFIG,
     RESERVE_SERVICE,
     ask,
@@ -87,7 +88,7 @@ def test_it_listens_where_its_contract_says() -> None:
     assert ORDER in repr(handler)
 
 
-def test_it_needs_a_machine() -> None:
+def test_an_orchestrator_without_machines_is_refused() -> None:
     with pytest.raises(InvalidHandlerError, match="at least one machine"):
         ArvoOrchestrator(machines=[], memory=SimpleMachineMemory())
 
@@ -166,7 +167,7 @@ class TestWhatTheMachineSees:
         await handler.execute(answer)
         assert seen == [{**answer.to_dict(), "data": {"price": 7}}]
 
-    async def test_a_service_s_failure_is_an_event(self) -> None:
+    async def test_the_failure_of_a_service_is_an_event(self) -> None:
         config = waiting_for(
             f"sys.{RESERVE}.error",
             FINAL,
@@ -178,7 +179,7 @@ class TestWhatTheMachineSees:
         [done] = await handler.execute(reserve_failed(request, LookupError("none left")))
         assert done.data == {"total": -1}
 
-    async def test_what_it_changes_there_is_its_own(self) -> None:
+    async def test_changes_of_the_machine_to_its_event_stay_its_own(self) -> None:
         def spoil(call: Call) -> None:
             event: Any = call.event
             event["data"]["price"] = "spoilt"
@@ -243,7 +244,7 @@ class TestRequests:
             ({"type": "com.who.knows", "data": {}}, "no contract knows the event type"),
             ({"type": RESERVE, "data": {}}, "item"),
             ({"type": RESERVE}, "item"),
-            ({"type": RESERVE, "data": 5}, "give a pydantic model or a mapping"),
+            ({"type": RESERVE, "data": 5}, "expected a pydantic model or a mapping, got int"),
             ({"type": RESERVE, "data": {"item": "a"}, "subject": "x"}, r"'subject', 'type'\]"),
             ({"type": RESERVE, "data": {"item": "a"}, "executionunit": 1}, "'executionunit'"),
             ({"type": RESERVE, "data": {"item": "a"}, "to": 5}, "to"),
@@ -275,7 +276,7 @@ class TestRequests:
         [request] = await asking(event).execute(start())
         assert (request.dataschema, request.data) == ("#/who/1.0.0", {"n": 1})
 
-    async def test_two_of_one_step_have_different_ids(self) -> None:
+    async def test_two_requests_of_one_step_have_different_ids(self) -> None:
         event = {"type": RESERVE, "data": {"item": "a"}, "id": "same"}
         handler = orchestrator(machine({"entry": [emit(event), emit(event)]}))
         with pytest.raises(ConfigViolation, match="id 'same' is taken"):
@@ -288,7 +289,7 @@ class TestRequests:
 
 
 class TestDomains:
-    async def test_several_make_copies_with_ids_of_their_own(self) -> None:
+    async def test_several_domains_make_copies_with_ids_of_their_own(self) -> None:
         event = {"type": RESERVE, "data": {"item": "a"}, "domain": ["one", None]}
         there, here = await asking(event).execute(start())
         assert (there.domain, here.domain) == ("one", None)
@@ -346,7 +347,7 @@ class TestTheEnd:
     @pytest.mark.parametrize(
         "output", [{}, {"total": "many"}, {"sum": 1}, 7, [1]], ids=lambda value: str(value)
     )
-    async def test_the_contract_checks_it(self, output: Any) -> None:
+    async def test_the_contract_checks_the_output(self, output: Any) -> None:
         memory = SimpleMachineMemory()
         config: Any = {"initial": "a", "states": {"a": FINAL}, "output": output}
         event = start()
@@ -393,7 +394,7 @@ class TestTheEnd:
             assert await handler.execute(late) == []
         assert await stored(memory, event) == before
 
-    async def test_a_leased_memory_keeps_what_is_needed_for_that(self) -> None:
+    async def test_a_leased_memory_keeps_what_late_events_need(self) -> None:
         memory = LeasedMemory(clock=FakeClock())
         policy = ExecutionPolicy(finished_expiry=timedelta(hours=2))
         handler = orchestrator(memory=memory, policy=policy)
@@ -424,6 +425,14 @@ class TestDeliveredTwice:
         [charge] = await handler.execute(answer)
         assert await handler.execute(answer) == [charge]
         assert await handler.execute(event) == [charge], "starting again resumes"
+
+    async def test_a_request_stays_until_it_is_answered_whatever_comes_between(self) -> None:
+        handler = orchestrator(machine(EVERY_ITEM_CONFIG))
+        event = start(*map(str, range(80)))
+        lost, *arrived = await handler.execute(event)
+        for request in arrived:
+            await handler.execute(reserved(request))
+        assert await handler.execute(event) == [lost]
 
     async def test_a_second_start_does_not_run_again(self) -> None:
         runs: list[Any] = []
@@ -460,7 +469,7 @@ class TestFailures:
         config = waiting_for(RESERVED, {"entry": fail}, entry=ask(RESERVE, item="a"))
         return orchestrator(machine(config), memory=memory)
 
-    async def test_an_exception_tells_whoever_started_it(self) -> None:
+    async def test_an_exception_is_reported_to_the_initiator(self) -> None:
         memory = SimpleMachineMemory()
         handler = self.failing(LookupError("sold out"), memory)
         event = start()
@@ -530,7 +539,7 @@ class TestRecord:
         assert record["state"] == before["state"]
         assert record["events"] == {"consumed": other.to_dict(), "produced": []}
 
-    async def test_one_that_the_deployed_machine_cannot_read_waits(self) -> None:
+    async def test_a_record_that_the_deployed_machine_cannot_read_waits(self) -> None:
         memory = SimpleMachineMemory()
         event = start("tea")
         [request] = await orchestrator(memory=memory).execute(event)
@@ -542,7 +551,7 @@ class TestRecord:
         [charge] = await orchestrator(memory=memory).execute(reserved(request))
         assert charge.type == CHARGE
 
-    async def test_a_resumables_is_refused(self) -> None:
+    async def test_the_record_of_a_resumable_is_refused(self) -> None:
         memory = SimpleMachineMemory()
         event = start("tea")
         [request] = await order(memory=memory).execute(event)
@@ -576,7 +585,7 @@ class TestIncoming:
         ],
         ids=["subject", "data", "no schema", "other schema", "other version", "parent"],
     )
-    async def test_what_does_not_fit_is_refused(
+    async def test_an_event_that_does_not_fit_is_refused(
         self, change: Callable[[ArvoEvent], dict[str, Any]], violation: type[Exception]
     ) -> None:
         memory = SimpleMachineMemory()
@@ -603,7 +612,7 @@ two_contract = ArvoOrchestratorContract(uri="#/two", name="two", versions=[ORDER
 
 
 class TestVersions:
-    """Several run side by side; the subject's decides."""
+    """Several run side by side; the subject names the one that applies."""
 
     def handler(self) -> ArvoOrchestrator:
         old = machine(
@@ -622,7 +631,7 @@ class TestVersions:
         factory = ArvoOrchestratorEventFactory(two_contract.version(version))
         return factory.init(source=APP, data=Order(items=["tea"]))
 
-    async def test_each_runs_its_machine(self) -> None:
+    async def test_each_version_runs_its_machine(self) -> None:
         handler = self.handler()
         [reserve] = await handler.execute(self.start(ORDER_V1))
         [charge] = await handler.execute(self.start(V2))
@@ -638,7 +647,7 @@ class TestVersions:
         with pytest.raises(ConfigViolation):
             await handler.execute(charged(reserve))
 
-    async def test_one_without_machine_is_refused(self) -> None:
+    async def test_a_version_without_a_machine_is_refused(self) -> None:
         handler = orchestrator(
             machine(contract=two_contract.version(ORDER_V1), services=[RESERVE_SERVICE])
         )
@@ -758,7 +767,7 @@ class TestNestedWorkflows:
         assert bought.data == {"totals": [1, 2], "failed": []}
         assert (bought.to, bought.parentid) == (APP, event.id)
 
-    async def test_a_failing_child_tells_its_parent(self) -> None:
+    async def test_a_failing_child_is_reported_to_its_parent(self) -> None:
         def fail(call: Call) -> None:
             raise RuntimeError("sold out")
 
@@ -772,7 +781,7 @@ class TestNestedWorkflows:
             answers = await parent.execute(error)
         assert answers[0].data == {"totals": [], "failed": ["sold out", "sold out"]}
 
-    async def test_a_parent_that_is_no_subject_is_refused(self) -> None:
+    async def test_an_invalid_parent_subject_is_refused(self) -> None:
         nested = ArvoMachine(
             contract=basket_contract.version(BASKET_V1),
             services=[order_contract.version(ORDER_V1)],
@@ -793,12 +802,12 @@ class TestNestedWorkflows:
 
 
 class TestLocking:
-    def test_it_is_needed_if_one_machine_needs_it(self) -> None:
+    def test_locking_is_needed_if_one_machine_needs_it(self) -> None:
         assert not orchestrator().requires_resource_locking
         assert orchestrator(machine(PARALLEL_CONFIG)).requires_resource_locking
 
     @pytest.mark.parametrize("locking", [True, False])
-    def test_it_can_be_said(self, locking: bool) -> None:
+    def test_locking_can_be_chosen(self, locking: bool) -> None:
         handler = orchestrator(machine(PARALLEL_CONFIG), locking=locking)
         assert handler.requires_resource_locking is locking
 
@@ -814,7 +823,7 @@ class TestTelemetry:
         assert span.attributes["openinference.span.kind"] == "CHAIN"
         assert request.traceparent == span.traceparent
 
-    async def test_a_failure_is_on_it(self) -> None:
+    async def test_a_failure_is_on_the_span(self) -> None:
         def fail(call: Call) -> None:
             raise LookupError("sold out")
 
@@ -878,6 +887,6 @@ def test_what_is_not_a_memory_is_refused_when_it_is_made(memory: Any) -> None:
         ArvoOrchestrator(machines=[machine()], memory=memory)
 
 
-def test_doubts_about_a_machine_are_told() -> None:
+def test_warnings_about_a_machine_are_listed() -> None:
     doubtful = machine(waiting_for("evt.stock.reserve.sucess", {"type": "final"}))
     assert "evt.stock.reserve.success" in str(doubtful.warnings[0])

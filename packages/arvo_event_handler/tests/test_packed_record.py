@@ -55,15 +55,15 @@ WHOLE = zlib.compress(b'{"a":1}')
         pytest.param(PackedRecord("json", b"[]"), "not a JSON object", id="no-object"),
     ],
 )
-def test_what_cannot_be_read_is_an_error(packed: PackedRecord, message: str) -> None:
+def test_an_unreadable_record_is_an_error(packed: PackedRecord, message: str) -> None:
     with pytest.raises(UnreadableRecordError, match=message) as caught:
         unpack_record(packed)
     assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
 
 
 @pytest.mark.parametrize("codec", ["json", "zlib"])
-def test_what_may_be_written_may_be_read(codec: str) -> None:
-    """One bound both ways, to the byte; compression does not stretch it."""
+def test_the_size_limit_is_the_same_for_writing_and_reading(codec: str) -> None:
+    """One limit for writing and reading, to the byte; compression does not extend it."""
     compress_above = 0 if codec == "zlib" else None
     record: Record = {"a": "x" * 1_000}
     size = len(pack_record(record).data)
@@ -77,7 +77,7 @@ def test_what_may_be_written_may_be_read(codec: str) -> None:
 
 
 def bomb(size: int) -> bytes:
-    """Compress so many bytes of a JSON object, a piece at a time."""
+    """Compress this many bytes of a JSON object, a piece at a time."""
     deflate = zlib.compressobj()
     piece = b" " * MEBIBYTE
     parts = [deflate.compress(b"{"), *(deflate.compress(piece) for _ in range(size // MEBIBYTE))]
@@ -85,7 +85,7 @@ def bomb(size: int) -> bytes:
 
 
 def peak(work: Callable[[], Any]) -> int:
-    """Return how many bytes were allocated at once."""
+    """Return the peak of allocated memory, in bytes."""
     tracemalloc.start()
     try:
         work()
@@ -95,7 +95,7 @@ def peak(work: Callable[[], Any]) -> int:
 
 
 def test_no_more_is_inflated_than_a_record_may_have() -> None:
-    """However much the stored bytes stand for; 128 MiB here, that would take a moment."""
+    """However far the stored bytes would expand; 128 MiB here."""
     small = bomb(128 * MEBIBYTE)
     assert len(small) < MEBIBYTE
 
@@ -106,7 +106,7 @@ def test_no_more_is_inflated_than_a_record_may_have() -> None:
     assert peak(refused) < 4 * MEBIBYTE
 
 
-def test_the_bound_is_there_for_whoever_names_none() -> None:
+def test_the_size_limit_applies_by_default() -> None:
     """As memories of users do."""
     with pytest.raises(UnreadableRecordError, match=f"longer than the {MAX_RECORD_BYTES} bytes"):
         unpack_record(PackedRecord("zlib", bomb(MAX_RECORD_BYTES + MEBIBYTE)))
@@ -132,7 +132,7 @@ def longest(item: bytes, *, closed: bytes = b"0]}") -> PackedRecord:
 
 @pytest.mark.parametrize("item", [b"[],", b'{"":0},', b"0.1,"])
 def test_a_long_record_is_read_in_a_moment_and_in_bounded_memory(item: bytes) -> None:
-    """Whatever it is full of. The longest that may be, 16 MiB, measured 0.4 s and 454 MiB."""
+    """With any content. The longest record, of 16 MiB, took 0.4 s and 454 MiB."""
     packed = longest(item)
     assert len(packed.data) < 4 * 1024
 
@@ -158,7 +158,7 @@ def test_a_long_damaged_record_is_refused_as_fast() -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("closed", [b"0]}", b"0}"], ids=["whole", "damaged"])
 def test_the_collector_rests_while_a_large_record_is_read(enabled: bool, closed: bytes) -> None:
-    """It would visit all objects over and over; afterwards it is as it was."""
+    """The collector would visit all objects repeatedly; afterwards it is enabled again."""
     packed = longest(b"[],", closed=closed)
     collections: list[str] = []
 
@@ -183,8 +183,10 @@ def test_the_collector_rests_while_a_large_record_is_read(enabled: bool, closed:
 
 
 @given(st.sampled_from(["json", "zlib"]), st.binary(max_size=60) | st.just(WHOLE), st.data())
-def test_no_bytes_raise_anything_else(codec: str, data: bytes, choice: st.DataObject) -> None:
-    """Whatever happened to them: cut, changed or never ours."""
+def test_arbitrary_bytes_raise_no_other_error(
+    codec: str, data: bytes, choice: st.DataObject
+) -> None:
+    """However they were damaged: cut, changed or of another program."""
     at = choice.draw(st.integers(0, len(data)))
     damaged = data[:at] + choice.draw(st.binary(max_size=3)) + data[at + 1 :]
     try:

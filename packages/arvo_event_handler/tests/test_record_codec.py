@@ -29,7 +29,7 @@ def nested(levels: int) -> Record:
     return record
 
 
-def test_whatever_can_be_written_can_be_read_back() -> None:
+def test_every_record_that_can_be_written_can_be_read_back() -> None:
     for levels in range(190, 260):
         try:
             stored = encode_record(nested(levels))
@@ -56,6 +56,6 @@ def test_a_record_that_no_memory_can_keep_is_refused_for_good(record: Record) ->
 
 
 @pytest.mark.parametrize("stored", [b"", b"{", b"[1]", b"\xff", json.dumps("text").encode()])
-def test_bytes_that_are_no_record_are_refused(stored: bytes) -> None:
+def test_bytes_that_are_not_a_record_are_refused(stored: bytes) -> None:
     with pytest.raises(UnreadableRecordError, match="not a JSON object"):
         decode_record(stored)

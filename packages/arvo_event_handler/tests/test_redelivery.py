@@ -1,4 +1,4 @@
-"""Transports deliver at least once; a workflow's state and completion happen once all the same."""
+"""Transports deliver at least once; a workflow's state and completion happen once anyway."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -31,6 +31,9 @@ from .shop import (
     stored,
 )
 
+NOTIFY = 4
+"""The price of an answer that makes the workflow notify somebody, who answers nothing."""
+
 
 class Watched:
     """An order workflow that counts how often its function runs."""
@@ -54,6 +57,9 @@ class Watched:
                 raise RuntimeError("unlucky")
             case 2:
                 return Step(services=[Emit(RESERVE, {"item": "a"}), Emit(RESERVE, {"item": "b"})])
+            case price if price == NOTIFY:
+                note = Emit("com.audit.note", {"item": "x"}, dataschema="#/audit/1.0.0")
+                return Step(services=[note])
             case price:
                 return Step(services=[Emit(RESERVE, {"item": "x" * price})])
 
@@ -133,7 +139,7 @@ class TestSeenEvents:
 
 
 class TestStartingAgain:
-    """A seen init event returns all that may not have arrived, oldest first."""
+    """A seen init event returns all outputs that may not have arrived, oldest first."""
 
     async def test_everything_unanswered_comes_again_oldest_first(self) -> None:
         watched = Watched()
@@ -179,26 +185,41 @@ class TestOutputsThatArrived:
         await watched.execute(reserved(request, price=0, parentid=None))
         assert await watched.kept(event) == [request.id]
 
-    async def test_what_nobody_answers_leaves_after_32_later_events(self) -> None:
+    async def test_a_request_stays_until_it_is_answered_whatever_comes_between(self) -> None:
         watched = Watched()
         event = start()
         [request] = await watched.execute(event)
-        for _ in range(31):
+        for _ in range(100):
             await watched.note(event)
-        assert await watched.kept(event) == [request.id]
-        await watched.note(event)
-        assert await watched.kept(event) == []
+        assert ids(await watched.execute(event)) == [request.id]
 
-    async def test_an_answer_lets_the_others_of_its_step_wait_for_as_long_again(self) -> None:
+    async def test_the_last_unanswered_request_of_many_is_not_forgotten(self) -> None:
+        watched = Watched(policy=ExecutionPolicy(redelivery_window=1))
+        event = start(*map(str, range(80)))
+        lost, *arrived = await watched.execute(event)
+        for request in arrived:
+            await watched.execute(reserved(request, price=0))
+        assert ids(await watched.execute(event)) == [lost.id]
+
+    async def test_a_request_whose_collection_was_replaced_leaves_after_32_events(self) -> None:
         watched = Watched()
-        event = start("a", "b")
-        first, second = await watched.execute(event)
-        for _ in range(20):
+        event = start()
+        [replaced] = await watched.execute(event)
+        request = await watched.ask_again(event)
+        for _ in range(30):
             await watched.note(event)
-        await watched.execute(reserved(first, price=0))
+        assert await watched.kept(event) == [replaced.id, request.id]
+        await watched.note(event)
+        assert await watched.kept(event) == [request.id]
+
+    async def test_a_notification_leaves_after_32_later_events(self) -> None:
+        watched = Watched()
+        event = start()
+        await watched.execute(event)
+        note = await watched.ask_again(event, size=NOTIFY)
         for _ in range(31):
             await watched.note(event)
-        assert await watched.kept(event) == [second.id]
+        assert await watched.kept(event) == [note.id]
         await watched.note(event)
         assert await watched.kept(event) == []
 
@@ -209,7 +230,7 @@ class TestOutputsThatArrived:
         with SpanRecorder() as spans:
             for _ in range(100):
                 request, _ = await watched.execute(reserved(request, price=2))
-        assert len(await watched.kept(event)) == 2 + 32
+        assert len(await watched.kept(event)) == 2 + 31
         assert warnings(spans) == []
 
     async def test_the_end_never_leaves(self) -> None:
@@ -292,18 +313,18 @@ class TestBounds:
         assert watched.runs == runs + 1
 
     @pytest.mark.parametrize("value", [3600, 0.5, "1h"])
-    def test_an_expiry_that_is_a_bare_number_is_refused(self, value: Any) -> None:
+    def test_an_expiry_that_is_a_plain_number_is_refused(self, value: Any) -> None:
         with pytest.raises(
             TypeError, match=rf"^finished_expiry must be a timedelta, got {value!r}$"
         ):
             ExecutionPolicy(finished_expiry=value)
 
     @pytest.mark.parametrize("value", [timedelta(0), timedelta(seconds=-1)])
-    def test_an_expiry_that_is_over_at_once_is_refused(self, value: timedelta) -> None:
+    def test_an_expiry_not_above_zero_is_refused(self, value: timedelta) -> None:
         with pytest.raises(ValueError, match=r"^finished_expiry must (not be negative|be longer)"):
             ExecutionPolicy(finished_expiry=value)
 
-    def test_a_window_of_none_would_lose_the_end(self) -> None:
+    def test_a_redelivery_window_below_one_is_refused(self) -> None:
         with pytest.raises(ValueError, match="at least 1, got 0"):
             ExecutionPolicy(redelivery_window=0)
 
@@ -318,7 +339,7 @@ def warnings(spans: SpanRecorder) -> list[str]:
 
 
 class TestRecordsOfTheTypeScriptVersion:
-    """They have no `redelivery`; it is read off what they have."""
+    """They have no `redelivery`; it is derived from their other members."""
 
     async def hand_over(
         self, *, answered: bool = False

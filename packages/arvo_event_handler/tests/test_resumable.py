@@ -78,22 +78,22 @@ async def test_a_workflow_from_start_to_end() -> None:
 class TestLockingIsInferred:
     """From the number of services; a leased memory leases anyway."""
 
-    def test_one_service_needs_none(self) -> None:
+    def test_one_service_needs_no_lock(self) -> None:
         assert not order(services=[reserve_contract.version(RESERVE_V1)]).requires_resource_locking
 
-    def test_no_service_needs_none(self) -> None:
+    def test_a_workflow_without_services_needs_no_lock(self) -> None:
         assert not order(services=[]).requires_resource_locking
 
-    def test_several_services_do(self) -> None:
+    def test_several_services_need_a_lock(self) -> None:
         assert order().requires_resource_locking
 
     @pytest.mark.parametrize("locking", [True, False])
-    def test_it_can_be_said(self, locking: bool) -> None:
+    def test_locking_can_be_chosen(self, locking: bool) -> None:
         assert order(locking=locking).requires_resource_locking is locking
 
 
 class TestContext:
-    async def test_none_keeps_the_old_one(self) -> None:
+    async def test_context_none_keeps_the_old_one(self) -> None:
         contexts: list[Any] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -108,7 +108,7 @@ class TestContext:
             await handler.execute(reserved(request, id=str(number)))
         assert contexts == [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 2}]
 
-    async def test_without_one_it_is_none(self) -> None:
+    async def test_a_workflow_without_a_context_gets_none(self) -> None:
         contexts: list[Any] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -137,7 +137,7 @@ class TestContext:
         await handler.execute(reserved(request))
         assert (await stored(memory, event))["state$$"] == {"deep": [{"n": 1}]}
 
-    async def test_so_is_the_record_it_is_shown(self) -> None:
+    async def test_the_record_shown_to_the_function_is_a_copy(self) -> None:
         memory = SimpleMachineMemory()
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -153,7 +153,7 @@ class TestContext:
         [done] = await handler.execute(reserved(request))
         assert done.type == ORDERED
 
-    async def test_a_deep_one_comes_back(self) -> None:
+    async def test_a_deep_context_comes_back(self) -> None:
         depths: list[int] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -175,7 +175,9 @@ class TestContext:
         [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, [1], "text"],
         ids=["nan", "object", "surrogate", "list", "string"],
     )
-    async def test_one_that_is_no_json_object_fails_the_workflow(self, context: Any) -> None:
+    async def test_a_context_that_is_not_a_json_object_fails_the_workflow(
+        self, context: Any
+    ) -> None:
         memory = SimpleMachineMemory()
 
         async def flow(call: AnyCall) -> Step[Any]:
@@ -197,7 +199,7 @@ class TestOutputs:
         assert [event.type for event in requests] == [RESERVE, ORDERED]
 
     @pytest.mark.parametrize("returned", [None, Step()])
-    async def test_nothing_waits(self, returned: Step[Any] | None) -> None:
+    async def test_returning_nothing_waits(self, returned: Step[Any] | None) -> None:
         async def flow(call: AnyCall) -> Step[Any] | None:
             if isinstance(call, Start):
                 return Step(services=[Emit(RESERVE, {"item": "a"})])
@@ -211,7 +213,7 @@ class TestOutputs:
         assert (await stored(memory, event))["status"] == "active"
 
     @pytest.mark.parametrize("returned", [{}, 0, "", Complete({}), [Step()]], ids=repr)
-    async def test_anything_else_is_refused(self, returned: Any) -> None:
+    async def test_another_return_value_is_refused(self, returned: Any) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             return returned  # type: ignore[no-any-return]
 
@@ -427,7 +429,7 @@ class TestNestedWorkflows:
         assert bought.data == {"totals": [1, 2], "failed": []}
         assert (bought.to, bought.parentid) == (APP, event.id)
 
-    async def test_a_failing_child_tells_its_parent(self) -> None:
+    async def test_a_failing_child_is_reported_to_its_parent(self) -> None:
         async def flow(call: AnyCall) -> Step[Any]:
             raise RuntimeError("sold out")
 

@@ -1,16 +1,18 @@
 """What a resumable's function receives and returns."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from arvo_core import (
     ArvoContract,
     ArvoEvent,
     ArvoEventFactory,
     ContractVersion,
+    SimpleArvoContract,
     SimpleVersion,
 )
 from arvo_event_handler import Complete, ConfigViolation, Emit, Reply, Start, Step
@@ -97,7 +99,7 @@ class TestReplies:
         call = await kept.reply(reserved(first, price=1))
         assert call.replies(RESERVE_V1) == [Reserved(price=1), Reserved(price=2)]
 
-    async def test_nothing_while_none_has_come(self) -> None:
+    async def test_replies_are_empty_before_the_first_answer(self) -> None:
         kept = Kept()
         first, *_ = await kept.started()
         assert (await kept.reply(reserved(first))).replies(CHARGE_V1) == []
@@ -118,7 +120,7 @@ class TestReplies:
             "sys.com.stock.reserve.error"
         ]
 
-    async def test_of_several_kinds_one_is_named(self) -> None:
+    async def test_one_of_several_event_types_must_be_named(self) -> None:
         kept = Kept()
         *_, last = await kept.started()
         said = ArvoEventFactory(talk_contract.version(TALK_V1)).emits(
@@ -136,13 +138,84 @@ class TestReplies:
         with pytest.raises(ConfigViolation, match=r"name one of the types it emits"):
             call.replies(TALK_V1, type=RESERVED)
 
-    async def test_another_service_is_told_with_the_remedy(self) -> None:
+    async def test_an_unknown_service_is_refused_with_the_remedy(self) -> None:
         kept = Kept()
         first, *_ = await kept.started()
         other = SimpleVersion("1.0.0", accepts=Text, emits=Text)
         call = await kept.reply(reserved(first))
         with pytest.raises(ConfigViolation, match="list its contract in `services`"):
             call.replies(other)
+
+
+class Counted(BaseModel):
+    price: int
+
+    @field_validator("price")
+    @classmethod
+    def _count(cls, price: int) -> int:
+        parsed.append(price)
+        return price
+
+
+parsed: list[int] = []
+COUNTED_V1 = SimpleVersion("1.0.0", accepts=Reserve, emits=Counted)
+counted_contract = SimpleArvoContract(
+    uri="#/shop/counted", type="stock.counted", versions=[COUNTED_V1]
+)
+
+
+class TestRepliesAreReadWhenLookedAt:
+    async def replies(self, *prices: int) -> Sequence[Counted]:
+        """Return the answers that a function has once all have come."""
+        calls: list[Reply[Any]] = []
+
+        async def ask(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                return Step(services=[Emit(counted_contract.type, {"item": "a"}) for _ in prices])
+            calls.append(call)
+            return Step()
+
+        handler = order(ask, services=[counted_contract.version(COUNTED_V1)])
+        for request, price in zip(await handler.execute(start()), prices, strict=True):
+            emits = ArvoEventFactory(counted_contract.version(COUNTED_V1)).emits(
+                type="evt.stock.counted.success",
+                source=counted_contract.type,
+                subject=request.subject,
+                data={"price": price},
+                parentid=request.id,
+            )
+            await handler.execute(emits)
+        replies = calls[-1].replies(COUNTED_V1)
+        parsed.clear()
+        return replies
+
+    async def test_length_and_truth_read_none(self) -> None:
+        replies = await self.replies(1, 2, 3)
+        assert (len(replies), bool(replies), parsed) == (3, True, [])
+        assert repr(replies) == "<3 items, read when looked at>"
+        assert parsed == []
+
+    async def test_an_item_is_read_alone_and_anew_each_time(self) -> None:
+        replies = await self.replies(1, 2, 3)
+        assert replies[-1] == Counted.model_construct(price=3)
+        assert parsed == [3]
+        assert replies[-1] is not replies[-1]
+
+    async def test_a_slice_reads_none_and_its_items_are_read_when_looked_at(self) -> None:
+        some = (await self.replies(1, 2, 3))[1:]
+        assert (len(some), parsed) == (2, [])
+        assert [each.price for each in some] == [2, 3]
+
+    async def test_they_equal_a_list_with_equal_items_and_nothing_else(self) -> None:
+        replies = await self.replies(1, 2)
+        same: Sequence[Counted] = [Counted.model_construct(price=price) for price in (1, 2)]
+        others: Sequence[Sequence[Counted]] = [same, tuple(same), await self.replies(1, 2)]
+        assert [replies == other for other in others] == [True, True, True]
+        assert replies != same[:1]
+        assert replies != same[::-1]
+        assert replies.__eq__({1, 2}) is NotImplemented
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(replies)
 
 
 class TestWhatAReplyTells:
@@ -183,7 +256,7 @@ def test_a_step_alone_waits() -> None:
     assert (step.context, tuple(step.services), step.output) == (None, (), None)
 
 
-def test_what_is_said_is_immutable() -> None:
+def test_a_step_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Step(context={"n": 1}).context = None  # type: ignore[misc]
 
@@ -232,7 +305,7 @@ class TestRepliesByContract:
         [RESERVE_V1, reserve_contract.version(RESERVE_V1), reserve_contract.version("1.0.0")],
     )
     async def test_replies_are_found_by_either(self, version: Any) -> None:
-        seen: list[list[Any]] = []
+        seen: list[Sequence[Any]] = []
 
         async def flow(call: AnyCall) -> Step[Any]:
             if isinstance(call, Start):

@@ -1,4 +1,4 @@
-"""Slips of the user and damage in the store are refused; neither ends a workflow."""
+"""Mistakes of the user and damage in the store are refused; neither ends a workflow."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,16 +44,16 @@ from .shop import (
 
 SLIPS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Step(services=Emit(RESERVE, {})), r"write services=\[Emit\(\.\.\.\), \.\.\.\]"),  # type: ignore[arg-type]
-    (lambda: Step(services=[{}]), r"each request is Emit\(type, data\)"),  # type: ignore[list-item]
+    (lambda: Step(services=[{}]), r"write each request as Emit\(type, data\)"),  # type: ignore[list-item]
     (lambda: Step(output=Ordered(total=1)), r"write output=Complete\(Ordered\(\.\.\.\)\)"),  # type: ignore[arg-type]
-    (lambda: Emit(Reserve(item="a"), RESERVE), "Emit takes the event type, then the data"),  # type: ignore[arg-type]
-    (lambda: Emit(RESERVE, Reserve), "is the class Reserve; give a pydantic model"),  # type: ignore[arg-type]
-    (lambda: Complete(7), "data of the completion is int"),  # type: ignore[arg-type]
+    (lambda: Emit(Reserve(item="a"), RESERVE), r"a string, got Reserve; write Emit\(type, data\)"),  # type: ignore[arg-type]
+    (lambda: Emit(RESERVE, Reserve), "a pydantic model or a mapping, got the class Reserve"),  # type: ignore[arg-type]
+    (lambda: Complete(7), "the data of the completion: expected a pydantic model"),  # type: ignore[arg-type]
 ]
 
 
 @pytest.mark.parametrize(("slip", "words"), SLIPS, ids=[words for _, words in SLIPS])
-async def test_a_slip_is_named_and_stores_nothing(slip: Callable[[], Any], words: str) -> None:
+async def test_a_mistake_is_named_and_stores_nothing(slip: Callable[[], Any], words: str) -> None:
     async def careless(call: AnyCall) -> Step[Any]:
         made: Step[Any] = slip()
         return made
@@ -134,7 +134,7 @@ class TestAContextWithASecret:
                 contexts={"1.0.0": Remembering},
             )
 
-    async def test_is_a_violation_where_no_annotation_tells(self) -> None:
+    async def test_is_a_violation_where_no_annotation_names_it(self) -> None:
         async def bare(call: AnyCall) -> Step[Any]:
             return Step(context=Remembering(card=SecretStr("hunter2")))
 
@@ -197,7 +197,7 @@ async def test_damaged_answers_are_a_read_failure(expected: Any) -> None:
     assert await memory.read(event.subject) == damaged
 
 
-async def test_a_collected_answer_that_is_no_event_is_a_read_failure_when_looked_at() -> None:
+async def test_a_collected_answer_that_is_not_an_event_is_a_read_failure_when_read() -> None:
     memory = SimpleMachineMemory()
     event = start("tea", "cup")
     first, second = await order(memory=memory).execute(event)
@@ -242,7 +242,6 @@ async def test_collected_answers_are_a_mapping_by_type() -> None:
             return Step(services=[Emit(RESERVE, Reserve(item=item)) for item in "ab"])
         assert (list(call.collected), len(call.collected)) == ([RESERVED], 1)
         assert repr(call.collected) == f"CollectedAnswers({{'{RESERVED}': 1}})"
-        assert call.collected[RESERVED] is call.collected[RESERVED]
         assert call.collected[RESERVED][0] is call.event
         return Step(output=Complete(Ordered(total=0)))
 
@@ -252,10 +251,10 @@ async def test_collected_answers_are_a_mapping_by_type() -> None:
     assert done.data == {"total": 0}
 
 
-async def test_a_workflow_that_asks_for_ever_leaves_room_for_a_timeout(
+async def test_a_workflow_that_asks_indefinitely_leaves_room_for_a_timeout(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_simple_broker, "_SUSPICIOUS_SIZE", 100)
+    monkeypatch.setattr(_simple_broker, "_SUSPICIOUS_EVENT_COUNT", 100)
 
     async def reserve_v1(call: HandlerInput[Reserve]) -> Emit:
         return Emit(RESERVED, Reserved(price=1))
@@ -276,10 +275,10 @@ async def test_a_workflow_that_asks_for_ever_leaves_room_for_a_timeout(
     resolving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await resolving
-    assert "is a workflow asking again at every answer?" in caplog.text
+    assert "does a workflow ask again at every answer?" in caplog.text
 
 
-async def test_a_stored_context_that_is_no_object_is_a_read_failure() -> None:
+async def test_a_stored_context_that_is_not_an_object_is_a_read_failure() -> None:
     memory = SimpleMachineMemory()
     event = start()
     [request] = await order(memory=memory).execute(event)

@@ -1,4 +1,4 @@
-"""What is tried again, and who is told in the end, without a broker and with the plain one."""
+"""What is tried again, and what is reported in the end, without a broker and with the plain one."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,8 +25,8 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
-    own_retry_policy,
 )
+from arvo_event_handler._handler import own_retry_policy
 from arvo_event_handler.testing import (
     ExpectedError,
     HandlerCase,
@@ -63,7 +63,7 @@ def clock() -> FakeClock:
 
 
 class Stock:
-    """A service that fails as it is told, call by call, and answers then."""
+    """A service that fails as configured, call by call, and then answers."""
 
     def __init__(self, *failures: Callable[[], Exception]) -> None:
         self._failures = failures
@@ -152,7 +152,7 @@ class TestWithoutABroker:
     async def test_a_subclass_need_not_call_the_constructor(self, clock: FakeClock) -> None:
         class Busy(RetryLater):
             def __init__(self) -> None:
-                """Say nothing of a pause."""
+                """Leave the pause to the retry policy."""
 
         with pytest.raises(RetryableFailure) as raised:
             await Stock(Busy).handler().execute(ask())
@@ -183,7 +183,7 @@ class TestWithoutABroker:
     async def test_a_failure_of_a_handler_that_the_function_calls_is_the_functions_own(
         self, grouped: bool
     ) -> None:
-        """Its replies are for whoever asked that handler: they must not go out in our name."""
+        """Its replies are for that handler's asker: they must not be sent in this one's name."""
         inner = Stock(busy).handler()
 
         async def ask_another(call: HandlerInput[Reserve]) -> None:
@@ -230,16 +230,16 @@ class TestWorkflows:
         async def fail(call: Any) -> Any:
             raise error()
 
-        [told] = await order(fail).execute(start("tea"))
-        assert told.type == WORKFLOW_ERROR
-        assert told.data["errorName"] == type(error()).__name__
+        [reply] = await order(fail).execute(start("tea"))
+        assert reply.type == WORKFLOW_ERROR
+        assert reply.data["errorName"] == type(error()).__name__
 
     async def test_a_retryable_failure_of_a_handler_called_in_the_body_ends_it(self) -> None:
         async def call_directly(call: Any) -> Any:
             await Stock(away).handler(retry_on=OSError).execute(ask())
 
-        [told] = await order(call_directly).execute(start("tea"))
-        assert told.data["errorName"] == "RetryableFailure"
+        [reply] = await order(call_directly).execute(start("tea"))
+        assert reply.data["errorName"] == "RetryableFailure"
 
 
 class TestPolicy:
@@ -262,7 +262,7 @@ class TestSimpleBroker:
         assert (answer.type, stock.calls, clock.monotonic() - before) == (RESERVED, 3, 1 + 2)
 
     @pytest.mark.parametrize(("retries", "calls"), [(0, 1), (1, 2), (4, 5)])
-    async def test_when_the_tries_are_used_up_the_asker_hears_once_and_nothing_failed(
+    async def test_when_the_tries_are_used_up_the_asker_is_notified_once_and_nothing_failed(
         self, clock: FakeClock, caplog: pytest.LogCaptureFixture, retries: int, calls: int
     ) -> None:
         stock = Stock(*[away] * 99)
@@ -322,7 +322,7 @@ class TestSimpleBroker:
             await clock.run_until_complete(broker.resolve(ask()))
         assert (handler.calls, clock.monotonic() - before) == (4, 3 * 90)
 
-    async def test_contention_between_costs_no_try(self, clock: FakeClock) -> None:
+    async def test_contention_in_between_costs_no_try(self, clock: FakeClock) -> None:
         def moved() -> Exception:
             return TransactionViolation.version_moved("s")
 
@@ -335,7 +335,7 @@ class TestSimpleBroker:
         assert answer is not None
         assert (answer.type, stock.calls) == (RESERVED, 5)
 
-    async def test_a_failure_between_begins_the_time_of_contention_anew(
+    async def test_a_failure_in_between_restarts_the_contention_timeout(
         self, clock: FakeClock
     ) -> None:
         def held() -> Exception:
@@ -348,7 +348,7 @@ class TestSimpleBroker:
         assert answer is not None
         assert (answer.type, stock.calls) == (RESERVED, 4)
 
-    async def test_a_workflow_hears_of_its_service_once(self, clock: FakeClock) -> None:
+    async def test_a_workflow_is_notified_of_its_service_once(self, clock: FakeClock) -> None:
         stock = Stock(*[away] * 99)
 
         async def give_up(call: AnyCall) -> Step[dict[str, Any]]:
@@ -365,7 +365,7 @@ class TestSimpleBroker:
 
 
 class Custom(IArvoEventHandler):
-    """A handler that is no `ArvoEventHandler` and always fails."""
+    """A handler other than `ArvoEventHandler`, which always fails."""
 
     def __init__(self, error: Callable[[], Exception]) -> None:
         self._error = error

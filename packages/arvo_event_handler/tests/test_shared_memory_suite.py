@@ -1,4 +1,4 @@
-"""The suite for shared memories passes on sound clients and fails, by name, on broken ones."""
+"""The suite for shared memories passes on correct clients and fails, by name, on broken ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from arvo_event_handler.testing import ConnectMachineMemory, SharedMachineMemory
 
 def moved(machine_id: str) -> TransactionViolation:
     return TransactionViolation(
-        "somebody wrote", cause=TransactionViolationCause.VERSION_MOVED, subject=machine_id
+        "another writer wrote", cause=TransactionViolationCause.VERSION_MOVED, subject=machine_id
     )
 
 
@@ -35,7 +35,7 @@ class Data:
 
 
 class Client(IMachineMemory):
-    """Sound: everything is where the data is, and a lock knows its holder."""
+    """Correct: all state is with the data, and a lock knows its holder."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -94,7 +94,7 @@ class TakesTheDataAlong(Client):
         self.data.records = SimpleMachineMemory()
 
 
-class ClosesForEverybody(Client):
+class ClosesForAllClients(Client):
     @override
     async def aclose(self) -> None:
         self.data.closed = True
@@ -154,7 +154,7 @@ class UnlocksForOthers(Client):
 BROKEN: dict[str, list[type[Client]]] = {
     "test_a_client_sees_what_another_wrote": [KeepsItsOwnData, RemembersWhatItRead],
     "test_a_record_survives_its_writer": [TakesTheDataAlong],
-    "test_closing_a_client_leaves_the_others_working": [ClosesForEverybody],
+    "test_closing_a_client_leaves_the_others_working": [ClosesForAllClients],
     "test_a_write_over_another_clients_record_is_refused": [ChecksWhatItRemembers],
     "test_exactly_one_of_many_clients_wins_a_write": [ChecksAndWritesLater],
     "test_a_lock_excludes_other_clients": [LocksForItself],

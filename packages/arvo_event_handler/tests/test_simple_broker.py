@@ -71,13 +71,13 @@ def raising(error: Exception) -> Any:
 
 
 class Errors:
-    """An `on_error` that keeps what it is told."""
+    """An `on_error` that keeps what it is called with."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Exception]] = []
+        self.reported: list[tuple[str, Exception]] = []
 
     async def __call__(self, event: ArvoEvent, error: Exception) -> None:
-        self.told.append((event.id, error))
+        self.reported.append((event.id, error))
 
 
 class TestResolve:
@@ -86,14 +86,14 @@ class TestResolve:
         assert answer is not None
         assert (answer.type, answer.data) == (RESERVED, {"price": 5})
 
-    async def test_of_a_workflow(self) -> None:
+    async def test_the_answer_of_a_workflow_comes_back(self) -> None:
         broker = SimpleEventBroker([order(), stock()])
         answer = await broker.resolve(start("tea", "cocoa"))
         assert answer is not None
         assert (answer.type, answer.data) == (ORDERED, {"total": 8})
 
-    async def test_again_on_a_memory_that_remembers(self) -> None:
-        """A new broker over the same memory: the finished workflow gives its end once more."""
+    async def test_a_finished_workflow_answers_again(self) -> None:
+        """A new broker over the same memory: the finished workflow repeats its completion."""
         memory = SimpleMachineMemory()
         event = start("tea")
         first = await SimpleEventBroker([order(memory=memory), stock()]).resolve(event)
@@ -102,7 +102,7 @@ class TestResolve:
         assert second is not None
         assert first.to_dict() == second.to_dict()
 
-    async def test_any_number_at_once(self) -> None:
+    async def test_any_number_of_requests_run_concurrently(self) -> None:
         broker = SimpleEventBroker([order(), stock()])
         answers = await asyncio.gather(
             *(broker.resolve(start("x" * size)) for size in range(1, 30))
@@ -129,7 +129,7 @@ class TestResolve:
         assert answer is not None
         assert answer.data == {"price": 1}
 
-    async def test_none_when_nobody_answers(self) -> None:
+    async def test_none_without_an_answer(self) -> None:
         async def silent(call: HandlerInput[Reserve]) -> None: ...
 
         assert await SimpleEventBroker([stock(silent)]).resolve(ask()) is None
@@ -142,7 +142,7 @@ class TestResolve:
             "sold out",
         )
 
-    async def test_what_failed_is_told_when_no_answer_came(self) -> None:
+    async def test_failures_are_raised_when_no_answer_came(self) -> None:
         violation = ExecutionViolation("not now")
         event = start("tea")
         with pytest.raises(ResolveError, match="ExecutionViolation: not now") as caught:
@@ -197,10 +197,10 @@ class TestRouting:
         with pytest.raises(ConfigViolation, match=r"two handlers listen to 'com\.stock\.reserve'"):
             SimpleEventBroker([stock(), stock()])
 
-    async def test_what_nobody_listens_for_is_told_with_the_remedy(self) -> None:
+    async def test_an_event_without_a_handler_is_reported_with_the_remedy(self) -> None:
         errors = Errors()
         await SimpleEventBroker([order()], on_error=errors).publish(start("tea"))
-        [(_, error)] = errors.told
+        [(_, error)] = errors.reported
         assert isinstance(error, UnroutableError)
         assert error.event.to == RESERVE
         assert "give the event a domain" in str(error)
@@ -218,7 +218,7 @@ class TestRouting:
         broker = SimpleEventBroker([order(), stock(note)], on_error=errors)
         await broker.publish(start("a", "b"))
         assert handled == ["a", "b"]
-        assert [type(error) for _, error in errors.told] == [ExecutionViolation]
+        assert [type(error) for _, error in errors.reported] == [ExecutionViolation]
 
 
 class TestErrors:
@@ -249,17 +249,17 @@ class TestErrors:
             "on_error itself failed for event ask-7"
         ]
 
-    async def test_a_listener_is_told_in_resolve_too(self) -> None:
+    async def test_a_listener_is_called_in_resolve_too(self) -> None:
         errors = Errors()
         with pytest.raises(ResolveError):
             await SimpleEventBroker([stock()], on_error=errors).resolve(
                 ask().model_copy(update={"data": {}})
             )
-        assert [type(error) for _, error in errors.told] == [ContractViolation]
+        assert [type(error) for _, error in errors.reported] == [ContractViolation]
 
 
 class Outside:
-    """Somebody outside who is asked through a domain, and answers at once or later."""
+    """A system outside that is asked through a domain, and answers immediately or later."""
 
     def __init__(self, *, at_once: bool = True) -> None:
         self.at_once = at_once
@@ -273,7 +273,7 @@ class Outside:
     def answer(self, event: ArvoEvent) -> ArvoEvent:
         return ArvoEventFactory(reserve_contract.version(RESERVE_V1)).emits(
             type=RESERVED,
-            id=f"answer-to-{event.id}",  # whoever is asked twice gives one answer
+            id=f"answer-to-{event.id}",  # asked twice, it gives the same answer
             source="com.human.approval",
             subject=event.subject,
             data=Reserved(price=42),
@@ -311,9 +311,9 @@ class TestDomains:
         assert record is not None
         assert record["status"] == "done"
         # The completion is for the application, which waits no longer.
-        assert [type(error) for _, error in errors.told] == [UnroutableError]
+        assert [type(error) for _, error in errors.reported] == [UnroutableError]
 
-    async def test_equal_requests_at_once_each_get_their_answer(self) -> None:
+    async def test_equal_concurrent_requests_each_get_their_answer(self) -> None:
         both_asked = asyncio.Barrier(2)
         outside = Outside()
 
@@ -376,7 +376,7 @@ class TestDomains:
 
 
 class Contended(IArvoEventHandler):
-    """A handler whose workflow somebody else holds for a number of tries."""
+    """A handler whose workflow another holder has for a number of tries."""
 
     def __init__(self, times: int, cause: TransactionViolationCause) -> None:
         self.left = times
@@ -401,7 +401,7 @@ class Contended(IArvoEventHandler):
 
 
 class TestContention:
-    """Somebody else was faster: no failure, but a reason to try again for a while."""
+    """Another event was faster: not a failure, but a reason to try again for a while."""
 
     @pytest.mark.parametrize(
         "cause",
@@ -411,14 +411,16 @@ class TestContention:
             TransactionViolationCause.LEASE_LOST,
         ],
     )
-    async def test_it_is_tried_again(self, cause: TransactionViolationCause) -> None:
+    async def test_an_event_is_tried_again_after_contention(
+        self, cause: TransactionViolationCause
+    ) -> None:
         clock = FakeClock()
         broker = SimpleEventBroker([Contended(20, cause)], clock=clock, random=Random(7))
         answer = await clock.run_until_complete(broker.resolve(ask()))
         assert answer is not None
         assert 1 < clock.monotonic() < 5
 
-    async def test_for_a_while_only(self) -> None:
+    async def test_contention_ends_after_the_timeout(self) -> None:
         clock = FakeClock()
         handler = Contended(10**9, TransactionViolationCause.LOCK_UNACQUIRED)
         broker = SimpleEventBroker([handler], clock=clock, contention_timeout=timedelta(seconds=10))
@@ -426,7 +428,7 @@ class TestContention:
             await clock.run_until_complete(broker.resolve(ask()))
         assert 10 <= clock.monotonic() < 11
 
-    async def test_for_longer_when_the_workflow_moves(self) -> None:
+    async def test_contention_lasts_longer_when_the_workflow_moves(self) -> None:
         clock = FakeClock()
         handler = Contended(60, TransactionViolationCause.VERSION_MOVED)
         broker = SimpleEventBroker(
@@ -435,7 +437,7 @@ class TestContention:
         assert await clock.run_until_complete(broker.resolve(ask())) is not None
         assert clock.monotonic() > 2
 
-    async def test_by_default_as_long_as_a_lease_can_be_held(self) -> None:
+    async def test_contention_lasts_by_default_as_long_as_a_lease_can_be_held(self) -> None:
         clock = FakeClock()
         handler = Contended(10**9, TransactionViolationCause.LOCK_UNACQUIRED)
         with pytest.raises(ResolveError):
@@ -492,7 +494,7 @@ async def test_an_event_without_address_goes_to_its_type() -> None:
 
 
 class TestCancellation:
-    async def test_what_others_published_into_the_tree_is_told(self) -> None:
+    async def test_events_that_others_published_into_a_cancelled_tree_are_reported(self) -> None:
         started = asyncio.Event()
 
         async def stuck(call: HandlerInput[Reserve]) -> None:
@@ -509,11 +511,11 @@ class TestCancellation:
         resolving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await resolving
-        assert [told for told, _ in errors.told] == [request.id, joined.id]
-        assert {type(error) for _, error in errors.told} == {UndeliveredError}
+        assert [event_id for event_id, _ in errors.reported] == [request.id, joined.id]
+        assert {type(error) for _, error in errors.reported} == {UndeliveredError}
 
 
-async def test_a_request_to_its_own_source_is_no_answer() -> None:
+async def test_a_request_to_its_own_source_is_not_an_answer() -> None:
     with pytest.raises(ResolveError) as failed:
         await SimpleEventBroker([stock()]).resolve(ask(to=APP))
     assert isinstance(failed.value.failures[0][1], UnroutableError)
@@ -549,9 +551,50 @@ async def test_a_handler_that_returns_nothing_at_all_fails_its_event_only() -> N
     errors = Errors()
     broken = Broken(0, TransactionViolationCause.LOCK_UNACQUIRED)
     await SimpleEventBroker([broken], on_error=errors).publish(ask())
-    assert [type(error) for _, error in errors.told] == [TypeError]
+    assert [type(error) for _, error in errors.reported] == [TypeError]
 
 
-def test_a_bare_number_is_no_timeout() -> None:
+def test_a_plain_number_is_refused_as_a_timeout() -> None:
     with pytest.raises(TypeError, match="contention_timeout must be a timedelta, got 30"):
         SimpleEventBroker([], contention_timeout=30)  # type: ignore[arg-type]
+
+
+async def test_what_a_handler_started_may_ask_for_its_workflow_once_it_has_ended() -> None:
+    """The workflow is no longer in hand, although the task still has the handler's context."""
+    begun = list[asyncio.Task[None]]()
+
+    class Lasting(IArvoEventHandler):
+        @property
+        @override
+        def source(self) -> str:
+            return "com.svc.lasting"
+
+        @property
+        @override
+        def stateful(self) -> bool:
+            return True
+
+        @override
+        async def execute(
+            self, event: ArvoEvent, *, parent: Context | None = None
+        ) -> list[ArvoEvent]:
+            handled.append(event.id)
+            if not begun:
+                begun.append(asyncio.create_task(ask_later()))
+            return []
+
+    async def ask_later() -> None:
+        await ended.wait()
+        await broker.publish(told("second"))
+
+    def told(id: str) -> ArvoEvent:
+        return ArvoEvent.create(
+            id=id, source=APP, type="com.svc.lasting", to="com.svc.lasting", subject="s", data={}
+        )
+
+    handled, ended = list[str](), asyncio.Event()
+    broker = SimpleEventBroker([Lasting()])
+    await broker.publish(told("first"))
+    ended.set()
+    await asyncio.gather(*begun)
+    assert handled == ["first", "second"]

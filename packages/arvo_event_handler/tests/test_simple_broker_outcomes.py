@@ -25,39 +25,39 @@ from .test_simple_broker import ask, stock
 
 
 class OddError(BaseException):
-    """No `Exception`."""
+    """Does not derive from `Exception`."""
 
 
-async def raise_odd(*told: object) -> None:
+async def raise_odd(*arguments: object) -> None:
     raise OddError("odd")
 
 
-async def raise_generator_exit(*told: object) -> None:
+async def raise_generator_exit(*arguments: object) -> None:
     await asyncio.sleep(0)
     raise GeneratorExit
 
 
-def raise_generator_exit_at_once(*told: object) -> Any:
+def raise_generator_exit_when_called(*arguments: object) -> Any:
     raise GeneratorExit
 
 
-async def raise_cancelled_error(*told: object) -> None:
+async def raise_cancelled_error(*arguments: object) -> None:
     raise asyncio.CancelledError
 
 
-async def await_what_was_cancelled(*told: object) -> None:
+async def await_what_was_cancelled(*arguments: object) -> None:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     waiter.cancel()
     await waiter
 
 
-def raise_stop_iteration_at_once(*told: object) -> Any:
+def raise_stop_iteration_when_called(*arguments: object) -> Any:
     raise StopIteration([])
 
 
 NO_EXCEPTIONS = [
-    *(raise_odd, raise_generator_exit, raise_generator_exit_at_once, raise_cancelled_error),
-    *(await_what_was_cancelled, raise_stop_iteration_at_once),
+    *(raise_odd, raise_generator_exit, raise_generator_exit_when_called, raise_cancelled_error),
+    *(await_what_was_cancelled, raise_stop_iteration_when_called),
 ]
 
 
@@ -102,22 +102,22 @@ class TestNoException:
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt("now"), SystemExit(3)], ids=repr)
 def test_an_interrupt_ends_the_program_and_the_event_is_reported(interrupt: BaseException) -> None:
-    told: list[tuple[str, type[Exception]]] = []
+    reported: list[tuple[str, type[Exception]]] = []
 
     async def end(event: ArvoEvent) -> list[ArvoEvent]:
         raise interrupt
 
     async def on_error(event: ArvoEvent, error: Exception) -> None:
-        told.append((event.id, type(error)))
+        reported.append((event.id, type(error)))
 
     broker = SimpleEventBroker([Bare(end)], on_error=on_error)
     with pytest.raises(type(interrupt)) as caught:
         asyncio.run(broker.publish(ask(id="ask-7")))
     assert caught.value is interrupt
-    assert told == [("ask-7", UndeliveredError)]
+    assert reported == [("ask-7", UndeliveredError)]
 
 
-async def test_a_cancellation_of_who_publishes_stays_one() -> None:
+async def test_a_cancelled_publisher_stays_cancelled() -> None:
     waiting = asyncio.Event()
 
     async def wait(event: ArvoEvent) -> list[ArvoEvent]:
@@ -153,7 +153,7 @@ async def test_a_handler_that_returns_no_events_has_failed_and_nothing_is_half_d
 
 
 class TestSelfWait:
-    """A workflow's function that awaits the broker for its own workflow gets an error at once."""
+    """A workflow's function that awaits the broker for its own workflow fails immediately."""
 
     @staticmethod
     def workflow(act: Any) -> ArvoResumable:
@@ -235,13 +235,13 @@ class TestSelfWait:
 
 @pytest.mark.parametrize("listens", [False, True])
 @pytest.mark.parametrize("first", [0, 2])
-async def test_what_fails_beside_an_answer_is_told(
+async def test_failures_besides_an_answer_are_reported(
     listens: bool, first: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
     async def listen(event: ArvoEvent, error: Exception) -> None:
-        told.append(event.id)
+        reported.append(event.id)
 
     async def act(event: ArvoEvent) -> list[ArvoEvent]:
         lost = [
@@ -256,5 +256,5 @@ async def test_what_fails_beside_an_answer_is_told(
     assert answer is not None
     assert answer.id == "answer"
     lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert told == (["nowhere", "outside"] if listens else [])
+    assert reported == (["nowhere", "outside"] if listens else [])
     assert [line.split()[1] for line in lines] == ([] if listens else ["nowhere", "outside"])

@@ -34,7 +34,7 @@ async def test_records_outlive_the_event_loop_that_wrote_them() -> None:
     assert await memory.read("order-7") == {"count": 1}
 
 
-async def test_an_empty_id_is_refused_in_words() -> None:
+async def test_an_empty_id_is_refused_with_a_message() -> None:
     with pytest.raises(TransactionViolation, match="a machine id must not be empty") as refused:
         await SimpleMachineMemory().read("")
     assert refused.value.cause is TransactionViolationCause.INVALID_SUBJECT
@@ -50,7 +50,7 @@ async def test_a_refused_write_says_what_to_do() -> None:
     assert refused.value.cause.is_contention
 
 
-async def test_a_record_handed_out_is_no_ticket_once_somebody_has_written() -> None:
+async def test_a_record_read_before_another_write_is_refused_as_previous() -> None:
     memory = SimpleMachineMemory()
     await memory.write("order-7", {"count": 1}, None)
     read_first = await memory.read("order-7")

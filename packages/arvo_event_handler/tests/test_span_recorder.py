@@ -110,7 +110,7 @@ class TestSpans:
                 work(name)
             assert [span.name for span in recorder.spans] == [name]
 
-    def test_what_was_said_about_a_span_is_there(self) -> None:
+    def test_the_attributes_of_a_span_are_recorded(self) -> None:
         with SpanRecorder() as recorder:
             span = TRACER.start_span("order", kind=SpanKind.PRODUCER)
             span.set_attributes({"items": 2, "skus": ["a", "b"]})
@@ -218,7 +218,7 @@ class TestFind:
         with pytest.raises(LookupError, match=r"^found 2 of name 'payment'; recorded were"):
             recorder.find(name="payment")
 
-    def test_nothing_recorded_is_said(self) -> None:
+    def test_an_empty_recording_is_reported(self) -> None:
         with SpanRecorder() as recorder:
             pass
         with pytest.raises(LookupError, match=r"found 0 of any name; recorded were\n\(none\)"):

@@ -1,7 +1,7 @@
-"""What is stored and does not fit the deployed code ends no workflow: the old code goes on.
+"""Stored data that does not fit the deployed code ends no workflow: the old code goes on.
 
-A workflow outlives deployments. Whatever the library raises while it reads what an earlier step has
-stored is a violation, also inside a user's function, and whatever that makes of it.
+A workflow outlives deployments. Everything that the library raises while it reads what an earlier
+step has stored is a violation, also inside a user's function, however that reacts.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Dated(BaseModel):
 
 
 class Checked(BaseModel):
-    """A model whose validator breaks on what is stored."""
+    """A model whose validator raises on stored data."""
 
     price: int
 
@@ -129,7 +129,7 @@ async def old_code_goes_on(
 class TestAStoredAnswerThatNoLongerFits:
     def looks(self, call: AnyCall, version: SimpleVersion[Any, Any]) -> Step[Any]:
         assert isinstance(call, Reply)
-        return Step(output=Complete({"total": len(call.replies(version))}))
+        return Step(output=Complete({"total": len(list(call.replies(version)))}))
 
     @pytest.mark.parametrize(
         ("model", "why"),
@@ -150,10 +150,10 @@ class TestAStoredAnswerThatNoLongerFits:
         fitting = {"price": 7, "warehouse": "north"}
         with pytest.raises(ConfigViolation, match=f"(?s){why}") as caught:
             await deployed.execute(answer(second, **fitting))
-        told = str(caught.value)
-        assert "'answer-1'" in told
-        assert RESERVED in told
-        assert "deploy a version that can read it, then deliver again" in told
+        message = str(caught.value)
+        assert "'answer-1'" in message
+        assert RESERVED in message
+        assert "deploy a version that can read it, then deliver again" in message
         await old_code_goes_on(memory, event, before, second)
 
     async def test_the_events_own_data_is_still_measured_by_its_contract(self) -> None:
@@ -163,11 +163,11 @@ class TestAStoredAnswerThatNoLongerFits:
             await newer(self.looks, memory).execute(answer(second))
 
     @pytest.mark.parametrize("how", ["swallowed", "wrapped", "in a group", "later"])
-    async def test_counts_whatever_the_function_makes_of_it(self, how: str) -> None:
-        """It decides without what it has asked for, so what it decides is not stored."""
+    async def test_counts_however_the_function_reacts(self, how: str) -> None:
+        """It decides without the data it asked for, so its decision is not stored."""
 
         async def ask(call: Reply[Any], version: SimpleVersion[Any, Any]) -> int:
-            return len(call.replies(version))
+            return len(list(call.replies(version)))
 
         async def flow(call: AnyCall, version: SimpleVersion[Any, Any]) -> Step[Any]:
             assert isinstance(call, Reply)
@@ -194,7 +194,7 @@ class TestAStoredAnswerThatNoLongerFits:
             await newer(flow, memory).execute(answer(second, warehouse="north"))
         await old_code_goes_on(memory, event, before, second)
 
-    async def test_nothing_happens_to_who_does_not_look_at_it(self) -> None:
+    async def test_a_function_that_does_not_read_the_answer_goes_on(self) -> None:
         def waits(call: AnyCall, version: SimpleVersion[Any, Any]) -> Step[Any]:
             assert isinstance(call, Reply)
             return Step(output=Complete({"total": call.data.price}))
@@ -215,7 +215,7 @@ class TestAStoredAnswerThatNoLongerFits:
         assert error.data["errorName"] == "LookupError"
         assert (await stored(memory, event))["executionStatus"] == "failure"
 
-    async def test_so_does_a_childs_completion(self) -> None:
+    async def test_a_childs_completion_that_no_longer_fits_is_a_config_violation(self) -> None:
         """A child workflow answers its parent as any service does."""
 
         class Total(BaseModel):
@@ -239,7 +239,7 @@ class TestAStoredAnswerThatNoLongerFits:
                 if isinstance(call, Start):
                     ask = {"item": "a", "parentSubject$$": call.event.subject}
                     return Step(services=[Emit(contract.type, ask) for _ in range(2)])
-                replies = call.replies(version)
+                replies = list(call.replies(version))
                 return Step(output=Complete({"total": 1})) if len(replies) == 2 else Step()
 
             return order(flow, memory=memory, services=[contract.version(version)])
@@ -269,7 +269,7 @@ class TestAStoredAnswerThatNoLongerFits:
 
 class TestAnAnswerOfWhatIsThereNoLonger:
     async def test_of_a_removed_service_is_no_matter(self) -> None:
-        """Its stored answers stay to be seen, and nothing reads them."""
+        """Its stored answers stay in the record, and nothing reads them."""
         memory = SimpleMachineMemory()
         event = start("tea", "cup")
         first, second = await order(memory=memory).execute(event)
@@ -322,13 +322,13 @@ class TestAContextThatNoLongerFits:
 
 
 class TestARecordOfAnotherStyle:
-    async def test_a_machines_is_refused_by_a_resumable(self) -> None:
-        """The other way about: see the orchestrator's tests."""
+    async def test_a_machines_record_is_refused_by_a_resumable(self) -> None:
+        """For the opposite case see the orchestrator's tests."""
         memory = SimpleMachineMemory()
         event = start("tea")
         [request] = await orchestrator(memory=memory).execute(event)
         before = await stored(memory, event)
-        with pytest.raises(TransactionViolation, match="not one of a resumable") as caught:
+        with pytest.raises(TransactionViolation, match="not a resumable's") as caught:
             await order(memory=memory).execute(reserved(request))
         assert caught.value.cause is TransactionViolationCause.READ_FAILURE
         assert not caught.value.retryable
@@ -336,7 +336,7 @@ class TestARecordOfAnotherStyle:
 
 
 class HandsOutObjects(SimpleMachineMemory):
-    """A memory whose records are no JSON, as one that pickles may have."""
+    """A memory whose records are not JSON, as one that pickles may have."""
 
     @override
     async def read(self, machine_id: str) -> Record | None:
@@ -382,7 +382,7 @@ class TestDamageThatUserCodeMeets:
         async def flow(call: AnyCall) -> Step[Any]:
             assert isinstance(call, Reply)
             try:
-                assert call.collected[RESERVED]
+                assert list(call.collected[RESERVED])
             except Exception:
                 if not swallowed:
                     raise
@@ -419,7 +419,7 @@ class TestAMachinesSnapshot:
             await orchestrator(memory=memory).execute(reserved(request))
         assert await stored(memory, event) == damaged
 
-    async def test_whatever_restoring_raises_is_about_the_snapshot(
+    async def test_any_error_of_restoring_is_about_the_snapshot(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         memory = SimpleMachineMemory()
@@ -444,7 +444,7 @@ class TestAMachinesSnapshot:
 
 
 def test_a_reply_of_a_unit_test_says_the_same() -> None:
-    """Who calls the function alone meets the violation at once."""
+    """A direct call of the function raises the violation immediately."""
     version, contract = grown(Dated)
     service = contract.version(version)
     request = ArvoEvent.create(source="com.a.b", type=RESERVE, subject="s", data={}, to=RESERVE)
@@ -457,7 +457,7 @@ def test_a_reply_of_a_unit_test_says_the_same() -> None:
         collected=MappingProxyType({RESERVED: [reserved(request, id="answer-1")]}),
     )
     with pytest.raises(ConfigViolation, match="'answer-1'"):
-        call.replies(version)
+        list(call.replies(version))
 
 
 class Items(BaseModel):
@@ -471,7 +471,7 @@ async def typed_order(call: Start[Order] | Reply[Items]) -> Step[Items]:
         return Step(context=Items(items=len(requests)), services=requests)
     assert isinstance(call.metadata, dict)
     prices = [reserved.price for reserved in call.replies(RESERVE_V1)]
-    # None is a context that may be stored: that of whoever gave none.
+    # None is a context that may be stored: that of a workflow without one.
     if (context := call.context) is None or len(prices) < context.items:  # type: ignore[redundant-expr]
         return Step()
     return Step(output=Complete(Ordered(total=sum(prices))))
@@ -528,7 +528,7 @@ def half_done_once(style: str) -> tuple[ArvoEvent, ArvoEvent, Record]:
 @pytest.mark.parametrize("style", STYLES)
 @given(choice=st.data())
 def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObject) -> None:
-    """It is no matter, or a violation that leaves the record as it is; never anything else."""
+    """It has no effect, or is a violation that leaves the record as it is; never anything else."""
 
     event, reply, record = half_done_once(style)
     place = choice.draw(st.sampled_from(list(places(record))))

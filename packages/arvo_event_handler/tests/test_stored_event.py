@@ -1,4 +1,4 @@
-"""Stored events are read back, also those that would no longer be accepted as new."""
+"""Stored events are read back, even those that would no longer be accepted as new."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ NO_LONGER_NEW = [
 
 @pytest.mark.parametrize("texts", NO_LONGER_NEW)
 @pytest.mark.parametrize("depth", [1, 200])
-def test_an_event_with_texts_that_were_once_accepted_is_read_as_it_is(
+def test_an_event_with_strings_that_were_once_accepted_is_read_as_it_is(
     texts: dict[str, Any], depth: int
 ) -> None:
     values = kept(depth) | texts
@@ -53,20 +53,22 @@ def test_an_event_with_texts_that_were_once_accepted_is_read_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ({"type": "x"}, "type: must be three or more segments"),
         ({"type": "com.a.b\n"}, "type: must be three or more segments"),
         ({"source": "a\nb"}, "source: must be a non-empty, percent-encoded URI"),
-        ({"id": ""}, "id: must be non-empty text"),
+        ({"id": ""}, "id: must be a non-empty string"),
         ({"accesscontrol": "\ud800"}, "accesscontrol: "),
         ({"Note": "a\nb"}, "Note: an extension's name"),
-        ({"note": ["a\nb"]}, "note: must be text"),
+        ({"note": ["a\nb"]}, "note: must be a string"),
     ],
 )
 @pytest.mark.parametrize("depth", [1, 200])
-def test_what_is_no_event_is_refused(damage: dict[str, Any], told: str, depth: int) -> None:
-    with pytest.raises(InvalidEventError, match=told):
+def test_a_value_that_is_not_an_event_is_refused(
+    damage: dict[str, Any], message: str, depth: int
+) -> None:
+    with pytest.raises(InvalidEventError, match=message):
         stored_event(kept(depth) | damage)
 
 
@@ -105,7 +107,7 @@ async def breaks(call: AnyCall) -> Step[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("function", "reported"), [(order_v1, ORDERED), (breaks, "sys.arvo.orc.shop.order.error")]
 )
-async def test_a_workflow_ends_whatever_the_id_is_that_it_was_started_with(
+async def test_a_workflow_ends_with_any_id_of_its_init_event(
     function: ArvoResumableFunction, reported: str, initial: str
 ) -> None:
     memory = SimpleMachineMemory()

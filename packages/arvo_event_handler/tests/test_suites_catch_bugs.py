@@ -1,6 +1,6 @@
-"""The memory suite fails for memories that are broken, by the name of what they break.
+"""The memory suite fails on broken memories, by the name of what they break.
 
-A suite that passes whatever it is given proves nothing, so every behaviour has at least one memory
+A suite that passes with every memory proves nothing, so every behaviour has at least one memory
 here that it must refuse. What several clients share has a file of its own.
 """
 
@@ -26,7 +26,7 @@ from arvo_event_handler.testing import MachineMemorySuite
 
 def moved(machine_id: str) -> TransactionViolation:
     return TransactionViolation(
-        "somebody wrote", cause=TransactionViolationCause.VERSION_MOVED, subject=machine_id
+        "another writer wrote", cause=TransactionViolationCause.VERSION_MOVED, subject=machine_id
     )
 
 
@@ -49,7 +49,7 @@ class InventsRecords(SimpleMachineMemory):
 
 
 class Reshapes(SimpleMachineMemory):
-    """What it reads back is not what was written; `reshape` says how."""
+    """It reads back something else than was written; `reshape` makes the change."""
 
     def reshape(self, record: Record) -> Record | None:
         raise NotImplementedError
@@ -249,7 +249,7 @@ class BlamesItselfForNoId(SimpleMachineMemory):
 
 
 class RewritesIds(SimpleMachineMemory):
-    """Keeps everything under another id; `rewritten` says which."""
+    """Keeps everything under another id, made by `rewritten`."""
 
     def rewritten(self, machine_id: str) -> str:
         raise NotImplementedError
@@ -377,7 +377,7 @@ class BringsRecordsBack(SimpleMachineMemory):
         await super().write(machine_id, record, None if gone else previous)
 
 
-class NamesNobody(SimpleMachineMemory):
+class NamesNoWorkflow(SimpleMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         if await self.read(machine_id) != previous:
@@ -408,7 +408,7 @@ class WritesMemberByMember(SimpleMachineMemory):
 # --- locks ------------------------------------------------------------------
 
 
-class LocksForEverybody(SimpleMachineMemory):
+class GrantsEveryLock(SimpleMachineMemory):
     @override
     async def lock(self, machine_id: str) -> bool:
         await super().lock(machine_id)
@@ -472,7 +472,7 @@ class DeniesReleasingNothing(SimpleMachineMemory):
 
 
 class CountsUnlocks(SimpleMachineMemory):
-    """A semaphore: each unlock lets one more in, though nobody left."""
+    """A semaphore: each unlock lets one more holder in, although none has left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -533,7 +533,7 @@ class RefusalUnlocks(SimpleMachineMemory):
 
 
 class ForgetsACancelledLock(SimpleMachineMemory):
-    """It locks, and learns of it a moment later: cancelled between, nobody can unlock."""
+    """It locks, and notices it a moment later: cancelled in between, the lock stays."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -556,7 +556,7 @@ class ForgetsACancelledLock(SimpleMachineMemory):
 
 
 class Waits(SimpleMachineMemory):
-    """Sound: a few turns of waiting, first come first served, handed over at unlock."""
+    """Correct: a few turns of waiting, first come first served, handed over at unlock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -645,7 +645,7 @@ BROKEN: dict[str, list[type[SimpleMachineMemory]]] = {
     ],
     "test_a_second_first_write_is_refused": [IgnoresPrevious, AcceptsAnyFirstWrite],
     "test_a_write_over_a_record_that_is_gone_is_refused": [IgnoresPrevious, BringsRecordsBack],
-    "test_a_refusal_names_the_workflow": [NamesNobody, IgnoresPrevious],
+    "test_a_refusal_names_the_workflow": [NamesNoWorkflow, IgnoresPrevious],
     "test_exactly_one_of_many_writers_wins": [
         IgnoresPrevious,
         ChecksAndWritesLater,
@@ -653,7 +653,7 @@ BROKEN: dict[str, list[type[SimpleMachineMemory]]] = {
     ],
     "test_a_cancelled_write_leaves_nothing_torn": [WritesMemberByMember],
     "test_only_one_of_many_contenders_gets_the_lock": [
-        LocksForEverybody,
+        GrantsEveryLock,
         LooksAndLocksLater,
         RaisesWhenHeld,
     ],
@@ -661,7 +661,7 @@ BROKEN: dict[str, list[type[SimpleMachineMemory]]] = {
     "test_an_unlocked_workflow_can_be_locked_again": [NeverUnlocks, LocksOnlyTheFirstTime],
     "test_unlock_of_what_is_not_locked_is_true": [DeniesReleasingNothing, CountsUnlocks],
     "test_unlock_leaves_other_locks_alone": [UnlocksEverything],
-    "test_a_lock_is_no_record": [LocksInTheRecord],
+    "test_a_lock_is_not_a_record": [LocksInTheRecord],
     "test_locking_and_unlocking_keep_the_record": [DropsTheRecordWithTheLock],
     "test_a_write_keeps_the_lock": [WriteUnlocks, RefusalUnlocks],
     "test_a_cancelled_lock_can_be_given_back": [ForgetsACancelledLock],

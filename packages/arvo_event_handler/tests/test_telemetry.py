@@ -214,7 +214,7 @@ class TestFailures:
 
 
 class TestIntegersThatTypeScriptRounds:
-    """JavaScript's numbers are doubles: beyond 2**53 an integer arrives as another one."""
+    """JavaScript's numbers are doubles: beyond 2**53 an integer arrives changed."""
 
     LARGE = 2**53 + 1
 
@@ -263,14 +263,14 @@ class TestIntegersThatTypeScriptRounds:
         ],
         ids=["name", "names", "id", "name and id", "extension"],
     )
-    async def test_the_warning_is_short_whatever_it_is_about(
+    async def test_a_warning_about_a_large_integer_is_short(
         self, data: dict[str, Any], options: dict[str, Any]
     ) -> None:
         [warning] = await self.warnings(self.answering(data, **options))
         assert len(warning.encode("utf-8")) <= 4 * 1024
         assert warning.startswith("event '")
         assert warning.endswith(
-            "is an integer beyond 2**53, which TypeScript rounds; send it as text"
+            "is an integer beyond 2**53, which TypeScript rounds; send it as a string"
         )
 
     async def test_other_warnings_are_short_too(self) -> None:
@@ -281,7 +281,7 @@ class TestIntegersThatTypeScriptRounds:
         assert len(message) <= 4 * 1024
         assert message.endswith("taken as the latest version")
 
-    async def test_what_arrives_as_it_is_does_not_warn(self) -> None:
+    async def test_an_exact_integer_does_not_warn(self) -> None:
         data = {"id": 2**53, "negative": -(2**53), "yes": True, "float": 1e300, "text": "9" * 20}
         assert await self.warnings(self.answering(data)) == []
 
@@ -295,24 +295,24 @@ class TestIntegersThatTypeScriptRounds:
 
 class TestWithoutAnSdk:
     @BOTH
-    async def test_the_incoming_trace_is_carried_on(
+    async def test_the_incoming_trace_is_passed_on(
         self, handler: IArvoEventHandler, event: ArvoEvent
     ) -> None:
         [output] = await handler.execute(again(event, "carried"))
         assert (output.traceparent, output.tracestate) == (TRACEPARENT, "a=b")
 
-    async def test_what_is_no_trace_is_carried_on_too(self) -> None:
+    async def test_an_invalid_trace_is_passed_on_too(self) -> None:
         with MetricRecorder():
             [measured] = await service().execute(request(traceparent="theirs"))
         [output] = await service().execute(request(traceparent="theirs"))
         assert (measured.traceparent, output.traceparent) == ("theirs", "theirs")
 
-    async def test_nothing_is_said_when_nothing_came(self) -> None:
+    async def test_without_a_trace_none_is_sent(self) -> None:
         [output] = await service().execute(request())
         assert (output.traceparent, output.tracestate) == (None, None)
 
     @BOTH
-    async def test_it_is_so_while_only_metrics_are_recorded(
+    async def test_the_trace_is_passed_on_while_only_metrics_are_recorded(
         self, handler: IArvoEventHandler, event: ArvoEvent
     ) -> None:
         with MetricRecorder():
@@ -348,7 +348,7 @@ class TestMetrics:
         failure = {"arvo.source": handler.source, "arvo.outcome": "failure"}
         assert metrics.find(name="arvo.executions", attributes=failure).value == 1
 
-    async def test_a_cancelled_execution_is_no_error(self) -> None:
+    async def test_a_cancelled_execution_is_not_an_error(self) -> None:
         reached = asyncio.Event()
 
         async def hang(call: HandlerInput[Reserve]) -> None:
@@ -364,7 +364,7 @@ class TestMetrics:
         cancelled = {"arvo.source": RESERVE, "arvo.outcome": "cancelled"}
         assert metrics.find(name="arvo.executions", attributes=cancelled).value == 1
 
-    async def test_what_is_no_violation_counts_as_an_error(self) -> None:
+    async def test_an_exception_other_than_a_violation_counts_as_an_error(self) -> None:
         async def halt(call: HandlerInput[Reserve]) -> Emit:
             raise KeyboardInterrupt
 

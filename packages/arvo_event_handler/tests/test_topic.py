@@ -1,4 +1,4 @@
-"""A topic reports to each trial where it is, so that a broker can count it."""
+"""A topic reports to each trial its place, so that a broker can count it."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ LOGGER = logging.getLogger("test_topic")
 
 
 class Moving(Trial):
-    """Keeps how it moved."""
+    """Keeps the moves of a trial."""
 
     def __init__(self, id: str, *, subject: str = "order-7") -> None:
         event = ArvoEvent.create(
@@ -84,7 +84,7 @@ async def test_a_trial_moves_through_its_tries() -> None:
 
 
 async def test_what_is_abandoned_moves_on_before_it_ends() -> None:
-    """Also what sleeps, which waits again before it is taken out."""
+    """A sleeping trial too, which waits again before it is taken out."""
     clock, sleeping, behind = FakeClock(), Moving("e1"), Moving("e2")
     topic = topic_of(once_more, clock=clock)
     for trial in (sleeping, behind):

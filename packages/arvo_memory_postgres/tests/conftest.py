@@ -20,7 +20,7 @@ Connect = Callable[..., AbstractAsyncContextManager[PostgresMachineMemory]]
 
 @pytest.fixture(scope="session")
 async def shared_schema(postgres_dsn: str) -> AsyncIterator[str]:
-    """A schema of a name that needs quoting, dropped after all tests."""
+    """Return a schema whose name needs quoting; it is dropped after all tests."""
     name = f'test "{secrets.token_hex(6)}"'
     async with PostgresMachineMemory.connect(postgres_dsn, schema=name) as memory:
         await memory.migrate()
@@ -30,14 +30,14 @@ async def shared_schema(postgres_dsn: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def schema(postgres_dsn: str, shared_schema: str) -> str:
-    """A schema with empty tables."""
-    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines")
+    """Return a schema with empty tables."""
+    await execute(postgres_dsn, f"TRUNCATE {quoted(shared_schema)}.machines CASCADE")
     return shared_schema
 
 
 @pytest.fixture
 async def no_schema(postgres_dsn: str) -> AsyncIterator[str]:
-    """The name of a schema that is not there, dropped after the test."""
+    """Return the name of a missing schema; it is dropped after the test."""
     name = f"test_{secrets.token_hex(6)}"
     yield name
     await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
@@ -45,7 +45,7 @@ async def no_schema(postgres_dsn: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 def connect_to(postgres_dsn: str, schema: str) -> Connect:
-    """Makes clients of the empty schema."""
+    """Return a function that opens memories on the empty schema."""
 
     def connect(**options: object) -> AbstractAsyncContextManager[PostgresMachineMemory]:
         return PostgresMachineMemory.connect(postgres_dsn, schema=schema, **options)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ async def on_its_connection(memory: PostgresMachineMemory, sql: str) -> list[asy
 async def behind_proxy(
     dsn: str, schema: str
 ) -> AsyncIterator[tuple[FaultProxy, PostgresMachineMemory]]:
-    """A memory with one connection, through a proxy that can cut it."""
+    """Open a memory with one connection, through a proxy that can cut it."""
     user, _, place = dsn.partition("@")
     address, _, database = place.partition("/")
     host, _, port = address.partition(":")

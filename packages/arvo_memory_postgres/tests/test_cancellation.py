@@ -1,4 +1,4 @@
-"""Cancelled at each of its awaits, a call leaves connections and leases whole."""
+"""A call that is cancelled at any of its awaits leaves connections and leases sound."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -31,7 +31,7 @@ CALLS: dict[str, Call] = {
 
 
 class CancelledAt:
-    """Awaits a call and has it cancelled when it waits for the nth time."""
+    """Awaits a call and cancels it when it waits for the nth time."""
 
     def __init__(self, call: Awaitable[object], *, wait: int) -> None:
         self._call = call
@@ -62,7 +62,7 @@ class CancelledAt:
 
 
 async def cancelled(call: Awaitable[object], *, wait: int) -> bool:
-    """Run the call in a task that is cancelled at its nth wait; False when it has fewer."""
+    """Run the call in a task that is cancelled at its nth wait; return False if it has fewer."""
     at = CancelledAt(call, wait=wait)
 
     async def run() -> None:
@@ -79,10 +79,10 @@ def run_in_task(run: Callable[[], Any]) -> asyncio.Task[None]:
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["first", "later"])
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_call_cancelled_at_each_await_leaves_everything_whole(
+async def test_a_call_cancelled_at_any_await_leaves_connection_lease_and_record_sound(
     name: str, fresh: bool, connect_to: Connect
 ) -> None:
-    """The only connection comes back; leases are free, or whose they were; nothing is torn."""
+    """The only connection comes back, leases are free or unchanged, and records are complete."""
     wait, was_cancelled = 0, True
     async with connect_to(policy=POLICY) as other:
         while was_cancelled:
@@ -96,16 +96,16 @@ async def test_a_call_cancelled_at_each_await_leaves_everything_whole(
                 if not fresh:
                     await memory.read("order-7")
                 was_cancelled = await cancelled(CALLS[name](memory, lease), wait=wait)
-                # The next statement is not the one that was cancelled, and its answer is its own.
+                # The next statement gets its own answer, not that of the cancelled one.
                 assert await memory.read("order-7") in ({"count": 1}, {"count": 2}, None)
                 if name in ("acquire", "lock") and was_cancelled:
-                    # Without waiting for any ttl, as it would with another's lease.
+                    # Without waiting for a ttl, which a lease of another holder would require.
                     assert await memory.acquire("order-8") is not None
     assert wait > 1, "it was never cancelled"
 
 
-async def test_a_cancelled_waiter_competes_no_more(connect_to: Connect) -> None:
-    """It leaves no task behind that would take the lease from others."""
+async def test_a_cancelled_waiter_stops_asking_for_the_lease(connect_to: Connect) -> None:
+    """It leaves no task behind that could take the lease."""
     async with connect_to(policy=POLICY) as memory:
         lease = await memory.acquire("order-7")
         assert lease is not None

@@ -1,4 +1,4 @@
-"""What an error says: whether a change may have happened, whether to try again, what to do."""
+"""Errors report whether a change may have happened, whether to try again, and what to do."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from .conftest import Connect, behind_proxy, execute, leased, on_its_connection,
 
 @pytest.fixture
 async def role(postgres_dsn: str, schema: str) -> AsyncIterator[str]:
-    """A role that may use the tables, and that can be shut out."""
+    """Return a role that may use the tables, and whose login can be forbidden."""
     name = f"test_{secrets.token_hex(6)}"
     await execute(postgres_dsn, f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
     for what in (f"SCHEMA {quoted(schema)}", f"ALL TABLES IN SCHEMA {quoted(schema)}"):
@@ -29,10 +29,10 @@ async def role(postgres_dsn: str, schema: str) -> AsyncIterator[str]:
     await execute(postgres_dsn, f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-async def test_a_lost_commit_stays_in_doubt_when_the_server_lets_nobody_in(
+async def test_a_lost_commit_stays_in_doubt_when_the_server_refuses_the_login(
     postgres_dsn: str, schema: str, role: str
 ) -> None:
-    """The refusal is of the second try; the first may have been done."""
+    """The second try was refused; the first may have taken effect."""
     dsn = f"postgresql://{role}:secret@{postgres_dsn.rpartition('@')[2]}"
     async with behind_proxy(dsn, schema) as (proxy, memory):
         lease = await leased(memory)
@@ -48,7 +48,7 @@ async def test_a_lost_commit_stays_in_doubt_when_the_server_lets_nobody_in(
 async def test_a_lost_commit_stays_in_doubt_when_the_memory_is_closed(
     postgres_dsn: str, schema: str
 ) -> None:
-    """It cannot be sent again, and may have been done."""
+    """It cannot be sent again, and may have taken effect."""
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
         lease = await leased(memory)
         fault = proxy.lose_next_reply(containing=b"a mark in the record")
@@ -62,8 +62,10 @@ async def test_a_lost_commit_stays_in_doubt_when_the_memory_is_closed(
         assert caught.value.outcome == "unknown"
 
 
-async def test_what_the_server_refuses_has_not_happened(connect_to: Connect, schema: str) -> None:
-    """No doubt where there is an answer."""
+async def test_a_write_that_the_server_refuses_has_not_happened(
+    connect_to: Connect, schema: str
+) -> None:
+    """With an answer there is no doubt."""
     async with connect_to() as memory:
         lease = await leased(memory)
         with pytest.raises(MachineMemoryError, match="DatetimeFieldOverflow") as caught:
@@ -73,7 +75,7 @@ async def test_what_the_server_refuses_has_not_happened(connect_to: Connect, sch
 
 
 async def test_the_first_call_survives_a_lost_connection(postgres_dsn: str, schema: str) -> None:
-    """The search for the schema is repeated as any statement is."""
+    """The check of the schema is repeated like any statement."""
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
         fault = proxy.lose_next_reply(containing=schema.encode())
         assert await memory.read("order-7") is None
@@ -83,7 +85,7 @@ async def test_the_first_call_survives_a_lost_connection(postgres_dsn: str, sche
 async def test_the_first_call_ends_in_time(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """Somebody, such as a migration, has locked the table in which the version is."""
+    """Another client, such as a migration, has locked the table of the version."""
     async with connect_to(statement_timeout=timedelta(milliseconds=100)) as memory:
         connection = await asyncpg.connect(postgres_dsn)
         try:
@@ -99,7 +101,7 @@ async def test_the_first_call_ends_in_time(
 
 @pytest.fixture
 async def deaf_port() -> AsyncIterator[int]:
-    """A port that takes connections and says nothing."""
+    """Return a port that accepts connections and never answers."""
     ends: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: ends.append(writer), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
@@ -108,8 +110,10 @@ async def deaf_port() -> AsyncIterator[int]:
     server.close()
 
 
-async def test_a_server_that_says_nothing_is_no_exhausted_pool(deaf_port: int) -> None:
-    """The error does not send anybody to the wrong setting."""
+async def test_a_server_that_never_answers_is_not_reported_as_an_exhausted_pool(
+    deaf_port: int,
+) -> None:
+    """The error does not name the wrong setting."""
     dsn = f"postgresql://user@127.0.0.1:{deaf_port}/none"
     short = timedelta(milliseconds=50)
     with pytest.raises(MachineMemoryError, match="accepted no connection") as caught:
@@ -150,6 +154,7 @@ async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> N
         ("statement_cache_size", -1, "not be negative"),
         ("statement_cache_size", 1.5, "be an int"),
         ("max_record_bytes", 0, "be at least 1"),
+        ("schema", "", "be a name"),
         ("statement_timeout", timedelta(0), "be longer than zero"),
         ("statement_timeout", timedelta(seconds=-1), "not be negative"),
         ("statement_timeout", 30, "be a timedelta"),
@@ -158,19 +163,17 @@ async def test_a_wrong_address_shows_no_password(dsn: str, retryable: bool) -> N
         ("statement_timeout", timedelta.max, "be at most 1 day"),
     ],
 )
-async def test_a_setting_with_which_nothing_would_work_is_named(
-    name: str, value: object, why: str
-) -> None:
+async def test_a_wrong_setting_is_refused_by_name(name: str, value: object, why: str) -> None:
     options: dict[str, Any] = {name: value}
     with pytest.raises((TypeError, ValueError), match=f"{name} must {why}"):
         async with PostgresMachineMemory.connect("postgresql://127.0.0.1:1/none", **options):
             raise AssertionError("it must not open")
 
 
-async def test_an_answer_counts_although_the_connection_cannot_be_reset(
+async def test_an_answer_counts_even_if_the_connection_cannot_be_reset(
     postgres_dsn: str, schema: str
 ) -> None:
-    """A borrowed pool resets connections; when that fails, the statement is done all the same."""
+    """A borrowed pool resets connections; if that fails, the statement has still been run."""
     resets = 0
 
     async def fail(connection: asyncpg.Connection) -> None:
@@ -185,10 +188,10 @@ async def test_an_answer_counts_although_the_connection_cannot_be_reset(
         assert (await leased(memory)).version == 1
 
 
-async def test_contention_is_no_failure_under_strict_isolation(
+async def test_contention_under_strict_isolation_does_not_fail_an_acquire(
     postgres_dsn: str, schema: str
 ) -> None:
-    """A database may have serializable transactions by default; who loses a race waits as ever."""
+    """A database may have serializable transactions by default; the loser of a race just waits."""
     dsn = f"{postgres_dsn}?default_transaction_isolation=serializable"
     patient = LockPolicy(max_wait=timedelta(seconds=60))
     async with PostgresMachineMemory.connect(dsn, schema=schema, policy=patient) as memory:
@@ -201,8 +204,8 @@ async def test_contention_is_no_failure_under_strict_isolation(
         assert await memory.read("order-7") == {"count": 30}
 
 
-async def test_a_connection_to_a_server_that_was_demoted_is_given_up(connect_to: Connect) -> None:
-    """As after a failover: another connection may lead to the one that took over."""
+async def test_a_connection_to_a_server_that_was_demoted_is_closed(connect_to: Connect) -> None:
+    """After a failover, another connection may lead to the new primary."""
     async with connect_to(pool_size=1) as memory:
         await on_its_connection(memory, "SET default_transaction_read_only = on")
         await memory.write("order-7", {"count": 1}, None)
@@ -210,7 +213,7 @@ async def test_a_connection_to_a_server_that_was_demoted_is_given_up(connect_to:
         assert await memory.read("order-7") == {"count": 2}
 
 
-async def test_a_server_that_takes_no_writes_is_worth_another_try(
+async def test_a_write_to_a_server_that_takes_no_writes_is_retryable(
     start_postgres: StartPostgres,
 ) -> None:
     """It may be a replica for a moment, and nothing has happened."""

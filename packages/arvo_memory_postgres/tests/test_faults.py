@@ -1,4 +1,4 @@
-"""Connections and servers that end at the worst moment."""
+"""Connections and servers that end at critical moments."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
                 commit = asyncio.ensure_future(
                     memory.commit(lease, record_write({"count": lease.version + 1}))
                 )
-                # An instant: so many turns of the loop after the commit began.
+                # The instant is a number of turns of the loop after the commit began.
                 for _ in range(chance.randrange(8)):
                     await asyncio.sleep(0)
                 terminated += await killer.fetchval("SELECT pg_terminate_backend($1)", pid)
@@ -59,7 +59,7 @@ async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
             assert done + failed == KILLS
             assert terminated == KILLS
             assert (await leased(memory)).version == done
-            # Else all of them came after the answer.
+            # Otherwise all of them came after the answer.
             assert sent["COMMIT"] > KILLS
     finally:
         await killer.close()
@@ -83,7 +83,7 @@ def count_sent(memory: PostgresMachineMemory) -> Counter[str]:
 async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
     postgres_dsn: str, schema: str
 ) -> None:
-    """A backend that is terminated tells its client first; a network that breaks does not."""
+    """A backend that is terminated notifies its client first; a broken network does not."""
     chance = random.Random(7)
     happened = Counter[bool]()
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
@@ -100,7 +100,7 @@ async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
             before = sent["FATE"]
             await memory.commit(lease, record_write({"count": count, "mark": mark.decode()}))
             assert fault.happened.is_set()
-            # It asks for the fate of a commit that, sent again, found itself done.
+            # FATE is run for a commit that was sent again and found that it had been done.
             happened[sent["FATE"] > before] += 1
             record = await memory.read("order-7")
             assert record is not None
@@ -112,7 +112,7 @@ async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
 async def test_a_commit_whose_answer_is_lost_is_recognised(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """The server did it; sent again, it writes nothing and succeeds."""
+    """The server ran it; sent again, it writes nothing and succeeds."""
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
         await memory.commit(await leased(memory), record_write({"count": 1}))
         lease = await leased(memory)
@@ -126,7 +126,7 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(
 async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
     postgres_dsn: str, schema: str
 ) -> None:
-    """The answer never came, but the lease is there: nobody waits for it to run out."""
+    """The answer never came, but the lease was taken: there is no wait for its end."""
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory):
         await memory.release(await leased(memory))
         fault = proxy.lose_next_reply(containing=b"order-8")
@@ -135,10 +135,10 @@ async def test_a_lost_acquire_is_taken_again_by_the_same_holder(
         await memory.commit(lease, record_write({"count": 1}))
 
 
-async def test_a_lost_commit_that_somebody_wrote_over_is_unknown(
+async def test_a_lost_commit_is_unknown_if_another_write_followed(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """It cannot be told any more whether it came before, and nobody claims to know."""
+    """Whether it came before the other write cannot be known any more."""
     clock = FakeClock()
     async with behind_proxy(postgres_dsn, schema) as (proxy, memory), connect_to() as other:
         memory._runner._clock = clock
@@ -194,7 +194,7 @@ async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: Sta
 async def test_a_memory_works_again_after_its_server_restarted(
     start_postgres: StartPostgres,
 ) -> None:
-    """All its connections are dead then."""
+    """All its connections are dead after the restart."""
     server = start_postgres()
     async with PostgresMachineMemory.connect(server.dsn, pool_size=5) as memory:
         await memory.migrate()
@@ -205,7 +205,7 @@ async def test_a_memory_works_again_after_its_server_restarted(
 
 
 async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> None:
-    """Nothing hangs: the error names what to change."""
+    """The call does not hang, and the error names what to change."""
     async with connect_to(pool_size=1) as memory:
         await memory.read("order-7")
         memory._connections._timeout = timedelta(milliseconds=50)  # to connect may take longer
@@ -220,7 +220,7 @@ async def test_an_exhausted_pool_is_an_error_in_time(connect_to: Connect) -> Non
 async def test_a_statement_that_takes_too_long_is_an_error(
     postgres_dsn: str, connect_to: Connect, schema: str
 ) -> None:
-    """Somebody else holds the row; a change may have happened, so the outcome is unknown."""
+    """Another client has locked the row; a change may have happened, so the outcome is unknown."""
     async with connect_to(statement_timeout=timedelta(milliseconds=100)) as memory:
         lease = await leased(memory)
         connection = await asyncpg.connect(postgres_dsn)
@@ -237,7 +237,7 @@ async def test_a_statement_that_takes_too_long_is_an_error(
         assert (await leased(memory)).version == 1
 
 
-async def test_a_server_that_is_away_is_an_error(start_postgres: StartPostgres) -> None:
+async def test_a_call_to_an_unreachable_server_has_failed(start_postgres: StartPostgres) -> None:
     """Nothing was sent, so nothing happened."""
     server = start_postgres()
     async with PostgresMachineMemory.connect(server.dsn) as memory:

@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own: the schema, the columns, the queries, and what may not pass."""
+"""What is specific to PostgreSQL: the schema, the columns, the queries, and refused values."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
+from arvo_postgres import Connections
 from arvo_time.testing import FakeClock
 
 from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted
@@ -42,7 +43,7 @@ def record(status: str = "active", *, parent: str | None = None, failed: bool = 
 # --- the schema -------------------------------------------------------------
 
 
-async def test_without_its_schema_every_call_says_what_to_run(
+async def test_without_the_schema_every_call_names_the_remedy(
     postgres_dsn: str, no_schema: str
 ) -> None:
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
@@ -53,7 +54,7 @@ async def test_without_its_schema_every_call_says_what_to_run(
         assert await memory.read("order-7") is None
 
 
-async def test_a_schema_that_is_dropped_meanwhile_is_missed(
+async def test_a_schema_that_is_dropped_meanwhile_is_reported_as_missing(
     postgres_dsn: str, no_schema: str
 ) -> None:
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
@@ -75,9 +76,7 @@ async def test_a_newer_schema_is_refused_by_every_call(postgres_dsn: str, no_sch
             assert not caught.value.retryable
 
 
-async def test_two_tables_of_a_schema_know_nothing_of_each_other(
-    postgres_dsn: str, no_schema: str
-) -> None:
+async def test_two_tables_of_a_schema_are_independent(postgres_dsn: str, no_schema: str) -> None:
     async with AsyncExitStack() as stack:
         shop, stock = [
             await stack.enter_async_context(
@@ -103,41 +102,49 @@ async def test_a_dry_run_shows_the_sql_and_changes_nothing(
         assert await memory.migrate() == ""
 
 
-async def test_a_schema_that_an_earlier_package_made_opens_as_it_is(
+async def test_a_schema_of_the_first_version_is_migrated_and_keeps_its_workflows(
     postgres_dsn: str, no_schema: str
 ) -> None:
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     await execute(postgres_dsn, made.replace('"shop"', quoted(no_schema)))
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
-        assert await memory.read("order-7") == {"status": "active", "count": 1}
+        with pytest.raises(MachineMemoryError, match=r"version 1, older than 2.*migrate\(\)"):
+            await memory.read("order-7")
+        assert "machines_chunks" in await memory.migrate()
         assert await memory.migrate() == ""
         lease = await leased(memory)
-        await memory.commit(lease, record_write({"status": "done", "count": 2}))
-        assert await memory.read("order-7") == {"status": "done", "count": 2}
+        assert lease.record == {"status": "active", "count": 1}
+        assert (lease.version, lease.tail, list(lease.chunks)) == (1, b"", [])
+        write = record_write({"status": "done", "count": 2}, tail=b"tail", chunk=b"chunk")
+        await memory.commit(lease, write)
+        lease = await leased(memory)
+        assert lease.record == {"status": "done", "count": 2}
+        assert (lease.tail, list(lease.chunks)) == (b"tail", [(1, b"chunk")])
 
 
-async def test_a_new_schema_is_the_one_that_an_earlier_package_made(
+async def test_a_new_schema_begins_with_the_one_that_the_first_version_made(
     postgres_dsn: str, no_schema: str
 ) -> None:
-    """So that of two versions either may make it."""
+    """A migration that was released never changes."""
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
         sql = await memory.migrate(dry_run=True)
-        assert sql.strip() in made.replace('"shop"', quoted(no_schema))
+        first, _, _ = sql.partition("-- Each step writes the tail again")
+        assert first.strip() in made.replace('"shop"', quoted(no_schema))
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
-def test_a_name_that_is_no_schema_is_refused(name: str) -> None:
+def test_an_invalid_name_of_a_schema_or_table_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="schema must be a name"):
-        PostgresMachineMemory(pool=None, schema=name)
+        PostgresMachineMemory(client=None, schema=name)
     with pytest.raises(ValueError, match="table must be a name"):
-        PostgresMachineMemory(pool=None, table=name)
+        PostgresMachineMemory(client=None, table=name)
 
 
 @pytest.mark.parametrize(
     "injected", ['x"; DROP TABLE machines; --', "x'; SELECT 1; --", "{table}", "$1", "a.b", "ö % Ä"]
 )
-async def test_names_and_ids_are_never_sql(
+async def test_names_and_ids_are_never_run_as_sql(
     injected: str, postgres_dsn: str, no_schema: str, connect_to: Connect
 ) -> None:
     name = f"{no_schema} {injected}"
@@ -155,13 +162,19 @@ async def test_names_and_ids_are_never_sql(
         tables = await fetch(
             postgres_dsn, "SELECT tablename FROM pg_tables WHERE schemaname = $1", name
         )
-        assert {row["tablename"] for row in tables} == {injected, f"{injected}_migrations"}
+        assert {row["tablename"] for row in tables} == {
+            injected,
+            f"{injected}_chunks",
+            f"{injected}_migrations",
+        }
     finally:
         await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
 
 
 @pytest.mark.parametrize("machine_id", ["a\0b", "\ud800"])
-async def test_an_id_that_is_no_text_is_refused(machine_id: str, connect_to: Connect) -> None:
+async def test_an_id_that_postgresql_cannot_store_is_refused(
+    machine_id: str, connect_to: Connect
+) -> None:
     async with connect_to() as memory:
         for call in (
             memory.read(machine_id),
@@ -204,7 +217,7 @@ async def test_records_of_the_typescript_version_survive_byte_for_byte(
             assert json.dumps(read, separators=(",", ":"), ensure_ascii=False).encode() == written
 
 
-async def test_an_update_stays_on_its_page(postgres_dsn: str, connect_to: Connect) -> None:
+async def test_updates_of_a_step_are_hot(postgres_dsn: str, connect_to: Connect) -> None:
     """No index covers what a step changes, so steps leave no index entries behind."""
     machine_id = subject("arvo.orc.order")
     async with connect_to() as memory:
@@ -229,7 +242,7 @@ async def test_an_update_stays_on_its_page(postgres_dsn: str, connect_to: Connec
 
 @pytest.mark.parametrize("of_a_child", [False, True])
 async def test_a_step_is_planned_once(of_a_child: bool, connect_to: Connect) -> None:
-    """PostgreSQL plans a statement anew for ever when that seems cheaper; five times is its rule."""
+    """After five plans, PostgreSQL either keeps a generic one or plans anew each time."""
     root = subject("arvo.orc.order")
     machine_id = subject("arvo.orc.payment", root) if of_a_child else root
     async with connect_to(pool_size=1) as memory:
@@ -253,7 +266,7 @@ async def _hot_updates(connection: asyncpg.Connection, table: str) -> int:
 # --- queries ----------------------------------------------------------------
 
 
-async def test_a_family_of_workflows_is_found_from_its_root(connect_to: Connect) -> None:
+async def test_workflows_at_every_depth_are_found_from_their_root(connect_to: Connect) -> None:
     root = subject("arvo.orc.order")
     child = subject("arvo.orc.payment", root)
     grandchild = subject("arvo.orc.refund", child)
@@ -272,7 +285,7 @@ async def test_a_family_of_workflows_is_found_from_its_root(connect_to: Connect)
         assert await memory.root("order-7") is None
 
 
-async def test_an_id_that_is_no_subject_has_no_family(connect_to: Connect) -> None:
+async def test_an_id_that_is_not_an_orchestration_subject_has_no_root(connect_to: Connect) -> None:
     async with connect_to() as memory:
         await memory.write("order-7", record(parent="order-1"), None)
         (found,) = await memory.find()
@@ -328,7 +341,9 @@ async def test_finished_workflows_are_deleted_in_batches(connect_to: Connect) ->
         assert {each.subject for each in await memory.find()} == {"active", "leased"}
 
 
-async def test_a_release_of_what_was_never_written_leaves_no_row(connect_to: Connect) -> None:
+async def test_releasing_a_workflow_that_was_never_written_leaves_no_row(
+    connect_to: Connect,
+) -> None:
     async with connect_to() as memory:
         lease = await memory.acquire("order-7")
         assert lease is not None
@@ -336,10 +351,10 @@ async def test_a_release_of_what_was_never_written_leaves_no_row(connect_to: Con
         assert await memory.cleanup("order-7") is False
 
 
-# --- around it --------------------------------------------------------------
+# --- clock, pool, URL, PgBouncer and spans ----------------------------------
 
 
-async def test_whoever_waits_for_a_lease_waits_by_the_clock(
+async def test_waiting_for_a_lease_follows_the_clock(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     clock = FakeClock()
@@ -363,18 +378,30 @@ async def test_a_borrowed_pool_stays_open(postgres_dsn: str, schema: str) -> Non
         assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_the_memory_of_a_url_makes_its_schema(postgres_dsn: str) -> None:
+async def test_a_borrowed_client_stays_open_and_serves_others(
+    postgres_dsn: str, schema: str
+) -> None:
+    async with Connections.connect(postgres_dsn, pool_size=1) as client:
+        memory, other = (PostgresMachineMemory(client, schema=schema) for _ in range(2))
+        await memory.write("order-7", {"count": 1}, None)
+        await memory.aclose()
+        with pytest.raises(MachineMemoryError, match="closed"):
+            await memory.read("order-7")
+        assert await other.read("order-7") == {"count": 1}
+
+
+async def test_the_memory_of_a_url_creates_its_schema(postgres_dsn: str) -> None:
     async with postgres_memory(postgres_dsn) as memory:
         assert await memory.read("a workflow that never ran") is None
 
 
-async def test_it_works_without_prepared_statements(connect_to: Connect) -> None:
-    """As behind a PgBouncer that knows none."""
+async def test_a_memory_works_without_prepared_statements(connect_to: Connect) -> None:
+    """A PgBouncer may not support them."""
     async with connect_to(statement_cache_size=0, pool_size=1) as memory:
         for count in range(3):
             lease = await memory.acquire("order-7")
             assert lease is not None
-            # A pooler gives the next transaction another session.
+            # A pooler may run the next transaction in another session.
             await on_its_connection(memory, "DEALLOCATE ALL")
             await memory.commit(lease, record_write({"count": count}))
         assert await memory.read("order-7") == {"count": 2}

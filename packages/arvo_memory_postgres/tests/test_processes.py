@@ -1,4 +1,4 @@
-"""What several processes do to each other."""
+"""Several processes on one table."""
 
 import asyncio
 import signal
@@ -53,7 +53,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 class Process:
-    """A program that says and hears lines."""
+    """A program that prints and reads lines."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -84,7 +84,7 @@ class Process:
             await process.wait()
 
 
-async def test_eight_processes_migrate_at_once(postgres_dsn: str, no_schema: str) -> None:
+async def test_eight_processes_migrate_concurrently(postgres_dsn: str, no_schema: str) -> None:
     async with AsyncExitStack() as stack:
         processes = [
             await stack.enter_async_context(Process.start(MIGRATE, postgres_dsn, no_schema))
@@ -100,10 +100,10 @@ async def test_eight_processes_migrate_at_once(postgres_dsn: str, no_schema: str
     assert [row["version"] for row in made] == [1]
 
 
-async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
+async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_refused_if_another_wrote(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """It wakes up and commits, over what somebody wrote who took its place, and changes nothing."""
+    """It wakes up and commits over a record that the next holder wrote, and changes nothing."""
     async with Process.start(HOLD, postgres_dsn, schema) as holder, connect_to() as memory:
         assert await holder.says() == "held"
         holder.process.send_signal(signal.SIGSTOP)
@@ -117,10 +117,10 @@ async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
         assert await memory.read("order-7") == {"by": "taker"}
 
 
-async def test_a_holder_that_was_stopped_past_its_ttl_is_stored_when_it_is_the_first(
+async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_stored_if_it_is_the_first(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
-    """Somebody has taken its place and has not committed yet."""
+    """Another holder has taken its place and has not committed yet."""
     async with Process.start(HOLD, postgres_dsn, schema) as holder, connect_to() as memory:
         assert await holder.says() == "held"
         holder.process.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""No error of asyncpg and PostgreSQL ends a workflow, and damage leaves no lease."""
+"""No error of asyncpg or PostgreSQL ends a workflow, and damage leaves no lease."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ KINDS: Final = [
 @pytest.mark.parametrize("outcome", ["failed", "unknown"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_no_error_of_asyncpg_ends_a_workflow(kind: type[Exception], outcome: Outcome) -> None:
-    """Each is told as the client has judged it."""
+    """Each is reported as the client has judged it."""
     error = backend_error(kind("as the server says it"), what="COMMIT", outcome=outcome)
     made = memory_error(error, doing="COMMIT")
     assert not isinstance(made, UnwritableRecordError), "no error of PostgreSQL ends a workflow"
@@ -51,7 +51,7 @@ def test_no_error_of_asyncpg_ends_a_workflow(kind: type[Exception], outcome: Out
 
 @asynccontextmanager
 async def refusing_once(dsn: str, schema: str, state: str, *, when: str) -> AsyncIterator[None]:
-    """Have somebody's trigger refuse one write of the table."""
+    """Add a trigger, as an operator may, that refuses one write of the table."""
     name = quoted(schema)
     await execute(
         dsn,
@@ -71,22 +71,22 @@ async def refusing_once(dsn: str, schema: str, state: str, *, when: str) -> Asyn
 @pytest.mark.parametrize(
     ("state", "retryable"),
     [
-        ("42501", True),  # no right
-        ("23514", True),  # a check of somebody's
+        ("42501", True),  # missing permission
+        ("23514", True),  # an operator's check constraint
         ("53100", True),  # disk full
-        ("54000", True),  # also: no transaction ids are left until somebody vacuums
+        ("54000", True),  # also raised when no transaction ids are left until a VACUUM
         ("57014", True),  # cancelled by an operator
-        ("P0001", True),  # what a trigger raises that names no SQLSTATE
-        ("AR001", True),  # one that somebody has made up
-        ("22012", False),  # division by zero in it
-        ("42883", False),  # it calls a function that is not there
+        ("P0001", True),  # raised by a trigger that names no SQLSTATE
+        ("AR001", True),  # made up by the trigger
+        ("22012", False),  # division by zero in the trigger
+        ("42883", False),  # the trigger calls a missing function
         ("XX001", False),  # damage
     ],
 )
-async def test_a_commit_that_is_refused_once_ends_no_workflow(
+async def test_a_commit_that_is_refused_once_does_not_end_its_workflow(
     connect_to: Connect, postgres_dsn: str, schema: str, state: str, retryable: bool
 ) -> None:
-    """Nothing is stored, nobody is told, and the next delivery goes on."""
+    """Nothing is stored, nothing is emitted, and the next delivery goes on."""
     async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
         handler = asking(memory)
         event = question()
@@ -118,7 +118,7 @@ async def test_damage_that_the_server_finds_is_a_read_failure(
 
 
 async def test_a_record_that_is_too_large_is_refused_by_our_limit(connect_to: Connect) -> None:
-    """It stands before PostgreSQL's, which only breaks the connection."""
+    """Our limit is below PostgreSQL's, which would only break the connection."""
     large: Record = {"text": "x" * MAX_RECORD_BYTES}
     async with connect_to() as memory:
         lease = await leased(memory)
@@ -131,7 +131,7 @@ async def test_a_record_that_is_too_large_is_refused_by_our_limit(connect_to: Co
 
 
 async def test_a_record_above_the_limit_is_neither_written_nor_read(connect_to: Connect) -> None:
-    """One bound both ways, which whoever connects may set."""
+    """The same limit, an argument of `connect`, holds both ways."""
     text: Record = {"text": "x" * 1_000}
     async with connect_to(max_record_bytes=2_000) as memory:
         await memory.write("order-7", text, None)
@@ -143,10 +143,10 @@ async def test_a_record_above_the_limit_is_neither_written_nor_read(connect_to: 
                 await reading
 
 
-async def test_a_table_that_takes_no_rows_is_told_and_not_asked_for_ever(
+async def test_a_table_that_takes_no_rows_is_reported_after_a_few_tries(
     connect_to: Connect, postgres_dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a trigger that swallows what is inserted; when it is gone, the same write is stored."""
+    """A trigger drops inserted rows; when it is removed, the same write is stored."""
     name = quoted(schema)
     await execute(
         postgres_dsn,
@@ -161,7 +161,7 @@ async def test_a_table_that_takes_no_rows_is_told_and_not_asked_for_ever(
 
         async def counted(operation: str, sql: str, *args: object) -> Any:
             asked.append(sql)
-            assert len(asked) < 50, "it asks for ever"
+            assert len(asked) < 50, "it does not stop asking"
             return await run(operation, sql, *args)
 
         monkeypatch.setattr(memory._runner, "run", counted)
@@ -176,8 +176,8 @@ async def test_a_table_that_takes_no_rows_is_told_and_not_asked_for_ever(
         assert await memory.read("order-7") == {"n": 1}
 
 
-async def test_a_connection_in_a_failed_transaction_is_given_up(connect_to: Connect) -> None:
-    """As a pooler may hand one out."""
+async def test_a_connection_in_a_failed_transaction_is_closed(connect_to: Connect) -> None:
+    """A pooler may lend one."""
     async with connect_to(pool_size=1) as memory:
         lease = await leased(memory)
         connection = await memory._connections.take("TEST")
@@ -190,7 +190,7 @@ async def test_a_connection_in_a_failed_transaction_is_given_up(connect_to: Conn
 
 
 @pytest.mark.parametrize("how", ["lock timeout", "cancelled"])
-async def test_a_statement_that_is_broken_off_is_tried_again_later(
+async def test_a_statement_that_is_aborted_is_retryable(
     connect_to: Connect, postgres_dsn: str, schema: str, how: str
 ) -> None:
     async with connect_to(pool_size=1) as memory:
@@ -219,10 +219,10 @@ async def test_a_statement_that_is_broken_off_is_tried_again_later(
 # --- prepared statements ------------------------------------------------------
 
 
-async def test_a_prepared_statement_that_is_lost_costs_a_connection_and_nothing_else(
+async def test_a_lost_prepared_statement_costs_only_a_connection(
     connect_to: Connect,
 ) -> None:
-    """As behind a PgBouncer that pools transactions and gives the next one another session."""
+    """A PgBouncer that pools transactions may run the next one in another session."""
     async with connect_to(pool_size=1) as memory:
         handler = asking(memory)
         [request] = await handler.execute(question())
@@ -241,7 +241,7 @@ class Forgetful(asyncpg.Connection):  # type: ignore[misc] # untyped
         return statement
 
 
-async def test_statements_that_are_lost_each_time_cost_a_retry_and_never_a_workflow(
+async def test_statements_that_are_lost_each_time_cost_a_retry_but_not_the_workflow(
     connect_to: Connect, postgres_dsn: str, schema: str
 ) -> None:
     async with (
@@ -261,8 +261,8 @@ async def test_statements_that_are_lost_each_time_cost_a_retry_and_never_a_workf
         assert done.data == {"text": "good"}
 
 
-async def test_two_processes_never_name_two_statements_alike(connect_to: Connect) -> None:
-    """Else a PgBouncer could have one run what the other has prepared."""
+async def test_names_of_prepared_statements_differ_between_processes(connect_to: Connect) -> None:
+    """Otherwise, behind a PgBouncer, one could run what the other has prepared."""
     names: list[set[str]] = []
     for _ in range(2):
         async with connect_to(pool_size=1) as memory:
@@ -290,7 +290,7 @@ DAMAGE: Final = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
+async def test_a_damaged_row_is_a_read_failure_and_leaves_no_lease(
     connect_to: Connect, postgres_dsn: str, schema: str, kind: str
 ) -> None:
     setting, words = DAMAGE[kind]
@@ -299,7 +299,7 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
         event = question()
         [request] = await handler.execute(event)
         await execute(postgres_dsn, f"UPDATE {quoted(schema)}.machines SET {setting}")
-        # Twice: the first has left no lease behind, which the second would have met.
+        # Twice: a lease left behind by the first would stop the second.
         for _ in range(2):
             with pytest.raises(TransactionViolation, match=words) as caught:
                 await handler.execute(answer_to(request))
@@ -310,17 +310,17 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
         with pytest.raises(UnreadableRecordError, match=words):
             await memory.write(event.subject, {}, None)
         rows = await fetch(postgres_dsn, f"SELECT lease_owner FROM {quoted(schema)}.machines")
-        assert [row["lease_owner"] for row in rows] == [None], "it is there, and nobody holds it"
+        assert [row["lease_owner"] for row in rows] == [None], "the row exists and is not leased"
 
 
 ENDS: Final = ["'infinity'", "'-infinity'", "'294000-01-01'", "'4713-01-01 BC'", "NULL"]
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_lease_whose_end_is_damaged_has_ended(
+async def test_a_lease_with_a_damaged_end_counts_as_ended(
     connect_to: Connect, postgres_dsn: str, schema: str, end: str
 ) -> None:
-    """The record is whole, and nobody could wait for that lease."""
+    """The record is sound, and waiting for that lease could take indefinitely."""
     change = f"UPDATE {quoted(schema)}.machines SET lease_until = {end}"
     async with connect_to(policy=LockPolicy(max_wait=timedelta(0))) as memory:
         handler = asking(memory)
@@ -338,8 +338,8 @@ async def test_a_lease_whose_end_is_damaged_has_ended(
         assert await memory.delete_finished(older_than=timedelta(days=1)) == 1
 
 
-async def test_a_lease_may_last_as_long_as_a_policy_says(connect_to: Connect) -> None:
-    """Ten years are no damage."""
+async def test_a_lease_of_ten_years_is_respected(connect_to: Connect) -> None:
+    """A LockPolicy allows that many, so they are not taken for damage."""
     years = timedelta(days=3650)
     policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
     async with connect_to(policy=policy) as memory:

@@ -1,4 +1,4 @@
-"""The suites of arvo_event_handler, whole, on every PostgreSQL of the machine."""
+"""All suites of arvo_event_handler pass on every PostgreSQL of the machine."""
 
 import os
 from collections.abc import AsyncIterator
@@ -19,8 +19,8 @@ from arvo_memory_postgres import PostgresMachineMemory
 
 from .conftest import Connect, fetch, quoted
 
-# Leases last for as long as a busy machine may take; calls do not wait long. To let time pass opens
-# a connection, so what lasts for `max_hold` should not take many turns.
+# Leases last as long as a call may take on a busy machine; calls do not wait long. Letting time pass
+# opens a connection, so `max_hold` should not take many steps.
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=100), max_hold=timedelta(minutes=1))
 
 
@@ -44,11 +44,9 @@ class TestSharedData(SharedMachineMemorySuite):
 
 
 class TestLeases(LeasedMachineMemorySuite):
-    _chunks_are_kept = False  # not yet; to be removed when they are
-
     @pytest.fixture
     def let_pass(self, postgres_dsn: str, schema: str) -> LetTimePass:
-        """Moves the end of every lease and record closer."""
+        """Bring the end of every lease and record closer."""
 
         async def let_pass(delta: timedelta) -> None:
             await fetch(
@@ -63,7 +61,7 @@ class TestLeases(LeasedMachineMemorySuite):
 
 @pytest.mark.skipif(os.environ.get("ARVO_FULL") != "1", reason="the long check runs it")
 class TestWithoutPreparedStatements(MachineMemorySuite):
-    """As behind a PgBouncer that knows none."""
+    """A PgBouncer may not support them."""
 
     @pytest.fixture
     async def memory(self, connect_to: Connect) -> AsyncIterator[PostgresMachineMemory]:

@@ -21,6 +21,6 @@ end
 
 
 async def make_older(client: Client, prefix: str, by: timedelta) -> None:
-    """Move the end of every lease and every record under the prefix closer."""
+    """Bring the end of every lease and every record under the prefix closer."""
     async for key in client.scan_iter(match=f"{prefix}*"):
         await client.eval(_MAKE_OLDER, 1, key, str(by // timedelta(milliseconds=1)))

@@ -1,4 +1,4 @@
-"""What the tests of this package say to memories, and where they connect."""
+"""Helpers of the tests of this package: connections and calls of memories."""
 
 import asyncio
 from collections.abc import Callable

@@ -22,7 +22,7 @@ Transport: TypeAlias = Literal["multiplexed", "redis-py"]
 
 @pytest.fixture(params=["multiplexed", "redis-py"])
 def transport(request: pytest.FixtureRequest) -> Transport:
-    """What carries the calls."""
+    """Return the transport that carries the calls."""
     chosen: Transport = request.param
     return chosen
 
@@ -31,13 +31,13 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 def connect_url(
     transport: Transport,
 ) -> Callable[..., AbstractAsyncContextManager[RedisMachineMemory]]:
-    """`RedisMachineMemory.connect` by each transport."""
+    """Return `RedisMachineMemory.connect` with the transport chosen."""
     return partial(RedisMachineMemory.connect, transport=transport)
 
 
 @pytest.fixture
 async def prefix(redis_url: str) -> AsyncIterator[str]:
-    """What no other test's keys begin with; they are dropped afterwards."""
+    """Return a prefix of keys for this test alone; its keys are deleted afterwards."""
     chosen = f"arvo-test-{secrets.token_hex(8)}:"
     yield chosen
     async with Redis.from_url(redis_url) as client:

@@ -1,4 +1,4 @@
-"""Cancelled at each of its awaits, a call tears nothing, keeps nothing and spoils no connection."""
+"""A call that is cancelled at any of its awaits leaves record, lease and connection sound."""
 
 import asyncio
 import types
@@ -18,7 +18,7 @@ from real_servers import FaultProxy, RedisServer
 
 from .clients import Connect, url_of
 
-# Only a lease that was given back is free again within max_wait.
+# Only a lease that was given back becomes free within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
 BEFORE: Record = {"count": 1}
 AFTER: Record = {"count": 2}
@@ -28,7 +28,7 @@ Call = Callable[[RedisMachineMemory, str, MachineLease], Coroutine[Any, Any, obj
 
 @types.coroutine
 def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> Generator[object, object, bool]:
-    """Cancel the task when a call waits for the `number`-th time; False when it never did."""
+    """Cancel the task when a call waits for the `number`-th time; return False if it never did."""
     resume: Callable[[Any], object] = call.send
     value: object = None
     for waits in count(1):
@@ -79,12 +79,12 @@ MAY_HAVE_BECOME = {"commit": (2, AFTER), "write": (2, AFTER), "cleanup": None}
 
 
 def slow_replies(server: RedisServer, proxy: FaultProxy) -> None:
-    """Every reply is waited for."""
+    """The connection works, and each call waits for its reply."""
     proxy.delay = timedelta(milliseconds=1)
 
 
 def broken_connections(server: RedisServer, proxy: FaultProxy) -> None:
-    """The call finds its connection broken and makes another."""
+    """The connection is broken, and the call makes another one."""
     server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
@@ -99,7 +99,7 @@ async def test_a_call_can_be_cancelled_at_each_of_its_awaits(
     cancelled = Counter[str]()
     async with (
         FaultProxy.open(port=server.port) as proxy,
-        # One connection: were it lost, or did it hold a reply too many, the next call would show it.
+        # One connection: if it were lost, or held one reply too many, the next call would show it.
         connect_url(url_of(proxy), policy=POLICY, max_connections=1) as memory,
     ):
         for kind, call in CALLS.items():

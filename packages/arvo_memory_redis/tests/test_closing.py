@@ -1,4 +1,4 @@
-"""Leaving `connect` waits for what is under way, and leaves no lease behind."""
+"""Leaving `connect` waits for pending calls, and leaves no lease behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,14 +21,14 @@ IMPATIENT = LockPolicy(max_wait=timedelta(0))
 
 
 class Left:
-    """A memory through a proxy, whose block is left when the test says so."""
+    """A memory behind a proxy, whose block the test leaves explicitly."""
 
     def __init__(self, memory: RedisMachineMemory, proxy: FaultProxy, server: RedisServer) -> None:
         self.memory, self.proxy, self.server = memory, proxy, server
         self._leave = asyncio.Event()
 
     async def left_while(self, call: "asyncio.Task[Any]") -> None:
-        """Leave the block; what was paused goes on only when leaving has begun."""
+        """Leave the block; paused traffic goes on only when leaving has begun."""
         self._leave.set()
         await turns(10)
         assert not call.done() or call.cancelled()
@@ -54,7 +54,7 @@ async def opened(connect_url: Connect, server: RedisServer) -> AsyncIterator[Lef
         await using
 
 
-async def test_a_commit_under_way_is_waited_for(
+async def test_closing_waits_for_a_pending_commit(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with opened(connect_url, start_redis()) as left:
@@ -68,7 +68,7 @@ async def test_a_commit_under_way_is_waited_for(
         assert await memory.read("order-7") == {"count": 1}
 
 
-async def test_so_is_one_whose_script_the_server_does_not_know(
+async def test_closing_waits_for_a_commit_whose_script_the_server_does_not_know(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with opened(connect_url, start_redis()) as left:
@@ -81,7 +81,7 @@ async def test_so_is_one_whose_script_the_server_does_not_know(
         await committing
 
 
-async def test_a_commit_whose_replies_are_lost_meanwhile_is_of_unknown_outcome(
+async def test_a_commit_whose_replies_are_lost_while_closing_has_an_unknown_outcome(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with opened(connect_url, start_redis()) as left:
@@ -97,7 +97,7 @@ async def test_a_commit_whose_replies_are_lost_meanwhile_is_of_unknown_outcome(
     assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
 
 
-async def test_who_is_cancelled_while_it_takes_a_lease_keeps_none(
+async def test_a_task_cancelled_while_it_takes_a_lease_leaves_none(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with opened(connect_url, start_redis()) as left:
@@ -105,13 +105,13 @@ async def test_who_is_cancelled_while_it_takes_a_lease_keeps_none(
         left.proxy.pause()
         taking = asyncio.ensure_future(left.memory.acquire("order-7"))
         await turns(5)
-        taking.cancel()  # and the block is left at once, before anything else has its turn
+        taking.cancel()  # and the block is left immediately, before anything else can run
         await left.left_while(taking)
     async with RedisMachineMemory.connect(left.server.url, policy=IMPATIENT) as memory:
         await leased(memory)
 
 
-async def test_new_calls_are_refused_while_it_closes(
+async def test_new_calls_are_refused_while_the_memory_closes(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with opened(connect_url, start_redis()) as left:

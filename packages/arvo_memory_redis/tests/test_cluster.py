@@ -1,4 +1,4 @@
-"""The suites pass on a Cluster of three masters, through a client that is borrowed."""
+"""The suites pass on a Cluster of three masters, through a client that was passed in."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from real_servers import RedisCluster
 from .aging import make_older
 
 PREFIX = "arvo:"
-# Leases last for as long as a busy machine may take; calls do not wait long.
+# Leases last as long as a call may take on a busy machine; calls do not wait long.
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=60))
 
 

@@ -117,7 +117,7 @@ class TestLostReplies:
     async def test_no_commit_is_lost_or_doubled_at_any_instant(
         self, connect_url: Connect, start_redis: StartRedis
     ) -> None:
-        """Requests and replies are cut anywhere; whoever is told nothing looks what became."""
+        """Requests and replies are cut anywhere; without a reply, the test reads the outcome."""
         random = Random(7)
         cuts = 0
         async with through_proxy(connect_url, start_redis) as (memory, proxy):
@@ -194,7 +194,7 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
     print(f"{sum(acknowledged.values())} commits acknowledged before SIGKILL, all are there")  # noqa: T201 - the figure of the run
 
 
-async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
+async def test_a_call_to_a_server_that_is_gone_has_failed(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     server = start_redis()
@@ -207,7 +207,7 @@ async def test_a_server_that_is_gone_is_said_to_have_changed_nothing(
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
 
 
-async def test_a_commit_with_no_answer_is_of_unknown_outcome(
+async def test_a_commit_without_an_answer_has_an_unknown_outcome(
     connect_url: Connect, start_redis: StartRedis
 ) -> None:
     async with through_proxy(connect_url, start_redis) as (memory, proxy):
@@ -273,7 +273,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_holder_that_was_stopped_past_its_ttl_is_fenced(
+async def test_the_commit_of_a_holder_stopped_past_its_ttl_is_refused(
     connect_url: Connect, transport: str, redis_url: str, prefix: str
 ) -> None:
     holder = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""A proxy forwards a script and cuts before the answer is through, at random instants."""
+"""A proxy forwards a script and cuts the connection before the whole reply has come."""
 
 import os
 from collections import Counter
@@ -18,7 +18,7 @@ from real_servers import FaultProxy
 from .clients import Connect, url_of
 
 INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
-# Only a lease that was given back is free again within max_wait.
+# Only a lease that was given back becomes free within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
 SCRIPTS = [ACQUIRE, CHUNKS, COMMIT, EXTEND, RELEASE, WRITE]
 
@@ -37,7 +37,7 @@ async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
         version = await round_of_calls(memory, 0)  # the server knows all scripts now
         while lost.total() < INSTANTS:
             script = random.choice(SCRIPTS)
-            # None of the replies is shorter than three bytes, so none is through by then.
+            # No reply is shorter than three bytes, so none is complete by then.
             fault = proxy.cut_reply_after(
                 random.randrange(3), containing=script.sha.encode(), after=random.randrange(3)
             )
@@ -49,7 +49,7 @@ async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
 
 
 class Overtaken:
-    """A clock by whose pauses somebody else writes."""
+    """A clock during whose pauses another client writes."""
 
     def __init__(self, other: RedisMachineMemory) -> None:
         self._other = other
@@ -60,10 +60,10 @@ class Overtaken:
 
 
 @pytest.mark.parametrize("call", ["commit", "write"])
-async def test_a_write_that_came_through_is_not_called_refused_when_others_went_on(
+async def test_a_write_with_a_lost_reply_is_unknown_if_another_write_followed(
     connect_url: Connect, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """Its reply was lost, and when it was sent again the next version stood there already."""
+    """Its reply was lost, and when it was sent again the next version was stored already."""
     server = start_redis()
     script = COMMIT if call == "commit" else WRITE
     async with (
@@ -71,7 +71,7 @@ async def test_a_write_that_came_through_is_not_called_refused_when_others_went_
         connect_url(url_of(proxy), policy=POLICY) as memory,
         RedisMachineMemory.connect(server.url, policy=POLICY) as other,
     ):
-        # The server knows the script now, so that it is sent once.
+        # The server knows the script now, so it is sent once.
         await memory.write("order-8", {}, None)
         await memory.commit(await leased(memory, 0), record_write({"version": 1}))
         await other.cleanup("order-7")
@@ -81,7 +81,7 @@ async def test_a_write_that_came_through_is_not_called_refused_when_others_went_
             writing = memory.write("order-7", {"version": 1}, None)
         monkeypatch.setattr(memory._server, "_clock", Overtaken(other))
         fault = proxy.lose_next_reply(containing=script.sha.encode())
-        with pytest.raises(MachineMemoryError, match="somebody else has written since") as caught:
+        with pytest.raises(MachineMemoryError, match="the stored data has changed since") as caught:
             await writing
         assert fault.happened.is_set()
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")

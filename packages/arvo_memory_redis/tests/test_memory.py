@@ -1,4 +1,4 @@
-"""What only this memory promises."""
+"""Promises of this memory that the suites do not cover."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -52,13 +52,15 @@ async def only_key(client: Redis, prefix: str) -> bytes:
 
 
 class TestBorrowedClient:
-    async def test_it_works_and_stays_open(self, client: Redis, prefix: str) -> None:
+    async def test_a_client_that_was_passed_in_works_and_stays_open(
+        self, client: Redis, prefix: str
+    ) -> None:
         memory = RedisMachineMemory(client, prefix=prefix)
         await memory.write("order-7", {"count": 1}, None)
         await memory.aclose()
         assert await send(client, "PING")
 
-    async def test_one_that_decodes_replies_is_refused(self, redis_url: str) -> None:
+    async def test_a_client_that_decodes_replies_is_refused(self, redis_url: str) -> None:
         async with Redis.from_url(redis_url, decode_responses=True) as client:
             with pytest.raises(ValueError, match="decode_responses"):
                 RedisMachineMemory(client)
@@ -66,25 +68,25 @@ class TestBorrowedClient:
     @pytest.mark.parametrize(
         ("settings", "times"),
         [
-            ({}, "up to"),  # as often as the version at hand does by default
+            ({}, "up to"),  # as often as the installed version does by default
             ({"retry": Retry(NoBackoff(), 1)}, "up to 1 times"),
             ({"retry": Retry(NoBackoff(), -1)}, "without end"),
             ({"retry": None, "retry_on_error": [OSError]}, "up to 1 times"),
         ],
     )
-    async def test_one_that_repeats_calls_is_refused(
+    async def test_a_client_that_repeats_calls_is_refused(
         self, settings: dict[str, Any], times: str
     ) -> None:
         async with Redis(**settings) as client:
             with pytest.raises(ValueError, match=f"silently repeats a call {times}"):
                 RedisMachineMemory(client)
 
-    async def test_one_that_writes_keys_in_another_encoding_is_refused(self) -> None:
+    async def test_a_client_that_writes_keys_in_another_encoding_is_refused(self) -> None:
         async with Redis(encoding="latin-1", retry=Retry(NoBackoff(), 0)) as client:
             with pytest.raises(ValueError, match="encoding='latin-1'"):
                 RedisMachineMemory(client)
 
-    async def test_one_that_is_not_asynchronous_is_refused(self) -> None:
+    async def test_a_client_that_is_not_asynchronous_is_refused(self) -> None:
         with pytest.raises(TypeError, match="asyncio"):
             RedisMachineMemory(BlockingRedis())  # type: ignore[arg-type]
 
@@ -97,7 +99,7 @@ class TestBorrowedClient:
 
 
 class TestErrors:
-    async def test_a_server_that_is_not_there_fails_at_once_without_showing_the_password(
+    async def test_a_missing_server_fails_immediately_without_showing_the_password(
         self, connect_url: Connect
     ) -> None:
         with pytest.raises(MachineMemoryError) as caught:
@@ -135,7 +137,7 @@ class TestStoredHash:
     async def test_a_bare_write_never_expires(
         self, memory: RedisMachineMemory, client: Redis, prefix: str
     ) -> None:
-        """Neither under a lock, whose hash would go, nor over a finished workflow, which would."""
+        """Neither under a lock, whose hash would expire, nor over a finished workflow, which would too."""
         assert await memory.lock("order-7")
         await memory.write("order-7", {"count": 1}, None)
         key = await only_key(client, prefix)
@@ -148,10 +150,10 @@ class TestStoredHash:
         await memory.write("order-7", {"count": 3}, {"count": 2})
         assert await client.pttl(key) == -1
 
-    async def test_a_write_over_a_workflow_that_began_again_meanwhile_is_refused(
+    async def test_a_write_over_a_workflow_that_was_started_again_meanwhile_is_refused(
         self, memory: RedisMachineMemory, redis_url: str, prefix: str
     ) -> None:
-        """It was forgotten and is at the same version again, but by another writer."""
+        """It was forgotten and has reached the same version again, with another last writer."""
 
         class Overtaken(Redis):
             @override
@@ -187,8 +189,8 @@ class TestStoredHash:
         state = await send(client, "HGET", await only_key(client, prefix), "state")
         assert state == '{"b":1.0,"a":"ö"}'.encode()
 
-    async def test_any_text_names_a_workflow(self, memory: RedisMachineMemory) -> None:
-        """Also what is no UTF-8, as a name read from the file system may be."""
+    async def test_any_string_can_be_a_machine_id(self, memory: RedisMachineMemory) -> None:
+        """Even one that is not valid UTF-8, such as a name read from the file system."""
         for number, name in enumerate(("order-\udce9", "order-\ud800")):
             lease = await memory.acquire(name)
             assert lease is not None
@@ -244,15 +246,18 @@ class TestTelemetry:
         assert acquired.attributes["db.stored_procedure.name"] == "acquire"
         assert "server.address" in acquired.attributes
 
-    async def test_a_failed_operation_says_why(self, memory: RedisMachineMemory) -> None:
+    async def test_an_operation_of_a_closed_memory_makes_no_span(
+        self, memory: RedisMachineMemory
+    ) -> None:
         await memory.aclose()
-        with SpanRecorder() as recorder, pytest.raises(MachineMemoryError):
-            await memory.read("order-7")
-        (span,) = recorder.spans
-        assert span.status == "ERROR"
-        assert span.attributes["error.type"] == "MachineMemoryError"
+        with SpanRecorder() as recorder:
+            with pytest.raises(MachineMemoryError):
+                await memory.read("order-7")
+            with pytest.raises(MachineMemoryError):
+                await memory.acquire("order-7")
+        assert recorder.spans == ()
 
-    async def test_a_refusal_of_the_server_is_named(
+    async def test_the_span_of_a_refused_operation_names_the_error(
         self, memory: RedisMachineMemory, client: Redis, prefix: str
     ) -> None:
         await memory.write("order-7", {"count": 1}, None)

@@ -32,7 +32,7 @@ async def test_replies_that_come_byte_by_byte_are_read(start_redis: StartRedis) 
             assert [each.record async for each in memory.scan()] == [record]
 
 
-async def test_a_reply_of_8_mib_beside_small_ones(redis_url: str, prefix: str) -> None:
+async def test_a_reply_of_8_mib_is_read_beside_small_ones(redis_url: str, prefix: str) -> None:
     large: Record = {"text": "x" * (EIGHT_MIB - 100)}
     async with RedisMachineMemory.connect(redis_url, prefix=prefix, compress_above=None) as memory:
         await memory.write("large", large, None)
@@ -66,7 +66,9 @@ async def test_commits_in_flight_are_retried_and_happen_once(start_redis: StartR
     assert {each and (each.version, each.record["round"]) for each in found} == {(10, 9)}
 
 
-async def test_a_server_that_became_a_replica_is_looked_up_anew(start_redis: StartRedis) -> None:
+async def test_a_new_connection_is_made_after_a_server_became_a_replica(
+    start_redis: StartRedis,
+) -> None:
     server = start_redis()
     async with (
         FaultProxy.open(port=server.port) as proxy,
@@ -83,7 +85,7 @@ async def test_a_server_that_became_a_replica_is_looked_up_anew(start_redis: Sta
         assert proxy.connections == 2
 
 
-async def test_what_is_not_redis_is_no_connection() -> None:
+async def test_a_server_that_does_not_speak_redis_is_refused() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What a failed call says of its outcome is true, and whether to try again."""
+"""A failed call reports its outcome truthfully, and whether to try again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -27,7 +27,7 @@ async def test_a_lost_reply_is_unknown_whatever_the_caller_was_handling(
     connect_url: Connect,
     start_redis: StartRedis,
 ) -> None:
-    """Whoever commits on the way out of a refused connection of his own was not refused here."""
+    """A refused connection of the caller's own, being handled meanwhile, does not count."""
     async with (
         FaultProxy.open(port=start_redis().port) as proxy,
         connect_url(url_of(proxy), policy=QUICK) as memory,
@@ -80,7 +80,7 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
     ],
     ids=["too few replicas", "out of memory", "read only"],
 )
-async def test_a_server_that_takes_no_writes_just_now_is_worth_another_try(
+async def test_a_call_to_a_server_that_takes_no_writes_now_is_retryable(
     connect_url: Connect, start_redis: StartRedis, command: Sequence[str | int]
 ) -> None:
     server = start_redis()
@@ -94,7 +94,7 @@ async def test_a_server_that_takes_no_writes_just_now_is_worth_another_try(
 
 
 class TestCluster:
-    """Its masters are behind proxies, which the client takes for them."""
+    """A Cluster whose masters are behind proxies, to which the client connects."""
 
     @asynccontextmanager
     async def behind_proxies(
@@ -148,10 +148,10 @@ class TestCluster:
                 proxy.refusing = False
             assert await memory.read("order-7") == {"count": 1}
 
-    async def test_a_cluster_that_is_gone_is_worth_another_try(
+    async def test_a_call_to_a_cluster_that_is_gone_is_retryable(
         self, redis_flavour: RedisFlavour
     ) -> None:
-        """The first call sees a broken connection, later ones that no master can be found."""
+        """The first call finds a broken connection, later ones find no master."""
         async with self.behind_proxies(redis_flavour) as (memory, cluster, _):
             lease = await leased(memory)
             for node in cluster.nodes:

@@ -1,4 +1,4 @@
-"""No error of a server ends a workflow, and damage is told from what passes."""
+"""No error of a server ends a workflow, and damage is distinguished from what passes."""
 
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -52,16 +52,16 @@ def wrong_type(*, outcome: Literal["failed", "unknown"]) -> RedisBackendError:
     ],
     ids=lambda error: f"{type(error).__name__}-{getattr(error, 'code', None)}-{error.outcome}",
 )
-def test_no_failure_of_the_client_ends_a_workflow(error: BackendError) -> None:
+def test_a_failure_of_the_client_does_not_end_a_workflow(error: BackendError) -> None:
     made = memory_error(error)
     assert not isinstance(made, UnwritableRecordError)
     assert (made.retryable, made.outcome) == (error.retryable, error.outcome)
 
 
-def test_a_value_of_another_type_is_no_record() -> None:
+def test_a_value_of_another_type_is_an_unreadable_record() -> None:
     made = memory_error(wrong_type(outcome="failed"))
     assert type(made) is UnreadableRecordError
-    assert str(made) == "Redis could not commit: the key is no hash: WRONGTYPE no"
+    assert str(made) == "Redis could not commit: the key does not hold a hash: WRONGTYPE no"
 
 
 def test_damage_does_not_hide_that_a_change_may_have_happened() -> None:
@@ -85,10 +85,10 @@ NOW: Final = LockPolicy(max_wait=timedelta(0))
         ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +@all", "permission|can't run"),
     ],
 )
-async def test_a_commit_that_is_refused_ends_no_workflow(
+async def test_a_refused_commit_does_not_end_its_workflow(
     connect_url: Connect, start_redis: StartRedis, during: str, after: str, words: str
 ) -> None:
-    """Nobody is told, and the next delivery goes on."""
+    """Nothing is emitted, and the next delivery goes on."""
     server = start_redis()
     async with connect_url(server.url, policy=NOW) as memory:
         handler = asking(memory)
@@ -114,7 +114,7 @@ async def test_a_commit_that_is_refused_ends_no_workflow(
         assert done.data == {"text": "good"}
 
 
-async def test_a_record_above_the_limit_ends_its_workflow_and_no_other(
+async def test_a_record_above_the_limit_ends_only_its_own_workflow(
     connect_url: Connect, redis_url: str, prefix: str
 ) -> None:
     async with connect_url(
@@ -127,10 +127,10 @@ async def test_a_record_above_the_limit_ends_its_workflow_and_no_other(
         assert request.type == "com.storm.answerer"
 
 
-async def test_what_compresses_well_is_bounded_when_written_and_when_read(
+async def test_json_that_compresses_well_is_bounded_when_written_and_when_read(
     redis_url: str, prefix: str, client: Redis
 ) -> None:
-    """Or one could store what nobody can read any more, and a few bytes could fill the memory."""
+    """Otherwise unreadable records could be stored, and a few bytes could fill the memory."""
     async with RedisMachineMemory.connect(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
@@ -143,8 +143,8 @@ async def test_what_compresses_well_is_bounded_when_written_and_when_read(
         await refused(memory, request, f"longer than the {MAX_RECORD_BYTES}")
 
 
-def test_whoever_allows_larger_records_can_read_them() -> None:
-    """The bound of the JSON grows with that of what is stored."""
+def test_a_larger_limit_of_stored_bytes_raises_the_limit_of_the_json() -> None:
+    """So records that may be written can be read."""
     assert RecordLimits(compress_above=None, max_record_bytes=1).max_json_bytes == MAX_RECORD_BYTES
     larger = RecordLimits(compress_above=None, max_record_bytes=MAX_RECORD_BYTES + 1)
     assert larger.max_json_bytes == MAX_RECORD_BYTES + 1
@@ -153,15 +153,15 @@ def test_whoever_allows_larger_records_can_read_them() -> None:
 # --- damage -------------------------------------------------------------------
 
 DAMAGE: Final[Mapping[str, tuple[dict[str, bytes | None], str]]] = {
-    "version that is no number": ({"version": b"x"}, r"version is b'x'"),
-    "negative version": ({"version": b"-1"}, r"version is b'-1'"),
-    "version zero": ({"version": b"0"}, r"version is b'0'"),
-    "version in another writing": ({"version": b"1e3"}, r"version is b'1e3'"),
-    "version that is not UTF-8": ({"version": b"\xff"}, "version is"),
-    "version of a million digits": ({"version": b"1" * 1_000_000}, "version is"),
-    "no version": ({"version": None}, "version is None"),
-    "no codec": ({"codec": None}, "no codec or no state"),
-    "no state": ({"state": None}, "no codec or no state"),
+    "version that is not a number": ({"version": b"x"}, r"positive number, got b'x'"),
+    "negative version": ({"version": b"-1"}, r"positive number, got b'-1'"),
+    "version zero": ({"version": b"0"}, r"positive number, got b'0'"),
+    "version in another notation": ({"version": b"1e3"}, r"positive number, got b'1e3'"),
+    "version that is not UTF-8": ({"version": b"\xff"}, "version must be a positive number"),
+    "version of a million digits": ({"version": b"1" * 1_000_000}, "must be a positive number"),
+    "no version": ({"version": None}, "positive number, got None"),
+    "no codec": ({"codec": None}, "lacks its codec or its state"),
+    "no state": ({"state": None}, "lacks its codec or its state"),
     "unknown codec": ({"codec": b"lz4"}, "codec 'lz4'"),
     "codec that is not UTF-8": ({"codec": b"\xff"}, "codec"),
     "no JSON": ({"state": b"{"}, "not a JSON object"),
@@ -192,7 +192,7 @@ async def refused(memory: RedisMachineMemory, request: ArvoEvent, words: str) ->
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-async def test_a_damaged_hash_is_a_read_failure_and_keeps_no_lease(
+async def test_a_damaged_hash_is_a_read_failure_and_leaves_no_lease(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis, kind: str
 ) -> None:
     fields, words = DAMAGE[kind]
@@ -204,7 +204,7 @@ async def test_a_damaged_hash_is_a_read_failure_and_keeps_no_lease(
         before = await client.hgetall(key)
         for _ in range(2):
             await refused(memory, request, words)
-        assert await client.hgetall(key) == before, "as it was, and nobody holds it"
+        assert await client.hgetall(key) == before, "unchanged and not leased"
         assert await client.pttl(key) == -1, "it is kept"
         for call in (memory.read, memory.get):
             with pytest.raises(UnreadableRecordError, match=words):
@@ -215,7 +215,7 @@ async def test_a_damaged_hash_is_a_read_failure_and_keeps_no_lease(
             [each async for each in memory.scan()]
 
 
-async def test_a_writer_that_is_no_token_is_a_read_failure_for_who_would_write(
+async def test_a_damaged_last_owner_is_a_read_failure_for_writers(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis
 ) -> None:
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
@@ -226,7 +226,7 @@ async def test_a_writer_that_is_no_token_is_a_read_failure_for_who_would_write(
         before = await client.hgetall(key)
         for _ in range(2):
             await refused(memory, request, "last_owner is damaged")
-        assert await client.hgetall(key) == before, "as it was, and nobody holds it"
+        assert await client.hgetall(key) == before, "unchanged and not leased"
         assert await memory.read(event.subject) is not None
 
 
@@ -239,8 +239,8 @@ async def test_a_key_of_another_type_is_a_read_failure(
         key = memory._key(event.subject)
         await client.set(key, "something else")
         for _ in range(2):
-            await refused(memory, request, "the key is no hash")
-        with pytest.raises(UnreadableRecordError, match="the key is no hash"):
+            await refused(memory, request, "the key does not hold a hash")
+        with pytest.raises(UnreadableRecordError, match="the key does not hold a hash"):
             await memory.read(event.subject)
         assert await client.get(key) == b"something else"
 
@@ -249,10 +249,10 @@ ENDS: Final = [b"x", b"", None, b"9" * 20, b"9" * 400, b"inf", b"-inf", b"nan", 
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_lease_whose_end_is_damaged_has_ended(
+async def test_a_lease_with_a_damaged_end_counts_as_ended(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis, end: bytes | None
 ) -> None:
-    """The record is whole, and nobody could wait for that lease."""
+    """The record is sound, and waiting for that lease could take indefinitely."""
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
@@ -265,10 +265,10 @@ async def test_a_lease_whose_end_is_damaged_has_ended(
         assert caught.value.cause.is_contention
 
 
-async def test_a_lease_may_last_as_long_as_a_policy_says(
+async def test_a_lease_of_ten_years_is_respected(
     connect_url: Connect, redis_url: str, prefix: str
 ) -> None:
-    """Ten years are no damage."""
+    """A LockPolicy allows that many, so they are not taken for damage."""
     years = timedelta(days=3650)
     policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
     async with connect_url(redis_url, prefix=prefix, policy=policy) as memory:
@@ -277,10 +277,10 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(
 
 
 @pytest.mark.parametrize("subject", [b"\xff", None])
-async def test_a_damaged_subject_is_told_where_it_is_shown(
+async def test_a_damaged_subject_is_reported_by_the_calls_that_show_it(
     connect_url: Connect, redis_url: str, prefix: str, client: Redis, subject: bytes | None
 ) -> None:
-    """Steps do not need it."""
+    """Steps do not read it."""
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)

@@ -1,4 +1,4 @@
-"""Whatever is called in whatever order, the scripts answer as a plain model in Python does.
+"""In any order of calls, the scripts answer as a plain model in Python does.
 
 Each script runs twice with the same arguments, as it does when a reply is lost.
 """
@@ -37,14 +37,14 @@ class Twice(Redis):
         first = await execute(*args, **options)
         if args[0] in ("EVALSHA", "EVAL"):
             second = await execute(*args, **options)
-            # A refused ACQUIRE tells how many milliseconds are left.
+            # A refused ACQUIRE returns how many milliseconds are left.
             assert second == first or first[0] == second[0] == 0, args
         return first
 
 
 @dataclass
 class Model:
-    """One workflow. Leases run out when it is said so, and never by themselves."""
+    """A model of one workflow, whose lease runs out only when the test says so."""
 
     owner: str | None = None
     expired: bool = False
@@ -114,7 +114,7 @@ async def cause_of(call: Awaitable[object]) -> TransactionViolationCause | None:
 
 @dataclass
 class Sequence:
-    """Calls of one workflow at random, each made of the memory and of the model."""
+    """Random calls for one workflow, each made to the memory and to the model."""
 
     memory: RedisMachineMemory
     client: Redis
@@ -152,7 +152,7 @@ class Sequence:
             assert (lease.tail, lease.last_chunk) == (self.model.tail, self.model.last_chunk)
             assert list(lease.chunks) == [each for each in self.model.chunks if each[0] > after]
             if self.model.last_owner == BARE:
-                # A bare write has a token that only the memory knows, and none before it had.
+                # A bare write has a new token, which only the memory knows.
                 assert all(lease.committed_by != each.committed_by for each in self.leases)
                 self.model.last_owner = lease.committed_by
             assert lease.committed_by == (self.model.last_owner or "")
@@ -206,7 +206,7 @@ class Sequence:
         assert await self.memory.cleanup(self.name) == self.model.cleanup()
 
     async def run_out(self, _: Record) -> None:
-        """Let the lease run out, without waiting for the server's clock."""
+        """End the lease without waiting for the server's clock."""
         async for key in self.client.scan_iter(match=f"{self.prefix}*"):
             if await self.client.hexists(key, "owner"):
                 await self.client.hset(key, "lease_end", "1")

@@ -21,8 +21,8 @@ from arvo_memory_redis import RedisMachineMemory
 from .aging import make_older
 from .clients import Connect
 
-# Leases last for as long as a busy machine may take; calls do not wait long. To let time pass looks
-# for all keys, so what lasts for `max_hold` should not take many turns.
+# Leases last as long as a call may take on a busy machine; calls do not wait long. Letting time pass
+# reads all keys, so `max_hold` should not take many steps.
 POLICY = LockPolicy(max_wait=timedelta(milliseconds=60), max_hold=timedelta(minutes=1))
 
 

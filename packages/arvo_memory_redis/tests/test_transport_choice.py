@@ -1,4 +1,4 @@
-"""What carries the calls to what, and what a URL says about the way in."""
+"""Which transport carries the calls, and how a URL sets up connection and login."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
 
-# Until version 8 redis-py loses what a server says before it closes the connection.
+# Before version 8, redis-py loses the error that a server sends before it closes the connection.
 REFUSED = "max number of clients" + ("|Connection lost" if int(redis.__version__[0]) < 8 else "")
 
 
@@ -36,17 +36,17 @@ def certificates() -> trustme.CA:
 
 
 def clients_of(server: RedisServer) -> list[str]:
-    """The server's list of its clients, but for the one that asks."""
+    """Return the server's list of its clients, without the one that asks."""
     listed = str(server.command("CLIENT", "LIST")).splitlines()
     return [line for line in listed if "cmd=client" not in line]
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.message for each in caplog.records if each.name == "arvo_memory_redis"]
+    return [each.message for each in caplog.records if each.name == "arvo_redis"]
 
 
 async def busy(memory: RedisMachineMemory) -> None:
-    """Write and read by many tasks at once."""
+    """Write and read by many tasks concurrently."""
 
     async def step(machine_id: str) -> None:
         lease = await memory.acquire(machine_id)
@@ -59,7 +59,7 @@ async def busy(memory: RedisMachineMemory) -> None:
 
 @contextmanager
 def refused_handshakes(context: ssl.SSLContext) -> Iterator[int]:
-    """Greet TLS clients that will not go on; a thread, as a loop would report each of them."""
+    """Offer TLS to clients that refuse it; in a thread, as a loop would report each refusal."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -85,7 +85,7 @@ class TestChoice:
         self, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = start_redis()
-        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+        with caplog.at_level(logging.DEBUG, "arvo_redis"):
             async with RedisMachineMemory.connect(server.url) as memory:
                 await busy(memory)
                 assert len(clients_of(server)) == 1
@@ -93,7 +93,7 @@ class TestChoice:
             f"one multiplexed connection carries the calls to 127.0.0.1:{server.port}"
         ]
 
-    async def test_redis_py_has_a_pool(self, start_redis: StartRedis) -> None:
+    async def test_redis_py_uses_a_pool_of_connections(self, start_redis: StartRedis) -> None:
         server = start_redis()
         async with RedisMachineMemory.connect(
             server.url, transport="redis-py", max_connections=4
@@ -102,7 +102,9 @@ class TestChoice:
             assert 1 < len(clients_of(server)) <= 4
 
     @pytest.mark.parametrize("query", ["?transport=redis-py", "?client_name=a&transport=redis-py"])
-    async def test_a_url_may_choose(self, start_redis: StartRedis, query: str) -> None:
+    async def test_a_url_may_choose_the_transport(
+        self, start_redis: StartRedis, query: str
+    ) -> None:
         server = start_redis()
         async with by_url(server.url + query) as memory:
             await busy(memory)
@@ -111,7 +113,7 @@ class TestChoice:
     async def test_a_cluster_gets_redis_py(
         self, redis_cluster: RedisCluster, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with caplog.at_level(logging.DEBUG, "arvo_memory_redis"):
+        with caplog.at_level(logging.DEBUG, "arvo_redis"):
             async with RedisMachineMemory.connect(redis_cluster.url, prefix="choice:") as memory:
                 await busy(memory)
                 found = [each.machine_id async for each in memory.scan()]
@@ -129,14 +131,12 @@ class TestChoice:
             async with RedisMachineMemory.connect(redis_cluster.url, transport="multiplexed"):
                 pass
 
-    async def test_a_sentinel_is_refused_with_what_to_do(
-        self, redis_sentinel: RedisSentinel
-    ) -> None:
+    async def test_a_sentinel_is_refused_with_a_remedy(self, redis_sentinel: RedisSentinel) -> None:
         with pytest.raises(ValueError, match="leads to a Sentinel"):
             async with RedisMachineMemory.connect(redis_sentinel.url):
                 pass
 
-    async def test_the_client_that_a_sentinel_hands_out_works(
+    async def test_the_client_that_a_sentinel_returns_works(
         self, redis_sentinel: RedisSentinel, prefix: str
     ) -> None:
         watching: Any = Sentinel
@@ -156,7 +156,7 @@ class TestChoice:
             async with RedisMachineMemory.connect("redis://localhost", transport=unknown):
                 pass
 
-    async def test_a_url_may_say_how_many_connections(self, start_redis: StartRedis) -> None:
+    async def test_a_url_may_set_the_number_of_connections(self, start_redis: StartRedis) -> None:
         server = start_redis()
         url = f"{server.url}?transport=redis-py&max_connections=3"
         async with by_url(url) as memory:
@@ -164,7 +164,7 @@ class TestChoice:
             assert 1 < len(clients_of(server)) <= 3
 
     @pytest.mark.parametrize(
-        ("options", "query", "error", "told"),
+        ("options", "query", "error", "message"),
         [
             ({"socket_timeout": 5}, "", TypeError, "socket_timeout must be a timedelta, got 5"),
             (
@@ -188,21 +188,21 @@ class TestChoice:
             ({}, "?socket_timeout=0", ValueError, "must be above 0, got 0"),
         ],
     )
-    async def test_settings_that_cannot_be_are_refused(
+    async def test_wrong_settings_are_refused(
         self,
         connect_url: Any,
         options: dict[str, Any],
         query: str,
         error: type[Exception],
-        told: str,
+        message: str,
     ) -> None:
-        with pytest.raises(error, match=told):
+        with pytest.raises(error, match=message):
             async with connect_url(f"redis://127.0.0.1:1{query}", **options):
                 pass
 
 
 class TestWayIn:
-    async def test_a_user_without_a_password(
+    async def test_a_user_without_a_password_can_log_in(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
@@ -211,7 +211,7 @@ class TestWayIn:
             await busy(memory)
             assert all("user=weak" in each for each in clients_of(server))
 
-    async def test_a_right_that_is_missing_amid_a_script_leaves_the_outcome_unknown(
+    async def test_a_permission_missing_inside_a_script_leaves_the_outcome_unknown(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
@@ -224,7 +224,7 @@ class TestWayIn:
             assert caught.value.outcome == "unknown"
             assert await memory.read("order-7") == {"count": 1}
 
-    async def test_a_user_with_few_rights_is_enough(self, start_redis: StartRedis) -> None:
+    async def test_the_documented_permissions_are_enough(self, start_redis: StartRedis) -> None:
         server = start_redis()
         server.command(
             *["ACL", "SETUSER", "arvo", "on", ">p@ss", "~arvo:*", "-@all"],
@@ -236,20 +236,20 @@ class TestWayIn:
             await busy(memory)
             assert "user=arvo" in clients_of(server)[0]
 
-    async def test_a_database_that_is_not_there_is_said_at_once(
+    async def test_a_database_that_does_not_exist_is_reported_by_connect(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
-        """And not when the first event comes."""
+        """Not only when the first event comes."""
         with pytest.raises(MachineMemoryError, match=r"(?i)db index|invalid database") as caught:
             async with connect_url(f"redis://127.0.0.1:{start_redis().port}/99"):
                 raise AssertionError("it must not open")
         assert caught.value.outcome == "failed"
 
     @pytest.mark.parametrize("right", ["select", "client"])
-    async def test_a_login_that_may_not_do_its_part_is_refused_at_once(
+    async def test_a_login_without_a_needed_permission_is_refused_by_connect(
         self, start_redis: StartRedis, right: str
     ) -> None:
-        """A user who is called as the command that may be missing changes nothing."""
+        """Even if the user has the name of a command that may be missing."""
         server = start_redis()
         server.command("ACL", "SETUSER", "hello", "on", "nopass", "~*", "+@all", f"-{right}")
         url = server.url.replace("redis://", "redis://hello@").rstrip("/").removesuffix("/0")
@@ -258,7 +258,7 @@ class TestWayIn:
                 raise AssertionError("it must not open")
         assert caught.value.outcome == "failed"
 
-    async def test_a_wrong_password_is_said_at_once_and_not_shown(
+    async def test_a_wrong_password_is_reported_by_connect_and_not_shown(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
@@ -272,7 +272,7 @@ class TestWayIn:
         assert "WRONGPASS" in str(caught.value) or "invalid username" in str(caught.value)
         assert "wrong@" not in str(caught.value)
 
-    async def test_a_password_that_is_missing_is_asked_for(
+    async def test_a_missing_password_is_reported(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
@@ -281,7 +281,7 @@ class TestWayIn:
             async with connect_url(f"redis://127.0.0.1:{server.port}"):
                 pass
 
-    async def test_the_number_of_the_database_and_the_name_of_the_client(
+    async def test_a_url_may_set_the_database_and_the_client_name(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()
@@ -291,11 +291,11 @@ class TestWayIn:
             assert all(" db=3 " in each and "name=shop" in each for each in clients_of(server))
         assert "db3:keys=30," in str(server.command("INFO", "keyspace"))
 
-    async def test_a_unix_socket(self, connect_url: Any, start_redis: StartRedis) -> None:
+    async def test_a_unix_socket_works(self, connect_url: Any, start_redis: StartRedis) -> None:
         async with connect_url(start_redis().unix_url) as memory:
             await busy(memory)
 
-    async def test_tls(
+    async def test_tls_works(
         self,
         connect_url: Any,
         start_redis: StartRedis,
@@ -312,7 +312,7 @@ class TestWayIn:
             async with connect_url(url) as memory:
                 await busy(memory)
 
-    async def test_a_certificate_that_nobody_vouches_for_is_refused(
+    async def test_an_untrusted_certificate_is_refused(
         self, connect_url: Any, certificates: trustme.CA
     ) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -323,7 +323,7 @@ class TestWayIn:
                     pass
             assert caught.value.outcome == "failed"
 
-    async def test_too_many_clients_are_told_so(
+    async def test_a_client_above_the_limit_of_the_server_gets_its_error(
         self, connect_url: Any, start_redis: StartRedis
     ) -> None:
         server = start_redis()

@@ -1,4 +1,4 @@
-"""How the file keeps tails and chunks; what they promise is in the suites."""
+"""How the file stores tails and chunks; the suites test what callers see of them."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -106,7 +106,7 @@ async def test_a_chunk_above_the_limit_is_neither_written_nor_read(path: Path) -
     async with SqliteMachineMemory.connect(path, max_record_bytes=499) as memory:
         with pytest.raises(UnreadableRecordError, match="chunk 1 is longer than the 499 bytes"):
             await memory.acquire("order-7")
-        assert await memory.lock("order-7"), "nobody holds the lease of what cannot be read"
+        assert await memory.lock("order-7"), "the lease was released"
 
 
 async def test_a_chunk_that_is_too_large_for_sqlite_changes_nothing(
@@ -116,7 +116,7 @@ async def test_a_chunk_that_is_too_large_for_sqlite_changes_nothing(
     memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 3_000)
     lease = await granted(memory)
     write = record_write({"count": 2}, chunk=b"x" * 3_000, frees="all")
-    with pytest.raises(UnwritableRecordError, match=r"a chunk .* is larger than SQLite takes"):
+    with pytest.raises(UnwritableRecordError, match=r"a chunk .* is too large for SQLite"):
         await memory.commit(lease, write)
     await memory.release(lease)
     lease = await granted(memory)
@@ -139,7 +139,7 @@ async def test_a_damaged_chunk_is_a_read_failure_that_names_it_and_keeps_no_leas
         await memory.chunks(lease)
 
 
-async def test_tails_are_closed_from_2_kib_on_unless_told_otherwise(path: Path) -> None:
+async def test_tails_are_closed_from_2_kib_on_by_default(path: Path) -> None:
     async with SqliteMachineMemory.connect(path) as memory:
         assert memory.chunk_bytes == 2048
     async with SqliteMachineMemory.connect(path, chunk_bytes=0) as memory:

@@ -1,4 +1,4 @@
-"""What each error of SQLite means, and that none but one ends a workflow."""
+"""What each error of SQLite means; only a record that is too large ends its workflow."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -47,7 +47,7 @@ def change(path: Path, sql: str, *values: object) -> None:
 
 @contextmanager
 def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
-    """Have the writer meet a condition of the file or the disk."""
+    """Set a condition of the file or the disk for the writer."""
     memory._client._writer._connection.execute(f"PRAGMA {during}").fetchall()
     yield
     memory._client._writer._connection.execute(f"PRAGMA {after}").fetchall()
@@ -55,7 +55,7 @@ def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[Non
 
 @contextmanager
 def trigger(path: Path, *, raising: str) -> Iterator[None]:
-    """Have somebody's trigger refuse what a commit writes, and only that."""
+    """Add a trigger, as an operator may, that refuses commits and nothing else."""
     change(
         path,
         "CREATE TRIGGER no BEFORE UPDATE ON machine WHEN NEW.version <> OLD.version "
@@ -66,7 +66,7 @@ def trigger(path: Path, *, raising: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("raising", ["ABORT", "FAIL", "ROLLBACK"])
-async def test_a_trigger_that_refuses_a_commit_ends_no_workflow(
+async def test_a_trigger_that_refuses_a_commit_does_not_end_the_workflow(
     memory: SqliteMachineMemory, path: Path, raising: str
 ) -> None:
     handler = asking(memory)
@@ -90,7 +90,7 @@ async def test_a_trigger_that_refuses_a_commit_ends_no_workflow(
         ("max_page_count = 1", "max_page_count = 1000000", "SQLITE_FULL"),
     ],
 )
-async def test_a_file_that_takes_nothing_just_now_ends_no_workflow(
+async def test_a_file_that_cannot_be_written_now_does_not_end_the_workflow(
     memory: SqliteMachineMemory, during: str, after: str, words: str
 ) -> None:
     handler = asking(memory)
@@ -104,16 +104,16 @@ async def test_a_file_that_takes_nothing_just_now_ends_no_workflow(
     assert request.type == ASKED
 
 
-async def test_a_record_that_is_too_large_for_sqlite_ends_its_workflow_and_no_other(
+async def test_a_record_that_is_too_large_for_sqlite_ends_only_its_own_workflow(
     memory: SqliteMachineMemory,
 ) -> None:
-    """The limit is SQLite's own, as a build may have it."""
+    """The limit is SQLite's own, which a build may set."""
     memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     handler = asking(memory)
     [error] = await handler.execute(question("x" * 30_000))
     assert error.type == "sys.arvo.orc.storm.question.error"
     assert error.data["errorName"] == "UnwritableRecordError"
-    assert "larger than SQLite takes" in error.data["errorMessage"]
+    assert "too large for SQLite" in error.data["errorMessage"]
     [request] = await handler.execute(question())
     assert request.type == ASKED
     for write in (write_at_once, commit):
@@ -150,7 +150,7 @@ DAMAGE: Final[dict[str, tuple[str, tuple[object, ...], str]]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
+async def test_a_damaged_row_is_a_read_failure_and_leaves_no_lease(
     memory: SqliteMachineMemory, path: Path, kind: str
 ) -> None:
     setting, values, words = DAMAGE[kind]
@@ -158,7 +158,7 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
     event = question()
     [request] = await handler.execute(event)
     change(path, f"UPDATE machine SET {setting}", *values)  # noqa: S608 - from above
-    # Twice: the first has left no lease behind, which the second would have met.
+    # Twice: a lease left behind by the first would stop the second.
     for _ in range(2):
         with pytest.raises(TransactionViolation, match=words) as caught:
             await handler.execute(answer_to(request))
@@ -172,10 +172,10 @@ async def test_a_damaged_row_is_a_read_failure_and_keeps_no_lease(
 
 
 @pytest.mark.parametrize("end", [-1, 10**17, 2**63 - 1, -(2**63)])
-async def test_a_lease_whose_end_is_damaged_has_ended(
+async def test_a_lease_with_a_damaged_end_counts_as_ended(
     memory: SqliteMachineMemory, path: Path, end: int
 ) -> None:
-    """The record is whole, and nobody could wait for that lease."""
+    """The record is sound, and waiting for that lease could take indefinitely."""
     handler = asking(memory)
     event = question()
     [request] = await handler.execute(event)
@@ -191,10 +191,10 @@ async def test_a_lease_whose_end_is_damaged_has_ended(
 
 @pytest.mark.parametrize("time", [10**17, -(10**17), 2**63 - 1])
 @pytest.mark.parametrize("column", ["updated_at", "expires_at"])
-async def test_a_damaged_time_is_told_where_it_is_shown(
+async def test_a_damaged_time_is_reported_by_the_queries_that_show_it(
     memory: SqliteMachineMemory, path: Path, column: str, time: int
 ) -> None:
-    """Steps do not need it; what expired long ago is not shown at all."""
+    """Steps do not read it, and queries do not show a workflow that expired long ago."""
     await memory.write("order-7", {"status": "active"}, None)
     change(path, f"UPDATE machine SET {column} = ?", time)  # noqa: S608 - from above
     if column == "expires_at" and time < 0:
@@ -205,8 +205,8 @@ async def test_a_damaged_time_is_told_where_it_is_shown(
     assert await memory.read("order-7") == {"status": "active"}
 
 
-async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
-    """Ten years are no damage."""
+async def test_a_lease_of_ten_years_is_respected(path: Path) -> None:
+    """A LockPolicy allows that many, so they are not taken for damage."""
     years = timedelta(days=3650)
     policy = LockPolicy(ttl=years, max_hold=years, max_wait=timedelta(0))
     async with SqliteMachineMemory.connect(path, policy=policy) as memory:
@@ -215,7 +215,7 @@ async def test_a_lease_may_last_as_long_as_a_policy_says(path: Path) -> None:
 
 
 async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) -> None:
-    """One bound both ways, which whoever opens the file may set."""
+    """The same limit, an argument of `connect`, holds both ways."""
     text: Record = {"text": "x" * 1_000}
     async with SqliteMachineMemory.connect(path, max_record_bytes=2_000) as memory:
         await memory.write("order-7", text, None)
@@ -233,8 +233,10 @@ async def test_a_record_above_the_limit_is_neither_written_nor_read(path: Path) 
                 raise AssertionError("it must not open")
 
 
-async def test_a_damaged_row_is_kept_as_it_is(memory: SqliteMachineMemory, path: Path) -> None:
-    """Leased and released, it is neither deleted nor forgotten, whatever its version says."""
+async def test_a_damaged_row_is_not_changed_by_leases(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    """Leased and released, it is neither deleted nor forgotten, whatever its version is."""
     await memory.write("order-7", {"n": 1}, None)
     change(path, "UPDATE machine SET version = 0")
     with pytest.raises(UnreadableRecordError):

@@ -1,4 +1,4 @@
-"""The file: who may read it, what it must be, and how it gets a newer schema."""
+"""The file: its permissions, what it must be, and how it gets a newer schema."""
 
 import asyncio
 import gzip
@@ -42,14 +42,14 @@ def modes(folder: Path) -> set[int]:
 
 
 def of(path: Path, what: str) -> object:
-    """Ask the file one question."""
+    """Return the first column of the first row."""
     connection = sqlite3.connect(path)
     (answer,) = connection.execute(what).fetchone()
     connection.close()
     return answer
 
 
-async def test_the_file_and_its_companions_are_for_their_user_alone(
+async def test_the_file_and_its_companions_are_private_to_their_user(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
     await memory.write("order-7", {}, None)
@@ -58,8 +58,8 @@ async def test_the_file_and_its_companions_are_for_their_user_alone(
 
 
 @pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
-async def test_only_what_must_last_is_flushed(path: Path, level: str, number: int) -> None:
-    """2 is FULL, 1 is NORMAL: a lease need not survive the machine of its holder."""
+async def test_leases_are_not_flushed_and_records_are(path: Path, level: str, number: int) -> None:
+    """2 is FULL, 1 is NORMAL: a lease need not survive a crash of its holder's machine."""
     async with SqliteMachineMemory.connect(path, synchronous=level) as memory:  # type: ignore[arg-type]
 
         def synchronous(connection: sqlite3.Connection) -> int:
@@ -72,21 +72,23 @@ async def test_only_what_must_last_is_flushed(path: Path, level: str, number: in
 
 
 @pytest.mark.parametrize(
-    ("path", "synchronous", "told"),
+    ("path", "synchronous", "message"),
     [("", "full", "path must not be empty"), (":memory:", "off", "'full' or 'normal', got 'off'")],
 )
-async def test_nonsense_is_refused(path: str, synchronous: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+async def test_a_wrong_argument_of_connect_is_refused(
+    path: str, synchronous: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         async with SqliteMachineMemory.connect(path, synchronous=synchronous):  # type: ignore[arg-type]
             pass
 
 
-def test_only_connect_makes_one() -> None:
+def test_a_memory_without_a_client_points_to_connect() -> None:
     with pytest.raises(TypeError, match=r"async with SqliteMachineMemory\.connect"):
         SqliteMachineMemory()
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "state.db"
     with pytest.raises(MachineMemoryError, match=f"{path}: No such file") as caught:
         async with SqliteMachineMemory.connect(path):
@@ -94,7 +96,7 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert caught.value.retryable is False
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+async def test_a_newer_schema_is_refused_and_not_changed(path: Path) -> None:
     async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {}, None)
     connection = sqlite3.connect(path)
@@ -107,18 +109,18 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     assert of(path, "SELECT count(*) FROM machine") == 1
 
 
-async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:
+async def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE invoice (id)")
     connection.close()
     before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
-    with pytest.raises(MachineMemoryError, match="belongs to something else"):
+    with pytest.raises(MachineMemoryError, match="was not made by Arvo"):
         async with SqliteMachineMemory.connect(path):
             pass
     assert path.read_bytes() == before  # noqa: ASYNC240
 
 
-async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_reported(path: Path) -> None:
     path.write_text("Dear customer,\n" * 500)  # noqa: ASYNC240 - before anything runs
     with pytest.raises(MachineMemoryError, match="file is not a database") as caught:
         async with SqliteMachineMemory.connect(path):
@@ -126,7 +128,7 @@ async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
     assert caught.value.retryable is False
 
 
-async def test_a_link_to_a_file_that_is_not_there_makes_it_for_its_user_alone(
+async def test_a_dangling_link_creates_its_target_private_to_its_user(
     tmp_path: Path, path: Path
 ) -> None:
     (tmp_path / "link.db").symlink_to(path)
@@ -135,10 +137,10 @@ async def test_a_link_to_a_file_that_is_not_there_makes_it_for_its_user_alone(
         assert modes(path.parent) == {0o600}
 
 
-async def test_a_process_may_change_its_folder(
+async def test_a_process_may_change_its_working_directory(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections are opened when they are needed, and all of them to the same file."""
+    """Connections are opened when they are needed, all to the same file."""
     monkeypatch.chdir(path.parent)
     async with SqliteMachineMemory.connect("state.db") as memory:
         await memory.write("order-7", {"count": 1}, None)
@@ -147,10 +149,10 @@ async def test_a_process_may_change_its_folder(
     assert names(tmp_path) == ["data"]
 
 
-async def test_a_file_that_was_taken_away_is_not_made_anew(
+async def test_a_file_that_was_removed_is_not_created_again(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
-    """No workflow would be found in an empty one, and all would start again."""
+    """In an empty file no workflow would be found, and all would start again."""
     os.rename(path, f"{path}.taken")
     with pytest.raises(MachineMemoryError, match="unable to open database file"):
         await memory.read("order-7")
@@ -173,11 +175,11 @@ async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
     while left := asyncio.all_tasks() - others:
         await asyncio.wait(left)
     assert cancelled
-    # The last connection that is closed takes the write-ahead log with it.
+    # Closing the last connection removes the write-ahead log.
     assert names(path.parent) == ["state.db"]
 
 
-async def test_who_waits_too_long_for_another_process_may_try_again(
+async def test_a_call_that_waits_too_long_for_another_process_may_be_retried(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
@@ -202,7 +204,7 @@ OTHER = Component(
 
 @pytest.fixture
 def first_version(path: Path) -> Path:
-    """A file that was made when there were no components: by the commit before them."""
+    """Return a file that was made before there were components."""
     path.write_bytes(gzip.decompress(Path(__file__).with_name("machine_1.db.gz").read_bytes()))
     return path
 
@@ -247,10 +249,10 @@ def contents(path: Path) -> Iterator[object]:
     connection.close()
 
 
-async def test_another_component_moves_into_a_file_and_leaves_its_version_alone(
+async def test_adding_another_component_does_not_change_user_version(
     first_version: Path,
 ) -> None:
-    """An older program looks at `user_version` alone, and finds what it can use."""
+    """An older program reads only `user_version`, and finds a version that it supports."""
     client = SqliteClient.connect(first_version, components=[OTHER])
     async with client as opened:
         await opened.write(
@@ -265,7 +267,7 @@ async def test_another_component_moves_into_a_file_and_leaves_its_version_alone(
     assert of(first_version, "SELECT count(*) FROM machine") == 3
 
 
-async def test_a_machine_memory_moves_into_the_file_of_another_component(path: Path) -> None:
+async def test_a_machine_memory_can_be_added_to_a_file_of_another_component(path: Path) -> None:
     async with SqliteClient.connect(path, components=[OTHER]):
         pass
     assert of(path, "PRAGMA user_version") == 0

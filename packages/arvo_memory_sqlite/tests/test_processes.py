@@ -1,4 +1,4 @@
-"""Several processes on one file, killed ones too; and disks that are full or closed."""
+"""Several processes on one file, some of them killed; and disks that are full or read-only."""
 
 import asyncio
 import gzip
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
-    """Two processes write; one after the other is killed, at a moment of chance."""
+    """Two processes write; one after the other is killed, at a random moment."""
     random = Random(7)
     acknowledged: dict[str, int] = defaultdict(int)
     writers = {name: start("commit_for_ever", path, name) for name in ("a", "b")}
@@ -53,7 +53,7 @@ def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
         name = "ab"[kill % 2]
         victim = writers[name]
         assert victim.stdout is not None
-        # The lines say when it works; it is killed between two of them, wherever that is.
+        # Lines appear while it works; it is killed between two of them, at any point.
         lines = [victim.stdout.readline() for _ in range(random.randrange(1, 60))]
         victim.kill()
         note(acknowledged, [*lines, *output(victim)])
@@ -127,12 +127,12 @@ async def test_many_writers_in_several_processes_lose_nothing(path: Path) -> Non
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_several_processes_make_the_file_at_once(path: Path, turn: int) -> None:
+def test_several_processes_create_the_file_concurrently(path: Path, turn: int) -> None:
     open_at_once(path, further="no")
     assert state(path) == b'{"count":4}'
 
 
-async def test_several_processes_migrate_an_older_file_at_once(path: Path) -> None:
+async def test_several_processes_migrate_an_older_file_concurrently(path: Path) -> None:
     async with SqliteMachineMemory.connect(path, policy=PATIENT) as memory:
         await count_up(memory, "shared")
     open_at_once(path, further="yes")
@@ -184,7 +184,7 @@ def test_a_full_disk_is_an_error_and_the_memory_works_again(path: Path) -> None:
 
 
 @pytest.mark.parametrize("used", [False, True])
-async def test_a_file_that_may_only_be_read_is_refused(used: bool) -> None:
+async def test_a_read_only_file_is_refused(used: bool) -> None:
     # Not in pytest's folder, which other users may not enter.
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"

@@ -13,7 +13,7 @@ from arvo_memory_sqlite import SqliteMachineMemory
 QUICK = LockPolicy(max_wait=timedelta(0))
 
 
-async def test_calls_are_spans(tmp_path: Path) -> None:
+async def test_each_call_that_reaches_the_file_is_a_span(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     with SpanRecorder() as recorder:
         await make_calls(path)
@@ -43,7 +43,7 @@ async def make_calls(path: Path) -> None:
         await memory.cleanup("order-7")
 
 
-async def test_a_write_that_came_too_late_is_no_failure_of_the_file() -> None:
+async def test_a_write_refused_by_version_does_not_fail_the_span() -> None:
     async with SqliteMachineMemory.connect(":memory:", policy=QUICK) as memory:
         lease = await memory.acquire("order-7")
         assert lease is not None

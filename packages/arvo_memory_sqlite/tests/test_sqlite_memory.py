@@ -1,8 +1,10 @@
-"""What only this memory promises: its queries, its groups and its end."""
+"""What only this memory promises: queries, group commits and closing."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -64,7 +66,7 @@ def rows(path: Path) -> int:
     return count
 
 
-# --- questions of operators --------------------------------------------------
+# --- queries of operators ----------------------------------------------------
 
 
 async def test_workflows_are_found_by_status(memory: SqliteMachineMemory) -> None:
@@ -99,7 +101,9 @@ async def test_workflows_below_another_are_listed_at_every_depth(
     assert [each.machine_id for each in await memory.children("top", limit=1)] == ["child"]
 
 
-async def test_who_is_at_the_top_outlasts_those_between(memory: SqliteMachineMemory) -> None:
+async def test_the_root_of_a_workflow_stays_when_workflows_between_are_forgotten(
+    memory: SqliteMachineMemory,
+) -> None:
     await commit(memory, "top", {"parentSubject": None})
     await commit(memory, "child", {"parentSubject": "top"})
     await commit(memory, "grandchild", {"parentSubject": "child"})
@@ -110,10 +114,10 @@ async def test_who_is_at_the_top_outlasts_those_between(memory: SqliteMachineMem
     assert [each.machine_id for each in await memory.children("top")] == ["grandchild", "other"]
 
 
-async def test_who_is_at_the_top_is_seen_when_those_between_come_late(
+async def test_the_root_of_a_workflow_is_found_when_workflows_between_are_written_later(
     memory: SqliteMachineMemory,
 ) -> None:
-    """As when records are imported in any order."""
+    """This happens when records are imported in any order."""
     await commit(memory, "grandchild", {"parentSubject": "child"})
     await commit(memory, "child", {"parentSubject": "top"})
     await commit(memory, "grandchild", {"parentSubject": "child"})
@@ -121,9 +125,7 @@ async def test_who_is_at_the_top_is_seen_when_those_between_come_late(
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-async def test_no_limit_is_not_asked_for_by_a_small_one(
-    memory: SqliteMachineMemory, limit: int
-) -> None:
+async def test_a_limit_below_one_is_refused(memory: SqliteMachineMemory, limit: int) -> None:
     with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}"):
         await memory.find(status="active", limit=limit)
     with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}"):
@@ -135,7 +137,7 @@ async def test_a_lease_is_not_found_as_a_workflow(memory: SqliteMachineMemory) -
     assert await memory.find(status="active") == []
 
 
-async def test_cleanup_forgets_at_once(memory: SqliteMachineMemory) -> None:
+async def test_cleanup_forgets_immediately(memory: SqliteMachineMemory) -> None:
     await commit(memory, "order-7", {"count": 1})
     lease = await granted(memory, "order-7")
     assert await memory.cleanup("order-7") is True
@@ -149,7 +151,7 @@ async def test_cleanup_forgets_at_once(memory: SqliteMachineMemory) -> None:
 # --- forgetting ---------------------------------------------------------------
 
 
-async def test_what_expired_is_deleted_by_later_writes(
+async def test_expired_workflows_are_deleted_by_later_writes(
     memory: SqliteMachineMemory, clock: FakeClock, path: Path
 ) -> None:
     for number in range(100):
@@ -164,7 +166,7 @@ async def test_what_expired_is_deleted_by_later_writes(
     assert rows(path) == 10
 
 
-async def test_a_lease_on_what_is_never_written_leaves_no_row(
+async def test_a_lease_on_a_workflow_that_is_never_written_leaves_no_row(
     memory: SqliteMachineMemory, clock: FakeClock, path: Path
 ) -> None:
     await memory.release(await granted(memory, "released"))
@@ -176,7 +178,7 @@ async def test_a_lease_on_what_is_never_written_leaves_no_row(
     assert rows(path) == 1
 
 
-async def test_what_somebody_works_on_is_not_deleted(
+async def test_an_expired_workflow_that_is_leased_is_not_deleted(
     memory: SqliteMachineMemory, clock: FakeClock
 ) -> None:
     await commit(memory, "order-7", {"status": "done"}, expires_in=timedelta(seconds=10))
@@ -192,7 +194,9 @@ async def test_what_somebody_works_on_is_not_deleted(
 # --- handing over -------------------------------------------------------------
 
 
-async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: FakeClock) -> None:
+async def test_a_waiter_in_the_same_process_is_woken_immediately(
+    path: Path, clock: FakeClock
+) -> None:
     """The clock stands still, so no pause between two tries can end."""
     policy = LockPolicy(initial_delay=HOUR, max_delay=HOUR, max_wait=HOUR, ttl=HOUR, max_hold=HOUR)
     async with SqliteMachineMemory.connect(path, policy=policy, clock=clock) as memory:
@@ -210,7 +214,7 @@ async def test_who_waits_in_the_same_process_is_told_at_once(path: Path, clock: 
 
 
 async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]) -> list[object]:
-    """Keep the writer busy until all calls wait for it."""
+    """Keep the writer busy until all calls are in its queue."""
     started, go_on = threading.Event(), threading.Event()
 
     def hold(connection: sqlite3.Connection) -> None:
@@ -235,7 +239,7 @@ def count_commits(memory: SqliteMachineMemory) -> list[str]:
     return seen
 
 
-async def test_what_waits_is_written_in_one_transaction(
+async def test_queued_calls_are_written_in_one_transaction(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
     commits = count_commits(memory)
@@ -245,7 +249,7 @@ async def test_what_waits_is_written_in_one_transaction(
     assert rows(path) == 50
 
 
-async def test_a_refused_write_leaves_its_neighbours_alone(
+async def test_a_refused_write_does_not_affect_others_of_its_transaction(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
     lease = await granted(memory, "order-2")
@@ -264,8 +268,10 @@ async def test_a_refused_write_leaves_its_neighbours_alone(
     assert [await memory.read(f"order-{n}") for n in (1, 3, 4)] == [{"n": 1}, None, {"n": 4}]
 
 
-async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path: Path) -> None:
-    """As one that SQLite breaks off: all is rolled back and the others are made again."""
+async def test_only_the_write_that_fails_is_rolled_back(
+    memory: SqliteMachineMemory, path: Path
+) -> None:
+    """SQLite aborts it: everything is rolled back and the other writes are made again."""
 
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM machine")
@@ -283,10 +289,10 @@ async def test_a_write_that_fails_fails_alone(memory: SqliteMachineMemory, path:
     assert [await memory.read(f"order-{n}") for n in (1, 2)] == [{"n": 1}, {"n": 2}]
 
 
-async def test_what_came_as_far_as_a_commit_may_have_happened(
+async def test_a_write_whose_transaction_failed_to_commit_may_have_happened(
     memory: SqliteMachineMemory,
 ) -> None:
-    """Even when the next try, of each by itself, does not come as far."""
+    """Even if the next try, of each write by itself, does not get as far."""
 
     def refuse(action: int, what: str | None, *_: object) -> int:
         refused = action == sqlite3.SQLITE_TRANSACTION and what in {"BEGIN", "COMMIT"}
@@ -308,10 +314,10 @@ async def test_what_came_as_far_as_a_commit_may_have_happened(
     await memory.write("order-7", {}, None)
 
 
-# --- errors and the end -------------------------------------------------------
+# --- errors and closing -------------------------------------------------------
 
 
-async def test_what_cannot_be_stored_is_told_without_quoting_it(
+async def test_a_value_that_cannot_be_stored_is_refused_without_quoting_it(
     memory: SqliteMachineMemory,
 ) -> None:
     for call in (memory.read("\ud800secret"), memory.write("\ud800secret", {}, None)):
@@ -321,7 +327,7 @@ async def test_what_cannot_be_stored_is_told_without_quoting_it(
         assert "secret" not in str(caught.value)
 
 
-async def test_a_damaged_record_is_told_and_not_kept_leased(
+async def test_a_damaged_record_is_reported_and_leaves_no_lease(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
     await memory.write("order-7", {}, None)
@@ -335,7 +341,7 @@ async def test_a_damaged_record_is_told_and_not_kept_leased(
     connection.close()
 
 
-async def test_closing_waits_for_what_was_begun(path: Path) -> None:
+async def test_closing_waits_for_pending_calls(path: Path) -> None:
     async with SqliteMachineMemory.connect(path) as memory:
         writes = [asyncio.create_task(memory.write(f"order-{n}", {}, None)) for n in range(100)]
         await asyncio.sleep(0)
@@ -372,7 +378,7 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 
 
-async def test_a_client_that_was_given_stays_open() -> None:
+async def test_a_client_that_was_passed_in_stays_open() -> None:
     async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
         memory, other = SqliteMachineMemory(client), SqliteMachineMemory(client)
         taking = asyncio.create_task(memory.acquire("order-7"))
@@ -386,11 +392,40 @@ async def test_a_client_that_was_given_stays_open() -> None:
         assert await other.acquire("order-7") is not None, "closing gave the lease back"
 
 
+async def test_a_client_forgets_a_closed_memory() -> None:
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        other = SqliteMachineMemory(client)
+        memory = SqliteMachineMemory(client)
+        forgotten = weakref.ref(memory)
+        await memory.write("order-7", {}, None)
+        await memory.aclose()
+        del memory
+        await other.write("order-8", {}, None)  # the thread lets go of the last operation
+        gc.collect()
+        assert forgotten() is None
+
+
+async def test_a_client_waits_for_a_memory_whose_closing_was_cancelled() -> None:
+    async with SqliteClient.connect(":memory:", components=[MACHINE]) as client:
+        memory = SqliteMachineMemory(client)
+        memory._takes.add(take := object())
+        closing = asyncio.create_task(memory.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        closed = asyncio.create_task(client.aclose())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not closed.done()
+        memory._settle(take)
+        await closed
+
+
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [("max_record_bytes", 0, ValueError), ("clock", 7, TypeError)],
 )
-async def test_a_setting_with_which_nothing_would_work_is_named(
+async def test_a_wrong_setting_is_refused_by_name(
     path: Path, name: str, value: object, kind: type[Exception]
 ) -> None:
     options: dict[str, Any] = {name: value}
@@ -403,7 +438,7 @@ async def test_a_setting_with_which_nothing_would_work_is_named(
     assert [*path.parent.iterdir()] == []
 
 
-async def test_another_event_loop_is_refused_before_anything_happens(
+async def test_calls_from_another_event_loop_are_refused_before_anything_happens(
     memory: SqliteMachineMemory,
 ) -> None:
     lease = await granted(memory, "order-7")
@@ -421,7 +456,7 @@ async def test_another_event_loop_is_refused_before_anything_happens(
     await granted(memory, "order-8")
 
 
-async def test_a_dead_writer_is_told_to_all(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_dead_writer_fails_all_calls(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def die(connection: sqlite3.Connection) -> None:
         raise SystemExit("dead")
 

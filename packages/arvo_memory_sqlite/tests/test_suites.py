@@ -25,7 +25,7 @@ POLICY = LockPolicy(max_wait=timedelta(milliseconds=40))
 
 
 class ClockAhead(SystemClock):
-    """The machine's time, which its threads need to wait by, with a wall clock that can jump."""
+    """The system's clock, by which threads can wait, with a wall clock that can jump."""
 
     def __init__(self) -> None:
         self._ahead = timedelta(0)

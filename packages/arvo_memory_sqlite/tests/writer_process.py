@@ -1,4 +1,4 @@
-"""A process of a test that works on a memory and says on its standard output what was done."""
+"""A process of a test that works on a memory and prints what was done."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ FURTHER = (
     "ALTER TABLE machine ADD COLUMN note TEXT",
     "UPDATE machine SET note = 'migrated from version ' || version",
 )
-"""The migration of a version to come; made twice it fails."""
+"""The migration of a later version; run twice, it fails."""
 
 
 def with_version(*migration: str) -> Component:
@@ -36,7 +36,7 @@ def say(*words: object) -> None:
 
 
 async def commit_for_ever(path: str, name: str) -> None:
-    """Commit from eight tasks; say `<id> <count>` once a commit is acknowledged."""
+    """Commit from eight tasks; print `<id> <count>` once a commit is acknowledged."""
 
     async def work(memory: SqliteMachineMemory, machine_id: str) -> None:
         while True:
@@ -62,7 +62,7 @@ async def commit_for_ever(path: str, name: str) -> None:
 
 
 async def add(path: str, name: str, tasks: str, times: str) -> None:
-    """Count up one shared workflow and one of each task's own; say how often."""
+    """Count in one shared workflow and in one per task; print how often."""
 
     async def work(memory: SqliteMachineMemory, number: int) -> None:
         for turn in range(int(times)):
@@ -89,7 +89,7 @@ async def count_up(memory: SqliteMachineMemory, machine_id: str) -> None:
 
 
 async def migrate(path: str, further: str) -> None:
-    """Open the file the moment the test says so, write, and close it.
+    """Open the file when the test asks for it, write, and close it.
 
     Args:
         path: The file.
@@ -105,13 +105,13 @@ async def migrate(path: str, further: str) -> None:
 
 
 async def fill_disk(path: str) -> None:
-    """Write until no file may grow, then again when files may."""
+    """Write until no file may grow, then again once files may grow."""
     async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("before", {"n": 0}, None)
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
         written = await write_until_refused(memory)
-        # Small enough for what is left, or not: either way it answers.
+        # It may or may not fit into what is left: either way there is an answer.
         assert await memory.read("before") == {"n": 0}
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         await memory.write("after", {"n": 1}, None)
@@ -134,14 +134,14 @@ async def write_until_refused(memory: SqliteMachineMemory) -> int:
 
 
 async def use_after_fork(path: str) -> None:
-    """Say how a forked process is refused the memory of its parent."""
+    """Print how a forked process is refused the memory of its parent."""
     async with SqliteMachineMemory.connect(path) as memory:
-        await memory.read("order-7")  # so that there is a thread to miss
+        await memory.read("order-7")  # starts a thread, which the forked process lacks
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
             child = os.fork()
         if child == 0:
-            signal.alarm(20)  # one that hangs is not to outlive the test
+            signal.alarm(20)  # a process that hangs must not outlive the test
             for call in (memory.read("order-7"), memory.acquire("order-7")):
                 try:
                     say(asyncio.run(call))
@@ -152,7 +152,7 @@ async def use_after_fork(path: str) -> None:
 
 
 async def open_read_only(path: str) -> None:
-    """Say how a file that may not be written is refused."""
+    """Print how a read-only file is refused."""
     if os.geteuid() == 0:  # for whom no file is read-only
         os.setuid(65534)
     try:

@@ -16,12 +16,12 @@ from real_servers import FaultProxy
 Connect = Callable[..., AbstractAsyncContextManager[Connections]]
 
 NAME = TableName(schema="shop", table="orders")
-"""What the spans of a test's statements are about."""
+"""The table that the spans of a test's statements name."""
 
 
 @pytest.fixture
 def connect_to(postgres_dsn: str) -> Connect:
-    """Opens pools of the test's own."""
+    """Return a function that opens pools for the test alone."""
 
     def connect(**options: object) -> AbstractAsyncContextManager[Connections]:
         return Connections.connect(postgres_dsn, **options)  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def connect_to(postgres_dsn: str) -> Connect:
 
 @pytest.fixture
 async def schema(postgres_dsn: str) -> AsyncIterator[str]:
-    """The name of a schema that is not there and needs quoting, dropped after the test."""
+    """Return the name of a missing schema that needs quoting; it is dropped after the test."""
     name = f'test "{secrets.token_hex(6)}"'
     yield name
     await execute(postgres_dsn, f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
@@ -60,7 +60,7 @@ async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
 
 @asynccontextmanager
 async def behind_proxy(dsn: str) -> AsyncIterator[tuple[FaultProxy, Connections]]:
-    """One connection, through a proxy that can cut it."""
+    """Open connections with a pool of one, through a proxy that can cut it."""
     user, _, place = dsn.partition("@")
     address, _, database = place.partition("/")
     host, _, port = address.partition(":")

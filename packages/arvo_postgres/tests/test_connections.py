@@ -1,4 +1,4 @@
-"""How connections are opened, lent, kept and given back."""
+"""Connections are opened, lent, kept and given back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from arvo_postgres import Connections, InvalidDsnError, plain_pool
+from arvo_postgres import Connections, InvalidDsnError
 from arvo_time import BackendError, ClosedError
 from arvo_time.testing import FakeClock
 
@@ -17,11 +17,11 @@ from .conftest import Connect, fetch, runner_on
 HOUR = timedelta(hours=1)
 
 
-async def test_whoever_waits_for_a_connection_gets_it_next(
+async def test_a_task_that_waits_for_a_connection_gets_it_next(
     connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection is kept for its last user only while nobody else wants it."""
-    monkeypatch.setattr("arvo_postgres._connections._KEPT", HOUR)
+    """A connection is kept for its last user only while no other task wants it."""
+    monkeypatch.setattr("arvo_postgres._connections._IDLE_TIME", HOUR)
     async with connect_to(pool_size=2) as connections:
         runner = runner_on(connections)
         answers = await asyncio.gather(
@@ -30,11 +30,11 @@ async def test_whoever_waits_for_a_connection_gets_it_next(
         assert [answer.row[0] for answer in answers] == list(range(20))
 
 
-async def test_a_pool_of_its_own_is_not_entered_for_each_statement(
+async def test_connections_of_an_owned_pool_are_kept_between_statements(
     connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What makes the difference in speed, without a clock."""
-    monkeypatch.setattr("arvo_postgres._connections._KEPT", HOUR)
+    """This is what makes it fast; counted, not measured."""
+    monkeypatch.setattr("arvo_postgres._connections._IDLE_TIME", HOUR)
     async with connect_to() as connections:
         runner = runner_on(connections)
         await runner.run("TEST", "SELECT 1")
@@ -46,7 +46,7 @@ async def test_a_pool_of_its_own_is_not_entered_for_each_statement(
 
 
 async def test_idle_connections_go_back_to_the_pool(connect_to: Connect) -> None:
-    """There they are closed when they have idled for long, as asyncpg does it."""
+    """There asyncpg closes them when they have been idle for long."""
     async with connect_to(pool_size=3) as connections:
         runner = runner_on(connections)
         await asyncio.gather(*(runner.run("TEST", "SELECT 1") for _ in range(10)))
@@ -56,7 +56,7 @@ async def test_idle_connections_go_back_to_the_pool(connect_to: Connect) -> None
                 await asyncio.sleep(0)
 
 
-async def test_the_clock_says_when_idle_connections_go_back(connect_to: Connect) -> None:
+async def test_idle_connections_go_back_by_the_clock(connect_to: Connect) -> None:
     clock = FakeClock()
     async with connect_to(clock=clock) as connections:
         await runner_on(connections).run("TEST", "SELECT 1")
@@ -68,10 +68,10 @@ async def test_the_clock_says_when_idle_connections_go_back(connect_to: Connect)
                 await asyncio.sleep(0)
 
 
-async def test_sessions_of_the_server_are_all_given_back(
+async def test_closing_leaves_no_session_on_the_server(
     postgres_dsn: str, connect_to: Connect
 ) -> None:
-    """Closed connections leave none behind."""
+    """Each closed connection has ended its session."""
     async with connect_to(pool_size=3) as connections:
         runner = runner_on(connections)
         calls = (runner.run("TEST", "SELECT pg_backend_pid()") for _ in range(10))
@@ -88,7 +88,7 @@ async def test_sessions_of_the_server_are_all_given_back(
     assert left == []
 
 
-async def test_a_borrowed_pool_stays_open_and_is_left_after_each_statement(
+async def test_a_borrowed_pool_stays_open_and_gets_connections_back_after_each_statement(
     postgres_dsn: str,
 ) -> None:
     async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=2) as pool:
@@ -105,12 +105,12 @@ async def test_a_closed_pool_lends_nothing(connect_to: Connect) -> None:
     async with connect_to() as connections:
         await connections.aclose()
         await connections.aclose()
-        with pytest.raises(ClosedError, match="there is no READ") as caught:
+        with pytest.raises(ClosedError, match="READ was not sent") as caught:
             await connections.take("READ")
         assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
 
 
-async def test_a_pool_that_does_not_end_in_time_is_given_up(connect_to: Connect) -> None:
+async def test_a_pool_that_does_not_close_in_time_is_terminated(connect_to: Connect) -> None:
     clock = FakeClock()
     async with connect_to(clock=clock) as connections:
         lent = await connections.take("TEST")
@@ -124,7 +124,7 @@ async def test_a_pool_that_does_not_end_in_time_is_given_up(connect_to: Connect)
             await lent.execute("SELECT 1")
 
 
-async def test_whoever_closes_while_it_closes_waits_for_the_end_too(connect_to: Connect) -> None:
+async def test_a_second_close_waits_for_the_first_one(connect_to: Connect) -> None:
     async with connect_to() as connections:
         lent = await connections.take("TEST")
         closings = [asyncio.ensure_future(connections.aclose()) for _ in range(2)]
@@ -150,7 +150,7 @@ async def test_an_exhausted_pool_is_an_error_in_time(postgres_dsn: str) -> None:
 
 @pytest.fixture
 async def deaf_port() -> AsyncIterator[int]:
-    """A port that takes connections and says nothing."""
+    """Return a port that accepts connections and never answers."""
     ends: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: ends.append(writer), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
@@ -159,7 +159,7 @@ async def deaf_port() -> AsyncIterator[int]:
     server.close()
 
 
-async def test_a_server_that_says_nothing_is_an_error_in_time(deaf_port: int) -> None:
+async def test_a_server_that_never_answers_is_an_error_in_time(deaf_port: int) -> None:
     dsn = f"postgresql://user:secret@127.0.0.1:{deaf_port}/none"
     with pytest.raises(BackendError, match="accepted no connection") as caught:
         async with Connections.connect(dsn, pool_timeout=timedelta(milliseconds=50)):
@@ -167,7 +167,7 @@ async def test_a_server_that_says_nothing_is_an_error_in_time(deaf_port: int) ->
     assert (caught.value.retryable, caught.value.outcome) == (True, "failed")
 
 
-async def test_a_server_that_is_away_is_an_error_without_the_password() -> None:
+async def test_an_unreachable_server_is_an_error_without_the_password() -> None:
     with pytest.raises(BackendError, match="could not be reached") as caught:
         async with Connections.connect("postgresql://user:secret@127.0.0.1:1/none"):
             raise AssertionError("it must not open")
@@ -179,7 +179,7 @@ async def test_a_server_that_is_away_is_an_error_without_the_password() -> None:
 @pytest.mark.parametrize(
     "dsn", ["nonsense://user:secret@host/x", "postgresql://user:secret@host:port/x"]
 )
-async def test_a_dsn_that_is_none_is_a_value_error_without_the_password(dsn: str) -> None:
+async def test_an_invalid_dsn_is_a_value_error_without_the_password(dsn: str) -> None:
     with pytest.raises(InvalidDsnError) as caught:
         async with Connections.connect(dsn):
             raise AssertionError("it must not open")
@@ -202,22 +202,10 @@ async def test_a_dsn_that_is_none_is_a_value_error_without_the_password(dsn: str
         ("clock", 7, TypeError, "be a Clock"),
     ],
 )
-async def test_a_setting_with_which_nothing_would_work_is_named(
+async def test_a_wrong_setting_is_refused_by_name(
     name: str, value: object, kind: type[Exception], why: str
 ) -> None:
     options: dict[str, Any] = {name: value}
     with pytest.raises(kind, match=f"{name} must {why}"):
         async with Connections.connect("postgresql://127.0.0.1:1/none", **options):
             raise AssertionError("it must not open")
-
-
-async def test_a_pool_is_not_connected_before_it_is_opened(postgres_dsn: str) -> None:
-    """So whoever makes it can check all its other settings first."""
-    pool = plain_pool(
-        postgres_dsn, pool_size=1, pool_timeout=timedelta(seconds=10), statement_cache_size=0
-    )
-    connections = Connections(pool)
-    assert pool.get_size() == 0
-    await connections.open()
-    assert pool.get_size() == 1
-    await connections.aclose()

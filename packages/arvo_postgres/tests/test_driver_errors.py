@@ -14,9 +14,9 @@ from arvo_postgres._failures import backend_error, is_connection_lost, is_refusa
 from arvo_time import BackendError, DamagedError
 
 PASSES: Final = "may pass or be mended: the next delivery tries again"
-ELSEWHERE: Final = "another connection may do better: tried at once, and by the next delivery"
+ELSEWHERE: Final = "another connection may succeed: tried immediately, and by the next delivery"
 LASTS: Final = "statement, values or schema are wrong: not tried again"
-DAMAGED: Final = "what is stored is damaged: not tried again, somebody has to look"
+DAMAGED: Final = "stored data is damaged: not tried again, an operator has to look"
 NO_ERROR: Final = "no error"
 
 # By the class of the SQLSTATE, its first two characters.
@@ -25,35 +25,35 @@ CLASSES: Final = {
     "02": NO_ERROR,  # no data
     "03": LASTS,  # SQL statement not yet complete
     "08": ELSEWHERE,  # connection
-    "09": PASSES,  # triggered action: somebody's trigger
+    "09": PASSES,  # triggered action: an operator's trigger
     "0A": LASTS,  # feature not supported
     "0B": LASTS,  # invalid transaction initiation
     "0F": LASTS,  # locator
     "0L": LASTS,  # invalid grantor
     "0P": LASTS,  # invalid role specification
-    "0Z": PASSES,  # diagnostics: somebody's trigger
+    "0Z": PASSES,  # diagnostics: an operator's trigger
     "10": LASTS,  # XQuery
     "20": LASTS,  # case not found
     "21": LASTS,  # cardinality violation
     "22": LASTS,  # data
-    "23": PASSES,  # integrity constraint: somebody's, as none of ours is in the way
+    "23": PASSES,  # integrity constraint: an operator's, as ours cannot fail
     "24": LASTS,  # invalid cursor state
     "25": PASSES,  # transaction state
     "26": ELSEWHERE,  # prepared statement
-    "27": PASSES,  # triggered data change: somebody's trigger
-    "28": PASSES,  # login: a password or a right that is being changed
+    "27": PASSES,  # triggered data change: an operator's trigger
+    "28": PASSES,  # login: a password or a permission that is being changed
     "2B": LASTS,  # dependent privileges still exist
-    "2D": PASSES,  # invalid transaction termination: somebody's trigger
-    "2F": PASSES,  # SQL routine: somebody's trigger
+    "2D": PASSES,  # invalid transaction termination: an operator's trigger
+    "2F": PASSES,  # SQL routine: an operator's trigger
     "34": LASTS,  # invalid cursor name
-    "38": PASSES,  # external routine: somebody's trigger
-    "39": PASSES,  # external routine invocation: somebody's trigger
+    "38": PASSES,  # external routine: an operator's trigger
+    "39": PASSES,  # external routine invocation: an operator's trigger
     "3B": LASTS,  # savepoint
     "3D": LASTS,  # invalid catalog name
     "3F": LASTS,  # invalid schema name
     "40": PASSES,  # transaction rollback
     "42": LASTS,  # syntax, names
-    "44": PASSES,  # with check option: somebody's rule
+    "44": PASSES,  # with check option: an operator's rule
     "53": PASSES,  # resources
     "54": PASSES,  # program limit; see the test of transaction ids
     "55": PASSES,  # object not in prerequisite state, locks
@@ -62,10 +62,10 @@ CLASSES: Final = {
     "72": PASSES,  # snapshot too old
     "F0": PASSES,  # configuration file
     "HV": PASSES,  # foreign data: another server
-    "P0": PASSES,  # PL/pgSQL: somebody's trigger
+    "P0": PASSES,  # PL/pgSQL: an operator's trigger
     "XX": PASSES,  # internal
 }
-# Those that mean something else than their class, and those that have none.
+# Errors whose meaning differs from that of their class, and errors without a class.
 NAMED: Final = {
     "ActiveSQLTransactionError": ELSEWHERE,
     "AdminShutdownError": ELSEWHERE,
@@ -90,11 +90,11 @@ NAMED: Final = {
     "ProtocolError": ELSEWHERE,
     "ReadOnlySQLTransactionError": ELSEWHERE,
     "TargetServerAttributeNotMatched": ELSEWHERE,
-    "UnknownPostgresError": PASSES,  # a SQLSTATE that somebody's trigger has made up
+    "UnknownPostgresError": PASSES,  # a SQLSTATE that an operator's trigger has made up
     "UnsupportedClientFeatureError": LASTS,
     "UnsupportedServerFeatureError": LASTS,
 }
-# Answers that say that the statement has changed nothing, although the connection is given up.
+# Answers that mean that the statement has changed nothing, although the connection is closed.
 REFUSED_ELSEWHERE: Final = {
     "ActiveSQLTransactionError",
     "DuplicatePreparedStatementError",
@@ -125,9 +125,9 @@ KINDS: Final = sorted({*every_error()}, key=lambda kind: f"{kind.__module__}.{ki
 
 
 def meaning_of(kind: type[Exception]) -> str:
-    """Look it up; one that the tables do not name is a `KeyError`."""
+    """Return the meaning from the tables; raise a `KeyError` for an error that they lack."""
     if kind is asyncpg.exceptions._base.DataError:
-        # Never raised: in asyncpg.exceptions the error of PostgreSQL has taken its name.
+        # Never raised: in asyncpg.exceptions an error of PostgreSQL has the same name.
         return ELSEWHERE
     if kind.__name__ in NAMED:
         return NAMED[kind.__name__]
@@ -146,7 +146,7 @@ def read(error: Exception) -> str:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_error_of_asyncpg_has_a_meaning(kind: type[Exception]) -> None:
-    """One that a new asyncpg brings and the tables do not name fails here."""
+    """A class of a new asyncpg that the tables lack fails here."""
     meaning = meaning_of(kind)
     if meaning == NO_ERROR:
         assert not issubclass(kind, asyncpg.PostgresError)
@@ -174,11 +174,11 @@ def test_every_class_of_the_table_is_one_that_asyncpg_knows() -> None:
         (BrokenPipeError("broken"), ELSEWHERE),
         (socket.gaierror("no such host"), ELSEWHERE),
         (ssl.SSLError("no certificate"), ELSEWHERE),
-        (ValueError("of nobody"), LASTS),
+        (ValueError("of no driver"), LASTS),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_so_have_those_of_the_network(error: Exception, meaning: str) -> None:
+def test_every_error_of_the_network_has_a_meaning(error: Exception, meaning: str) -> None:
     assert read(error) == meaning
     assert not is_refusal(error), "whether anything has changed is not known"
 

@@ -1,4 +1,4 @@
-"""Several components bring their tables in one schema up to date, each for itself."""
+"""Several components bring their tables in one schema up to date, independently."""
 
 import asyncio
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ async def check(each: Migrations, connections: Connections) -> None:
     await each.check(StatementRunner(connections, table=each.table))
 
 
-async def test_two_components_of_a_schema_have_versions_of_their_own(
+async def test_two_components_of_a_schema_have_separate_versions(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     machines = migrations(schema, "machines", FIRST)
@@ -54,7 +54,7 @@ async def test_two_components_of_a_schema_have_versions_of_their_own(
         assert [row["version"] for row in rows] == versions
 
 
-async def test_a_newer_component_does_not_concern_the_other(
+async def test_a_newer_component_does_not_affect_the_other(
     schema: str, connect_to: Connect
 ) -> None:
     machines = migrations(schema, "machines", FIRST)
@@ -72,7 +72,7 @@ async def test_a_newer_component_does_not_concern_the_other(
 async def test_components_that_migrate_together_wait_for_each_other(
     schema: str, connect_to: Connect
 ) -> None:
-    """Each finds the schema made, or makes it; who comes second has nothing left to do."""
+    """Each creates the schema or finds it; the second one has nothing left to do."""
     tables = ["machines", "events"] * 4
     async with connect_to(pool_size=8) as connections:
         made = await asyncio.gather(
@@ -84,7 +84,7 @@ async def test_components_that_migrate_together_wait_for_each_other(
     ]
 
 
-async def test_a_component_that_is_older_makes_only_what_is_missing(
+async def test_an_older_component_gets_only_the_missing_migrations(
     schema: str, connect_to: Connect
 ) -> None:
     async with connect_to() as connections:
@@ -108,11 +108,11 @@ async def test_a_migration_that_fails_changes_nothing(
         assert caught.value.outcome == "failed"
         rows = await fetch(postgres_dsn, "SELECT FROM pg_namespace WHERE nspname = $1", schema)
         assert rows == []
-        # Its connection is of use again.
+        # Its connection can be used again.
         assert await migrations(schema, "events", FIRST).run(connections)
 
 
-async def test_a_dry_run_only_says_what_would_be_done(
+async def test_a_dry_run_only_returns_the_sql(
     postgres_dsn: str, schema: str, connect_to: Connect
 ) -> None:
     events = migrations(schema, "events", FIRST)
@@ -124,9 +124,7 @@ async def test_a_dry_run_only_says_what_would_be_done(
         assert await events.run(connections) == ""
 
 
-async def test_a_check_that_cannot_be_made_has_changed_nothing(
-    schema: str, connect_to: Connect
-) -> None:
+async def test_a_check_that_fails_has_changed_nothing(schema: str, connect_to: Connect) -> None:
     events = migrations(schema, "events", FIRST)
     async with connect_to() as connections:
         await connections.aclose()
@@ -148,7 +146,7 @@ def test_files_are_read_in_the_order_of_their_numbers(
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 64, "ö" * 32, "\ud800"])
-def test_a_name_that_is_none_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="schema must be a name"):
         TableName(schema=name, table="machines")
     with pytest.raises(ValueError, match="table must be a name"):

@@ -17,7 +17,7 @@ def every_error() -> list[type[Exception]]:
 def _walk() -> Iterator[type[Exception]]:
     """Yield what `redis.exceptions` has, and what all modules of redis-py derive from that."""
     for module in pkgutil.walk_packages(redis.__path__, "redis."):
-        with suppress(ImportError):  # it needs what is not installed, and cannot be in use then
+        with suppress(ImportError):  # it needs a package that is not installed
             importlib.import_module(module.name)
     bases: list[type[Exception]] = [
         kind

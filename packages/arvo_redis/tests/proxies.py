@@ -1,4 +1,4 @@
-"""What the tests of this package say to proxies and event loops."""
+"""Helpers of the tests of this package for proxies and event loops."""
 
 import asyncio
 

@@ -1,5 +1,6 @@
-"""What is refused before anything is connected, and what `connect` leaves behind."""
+"""What is refused before connecting, and that `connect` leaves no client behind."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
@@ -7,27 +8,24 @@ from typing import Any
 import pytest
 from real_servers.fixtures import StartRedis
 
-from arvo_redis import Transport, TransportName, check_place, connect
+from arvo_redis import Server, TransportName, check_place
 from arvo_redis._connect import ConnectionSettings
-from arvo_time import SYSTEM_CLOCK, BackendError
+from arvo_time import SYSTEM_CLOCK, BackendError, ClosedError
 
 SECOND = timedelta(seconds=1)
 
 
-def connected(
-    url: str, transport: TransportName = "auto"
-) -> AbstractAsyncContextManager[Transport]:
-    return connect(url, transport=transport, max_connections=4, socket_timeout=5 * SECOND)
+def connected(url: str, transport: TransportName = "auto") -> AbstractAsyncContextManager[Server]:
+    return Server.connect(url, transport=transport, max_connections=4)
 
 
-async def test_no_password_is_shown() -> None:
+async def test_connecting_does_not_show_the_password() -> None:
     settings = ConnectionSettings(
         url="redis://:secret@host",
         transport="auto",
         max_connections=1,
         timeout=SECOND,
         clock=SYSTEM_CLOCK,
-        scope="test",
     )
     assert "secret" not in repr(settings)
 
@@ -58,18 +56,12 @@ async def test_a_url_that_redis_py_cannot_use_is_a_value_error(
 async def test_a_clock_of_another_type_is_refused() -> None:
     clock: Any = "now"
     with pytest.raises(TypeError, match="clock must be a Clock"):
-        async with connect(
-            "redis://127.0.0.1:1",
-            transport="auto",
-            max_connections=4,
-            socket_timeout=SECOND,
-            clock=clock,
-        ):
+        async with Server.connect("redis://127.0.0.1:1", clock=clock):
             raise AssertionError("it must not open")
 
 
 @pytest.mark.parametrize("transport", ["auto", "multiplexed", "redis-py"])
-async def test_a_server_that_is_not_there_is_a_backend_error(transport: TransportName) -> None:
+async def test_a_missing_server_is_a_backend_error(transport: TransportName) -> None:
     with pytest.raises(BackendError) as caught:
         async with connected("redis://:secret@127.0.0.1:1", transport):
             raise AssertionError("it must not open")
@@ -83,19 +75,44 @@ async def test_after_the_block_the_server_has_no_client_left(
 ) -> None:
     server = start_redis()
     async with connected(server.url, transport) as opened:
-        assert await opened.send("PING") in (b"PONG", True)
+        assert await opened.ask("PING") in (b"PONG", True)
     assert len(str(server.command("CLIENT", "LIST")).splitlines()) == 1
+
+
+@pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
+async def test_closing_closes_what_connect_has_opened(
+    start_redis: StartRedis, transport: TransportName
+) -> None:
+    server = start_redis()
+    async with connected(server.url, transport) as opened:
+        await asyncio.gather(opened.aclose(), opened.aclose())
+        assert len(str(server.command("CLIENT", "LIST")).splitlines()) == 1
+        with pytest.raises(ClosedError):
+            await opened.ask("PING")
+
+
+@pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
+async def test_one_that_shares_leaves_the_connection_open(
+    start_redis: StartRedis, transport: TransportName
+) -> None:
+    async with connected(start_redis().url, transport) as opened:
+        sharing = Server(opened)
+        assert await sharing.ask("PING") in (b"PONG", True)
+        await sharing.aclose()
+        with pytest.raises(ClosedError):
+            await sharing.ask("PING")
+        assert await opened.ask("PING") in (b"PONG", True)
 
 
 @pytest.mark.parametrize(
     "url", ["redis://host", "redis://host/", "rediss://host/3?db=4", "unix:///run/redis.sock"]
 )
-def test_a_place_that_can_be(url: str) -> None:
+def test_a_valid_place_is_accepted(url: str) -> None:
     check_place(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("unix://", "names no socket"),
         ("unix://?db=1", "names no socket"),
@@ -103,6 +120,6 @@ def test_a_place_that_can_be(url: str) -> None:
         ("rediss://host/1/2", "number of a database"),
     ],
 )
-def test_a_place_that_cannot_be(url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_place_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check_place(url)

@@ -13,7 +13,7 @@ from .driver_errors import every_error
 
 PASSES: Final = "may pass or be mended: the next delivery tries again"
 LASTS: Final = "our call is wrong: not tried again"
-DAMAGED: Final = "the key holds something else: not tried again, somebody has to look"
+DAMAGED: Final = "the key holds another type: not tried again, an operator has to look"
 NOT_OURS: Final = "raised by parts of redis-py that are not used"
 
 EXCEPTIONS: Final = {
@@ -41,7 +41,7 @@ EXCEPTIONS: Final = {
     "MaxConnectionsError": PASSES,
     "ModuleError": PASSES,
     "MovedError": PASSES,
-    "NoPermissionError": PASSES,  # a right that an operator grants
+    "NoPermissionError": PASSES,  # an operator can grant the permission
     "NoScriptError": PASSES,
     "NoSuchFieldsetError": PASSES,
     "OutOfMemoryError": PASSES,
@@ -65,7 +65,7 @@ CODES: Final = {
     "CLUSTERDOWN": PASSES,
     "CROSSSLOT": LASTS,
     "DENIED": PASSES,
-    "ERR": PASSES,  # says nothing; proxies say it too
+    "ERR": PASSES,  # unspecific; proxies send it too
     "EXECABORT": PASSES,
     "INPROG": PASSES,
     "INVALIDOBJ": PASSES,
@@ -94,7 +94,7 @@ CODES: Final = {
     "WRONGPASS": PASSES,
     "WRONGTYPE": DAMAGED,
 }
-# Of those that a script of ours may meet: whether they come before its first write.
+# For codes that a script of ours may meet: whether they come before its first write.
 BEFORE_WRITES: Final = {
     *(
         "BUSY",
@@ -123,13 +123,13 @@ def judged(error: Exception) -> str:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_exception_of_redis_py_has_a_meaning(kind: type[Exception]) -> None:
-    """One that a new redis-py brings and the table does not name fails here."""
+    """A class of a new redis-py that the table lacks fails here."""
     meaning = EXCEPTIONS[kind.__name__]
     if meaning == NOT_OURS:
         assert not issubclass(kind, DRIVER_ERRORS)
         return
     assert issubclass(kind, DRIVER_ERRORS)
-    error = kind.__new__(kind)  # some take apart what a server says
+    error = kind.__new__(kind)  # some constructors parse what a server says
     error.args = ("as the server says it",)
     assert judged(error) == meaning
 
@@ -137,14 +137,14 @@ def test_every_exception_of_redis_py_has_a_meaning(kind: type[Exception]) -> Non
 @pytest.mark.parametrize(
     "error", [TimeoutError(), ConnectionResetError(), ConnectionRefusedError(), BrokenPipeError()]
 )
-def test_so_have_those_of_the_network(error: Exception) -> None:
+def test_every_exception_of_the_network_has_a_meaning(error: Exception) -> None:
     assert judged(error) == PASSES
 
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("inside", ["", "7", "6"], ids=["alone", "in-a-script", "before-redis-7"])
 def test_every_error_code_has_a_meaning(code: str, inside: str) -> None:
-    """Alone, and as the servers say that it happened inside a script."""
+    """By itself, and as servers report it from inside a script."""
     text = {
         "": f"{code} no",
         "7": f"{code} no script: 1a2b, on @user_script:7.",
@@ -157,7 +157,7 @@ def test_every_error_code_has_a_meaning(code: str, inside: str) -> None:
 
 
 def test_every_code_that_a_server_knows_is_in_the_table(redis_flavour: RedisFlavour) -> None:
-    """Its binary holds the beginnings of its error replies."""
+    """The server's binary holds the beginnings of its error replies."""
     texts = redis_flavour.binary.read_bytes()
     known = {found.decode() for found in re.findall(rb"\0-([A-Z]{2,})[ \r]", texts)}
     assert {"ERR", "WRONGTYPE", "NOPERM", "OOM"} <= known, "there they are"

@@ -1,4 +1,4 @@
-"""Never more than allowed is in flight, nobody is passed over, nobody waits for nothing."""
+"""Never more than allowed is in flight, and waiting callers are served in order."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -28,7 +28,7 @@ async def test_bytes_are_bounded() -> None:
     assert [limit.try_enter(60), limit.try_enter(60), limit.try_enter(40)] == [True, False, True]
 
 
-async def test_a_command_larger_than_all_room_goes_alone() -> None:
+async def test_a_command_larger_than_the_limit_is_sent_alone() -> None:
     limit = InFlightLimit(commands=10, n_bytes=100)
     assert limit.try_enter(500)
     assert not limit.try_enter(1)
@@ -37,7 +37,7 @@ async def test_a_command_larger_than_all_room_goes_alone() -> None:
     assert not limit.try_enter(500)
 
 
-async def test_who_waits_is_served_in_order_and_overtaken_by_nobody() -> None:
+async def test_waiting_callers_are_served_in_order() -> None:
     limit = InFlightLimit(commands=10, n_bytes=100)
     assert limit.try_enter(100)
     large, small = await begun(limit.enter(90)), await begun(limit.enter(1))
@@ -47,7 +47,7 @@ async def test_who_waits_is_served_in_order_and_overtaken_by_nobody() -> None:
     await small
 
 
-async def test_a_cancelled_waiter_holds_nobody_up() -> None:
+async def test_a_cancelled_waiter_does_not_delay_others() -> None:
     limit = InFlightLimit(commands=10, n_bytes=100)
     assert limit.try_enter(50)
     large, small = await begun(limit.enter(90)), await begun(limit.enter(1))
@@ -57,7 +57,7 @@ async def test_a_cancelled_waiter_holds_nobody_up() -> None:
     assert limit.commands == 0
 
 
-async def test_who_is_cancelled_as_room_is_given_gives_it_back() -> None:
+async def test_a_waiter_cancelled_as_it_gets_room_gives_it_back() -> None:
     limit = InFlightLimit(commands=1, n_bytes=100)
     assert limit.try_enter(1)
     first, second = await begun(limit.enter(1)), await begun(limit.enter(1))
@@ -74,7 +74,7 @@ async def test_who_is_cancelled_as_room_is_given_gives_it_back() -> None:
     cancelled=st.sets(st.integers(0, 39)),
     commands=st.integers(1, 5),
 )
-async def test_the_bounds_hold_and_everybody_who_stays_gets_in(
+async def test_the_limits_hold_and_every_waiter_that_stays_gets_room(
     sizes: list[int], cancelled: set[int], commands: int
 ) -> None:
     limit = InFlightLimit(commands=commands, n_bytes=100)

@@ -1,4 +1,4 @@
-"""One connection for all: every reply reaches its call, whatever happens to calls and sockets."""
+"""One connection for all: each reply reaches its call, whatever happens to calls and sockets."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ async def through_proxy(
 
 
 class ImpatientClock(FakeClock):
-    """Notes the pauses and does not make them."""
+    """Records the pauses and does not make them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ async def echo(transport: MultiplexedTransport, text: str) -> str:
 
 
 class TestReplies:
-    async def test_of_calls_cancelled_at_random_nobody_gets_a_wrong_reply(
+    async def test_no_call_gets_a_wrong_reply_when_calls_are_cancelled_at_random(
         self, redis_url: str
     ) -> None:
         random = Random(5)
@@ -91,7 +91,7 @@ class TestReplies:
             assert await asyncio.gather(*(echo(transport, text) for text in texts)) == texts
             assert proxy.connections == 1
 
-    async def test_an_error_reply_is_its_own_callers_alone(self, redis_url: str) -> None:
+    async def test_an_error_reply_reaches_only_its_own_caller(self, redis_url: str) -> None:
         async with opened(redis_url) as transport:
             outcomes = await asyncio.gather(
                 echo(transport, "one"),
@@ -104,8 +104,10 @@ class TestReplies:
 
 
 class TestLostConnections:
-    async def test_a_server_that_closes_amid_a_reply(self, start_redis: StartRedis) -> None:
-        """At every byte of it: the call fails, and the next one works."""
+    async def test_a_call_fails_when_the_server_closes_inside_its_reply(
+        self, start_redis: StartRedis
+    ) -> None:
+        """At every byte of the reply; the next call works."""
         reply = b"$8\r\nabcdefgh\r\n"
         async with through_proxy(start_redis()) as (transport, proxy):
             for n_bytes in range(1, len(reply)):
@@ -116,7 +118,9 @@ class TestLostConnections:
             assert await echo(transport, "fine") == "fine"
             assert proxy.connections == len(reply)
 
-    async def test_every_call_in_flight_fails_as_unknown(self, start_redis: StartRedis) -> None:
+    async def test_every_call_in_flight_fails_with_an_unknown_outcome(
+        self, start_redis: StartRedis
+    ) -> None:
         async with through_proxy(start_redis()) as (transport, proxy):
             assert await echo(transport, "fine") == "fine"
             proxy.pause()
@@ -139,10 +143,10 @@ class TestLostConnections:
                 assert len(clock.pauses) == pauses  # one before each try but the first
 
     @pytest.mark.parametrize("accepting", [False, True])
-    async def test_tries_in_vain_come_ever_less_often(
+    async def test_pauses_between_failed_tries_to_connect_grow(
         self, start_redis: StartRedis, accepting: bool
     ) -> None:
-        """Also where something accepts connections and no server is behind it."""
+        """Even if something accepts connections without a server behind it."""
         clock = ImpatientClock()
         async with FaultProxy.open(port=start_redis().port) as proxy:
             proxy.refusing = True
@@ -156,7 +160,7 @@ class TestLostConnections:
         assert pauses[0] <= LONGEST_FIRST_PAUSE
         assert timedelta(milliseconds=100) < max(pauses[8:]) <= SECOND
 
-    async def test_a_caller_that_is_cancelled_while_connecting_cancels_nobody_else(
+    async def test_a_caller_cancelled_while_connecting_does_not_cancel_others(
         self, start_redis: StartRedis
     ) -> None:
         async with through_proxy(start_redis()) as (transport, proxy):
@@ -263,7 +267,7 @@ def unwritten(transport: MultiplexedTransport) -> int:
 
 
 class CountingServer:
-    """Counts the commands it gets, and answers when it is told to; a PING at once."""
+    """Counts the commands it gets, and answers when the test allows it; a PING immediately."""
 
     def __init__(self) -> None:
         self.commands = 0
@@ -303,7 +307,7 @@ class CountingServer:
 
 
 class TestClosing:
-    async def test_it_waits_for_the_calls_in_flight(self, start_redis: StartRedis) -> None:
+    async def test_closing_waits_for_the_calls_in_flight(self, start_redis: StartRedis) -> None:
         async with through_proxy(start_redis()) as (transport, proxy):
             assert await echo(transport, "fine") == "fine"
             proxy.pause()
@@ -320,7 +324,7 @@ class TestClosing:
                 "" if each == 3 else str(each) for each in range(10)
             ]
 
-    async def test_cancelled_it_closes_at_once(self, start_redis: StartRedis) -> None:
+    async def test_closing_is_immediate_when_it_is_cancelled(self, start_redis: StartRedis) -> None:
         async with through_proxy(start_redis()) as (transport, proxy):
             assert await echo(transport, "fine") == "fine"
             proxy.pause()
@@ -334,7 +338,26 @@ class TestClosing:
             with pytest.raises(asyncio.CancelledError):
                 await closing
 
-    async def test_while_it_connects_nothing_stays_open(self, start_redis: StartRedis) -> None:
+    async def test_closing_cancelled_right_after_connecting_leaves_nothing_open(
+        self, start_redis: StartRedis
+    ) -> None:
+        async with through_proxy(start_redis()) as (transport, _):
+            call = asyncio.ensure_future(echo(transport, "lost"))
+            await turns(1)
+            while not (transport._connecting is not None and transport._connecting.done()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            closing = transport.aclose()  # in this very turn, which a task would be too late for
+            closing.send(None)
+            with pytest.raises(asyncio.CancelledError):
+                closing.throw(asyncio.CancelledError())
+            assert transport._connection is not None
+            assert transport._connection.ended
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await call
+
+    async def test_closing_while_connecting_leaves_nothing_open(
+        self, start_redis: StartRedis
+    ) -> None:
         async with through_proxy(start_redis()) as (transport, proxy):
             call = asyncio.ensure_future(echo(transport, "fine"))
             await turns(2)

@@ -1,4 +1,4 @@
-"""However the bytes of replies are cut into pieces, they are read as the driver reads them."""
+"""Replies are read as the driver reads them, whatever pieces their bytes come in."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -45,7 +45,7 @@ leaves = st.one_of(
     lines.map(lambda text: b"+%s\r\n" % text.encode()),
     st.binary(max_size=60).map(lambda data: b"$%d\r\n%s\r\n" % (len(data), data)),
     st.sampled_from([b"$-1\r\n", b"*-1\r\n", b"$0\r\n\r\n", b"*0\r\n"]),
-    # The driver breaks off amid a list at errors that concern the connection.
+    # The driver stops inside a list at errors that concern the connection.
     st.sampled_from(["NOSCRIPT No matching script.", "WRONGTYPE Operation"]).map(error_line),
 )
 replies = st.sampled_from(ERRORS).map(error_line) | st.recursive(
@@ -69,7 +69,7 @@ async def as_the_driver_reads(stream: bytes, *, number: int) -> list[object]:
 
 
 class Sink(asyncio.Transport):
-    """Where requests go that the tests answer themselves."""
+    """A transport whose requests the tests answer themselves."""
 
     @override
     def write(self, data: object) -> None:
@@ -109,13 +109,13 @@ def comparable(reply: object) -> object:
     if isinstance(reply, RedisError):
         text = str(reply)
         if "max number of clients" in text:
-            return "refused"  # here it has a kind of its own
+            return "refused"  # this package has a class of its own for it
         return (type(reply).__name__, text.removeprefix(f"{first_word(text)} "))
     return reply
 
 
 def first_word(text: str) -> str:
-    """What the driver drops of errors that it knows, and we keep."""
+    """Return the word that the driver drops from errors that it knows, and this package keeps."""
     word = text.partition(" ")[0]
     return word if word.isupper() else ""
 
@@ -147,22 +147,22 @@ async def test_a_cut_at_every_byte_changes_nothing() -> None:
     assert await as_we_read([bytes([each]) for each in whole], number=len(stream)) == expected
 
 
-async def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
+async def test_an_unexpected_reply_ends_the_connection() -> None:
     connection = connected()
     connection.data_received(b"+hello\r\n")
     assert connection.ended
-    with pytest.raises(RedisError, match="sent unasked"):
+    with pytest.raises(RedisError, match="sent an unexpected reply"):
         await connection.call(b"request")
 
 
 @pytest.mark.parametrize("text", [*ERRORS, "READONLY You can't write", "CUSTOM words"])
-async def test_a_kind_of_error_is_the_drivers(text: str) -> None:
+async def test_an_error_reply_becomes_the_drivers_exception(text: str) -> None:
     stream = error_line(text)
     assert await as_we_read([stream], number=1) == await as_the_driver_reads(stream, number=1)
 
 
-async def test_a_connection_that_takes_long_to_make_sends_nothing_by_itself() -> None:
-    """Or the reply to that would go to whoever calls first."""
+async def test_a_connection_that_is_slow_to_open_sends_no_ping() -> None:
+    """Otherwise the first caller would get the reply to it."""
     clock = FakeClock()
     connection = Connection(ENDPOINT, clock=clock)
     clock.advance(timedelta(minutes=2))
@@ -173,7 +173,7 @@ async def test_a_connection_that_takes_long_to_make_sends_nothing_by_itself() ->
     connection.connection_lost(None)
 
 
-async def test_what_was_not_sent_when_the_connection_ended_is_known_to_have_failed() -> None:
+async def test_a_call_that_was_not_sent_when_the_connection_ended_has_failed() -> None:
     connection = connected()
     sent, unsent = connection.call(b"one"), connection.call(b"two")  # two waits for its turn
     connection.connection_lost(None)
@@ -187,7 +187,7 @@ async def test_what_was_not_sent_when_the_connection_ended_is_known_to_have_fail
     ("text", "code"),
     [
         ("READONLY You can't write against a read only replica.", "READONLY"),
-        # As Redis 6.2 words what goes wrong inside a script.
+        # As Redis 6.2 words errors inside a script.
         (
             "ERR Error running script (call to f_0a1b): @user_script:9: -READONLY You can't write.",
             "READONLY",

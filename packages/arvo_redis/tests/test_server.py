@@ -1,4 +1,4 @@
-"""What a client does with calls that fail, and with those that come late."""
+"""What a server does with calls that fail, and with calls while it closes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -12,7 +12,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
-from arvo_redis import RedisPyTransport, Script, Server, Word
+from arvo_redis import Script, Server
+from arvo_redis._redis_py import RedisPyTransport
+from arvo_redis._transport import Word
 from arvo_time import SYSTEM_CLOCK, BackendError, ClosedError
 from arvo_time.testing import FakeClock
 
@@ -24,7 +26,7 @@ LEAVE = Script(name="leave", source="return 1", while_closing=True)
 
 
 class Unlucky(RedisPyTransport):
-    """Fails in a way that a real network shows only at the right instant."""
+    """Fails in a way that a real network does only at certain moments."""
 
     def __init__(self, errors: Iterable[Exception]) -> None:
         super().__init__(Redis(retry=Retry(NoBackoff(), 0)))
@@ -47,7 +49,7 @@ class Unlucky(RedisPyTransport):
 
 @pytest.mark.parametrize("lost", [1, 2])
 async def test_a_reply_that_is_lost_after_a_refused_connection_is_unknown(lost: int) -> None:
-    """Each try is judged by itself, although Python shows the first as the others' context."""
+    """Each try is judged by itself, although to Python the first is the others' context."""
     refused = RedisConnectionError("cannot connect")
     refused.__cause__ = ConnectionRefusedError()
     errors = [refused, *(RedisConnectionError("closed by server") for _ in range(lost)), refused]
@@ -62,7 +64,7 @@ KINDS = [kind for kind in every_error() if kind.__name__ not in NOT_OURS]
 
 
 class HurriedClock(FakeClock):
-    """Pauses for no time."""
+    """A clock that does not pause."""
 
     @override
     async def sleep(self, delay: timedelta) -> None:
@@ -83,10 +85,10 @@ class HurriedClock(FakeClock):
     ],
     ids=["run", "ask", "keys"],
 )
-async def test_every_exception_of_the_driver_comes_out_as_a_backend_error(
+async def test_every_exception_of_the_driver_becomes_a_backend_error(
     kind: type[Exception], call: Callable[[Server], Awaitable[object]]
 ) -> None:
-    error = kind.__new__(kind)  # some take apart what a server says
+    error = kind.__new__(kind)  # some constructors parse what a server says
     error.args = ("as the server says it",)
     server = Server(Unlucky([error] * 3), clock=HurriedClock())
     with pytest.raises(BackendError) as caught:
@@ -98,7 +100,7 @@ async def all_keys(server: Server) -> list[bytes]:
     return [key async for key in server.keys("*")]
 
 
-async def test_a_caller_may_have_errors_of_its_own() -> None:
+async def test_a_user_of_the_server_may_have_its_own_errors() -> None:
     lost = RedisConnectionError("closed by server")
 
     class OwnError(Exception):
@@ -116,7 +118,7 @@ async def test_a_caller_may_have_errors_of_its_own() -> None:
 
 
 class Held(RedisPyTransport):
-    """Answers when the test says so, and notes what was run."""
+    """Answers when the test allows it, and records what was run."""
 
     def __init__(self) -> None:
         super().__init__(Redis(retry=Retry(NoBackoff(), 0)))
@@ -130,7 +132,7 @@ class Held(RedisPyTransport):
         return 1
 
 
-async def test_while_it_closes_only_what_gives_back_is_run() -> None:
+async def test_while_a_server_closes_only_scripts_that_give_back_are_run() -> None:
     transport = Held()
     server = Server(transport)
     taking = asyncio.ensure_future(server.run(TAKE, "key"))
@@ -150,7 +152,7 @@ async def test_while_it_closes_only_what_gives_back_is_run() -> None:
     assert transport.ran == ["take", "leave"]
 
 
-async def test_what_runs_in_the_background_is_waited_for() -> None:
+async def test_closing_waits_for_background_tasks() -> None:
     transport = Held()
     server = Server(transport)
     task = server.in_background(server.run(LEAVE, "key"))
@@ -164,7 +166,7 @@ async def test_what_runs_in_the_background_is_waited_for() -> None:
 
 async def test_a_script_that_compares_and_is_refused_after_a_lost_reply_is_in_doubt() -> None:
     server = Server(Refusing([RedisConnectionError("closed")]), clock=HurriedClock())
-    with pytest.raises(BackendError, match="somebody else has written since") as caught:
+    with pytest.raises(BackendError, match="the stored data has changed since") as caught:
         await server.run(Script(name="swap", source="return 0", compares=True), "key")
     assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
     server = Server(Refusing([RedisConnectionError("closed")]), clock=HurriedClock())
@@ -172,7 +174,7 @@ async def test_a_script_that_compares_and_is_refused_after_a_lost_reply_is_in_do
 
 
 class Refusing(RedisPyTransport):
-    """Fails some times and answers 0 afterwards."""
+    """Fails a number of times and answers 0 afterwards."""
 
     def __init__(self, errors: Iterable[Exception]) -> None:
         super().__init__(Redis(retry=Retry(NoBackoff(), 0)))

@@ -54,7 +54,7 @@ async def read(client: SqliteClient, query: Query[T]) -> T:
 
 
 async def in_one_group(client: SqliteClient, *operations: Any) -> list[Any]:
-    """Keep the writer busy until all operations wait for it."""
+    """Keep the writer busy until all operations are in its queue."""
     started, go_on = threading.Event(), threading.Event()
 
     def hold(connection: sqlite3.Connection) -> None:
@@ -89,7 +89,7 @@ async def test_a_query_cannot_write(client: SqliteClient) -> None:
     assert await read(client, notes) == []
 
 
-async def test_an_operation_that_raises_is_rolled_back_alone(client: SqliteClient) -> None:
+async def test_only_the_operation_that_raises_is_rolled_back(client: SqliteClient) -> None:
     def fail(connection: sqlite3.Connection) -> None:
         add("never")(connection)
         connection.execute("INSERT INTO nowhere VALUES (1)")
@@ -138,9 +138,9 @@ async def test_work_after_writes_that_fails_fails_the_operations(client: SqliteC
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "told"),
+    ("settings", "error", "message"),
     [
-        ({"path": ""}, ValueError, "for a notebook without a file, ':memory:'"),
+        ({"path": ""}, ValueError, "for a notebook without a file, write ':memory:'"),
         ({"synchronous": "off"}, ValueError, "'full' or 'normal', got 'off'"),
         ({"components": [NOTES, NOTES]}, ValueError, "twice: 'note'"),
         ({"busy_timeout": timedelta(-1)}, ValueError, "busy_timeout must not be negative"),
@@ -149,10 +149,10 @@ async def test_work_after_writes_that_fails_fails_the_operations(client: SqliteC
     ],
 )
 async def test_a_wrong_setting_is_refused(
-    settings: dict[str, Any], error: type[Exception], told: str
+    settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     given = {"path": ":memory:", "components": [NOTES], "label": "notebook", **settings}
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         async with SqliteClient.connect(**given):
             raise AssertionError("it must not open")
 
@@ -161,7 +161,7 @@ async def test_a_wrong_setting_is_refused(
 
 
 class WatchedClock(FakeClock):
-    """Says when somebody sleeps."""
+    """Sets `sleeping` when something sleeps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +173,9 @@ class WatchedClock(FakeClock):
         await super().sleep(delay)
 
 
-async def test_opening_waits_by_the_clock_while_another_process_makes_the_file(path: Path) -> None:
+async def test_opening_waits_by_the_clock_while_another_process_creates_the_file(
+    path: Path,
+) -> None:
     clock = WatchedClock()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -220,7 +222,7 @@ async def test_a_closed_client_refuses_calls(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 
 
-async def test_work_before_the_end_may_still_use_the_client(path: Path) -> None:
+async def test_work_before_closing_may_still_use_the_client(path: Path) -> None:
     async with SqliteClient.connect(path, components=[NOTES]) as client:
 
         async def say_goodbye() -> None:
@@ -231,7 +233,7 @@ async def test_work_before_the_end_may_still_use_the_client(path: Path) -> None:
         assert await read(client, notes) == ["goodbye"]
 
 
-async def test_work_that_fails_before_the_end_keeps_nothing_open(path: Path) -> None:
+async def test_the_file_is_closed_even_if_work_before_closing_fails(path: Path) -> None:
     async def fail() -> None:
         raise ValueError("goodbye")
 
@@ -273,7 +275,7 @@ async def test_closing_goes_on_when_it_is_cancelled(client: SqliteClient) -> Non
         await write(client, add("b"))
 
 
-async def test_another_event_loop_is_refused(client: SqliteClient, path: Path) -> None:
+async def test_calls_from_another_event_loop_are_refused(client: SqliteClient, path: Path) -> None:
     for call in (write(client, add("a")), read(client, notes)):
         with pytest.raises(BackendError) as caught:
             await asyncio.to_thread(asyncio.run, call)
@@ -284,7 +286,7 @@ async def test_another_event_loop_is_refused(client: SqliteClient, path: Path) -
         assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
 
 
-async def test_a_dead_thread_fails_what_waits_and_what_comes(
+async def test_a_dead_thread_fails_queued_and_later_operations(
     client: SqliteClient, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def die(connection: sqlite3.Connection) -> None:
@@ -296,7 +298,7 @@ async def test_a_dead_thread_fails_what_waits_and_what_comes(
     with pytest.raises(BackendError) as caught:
         await write(client, add("b"))
     assert str(caught.value) == (
-        f"{path}: the thread that writes has died of SystemExit('dead'); open the notebook again"
+        f"{path}: the writing thread has died of SystemExit('dead'); open the notebook again"
     )
     assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
     assert isinstance(caught.value.__cause__, SystemExit)

@@ -1,4 +1,4 @@
-"""Every error of sqlite3 is a BackendError, and what each of them means."""
+"""Every error of sqlite3 becomes a BackendError, and each has a known meaning."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -13,9 +13,9 @@ from arvo_time import BackendError, DamagedError
 
 PASSES: Final = "may pass or be mended: tried again"
 LASTS: Final = "the statement or the table is wrong: not tried again"
-DAMAGED: Final = "the file is damaged: not tried again, somebody has to look"
+DAMAGED: Final = "the file is damaged: not tried again, an operator has to look"
 
-# By the name of a result code without SQLITE_, or by how it begins; the longest counts.
+# By the name of a result code without SQLITE_, or by its beginning; the longest match counts.
 MEANING: Final = {
     "ERROR": LASTS,
     "ERROR_MISSING_COLLSEQ": LASTS,
@@ -39,8 +39,8 @@ MEANING: Final = {
     "PROTOCOL": PASSES,
     "EMPTY": LASTS,
     "SCHEMA": PASSES,
-    "TOOBIG": DAMAGED,  # of what is stored; of a record to write see below
-    "CONSTRAINT": PASSES,  # somebody's trigger or rule: the tables have none of their own in the way
+    "TOOBIG": DAMAGED,  # when reading; an operation that writes handles it itself
+    "CONSTRAINT": PASSES,  # a trigger or rule of an operator: the tables have none that could fail
     "MISMATCH": LASTS,
     "MISUSE": LASTS,
     "NOLFS": LASTS,
@@ -50,7 +50,7 @@ MEANING: Final = {
     "NOTADB": DAMAGED,
 }
 NO_ERRORS: Final = ("OK", "ROW", "DONE", "NOTICE", "WARNING")
-# Constants of the module that are no result codes: limits, settings, and actions of an authorizer.
+# Constants of the module that are not result codes: limits, settings, and actions of an authorizer.
 OTHERS: Final = (
     *("LIMIT", "DBCONFIG", "DENY", "IGNORE", "CREATE", "DROP", "ALTER", "DELETE", "INSERT"),
     *("PRAGMA", "READ", "SELECT", "TRANSACTION", "UPDATE", "ATTACH", "DETACH", "REINDEX"),
@@ -83,21 +83,21 @@ def judged(error: sqlite3.Error) -> str:
 
 @pytest.mark.parametrize(("name", "code"), list(result_codes()))
 def test_every_result_code_has_a_meaning(name: str, code: int) -> None:
-    """One that a new Python names and the table does not fails here."""
+    """A code of a new Python that the table lacks fails here."""
     error = sqlite3.OperationalError("as SQLite says it")
     error.sqlite_errorcode, error.sqlite_errorname = code, f"SQLITE_{name}"
     assert judged(error) == MEANING[begins(name, MEANING)]
 
 
-def test_all_primary_codes_are_among_them() -> None:
-    """By SQLite's own list: 1 to 26 are errors, and 27 and 28 are for its log."""
+def test_all_primary_result_codes_are_covered() -> None:
+    """In SQLite's own list, 1 to 26 are errors, and 27 and 28 are for its log."""
     primary = {code for _, code in result_codes() if code < 256}
     assert primary >= {*range(1, 27)} - {22} | {sqlite3.SQLITE_NOLFS}
 
 
 @pytest.mark.parametrize("code", range(1, 27))
-def test_details_that_python_does_not_name_do_not_matter(code: int) -> None:
-    """SQLite has more of them than Python, and every version adds some."""
+def test_an_unknown_extended_code_means_what_its_primary_code_means(code: int) -> None:
+    """SQLite has more extended codes than Python names, and every version adds some."""
     assert judged(with_code(code | 0x7F00)) == judged(with_code(code))
 
 
@@ -107,7 +107,7 @@ def with_code(code: int) -> sqlite3.Error:
     return error
 
 
-def test_a_code_that_is_not_known_may_be_anything() -> None:
+def test_an_unknown_result_code_is_tried_again() -> None:
     error = sqlite3.DatabaseError("from a later version")
     error.sqlite_errorcode = 99
     assert judged(error) == PASSES
@@ -121,11 +121,13 @@ def test_a_code_that_is_not_known_may_be_anything() -> None:
         (sqlite3.OperationalError("Could not decode to UTF-8 column"), DAMAGED),
     ],
 )
-def test_what_pythons_module_says_by_itself(error: sqlite3.Error, meaning: str) -> None:
+def test_errors_that_pythons_module_raises_itself_have_a_meaning(
+    error: sqlite3.Error, meaning: str
+) -> None:
     assert judged(error) == meaning
 
 
-# Without a result code, as Python's module raises them by itself.
+# Without a result code, as Python's module raises them itself.
 CLASSES: Final = {
     "DataError": LASTS,
     "DatabaseError": LASTS,
@@ -134,7 +136,7 @@ CLASSES: Final = {
     "InterfaceError": LASTS,
     "InternalError": LASTS,
     "NotSupportedError": LASTS,
-    "OperationalError": DAMAGED,  # only for a text that it cannot decode
+    "OperationalError": DAMAGED,  # only for a string that it cannot decode
     "ProgrammingError": LASTS,
     "Warning": LASTS,
 }
@@ -147,7 +149,7 @@ KINDS: Final = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_of_pythons_module_has_a_meaning(kind: type[sqlite3.Error]) -> None:
-    """One that a new Python brings and the table does not name fails here."""
+    """A class of a new Python that the table lacks fails here."""
     assert judged(kind("as Python says it")) == CLASSES[kind.__name__]
 
 
@@ -199,8 +201,10 @@ async def test_every_result_code_is_a_backend_error(
     assert isinstance(caught.value, DamagedError) is (judged(error) == DAMAGED)
 
 
-async def test_a_value_that_sqlite_cannot_be_given_is_not_quoted(client: SqliteClient) -> None:
-    with pytest.raises(BackendError, match="cannot be given this: UnicodeEncodeError") as caught:
+async def test_a_value_that_sqlite_cannot_take_is_not_quoted(client: SqliteClient) -> None:
+    with pytest.raises(
+        BackendError, match="SQLite cannot take this value: UnicodeEncodeError"
+    ) as caught:
         await client.read(
             lambda connection: connection.execute("SELECT ?", ("\ud800secret",)),
             name="READ",

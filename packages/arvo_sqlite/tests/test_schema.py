@@ -1,4 +1,4 @@
-"""Which components a file holds, each at its own version."""
+"""A file holds components, each at its own version."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -40,7 +40,7 @@ async def open_and_close(path: Path, *components: Component) -> None:
 
 
 def of(path: Path, what: str) -> object:
-    """Ask the file one question."""
+    """Return the first column of the first row."""
     with closing(sqlite3.connect(path)) as connection:
         (answer,) = connection.execute(what).fetchone()
         return answer
@@ -55,7 +55,7 @@ def further(component: Component, *statements: str) -> Component:
     return replace(component, migrations=(*component.migrations, statements))
 
 
-async def test_a_file_of_machines_alone_says_their_version_as_ever(path: Path) -> None:
+async def test_a_file_with_only_machines_has_their_version_as_user_version(path: Path) -> None:
     await open_and_close(path, MACHINE)
     assert of(path, "PRAGMA user_version") == 1
     assert of(path, "PRAGMA application_id") == 0x4172766F
@@ -77,7 +77,7 @@ async def test_components_join_a_file_in_any_order(
 
 
 @pytest.mark.parametrize("component", [MACHINE, EVENT])
-async def test_a_component_is_migrated_and_the_other_left_as_it_is(
+async def test_migrating_one_component_does_not_change_the_other(
     path: Path, component: Component
 ) -> None:
     await open_and_close(path, MACHINE, EVENT)
@@ -91,7 +91,7 @@ async def test_a_component_is_migrated_and_the_other_left_as_it_is(
 
 
 @pytest.mark.parametrize("component", [MACHINE, EVENT])
-async def test_a_newer_component_is_refused_by_those_who_use_it(
+async def test_a_newer_component_is_refused_only_by_clients_that_use_it(
     path: Path, component: Component
 ) -> None:
     newer = further(component, f"ALTER TABLE {component.name} ADD COLUMN note TEXT")
@@ -99,33 +99,33 @@ async def test_a_newer_component_is_refused_by_those_who_use_it(
     await open_and_close(path, newer)
     before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
     present = len(component.migrations)
-    told = (
-        f"{path}: the file has schema version {present + 1}, and this {component.package} knows "
-        f"none above {present}; install a newer {component.package}"
+    message = (
+        f"{path}: the file has schema version {present + 1}, but this {component.package} supports "
+        f"at most {present}; install a newer {component.package}"
     )
     for components in ([component], [MACHINE, EVENT]):
         with pytest.raises(BackendError) as caught:
             await open_and_close(path, *components)
-        assert str(caught.value) == told
+        assert str(caught.value) == message
         assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
     assert path.read_bytes() == before  # noqa: ASYNC240
     await open_and_close(path, EVENT if component is MACHINE else MACHINE)
 
 
 @pytest.mark.parametrize(
-    ("components", "told"),
+    ("components", "message"),
     [
         ([MACHINE], "for the machine memory"),
         ([MACHINE, EVENT], "machine memory and the event store"),
     ],
 )
-async def test_a_database_of_something_else_is_refused_and_left_alone(
-    path: Path, components: list[Component], told: str
+async def test_a_database_of_another_program_is_refused_and_not_changed(
+    path: Path, components: list[Component], message: str
 ) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE invoice (id)")
     before = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
-    with pytest.raises(BackendError, match=told):
+    with pytest.raises(BackendError, match=message):
         await open_and_close(path, *components)
     assert path.read_bytes() == before  # noqa: ASYNC240
 
@@ -150,8 +150,8 @@ async def test_a_migration_that_fails_leaves_all_components_as_they_were(
         assert of(path, columns) == 0
 
 
-def test_a_file_that_another_process_just_makes_is_ours(path: Path) -> None:
-    """Whatever is asked about it first, the answers belong together."""
+def test_a_file_that_another_process_creates_meanwhile_is_accepted(path: Path) -> None:
+    """Everything that is read of it comes from one snapshot."""
     database = Database(
         path=str(path), components=(MACHINE,), synchronous="full", busy_timeout=timedelta(0)
     )

@@ -21,7 +21,7 @@ NOTES = Component(
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """The spans made within the test, by a provider that is gone after it."""
+    """Return the spans made within the test, by a provider that is removed after it."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -60,7 +60,7 @@ async def test_a_call_is_a_client_span(
 
 
 @pytest.mark.parametrize("call", ["write", "read"])
-async def test_a_span_says_which_error_of_the_driver_failed_it(
+async def test_a_failed_span_names_the_error_of_the_driver(
     spans: InMemorySpanExporter, call: str
 ) -> None:
     async with SqliteClient.connect(":memory:", components=[]) as client:
@@ -84,10 +84,12 @@ async def test_a_span_quotes_nothing_that_is_stored(
                 name="READ",
                 collection="note",
             )
-    assert only(spans).status.description == ":memory:: a text is not UTF-8"
+    assert only(spans).status.description == ":memory:: a stored string is not UTF-8"
 
 
-async def test_a_refusal_is_an_answer_and_no_failure(spans: InMemorySpanExporter) -> None:
+async def test_a_refusal_that_is_returned_does_not_fail_the_span(
+    spans: InMemorySpanExporter,
+) -> None:
     async with SqliteClient.connect(":memory:", components=[NOTES]) as client:
         refusal = await client.write(lambda _: KeyError("taken"), name="ADD", collection="note")
     assert isinstance(refusal, KeyError)

@@ -1,4 +1,4 @@
-"""What work costs, counted: calls of functions and bytes at the peak, never time."""
+"""Measures the cost of work as calls of functions and peak bytes, never as time."""
 
 import sys
 import tracemalloc
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """What a piece of work took."""
+    """The cost of a piece of work."""
 
     calls: int
-    """How often a function was called, those written in C included."""
+    """How often functions were called, including those written in C."""
     peak: int
-    """The most bytes that it held at a time."""
+    """The peak of the memory, in bytes."""
 
 
 def cost_of(work: Callable[[], object]) -> Cost:
-    """Do some work and return what it took."""
+    """Do some work and return its cost."""
     calls = 0
 
     def count(frame: FrameType, event: str, argument: object) -> None:
@@ -41,13 +41,13 @@ def cost_of(work: Callable[[], object]) -> Cost:
 
 
 def check_linear(work: Callable[[int], Callable[[], object]], *, size: int) -> None:
-    """Make sure that four times the input costs about four times as much; a square is sixteen.
+    """Check that four times the input costs about four times as much; a square would be sixteen.
 
     Args:
         work: Prepares an input of some size and returns what to do with it.
         size: The smaller of the two sizes.
     """
-    cost_of(work(8))  # what is imported or remembered once
+    cost_of(work(8))  # imports and caches that are filled once
     small, large = cost_of(work(size)), cost_of(work(4 * size))
     assert large.calls < 7 * small.calls + 1_000, (small, large)
     assert large.peak < 7 * small.peak + 100_000, (small, large)

@@ -42,9 +42,9 @@ def state(**config: Any) -> dict[str, Any]:
     [
         pytest.param([], "(root)", "expected a mapping", id="root-is-a-list"),
         pytest.param({"states": [1]}, "states", "expected a mapping", id="states-is-a-list"),
-        pytest.param({"states": {1: {}}}, "states", "expected texts as keys", id="number-as-key"),
+        pytest.param({"states": {1: {}}}, "states", "expected strings as keys", id="number-as-key"),
         pytest.param(
-            {"states": {"": {}}, "initial": ""}, "states['']", "not empty", id="empty-key"
+            {"states": {"": {}}, "initial": ""}, "states['']", "must not be empty", id="empty-key"
         ),
         pytest.param(state(entyr="x"), "states.a.entyr", "did you mean 'entry'?", id="typo"),
         pytest.param(
@@ -55,18 +55,18 @@ def state(**config: Any) -> dict[str, Any]:
         pytest.param(state(on={"": "a"}), "states.a.on['']", "'always'", id="empty-event-type"),
         pytest.param(state(on=["GO"]), "states.a.on", "expected a mapping", id="on-is-a-list"),
         pytest.param(state(type="compund"), "states.a.type", "did you mean 'compound'?", id="type"),
-        pytest.param(state(id=3), "states.a.id", "expected a text", id="id-is-a-number"),
+        pytest.param(state(id=3), "states.a.id", "expected a string", id="id-is-a-number"),
         pytest.param({"type": "history"}, "(root)", "cannot be a history", id="root-is-history"),
         pytest.param(
             {"initial": "a", "states": {"a": {"id": "x"}, "b": {"id": "x"}}},
             "states.b.id",
-            "the state at states.a has it, too",
+            "the state at states.a has it too",
             id="duplicate-id",
         ),
         pytest.param(
             {"id": "m", "initial": "a", "states": {"a": {"id": "m"}}},
             "states.a.id",
-            "the state at (root) has it, too",
+            "the state at (root) has it too",
             id="duplicate-id-of-the-root",
         ),
         pytest.param(
@@ -136,7 +136,7 @@ def state(**config: Any) -> dict[str, Any]:
         pytest.param(
             state(on={"GO": {"target": 3}}),
             "states.a.on.GO.target",
-            "expected a text, got 3",
+            "expected a string, got 3",
             id="target-is-a-number",
         ),
         pytest.param(
@@ -146,7 +146,7 @@ def state(**config: Any) -> dict[str, Any]:
             state(on={"GO": {"reenter": "yes"}}),
             "states.a.on.GO.reenter",
             "True or False",
-            id="reenter-is-a-text",
+            id="reenter-is-a-string",
         ),
         pytest.param(
             state(on={"GO": {"cond": "x"}}),
@@ -168,7 +168,7 @@ def state(**config: Any) -> dict[str, Any]:
         ),
         pytest.param(state(exit=3), "states.a.exit", "3 is not an action", id="action-is-a-number"),
         pytest.param(
-            state(exit={"params": {}}), "states.a.exit", "has no 'type'", id="action-without-type"
+            state(exit={"params": {}}), "states.a.exit", "string 'type'", id="action-without-type"
         ),
         pytest.param(
             state(initial="b", states={"b": {"type": "final"}}, onDone={"actions": "x"}),
@@ -177,7 +177,7 @@ def state(**config: Any) -> dict[str, Any]:
             id="action-of-on-done",
         ),
         pytest.param(
-            state(tags=["a", 3]), "states.a.tags[1]", "expected a text", id="tag-is-a-number"
+            state(tags=["a", 3]), "states.a.tags[1]", "expected a string", id="tag-is-a-number"
         ),
         pytest.param(
             {"context": [1]}, "context", "expected a dict or a function", id="context-is-a-list"
@@ -241,7 +241,9 @@ def state(**config: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_problem(config: Any, location: str, message: str) -> None:
+def test_a_wrong_definition_is_refused_with_its_place(
+    config: Any, location: str, message: str
+) -> None:
     ((found_location, found_message),) = problems_of(config)
     assert found_location == location
     assert message in found_message
@@ -260,14 +262,14 @@ PARALLEL: dict[str, Any] = {
 @pytest.mark.parametrize(
     "targets", [["#p.a", "#p.b"], ["#p", "#p.a"], ["#p.a", "#h"], ["#h", "#p.a"], ["#m", "#p"]]
 )
-def test_several_targets_lie_in_different_regions(targets: list[str]) -> None:
+def test_several_targets_must_be_in_different_regions(targets: list[str]) -> None:
     ((location, message),) = problems_of({"id": "m", "on": {"GO": {"target": targets}}, **PARALLEL})
     assert location == "on.GO.target"
     assert "cannot be entered together" in message
 
 
 @pytest.mark.parametrize("targets", [["#p.a", "#q.b"], ["#p", "#q.a"], ["#p.h", "#q.b"], ["#h"]])
-def test_targets_in_different_regions_are_fine(targets: list[str]) -> None:
+def test_targets_in_different_regions_are_accepted(targets: list[str]) -> None:
     config = cast(MachineConfig, {"on": {"GO": {"target": targets}}, **PARALLEL})
     assert Machine(config).start().snapshot.can({"type": "GO"})
 
@@ -290,13 +292,13 @@ class TestHistory:
     def test_leads_to_a_state_below_its_parent(self) -> None:
         ((location, message),) = problems_of(self.of(target="#b"))
         assert location == "states.a.states.h.target"
-        assert "'b' does not lie below '(machine).a'" in message
+        assert "'b' is not below '(machine).a'" in message
 
-    def test_leads_to_no_other_history_state(self) -> None:
+    def test_must_not_lead_to_another_history_state(self) -> None:
         ((location, _),) = problems_of(self.of(target="h"))
         assert location == "states.a.states.h"
 
-    def test_leads_to_a_history_state_only_if_that_leads_to_none(self) -> None:
+    def test_may_lead_to_a_history_state_only_if_that_does_not_lead_to_another(self) -> None:
         one, two = {"history": True, "target": "two"}, {"history": True, "target": "three"}
         states = {"one": one, "two": two, "three": {"history": True, "target": "x"}, "x": {}}
         ((location, message),) = problems_of({"initial": "x", "states": states})
@@ -308,17 +310,17 @@ class TestHistory:
         states = {"one": one, "two": two, "x": {}}
         problems = problems_of({"initial": "x", "states": states})
         assert [location for location, _ in problems] == ["states.one", "states.two"]
-        assert all("leads to one in turn" in message for _, message in problems)
+        assert all("leads to another one" in message for _, message in problems)
 
     def test_does_not_lead_to_an_initial_child_that_leads_to_itself(self) -> None:
         states = {"h": {"history": True}, "other": {"history": True}, "x": {}}
         problems = problems_of({"initial": "h", "states": states})
         assert [location for location, _ in problems] == ["states.h", "states.other"]
 
-    def test_leads_to_no_compound_parent(self) -> None:
+    def test_must_not_lead_to_a_compound_parent(self) -> None:
         ((location, message),) = problems_of(self.of(target="#(machine).a"))
         assert location == "states.a.states.h.target"
-        assert "does not lie below" in message
+        assert "is not below" in message
 
     def test_does_not_lead_to_itself_as_the_initial_child(self) -> None:
         config = {"initial": "h", "states": {"h": {"history": True}, "x": {}}}
@@ -357,11 +359,11 @@ def test_transitions_and_initial_may_have_meta() -> None:
     }
     machine = Machine(config)
     assert machine.warnings == ()
-    # As in XState, a snapshot tells the meta of its states only.
+    # As in XState, a snapshot shows only the meta of its states.
     assert machine.start().snapshot.meta == {}
 
 
-def test_all_problems_come_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     config = {
         "initial": "a",
         "entry": "x",
@@ -371,6 +373,6 @@ def test_all_problems_come_at_once() -> None:
     assert locations == ["entry", "states.a.on.GO.target", "states.c.exit", "(root)"]
 
 
-def test_a_list_of_nothing_is_fine() -> None:
+def test_empty_lists_are_accepted() -> None:
     config: Any = state(on={"GO": [], "STAY": {"target": []}}, entry=[], tags=(), always=[])
     assert Machine(config).warnings == ()

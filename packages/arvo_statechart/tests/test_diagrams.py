@@ -67,7 +67,7 @@ def order() -> Machine:
     )
 
 
-def test_mermaid(order: Machine) -> None:
+def test_a_machine_is_drawn_for_mermaid(order: Machine) -> None:
     assert (
         to_mermaid(order)
         == """\
@@ -100,7 +100,7 @@ stateDiagram-v2
     )
 
 
-def test_dot(order: Machine) -> None:
+def test_a_machine_is_drawn_for_graphviz(order: Machine) -> None:
     _, states = to_dot(order).split('edge [fontname="Helvetica" fontsize=9]\n')
     assert (
         states
@@ -179,7 +179,7 @@ def test_arrows_from_a_state_into_itself_have_no_border_to_end_at() -> None:
         ({"guard": {"type": "named", "params": {}}, "actions": book}, "GO [named] / book"),
     ][1:],
 )
-def test_labels(transition: Any, label: str) -> None:
+def test_a_transition_has_a_label(transition: Any, label: str) -> None:
     machine = Machine(
         {"on": {"GO": transition}}, actions={"named": book}, guards={"named": is_large}
     )
@@ -202,7 +202,7 @@ def test_text_is_escaped() -> None:
     assert 's1 -> s1 [label=" {go}: #1\\n<2> "]' in dot
 
 
-def test_a_machine_of_one_state() -> None:
+def test_a_machine_of_one_state_can_be_drawn() -> None:
     machine = Machine({"id": "m", "on": {"GO": {"target": "#m", "reenter": True}}})
     assert to_mermaid(machine).splitlines()[1:] == [
         '    state "m" as s0',
@@ -211,6 +211,6 @@ def test_a_machine_of_one_state() -> None:
     assert 's0 [label="m"]\n    s0 -> s0 [label=" GO \\n (reenter) "]' in to_dot(machine)
 
 
-def test_a_state_around_a_history_state_alone_can_be_drawn() -> None:
+def test_a_state_with_only_a_history_state_inside_can_be_drawn() -> None:
     machine = Machine({"type": "parallel", "states": {"h": {"type": "history"}}}, xstate="5.24")
     assert "shape=circle" in to_dot(machine)

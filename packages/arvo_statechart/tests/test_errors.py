@@ -35,7 +35,7 @@ def test_errors_cross_process_boundaries(error: StatechartError) -> None:
     assert vars(copied) == vars(error)
 
 
-def test_errors_of_users_are_ordinary_python_errors_too() -> None:
+def test_errors_of_users_are_also_builtin_exceptions() -> None:
     assert issubclass(MachineDefinitionError, ValueError)
     assert issubclass(InvalidEventError, ValueError)
     assert issubclass(InvalidSnapshotError, ValueError)
@@ -51,5 +51,5 @@ def test_errors_of_users_are_ordinary_python_errors_too() -> None:
         ((0, "x"), "[0].x"),
     ],
 )
-def test_a_problem_says_where_it_is(path: tuple[str | int, ...], location: str) -> None:
+def test_a_problem_shows_its_location(path: tuple[str | int, ...], location: str) -> None:
     assert DefinitionProblem(path=path, message="").location == location

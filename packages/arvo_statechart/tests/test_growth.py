@@ -48,7 +48,7 @@ def regions(n: int, **region: Any) -> Config:
 
 
 def work_of_regions(n: int, **region: Any) -> Config:
-    """Regions below a state that can be left and come back to."""
+    """Regions below a state that can be left and entered again."""
     work = {**regions(n, **region), "on": {"STOP": "rest"}, "onDone": "rest"}
     rest = {"on": {"GO": "work", "STOP": "work.h"}}
     work["states"]["h"] = {"type": "history", "history": "deep", "target": "r0"}
@@ -61,7 +61,7 @@ def finals(n: int) -> Config:
 
 
 def rivals(n: int) -> Config:
-    """Regions that all want to leave the same states."""
+    """Regions that all leave the same states."""
     return work_of_regions(n, on={"STOP": "#rest"}) | {
         "states": {
             "work": work_of_regions(n, on={"GO": "#rest"}, states={"a": {}, "b": {}})["states"][
@@ -73,7 +73,7 @@ def rivals(n: int) -> Config:
 
 
 def with_histories(n: int) -> Config:
-    """Regions that all remember where they were."""
+    """Regions that all have a history state."""
     below = {
         "a": {},
         "b": {},
@@ -138,7 +138,7 @@ ACCEPTED: Mapping[str, Callable[[int], Config]] = {
 
 
 def whole_life(config: Config) -> Callable[[], object]:
-    """What a host does with a machine, and what it may ask for."""
+    """Everything that a host does with a machine."""
 
     def work() -> None:
         machine = Machine(cast(MachineConfig, config), events=["GO", "STOP"])
@@ -159,14 +159,14 @@ def whole_life(config: Config) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_a_machine_and_its_life_cost_what_grows_with_its_size(name: str) -> None:
+def test_the_cost_of_using_a_machine_grows_with_its_size(name: str) -> None:
     check_linear(lambda n: whole_life(ACCEPTED[name](n)), size=48)
 
 
 @pytest.mark.parametrize(
     "name", ["regions", "finals", "rivals", "histories", "targets", "eventless"]
 )
-def test_a_step_of_many_regions_costs_what_grows_with_their_number(name: str) -> None:
+def test_the_cost_of_a_step_of_many_regions_grows_with_their_number(name: str) -> None:
     def prepare(n: int) -> Callable[[], object]:
         machine = Machine(cast(MachineConfig, ACCEPTED[name](n)))
         started = machine.start().snapshot
@@ -217,7 +217,7 @@ REFUSED: Mapping[str, Callable[[int], Config]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refusing_a_definition_costs_what_grows_with_its_size(name: str) -> None:
+def test_the_cost_of_refusing_a_definition_grows_with_its_size(name: str) -> None:
     def prepare(n: int) -> Callable[[], object]:
         config = cast(MachineConfig, REFUSED[name](n))
 
@@ -270,7 +270,7 @@ def nested(levels: int) -> Any:
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
-def test_restoring_costs_what_grows_with_the_snapshot(name: str) -> None:
+def test_the_cost_of_restoring_grows_with_the_snapshot(name: str) -> None:
     def prepare(n: int) -> Callable[[], object]:
         stored = {"status": "active", "context": {}, **SNAPSHOTS[name](n)}
 
@@ -293,7 +293,7 @@ def refusal_of(stored: Any) -> str:
     return ""
 
 
-def test_what_a_large_machine_remembers_of_its_ways_is_bounded() -> None:
+def test_the_caches_of_a_large_machine_are_bounded() -> None:
     machine = Machine(cast(MachineConfig, regions(2_000)))
     assert machine._planner.most_configurations * len(machine._chart.nodes) < 1_000_000
     assert Machine({})._planner.most_configurations == 1_024
@@ -360,11 +360,11 @@ def asks(guard: Any) -> Callable[[int], Config]:
         pytest.param(asks(not_("g")), id="a named guard inside of another"),
     ],
 )
-def test_warnings_cost_what_grows_with_the_machine_and_the_events(
+def test_the_cost_of_warnings_grows_with_the_machine_and_the_events(
     config: Callable[[int], Config],
 ) -> None:
     def prepare(n: int) -> Callable[[], object]:
-        # Nothing resembles these, so that no warning is found and nothing ends the search.
+        # Nothing resembles these, so no warning is found that could end the search.
         events = [f"{k:X}".rjust(12, "~") for k in range(n)] + [f"GO.{k}" for k in range(n)]
         guards = {"g": and_([state_in("a")] * min(n, 900))}
         machine = Machine(cast(MachineConfig, config(n)), guards=guards, events=events)

@@ -6,7 +6,7 @@ from arvo_statechart import Call, Machine, MachineDefinitionError, and_, not_, o
 
 
 def passes(guard: Any, /, **guards: Any) -> bool:
-    """Ask a guard in a machine with two regions."""
+    """Evaluate a guard in a machine with two regions."""
     machine = Machine(
         {
             "id": "m",
@@ -59,7 +59,7 @@ def never_asked(call: Call) -> bool:
         (state_in("#m.p.b"), False),
     ],
 )
-def test_guard(guard: Any, expected: bool) -> None:
+def test_a_guard_passes_or_does_not(guard: Any, expected: bool) -> None:
     assert passes(guard) is expected
 
 
@@ -90,14 +90,14 @@ def test_params_reach_one_guard_only() -> None:
     [
         ("is_pad", "unknown guard 'is_pad': did you mean 'is_paid'?"),
         (and_([not_("x")]), "unknown guard 'x': there is 'is_paid'"),
-        ({"params": {}}, "has no 'type'"),
+        ({"params": {}}, "string 'type'"),
         (3, "3 is not a guard"),
         ({"type": "combined", "params": {"n": 1}}, "'combined' is made of other guards"),
         (None, "None is not a guard"),
         (state_in("#nowhere"), "unknown target '#nowhere'"),
     ],
 )
-def test_what_is_no_guard_is_refused(guard: Any, message: str) -> None:
+def test_an_invalid_guard_is_refused(guard: Any, message: str) -> None:
     with pytest.raises(MachineDefinitionError) as refused:
         passes(guard, is_paid=yes, **({"combined": and_([])} if "combined" in str(guard) else {}))
     (problem,) = refused.value.problems
@@ -115,7 +115,7 @@ class TestCallMadeByHand:
     def test_has_the_input_of_a_start(self) -> None:
         assert Call(context={}, event={"type": "xstate.init", "input": 1}).input == 1
 
-    def test_is_in_no_state(self) -> None:
+    def test_has_no_state(self) -> None:
         call = Call(context={}, event={"type": "GO"})
         asks = and_([state_in("#m")])
         machine = Machine({"id": "m", "on": {"GO": {"guard": asks}}})
@@ -127,6 +127,6 @@ class TestCallMadeByHand:
             call.matches("a")
 
 
-def test_functions_see_where_the_machine_is() -> None:
+def test_functions_can_check_the_state_of_the_machine() -> None:
     assert passes(lambda call: call.matches({"p": "a"}))
     assert passes(lambda call: call.check(state_in("#pp")))

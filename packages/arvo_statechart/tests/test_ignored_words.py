@@ -1,4 +1,4 @@
-"""Whatever a definition says that the interpreter would not look at is refused, with its place."""
+"""Everything in a definition that the interpreter would ignore is refused, with its place."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -58,7 +58,7 @@ def in_a_state(**config: Any) -> dict[str, Any]:
         ({"on": {"GO": {"guard": {"type": "g", "params": "x"}}}}, "on.GO.guard", "params of 'g'"),
     ],
 )
-def test_an_action_or_guard_has_a_type_and_params_and_nothing_else(
+def test_an_action_or_guard_with_keys_beside_type_and_params_is_refused(
     config: Any, location: str, message: str
 ) -> None:
     found, text = problem_of(config, **IMPLEMENTATIONS)
@@ -76,17 +76,17 @@ def test_an_action_or_guard_has_a_type_and_params_and_nothing_else(
         (in_a_state(type="history", description=1, target="b"), "states.a.description"),
     ],
 )
-def test_a_description_is_a_string(config: Any, location: str) -> None:
+def test_a_description_that_is_not_a_string_is_refused(config: Any, location: str) -> None:
     if "states" in config:
         config["states"]["b"] = {}
         config["initial"] = "b"
     found, message = problem_of(config, **IMPLEMENTATIONS)
     assert found == location
-    assert "expected a text" in message
+    assert "expected a string" in message
 
 
 @pytest.mark.parametrize("description", ["", "words"])
-def test_a_description_that_is_one_is_taken(description: str) -> None:
+def test_a_description_that_is_a_string_is_accepted(description: str) -> None:
     Machine({"description": description, "on": {"GO": {"description": description}}})
 
 
@@ -97,7 +97,7 @@ def test_a_description_that_is_one_is_taken(description: str) -> None:
         (in_a_state(history="shallow", **CHILD), "states.a.history", "only a history state"),
         (in_a_state(type="final", history=True), "states.a.history", "only a history state"),
         (in_a_state(target="a"), "states.a.target", "only a history state"),
-        (in_a_state(onDone="a"), "states.a.onDone", "no end of its own"),
+        (in_a_state(onDone="a"), "states.a.onDone", "cannot reach an end of its own"),
         (in_a_state(type="final", onDone="a"), "states.a.onDone", "an end itself"),
         ({**CHILD, "onDone": {}}, "onDone", "the end of the machine"),
         (in_a_state(initial="b"), "states.a.initial", "no initial child"),
@@ -113,9 +113,9 @@ def test_a_description_that_is_one_is_taken(description: str) -> None:
         (in_a_state(guard="g"), "states.a.guard", "it belongs to a transition"),
         ({"on": {"GO": {"entry": "g"}}}, "on.GO.entry", "it belongs to a state"),
         ({"params": {}}, "params", "it belongs to a named guard or action"),
-        ({"version": 1}, "version", "expected a text"),
+        ({"version": 1}, "version", "expected a string"),
         ({"states": None}, "states", "expected a mapping"),
-        ({"on": {"GO": {"target": None}}}, "on.GO.target", "expected a text"),
+        ({"on": {"GO": {"target": None}}}, "on.GO.target", "expected a string"),
         (in_a_state(type=["final"]), "states.a.type", "unknown state type"),
         (
             {"initial": "b", "states": {"a": {"type": "history", "history": 1}, "b": {}}},
@@ -124,7 +124,7 @@ def test_a_description_that_is_one_is_taken(description: str) -> None:
         ),
     ],
 )
-def test_a_key_without_effect_where_it_stands_is_refused(
+def test_a_key_without_effect_in_its_place_is_refused(
     config: Any, location: str, message: str
 ) -> None:
     found, text = problem_of(config, **IMPLEMENTATIONS)
@@ -135,14 +135,14 @@ def test_a_key_without_effect_where_it_stands_is_refused(
 @pytest.mark.parametrize(
     "key", ["initial", "on", "always", "onDone", "entry", "exit", "tags", "meta", "output"]
 )
-def test_what_only_an_active_state_has_is_refused_of_a_history_state(key: str) -> None:
+def test_keys_of_active_states_are_refused_for_a_history_state(key: str) -> None:
     config = {"initial": "a", "states": {"a": {}, "h": {"type": "history", key: []}}}
     location, message = problem_of(config)
     assert location == f"states.h.{key}"
     assert "never active" in message
 
 
-def test_a_state_may_say_that_it_is_no_history_state() -> None:
+def test_a_state_may_have_history_false() -> None:
     Machine(cast(MachineConfig, in_a_state(history=False)))
 
 
@@ -157,10 +157,10 @@ def test_a_state_may_say_that_it_is_no_history_state() -> None:
         (assign(cast(Any, "n")), "assign expects a function, or a mapping"),
         (assign(cast(Any, {1: 2})), "assign expects a function, or a mapping"),
         (enqueue_actions(cast(Any, ["g"])), "enqueue_actions expects a function"),
-        (and_(["g"]), "a guard stands in the place of an action"),
+        (and_(["g"]), "expected an action, got a guard"),
     ],
 )
-def test_a_built_in_action_given_what_it_cannot_use_is_refused(action: Any, message: str) -> None:
+def test_a_built_in_action_with_a_wrong_argument_is_refused(action: Any, message: str) -> None:
     location, text = problem_of({"on": {"GO": {"actions": ["g", action]}}}, **IMPLEMENTATIONS)
     assert location == "on.GO.actions[1]"
     assert message in text
@@ -173,10 +173,10 @@ def test_a_built_in_action_given_what_it_cannot_use_is_refused(action: Any, mess
         (or_(cast(Any, is_paid)), "or_ expects a list of guards"),
         (state_in(cast(Any, 3)), "state_in expects"),
         (state_in(cast(Any, {"a": {"b": 3}})), "state_in expects"),
-        (log("x"), "an action stands in the place of a guard"),
+        (log("x"), "expected a guard, got an action"),
     ],
 )
-def test_a_built_in_guard_given_what_it_cannot_use_is_refused(guard: Any, message: str) -> None:
+def test_a_built_in_guard_with_a_wrong_argument_is_refused(guard: Any, message: str) -> None:
     location, text = problem_of({"on": {"GO": {"guard": not_(guard)}}}, **IMPLEMENTATIONS)
     assert location == "on.GO.guard"
     assert message in text
@@ -185,7 +185,7 @@ def test_a_built_in_guard_given_what_it_cannot_use_is_refused(guard: Any, messag
 @pytest.mark.parametrize(
     "action", [raise_({"type": "X"}), emit({"type": "X"}), log("x"), assign({"n": 1})]
 )
-def test_params_of_an_action_that_looks_at_none_are_refused(action: Any) -> None:
+def test_params_of_an_action_that_uses_none_are_refused(action: Any) -> None:
     config = {"on": {"X": {}}, "entry": {"type": "x", "params": {"n": 1}}}
     location, message = problem_of(config, actions={"x": action})
     assert location == "entry"
@@ -202,7 +202,7 @@ def test_params_of_an_action_that_looks_at_none_are_refused(action: Any) -> None
         enqueue_actions(lambda call: []),
     ],
 )
-def test_params_of_an_action_with_a_function_are_taken(action: Any) -> None:
+def test_params_of_an_action_with_a_function_are_accepted(action: Any) -> None:
     Machine({"entry": {"type": "x", "params": {"n": 1}}}, actions={"x": action})
 
 
@@ -215,17 +215,17 @@ async def asynchronous(call: Call) -> None: ...
         ({"actions": {"x": 5}}, "action 'x': 5 is not an action"),
         ({"actions": {"x": asynchronous}}, "action 'x': action 'asynchronous' is an async"),
         ({"actions": {"x": raise_(cast(Any, "X"))}}, "action 'x': raise_: an event"),
-        ({"actions": {"x": not_("g")}}, "action 'x': a guard stands"),
+        ({"actions": {"x": not_("g")}}, "action 'x': expected an action, got a guard"),
         ({"guards": {"x": "g"}}, "guard 'x': 'g' is not a guard"),
         ({"guards": {"x": not_("y")}}, "guard 'x': unknown guard 'y'"),
         ({"guards": {"x": state_in("#y")}}, "guard 'x': unknown target '#y'"),
         ({"actions": [print]}, "expected a mapping"),
-        ({"guards": {3: is_paid}}, "expected texts as keys"),
+        ({"guards": {3: is_paid}}, "expected strings as keys"),
         ({"xstate": "5.30"}, "xstate: unknown version '5.30'"),
         ({"max_microsteps": "5"}, "max_microsteps: expected a whole number of at least 1"),
     ],
 )
-def test_an_implementation_that_is_none_is_refused_though_nothing_asks_for_it(
+def test_an_invalid_implementation_is_refused_even_if_nothing_uses_it(
     implementations: Any, message: str
 ) -> None:
     location, text = problem_of({}, **implementations)
@@ -265,12 +265,12 @@ def test_a_guard_made_of_too_many_others_is_refused(guard: Any) -> None:
     assert "at most 100 levels" in message
 
 
-def test_a_guard_made_of_a_hundred_others_can_be_asked() -> None:
+def test_a_guard_made_of_a_hundred_others_is_accepted() -> None:
     machine = Machine({"on": {"GO": {"guard": nested(100, not_), "actions": log("x")}}})
     assert machine.start().snapshot.can({"type": "GO"})
 
 
-def test_guards_that_name_each_other_twice_are_made_once() -> None:
+def test_guards_that_name_each_other_twice_are_compiled_once() -> None:
     guards: Any = {f"g{n}": and_([f"g{n - 1}", f"g{n - 1}"]) for n in range(1, 61)}
     Machine({"on": {"GO": {"guard": "g60"}}}, guards={**guards, "g0": is_paid})
 
@@ -289,9 +289,7 @@ TRANSITION_WORDS = [
 
 @pytest.mark.parametrize("word", STATE_WORDS)
 @pytest.mark.parametrize("below", [False, True], ids=["root", "state"])
-def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_a_state(
-    word: str, below: bool
-) -> None:
+def test_a_word_of_another_library_in_a_state_gets_a_hint(word: str, below: bool) -> None:
     location, message = problem_of(in_a_state(**{word: []}) if below else {word: []})
     assert location == ("states.a." if below else "") + word
     assert ": " in message
@@ -300,7 +298,7 @@ def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_a_state(
 
 
 @pytest.mark.parametrize("word", TRANSITION_WORDS)
-def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_a_transition(word: str) -> None:
+def test_a_word_of_another_library_in_a_transition_gets_a_hint(word: str) -> None:
     location, message = problem_of({"on": {"GO": [{word: "x"}]}})
     assert location == f"on.GO[0].{word}"
     assert message.startswith(f"unknown key {word!r} of a transition: ")
@@ -308,7 +306,7 @@ def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_a_transition(wo
 
 
 @pytest.mark.parametrize("word", ["guard", "cond", "reenter"])
-def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_an_initial_transition(
+def test_a_word_of_another_library_in_an_initial_transition_gets_a_hint(
     word: str,
 ) -> None:
     location, message = problem_of({**CHILD, "initial": {"target": "a", word: "x"}})
@@ -333,7 +331,7 @@ def test_a_word_of_another_library_gets_a_sentence_of_its_own_in_an_initial_tran
         ({"options": {"guards": {}}}, "guards", "guards are given beside the config"),
     ],
 )
-def test_a_word_of_another_library_gets_its_sentence_wherever_it_stands(
+def test_a_word_of_another_library_in_a_wrong_place_gets_a_hint(
     config: Any, key: str, message: str
 ) -> None:
     _, text = problem_of(config, **IMPLEMENTATIONS)

@@ -90,7 +90,7 @@ class TestPureSteps:
         later.perform()
         assert calls == [1]
 
-    def test_let_errors_escape(self) -> None:
+    def test_let_errors_propagate(self) -> None:
         machine = Machine({"on": {"ACT": {"actions": assign(boom)}, "ASK": {"guard": boom}}})
         snapshot, _ = machine.initial_transition()
         with pytest.raises(RuntimeError, match="boom"):
@@ -100,7 +100,7 @@ class TestPureSteps:
         with pytest.raises(RuntimeError, match="boom"):
             Machine({"context": boom}).initial_transition()
 
-    def test_do_not_ask_for_the_status(self) -> None:
+    def test_ignore_the_status(self) -> None:
         machine = Machine(
             {
                 "initial": "end",
@@ -142,7 +142,7 @@ class TestRun:
         assert notes == [0, 1]
         assert result.emitted == ({"type": "out", "n": 1},)
 
-    def test_what_fails_leaves_the_machine_where_it_was(self) -> None:
+    def test_a_failure_leaves_the_state_unchanged(self) -> None:
         notes: list[str] = []
         machine = Machine(
             {
@@ -234,7 +234,7 @@ class TestRun:
         event = {"type": "xstate.init", "again": True}
         assert machine.run(machine.start().snapshot, event).snapshot.value == "b"
 
-    def test_an_error_of_an_actor_that_nobody_handles_ends_the_machine(self) -> None:
+    def test_an_unhandled_error_of_an_actor_ends_the_machine(self) -> None:
         light = Machine(LIGHT)
         event = {"type": "xstate.error.actor.x", "error": {"code": 1}}
         failed = light.run(light.start().snapshot, event).snapshot
@@ -251,7 +251,9 @@ class TestRun:
 
     def test_refuses_the_snapshot_of_another_machine(self) -> None:
         light, other = Machine(LIGHT), Machine({"id": "other"})
-        with pytest.raises(InvalidSnapshotError, match=r"'light' got a snapshot .* 'other'"):
+        with pytest.raises(
+            InvalidSnapshotError, match=r"expected one of machine 'light', got .* 'other'"
+        ):
             light.run(other.start().snapshot, TOGGLE)
 
     def test_messages_go_to_the_logger_of_the_package(
@@ -315,7 +317,7 @@ class TestMicrostepLimit:
         assert "'GO'" in str(error)
         assert "'loop'" in str(error)
 
-    def test_events_that_raise_each_other_do_too(self) -> None:
+    def test_events_that_raise_each_other_end_with_a_clear_error(self) -> None:
         machine = Machine(
             {
                 "on": {
@@ -327,7 +329,7 @@ class TestMicrostepLimit:
         error = machine.run(machine.start().snapshot, {"type": "PING"}).error
         assert isinstance(error, MicrostepLimitError)
 
-    def test_as_many_microsteps_as_allowed_are_fine(self) -> None:
+    def test_as_many_microsteps_as_allowed_are_accepted(self) -> None:
         config: MachineConfig = {
             "context": {"n": 0},
             "always": {
@@ -338,7 +340,7 @@ class TestMicrostepLimit:
         assert Machine(config, max_microsteps=10).start().snapshot.context == {"n": 9}
         assert Machine(config, max_microsteps=9).start().snapshot.status == "error"
 
-    def test_it_may_stand_in_the_config_as_for_xstate(self) -> None:
+    def test_the_limit_may_be_given_in_the_config_as_for_xstate(self) -> None:
         config: MachineConfig = {
             "context": {"n": 0},
             "options": {"maxIterations": 10},
@@ -351,7 +353,7 @@ class TestMicrostepLimit:
         machine = Machine(config)
         assert machine.start().snapshot.context == {"n": 9}
         started = machine.resolve({}, context={"n": 9})
-        # The microstep of the event itself does not count, the last look round does.
+        # The microstep of the event itself does not count, but the last search does.
         assert machine.run(started, {"type": "MORE"}).snapshot.context == {"n": 9}
         config["options"] = {"maxIterations": 9}
         error = Machine(config).start().error
@@ -359,7 +361,7 @@ class TestMicrostepLimit:
         assert error.limit == 9
 
     @pytest.mark.parametrize(("limit", "context"), [(12, {"n": 9}), (math.inf, {"n": 9})])
-    def test_the_argument_goes_before_the_config(self, limit: float, context: Any) -> None:
+    def test_the_argument_overrides_the_config(self, limit: float, context: Any) -> None:
         config: MachineConfig = {
             "context": {"n": 0},
             "options": {"maxIterations": 2},
@@ -370,7 +372,7 @@ class TestMicrostepLimit:
         }
         assert Machine(config, max_microsteps=limit).start().snapshot.context == context
 
-    def test_there_may_be_none(self) -> None:
+    def test_the_limit_may_be_infinite(self) -> None:
         config: MachineConfig = {
             "context": {"n": 0},
             "options": {"maxIterations": math.inf},
@@ -381,7 +383,7 @@ class TestMicrostepLimit:
         }
         assert Machine(config).start().snapshot.context == {"n": 10_001}
 
-    def test_what_nobody_takes_counts_as_in_xstate(self) -> None:
+    def test_raised_events_that_no_state_takes_count_as_in_xstate(self) -> None:
         raised = [raise_({"type": f"E{number}"}) for number in range(5)]
         config: MachineConfig = {"on": {"GO": {"actions": raised}}}
         machine = Machine(config, max_microsteps=6)
@@ -410,7 +412,7 @@ class TestProvide:
             **settings,
         )
 
-    def test_gives_names_another_meaning(self) -> None:
+    def test_replaces_implementations(self) -> None:
         door = self.door()
         public = door.provide(guards={"expected": lambda call: True})
         silent = public.provide(actions={"open": lambda call: None})
@@ -419,13 +421,13 @@ class TestProvide:
         assert [len(result.emitted) for result in results] == [0, 1, 0]
         assert [result.snapshot.context["n"] for result in results] == [0, 1, 1]
 
-    def test_keeps_what_was_set(self) -> None:
+    def test_keeps_the_other_settings(self) -> None:
         door = self.door(max_microsteps=7, xstate="5.24").provide()
         assert (door.id, door._chart.max_microsteps) == ("door", 7)
         assert not door._chart.rules.tries_wildcards_after_exact
 
     @pytest.mark.parametrize("pack", [iter, list, set, dict.fromkeys])
-    def test_keeps_the_events_whatever_they_came_in(
+    def test_keeps_the_events_of_any_iterable(
         self, pack: Callable[[list[str]], Iterable[str]]
     ) -> None:
         door = self.door(events=pack(["KNOCK"]))
@@ -433,11 +435,11 @@ class TestProvide:
         assert door.provide().provide().warnings == door.warnings == ()
         assert other.provide().provide().warnings == other.warnings != ()
 
-    def test_checks_what_it_is_given(self) -> None:
+    def test_refuses_invalid_implementations(self) -> None:
         with pytest.raises(MachineDefinitionError, match="not an action"):
             self.door().provide(actions={"open": 5})  # type: ignore[dict-item]
 
-    def test_snapshots_move_by_being_stored(self) -> None:
+    def test_snapshots_are_moved_by_persist_and_restore(self) -> None:
         door = self.door()
         public = door.provide()
         with pytest.raises(InvalidSnapshotError):
@@ -470,17 +472,17 @@ def test_many_configurations_stay_within_the_caches() -> None:
     assert len(snapshot._configuration.selectors) <= 128
 
 
-def test_an_output_that_is_a_value_is_that_value() -> None:
+def test_an_output_may_be_a_value() -> None:
     done: MachineConfig = {"initial": "a", "states": {"a": {"type": "final"}}, "output": 5}
     assert Machine(done).start().output == 5
 
 
-def test_an_empty_target_is_none() -> None:
+def test_an_empty_target_counts_as_no_target() -> None:
     config: MachineConfig = {"initial": "a", "states": {"a": {"on": {"GO": {"target": ""}}}}}
     assert not Machine(config).start().snapshot.can({"type": "GO"})
 
 
-def test_the_end_of_a_state_whose_id_is_a_wildcard_is_one() -> None:
+def test_a_done_event_of_a_state_whose_id_is_a_wildcard_is_taken() -> None:
     below = {"initial": "x", "states": {"x": {"type": "final"}}}
     config: Any = {"initial": "a", "states": {"a": {"id": "a.*", "onDone": "b", **below}, "b": {}}}
     machine = Machine(config)

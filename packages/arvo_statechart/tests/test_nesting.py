@@ -1,4 +1,4 @@
-"""States may be nested 1,000 levels deep, as XState takes them; what is deeper is refused by name.
+"""States may be nested 1,000 levels deep, as in XState; deeper nesting is refused by name.
 
 Values this deep are compared step by step: Python's own comparison has a limit of its own.
 """
@@ -28,7 +28,7 @@ LEVELS = 1_000
 
 
 def chain(levels: int, innermost: Any) -> dict[str, Any]:
-    """States inside each other, so many levels below the root; every one of them is 'a'."""
+    """Return nested states, `levels` below the root, each with the key 'a'."""
     config = innermost
     for _ in range(levels):
         config = {"initial": "a", "states": {"a": config}}
@@ -61,14 +61,14 @@ def started(machine: Machine) -> Snapshot:
     return machine.start().snapshot
 
 
-def test_a_thousand_levels_start(machine: Machine, started: Snapshot) -> None:
+def test_a_machine_of_a_thousand_levels_starts(machine: Machine, started: Snapshot) -> None:
     assert started.status == "active"
     assert depth_of(started.value) == LEVELS
     assert len(machine._chart.nodes) == LEVELS + 2
     assert machine.warnings == ()
 
 
-def test_a_thousand_levels_take_events(machine: Machine, started: Snapshot) -> None:
+def test_a_machine_of_a_thousand_levels_takes_events(machine: Machine, started: Snapshot) -> None:
     assert started.can({"type": "GO"})
     moved = machine.run(started, {"type": "GO"}).snapshot
     assert moved.matches(path(levels=LEVELS, last="b"))
@@ -76,7 +76,9 @@ def test_a_thousand_levels_take_events(machine: Machine, started: Snapshot) -> N
     assert machine.transition(moved, {"type": "GO"})[0].matches(path(levels=LEVELS))
 
 
-def test_a_thousand_levels_are_stored_and_restored(machine: Machine, started: Snapshot) -> None:
+def test_a_machine_of_a_thousand_levels_is_stored_and_restored(
+    machine: Machine, started: Snapshot
+) -> None:
     moved = machine.run(started, {"type": "GO"}).snapshot
     stored = machine.persist(moved)
     assert depth_of(stored["value"]) == LEVELS
@@ -87,7 +89,9 @@ def test_a_thousand_levels_are_stored_and_restored(machine: Machine, started: Sn
     assert depth_of(resolved.value) == LEVELS
 
 
-def test_a_thousand_levels_are_drawn_and_shown(machine: Machine, started: Snapshot) -> None:
+def test_a_machine_of_a_thousand_levels_is_drawn_and_shown(
+    machine: Machine, started: Snapshot
+) -> None:
     assert to_mermaid(machine).count("state ") == LEVELS + 2
     assert to_dot(machine).count("subgraph") == LEVELS
     assert len(repr(started)) < 1_000
@@ -96,7 +100,7 @@ def test_a_thousand_levels_are_drawn_and_shown(machine: Machine, started: Snapsh
 @pytest.mark.parametrize(
     "guard", [state_in(path(levels=LEVELS, last="b")), state_in("#deep"), state_in(path(levels=9))]
 )
-def test_guards_ask_for_a_thousand_levels(guard: Any) -> None:
+def test_a_guard_may_name_a_state_a_thousand_levels_deep(guard: Any) -> None:
     leaves: Any = {"a": {"on": {"GO": "b"}}, "b": {"id": "deep"}}
     config = chain(LEVELS - 1, {"initial": "a", "states": leaves})
     config["on"] = {"ASK": {"guard": guard, "actions": log("x")}}
@@ -105,7 +109,7 @@ def test_guards_ask_for_a_thousand_levels(guard: Any) -> None:
     assert moved.can({"type": "ASK"})
 
 
-def test_a_state_value_of_a_thousand_levels_is_asked_for(started: Snapshot) -> None:
+def test_a_state_value_of_a_thousand_levels_is_matched(started: Snapshot) -> None:
     assert started.matches(started.value)
 
 
@@ -160,7 +164,7 @@ def test_an_end_is_passed_on_through_nested_regions() -> None:
     assert deep.run(deep.start().snapshot, {"type": "GO"}).done
 
 
-def test_one_level_more_is_refused_by_name() -> None:
+def test_more_than_a_thousand_levels_are_refused_by_name() -> None:
     config = chain(LEVELS + 1, {})
     with pytest.raises(MachineDefinitionError, match="nested more than 1,000 levels") as refused:
         Machine(cast(MachineConfig, config))
@@ -181,7 +185,7 @@ def test_states_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert tree._MOST_STATES == 100_000
     monkeypatch.setattr(tree, "_MOST_STATES", 1_000)
     config: Any = {}
-    # Shared by reference, as in YAML: a few lines can stand for any number of states.
+    # Shared by reference, as in YAML, where a few lines can make any number of states.
     for _ in range(60):
         config = {"initial": "0", "states": {str(key): config for key in range(10)}}
     with pytest.raises(MachineDefinitionError, match="there are more than 1,000 states"):
@@ -212,16 +216,18 @@ def test_a_stored_value_deeper_than_the_machine_is_refused(machine: Machine, lev
 
 
 @pytest.mark.parametrize("wrong", [[[]], 3, None])
-def test_a_stored_value_of_another_kind_is_refused_in_short(machine: Machine, wrong: Any) -> None:
+def test_a_stored_value_of_another_type_is_refused_with_a_short_message(
+    machine: Machine, wrong: Any
+) -> None:
     deep = wrong
     for _ in range(5_000):
         deep = [deep]
-    with pytest.raises(InvalidSnapshotError, match="expected a text or a mapping") as refused:
+    with pytest.raises(InvalidSnapshotError, match="expected a string or a mapping") as refused:
         machine.restore({"status": "active", "value": {"a": deep}, "context": {}})
     assert len(str(refused.value)) < 1_000
 
 
-def test_values_in_a_config_may_be_as_deep_as_they_like() -> None:
+def test_values_in_a_config_may_be_of_any_depth() -> None:
     deep: Any = []
     for _ in range(5_000):
         deep = {"x": [deep]}
@@ -255,7 +261,7 @@ def test_a_context_that_contains_itself_is_copied_as_such() -> None:
     assert copied["list"][1]["list"] is copied["list"]
 
 
-def test_a_deep_definition_that_is_wrong_says_where() -> None:
+def test_a_problem_in_a_deep_definition_shows_its_location() -> None:
     config = chain(LEVELS, {"entyr": "x"})
     with pytest.raises(MachineDefinitionError, match="did you mean 'entry'") as refused:
         Machine(cast(MachineConfig, config))

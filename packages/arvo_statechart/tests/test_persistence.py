@@ -50,7 +50,7 @@ def test_a_snapshot_is_stored_as_xstate_does(order: Machine) -> None:
     }
 
 
-def test_history_survives(order: Machine) -> None:
+def test_history_is_stored_and_restored(order: Machine) -> None:
     snapshot = order.run(order.start().snapshot, {"type": "HELD"}).snapshot
     snapshot = order.run(snapshot, {"type": "PAUSE"}).snapshot
     restored = order.restore(json.loads(json.dumps(order.persist(snapshot))))
@@ -58,7 +58,7 @@ def test_history_survives(order: Machine) -> None:
     assert resumed.value == {"open": {"stock": "held", "payment": "asked"}}
 
 
-def test_output_and_error_are_there_if_they_are_set() -> None:
+def test_output_and_error_are_stored_if_they_are_set() -> None:
     machine = Machine({"type": "final", "output": lambda call: None})
     stored = machine.persist(machine.start().snapshot)
     assert (stored["status"], stored["output"]) == ("done", None)
@@ -98,7 +98,7 @@ def test_a_machine_that_failed_at_its_start_in_xstate_5_24_restores() -> None:
         ("paused", "paused"),
     ],
 )
-def test_what_a_value_leaves_out_is_entered_by_default(
+def test_states_that_a_value_leaves_out_are_entered_by_default(
     order: Machine, value: StateValue, restored: StateValue
 ) -> None:
     snapshot = order.restore({"status": "active", "value": value, "context": {}})
@@ -135,7 +135,7 @@ def test_defaults_may_go_through_history_states() -> None:
         None,
     ],
 )
-def test_history_that_the_machine_does_not_know_is_forgotten(order: Machine, history: Any) -> None:
+def test_unknown_states_in_the_history_are_dropped(order: Machine, history: Any) -> None:
     stored = {"status": "active", "value": "paused", "context": {}, "historyValue": history}
     assert order.persist(order.restore(stored))["historyValue"] == {}
 
@@ -143,10 +143,10 @@ def test_history_that_the_machine_does_not_know_is_forgotten(order: Machine, his
 @pytest.mark.parametrize(
     ("stored", "message"),
     [
-        ([], "is a mapping"),
+        ([], "must be a mapping"),
         ({}, "status of a stored snapshot"),
         ({"status": "running", "value": "open"}, "'running'"),
-        ({"status": "active"}, "has no 'value'"),
+        ({"status": "active"}, "must have a 'value'"),
         ({"status": "active", "value": "opn"}, "unknown state 'opn': did you mean 'open'?"),
         ({"status": "active", "value": {"open": {"stock": "x"}}}, "below 'order.open.stock'"),
         ({"status": "active", "value": {"open": {"last": {}}}}, "unknown state 'last'"),
@@ -159,19 +159,21 @@ def test_history_that_the_machine_does_not_know_is_forgotten(order: Machine, his
         ({"status": "active", "value": "open", "historyValue": [1]}, "historyValue"),
     ],
 )
-def test_what_does_not_fit_is_refused(order: Machine, stored: Any, message: str) -> None:
+def test_a_stored_snapshot_that_does_not_fit_is_refused(
+    order: Machine, stored: Any, message: str
+) -> None:
     with pytest.raises(InvalidSnapshotError) as refused:
         order.restore(stored)
     assert message in str(refused.value)
 
 
 class TestResolve:
-    def test_puts_a_machine_anywhere(self, order: Machine) -> None:
+    def test_returns_the_snapshot_of_any_state(self, order: Machine) -> None:
         snapshot = order.resolve({"open": {"stock": "held"}}, context={"n": 5})
         assert snapshot.value == {"open": {"stock": "held", "payment": "asked"}}
         assert (snapshot.status, snapshot.context) == ("active", {"n": 5})
 
-    def test_knows_the_end(self, order: Machine) -> None:
+    def test_recognises_the_end(self, order: Machine) -> None:
         assert order.resolve("end").status == "done"
 
     def test_refuses_unknown_states(self, order: Machine) -> None:
@@ -191,7 +193,7 @@ class TestResolve:
         {"status": ["4242-4242-4242-4242"], "value": "open"},
     ],
 )
-def test_what_is_refused_shows_no_data(stored: Any) -> None:
+def test_refusing_a_stored_snapshot_shows_no_data(stored: Any) -> None:
     machine = Machine({"initial": "open", "states": {"open": {}}})
     with pytest.raises(InvalidSnapshotError) as refused:
         machine.restore(stored)

@@ -1,4 +1,4 @@
-"""What holds for every machine, asked of random ones."""
+"""Properties of every machine, checked with random ones."""
 
 import json
 from collections.abc import Mapping
@@ -168,7 +168,7 @@ def stored_and_restored(machine: Machine, snapshot: Snapshot) -> Snapshot:
 
 
 def is_ordinary(snapshot: Snapshot) -> bool:
-    """Whether the root is active, and no compound state has two active children.
+    """Return whether the root is active, and no compound state has two active children.
 
     History states can bring about the opposite; then storing shows less than there was.
     """
@@ -178,7 +178,9 @@ def is_ordinary(snapshot: Snapshot) -> bool:
 
 
 @given(machines(), events)
-def test_only_documented_errors(config: MachineConfig, sent: list[dict[str, Any]]) -> None:
+def test_machines_raise_only_documented_errors(
+    config: MachineConfig, sent: list[dict[str, Any]]
+) -> None:
     machine = build(config)
     result = machine.start(log=ignore)
     for event in sent:
@@ -188,7 +190,7 @@ def test_only_documented_errors(config: MachineConfig, sent: list[dict[str, Any]
 
 
 @given(machines(), events)
-def test_pure_steps_are_those_of_a_host_until_something_fails(
+def test_pure_steps_equal_those_of_a_host_until_something_fails(
     config: MachineConfig, sent: list[dict[str, Any]]
 ) -> None:
     machine = build(config)
@@ -204,7 +206,7 @@ def test_pure_steps_are_those_of_a_host_until_something_fails(
 
 
 @given(machines(), events)
-def test_what_was_stored_restores_to_itself(
+def test_a_restored_snapshot_is_stored_as_before(
     config: MachineConfig, sent: list[dict[str, Any]]
 ) -> None:
     machine = build(config)
@@ -221,7 +223,7 @@ def test_what_was_stored_restores_to_itself(
 
 
 @given(machines(parallel=False), events)
-def test_without_parallel_states_a_resumed_machine_does_as_a_live_one(
+def test_without_parallel_states_a_resumed_machine_behaves_as_a_live_one(
     config: MachineConfig, sent: list[dict[str, Any]]
 ) -> None:
     machine = build(config)
@@ -233,7 +235,7 @@ def test_without_parallel_states_a_resumed_machine_does_as_a_live_one(
 
 
 @given(machines(), events)
-def test_in_the_same_order_of_states_a_resumed_machine_does_as_a_live_one(
+def test_with_the_same_order_of_states_a_resumed_machine_behaves_as_a_live_one(
     config: MachineConfig, sent: list[dict[str, Any]]
 ) -> None:
     machine = build(config)
@@ -248,7 +250,7 @@ def test_in_the_same_order_of_states_a_resumed_machine_does_as_a_live_one(
 
 
 @given(machines(), events)
-def test_a_machine_that_knows_its_ways_does_as_a_new_one(
+def test_a_machine_with_filled_caches_behaves_as_a_new_one(
     config: MachineConfig, sent: list[dict[str, Any]]
 ) -> None:
     known = build(config)
@@ -264,9 +266,7 @@ def test_a_machine_that_knows_its_ways_does_as_a_new_one(
 
 @given(machines(), events)
 @settings(max_examples=20)
-def test_steps_leave_snapshots_as_they_were(
-    config: MachineConfig, sent: list[dict[str, Any]]
-) -> None:
+def test_steps_do_not_change_snapshots(config: MachineConfig, sent: list[dict[str, Any]]) -> None:
     machine = build(config)
     result = machine.start(log=ignore)
     texts: list[tuple[Snapshot, str]] = []

@@ -56,7 +56,9 @@ def test_value_is_a_copy(snapshot: Snapshot) -> None:
         ("shut\\.down", False),
     ],
 )
-def test_matches(snapshot: Snapshot, value: Any, expected: bool) -> None:
+def test_matches_checks_all_states_that_are_named(
+    snapshot: Snapshot, value: Any, expected: bool
+) -> None:
     assert snapshot.matches(value) is expected
 
 
@@ -86,7 +88,7 @@ class TestCan:
         ("event_type", "expected"),
         [("HELD", True), ("NOTED", True), ("IGNORED", False), ("UNKNOWN", False)],
     )
-    def test_says_whether_something_would_happen(
+    def test_is_true_if_a_transition_would_be_taken(
         self, snapshot: Snapshot, event_type: str, expected: bool
     ) -> None:
         assert snapshot.can({"type": event_type}) is expected
@@ -101,7 +103,7 @@ class TestCan:
             snapshot.can(cast(Any, "HELD"))
 
 
-def test_repr_says_where_the_machine_is(snapshot: Snapshot) -> None:
+def test_repr_shows_the_state_value(snapshot: Snapshot) -> None:
     assert repr(snapshot) == ("<Snapshot active {'open': {'stock': 'asked', 'payment': {}}} {}>")
 
 
@@ -112,13 +114,13 @@ def test_keys_that_look_like_numbers_come_first() -> None:
     assert list(value) == ["0", "2", "10", "b", "01", "4294967295"]
 
 
-def test_repr_bears_what_cannot_be_written() -> None:
+def test_repr_works_for_values_without_a_repr() -> None:
     # Python refuses to write integers of so many digits.
     snapshot = Machine({"context": {"n": 10**5_000}}).start().snapshot
     assert repr(snapshot).startswith("<Snapshot active {} ")
 
 
-def test_machines_snapshots_and_calls_hide_their_inside(snapshot: Snapshot) -> None:
+def test_machines_snapshots_and_calls_have_no_other_public_attributes(snapshot: Snapshot) -> None:
     call = Call(context={}, event={"type": "GO"})
     shown = [
         {name for name in dir(value) if not name.startswith("_")}

@@ -1,4 +1,4 @@
-"""Which states a transition leaves and enters: the traps for those who know SCXML."""
+"""Which states a transition leaves and enters, especially where XState differs from SCXML."""
 
 from typing import Any
 
@@ -52,11 +52,13 @@ NESTED: dict[str, Any] = {
         pytest.param({}, [], id="forbidden"),
     ],
 )
-def test_from_the_root(transition: Any, expected: list[str]) -> None:
+def test_a_transition_of_the_root_leaves_and_enters_states(
+    transition: Any, expected: list[str]
+) -> None:
     assert trace({**NESTED, "on": {"GO": transition}}, "GO") == expected
 
 
-def test_from_below_the_root_to_the_root_leaves_and_enters_it() -> None:
+def test_a_transition_from_below_to_the_root_leaves_and_enters_the_root() -> None:
     config = {"initial": "a", "states": {"a": {"on": {"GO": {"target": "#m", "reenter": True}}}}}
     assert trace(config, "GO") == ["-a", "-m", "+m", "+a"]
 
@@ -85,7 +87,7 @@ def test_of_two_eventless_transitions_that_conflict_the_deeper_wins() -> None:
     assert trace(config, "GO") == ["-s", "+w", "+p", "+q", "-q", "-p", "-w", "+end"]
 
 
-def test_an_exact_event_type_goes_before_the_wildcards_beside_it() -> None:
+def test_an_exact_event_type_is_tried_before_wildcards() -> None:
     config = {"initial": "a", "states": {"a": {"on": {"*": "c", "GO": "b"}}, "b": {}, "c": {}}}
     assert trace(config, "GO") == ["-a", "+b"]
     assert trace(config, "OTHER") == ["-a", "+c"]
@@ -108,7 +110,7 @@ def test_the_longest_wildcard_wins(event_type: str, expected: list[str]) -> None
 
 
 class TestHistoryByWayOfHistory:
-    """A history state that has no target leads to the initial child, which may be one, too."""
+    """A history state without a target leads to the initial child, which may be a history state."""
 
     def machine(self, **default: Any) -> Machine:
         inner: dict[str, Any] = {
@@ -143,11 +145,11 @@ class TestHistoryByWayOfHistory:
         assert values == [{"open": "a"}, {"open": "b"}, "away", {"open": "b"}]
 
     def test_may_be_left_before_anything_else_happens(self) -> None:
-        # XState goes round in circles on the second way back.
+        # XState loops endlessly on the second way back.
         values = self.values(self.machine(), "BACK", "AWAY", "BACK", "AWAY", "OPEN")
         assert values == [{"open": "a"}, "away", {"open": "a"}, "away", {"open": "a"}]
 
-    def test_stands_in_the_value_as_in_xstate(self) -> None:
+    def test_is_shown_in_the_value_as_in_xstate(self) -> None:
         machine = Machine(
             {
                 "initial": "away",

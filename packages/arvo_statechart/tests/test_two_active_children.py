@@ -1,4 +1,4 @@
-"""Two children of one compound state can be active: then XState goes by the state value.
+"""Two children of one compound state can be active: then the state value decides, as in XState.
 
 A region answers an event by way of the history state beside it. What it leads to is decided twice,
 before and after the step has recorded the history: so the states below a parallel state can stay
@@ -19,7 +19,7 @@ def pings(name: str) -> dict[str, Any]:
 
 
 def order(away: dict[str, Any], *, xstate: XStateVersion) -> Machine:
-    """Two regions answer BACK: one by way of a history state, one by leaving for `away`."""
+    """Two regions answer BACK: one through a history state, one by leaving for `away`."""
     stock = {"on": {"BACK": "#order.open.last", **pings("stock")}}
     money = {"on": {"BACK": "#order.away", **pings("money")}}
     regions = {"stock": stock, "money": money, "last": {"type": "history"}}
@@ -28,7 +28,7 @@ def order(away: dict[str, Any], *, xstate: XStateVersion) -> Machine:
 
 
 def desk(idle: dict[str, Any]) -> Machine:
-    """The only region answers BACK by way of a history state that nothing was recorded for."""
+    """The only region answers BACK through a history state that has recorded nothing."""
     stock = {"on": {"BACK": "#desk.open.last", **pings("stock")}}
     regions = {"stock": stock, "last": {"type": "history"}}
     opened = {"type": "parallel", "on": {"CLOSE": "idle"}, "states": regions}
@@ -61,7 +61,7 @@ class Driven:
 
     @property
     def value(self) -> str:
-        """The state value with its keys in their order."""
+        """Return the state value with its keys in their order."""
         return json.dumps(self.snapshot.value, separators=(",", ":"))
 
 
@@ -80,7 +80,7 @@ def test_a_value_with_several_keys_below_a_compound_state_can_be_restored(resume
 
 
 @resumed
-def test_a_default_child_beside_them_is_part_of_the_value(resumed: bool) -> None:
+def test_a_default_child_beside_two_active_children_is_part_of_the_value(resumed: bool) -> None:
     driven = Driven(desk({"initial": "x", "states": {"x": {}}}), resumed=resumed)
     driven.run("OPEN")
     driven.run("BACK")
@@ -91,7 +91,7 @@ def test_a_default_child_beside_them_is_part_of_the_value(resumed: bool) -> None
 
 
 @resumed
-def test_what_the_value_does_not_show_is_not_asked(resumed: bool) -> None:
+def test_a_state_that_the_value_does_not_show_is_not_asked(resumed: bool) -> None:
     driven = Driven(desk({}), resumed=resumed)
     driven.run("OPEN")
     driven.run("BACK")
@@ -99,7 +99,7 @@ def test_what_the_value_does_not_show_is_not_asked(resumed: bool) -> None:
     assert driven.run("PING") == ["idle"]
     # Had the parallel state been asked, this would be a transition.
     assert not driven.snapshot.can({"type": "CLOSE"})
-    # Of what is not shown nothing is stored.
+    # States that are not shown are not stored.
     active = driven.snapshot.meta, driven.snapshot.matches("open")
     assert active == ({}, False)
 
@@ -120,7 +120,7 @@ def test_a_stored_leaf_whose_key_comes_first_in_javascript_stands_for_its_parent
 
 
 @resumed
-def test_under_5_33_the_region_that_goes_by_history_wins(resumed: bool) -> None:
+def test_in_5_33_the_region_with_the_history_state_wins(resumed: bool) -> None:
     driven = Driven(order(NEAR, xstate="5.33"), resumed=resumed)
     driven.run("BACK")
     assert driven.value == '{"open":{"stock":{},"money":{}}}'

@@ -96,7 +96,7 @@ GUARDS: Any = {
         ),
     ],
 )
-def test_what_is_probably_not_meant(config: Any, location: str, message: str) -> None:
+def test_a_probable_mistake_is_a_warning(config: Any, location: str, message: str) -> None:
     (problem,) = Machine(config, actions=ACTIONS, guards=GUARDS).warnings
     assert problem.location == location
     assert message in problem.message
@@ -134,11 +134,11 @@ def test_what_is_probably_not_meant(config: Any, location: str, message: str) ->
         },
     ],
 )
-def test_what_may_be_meant(config: Any) -> None:
+def test_a_plausible_definition_has_no_warnings(config: Any) -> None:
     assert Machine(config, actions=ACTIONS, guards=GUARDS).warnings == ()
 
 
-def test_warnings_stay_the_same_ones() -> None:
+def test_warnings_are_computed_once() -> None:
     machine = Machine({"on": {"ab*": {}}})
     assert machine.warnings is machine.warnings
 
@@ -155,7 +155,9 @@ def test_warnings_stay_the_same_ones() -> None:
         ),
     ],
 )
-def test_an_event_that_a_host_never_sends(config: Any, location: str, message: str) -> None:
+def test_waiting_for_an_event_that_a_host_never_sends_is_a_warning(
+    config: Any, location: str, message: str
+) -> None:
     (problem,) = Machine(config, events=["order.shipped", "PAID"]).warnings
     assert problem.location == location
     assert message in problem.message
@@ -176,7 +178,9 @@ def test_an_event_that_a_host_never_sends(config: Any, location: str, message: s
         {"on": {"A": {}, "PAID": {"actions": raise_({"type": "A"})}}},
     ],
 )
-def test_events_that_a_host_sends_or_a_machine_raises(config: Any) -> None:
+def test_waiting_for_events_that_a_host_sends_or_a_machine_raises_is_no_warning(
+    config: Any,
+) -> None:
     events = ["PAID", "evt.svc.echo.success"]
     assert Machine(config, events=events).warnings == ()
 
@@ -198,9 +202,7 @@ SENT = ["evt.svc.echo", "evt.svc.echo.done", "sys.svc.echo.error", "PAID"]
         ("done.state.*", "write 'onDone'"),
     ],
 )
-def test_a_wildcard_that_covers_nothing_that_is_sent_or_raised(
-    descriptor: str, message: str
-) -> None:
+def test_a_wildcard_that_covers_no_event_is_a_warning(descriptor: str, message: str) -> None:
     config: Any = {
         "id": "order.main",
         "entry": raise_({"type": "own.part"}),
@@ -224,25 +226,27 @@ def test_wildcards_may_cover_anything_where_the_events_are_not_known() -> None:
     assert Machine({"on": {"evt.svc.ecko.*": {}}}).warnings == ()
 
 
-def test_a_guard_that_never_passes_is_told_where_it_is_asked_first() -> None:
+def test_a_guard_that_never_passes_is_reported_where_it_is_first_used() -> None:
     config: Any = {**TWO, "on": {name: {"guard": "nowhere"} for name in ("GO", "STOP")}}
     (problem,) = Machine(config, guards=GUARDS).warnings
     assert problem.location == "on.GO.guard"
 
 
-def test_what_functions_raise_is_not_known_so_only_a_typing_error_is_a_warning() -> None:
+def test_if_functions_may_raise_events_only_a_probable_misspelling_is_a_warning() -> None:
     config: Any = {"entry": raise_(lambda call: {"type": "x"}), "on": {"x": {}, "PAYD": {}}}
     (problem,) = Machine(config, events=["PAID"]).warnings
     assert problem.location == "on.PAYD"
 
 
 @pytest.mark.parametrize("events", ["PAID", [1], 5])
-def test_events_of_a_host_are_strings(events: Any) -> None:
-    with pytest.raises(MachineDefinitionError, match="events: expected the types of events"):
+def test_events_of_a_host_must_be_strings(events: Any) -> None:
+    with pytest.raises(
+        MachineDefinitionError, match="events: expected strings, the types of events"
+    ):
         Machine({}, events=events)
 
 
-def test_there_are_at_most_twenty_warnings_and_a_word_about_the_rest() -> None:
+def test_there_are_at_most_twenty_warnings_and_a_hint_at_the_rest() -> None:
     config: Any = {"initial": "s", "states": {"s": {}, **{f"s{n}": {} for n in range(500)}}}
     warnings = Machine(config).warnings
     assert len(warnings) == 21

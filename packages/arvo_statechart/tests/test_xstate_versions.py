@@ -1,4 +1,4 @@
-"""Machines behave like XState 5.33, or like 5.24 for those who share them with TypeScript Arvo."""
+"""Machines behave like XState 5.33, or like 5.24 if they are shared with TypeScript Arvo."""
 
 import json
 from typing import Any, get_args
@@ -105,7 +105,7 @@ class TestHistoryOfAParallelState:
         assert values(OPEN, "BACK", xstate="5.33") == ["away", entered]
         assert values(OPEN, "BACK", xstate="5.24") == ["away", "away"]
 
-    def test_is_drawn_alike(self) -> None:
+    def test_is_drawn_the_same_way(self) -> None:
         today, before = Machine(OPEN, xstate="5.33"), Machine(OPEN, xstate="5.24")
         assert to_mermaid(today) == to_mermaid(before)
         assert to_dot(today) == to_dot(before)
@@ -115,7 +115,7 @@ class TestHistoryOfAParallelState:
         assert last == {"open": {"p": "y", "q": {}}}
 
     @pytest.mark.parametrize("xstate", VERSIONS)
-    def test_can_be_told_to_lead_to_the_whole(self, xstate: XStateVersion) -> None:
+    def test_may_have_the_whole_as_its_target(self, xstate: XStateVersion) -> None:
         config: Any = json.loads(json.dumps(OPEN))
         config["states"]["open"]["states"]["last"]["target"] = "#m.open"
         machine = Machine(config, xstate=xstate)
@@ -175,7 +175,7 @@ class TestAFailingFirstStep:
         snapshot = machine.start(7).snapshot
         assert (snapshot.status, snapshot.value, snapshot.context) == ("error", {"a": "b"}, kept)
 
-    def test_keeps_them_if_a_guard_fails_or_it_never_rests(self) -> None:
+    def test_keeps_value_and_context_if_a_guard_fails_or_the_machine_never_rests(self) -> None:
         guarded: Any = {"context": {"n": 1}, "always": {"guard": boom, "actions": []}}
         looping: Any = {"context": {"n": 1}, "always": {"actions": assign({"n": 2})}}
         for config in (guarded, looping):
@@ -191,8 +191,8 @@ class TestAFailingFirstStep:
         stored = json.loads(json.dumps(writer.persist(writer.start().snapshot)))
         assert reader.persist(reader.restore(stored)) == stored
 
-    def test_an_initial_history_state_stands_in_the_value_itself(self) -> None:
-        """As in XState: the value is not entered, and a history state leads on only when it is."""
+    def test_an_initial_history_state_is_shown_in_the_value_itself(self) -> None:
+        """As in XState: a history state leads on only when it is entered, and a value is not entered."""
         states: Any = {"h": {"type": "history", "target": "a"}, "a": {}}
         machine = Machine({"initial": "h", "states": states, "entry": assign(boom)})
         stored = machine.persist(machine.start().snapshot)
@@ -232,7 +232,7 @@ HISTORY: Any = {
 
 
 class TestWarnings:
-    """They say where the versions differ, unless one was chosen."""
+    """Warnings name the places where the versions differ, unless one was chosen."""
 
     @pytest.mark.parametrize(
         ("config", "location", "message"),
@@ -267,5 +267,5 @@ class TestWarnings:
             {"x.*": {"guard": no}, "*": {}},
         ],
     )
-    def test_are_silent_where_nothing_can_differ(self, on: Any) -> None:
+    def test_are_silent_where_the_versions_do_not_differ(self, on: Any) -> None:
         assert Machine({"on": on}).warnings == ()

@@ -9,7 +9,7 @@ from arvo_time import Backoff
 SECOND = timedelta(seconds=1)
 
 
-def test_delays_grow_up_to_the_cap() -> None:
+def test_delays_grow_up_to_the_maximum() -> None:
     backoff = Backoff(initial=SECOND, maximum=5 * SECOND, factor=2, jitter=False)
     assert [*islice(backoff.delays(), 4)] == [SECOND, 2 * SECOND, 4 * SECOND, 5 * SECOND]
 
@@ -27,7 +27,7 @@ def test_the_same_seed_draws_the_same_delays() -> None:
     assert [*first] == [*second]
 
 
-def test_the_ten_thousandth_delay_is_still_the_cap() -> None:
+def test_the_ten_thousandth_delay_is_still_the_maximum() -> None:
     backoff = Backoff(initial=SECOND, maximum=60 * SECOND, jitter=False)
     assert backoff.delay(10_000) == 60 * SECOND
 
@@ -36,11 +36,13 @@ def test_the_ten_thousandth_delay_is_still_the_cap() -> None:
     ("initial", "maximum", "factor"),
     [
         pytest.param(-SECOND, SECOND, 2, id="negative"),
-        pytest.param(2 * SECOND, SECOND, 2, id="cap-below-first"),
+        pytest.param(2 * SECOND, SECOND, 2, id="maximum-below-initial"),
         pytest.param(SECOND, SECOND, 0.5, id="shrinking"),
         pytest.param(SECOND, SECOND, float("nan"), id="not-a-number"),
     ],
 )
-def test_nonsense_is_refused(initial: timedelta, maximum: timedelta, factor: float) -> None:
+def test_a_backoff_that_makes_no_sense_is_refused(
+    initial: timedelta, maximum: timedelta, factor: float
+) -> None:
     with pytest.raises(ValueError, match="must"):
         Backoff(initial=initial, maximum=maximum, factor=factor)

@@ -20,7 +20,7 @@ class TestBoundedLogger:
         formatter = logging.Formatter("%(message)s")
         return lambda: formatter.format(caplog.records[-1])
 
-    def test_is_the_logger_of_that_name(self, log: logging.Logger) -> None:
+    def test_a_bounded_logger_is_the_logger_of_that_name(self, log: logging.Logger) -> None:
         assert log is logging.getLogger("arvo_time.tests")
         assert bounded_logger(log.name).filters == log.filters[:1]
 
@@ -53,7 +53,7 @@ class TestBoundedLogger:
         assert caplog.records[-1].exc_text is None or "short" in caplog.records[-1].exc_text
         assert shown() == "no\nValueError: short"
 
-    def test_exc_info_without_an_exception_is_harmless(
+    def test_exc_info_without_an_exception_changes_nothing(
         self, log: logging.Logger, shown: Callable[[], str]
     ) -> None:
         log.error("no", exc_info=True)

@@ -30,7 +30,7 @@ async def test_sleep_lasts_at_least_as_long_as_asked() -> None:
 
 
 @pytest.mark.parametrize("delay", [timedelta(0), -AN_HOUR])
-async def test_sleeping_no_time_lets_others_run_once(delay: timedelta) -> None:
+async def test_sleeping_no_time_lets_other_tasks_run_once(delay: timedelta) -> None:
     order: list[str] = []
     asyncio.get_running_loop().call_soon(order.append, "other")
     await SYSTEM_CLOCK.sleep(delay)
@@ -44,12 +44,12 @@ async def test_a_timeout_ends_a_block_that_takes_too_long() -> None:
             await asyncio.Event().wait()
 
 
-async def test_a_timeout_leaves_a_block_in_time_alone() -> None:
+async def test_a_timeout_does_not_touch_a_block_that_ends_in_time() -> None:
     async with SYSTEM_CLOCK.timeout(AN_HOUR):
         await asyncio.sleep(0)
 
 
-async def test_call_later_calls() -> None:
+async def test_call_later_makes_the_call() -> None:
     called = asyncio.Event()
     SYSTEM_CLOCK.call_later(A_MOMENT, called.set)
     assert not called.is_set()

@@ -20,7 +20,7 @@ def clock() -> FakeClock:
 
 
 class Diary:
-    """Notes what happened, with the seconds at which it did."""
+    """Records what happened, with the seconds at which it did."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -40,17 +40,17 @@ def diary(clock: FakeClock) -> Diary:
 
 
 class TestTime:
-    def test_it_stands_still(self, clock: FakeClock) -> None:
+    def test_the_time_stands_still_by_itself(self, clock: FakeClock) -> None:
         assert clock.now() == clock.now() == datetime(2025, 6, 1, 12, tzinfo=UTC)
         assert clock.monotonic() == clock.monotonic()
 
-    def test_advance_moves_both_clocks_by_as_much(self, clock: FakeClock) -> None:
+    def test_advance_moves_both_clocks_by_the_same_amount(self, clock: FakeClock) -> None:
         before = clock.monotonic()
         clock.advance(timedelta(days=2, microseconds=1))
         assert clock.now() == datetime(2025, 6, 3, 12, 0, 0, 1, tzinfo=UTC)
         assert clock.monotonic() - before == timedelta(days=2, microseconds=1).total_seconds()
 
-    def test_now_is_in_utc_wherever_it_starts(self) -> None:
+    def test_now_is_in_utc_whatever_the_time_zone_of_the_start(self) -> None:
         start = datetime(2025, 6, 1, 12, tzinfo=timezone(timedelta(hours=2)))
         assert FakeClock(start=start).now().isoformat() == "2025-06-01T10:00:00+00:00"
 
@@ -58,15 +58,15 @@ class TestTime:
         with pytest.raises(ValueError, match="give it a time zone"):
             FakeClock(start=datetime(2025, 6, 1))  # noqa: DTZ001
 
-    def test_time_does_not_go_back(self, clock: FakeClock) -> None:
-        with pytest.raises(ValueError, match="time does not go back"):
+    def test_advance_refuses_a_negative_delta(self, clock: FakeClock) -> None:
+        with pytest.raises(ValueError, match="delta must not be negative"):
             clock.advance(-SECOND)
 
-    async def test_time_does_not_go_back_while_others_run(self, clock: FakeClock) -> None:
-        with pytest.raises(ValueError, match="time does not go back"):
+    async def test_run_for_refuses_a_negative_delta(self, clock: FakeClock) -> None:
+        with pytest.raises(ValueError, match="delta must not be negative"):
             await clock.run_for(-SECOND)
 
-    def test_it_is_a_clock(self, clock: FakeClock) -> None:
+    def test_a_fake_clock_is_a_clock(self, clock: FakeClock) -> None:
         as_protocol: Clock = clock
         assert as_protocol is clock
 
@@ -80,7 +80,7 @@ class TestCalls:
         assert diary.entries == [(1, "first"), (2, "second"), (3, "third")]
         assert clock.monotonic() == 5
 
-    def test_calls_of_one_moment_are_made_in_order_of_asking(
+    def test_calls_due_at_one_moment_are_made_in_the_order_of_scheduling(
         self, clock: FakeClock, diary: Diary
     ) -> None:
         for text in ("a", "b", "c", "d", "e"):
@@ -97,7 +97,7 @@ class TestCalls:
         clock.advance(timedelta(microseconds=1))
         assert diary.entries == [(1, "due")]
 
-    def test_a_call_asked_for_by_a_call_counts_from_there(
+    def test_the_delay_of_a_call_scheduled_by_a_call_counts_from_that_call(
         self, clock: FakeClock, diary: Diary
     ) -> None:
         def again() -> None:
@@ -124,7 +124,7 @@ class TestCalls:
         clock.advance(SECOND)
         assert diary.entries == []
 
-    def test_an_exception_of_a_call_comes_out_at_its_time(
+    def test_an_exception_of_a_call_propagates_at_its_due_time(
         self, clock: FakeClock, diary: Diary
     ) -> None:
         def explode() -> None:
@@ -145,7 +145,7 @@ class TestCalls:
         assert diary.entries == [(3, "on the way")]
         assert clock.monotonic() == 11
 
-    def test_a_call_sees_the_context_of_who_asked(self, clock: FakeClock) -> None:
+    def test_a_call_sees_the_context_in_which_it_was_scheduled(self, clock: FakeClock) -> None:
         tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
         seen: list[str] = []
         token = tenant.set("acme")
@@ -182,7 +182,7 @@ class TestSleep:
         await sleeper
         assert diary.entries == [(5, "woken")]
 
-    async def test_waits_that_woken_tasks_begin_count_from_there(
+    async def test_waits_of_woken_tasks_count_from_the_moment_they_were_woken(
         self, clock: FakeClock, diary: Diary
     ) -> None:
         async def tick() -> None:
@@ -205,7 +205,7 @@ class TestSleep:
         assert diary.entries == [(1, "call"), (1, "woken")]
         await sleeper
 
-    async def test_no_delay_lets_others_run_once(self, clock: FakeClock) -> None:
+    async def test_sleeping_no_time_lets_other_tasks_run_once(self, clock: FakeClock) -> None:
         order: list[str] = []
 
         async def other() -> None:
@@ -228,7 +228,7 @@ class TestSleep:
         assert clock.pending == 0
         clock.advance(SECOND)
 
-    async def test_a_sleeper_cancelled_and_woken_at_once_is_cancelled(
+    async def test_a_sleeper_cancelled_and_woken_at_the_same_time_is_cancelled(
         self, clock: FakeClock
     ) -> None:
         sleeper = asyncio.create_task(clock.sleep(SECOND))
@@ -240,7 +240,7 @@ class TestSleep:
 
 
 class TestTimeout:
-    async def test_it_raises_at_the_end_of_a_block_that_takes_too_long(
+    async def test_a_timeout_raises_at_the_end_of_a_block_that_takes_too_long(
         self, clock: FakeClock, diary: Diary
     ) -> None:
         async def patient() -> None:
@@ -255,7 +255,9 @@ class TestTimeout:
         assert diary.entries == [(2, "cleaned up")]
         assert clock.pending == 0
 
-    async def test_a_block_in_time_raises_nothing_then_or_later(self, clock: FakeClock) -> None:
+    async def test_a_block_that_ends_in_time_raises_nothing_then_or_later(
+        self, clock: FakeClock
+    ) -> None:
         async def quick() -> str:
             async with clock.timeout(2 * SECOND):
                 await clock.sleep(SECOND)
@@ -264,7 +266,9 @@ class TestTimeout:
 
         assert await clock.run_until_complete(quick()) == "done"
 
-    async def test_what_began_first_wins_a_tie(self, clock: FakeClock) -> None:
+    async def test_of_two_waits_due_at_one_moment_the_one_that_began_first_wins(
+        self, clock: FakeClock
+    ) -> None:
         async def tie() -> None:
             async with clock.timeout(SECOND):
                 await clock.sleep(SECOND)
@@ -296,7 +300,7 @@ class TestTimeout:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    async def test_another_exception_of_the_block_comes_out_as_it_is(
+    async def test_another_exception_of_the_block_propagates_unchanged(
         self, clock: FakeClock
     ) -> None:
         with pytest.raises(LookupError, match="mine"):
@@ -309,10 +313,10 @@ class TestTimeout:
         [
             pytest.param(5, 1, ["inner"], id="inner-first"),
             pytest.param(1, 5, ["outer"], id="outer-first"),
-            pytest.param(1, 1, ["outer"], id="at-once"),
+            pytest.param(1, 1, ["outer"], id="at-the-same-time"),
         ],
     )
-    async def test_nested_blocks_time_out_each_for_itself(
+    async def test_nested_blocks_time_out_independently(
         self, clock: FakeClock, outer: int, inner: int, seen: list[str]
     ) -> None:
         timed_out: list[str] = []
@@ -332,7 +336,7 @@ class TestTimeout:
         assert timed_out == seen
 
     @pytest.mark.parametrize("delay", [timedelta(0), -SECOND])
-    async def test_no_delay_ends_a_block_at_its_first_await(
+    async def test_a_timeout_of_zero_ends_a_block_at_its_first_await(
         self, clock: FakeClock, delay: timedelta
     ) -> None:
         with pytest.raises(TimeoutError):
@@ -341,7 +345,7 @@ class TestTimeout:
 
 
 class TestPending:
-    async def test_it_counts_who_waits_for_the_time(self, clock: FakeClock) -> None:
+    async def test_sleeps_timeouts_and_calls_are_pending(self, clock: FakeClock) -> None:
         async def block() -> None:
             async with clock.timeout(3 * SECOND):
                 await clock.sleep(2 * SECOND)
@@ -358,7 +362,7 @@ class TestPending:
         assert clock.pending == 0
         await asyncio.gather(*tasks)
 
-    def test_cancelled_calls_are_let_go_long_before_their_time(self, clock: FakeClock) -> None:
+    def test_cancelled_calls_are_freed_long_before_their_due_time(self, clock: FakeClock) -> None:
         diaries: list[ref[Diary]] = []
         for _ in range(1000):
             diary = Diary(clock)
@@ -366,7 +370,9 @@ class TestPending:
             clock.call_later(timedelta(days=1), diary.note("late")).cancel()
         assert sum(diary() is not None for diary in diaries) < 100
 
-    def test_calls_that_wait_are_not_let_go(self, clock: FakeClock, diary: Diary) -> None:
+    def test_pending_calls_are_not_dropped_with_the_cancelled_ones(
+        self, clock: FakeClock, diary: Diary
+    ) -> None:
         for number in range(1000):
             call = clock.call_later(SECOND, diary.note(str(number)))
             if number % 2:
@@ -377,7 +383,7 @@ class TestPending:
 
 
 class TestSettle:
-    async def test_it_lets_long_chains_of_tasks_run_to_their_end(self, clock: FakeClock) -> None:
+    async def test_settle_runs_long_chains_of_tasks_to_their_end(self, clock: FakeClock) -> None:
         reached: list[int] = []
 
         async def chain(length: int) -> None:
@@ -391,27 +397,27 @@ class TestSettle:
         assert task.done()
         assert reached[-1] == 200
 
-    async def test_it_returns_when_everybody_waits(self, clock: FakeClock) -> None:
+    async def test_settle_returns_when_every_task_waits(self, clock: FakeClock) -> None:
         waiting = asyncio.create_task(asyncio.Event().wait())
         await clock.settle()
         assert not waiting.done()
         waiting.cancel()
 
-    async def test_the_time_does_not_move(self, clock: FakeClock) -> None:
+    async def test_settle_does_not_move_the_time(self, clock: FakeClock) -> None:
         clock.call_later(SECOND, lambda: None)
         await clock.settle()
         assert clock.monotonic() == 0
 
-    async def test_only_one_task_at_a_time_can_do_it(self, clock: FakeClock) -> None:
+    async def test_a_second_task_that_settles_meanwhile_is_refused(self, clock: FakeClock) -> None:
         outcomes = await asyncio.gather(
             clock.settle(), FakeClock().settle(), return_exceptions=True
         )
         assert outcomes[0] is None
         assert isinstance(outcomes[1], RuntimeError)
-        assert "one can at a time" in str(outcomes[1])
+        assert "another task is settling this event loop" in str(outcomes[1])
         await clock.settle()
 
-    def test_a_loop_it_cannot_look_into_is_named(self, clock: FakeClock) -> None:
+    def test_an_event_loop_other_than_asyncios_is_refused_by_name(self, clock: FakeClock) -> None:
         async def settle() -> None:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, OtherLoop)
@@ -441,7 +447,9 @@ class OtherLoop(asyncio.SelectorEventLoop):
 
 
 class TestRunUntilComplete:
-    async def test_it_moves_the_time_as_far_as_needed(self, clock: FakeClock) -> None:
+    async def test_run_until_complete_moves_the_time_as_far_as_needed(
+        self, clock: FakeClock
+    ) -> None:
         async def slow() -> str:
             for _ in range(24):
                 await clock.sleep(timedelta(hours=1))
@@ -450,12 +458,14 @@ class TestRunUntilComplete:
         assert await clock.run_until_complete(slow()) == "tomorrow"
         assert clock.now() == datetime(2025, 6, 2, 12, tzinfo=UTC)
 
-    async def test_it_moves_nothing_for_what_needs_no_time(self, clock: FakeClock) -> None:
+    async def test_run_until_complete_does_not_move_the_time_without_need(
+        self, clock: FakeClock
+    ) -> None:
         clock.call_later(SECOND, lambda: None)
         assert await clock.run_until_complete(asyncio.sleep(0, "now")) == "now"
         assert clock.monotonic() == 0
 
-    async def test_an_exception_comes_out(self, clock: FakeClock) -> None:
+    async def test_an_exception_of_the_awaitable_propagates(self, clock: FakeClock) -> None:
         async def fail() -> None:
             await clock.sleep(SECOND)
             raise LookupError("lost")
@@ -463,15 +473,19 @@ class TestRunUntilComplete:
         with pytest.raises(LookupError, match="lost"):
             await clock.run_until_complete(fail())
 
-    async def test_what_no_time_can_finish_is_cancelled_and_said(self, clock: FakeClock) -> None:
+    async def test_an_awaitable_that_no_time_can_finish_is_cancelled_and_refused(
+        self, clock: FakeClock
+    ) -> None:
         waiting = asyncio.create_task(asyncio.Event().wait())
         clock.call_later(SECOND, lambda: None)
-        with pytest.raises(RuntimeError, match="no passing of time will bring"):
+        with pytest.raises(RuntimeError, match="that moving the time cannot bring"):
             await clock.run_until_complete(waiting)
         assert waiting.cancelled()
         assert clock.monotonic() == 1
 
-    async def test_cancelling_it_cancels_what_it_awaits(self, clock: FakeClock) -> None:
+    async def test_cancelling_run_until_complete_cancels_the_awaitable(
+        self, clock: FakeClock
+    ) -> None:
         async def forever() -> None:
             while True:
                 await clock.sleep(SECOND)

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 
-def test_asyncio_is_loaded_by_those_who_run_an_event_loop() -> None:
+def test_importing_arvo_time_does_not_import_asyncio() -> None:
     code = (
         "import sys, arvo_time, arvo_time.logs, arvo_time.settings; print('asyncio' in sys.modules)"
     )

@@ -1,4 +1,4 @@
-"""A call that fails is tried again, and what is known of its effect is never lost."""
+"""A call that fails is tried again, and what is known about its effect is never lost."""
 
 import asyncio
 import sys
@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from arvo_time import BackendError, Backoff, Judgement, Outcome, outcome_after, repeated
+from arvo_time import BackendError, Backoff, Judgement, Outcome, repeated
+from arvo_time._repeated import outcome_after
 from arvo_time.testing import FakeClock
 
 BACKOFF: Final = Backoff(
@@ -17,15 +18,15 @@ BACKOFF: Final = Backoff(
 
 
 class RefusedError(Exception):
-    """Nothing has happened, and another try may do better."""
+    """Nothing has happened, and another try may succeed."""
 
 
 class LostError(Exception):
-    """The answer was lost, and another try may do better."""
+    """The answer was lost, and another try may succeed."""
 
 
 class WrongError(Exception):
-    """Nothing has happened, and no other try will do better."""
+    """Nothing has happened, and no other try will succeed."""
 
 
 class SlowError(Exception):
@@ -79,7 +80,7 @@ async def test_two_failed_tries_are_followed_by_a_third() -> None:
     assert tries.times == [0, 1, 4]
 
 
-async def test_three_failed_tries_are_enough() -> None:
+async def test_the_third_failed_try_ends_the_call() -> None:
     last = RefusedError("the third")
     tries = Tries([RefusedError("the first"), RefusedError("the second"), last])
     with pytest.raises(BackendError, match="the third") as caught:
@@ -88,7 +89,7 @@ async def test_three_failed_tries_are_enough() -> None:
     assert (caught.value.outcome, caught.value.__cause__) == ("failed", last)
 
 
-async def test_an_error_that_no_other_try_will_mend_ends_the_call() -> None:
+async def test_an_error_that_no_other_try_can_mend_ends_the_call() -> None:
     tries = Tries([RefusedError(), WrongError("wrong")])
     with pytest.raises(BackendError, match="wrong") as caught:
         await tries.repeated()
@@ -119,7 +120,9 @@ async def test_an_outcome_that_was_unknown_once_stays_unknown(
     assert tries.made == len(errors)
 
 
-async def test_an_answer_says_after_which_error_an_earlier_try_may_have_taken_effect() -> None:
+async def test_an_answer_comes_with_the_error_of_an_earlier_try_that_may_have_taken_effect() -> (
+    None
+):
     lost = LostError()
     assert await Tries([lost, RefusedError()]).repeated() == ("an answer", lost)
     assert await Tries([RefusedError(), lost]).repeated() == ("an answer", lost)
@@ -149,7 +152,7 @@ async def test_a_first_try_of_the_caller_may_be_the_last() -> None:
     assert tries.made == 0
 
 
-async def test_an_error_that_is_not_of_the_driver_comes_out_as_it_is() -> None:
+async def test_an_error_that_is_not_of_the_driver_propagates_unchanged() -> None:
     error = KeyError("ours")
     tries = Tries([LostError(), error])
     with pytest.raises(KeyError) as caught:
@@ -167,7 +170,7 @@ async def test_a_cancelled_call_is_not_tried_again() -> None:
 
 
 async def test_no_error_is_the_context_of_the_next_one() -> None:
-    """So each is judged by what led to it alone."""
+    """So each is judged only by what led to it."""
     handled: list[BaseException | None] = []
 
     def judge(error: Exception) -> Judgement:

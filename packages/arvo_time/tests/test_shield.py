@@ -14,7 +14,7 @@ async def cancel(task: asyncio.Task[Any]) -> None:
         await task
 
 
-async def test_shielded_work_ends_though_its_waiter_is_cancelled() -> None:
+async def test_shielded_work_ends_even_if_its_waiter_is_cancelled() -> None:
     go, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -28,7 +28,7 @@ async def test_shielded_work_ends_though_its_waiter_is_cancelled() -> None:
 
 
 class Lock:
-    """Is taken when told, and notes what becomes of it."""
+    """Is taken once `granted` is set; `back` lists what was given back."""
 
     def __init__(self) -> None:
         self.granted = asyncio.Event()

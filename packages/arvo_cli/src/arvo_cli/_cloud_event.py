@@ -1,11 +1,11 @@
-"""What makes a JSON object a CloudEvent, and what Arvo needs besides (CloudEvents 1.0.2)."""
+"""Checks of JSON objects against CloudEvents 1.0.2, and of what Arvo requires in addition."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 _ARVO_NEEDS: Final = ("subject", "datacontenttype", "time", "data")
-"""What CloudEvents leave to the maker, and an Arvo event has."""
+"""Attributes that CloudEvents leave optional and Arvo requires."""
 _NAME: Final = re.compile(r"[a-z0-9]+")
 _URI_REFERENCE: Final = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
 _TIME: Final = re.compile(
@@ -16,10 +16,10 @@ _INTEGERS: Final = range(-(2**31), 2**31)
 
 
 def is_cloud_event(values: Mapping[str, Any]) -> bool:
-    """Tell whether a JSON object is an event as CloudEvents' JSON format has them.
+    """Return whether a JSON object is an event in the JSON format of CloudEvents.
 
     Args:
-        values: Its members. One that is null counts as left out.
+        values: Its members. A member that is null counts as absent.
     """
     given = {name: value for name, value in values.items() if value is not None}
     binary = given.pop("data_base64", None)
@@ -32,12 +32,12 @@ def is_cloud_event(values: Mapping[str, Any]) -> bool:
     )
 
 
-def lacking(values: Mapping[str, Any]) -> list[str]:
-    """Return the attributes that Arvo needs, and a CloudEvent may lack, of those it lacks."""
+def missing_attributes(values: Mapping[str, Any]) -> list[str]:
+    """Return the attributes that Arvo requires and a CloudEvent lacks."""
     return [name for name in _ARVO_NEEDS if values.get(name) is None]
 
 
-def _is_text(value: Any) -> bool:
+def _is_nonempty_string(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
@@ -54,15 +54,15 @@ def _is_extension(value: Any) -> bool:
 
 
 _REQUIRED: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "id": _is_text,
+    "id": _is_nonempty_string,
     "source": _is_uri,
     "specversion": lambda value: value == "1.0",
-    "type": _is_text,
+    "type": _is_nonempty_string,
 }
 _RULES: Final[Mapping[str, Callable[[Any], bool]]] = {
     **_REQUIRED,
-    "subject": _is_text,
-    "datacontenttype": _is_text,
+    "subject": _is_nonempty_string,
+    "datacontenttype": _is_nonempty_string,
     "dataschema": _is_uri,
     "time": _is_time,
 }

@@ -28,7 +28,7 @@ _app = typer.Typer(
 
 
 _machine = typer.Typer(
-    help="Look at workflows that are statecharts.",
+    help="Inspect workflows that are statecharts.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -49,23 +49,23 @@ _Flavour = Annotated[
         "--flavour",
         metavar="NAME",
         show_default=False,
-        help="Which of several kinds of handlers the factory makes, when it has a parameter "
+        help="Which kind of handlers the factory makes, when it has a parameter "
         '`flavour: Literal["one", "other"]`. Without it, the parameter\'s default.',
     ),
 ]
 
 
 def _measured_concurrency() -> str:
-    """Say how many workflows run at the same time, by memory."""
+    """Return a phrase with the number of workflows that run at the same time, by memory."""
     schemes: dict[int, list[str]] = {}
     for scheme, concurrency in MEASURED_CONCURRENCY.items():
         schemes.setdefault(concurrency, []).append(f"{scheme}:")
-    told = [f"{concurrency} with {', '.join(names)}" for concurrency, names in schemes.items()]
-    return f"{'; '.join(told)}; {USUAL_CONCURRENCY} with others"
+    known = [f"{concurrency} with {', '.join(names)}" for concurrency, names in schemes.items()]
+    return f"{'; '.join(known)}; {USUAL_CONCURRENCY} with others"
 
 
 def run_command(arguments: Sequence[str] | None) -> int:
-    """Do what the command line says and return the exit status; see `main`."""
+    """Run the command line and return its exit status; see `main`."""
     status = 0
     try:
         _app(args=None if arguments is None else list(arguments), prog_name="arvo")
@@ -106,8 +106,8 @@ def _run(
             "--events",
             metavar="FILE|-",
             show_default=False,
-            help="The input, one JSON object a line, in UTF-8; - is standard input. What is packed "
-            "with gzip is unpacked.",
+            help="The input, one JSON object per line, in UTF-8; - is standard input. Input "
+            "compressed with gzip is decompressed.",
         ),
     ],
     contract: Annotated[
@@ -115,7 +115,7 @@ def _run(
         typer.Option(
             "--contract",
             metavar="URI/VERSION",
-            help="The lines are not CloudEvents but plain payloads of this contract. "
+            help="The lines are plain payloads of this contract, not CloudEvents. "
             "Quote it: # begins a comment in most shells.",
         ),
     ] = None,
@@ -124,8 +124,8 @@ def _run(
         typer.Option(
             "--out",
             metavar="FILE|-",
-            help="Where the final events go, one JSON object a line; - is standard output. "
-            "Without it a pipe gets the same, and a terminal one short line per event: "
+            help="Where the final events go, one JSON object per line; - is standard output. "
+            "Without it a pipe gets the same, and a terminal gets one short line per event: "
             "type, parentid and data, cut to the width.",
         ),
     ] = None,
@@ -144,7 +144,7 @@ def _run(
             "--max-line-bytes",
             metavar="N",
             min=1,
-            help="How long a line may be; a longer one is rejected while it is read.",
+            help="Maximum length of a line; a longer one is rejected while it is read.",
         ),
     ] = MAX_BYTES,
     concurrency: Annotated[
@@ -164,7 +164,7 @@ def _run(
             metavar="URL",
             help="Where workflows keep their state. memory: forgets it when the command ends; "
             "for others install a package that registers the URL's scheme, as arvo-memory-sqlite "
-            "does for sqlite:///state.db. Behind ? stand options: the arguments of the memory's "
+            "does for sqlite:///state.db. Options follow ?: the arguments of the memory's "
             "connect, as in sqlite:///state.db?synchronous=normal&ttl=10s.",
         ),
     ] = DEFAULT,
@@ -174,7 +174,8 @@ def _run(
         typer.Option(
             "--log-level",
             metavar="LEVEL",
-            help="Show on standard error what is logged, from debug, info, warning or error on.",
+            help="Show log records of this level and above on standard error: debug, info, "
+            "warning or error.",
         ),
     ] = "warning",
 ) -> None:
@@ -182,12 +183,12 @@ def _run(
 
     Events are read as they are needed and run several at a time, so final events come in the
     order in which they are ready; the `parentid` of each is the id of its event. --out and
-    --rejects are written anew. Running the same input again over a lasting --memory resumes:
-    finished workflows answer what they answered before, the others go on.
+    --rejects are overwritten. Running the same input again over a lasting --memory resumes:
+    finished workflows give the answer they gave before, the others go on.
 
     Exit status: 0 all lines have a final event, 1 a result could not be written, 2 wrong usage,
     3 some lines were rejected or failed, 130 interrupted. Ctrl-C stops taking input and finishes
-    what runs; a second Ctrl-C cancels that, a third one ends the process at once.
+    what runs; a second Ctrl-C cancels that, a third one ends the process immediately.
     """
     job = Job(
         target=target,
@@ -219,13 +220,13 @@ def _diagram(
             "--machine",
             metavar="URI/VERSION",
             show_default=False,
-            help="The one machine to draw, by its contract. Without it, all there are. "
+            help="The one machine to draw, by its contract. Without it, all of them. "
             "Quote it: # begins a comment in most shells.",
         ),
     ] = None,
     format_: Annotated[
         Format,
-        typer.Option("--format", help="mermaid, dot for Graphviz, or svg, drawn by Graphviz."),
+        typer.Option("--format", help="mermaid, dot (for Graphviz), or svg (drawn by Graphviz)."),
     ] = "mermaid",
     out: Annotated[
         str,
@@ -236,7 +237,7 @@ def _diagram(
 ) -> None:
     """Draw the machines of a target: those of the orchestrators among its handlers.
 
-    Exit status: 0 drawn, 1 the diagram could not be written, 2 wrong usage, no machine, or an svg
+    Exit status: 0 drawn, 1 the diagram could not be written, 2 wrong usage, no machine, or svg
     without Graphviz.
     """
     DiagramJob(target=target, flavour=flavour, machine=machine, format=format_, out=out).run()

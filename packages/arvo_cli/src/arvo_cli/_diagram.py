@@ -1,4 +1,4 @@
-"""`arvo machine diagram`: the statecharts of a target, drawn."""
+"""`arvo machine diagram`: draws the statecharts of a target."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ Format = Literal["mermaid", "dot", "svg"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagramJob:
-    """What the user asked for: the options of `arvo machine diagram`."""
+    """The options of `arvo machine diagram`."""
 
     target: str
     """A folder, or `module:factory`."""
@@ -33,36 +33,39 @@ class DiagramJob:
     machine: str | None
     """The one machine to draw, as URI/VERSION; None for all."""
     format: Format
-    """What to write."""
+    """The language of the diagram."""
     out: str
     """Where the diagram goes; "-" for standard output."""
 
     def run(self) -> None:
-        """Draw.
+        """Draw the machines and write the diagram.
 
         Raises:
-            CommandError: There is nothing to draw, nothing to draw with, or nowhere to write to.
+            CommandError: There is no machine, Graphviz is missing or fails, or the diagram cannot
+                be written.
         """
         target = load_target(self.target)
         handlers = target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
-        machines = self._chosen(_machines(handlers), target)
-        text = "\n\n".join(map(self._drawn, machines))
+        machines = self._choose(_machines(handlers), target)
+        text = "\n\n".join(map(self._draw, machines))
         with open_output("--out", self.out) as writer:
             writer.write(text)
 
-    def _chosen(self, machines: dict[str, ArvoMachine], target: Target) -> list[ArvoMachine]:
+    def _choose(self, machines: dict[str, ArvoMachine], target: Target) -> list[ArvoMachine]:
         if not machines:
             raise CommandError(_no_machine(target))
         names = ", ".join(machines)
         if self.machine is not None and self.machine not in machines:
-            raise CommandError(f"{self.target} has no machine {self.machine!r}; there are: {names}")
+            raise CommandError(
+                f"{self.target} has no machine {self.machine!r}; choose one of: {names}"
+            )
         if self.machine is not None:
             return [machines[self.machine]]
         if self.format == "svg" and len(machines) > 1:
-            raise CommandError(f"an svg shows one machine; choose with --machine: {names}")
+            raise CommandError(f"svg shows one machine only; choose with --machine: {names}")
         return list(machines.values())
 
-    def _drawn(self, machine: ArvoMachine) -> str:
+    def _draw(self, machine: ArvoMachine) -> str:
         match self.format:
             case "mermaid":
                 return to_mermaid(machine.machine)
@@ -92,10 +95,10 @@ def _svg(graph: str) -> str:
     if program is None:
         raise CommandError(
             "svg needs Graphviz, and there is no `dot` on the PATH; install it "
-            "(apt install graphviz, brew install graphviz), or take --format mermaid"
+            "(apt install graphviz, brew install graphviz), or use --format mermaid"
         )
     try:
-        done = subprocess.run(  # noqa: S603 - what the user has installed, without a shell
+        done = subprocess.run(  # noqa: S603 - the user's own Graphviz, without a shell
             [program, "-Tsvg"], input=graph.encode(), capture_output=True, check=True
         )
     except subprocess.CalledProcessError as error:

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a progress bar on a terminal, and lines of text."""
+"""What a run shows as it proceeds: a progress bar on a terminal, and messages."""
 
 import sys
 from types import TracebackType
@@ -12,10 +12,10 @@ from ._report import Report, counted
 
 
 class Display:
-    """Speaks to the user on standard error, with a progress bar when that is a terminal.
+    """Writes messages to standard error, with a progress bar when that is a terminal.
 
     Args:
-        total: The input's length in bytes; None when nobody knows.
+        total: The input's length in bytes; None when it is unknown.
     """
 
     def __init__(self, *, total: int | None) -> None:
@@ -52,11 +52,11 @@ class Display:
 
     @property
     def shows_standard_output(self) -> bool:
-        """Whether the bar and standard output share a terminal, and so must take turns."""
+        """Whether the bar and standard output share a terminal, so that they must take turns."""
         return self._is_terminal and sys.stdout.isatty()
 
     def say(self, text: str) -> None:
-        """Tell the user a line of text, above the bar when there is one."""
+        """Write a message, above the bar when there is one."""
         self.show(printable(text))
 
     def show(self, line: str) -> None:
@@ -68,7 +68,7 @@ class Display:
 
         Args:
             report: The counts so far.
-            position: How many bytes of the input are behind.
+            position: How many bytes of the input have been processed.
         """
         if not self._is_terminal:
             return

@@ -1,4 +1,4 @@
-"""What a run reads and writes: no two of them may be one file, by whatever names."""
+"""Checks that no two inputs and outputs of a run are the same file, whatever their names."""
 
 import os
 import stat
@@ -12,45 +12,45 @@ from typing import Final, Literal, TextIO, TypeAlias
 from ._errors import CommandError
 
 STANDARD: Final = "-"
-"""The name of standard input and output."""
+"""The name that stands for standard input or standard output."""
 _Role: TypeAlias = Literal["input", "file", "stream"]
 _OPEN_FILES: Final = Path("/dev/fd")
-"""Where the system shows what a process has open; some have no such folder."""
+"""Where the system lists the open files of a process; some systems have no such folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _End:
-    """One end of a run: where its input comes from, or something that it writes."""
+    """One end of a run: its input, or something that it writes."""
 
     title: str
-    """What the user calls it."""
+    """How messages name it."""
     identity: tuple[int, int] | Path
-    """Its device and number there; the full path of a file that is yet to be made."""
+    """Device and inode number; the full path of a file that does not exist yet."""
     mode: int
-    """What kind of file it is, as `stat` says; 0 for one that is yet to be made."""
+    """Mode bits, as from `stat`; 0 for a file that does not exist yet."""
     role: _Role
-    """The input, a file that is made anew, or a stream that the shell opened for output."""
+    """The input, a file that is overwritten, or a stream that the shell opened for output."""
 
     def may_be(self, other: "_End") -> bool:
-        """Tell whether nothing is lost if both are one file."""
+        """Return whether nothing is lost if both are the same file."""
         roles = {self.role, other.role}
         if roles == {"stream"}:  # as with `2>&1`
             return True
-        if stat.S_ISFIFO(self.mode):  # read, it would wait for what itself writes
+        if stat.S_ISFIFO(self.mode):  # as the input, the run would wait for its own output
             return "input" not in roles
         return stat.S_ISCHR(self.mode) or stat.S_ISSOCK(self.mode)
 
 
 def check_distinct(*, events: str, out: str, rejects: str | None) -> None:
-    """Make sure that no output is the input or another output. Opens nothing.
+    """Check that no output is the input or another output. Opens nothing.
 
     Args:
         events: The input; "-" for standard input.
         out: Where results go; "-" for standard output.
-        rejects: Where lines without a result go; None when no file is made.
+        rejects: Where lines without a result go; None when no file is written.
 
     Raises:
-        CommandError: Two of them are one file.
+        CommandError: Two of them are the same file.
     """
     known: list[_End] = []
     for end in _ends(events=events, out=out, rejects=rejects):
@@ -58,19 +58,19 @@ def check_distinct(*, events: str, out: str, rejects: str | None) -> None:
             if end.identity == other.identity and not end.may_be(other):
                 raise CommandError(
                     f"{end.title} and {other.title} are the same file; "
-                    "what is written there would destroy what it holds"
+                    "writing to it would destroy its content"
                 )
         known.append(end)
 
 
 def check_unused(title: str, name: str) -> None:
-    """Make sure that a file to be made anew is none that this process uses.
+    """Check that a file to be overwritten is not in use by this process.
 
-    So nobody's database, such as that of `--memory`, is emptied, and no module of the target.
-    Where the system does not show what a process has open, only modules are found.
+    This keeps a run from emptying a database, such as that of `--memory`, or a module of the
+    target. Where the system does not list a process's open files, only modules are found.
 
     Args:
-        title: What the user calls it.
+        title: The option that names the file.
         name: Its path.
 
     Raises:
@@ -79,7 +79,7 @@ def check_unused(title: str, name: str) -> None:
     with suppress(OSError):
         status = os.stat(name)
         if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) in _files_in_use():
-            raise CommandError(f"{title} {name} is in use by this command already; write elsewhere")
+            raise CommandError(f"{title} {name} is already in use by this command; write elsewhere")
 
 
 def _ends(*, events: str, out: str, rejects: str | None) -> Iterator[_End]:
@@ -105,7 +105,7 @@ def _named(option: str, name: str, *, role: _Role) -> _End:
 
 
 def _standard(title: str, stream: TextIO | None, *, role: _Role) -> Iterator[_End]:
-    # None or closed: whoever uses it says so. And not every stream is a file.
+    # A stream that is None or closed fails where it is used. And not every stream is a file.
     with suppress(OSError, ValueError, AttributeError):
         yield _of(title, os.fstat(stream.fileno()), role=role)  # type: ignore[union-attr]
 
@@ -125,7 +125,7 @@ def _files_in_use() -> set[tuple[int, int]]:
 
 def _module_files() -> Iterator[tuple[int, int]]:
     for module in list(sys.modules.values()):
-        file = getattr(module, "__dict__", {}).get("__file__")  # asks no `__getattr__`
+        file = getattr(module, "__dict__", {}).get("__file__")  # calls no `__getattr__`
         if isinstance(file, str):
             with suppress(OSError, ValueError):
                 status = os.stat(file)

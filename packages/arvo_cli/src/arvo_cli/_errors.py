@@ -1,9 +1,9 @@
-"""What ends the command early, or keeps one line of its input from being run.
+"""Exceptions that end the command early, or keep one line of its input from being run.
 
-* CommandError                  the command cannot start or go on; one line, status 2
+* CommandError                  the command cannot start or continue; one line, status 2
   + OutputError                 a result could not be written; status 1
-* RejectedLineError             one line of the input is not something to run
-  + PlainPayloadError           it has nothing of a CloudEvent; --contract may be missing
+* RejectedLineError             one line of the input cannot be run
+  + PlainPayloadError           it has no attribute of a CloudEvent; --contract may be missing
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ INTERRUPTED: Final = 130
 
 
 class CommandError(Exception):
-    """The command cannot start or go on, for a reason the user can mend."""
+    """The command cannot start or continue, for a reason that the user can remove."""
 
     status = 2
 
@@ -25,36 +25,36 @@ class OutputError(CommandError):
 
 
 class RejectedLineError(Exception):
-    """A line of the input is not something to run; the rest goes on."""
+    """A line of the input cannot be run; the others are run."""
 
 
 class PlainPayloadError(RejectedLineError):
-    """A line is a JSON object that has nothing of a CloudEvent; it may be a plain payload."""
+    """A line is a JSON object without attributes of a CloudEvent; it may be a plain payload."""
 
 
 def one_line(error: BaseException) -> str:
-    """Write what an exception says as one line; its class where that says too little.
+    """Return an exception's message as one line, with its class where the message says too little.
 
-    Many say nothing, as TimeoutError does, and a KeyError says only the key.
+    Many exceptions have no message, such as TimeoutError, and that of KeyError is only the key.
     """
-    text = _text(error)
+    text = _message(error)
     if not text or isinstance(error, KeyError):
         return named(error)
     return text
 
 
 def named(error: BaseException) -> str:
-    """Write an exception as one line: its class and, if it says something, what it says."""
-    text = _text(error)
+    """Return an exception as one line: its class and, if it has one, its message."""
+    text = _message(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def os_reason(error: OSError) -> str:
-    """Write the reason why a file could not be used, without the file's name."""
+    """Return the reason why a file could not be used, without the file's name."""
     return error.strerror or one_line(error)
 
 
-def _text(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return ""

@@ -1,4 +1,4 @@
-"""Flavours: what a factory offers to choose from in its parameter `flavour`."""
+"""Flavours: the kinds of handlers that a factory offers in its parameter `flavour`."""
 
 import inspect
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any, Final, Literal, get_args, get_origin
 from ._errors import CommandError, one_line
 
 FLAVOUR: Final = "flavour"
-"""The parameter by which a factory offers flavours. Its annotation, a Literal, names them."""
+"""The parameter with which a factory offers flavours. Its annotation, a Literal, names them."""
 
 
 def flavour_argument(
     factory: Callable[..., object], flavour: str | None, *, target: str
 ) -> dict[str, str]:
-    """Return what to call a factory with besides the memory.
+    """Return the keyword argument to call a factory with, in addition to the memory.
 
     Args:
         factory: Makes the handlers.
-        flavour: What the user wants; None for the factory's default.
+        flavour: The user's choice; None for the factory's default.
         target: The target as the user wrote it.
 
     Returns:
-        The keyword argument; empty when the factory offers no flavours, or takes its default.
+        The keyword argument; empty when the factory offers no flavours, or for its default.
 
     Raises:
         CommandError: There are no flavours or none of that name, or the user has to choose.
@@ -35,22 +35,24 @@ def flavour_argument(
     if flavour is None:
         raise CommandError(f"{target} has flavours; choose with --flavour: {', '.join(names)}")
     if flavour not in names:
-        raise CommandError(f"{target} has no flavour {flavour!r}; there are: {', '.join(names)}")
+        raise CommandError(
+            f"{target} has no flavour {flavour!r}; choose one of: {', '.join(names)}"
+        )
     return {FLAVOUR: flavour}
 
 
 def flavours(factory: Callable[..., object], *, target: str) -> tuple[str, ...]:
-    """Return the names of what a factory offers; empty when it offers no flavours.
+    """Return the names of the flavours that a factory offers; empty when it offers none.
 
     Raises:
-        CommandError: Its parameter does not say them.
+        CommandError: The annotation of its parameter does not name them.
     """
     parameter = _parameter(factory)
     if parameter is None:
         return ()
     annotation: Any = parameter.annotation
     if isinstance(annotation, str):
-        annotation = _evaluated(factory, target=target)
+        annotation = _evaluated_annotation(factory, target=target)
     names = get_args(annotation) if get_origin(annotation) is Literal else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise CommandError(
@@ -63,11 +65,11 @@ def flavours(factory: Callable[..., object], *, target: str) -> tuple[str, ...]:
 def _parameter(factory: Callable[..., object]) -> inspect.Parameter | None:
     try:
         return inspect.signature(factory).parameters.get(FLAVOUR)
-    except (TypeError, ValueError):  # some callables written in C have no signature to look at
+    except (TypeError, ValueError):  # some callables written in C have no signature
         return None
 
 
-def _evaluated(factory: Callable[..., object], *, target: str) -> object:
+def _evaluated_annotation(factory: Callable[..., object], *, target: str) -> object:
     try:
         return inspect.signature(factory, eval_str=True).parameters[FLAVOUR].annotation
     except Exception as error:  # an annotation may hold any expression

@@ -1,4 +1,4 @@
-"""From a line of the input to an event that is worth running."""
+"""Makes events to run of the lines of the input."""
 
 import json
 from collections import Counter
@@ -22,17 +22,17 @@ from arvo_core import (
 from arvo_core.event_id import derive_id
 from arvo_event_handler import ContractViolation, IArvoEventHandler, version_describing
 
-from ._cloud_event import is_cloud_event, lacking
+from ._cloud_event import is_cloud_event, missing_attributes
 from ._errors import CommandError, PlainPayloadError, RejectedLineError, one_line
 from ._lines import Line
 from ._report import counted
 
 SOURCE: Final = "com.arvo.cli"
 """The source of events made of plain payloads. Part of their identity, so it never changes."""
-_TELLING_ATTRIBUTES: Final = frozenset({"specversion", "type"})
-"""What no CloudEvent lacks both of."""
-_REMEDY_OF_PROGRAMS: Final = ", or raise max_depth of EventLimits"
-"""What messages offer that a user of the command cannot do."""
+_MARKER_ATTRIBUTES: Final = frozenset({"specversion", "type"})
+"""A line with neither of these may be a plain payload."""
+_REMEDY_IN_CODE: Final = ", or raise max_depth of EventLimits"
+"""The part of messages that a user of the command cannot follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,8 @@ class Request:
     """An event to run, made of one line."""
 
     event: ArvoEvent
-    """The event."""
     answer_to: str
-    """Whom its answer will be addressed to."""
+    """The address that its answer will have."""
     repeated: bool
     """Whether an earlier line held the same event."""
 
@@ -54,7 +53,7 @@ class Decoder(Protocol):
         """Make a request of a line.
 
         Raises:
-            RejectedLineError: The line is not something to run; says why.
+            RejectedLineError: The line cannot be run; the message says why.
         """
         ...
 
@@ -63,8 +62,8 @@ class EventDecoder:
     """Reads lines that are CloudEvents.
 
     Args:
-        handlers: Who may handle them.
-        limits: How large and how deep they may be.
+        handlers: The handlers of the target.
+        limits: Maximum size and depth of an event.
     """
 
     def __init__(self, handlers: Iterable[IArvoEventHandler], *, limits: EventLimits) -> None:
@@ -78,7 +77,7 @@ class EventDecoder:
         try:
             event = ArvoEvent.from_json(line.content, limits=self._limits)
         except InvalidValueError as error:
-            raise _no_event(_load(line, self._limits), error) from error
+            raise _not_an_event(_load(line, self._limits), error) from error
         handler = self._handlers.get(event.to or event.type)
         if handler is None:
             known = ", ".join(sorted(self._handlers))
@@ -89,7 +88,7 @@ class EventDecoder:
         address = _answer_address(event, handler)
         if address in self._handlers:
             raise RejectedLineError(
-                f"the answer would go to {address!r}, which is a handler; "
+                f"the answer would go to {address!r}, which is one of the handlers; "
                 "give the event another source"
             )
         repeated = self._seen.add(event.source, event.id) > 1
@@ -103,8 +102,8 @@ class PayloadDecoder:
     and its subject from the id. So the same input gives the same events in every run.
 
     Args:
-        contract: What the lines are.
-        limits: How deep they may be.
+        contract: The contract version that the lines are payloads of.
+        limits: Maximum depth of a payload.
     """
 
     def __init__(self, contract: VersionedArvoContract[Any], *, limits: EventLimits) -> None:
@@ -119,11 +118,13 @@ class PayloadDecoder:
         _check_length(line)
         payload = _load(line, self._limits)
         if not isinstance(payload, dict):
-            raise RejectedLineError(f"a payload is a JSON object, not {type(payload).__name__}")
+            raise RejectedLineError(
+                f"a payload must be a JSON object, not {type(payload).__name__}"
+            )
         problems = json_problems(payload, max_depth=self._limits.max_depth)
         if problems:
-            told = _for_users(str(problems[0]))
-            raise RejectedLineError(f"not JSON that every language reads: {told}")
+            problem = _for_users(str(problems[0]))
+            raise RejectedLineError(f"not JSON that every language reads: {problem}")
         text = line.text
         event_id = derive_id(
             self._contract.dataschema, text, self._seen.add(self._contract.dataschema, text)
@@ -149,12 +150,12 @@ class PayloadDecoder:
 def decoder_for(
     handlers: Iterable[IArvoEventHandler], contract: str | None, *, limits: EventLimits
 ) -> Decoder:
-    """Choose how lines are read.
+    """Return the decoder for the input's lines.
 
     Args:
-        handlers: Who may handle the events.
+        handlers: The handlers of the target.
         contract: URI and version of plain payloads; None for CloudEvents.
-        limits: How large and how deep a line may be.
+        limits: Maximum size and depth of a line.
 
     Raises:
         CommandError: No handler has a contract of that URI and version.
@@ -168,14 +169,14 @@ def decoder_for(
     if own:
         raise CommandError(f"--contract {contract} lacks the version; write {' or '.join(own)}")
     raise CommandError(
-        f"no handler has a contract {contract!r}; there are: {', '.join(sorted(versions))}"
+        f"no handler has a contract {contract!r}; choose one of: {', '.join(sorted(versions))}"
     )
 
 
 def contract_versions(
     handlers: Iterable[IArvoEventHandler],
 ) -> dict[str, VersionedArvoContract[Any]]:
-    """Return what `--contract` may name: each version of the handlers' contracts by its URI."""
+    """Return what `--contract` accepts: each version of the handlers' contracts by its URI."""
     return {
         known.dataschema: known
         for handler in handlers
@@ -185,23 +186,23 @@ def contract_versions(
 
 
 class _Occurrences:
-    """Counts how often something came by; remembers a digest of each, not the thing itself."""
+    """Counts how often each item occurred; keeps a digest of each, not the item itself."""
 
     def __init__(self) -> None:
         self._counts: Counter[bytes] = Counter()
 
     def add(self, *parts: str) -> int:
-        """Take note and return how often it came by, this time included."""
+        """Count an item and return how often it has occurred, this time included."""
         digest = blake2b(repr(parts).encode(), digest_size=12).digest()
         self._counts[digest] += 1
         return self._counts[digest]
 
 
 def _check_length(line: Line) -> None:
-    """Make sure that the line is whole.
+    """Check that the line is complete.
 
     Raises:
-        RejectedLineError: It is longer than lines may be.
+        RejectedLineError: It is longer than a line may be.
     """
     if line.excess:
         raise RejectedLineError(
@@ -210,11 +211,15 @@ def _check_length(line: Line) -> None:
 
 
 def _load(line: Line, limits: EventLimits) -> Any:
-    """Read a line as JSON (RFC 8259); `limits` is what a message tells.
+    """Read a line as JSON (RFC 8259).
+
+    Args:
+        line: The line.
+        limits: Named in the message about a line that is nested too deeply. They are not checked
+            here: only Python's parser, which goes deeper than any limit, refuses depth.
 
     Raises:
-        RejectedLineError: It is none, and says where; or too deep for Python's parser, which goes
-            deeper than any limit does.
+        RejectedLineError: It is not JSON, or nested too deeply for Python's parser.
     """
     try:
         return json.loads(str(line.content, "utf-8"), parse_constant=_refuse_constant)
@@ -224,45 +229,45 @@ def _load(line: Line, limits: EventLimits) -> Any:
     except UnicodeDecodeError as error:
         raise RejectedLineError(f"not UTF-8 at byte {error.start + 1}") from error
     except RecursionError as error:
-        told = f"nested more than {limits.max_depth} levels deep; flatten the data"
-        raise RejectedLineError(told) from error
+        problem = f"nested more than {limits.max_depth} levels deep; flatten the data"
+        raise RejectedLineError(problem) from error
     except ValueError as error:  # an integer of too many digits
         raise RejectedLineError(f"not JSON: {one_line(error)}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise RejectedLineError(f"not JSON: {name} is no JSON number; use null or leave it out")
+    raise RejectedLineError(f"not JSON: {name} is not a JSON number; use null or leave it out")
 
 
 def _for_users(reason: str) -> str:
-    """Leave out of a reason what only a program can do about it."""
-    return reason.replace(_REMEDY_OF_PROGRAMS, "")
+    """Return a reason without the remedy that needs a change of code."""
+    return reason.replace(_REMEDY_IN_CODE, "")
 
 
-def _no_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
-    """Say what a line is instead of an event that Arvo can run.
+def _not_an_event(loaded: Any, error: InvalidValueError) -> RejectedLineError:
+    """Return the error for a line that is not an event that Arvo can run.
 
     Args:
         loaded: The line as JSON.
-        error: Why it is no such event.
+        error: Why it is not such an event.
     """
     reason = _for_users(one_line(error).removeprefix("not an event: "))
     if not isinstance(loaded, dict):
         return RejectedLineError(f"not a CloudEvent: {reason}")
-    if loaded.keys().isdisjoint(_TELLING_ATTRIBUTES):
+    if loaded.keys().isdisjoint(_MARKER_ATTRIBUTES):
         return PlainPayloadError(
             "not a CloudEvent: it has no specversion and no type; plain payloads need --contract"
         )
     if not is_cloud_event(loaded):
         return RejectedLineError(f"not a CloudEvent: {reason}")
-    missing = lacking(loaded)
+    missing = missing_attributes(loaded)
     if missing:
-        reason = f"it is a CloudEvent without {', '.join(missing)}, which Arvo needs"
+        reason = f"it is a CloudEvent without {', '.join(missing)}, which Arvo requires"
     return RejectedLineError(f"not an Arvo event: {reason}")
 
 
 def _check_contract(event: ArvoEvent, handler: IArvoEventHandler) -> None:
-    """Check what asks a handler for something; what answers a workflow it checks itself.
+    """Check the data of a request. Answers to a workflow are checked by its handler.
 
     Raises:
         RejectedLineError: The event names a contract that the handler does not have, or its data
@@ -302,7 +307,7 @@ def _orchestrator_version(event: ArvoEvent) -> str:
 
 
 def _answer_address(event: ArvoEvent, handler: IArvoEventHandler) -> str:
-    """Return whom a handler addresses its answer to."""
+    """Return the address to which a handler sends its answer."""
     if not handler.stateful:
         return event.redirectto or event.source
     try:

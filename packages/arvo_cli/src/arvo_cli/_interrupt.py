@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks to stop, the second one insists, the third one ends the process."""
+"""Ctrl-C: the first one stops the input, the second one cancels, the third one ends the process."""
 
 import asyncio
 import os
@@ -14,12 +14,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iterator[None]:
-    """Answer each interrupt within the block by the next response, on the running event loop.
+    """Call the next response at each interrupt within the block, on the running event loop.
 
     Args:
         responses: One per interrupt.
-        last: Answers every interrupt after those. It is called within the signal handler, so
-            that code that never gives way to the event loop cannot keep the command alive.
+        last: Called at every further interrupt. It runs within the signal handler, so that code
+            that never yields to the event loop cannot keep the command alive.
     """
     loop = asyncio.get_running_loop()
     waiting = list(responses)
@@ -38,11 +38,11 @@ def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iter
             signal.signal(number, handler)
 
     for number in SIGNALS:
-        # The loop's own handler would wait for code that blocks the loop. But with it comes the
-        # pipe without which a signal just before the loop falls asleep goes unnoticed; Windows
-        # always has that.
+        # The loop's own handler would wait for code that blocks the loop. But it sets up the pipe
+        # without which a signal goes unnoticed when it comes just before the loop sleeps; Windows
+        # always has that pipe.
         with suppress(NotImplementedError):
-            loop.add_signal_handler(number, _nothing)
+            loop.add_signal_handler(number, _do_nothing)
         signal.signal(number, respond)
     try:
         yield
@@ -51,20 +51,20 @@ def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iter
 
 
 def end_process(status: int, *, say: str) -> NoReturn:
-    """End the process now, without waiting for anything or anyone.
+    """End the process immediately, without waiting for anything.
 
-    Fit for a signal handler: whatever was under way, it needs no lock and no event loop.
+    Safe in a signal handler: it needs neither a lock nor the event loop.
 
     Args:
         status: The exit status.
-        say: The last words, on standard error.
+        say: The last message, on standard error.
     """
-    # A progress bar may stand in this line and have hidden the cursor.
-    tidied = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""
+    # A progress bar may be on this line and have hidden the cursor.
+    reset = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""
     with suppress(OSError):
-        os.write(2, f"{tidied}{say}\n".encode())
+        os.write(2, f"{reset}{say}\n".encode())
     os._exit(status)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass

@@ -1,4 +1,4 @@
-"""One `arvo run`: what was asked for, and how its parts are put together."""
+"""One `arvo run`: its options, and how its parts are put together."""
 
 import asyncio
 import shutil
@@ -32,12 +32,12 @@ from ._target import Target, load_target
 CLEAN: Final = 0
 """Every line has its result."""
 INCOMPLETE: Final = 3
-"""Something was rejected or failed; the rest has its results."""
+"""Some lines were rejected or failed; the others have their results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the user asked for: the options of `arvo run`."""
+    """The options of `arvo run`."""
 
     target: str
     """A folder, or `module:factory`."""
@@ -46,31 +46,31 @@ class Job:
     events: str
     """Where the input is; "-" for standard input."""
     contract: str | None
-    """What plain payloads are; None for CloudEvents."""
+    """URI and version of the contract of plain payloads; None for CloudEvents."""
     out: str | None
-    """Where results go; "-" for standard output. None is that too, but short on a terminal."""
+    """Where results go; "-" for standard output. None too, but with short lines on a terminal."""
     rejects: str | None
-    """Where lines without a result go; None tells the user."""
+    """Where lines without a result go; None for standard error."""
     max_line_bytes: int
-    """How long a line may be."""
+    """Maximum length of a line."""
     concurrency: int | None
     """How many lines are run at the same time; None for what suits the memory."""
     memory: str
     """The machine memory's URL."""
     log_level: LogLevel
-    """From which level on the user sees what is logged."""
+    """The lowest level of log records that are shown."""
 
     def run(self) -> int:
-        """Do it and return the exit status.
+        """Run the input and return the exit status.
 
         Raises:
-            CommandError: It cannot begin or go on.
+            CommandError: The run cannot start or continue.
         """
         check_distinct(events=self.events, out=self._out, rejects=self.rejects)
         with ExitStack() as opened:
             lines = LineReader(self.events, max_bytes=self.max_line_bytes)
             opened.callback(lines.close)
-            # Outside the event loop, where Ctrl-C interrupts an import that does not end.
+            # Outside the event loop, so that Ctrl-C interrupts an import that does not end.
             target = load_target(self.target)
             display = Display(total=lines.size)
             opened.enter_context(shown_logs(self.log_level, say=display.say))
@@ -107,7 +107,7 @@ class Job:
                 with display, interrupts(run.stop, run.cancel, last=run.abandon):
                     await run.over(lines)
             finally:
-                rejects.tell_held()
+                rejects.flush()
                 await self._conclude(run.report, lines, handlers)
             if run.interrupted:
                 return INTERRUPTED
@@ -119,38 +119,38 @@ class Job:
 
     def _event_writer(self, write: Callable[[str], None]) -> Callable[[ArvoEvent], None]:
         if self.out is None and sys.stdout.isatty():
-            # The width is asked for each time: windows change.
+            # The width is queried for each line, as the user may resize the window.
             return lambda event: write(short_line(event, width=shutil.get_terminal_size().columns))
         return lambda event: write(event.to_json())
 
     async def _conclude(
         self, report: Report, lines: LineReader, handlers: Iterable[IArvoEventHandler]
     ) -> None:
-        """Tell what became of every line."""
+        """Print the summary: what became of every line."""
         taken = lines.number
         report.not_started, complete = await lines.skip_rest()
         report.blank = lines.blank
         if lines.has_failed and not report.lines:
-            return  # there is nothing to tell but what is wrong with the input
-        # Standard output is for results alone, unless they are in a file.
+            return  # the error about the input says it all
+        # Standard output is for results alone, unless they go to a file.
         console = Console(file=sys.stderr if self._out == STDOUT else sys.stdout, highlight=False)
         if console.is_terminal:
-            console.print()  # keeps its distance from the lines above
+            console.print()  # separates the summary from the lines above
         console.print(report)
         if report.not_started:
             left = counted(report.not_started, "line")
-            console.print(f"not started: {left} behind line {taken}")
+            console.print(f"not started: {left} after line {taken}")
         if not complete:
-            console.print(f"the input was not read to its end; it may go on behind line {taken}")
+            console.print(f"the input was not read to its end; it may go on after line {taken}")
         if report.rejected or report.failed:
-            told = f"are in {self.rejects}" if self.rejects else "are above; --rejects keeps them"
-            console.print(f"lines without a final event, and why, {told}", soft_wrap=True)
+            place = f"are in {self.rejects}" if self.rejects else "are above; --rejects keeps them"
+            console.print(f"lines without a final event, and the reasons, {place}", soft_wrap=True)
         if report.payloads and report.payloads == report.lines - report.not_started:
             named = " or ".join(f"'{name}'" for name in contract_versions(handlers))
             console.print(f"for plain payloads give --contract {named}", soft_wrap=True)
 
 
 def _begin(outputs: Iterable[LineWriter]) -> None:
-    """Give up what an earlier run wrote."""
+    """Discard what an earlier run wrote."""
     for output in outputs:
         output.begin()

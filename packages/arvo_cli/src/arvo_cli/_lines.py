@@ -1,4 +1,4 @@
-"""Lines of the input, one by one."""
+"""Reads the input line by line."""
 
 import codecs
 from collections import deque
@@ -9,8 +9,8 @@ from ._errors import CommandError
 from ._text_input import TextInput
 
 MAX_BYTES: Final = 8 * 2**20
-"""How long a line may be unless the user says otherwise."""
-_EXCERPT: Final = 1024
+"""Default maximum length of a line."""
+_EXCERPT_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,24 +22,24 @@ class Line:
     content: bytes
     """The line without surrounding white space; only its beginning when it is too long."""
     excess: int = 0
-    """By how many bytes it is too long; 0 for a line that is whole."""
+    """By how many bytes the line is too long; 0 for a complete line."""
     end: int
-    """How many bytes of the input end with this line."""
+    """The position in the input after this line, in bytes."""
 
     @property
     def text(self) -> str:
-        """The line as text; bytes that are not UTF-8 are shown as escapes."""
+        """The line as a string; bytes that are not UTF-8 are shown as escapes."""
         return self.content.decode("utf-8", "backslashreplace")
 
 
 class LineReader:
-    """Hands out lines one by one; holds one line and one piece of the input, not the whole.
+    """Returns lines one by one; holds one line and one piece of the input, not the whole.
 
     Blank lines are skipped. A byte order mark at the start is dropped.
 
     Args:
         name: A path, or "-" for standard input.
-        max_bytes: How long a line may be. Of a longer one only the beginning is kept.
+        max_bytes: Maximum length of a line. Only the beginning of a longer one is kept.
 
     Raises:
         CommandError: The input cannot be opened.
@@ -48,22 +48,22 @@ class LineReader:
     def __init__(self, name: str, *, max_bytes: int = MAX_BYTES) -> None:
         self._input = TextInput(name)
         self.size = self._input.size
-        """The input's length in bytes; None when only its end will tell."""
+        """The input's length in bytes; None when it is unknown until its end."""
         self.max_bytes = max_bytes
-        """How long a line may be."""
+        """Maximum length of a line."""
         self.blank = 0
-        """How many blank lines were skipped so far."""
+        """The number of blank lines skipped so far."""
         self._lines: deque[_Raw] = deque()
         self._unfinished = _Raw()
         self._ended = False
         self.has_failed = False
-        """Whether it could not be read any further."""
+        """Whether the input could not be read to its end."""
         self.number = 0
-        """The number of the line handed out last; 0 before the first."""
+        """The number of the line returned last; 0 before the first."""
         self._position = 0
 
     async def begin(self) -> None:
-        """Read the first piece, so that it is known whether there is anything to be read.
+        """Read the first piece, to find out whether the input can be read.
 
         Raises:
             CommandError: The input cannot be read.
@@ -71,7 +71,7 @@ class LineReader:
         await self._read()
 
     async def next(self) -> Line | None:
-        """Return the next line; None at the end. Cancelled, it loses nothing.
+        """Return the next line; None at the end. Cancellation loses no line.
 
         Raises:
             CommandError: The input cannot be read any further.
@@ -86,11 +86,11 @@ class LineReader:
             await self._read()
 
     async def skip_rest(self) -> tuple[int, bool]:
-        """Count the lines not yet handed out, as far as that needs no waiting.
+        """Count the lines not yet returned, as far as that needs no waiting.
 
         Returns:
-            How many there are, and whether those are all: a stream may go on behind them, and so
-            may what could not be read.
+            Their number, and whether those are all: a stream may go on after them, and so may an
+            input that could not be read to its end.
         """
         count = 0
         while self._lines or (self.size is not None and not (self._ended or self.has_failed)):
@@ -104,7 +104,7 @@ class LineReader:
         return count, self._ended
 
     def close(self) -> None:
-        """Stop reading. Harmless when called again."""
+        """Stop reading. Idempotent."""
         self._input.close()
 
     async def _read(self) -> None:
@@ -135,15 +135,15 @@ class LineReader:
                 number=self.number,
                 content=content,
                 excess=max(0, raw.length - self.max_bytes),
-                end=self._input.taken if self._input.is_packed else self._position,
+                end=self._input.taken if self._input.is_compressed else self._position,
             )
-        if not (self._ended and not self._lines):  # what follows the last line break is no line
+        if not (self._ended and not self._lines):  # what follows the last line break is not a line
             self.blank += 1
         return None
 
 
 class _Raw:
-    """A line as far as it was read; of one that is too long, how it begins."""
+    """A line as far as it has been read; only the beginning of one that is too long."""
 
     __slots__ = ("_cut", "length", "parts")
 
@@ -159,4 +159,4 @@ class _Raw:
         self.parts.append(part)
         if self.length > limit:
             self._cut = True
-            self.parts = [b"".join(self.parts)[:_EXCERPT]]
+            self.parts = [b"".join(self.parts)[:_EXCERPT_BYTES]]

@@ -1,4 +1,4 @@
-"""What libraries log, shown to the user."""
+"""Shows the log records of libraries to the user."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,19 +8,19 @@ from typing import Literal, TypeAlias
 from typing_extensions import override
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-"""From which level on logs are shown."""
+"""The lowest level of log records that are shown."""
 
 
 @contextmanager
 def shown_logs(level: LogLevel, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Show logs for as long as the block lasts.
+    """Show log records within the block.
 
     Args:
-        level: What is less important is not shown.
+        level: The lowest level that is shown.
         say: Writes a line.
     """
     root = logging.getLogger()
-    handler, before = _Sayer(say), root.level
+    handler, before = _LineHandler(say), root.level
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(level.upper())
@@ -31,7 +31,7 @@ def shown_logs(level: LogLevel, *, say: Callable[[str], None]) -> Iterator[None]
         root.removeHandler(handler)
 
 
-class _Sayer(logging.Handler):
+class _LineHandler(logging.Handler):
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
         self._say = say
@@ -42,4 +42,4 @@ class _Sayer(logging.Handler):
             for line in self.format(record).splitlines():
                 self._say(line)
         except Exception:
-            self.handleError(record)  # as every handler does: a log must not end the program
+            self.handleError(record)  # as every handler does: logging must not end the program

@@ -1,4 +1,4 @@
-"""The way into the command. What it needs is imported where an interrupt is heard."""
+"""The entry point of the command. It imports the rest where an interrupt is handled."""
 
 import sys
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from ._errors import INTERRUPTED
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `arvo` command and return its exit status.
 
-    0: every line has its result. 1: a result could not be written. 2: the command was called
-    wrongly, or what it was told to use is not there. 3: some lines were rejected or failed.
+    0: every line has its result. 1: a result could not be written. 2: wrong usage, or something
+    that the command was given does not exist. 3: some lines were rejected or failed.
     130: interrupted. With `ARVO_DEBUG` set in the environment, errors come with a traceback.
     A third interrupt ends the whole process.
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        # Not at the top: it takes long enough for people to change their minds.
+        # Not at the top: it takes long enough for users to press Ctrl-C meanwhile.
         from ._command import run_command
     except KeyboardInterrupt:
         sys.stderr.write("arvo: interrupted\n")

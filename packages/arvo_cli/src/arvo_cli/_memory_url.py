@@ -1,21 +1,20 @@
-"""What `--memory` takes: how its URL is opened, how many workflows run over it, what is refused."""
+"""The URL of `--memory`: how it is opened, and how many workflows run over the memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 from urllib.parse import unquote
 
-from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import IMachineMemory, UnknownMemoryError
-from arvo_event_handler.memory import MemoryUrl, connect_memory
+from arvo_event_handler.memory import connect_memory
 
 from ._errors import CommandError, one_line
 
 DEFAULT: Final = "memory:"
-"""The memory that is always there."""
+"""The memory that this package brings."""
 
 USUAL_CONCURRENCY: Final = 16
-"""How many workflows run at the same time over a memory of which nothing is known."""
+"""How many workflows run at the same time over a memory that was not measured."""
 MEASURED_CONCURRENCY: Final = {
     "memory": 64,
     "sqlite": 32,
@@ -25,13 +24,13 @@ MEASURED_CONCURRENCY: Final = {
     "postgres": 16,
     "postgresql": 16,
 }
-"""How many run at the same time over each memory that Arvo brings.
+"""How many workflows run at the same time over each memory that Arvo brings.
 
-The smallest of 16, 32 and 64 at which the order example comes within a twentieth of its most events
-per second; `benchmarks/RESULTS.md` has the figures.
+The smallest of 16, 32 and 64 at which the order example reaches 95 % of its highest events per
+second; `benchmarks/RESULTS.md` has the figures.
 """
 
-_SHORTEST_SECRET: Final = 4
+_MIN_SECRET_LENGTH: Final = 4
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
     "redis": "arvo-memory-redis",
@@ -41,12 +40,12 @@ _PACKAGES = {
 
 
 def default_concurrency(url: str) -> int:
-    """Return how many workflows run at the same time over a memory unless the user says so."""
+    """Return how many workflows run at the same time over a memory without `--concurrency`."""
     return MEASURED_CONCURRENCY.get(_scheme(url), USUAL_CONCURRENCY)
 
 
 def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
-    """Return what opens and closes the machine memory that a URL names.
+    """Return the context manager of the machine memory that a URL names.
 
     Raises:
         CommandError: No installed package knows the scheme, or it refuses the URL.
@@ -54,17 +53,17 @@ def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
     try:
         return connect_memory(url)
     except UnknownMemoryError as error:
-        raise CommandError(_unknown(error)) from error
+        raise CommandError(_unknown_memory(error)) from error
     except Exception as error:
         raise _cannot_open(url, error) from error
 
 
 @asynccontextmanager
 async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
-    """Open a machine memory for as long as the block lasts.
+    """Keep a machine memory open within the block.
 
     Raises:
-        CommandError: As `memory_of`, or the backend cannot be reached.
+        CommandError: As for `memory_of`, or the backend cannot be reached.
     """
     async with AsyncExitStack() as stack:
         manager = memory_of(url)
@@ -75,34 +74,21 @@ async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
         yield memory
 
 
-@asynccontextmanager
-async def process_memory(url: str) -> AsyncIterator[IMachineMemory]:
-    """Open the memory behind `memory:`, which forgets everything when the process ends.
-
-    Raises:
-        ValueError: The URL names something, or an option is unknown or has no such value.
-    """
-    found = MemoryUrl.parse(url, connect=ConcurrentMachineMemory)
-    if found.address.partition(":")[2]:
-        raise ValueError("write `memory:` and nothing else but options; there is no place to name")
-    yield ConcurrentMachineMemory(**found.options)
-
-
 def _scheme(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
 def _cannot_open(url: str, error: Exception) -> CommandError:
-    """Say why a memory cannot be used. Of the URL only the scheme is shown."""
+    """Return the error for a memory that cannot be used. It shows only the URL's scheme."""
     reason = one_line(error)
     user = url.partition("//")[2].rpartition("@")[0]
     secret = user.partition(":")[2]
-    if len(secret) >= _SHORTEST_SECRET:  # whoever wrote the memory may have been less careful
+    if len(secret) >= _MIN_SECRET_LENGTH:  # the memory's own message may show the password
         reason = reason.replace(secret, "***").replace(unquote(secret), "***")
     return CommandError(f"cannot open the {_scheme(url)} memory: {reason}")
 
 
-def _unknown(error: UnknownMemoryError) -> str:
+def _unknown_memory(error: UnknownMemoryError) -> str:
     scheme = error.scheme
     installed = ", ".join(f"{name}:" for name in error.installed) or "none"
     if scheme is None:

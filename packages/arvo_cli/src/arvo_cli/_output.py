@@ -1,4 +1,4 @@
-"""Where results go: JSON Lines, one object a line, or short lines for a person."""
+"""Writes results: JSON Lines, one object per line, or short lines for a person."""
 
 import os
 import re
@@ -25,26 +25,26 @@ _WORD: Final = re.compile(r"[^\s\"]+")
 
 
 def open_output(option: str, name: str) -> "LineWriter":
-    """Open an output, unless it would empty what this process uses.
+    """Open an output, unless that would empty a file that this process uses.
 
     Args:
-        option: What the user calls it.
+        option: The option that names it.
         name: A path, or "-" for standard output.
 
     Raises:
         CommandError: It cannot be opened, or is in use by this process.
     """
     if name != STDOUT:
-        # Before it is opened: closing it would take from a database of this process its locks.
+        # Before it is opened: closing a database's file drops the locks that this process holds.
         check_unused(option, name)
     return LineWriter(name)
 
 
 class LineWriter:
-    """Writes lines to a file that is made anew, or to standard output.
+    """Writes lines to a file, which is overwritten, or to standard output.
 
-    What the file held before is given up by `begin`, or by the first line. A file that was made
-    for this and never begun is removed on exit.
+    The file is emptied by `begin`, or by the first line. A file that was created by this writer and
+    never begun is removed on exit.
 
     Args:
         name: A path, or "-" for standard output.
@@ -82,7 +82,7 @@ class LineWriter:
         self._stream.close()
 
     def begin(self) -> None:
-        """Give up what the file held before. Harmless when called again.
+        """Empty the file. Does nothing when called again.
 
         Raises:
             CommandError: It cannot be emptied.
@@ -91,18 +91,18 @@ class LineWriter:
             return
         descriptor = self._stream.fileno()
         try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe or a terminal holds nothing
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe or a terminal
                 os.ftruncate(descriptor, 0)
         except OSError as error:
             raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
         self._begun = True
 
     def write(self, line: str) -> None:
-        """Write a line and hand it to the operating system at once.
+        """Write a line and flush it to the operating system.
 
         Raises:
-            OutputError: It cannot be written, as when a disk is full or a reader has gone, or an
-                earlier one could not.
+            OutputError: It cannot be written, for example because the disk is full or the reader
+                has gone, or an earlier line could not be written.
         """
         if self._failure is not None:
             raise OutputError(self._failure)
@@ -116,10 +116,10 @@ class LineWriter:
             raise OutputError(self._failure) from error
 
     def _open(self, name: str) -> BinaryIO:
-        return open(name, "wb", opener=self._opened)
+        return open(name, "wb", opener=self._open_descriptor)
 
-    def _opened(self, name: str, flags: int) -> int:
-        """Open a file without emptying it, and note whether it was there."""
+    def _open_descriptor(self, name: str, flags: int) -> int:
+        """Open a file without emptying it, and note whether it is new."""
         try:
             descriptor = os.open(name, flags | os.O_EXCL, 0o666)
         except FileExistsError:
@@ -128,7 +128,7 @@ class LineWriter:
         return descriptor
 
     def _discard(self) -> None:
-        """Let what is stuck in the buffer go nowhere, or closing the stream fails again."""
+        """Discard what is left in the buffer, or closing the stream would fail again."""
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
 
@@ -144,18 +144,18 @@ def short_line(event: ArvoEvent, *, width: int) -> str:
 
     Args:
         event: The final event.
-        width: How many columns there are.
+        width: The terminal's width in columns.
     """
     parent = Text(event.parentid or "")
     parent.truncate(_ID_WIDTH, overflow="ellipsis")
-    data = " ".join(f"{name}={_shown(value)}" for name, value in event.data.items())
+    data = " ".join(f"{name}={_short_value(value)}" for name, value in event.data.items())
     line = Text(f"{event.type}  {parent.plain}  {data}")
     line.truncate(width, overflow="ellipsis")
     return printable(line.plain)
 
 
-def _shown(value: object) -> str:
-    """Write a value as JSON, but a single word without the quotes."""
+def _short_value(value: object) -> str:
+    """Return a value as JSON, but a single word without quotes."""
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
     return to_json(value).decode()

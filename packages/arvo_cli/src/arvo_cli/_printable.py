@@ -1,6 +1,6 @@
-"""Text from elsewhere, made fit for a terminal."""
+"""Makes text from outside safe for a terminal."""
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal would take for a command; it must not come from data."""
+    """Replace control characters, so that no data can command the terminal."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -1,4 +1,4 @@
-"""Reading from a descriptor without blocking the event loop."""
+"""Reads from a file descriptor without blocking the event loop."""
 
 import asyncio
 import os
@@ -7,14 +7,15 @@ from queue import SimpleQueue
 
 
 class Pump:
-    """Reads from a descriptor in a thread that a blocked read cannot keep from ending.
+    """Reads from a file descriptor in a thread of its own.
 
-    The threads of an executor are waited for when the process ends; this one is not.
+    At its end the process waits for an executor's threads, but not for this one: a blocked read
+    does not keep the process alive.
 
     Args:
-        descriptor: What is read.
+        descriptor: The file descriptor to read from.
         owned: Whether to close it after `stop`.
-        size: How long a piece may be, in bytes.
+        size: Maximum length of a piece in bytes.
     """
 
     def __init__(self, descriptor: int, *, owned: bool, size: int) -> None:
@@ -26,13 +27,13 @@ class Pump:
         self._thread.start()
 
     def read(self) -> asyncio.Future[bytes]:
-        """Ask for the next piece; empty at the end."""
+        """Request the next piece; the future's result is empty at the end."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._requests.put(future)
         return future
 
     def stop(self) -> None:
-        """Read no more. Harmless when called again."""
+        """Stop reading. Idempotent."""
         self._requests.put(None)
 
     def _work(self) -> None:

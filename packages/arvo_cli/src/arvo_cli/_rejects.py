@@ -1,4 +1,4 @@
-"""The lines that got no result, and why."""
+"""Records the lines that got no result, and the reasons."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,12 +10,12 @@ from ._output import LineWriter
 
 
 class Rejects:
-    """Says of each line that got no result why: in a file, else to the user.
+    """Records why a line got no result: in a file, or else in messages to the user.
 
     Args:
-        writer: Where the file is; None when there is none.
-        say: Tells the user a line of text.
-        held: Whether to tell the user only at the end, as where results would bury it.
+        writer: Writes the file; None when there is none.
+        say: Shows the user a message.
+        held: Whether to hold messages back until `flush`, so that results do not bury them.
     """
 
     def __init__(
@@ -26,14 +26,14 @@ class Rejects:
         self._held: list[str] | None = [] if held else None
 
     def add(self, line: Line, outcome: Literal["rejected", "failed"], *, reason: str) -> None:
-        """Put a line on record.
+        """Record a line.
 
         Raises:
             OutputError: It cannot be written.
         """
         if self._writer is None:
-            tell = self._say if self._held is None else self._held.append
-            tell(f"line {line.number} {outcome}: {reason}")
+            report = self._say if self._held is None else self._held.append
+            report(f"line {line.number} {outcome}: {reason}")
             return
         entry = {
             "line": line.number,
@@ -43,8 +43,8 @@ class Rejects:
         }
         self._writer.write(to_json(entry).decode())
 
-    def tell_held(self) -> None:
-        """Tell the user what was held back."""
-        for text in self._held or ():
-            self._say(text)
+    def flush(self) -> None:
+        """Show the messages that were held back."""
+        for message in self._held or ():
+            self._say(message)
         self._held = None

@@ -20,19 +20,19 @@ class Report:
         self.rejected = 0
         """Lines that were not run."""
         self.failed = 0
-        """Lines that were run and got no answer."""
+        """Lines that were run and got no final event."""
         self.not_started = 0
-        """Lines that were read, or are left in the file, when the run was stopped."""
+        """Lines that were not run because the run was stopped."""
         self.blank = 0
-        """Blank lines, which count as nothing."""
+        """Blank lines, which do not count as lines."""
         self.payloads = 0
         """Rejected lines that may be plain payloads."""
         self.repeated = 0
         """Results of events that an earlier line held too."""
         self.disturbed = 0
-        """Results although something beside them failed."""
+        """Lines with a result, on which something else failed."""
         self.elapsed = 0.0
-        """How long the run took, in seconds."""
+        """Duration of the run in seconds."""
         self._latencies = array("d")
 
     @property
@@ -63,7 +63,7 @@ class Report:
         self._latencies.append(latency)
 
     def percentile(self, percent: int) -> float | None:
-        """Return the latency in seconds that `percent` of the results stayed below; None without results."""
+        """Return a percentile of the latencies in seconds; None without results."""
         if not self._latencies:
             return None
         if len(self._latencies) == 1:
@@ -71,7 +71,7 @@ class Report:
         return quantiles(self._latencies, n=100, method="inclusive")[percent - 1]
 
     def balance(self) -> str:
-        """Say in one line where every line of the input went."""
+        """Return one line that adds up what became of the input's lines."""
         parts = [
             counted(self.results, "result"),
             f"{self.rejected} rejected",
@@ -122,7 +122,7 @@ class Report:
 
 
 def counted(count: int, noun: str) -> str:
-    """Write how many there are of something: "1 line", "2 lines"."""
+    """Return a count with its noun: "1 line", "2 lines"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

@@ -1,4 +1,4 @@
-"""Drives every line of the input to its final event, a bounded number at a time."""
+"""Runs every line of the input to its final event, a bounded number at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,8 +31,8 @@ from ._report import Report, counted
 
 
 @dataclass(slots=True, kw_only=True)
-class _Trouble:
-    """What goes wrong while one line is run, and after it."""
+class _LineState:
+    """Failures of one line while it is run, and after it."""
 
     line: Line
     failures: list[str] = field(default_factory=list)
@@ -40,26 +40,26 @@ class _Trouble:
     """Whether the line has its result."""
 
 
-# Handlers run deep inside the broker; the context tells which line they run for.
-_trouble: ContextVar[_Trouble | None] = ContextVar("trouble", default=None)
+# Handlers run deep inside the broker; the context says which line they run for.
+_line_state: ContextVar[_LineState | None] = ContextVar("line_state", default=None)
 
 
 class UnheardDomainError(ArvoError):
-    """An event is for a domain, and the target has nobody who listens to domains."""
+    """An event is for a domain, and the target has no listener for domains."""
 
 
 class Run:
     """One pass over the input.
 
     Args:
-        handlers: Who handles the events.
-        listener: Receives events with a domain; None when nobody does.
+        handlers: The handlers of the target.
+        listener: Receives events with a domain; None when the target has no listener.
         decoder: Makes requests of lines.
-        begin: Is called before the first line, once the input has turned out to be readable.
-        write: Takes the final events.
-        rejects: Takes the lines without one.
-        report: Is kept up to date.
-        display: Shows how far the run is.
+        begin: Called before the first line, once the beginning of the input has been read.
+        write: Receives the final events.
+        rejects: Receives the lines without a final event.
+        report: Updated as lines end.
+        display: Shows the progress of the run.
         concurrency: How many lines are run at the same time.
         clock: For latencies.
     """
@@ -82,9 +82,9 @@ class Run:
             handlers,
             defaults=HandlerDefaults(prefetch=concurrency),
             on_domained_event=listener or _refuse,
-            on_broker_error=self._note,
+            on_broker_error=self._record_failure,
             on_dead_letter=_ignore,
-            on_unclaimed=self._note_unclaimed,
+            on_unclaimed=self._record_unclaimed,
             clock=clock,
         )
         self._decoder = decoder
@@ -92,7 +92,6 @@ class Run:
         self._write = write
         self._rejects = rejects
         self.report = report
-        """The counts so far."""
         self._display = display
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
@@ -107,7 +106,7 @@ class Run:
         self._unreadable: CommandError | None = None
 
     async def over(self, lines: LineReader) -> None:
-        """Run all lines, or those up to a `stop`. Each line is counted in the report.
+        """Run all lines, or those before `stop`. Each line is counted in the report.
 
         Raises:
             CommandError: The input cannot be read any further; what was read has been run. Or a
@@ -120,18 +119,18 @@ class Run:
                     self._intake = tasks.create_task(self._take_in(lines, tasks))
                 if self._cancelled:
                     await self._broker.aclose(grace=timedelta(0))
-            if self._unreadable is not None:  # what was read before has its results
+            if self._unreadable is not None:  # the lines before that have been run
                 raise self._unreadable
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
             for line in list(self._open.values()):
-                with suppress(OutputError):  # it is what breaks the run off, and is being raised
+                with suppress(OutputError):  # the same error is being raised already
                     self._fail(line, ["the run was broken off"])
             self.report.elapsed = self._clock.monotonic() - started
 
     def stop(self) -> None:
-        """Take no more lines; what runs is finished."""
+        """Take no more lines, and finish what runs."""
         self.interrupted = True
         if self._intake is not None:
             self._intake.cancel()
@@ -144,15 +143,17 @@ class Run:
         """Cancel what runs."""
         self._cancelled = True
         self._display.say(
-            f"cancelling what runs ({len(self._open)}); interrupt again to end at once"
+            f"cancelling what runs ({len(self._open)}); interrupt again to end immediately"
         )
         for task in self._running:
             task.cancel()
 
     def abandon(self) -> None:
-        """End the process now; fit for a signal handler."""
+        """End the process immediately. Safe in a signal handler."""
         written = counted(self.report.results, "final event")
-        end_process(INTERRUPTED, say=f"arvo: ended at once, without a summary; {written} written")
+        end_process(
+            INTERRUPTED, say=f"arvo: ended immediately, without a summary; {written} written"
+        )
 
     async def _take_in(self, lines: LineReader, tasks: asyncio.TaskGroup) -> None:
         try:
@@ -162,7 +163,7 @@ class Run:
             return
         self._begin()
         while True:
-            # The slot comes first, so that no line is in hand when `stop` strikes.
+            # The slot comes first, so that `stop` never cancels with a line already taken.
             await self._slots.acquire()
             try:
                 line = await lines.next()
@@ -183,27 +184,27 @@ class Run:
                 task.add_done_callback(self._running.discard)
 
     async def _answer(self, line: Line, request: Request) -> None:
-        """Run one line to its end, whatever that is."""
-        trouble = _Trouble(line=line)
-        _trouble.set(trouble)
+        """Run one line until it has a final event or has failed."""
+        state = _LineState(line=line)
+        _line_state.set(state)
         started = self._clock.monotonic()
         try:
             answer = await self._resolve(request)
         except asyncio.CancelledError:
-            self._fail(line, [*trouble.failures, "cancelled"])
+            self._fail(line, [*state.failures, "cancelled"])
             raise
         except ArvoError as error:
-            self._fail(line, trouble.failures or [one_line(error)])
+            self._fail(line, state.failures or [one_line(error)])
         else:
             if answer is None:
                 self._fail(line, ["ended without a final event; it may be waiting for something"])
                 return
             self._write(answer)
-            trouble.answered = True
+            state.answered = True
             latency = self._clock.monotonic() - started
             self.report.add_result(answer.type, latency=latency, repeated=request.repeated)
-            if trouble.failures:
-                self._tell_disturbed(line, "; ".join(trouble.failures))
+            if state.failures:
+                self._report_disturbed(line, "; ".join(state.failures))
             self._end(line)
 
     async def _resolve(self, request: Request) -> ArvoEvent | None:
@@ -226,36 +227,36 @@ class Run:
         self._slots.release()
         self._display.advance(self.report, position=line.end)
 
-    async def _note(self, event: ArvoEvent, error: Exception) -> None:
-        """Keep a failure for the line that is being run."""
+    async def _record_failure(self, event: ArvoEvent, error: Exception) -> None:
+        """Record a failure for the line that the context belongs to."""
         failure = f"{type(error).__name__} at {event.type} {event.id}: {one_line(error)}"
-        trouble = _trouble.get()
-        if trouble is None:
+        state = _line_state.get()
+        if state is None:
             self._display.say(f"outside any line: {failure}")
-        elif trouble.line.number in self._open:
-            trouble.failures.append(failure)
-        elif trouble.answered:
-            self._tell_disturbed(trouble.line, failure)
+        elif state.line.number in self._open:
+            state.failures.append(failure)
+        elif state.answered:
+            self._report_disturbed(state.line, failure)
         else:
-            self._display.say(f"line {trouble.line.number} failed, and then: {failure}")
+            self._display.say(f"line {state.line.number} failed, and then: {failure}")
 
-    async def _note_unclaimed(self, answer: ArvoEvent) -> None:
-        """Tell of an answer beside the result; a line that has failed was told already."""
-        trouble = _trouble.get()
-        if trouble is not None and trouble.answered:
-            self._tell_disturbed(trouble.line, f"a further answer came, {answer.type} {answer.id}")
+    async def _record_unclaimed(self, answer: ArvoEvent) -> None:
+        """Report a second answer; nothing more is said about a line that has failed."""
+        state = _line_state.get()
+        if state is not None and state.answered:
+            self._report_disturbed(state.line, f"a further answer came, {answer.type} {answer.id}")
 
-    def _tell_disturbed(self, line: Line, what: str) -> None:
+    def _report_disturbed(self, line: Line, what: str) -> None:
         self.report.disturbed += 1
         self._display.say(f"line {line.number} has its result, but: {what}")
 
 
 async def _ignore(letter: DeadLetter) -> None:
-    """Its line says what became of it."""
+    """Do nothing: the reason is reported with the line."""
 
 
 async def _refuse(event: ArvoEvent, publish: Publish) -> None:
     raise UnheardDomainError(
-        f"it is for the domain {event.domain!r}, but the target's module defines no "
+        f"the event has the domain {event.domain!r}, but the target's module does not define "
         "`async def on_domained_event(event, publish)`"
     )

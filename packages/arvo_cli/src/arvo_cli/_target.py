@@ -1,4 +1,4 @@
-"""The target: where the handlers come from."""
+"""The target: the module or folder that the handlers come from."""
 
 import importlib
 import importlib.util
@@ -19,19 +19,19 @@ from ._errors import CommandError, named
 from ._flavour import flavour_argument
 
 FACTORY: Final = "create_handlers"
-"""What a folder's package must define: takes the machine memory and returns the handlers."""
+"""The function that a folder's package must define: machine memory in, handlers out."""
 LISTENER: Final = "on_domained_event"
-"""What a target's module may define: an async function for events that have a domain."""
+"""The async function that a target's module may define, for events that have a domain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A factory of handlers, and what listens to the events that leave the system."""
+    """A factory of handlers, and the listener for events that leave the system."""
 
     name: str
     """The target as the user wrote it."""
     factory: Callable[..., object]
-    """Takes the memory, and a flavour if it offers some, and returns the handlers."""
+    """Takes the memory, and a flavour if it offers any, and returns the handlers."""
     listener: DomainedEventListener | None
     """Receives events with a domain; None when the module defines no such function."""
 
@@ -41,11 +41,11 @@ class Target:
         """Call the factory.
 
         Args:
-            memory: What it is called with.
-            flavour: Which of the flavours it offers; None for its default.
+            memory: The machine memory to call it with.
+            flavour: The flavour to choose; None for its default.
 
         Raises:
-            CommandError: It has no such flavour, fails, or returns something else than handlers.
+            CommandError: It has no such flavour, fails, or returns something other than handlers.
         """
         options = flavour_argument(self.factory, flavour, target=self.name)
         if not _takes(self.factory, options):
@@ -54,13 +54,13 @@ class Target:
                 f"write `{_signature(getattr(self.factory, '__name__', FACTORY))}`"
             )
         try:
-            made: Any = self.factory(memory, **options)
+            returned: Any = self.factory(memory, **options)
         except Exception as error:
-            raise CommandError(f"the factory of {self.name} failed: {_told(error)}") from error
-        if inspect.iscoroutine(made):
-            made.close()
+            raise CommandError(f"the factory of {self.name} failed: {_located(error)}") from error
+        if inspect.iscoroutine(returned):
+            returned.close()
             raise CommandError(f"the factory of {self.name} is async; make it a plain function")
-        handlers = list(made) if isinstance(made, Iterable) else [made]
+        handlers = list(returned) if isinstance(returned, Iterable) else [returned]
         if not handlers:
             raise CommandError(f"the factory of {self.name} returned no handlers")
         for handler in handlers:
@@ -73,11 +73,13 @@ class Target:
                 check_handler(handler)
             except TypeError as error:
                 raise CommandError(
-                    f"the factory of {self.name} returned no handler: {error}"
+                    f"the factory of {self.name} returned an invalid handler: {error}"
                 ) from error
         topic, count = Counter(handler.source for handler in handlers).most_common(1)[0]
         if count > 1:
-            raise CommandError(f"{self.name} has {count} handlers for {topic}; a topic has one")
+            raise CommandError(
+                f"{self.name} has {count} handlers for {topic}; keep one handler per topic"
+            )
         return handlers
 
 
@@ -88,19 +90,19 @@ def load_target(name: str) -> Target:
     name, from the folder above it.
 
     Raises:
-        CommandError: There is no such thing, it cannot be imported, or it defines no factory.
+        CommandError: The target does not exist, cannot be imported, or does not define the factory.
     """
     folder = Path(name)
     if folder.is_dir():
         folder = folder.resolve()
         if not (folder / "__init__.py").is_file():
             raise CommandError(
-                f"the folder {name} is no package: it needs an __init__.py that defines {FACTORY}"
+                f"the folder {name} is not a package; add an __init__.py that defines {FACTORY}"
             )
         return _from_module(name, _import(folder.name, folder.parent), FACTORY)
     module, colon, factory = name.partition(":")
     if not colon or not module or not factory:
-        raise CommandError(_no_target(name))
+        raise CommandError(_not_a_target(name))
     return _from_module(name, _import(module, Path.cwd()), factory)
 
 
@@ -109,7 +111,7 @@ def _import(module: str, folder: Path) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise CommandError(f"cannot import {module!r}: {_told(error)}") from error
+        raise CommandError(f"cannot import {module!r}: {_located(error)}") from error
 
 
 def _from_module(name: str, module: ModuleType, factory: str) -> Target:
@@ -120,7 +122,7 @@ def _from_module(name: str, module: ModuleType, factory: str) -> Target:
         )
     if not callable(found):
         raise CommandError(
-            f"{factory} of {module.__name__} is no function but {type(found).__name__}"
+            f"{factory} of {module.__name__} must be a function, not {type(found).__name__}"
         )
     listener: Any = getattr(module, LISTENER, None)
     if listener is not None and not inspect.iscoroutinefunction(listener):
@@ -141,7 +143,7 @@ def _takes(factory: Callable[..., object], options: Mapping[str, str]) -> bool:
         inspect.signature(factory).bind(None, **options)
     except TypeError:
         return False
-    except ValueError:  # some callables written in C have no signature to look at
+    except ValueError:  # some callables written in C have no signature
         pass
     return True
 
@@ -150,8 +152,8 @@ def _signature(factory: str) -> str:
     return f"def {factory}(memory: IMachineMemory) -> list[IArvoEventHandler]"
 
 
-def _no_target(name: str) -> str:
-    """Say what to write in place of a name that is neither a folder nor `module:factory`."""
+def _not_a_target(name: str) -> str:
+    """Return what to write instead of a name that is neither a folder nor `module:factory`."""
     path = Path(name)
     if path.is_file():
         return f"{name} is a file; {_remedy_for_file(path)}"
@@ -170,7 +172,7 @@ def _remedy_for_file(path: Path) -> str:
 
 
 def _module_of(path: Path) -> str | None:
-    """Return the name by which a Python file is imported from here; None when it is not."""
+    """Return the name by which a Python file is imported from here; None if it cannot be."""
     resolved = path.resolve()
     if not resolved.is_relative_to(Path.cwd()):
         return None
@@ -196,8 +198,8 @@ def _look_in(folder: Path) -> None:
     importlib.invalidate_caches()
 
 
-def _told(error: BaseException) -> str:
-    """Say what failed in the user's code, and where."""
+def _located(error: BaseException) -> str:
+    """Return what failed in the user's code, and where."""
     if isinstance(error, SyntaxError):
         what = f"{type(error).__name__}: {error.msg}"
         where = f"{error.filename}, line {error.lineno}"
@@ -207,7 +209,7 @@ def _told(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Return file and line of the innermost code that is not the import itself."""
+    """Return file and line of the innermost frame outside the import machinery."""
     machinery = {__file__, importlib.__file__}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename not in machinery and not frame.filename.startswith("<frozen"):

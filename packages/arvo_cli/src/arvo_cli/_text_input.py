@@ -1,4 +1,4 @@
-"""The input as UTF-8 text, whether it is packed or not."""
+"""Reads the input as UTF-8, whether it is compressed or not."""
 
 import asyncio
 import os
@@ -8,18 +8,18 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from ._encoding import foreign_encoding, is_telling
+from ._encoding import foreign_encoding, is_sufficient
 from ._errors import CommandError, one_line, os_reason
 from ._gunzip import MAGIC, Gunzip
 from ._pump import Pump
 
 STDIN: Final = "-"
-"""The name of standard input."""
-_PIECE: Final = 64 * 1024
+"""The name that stands for standard input."""
+_PIECE_BYTES: Final = 64 * 1024
 
 
 class TextInput:
-    """Reads a file or standard input a piece at a time; one packed with gzip is unpacked.
+    """Reads a file or standard input a piece at a time, and decompresses gzip data.
 
     Args:
         name: A path, or "-" for standard input.
@@ -36,29 +36,29 @@ class TextInput:
         except OSError as error:
             raise CommandError(f"cannot read {self._title}: {os_reason(error)}") from error
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
-        """The input's length in bytes, packed or not; None when only its end will tell."""
+        """The input's length in bytes as stored; None when it is unknown until its end."""
         self.taken = 0
-        """How many bytes of it were read."""
-        self._pump = Pump(descriptor, owned=name != STDIN, size=_PIECE)
+        """The number of stored bytes read so far."""
+        self._pump = Pump(descriptor, owned=name != STDIN, size=_PIECE_BYTES)
         self._awaited: asyncio.Future[bytes] | None = None
         self._gunzip: Gunzip | None = None
         self._head: bytes | None = b""
 
     @property
-    def is_packed(self) -> bool:
-        """Whether what is read is longer than what was taken. Known after the first piece."""
+    def is_compressed(self) -> bool:
+        """Whether the input is gzip data. Known after the first piece."""
         return self._gunzip is not None
 
     async def read(self) -> bytes:
-        """Return the next piece of the text; empty at the end. Cancelled, it loses nothing.
+        """Return the next decompressed piece; empty at the end. Cancellation loses no data.
 
         Raises:
             CommandError: The input cannot be read any further, or is not encoded in UTF-8.
         """
         if self._head is None:
-            return await self._unpacked()
-        while not is_telling(self._head):
-            piece = await self._unpacked()
+            return await self._decompressed()
+        while not is_sufficient(self._head):
+            piece = await self._decompressed()
             if not piece:
                 break
             self._head += piece
@@ -72,33 +72,33 @@ class TextInput:
         return head
 
     def close(self) -> None:
-        """Stop reading. Harmless when called again."""
+        """Stop reading. Idempotent."""
         self._pump.stop()
 
-    async def _unpacked(self) -> bytes:
+    async def _decompressed(self) -> bytes:
         if self._gunzip is None:
-            begins = self.taken == 0
+            is_first = self.taken == 0
             piece = await self._raw()
-            if not (begins and piece.startswith(MAGIC)):
+            if not (is_first and piece.startswith(MAGIC)):
                 return piece
-            self._gunzip = Gunzip(size=_PIECE)
+            self._gunzip = Gunzip(size=_PIECE_BYTES)
             self._gunzip.feed(piece)
         try:
             while not (piece := self._gunzip.take()):
-                packed = await self._raw()
-                if not packed:
+                compressed = await self._raw()
+                if not compressed:
                     break
-                self._gunzip.feed(packed)
+                self._gunzip.feed(compressed)
         except zlib.error as error:
             raise CommandError(
-                f"cannot read {self._title}: its gzip data are damaged: {one_line(error)}"
+                f"cannot read {self._title}: its gzip data are corrupt: {one_line(error)}"
             ) from error
         if not piece and not self._gunzip.is_complete:
-            raise CommandError(f"cannot read {self._title}: its gzip data are cut off")
+            raise CommandError(f"cannot read {self._title}: its gzip data are truncated")
         return piece
 
     async def _raw(self) -> bytes:
-        # Shielded: a piece that arrives after a cancellation is still the next one.
+        # Shielded, so that a piece that arrives after a cancellation is not lost.
         self._awaited = self._awaited or self._pump.read()
         try:
             piece = await asyncio.shield(self._awaited)

@@ -1,4 +1,4 @@
-"""Many workflows at once in one process: the concurrent machine memory and event broker.
+"""Many concurrent workflows in one process: the concurrent machine memory and event broker.
 
 `ConcurrentEventBroker` carries events between handlers; `ConcurrentMachineMemory` keeps the state
 of their workflows.

@@ -1,4 +1,4 @@
-"""How many events a broker has, and who waits for that to change."""
+"""Counts the events of a broker, and lets others wait for a place."""
 
 import asyncio
 from collections import deque
@@ -48,7 +48,7 @@ class Admission:
         self.waiting += 1
 
     def release(self) -> None:
-        """One event waits no more: its place goes to the next from outside."""
+        """One event no longer waits: its place goes to the next from outside."""
         self.waiting -= 1
         if self._waiters:
             self._admit()

@@ -81,8 +81,8 @@ class ConcurrentEventBroker:
             Kept and called after that tree has ended, that argument is like `publish`. None: such
             an event is a dead letter.
         on_dead_letter: Awaited for each event that will not be handled. None: they are logged.
-        on_unclaimed: Awaited for each answer nobody waits for: of a `publish`, of a `resolve` that
-            was cancelled or timed out, or a further one. None: these are dead letters.
+        on_unclaimed: Awaited for each answer that no caller waits for: of a `publish`, of a
+            `resolve` that was cancelled or timed out, or a further one. None: these are dead letters.
         max_queued: How many events may wait before `publish` waits and `publish_nowait` raises.
             None: any number. What handlers emit is always taken and counted.
         contention_timeout: How long an event is tried again while others handle its workflow;
@@ -300,8 +300,8 @@ class ConcurrentEventBroker:
         Args:
             grace: How long what runs may take before it is cancelled and becomes a dead letter
                 as well. It has a second to clean up then, and is waited for no longer. The
-                listeners get as long as the grace again, but at least 5 seconds; what they have
-                not been told by then is logged.
+                listeners get as long as the grace again, but at least 5 seconds; what has not
+                reached them by then is logged.
 
         Raises:
             TypeError: `grace` is not a timedelta.
@@ -367,6 +367,6 @@ class ConcurrentEventBroker:
         except asyncio.CancelledError:
             if not waiter.cancelled() and not waiter.exception():
                 answer = waiter.result()
-                if answer is not None:  # it came, but nobody is there to take it any more
+                if answer is not None:  # it arrived, but no caller is left to take it
                     self._router.unclaimed(answer, tree, copy_context())
             raise

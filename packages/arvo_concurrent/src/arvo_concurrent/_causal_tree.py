@@ -1,4 +1,4 @@
-"""An event, all that came of it, and who waits for the answer."""
+"""An event, all its consequences, and the caller that waits for the answer."""
 
 from asyncio import Future
 from collections import Counter
@@ -12,14 +12,14 @@ from ._errors import self_wait
 
 
 class CausalTree:
-    """Counts what of an event's consequences is still on its way.
+    """Counts the consequences of an event that are still on their way.
 
     Args:
         root: The event that started it.
-        answer_to: Whom the answer is addressed to.
-        admission: What counts its events, and those of all other trees.
-        waiter: Gets the answer, None, or a `ResolveError`; None when nobody waits.
-        asker: What is being handled by the handler that waits; None when none does.
+        answer_to: The address of the answer.
+        admission: Counts its events, and those of all other trees.
+        waiter: Gets the answer, None, or a `ResolveError`; None when no caller waits.
+        asker: What is being handled by the handler that waits; None when no handler waits.
     """
 
     __slots__ = (
@@ -47,7 +47,7 @@ class CausalTree:
         self.answer_to = answer_to
         self.admission = admission
         self._waiter = waiter
-        # No list for each of the many that never fail: every one would cost the collector a look.
+        # No list for each of the many that never fail: the garbage collector would visit each.
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
         self.open = 0
         """How many events are on their way."""
@@ -77,7 +77,7 @@ class CausalTree:
             self._waiter.set_result(None)
 
     def answer(self, event: ArvoEvent) -> bool:
-        """Deliver an answer; return False when nobody waits for it (any more)."""
+        """Deliver an answer; return False when no caller waits for it (any more)."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(event)
@@ -89,7 +89,7 @@ class CausalTree:
             self._queued[seats, subject] += 1
 
     def taken(self, seats: Seats, subject: str) -> None:
-        """An event waits for a handler no more."""
+        """An event no longer waits for a handler."""
         if self._queued is not None:
             self._queued[seats, subject] -= 1
             if not self._queued[seats, subject]:

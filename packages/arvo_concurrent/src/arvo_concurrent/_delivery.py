@@ -15,7 +15,7 @@ class Delivery(Trial):
 
     Args:
         event: The event.
-        tree: What it belongs to.
+        tree: The causal tree it belongs to.
         context: The context variables it carries along.
     """
 
@@ -27,11 +27,11 @@ class Delivery(Trial):
         # Every event has one: what `Trial` sets is set here, without a call of it.
         self.event = event
         self.tree = tree
-        """What it belongs to."""
         self.context = context
         self.asker = tree.asker
         self.failed = 0
         self.contention = None
+        self.errors = ()
         self.given_up = False
 
     @override

@@ -1,4 +1,4 @@
-"""What the concurrent broker raises. Everything is an ArvoError."""
+"""Exceptions of the concurrent broker. All of them are ArvoErrors."""
 
 from arvo_core import ArvoError, ArvoEvent
 from arvo_event_handler import ConfigViolation
@@ -13,14 +13,14 @@ class QueueFullError(ArvoError):
 
     def __init__(self, event: ArvoEvent, *, max_queued: int) -> None:
         super().__init__(
-            f"event {event.id!r} of type {event.type!r} was not taken: {max_queued} events wait "
-            "already, which is max_queued; await `publish`, or try again later"
+            f"event {event.id!r} of type {event.type!r} was not taken: {max_queued} events already "
+            "wait, which is max_queued; await `publish`, or try again later"
         )
         self.event = event
 
 
 def self_wait(event: ArvoEvent) -> ConfigViolation:
-    """Return what a handler gets that would wait, at some remove, for itself."""
+    """Return the error for a handler that would wait, directly or not, for itself."""
     return ConfigViolation(
         f"a handler awaits the broker for event {event.id!r} of type {event.type!r}, which waits "
         "for that handler, or for others that wait likewise; return the event as an output "

@@ -18,7 +18,7 @@ class _Waiter:
 
 
 class Held:
-    """A workflow that somebody holds, or held until the lease ran out."""
+    """A workflow that has a holder, or had one until the lease expired."""
 
     __slots__ = ("owner", "read_as", "read_from", "timer", "until", "waiters")
 
@@ -27,7 +27,7 @@ class Held:
         self.until = until
         self.waiters: deque[_Waiter] | None = None
         self.timer: ClockTimer | None = None
-        # What was stored at the last bare read, and the object that was handed out for it.
+        # What was stored at the last bare read, and the object that was returned for it.
         self.read_from: object = None
         self.read_as: object = None
 
@@ -35,8 +35,8 @@ class Held:
 class LeaseTable:
     """Leases of one process, handed from holder to waiter in the order in which they asked.
 
-    A workflow that nobody holds has no entry. One whose lease ran out keeps it, for its holder may
-    still renew; it goes when `max_hold` has passed too.
+    A workflow without a holder has no entry. One whose lease expired keeps its entry, as its holder
+    may still renew; the entry is removed when `max_hold` has passed too.
     """
 
     def __init__(self, *, policy: LockPolicy, clock: Clock) -> None:
@@ -47,7 +47,7 @@ class LeaseTable:
         self._next_sweep = clock.monotonic() + policy.max_hold.total_seconds()
 
     def take(self, machine_id: str, owner: str) -> bool:
-        """Take a workflow that is free, if nobody waits for it."""
+        """Take a workflow that is free and has no waiters."""
         now = self._clock.monotonic()
         if now >= self._next_sweep:
             self._sweep(now)
@@ -65,7 +65,7 @@ class LeaseTable:
         return True
 
     async def wait(self, machine_id: str, owner: str) -> bool:
-        """Wait until a workflow that somebody holds is handed over; False after `max_wait`."""
+        """Wait until a workflow that has a holder is handed over; False after `max_wait`."""
         held = self._held[machine_id]
         if not self._policy.max_wait:
             return False
@@ -79,7 +79,7 @@ class LeaseTable:
         try:
             return await waiter.handed
         except asyncio.CancelledError:
-            # Handed over and cancelled in the same turn: nobody else could give it back.
+            # Handed over and cancelled in the same iteration: only this call can release it.
             if not waiter.handed.cancelled() and waiter.handed.result():
                 self.drop(machine_id, owner)
             raise

@@ -24,21 +24,21 @@ from arvo_time.settings import check_clock, check_count, check_instance
 
 from ._lease_table import LeaseTable
 
-_FEW: Final = 2
+_FORGOTTEN_PER_CALL: Final = 2
 
 
 class _Journal:
-    """A workflow's chunks that are not freed: the latest numbers, without a gap."""
+    """A workflow's chunks that are not freed; their numbers have no gaps and end with `last`."""
 
     __slots__ = ("_chunks", "last")
 
     def __init__(self) -> None:
         self.last = 0
-        """The number of the latest chunk, freed or not."""
+        """The highest number that a chunk was given, freed or not."""
         self._chunks: list[tuple[int, bytes]] = []
 
     def above(self, after: int) -> list[tuple[int, bytes]]:
-        # Cut, not scanned, so that it costs what it returns.
+        # Sliced by number, not scanned, so that the cost is that of what is returned.
         freed = self.last - len(self._chunks)
         return self._chunks[max(after - freed, 0) :]
 
@@ -55,7 +55,7 @@ class _Journal:
 
 
 class _Stored:
-    """A record as bytes: nobody shares an object with the memory, and it beats a deep copy."""
+    """A record as bytes: no caller shares an object with the memory, and it beats a deep copy."""
 
     __slots__ = ("committed_by", "expires_at", "journal", "json", "tail", "version")
 
@@ -89,14 +89,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     """Keeps records in the process, with leases that expire and waiters that are woken.
 
     Waiters queue, first come, first served, for at most the policy's `max_wait`. The next one gets
-    the lease the moment it is released, committed, unlocked or expired: nobody polls. A call that
-    need not wait never gives way to other tasks. Use it from the tasks of one event loop at a time;
+    the lease the moment it is released, committed, unlocked or expired, without polling. A call that
+    need not wait never yields to other tasks. Use it from the tasks of one event loop at a time;
     everything is gone when the process ends.
 
     Args:
         policy: How long leases last and how long to wait for them.
-        chunk_bytes: From how many bytes on a workflow's tail is closed as a chunk. A chunk costs
-            nothing here, so 0 makes one of each entry.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. With 0 it is closed
+            at each step, since a chunk has no cost of its own here.
         clock: For expiry and waiting.
 
     Raises:
@@ -155,7 +155,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
 
     @property
     def held(self) -> frozenset[str]:
-        """The machine ids that somebody has leased or locked at this moment."""
+        """The machine ids that are leased or locked at this moment."""
         return self._leases.held()
 
     @property
@@ -186,7 +186,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             machine_id, owner
         ):
             return None
-        self._forget_expired(_FEW)
+        self._forget_expired(_FORGOTTEN_PER_CALL)
         stored = self._current(machine_id)
         if stored is None:
             return MachineLease(machine_id=machine_id, owner=owner, version=0, record=None)
@@ -243,7 +243,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             journal=journal,
         )
         self._leases.free(machine_id)
-        self._forget_expired(_FEW)
+        self._forget_expired(_FORGOTTEN_PER_CALL)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -273,7 +273,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         else:
             held = self._leases.get(machine_id)
             if held is not None and held.read_from is stored and held.read_as is previous:
-                # The very object that was read from what is still stored: nobody wrote since.
+                # The very object that was read from what is still stored: no write since.
                 held.read_from = held.read_as = None
                 moved = False
             else:

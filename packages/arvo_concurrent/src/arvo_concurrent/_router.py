@@ -152,7 +152,7 @@ class Router(Endable):
             self._unroutable(Delivery(event, tree, context))
 
     def unclaimed(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
-        """Hand over an answer that nobody waits for."""
+        """Hand over an answer that no caller waits for."""
         delivery = Delivery(event, tree, context)
         if self._owner.on_unclaimed is not None:
             function = partial(self._owner.on_unclaimed, event)
@@ -218,7 +218,7 @@ class Router(Endable):
                 return None
 
     def _give_up(self, verdict: GiveUp, delivery: Delivery) -> None:
-        if self._closed:  # nobody hears any more
+        if self._closed:  # replies can no longer be delivered
             letter = replace(verdict.letter, replied=False)
             self._listeners.give_up(letter, cause=delivery)
             return

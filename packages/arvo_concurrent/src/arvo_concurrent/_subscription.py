@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 
 class Subscription:
-    """What `subscribe` returns: the way to take the handler away again.
+    """The result of `subscribe`, with which to remove the handler again.
 
     Args:
         topic: The topic the handler listens to.
-        end: Takes it away.
+        end: Removes the handler.
     """
 
     def __init__(self, *, topic: str, end: Callable[[], Awaitable[None]]) -> None:

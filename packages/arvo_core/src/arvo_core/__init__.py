@@ -1,9 +1,8 @@
-"""Events, contracts and orchestration subjects: what every part of Arvo speaks.
+"""Events, contracts and orchestration subjects: the vocabulary that all of Arvo shares.
 
 Start with `ArvoContract` (or `SimpleArvoContract`, `ArvoOrchestratorContract`), make events with
-`ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`. What is needed less often
-stands in `arvo_core.event_id`, `arvo_core.semantic_version`, `arvo_core.telemetry` and
-`arvo_core.uri`.
+`ArvoEventFactory`, and read them from the wire with `ArvoEvent.from_json`. Less common names are in
+`arvo_core.event_id`, `arvo_core.semantic_version`, `arvo_core.telemetry` and `arvo_core.uri`.
 """
 
 from ._contract import ArvoContract, SimpleArvoContract, VersionedArvoContract

@@ -18,7 +18,7 @@ _SYSTEM_ERROR = Payload(SystemErrorData)
 
 
 class VersionedArvoContract(Generic[A]):
-    """A contract in one of its versions; what factories and handlers work with.
+    """One version of a contract, as factories and handlers use it.
 
     Obtained from `contract.version(...)`. TypeScript: `VersionedArvoContract`.
     """
@@ -41,15 +41,15 @@ class VersionedArvoContract(Generic[A]):
         self.version: str = definition.version
         """The semantic version as written."""
         self.accepts: Payload[A] = definition.accepts
-        """The payload of the event that `type` names."""
+        """Payload of the accepted event."""
         self.emits: Mapping[str, Payload[Any]] = definition.emitted(contract.type)
-        """Payloads by the type of event the service may emit, system errors apart."""
+        """Payloads by type of the events the service may emit, without system errors."""
         self.dataschema: str = str(DataSchema(uri=contract.uri, version=definition.version))
-        """What `dataschema` says on events of this version."""
+        """Value of `dataschema` on events of this version."""
         self.system_error_dataschema: str = str(
             DataSchema(uri=contract.uri, version=WILDCARD_VERSION)
         )
-        """What `dataschema` says on system errors, which all versions share."""
+        """Value of `dataschema` on system errors, which all versions share."""
 
     @property
     def uri(self) -> str:
@@ -63,12 +63,12 @@ class VersionedArvoContract(Generic[A]):
 
     @property
     def domain(self) -> str | None:
-        """The contract's domain; None for none."""
+        """The contract's domain; None means no domain."""
         return self.contract.domain
 
     @property
     def description(self) -> str | None:
-        """The contract's description; None for none."""
+        """The contract's description, or None."""
         return self.contract.description
 
     @property
@@ -83,14 +83,14 @@ class VersionedArvoContract(Generic[A]):
 
     @property
     def system_error(self) -> Payload[SystemErrorData]:
-        """The payload of that event."""
+        """Payload of the event that reports a failure."""
         return _SYSTEM_ERROR
 
     def to_json_schema(self) -> dict[str, Any]:
         """Describe this version for people and tools of other languages.
 
         Raises:
-            InvalidContractError: A type holds something JSON Schema cannot express.
+            InvalidContractError: A type contains something that JSON Schema cannot express.
         """
         return {
             "uri": self.uri,
@@ -114,13 +114,13 @@ class ArvoContract:
     Args:
         uri: The contract's identity; a valid, non-empty URI or URI reference.
         type: The event type that the service accepts; also the service's `source` and topic.
-        versions: At least one `ContractVersion`; no two equal in number, none 0.0.0.
-        domain: Where its events go when asked for the contract's domain; None for none.
-        description: For people; None for none.
-        metadata: Free JSON for tools.
+        versions: At least one `ContractVersion`; numbers must differ, and 0.0.0 is reserved.
+        domain: Domain of events that ask for their contract's; None means no domain.
+        description: Text for people, or None.
+        metadata: Free-form JSON for tools.
 
     Raises:
-        InvalidContractError: A rule is broken; the first one found is told.
+        InvalidContractError: A rule is broken; the message names the first one.
 
     Example:
         >>> class Add(BaseModel):
@@ -165,7 +165,7 @@ class ArvoContract:
         self._sorted = tuple(
             sorted(self._declared, key=lambda item: SemanticVersion.parse(item.version))
         )
-        self._by_text = {item.version: item for item in self._declared}
+        self._by_version = {item.version: item for item in self._declared}
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -180,8 +180,8 @@ class ArvoContract:
         """Return one version of the contract.
 
         Args:
-            version: The object the contract was made with, which keeps the payload's type; or its
-                text; or "latest" (also "any"); or "oldest".
+            version: The version object that the contract was made with, which keeps the payload's
+                type; or the version as a string; or "latest" (also "any"); or "oldest".
 
         Raises:
             UnknownVersionError: The contract has no such version.
@@ -191,20 +191,20 @@ class ArvoContract:
                 return self._sorted[-1]
             if version == "oldest":
                 return self._sorted[0]
-            found = self._by_text.get(version)
+            found = self._by_version.get(version)
         else:
-            found = self._by_text.get(version.version)
+            found = self._by_version.get(version.version)
             found = found if found is not None and found.definition is version else None
         if found is None:
-            text = version if isinstance(version, str) else repr(version)
-            raise UnknownVersionError(contract_uri=self.uri, version=text, versions=self.versions)
+            name = version if isinstance(version, str) else repr(version)
+            raise UnknownVersionError(contract_uri=self.uri, version=name, versions=self.versions)
         return found
 
     def to_json_schema(self) -> dict[str, Any]:
         """Describe the contract for people and tools of other languages.
 
         Raises:
-            InvalidContractError: A type holds something JSON Schema cannot express.
+            InvalidContractError: A type contains something that JSON Schema cannot express.
         """
         return {
             "uri": self.uri,
@@ -236,15 +236,15 @@ class SimpleArvoContract(ArvoContract):
 
     Args:
         uri: The contract's identity; a valid, non-empty URI or URI reference.
-        type: At least two segments joined by dots, without a leading `com.` or `evt.`, which are
-            put before it.
-        versions: At least one; no two equal in number, none 0.0.0.
-        domain: Where its events go when asked for the contract's domain; None for none.
-        description: For people; None for none.
-        metadata: Free JSON for tools; `contractType` and `rootType` are set by the contract.
+        type: At least two segments joined by dots, without the prefixes `com.` and `evt.`, which
+            the contract adds.
+        versions: At least one; numbers must differ, and 0.0.0 is reserved.
+        domain: Domain of events that ask for their contract's; None means no domain.
+        description: Text for people, or None.
+        metadata: Free-form JSON for tools; `contractType` and `rootType` are set by the contract.
 
     Raises:
-        InvalidContractError: A rule is broken; the first one found is told.
+        InvalidContractError: A rule is broken; the message names the first one.
 
     Example:
         >>> class Add(BaseModel):

@@ -1,4 +1,4 @@
-"""What a contract's definition must look like. `where` leads every message."""
+"""Rules for the definition of a contract. `where` begins every message."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from ._uri import is_valid_uri
 from ._version import SemanticVersion, is_semantic_version, is_wildcard_version
 
 ORCHESTRATOR_PREFIX = "arvo.orc."
-"""Event types that begin so belong to orchestrator contracts."""
+"""Prefix of the event types of orchestrator contracts."""
 
 _TYPE = re.compile(TYPE_PATTERN, re.ASCII)
 _DOMAIN = re.compile(DOMAIN_PATTERN, re.ASCII)
 
 
 def is_orchestrator_event_type(type: str) -> bool:
-    """Tell whether an event type is reserved for orchestrator contracts.
+    """Return whether an event type is reserved for orchestrator contracts.
 
     Example:
         >>> is_orchestrator_event_type("arvo.orc.order"), is_orchestrator_event_type("com.a.b")
@@ -28,17 +28,17 @@ def is_orchestrator_event_type(type: str) -> bool:
 
 
 def check_unprefixed(where: str, name: str, prefixes: Iterable[str]) -> None:
-    """Refuse a name that begins with what is put before it, which would then stand there twice."""
+    """Refuse a name that already has a prefix which the contract adds."""
     for prefix in prefixes:
         if name.startswith(prefix):
             raise InvalidContractError(
-                f"{where} {name!r} begins with {prefix!r}, which the contract puts before it; "
+                f"{where} {name!r} begins with {prefix!r}, which the contract adds; "
                 f"write {name.removeprefix(prefix)!r}"
             )
 
 
 def check_head(where: str, *, uri: str, type: str, domain: str | None, reserved: bool) -> None:
-    """Check what all versions share. `reserved` refuses the types of orchestrators."""
+    """Check what all versions share; `reserved` refuses the event types of orchestrators."""
     if reserved and is_orchestrator_event_type(type):
         raise InvalidContractError(
             f"{where}: types that begin with {ORCHESTRATOR_PREFIX!r} are reserved; "
@@ -64,7 +64,7 @@ def check_versions(
     *,
     kind: type[VersionDefinition[Any]],
 ) -> None:
-    """Check that there are versions, all of one kind, and no two equal in number."""
+    """Check that there are versions, all of one kind and with different numbers."""
     if not definitions:
         raise InvalidContractError(f"{where}: at least one version is needed")
     seen: dict[SemanticVersion, str] = {}
@@ -74,25 +74,25 @@ def check_versions(
                 f"{where}: {definition!r} is not a version of this kind of contract; "
                 f"use {kind.__name__}"
             )
-        text = definition.version
-        if not is_semantic_version(text):
+        version = definition.version
+        if not is_semantic_version(version):
             raise InvalidContractError(
-                f"{where}: version {text!r} must be three numbers, such as '1.0.0'"
+                f"{where}: version {version!r} must be three numbers, such as '1.0.0'"
             )
-        if is_wildcard_version(text):
+        if is_wildcard_version(version):
             raise InvalidContractError(
-                f"{where}: version {text!r} is reserved for 'any version'; begin with '1.0.0'"
+                f"{where}: version {version!r} is reserved for 'any version'; begin with '1.0.0'"
             )
-        number = SemanticVersion.parse(text)
+        number = SemanticVersion.parse(version)
         if number in seen:
             raise InvalidContractError(
-                f"{where}: versions {seen[number]!r} and {text!r} are the same; keep one"
+                f"{where}: versions {seen[number]!r} and {version!r} are the same; keep one"
             )
-        seen[number] = text
+        seen[number] = version
 
 
 def check_emitted(where: str, event_types: Iterable[str], *, reserved: bool) -> None:
-    """Check the types that a version emits. `reserved` refuses those of orchestrators."""
+    """Check the types that a version emits; `reserved` refuses those of orchestrators."""
     for event_type in event_types:
         emitted = f"{where}: emitted type {event_type!r}"
         if reserved and is_orchestrator_event_type(event_type):

@@ -15,7 +15,7 @@ E = TypeVar("E")
 
 
 class VersionDefinition(ABC, Generic[A]):
-    """One version of a contract: what it accepts, and what it emits once a contract owns it.
+    """One version of a contract: what it accepts and, as part of a contract, emits.
 
     Users write `ContractVersion`, `SimpleVersion` or `OrchestratorVersion`.
     """
@@ -24,11 +24,11 @@ class VersionDefinition(ABC, Generic[A]):
         self.version = version
         """The semantic version as written."""
         self.accepts = accepts
-        """The payload of the event that the contract's type names."""
+        """Payload of the accepted event."""
 
     @abstractmethod
     def emitted(self, contract_type: str) -> Mapping[str, Payload[Any]]:
-        """Return the payloads by event type of a contract of that type."""
+        """Return the emitted payloads by event type, for a contract of type `contract_type`."""
 
     @override
     def __repr__(self) -> str:
@@ -41,10 +41,10 @@ class ContractVersion(VersionDefinition[A]):
     Args:
         version: Three numbers, such as "1.0.0"; not 0.0.0.
         accepts: A pydantic model or a `TypeAdapter` that yields a JSON object.
-        emits: The same by event type.
+        emits: The same for each event type that it may emit.
 
     Raises:
-        InvalidContractError: A type is not fit for a payload; see `Payload`.
+        InvalidContractError: A type cannot describe a payload; see `Payload`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class SimpleVersion(VersionDefinition[A], Generic[A, E]):
         emits: The same for the success event.
 
     Raises:
-        InvalidContractError: A type is not fit for a payload; see `Payload`.
+        InvalidContractError: A type cannot describe a payload; see `Payload`.
     """
 
     def __init__(

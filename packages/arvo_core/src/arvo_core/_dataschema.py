@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from ._version import is_semantic_version
 
-_CACHED_WIDTH = 1024
+_CACHED_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +22,15 @@ class DataSchema:
     """
 
     uri: str
-    """The contract's URI. Empty when the text had none."""
+    """The contract's URI; empty if `parse` found none."""
     version: str
-    """A semantic version as written; 0.0.0 stands for any."""
+    """A semantic version as written; 0.0.0 means any."""
 
     @staticmethod
     def parse(text: str) -> "DataSchema | None":
-        """Split at the last slash; None when no semantic version follows it."""
-        # What comes from the wire may be of any length, and a cache would keep it.
-        return _parse_cached(text) if len(text) <= _CACHED_WIDTH else _parse(text)
+        """Split at the last slash; return None if no semantic version follows it."""
+        # Values from the wire may be of any length, and the cache would keep them.
+        return _parse_cached(text) if len(text) <= _CACHED_CHARACTERS else _parse(text)
 
     @override
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""JSON packed into base64 text: how Arvo writes managed ids and orchestration subjects."""
+"""JSON, deflated and in base64: how Arvo writes managed ids and orchestration subjects."""
 
 import re
 import zlib
@@ -7,11 +7,10 @@ from binascii import Error as Base64Error, a2b_base64, b2a_base64
 from pydantic_core import from_json
 
 MAX_INFLATED_BYTES = 64 * 1024
-"""How much JSON text may unfold to. Beyond it lies a decompression bomb, not a subject."""
+"""Longest inflated JSON. Anything longer is a decompression bomb, not a subject."""
 
-_LONGEST_TEXT = (
-    128 * 1024
-)  # what `pack` writes is shorter by a third; foreign characters may follow
+# A third more than `pack` writes, since there may be foreign characters.
+_MAX_PACKED_CHARACTERS = 128 * 1024
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/]+")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ZLIB_OR_GZIP = 47
@@ -24,7 +23,7 @@ def pack(json: bytes) -> str:
     """Deflate JSON into base64 (zlib format, standard alphabet, padded).
 
     Raises:
-        ValueError: There is so much of it that `unpack` would refuse it.
+        ValueError: The JSON is longer than `unpack` accepts.
     """
     if len(json) > MAX_INFLATED_BYTES:
         raise ValueError(f"it takes more than {MAX_INFLATED_BYTES} bytes")
@@ -36,15 +35,17 @@ def pack(json: bytes) -> str:
 def unpack(text: str) -> bytes:
     """Undo `pack` and return the JSON as UTF-8 bytes, not yet parsed.
 
-    Base64 is read as Node.js reads it: up to the first `=`, foreign characters skipped, url-safe
-    letters allowed. The packed bytes may be zlib or gzip; a byte order mark is dropped.
+    Base64 is read as Node.js reads it: up to the first `=`, foreign characters are skipped and
+    URL-safe letters allowed. The packed bytes may be zlib or gzip; a byte order mark is dropped.
 
     Raises:
         ValueError: Not packed data, truncated, followed by other bytes, or more than
-            `MAX_INFLATED_BYTES` long when inflated; or the text is longer than 131072 characters.
+            `MAX_INFLATED_BYTES` long when inflated; or longer than 131072 characters.
     """
-    if len(text) > _LONGEST_TEXT:
-        raise ValueError(f"it takes {len(text)} characters; at most {_LONGEST_TEXT} are read")
+    if len(text) > _MAX_PACKED_CHARACTERS:
+        raise ValueError(
+            f"it takes {len(text)} characters; at most {_MAX_PACKED_CHARACTERS} are read"
+        )
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         inflated = inflater.decompress(_decode_base64(text), MAX_INFLATED_BYTES + 1)

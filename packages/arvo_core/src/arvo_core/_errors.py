@@ -1,15 +1,15 @@
-"""Every exception arvo_core raises, and the roots of those the packages above it raise.
+"""Every exception that arvo_core raises, and the bases of those of the packages above it.
 
 * ArvoError
   x InvalidValueError           a value breaks a rule; also a `ValueError`
-    + InvalidUriError           text that cannot be read or written as a URI
-    + InvalidVersionError       text that is not a semantic version
+    + InvalidUriError           a string that cannot be read or written as a URI
+    + InvalidVersionError       a string that is not a semantic version
     + InvalidSubjectError       not an orchestration subject
     + InvalidContractError      a contract whose definition is wrong
     + InvalidEventError         an event whose attributes or extensions break a rule
     + InvalidDataError          a payload that does not match its contract
     + UnknownVersionError       a contract has no such version
-  x ViolationError              needs handling outside the event flow; never becomes an event
+  x ViolationError              must be handled outside the event flow; never becomes an event
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
@@ -21,13 +21,13 @@ from typing_extensions import override
 from arvo_time.logs import excerpt
 
 MAX_PROBLEMS = 20
-"""How many broken rules an error lists."""
+"""Number of broken rules that an error lists at most."""
 MAX_MESSAGE_BYTES = 4 * 1024
-"""How long the text of an error is, in bytes of UTF-8."""
+"""Longest message of an error, in bytes of UTF-8."""
 _HEAD_BYTES = 1024
 _PROBLEM_BYTES = 512
 _NAME_BYTES = 256
-# Room for the line that says how many problems there are beside those shown.
+# Room for the line that says how many more problems there are.
 _LAST_LINE_BYTES = 64
 
 
@@ -41,10 +41,10 @@ def _rebuild(
 
 
 class ArvoError(Exception):
-    """The root of every exception that Arvo raises on purpose.
+    """The base of every exception that Arvo raises on purpose.
 
-    Of a text that takes more than 4 KiB the middle is cut out: what is refused may be large, and
-    what is said of it goes into logs, spans and answers.
+    The middle is cut out of a message longer than 4 KiB: the refused value may be large, and the
+    message goes into logs, spans and replies.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -61,14 +61,14 @@ class ArvoError(Exception):
 class FieldProblem:
     """One rule that one field breaks.
 
-    Of a name longer than 256 characters, and of a message of more than 512 bytes, the middle is
-    cut out.
+    The middle is cut out of a name longer than 256 characters and of a message longer than 512
+    bytes.
     """
 
     path: tuple[str | int, ...]
     """Names and list positions from the root to the field; empty for the whole value."""
     message: str
-    """What is wrong, in words for a developer; without the value, unless a validator tells it."""
+    """What is wrong, for developers; without the value, unless a validator's message has it."""
 
     def __post_init__(self) -> None:
         path = tuple(
@@ -92,12 +92,12 @@ class InvalidValueError(ArvoError, ValueError):
     Args:
         message: What is refused.
         problems: The broken rules of the first failing stage. Those after the first 20 are counted
-            where the number is at hand, and not even looked for otherwise.
-        unlisted: How many there are beside `problems`; None for an unknown number, but some.
+            if `problems` has a length, and not looked for otherwise.
+        unlisted: Number of problems besides `problems`; None means an unknown number, at least 1.
 
     Attributes:
-        problems: The first 20 of them, with the path of the field.
-        unlisted: How many there are besides; 0 for none, None for an unknown number, but some.
+        problems: The first 20, each with the path of its field.
+        unlisted: Number of problems besides these; None means an unknown number, at least 1.
     """
 
     def __init__(
@@ -139,15 +139,15 @@ class InvalidValueError(ArvoError, ValueError):
 
 
 class InvalidUriError(InvalidValueError):
-    """Text cannot be percent-encoded or decoded as ECMAScript's `encodeURI` family does."""
+    """A string cannot be percent-encoded or decoded as by ECMAScript's `encodeURI` family."""
 
 
 class InvalidVersionError(InvalidValueError):
-    """Text is not a semantic version of three dot-separated numbers."""
+    """A string is not a semantic version of three dot-separated numbers."""
 
 
 class InvalidSubjectError(InvalidValueError):
-    """Text or content is not an orchestration subject."""
+    """A string or its content is not an orchestration subject."""
 
 
 class InvalidContractError(InvalidValueError):
@@ -166,9 +166,9 @@ class UnknownVersionError(InvalidValueError):
     """A contract has no such version.
 
     Attributes:
-        contract_uri: The contract asked.
+        contract_uri: URI of the contract.
         version: The version asked for.
-        versions: The versions it has, oldest first.
+        versions: The versions that the contract has, oldest first.
     """
 
     def __init__(self, *, contract_uri: str, version: str, versions: Iterable[str]) -> None:
@@ -182,7 +182,7 @@ class UnknownVersionError(InvalidValueError):
 
 
 class ViolationError(ArvoError):
-    """A failure that whoever calls a handler must deal with itself.
+    """A failure that the caller of a handler must deal with.
 
     Raise it, or a subclass, in user code to leave the event flow: nothing is stored or published.
 
@@ -203,6 +203,6 @@ class ViolationError(ArvoError):
         self.metadata: dict[str, object] = dict(metadata or {})
 
 
-def _size(text: str) -> int:
-    # A path may name a member whose name no output stream can write.
-    return len(text.encode("utf-8", "backslashreplace"))
+def _size(line: str) -> int:
+    # The name of a member may hold a lone surrogate, which UTF-8 cannot encode.
+    return len(line.encode("utf-8", "backslashreplace"))

@@ -29,7 +29,7 @@ from ._event_rules import (
     time_text,
     with_encoded_uris,
 )
-from ._json import MAX_DEPTH, READ_IN_ONE_GO, EventData, WrittenData, copy_json, plain_dict
+from ._json import MAX_DEPTH, ONE_PASS_CHARACTERS, EventData, WrittenData, copy_json, plain_dict
 from ._shorten import shorten
 
 _OTEL_NAMES = {
@@ -54,26 +54,26 @@ _CONTEXT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudEventView:
-    """An event as the CloudEvents specification divides it."""
+    """An event, divided as in the CloudEvents specification."""
 
     attributes: dict[str, Any]
     """The attributes that CloudEvents 1.0.2 defines, by name."""
     data: dict[str, Any]
-    """The payload."""
+    """The payload, a JSON object."""
     extensions: dict[str, str | bool | int | float | None]
     """Everything else: Arvo's attributes, the tracing ones and the custom extensions."""
 
 
 class ArvoEvent(BaseModel):
-    """A CloudEvent (specification 1.0.2) with the attributes by which Arvo routes and correlates.
+    """A CloudEvent (specification 1.0.2) with Arvo's attributes for routing and correlation.
 
-    The constructor is strict: every value must already be right as it stands on the wire. To make
-    an event use `ArvoEvent.create` or an `ArvoEventFactory`, which fill in what is missing.
+    The constructor is strict: every value must be as it is on the wire. To make an event, use
+    `ArvoEvent.create` or an `ArvoEventFactory`, which fill in what is missing.
     Further keyword arguments are custom extensions. The event is frozen; its data is a copy.
-    Two events are equal when source and id are, CloudEvents' identity.
+    Two events are equal if their source and id are, which is CloudEvents' identity.
 
-    Every attribute takes at most 131072 characters, which holds the longest subject, and neither
-    CR, LF nor NUL, with which it could not travel as a header (RFC 9110, 5.5).
+    An attribute is at most 131072 characters long, enough for the longest subject, and contains no
+    CR, LF or NUL, which a header cannot carry (RFC 9110, 5.5).
 
     TypeScript: `ArvoEvent`, `createArvoEvent`.
 
@@ -89,44 +89,44 @@ class ArvoEvent(BaseModel):
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="allow", hide_input_in_errors=True
     )
     __pydantic_extra__: dict[str, ExtensionValue]
 
     id: Text
     """Unique among the events of `source`. Never percent-encoded."""
     source: Uri
-    """Who made the event: a handler's type, or any URI."""
+    """The producer of the event: a handler's type, or any URI."""
     specversion: SpecVersion
     """The CloudEvents version."""
     type: EventType
-    """What happened or is asked for: three or more segments joined by dots."""
+    """What happened or is requested: three or more segments joined by dots."""
     subject: Uri
     """What the event is about. For workflows an `ArvoOrchestrationSubject`."""
     datacontenttype: ContentType
-    """JSON, and normally `ARVO_CONTENT_TYPE`."""
+    """A JSON content type, normally `ARVO_CONTENT_TYPE`."""
     dataschema: Uri | None = None
     """Contract URI and version of the data; None when no contract describes it."""
     data: EventData
     """The payload, a JSON object."""
     time: Time
-    """When it happened, RFC 3339 with an offset, as whoever made the event wrote it."""
+    """When it happened: RFC 3339 with an offset, as the producer wrote it."""
     to: Uri | None = None
-    """Whom it is for; a broker's topic. None only without Arvo's `datacontenttype`."""
+    """The recipient, a broker's topic. None only if `datacontenttype` is not Arvo's."""
     accesscontrol: Text | None = None
     """Opaque data for the application's own checks. Never shown by `repr` or in telemetry."""
     redirectto: Uri | None = None
-    """Where the answer should go instead of to `source`; None for `source`."""
+    """Where the reply goes; None means `source`."""
     executionunits: Number | None = None
-    """What producing the event cost, unitless; None when not accounted."""
+    """Unitless cost of producing the event; None if not accounted."""
     traceparent: Text | None = None
-    """W3C trace context of the maker; None when it was not traced."""
+    """W3C trace context of the producer; None if it was not traced."""
     tracestate: Text | None = None
-    """W3C trace state; None when there is none."""
+    """W3C trace state, or None."""
     parentid: Text | None = None
     """The id of the event that caused this one; None at the root."""
     domain: Domain | None = None
-    """Where outside the system the event goes; None stays inside."""
+    """Where outside the system the event goes; None means that it stays inside."""
 
     if not TYPE_CHECKING:  # type checkers derive the constructor from the fields
 
@@ -142,7 +142,7 @@ class ArvoEvent(BaseModel):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.__pydantic_extra__ and not all(map(is_extension_name, self.__pydantic_extra__)):
-            raise ValueError("an extension's name is made of a-z and 0-9")
+            raise ValueError("an extension's name must consist of a-z and 0-9")
         if self.to is None and self.datacontenttype == ARVO_CONTENT_TYPE:
             raise ValueError("to is required with Arvo's datacontenttype")
         return self
@@ -173,33 +173,34 @@ class ArvoEvent(BaseModel):
     ) -> Self:
         """Make an event, filling in what is missing.
 
-        URI attributes that are not yet valid URIs are percent-encoded; `id` and `parentid` never.
+        URI attributes that are not valid URIs are percent-encoded; `id` and `parentid` never are.
 
         Args:
-            source: Who makes the event.
+            source: The producer of the event.
             type: Three or more segments of a-z and 0-9 joined by dots.
-            subject: What it is about.
+            subject: What the event is about.
             data: A JSON object, at most 128 levels deep; copied.
             id: The id itself, or a policy. None gives a random UUID.
             specversion: None gives "1.0", the only one.
             datacontenttype: None gives `ARVO_CONTENT_TYPE`.
-            dataschema: None or "" for none.
-            time: RFC 3339 text with T and Z in upper case and no leap second, or an aware datetime,
+            dataschema: Contract URI and version; None or "" if no contract describes the data.
+            time: RFC 3339, with T and Z in upper case and no leap second, or an aware datetime,
                 cut to milliseconds. None gives now, in UTC.
             to: None or "" gives `type`.
-            accesscontrol: None for none.
-            redirectto: None or "" for none.
-            executionunits: None for not accounted.
-            traceparent: None for none.
-            tracestate: None for none.
-            parentid: None or "" for none.
-            domain: None for none.
-            extensions: Custom extensions by name; none may be named like an attribute.
-            limits: How deep the data may be. Its size is measured where there is JSON text, by
-                `from_json`.
+            accesscontrol: Opaque data for the application's own checks, or None.
+            redirectto: Where the reply goes; None or "" means `source`.
+            executionunits: Unitless cost; None means not accounted.
+            traceparent: W3C trace context, or None.
+            tracestate: W3C trace state, or None.
+            parentid: The id of the event that caused this one; None or "" at the root.
+            domain: Where outside the system the event goes; None means that it stays inside.
+            extensions: Custom extensions by name; names of attributes are refused.
+            limits: How deep the data may be. The size is checked by `from_json`, which has the
+                JSON text.
 
         Raises:
-            InvalidEventError: A value breaks a rule; `problems` lists those of the first stage.
+            InvalidEventError: A value breaks a rule; `problems` lists those of the first failing
+                stage.
             InvalidUriError: A URI attribute holds a lone surrogate, or is too long when encoded;
                 `problems` names it.
         """
@@ -254,17 +255,18 @@ class ArvoEvent(BaseModel):
     def from_json(cls, text: str | bytes, *, limits: EventLimits = DEFAULT_LIMITS) -> Self:
         """Read an event in CloudEvents' JSON format, strictly.
 
-        Unknown members are custom extensions. A name that occurs twice counts once, the last.
+        Unknown members are custom extensions. If a name occurs twice, the last one counts.
 
         Args:
             text: The JSON object; bytes are UTF-8.
             limits: How large the text and how deep its data may be: by default 8 MiB, 128 levels.
 
         Raises:
-            InvalidEventError: Above a limit, not JSON, not an object, or a value breaks a rule.
+            InvalidEventError: The text exceeds a limit, is not JSON or not an object, or a value
+                breaks a rule.
         """
         check_size(text, limits)
-        if len(text) <= READ_IN_ONE_GO and limits.max_depth == MAX_DEPTH:
+        if len(text) <= ONE_PASS_CHARACTERS and limits.max_depth == MAX_DEPTH:
             try:
                 return cls.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
             except ValidationError:
@@ -277,7 +279,7 @@ class ArvoEvent(BaseModel):
         Args:
             indent: Spaces per level; None writes one line without spaces.
 
-        Events of any size are written, but `from_json` refuses those above 8 MiB unless its reader
+        Events of any size are written, but `from_json` refuses those above 8 MiB unless its caller
         raises the limit.
         """
         if self.__pydantic_extra__:
@@ -290,7 +292,7 @@ class ArvoEvent(BaseModel):
 
         Args:
             values: The members by name.
-            limits: How deep the data may be. There is no text here whose size could be measured.
+            limits: How deep the data may be. The size limit does not apply.
 
         Raises:
             InvalidEventError: The data is too deep, or a value breaks a rule.
@@ -305,7 +307,7 @@ class ArvoEvent(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the members of the event's JSON object in Arvo's order, as a copy."""
-        # The fields stand there in their order; pydantic's dump takes three times as long.
+        # `__dict__` has the fields in order, and pydantic's dump takes three times as long.
         values = {**self.__dict__, "data": copy_json(self.data)}
         if not self.__pydantic_extra__:
             return values
@@ -319,12 +321,12 @@ class ArvoEvent(BaseModel):
 
     @property
     def extensions(self) -> dict[str, str | bool | int | float | None]:
-        """The custom extensions by name, as a copy; empty when there are none."""
+        """The custom extensions by name, as a copy."""
         return dict(self.__pydantic_extra__)
 
     @property
     def cloudevent(self) -> CloudEventView:
-        """The event divided as CloudEvents does: attributes, data, extensions."""
+        """The event divided as in CloudEvents: attributes, data, extensions."""
         values = self.to_dict()
         data = values.pop("data")
         attributes = {name: values.pop(name) for name in _CONTEXT}
@@ -332,9 +334,9 @@ class ArvoEvent(BaseModel):
 
     @property
     def otel_attributes(self) -> dict[str, str | int | float]:
-        """The event as span attributes, named as Arvo does everywhere; "N/A" stands for None.
+        """The event as span attributes, with the names used everywhere in Arvo; "N/A" means None.
 
-        Data and access control are left out on purpose.
+        Data and access control are left out deliberately.
         """
         attributes = self.__dict__
         return {
@@ -366,13 +368,13 @@ class ArvoEvent(BaseModel):
     __str__ = __repr__
 
 
-def _id_text(wish: object) -> object:
-    if isinstance(wish, str):
-        return developer_id(wish)
-    if not isinstance(wish, EventId):
-        return wish
+def _id_text(given: object) -> object:
+    if isinstance(given, str):
+        return developer_id(given)
+    if not isinstance(given, EventId):
+        return given
     try:
-        return wish.text()
+        return given.text()
     except ValueError as error:
         raise InvalidEventError(
             "cannot make an event id",

@@ -1,4 +1,4 @@
-"""Event ids and who answers for their uniqueness."""
+"""Event ids, and who is responsible for their uniqueness."""
 
 import os
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ _NAMESPACE_BYTES = ARVO_NAMESPACE.bytes
 _TRIMMED = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-# The digit of a UUID whose upper bits say that it is one (RFC 9562), by the random digit there.
+# The variant digit of a UUID, whose upper bits are 10 (RFC 9562), for each random digit.
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 class EventIdPolicy(StrEnum):
-    """Who makes sure that an event id is unique. TypeScript: `id.deduplication`."""
+    """Who is responsible for the uniqueness of an event id. TypeScript: `id.deduplication`."""
 
     DEVELOPER_MANAGED = "DEVELOPER_MANAGED"
-    """The text is the id: equal text means the same event."""
+    """The given string is the id: equal strings mean the same event."""
     ARVO_MANAGED = "ARVO_MANAGED"
-    """The text travels inside an id that is unique by a fresh UUID."""
+    """The given string is carried by an id that a random UUID makes unique."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventId:
-    """A wish for an event's id, for `ArvoEvent.create` and everything that makes events.
+    """How to make an event's id, for `ArvoEvent.create` and everything else that makes events.
 
     TypeScript: the `id` object of `createArvoEvent`, `createArvoEventId`.
 
@@ -46,23 +46,23 @@ class EventId:
     """
 
     value: str
-    """The id itself, or what an Arvo-managed one carries; trimmed when used."""
+    """The id itself, or the string that an Arvo-managed id carries; trimmed when used."""
     policy: EventIdPolicy
-    """Who makes sure that the id is unique."""
+    """Who is responsible for the uniqueness of the id."""
 
     @classmethod
     def developer_managed(cls, value: str) -> Self:
-        """Use `value` itself, trimmed. A blank value gives a fresh UUID."""
+        """Use `value` itself, trimmed. A blank value gives a random UUID."""
         return cls(value=value, policy=EventIdPolicy.DEVELOPER_MANAGED)
 
     @classmethod
     def arvo_managed(cls, value: str) -> Self:
-        """Carry `value`, trimmed, inside a unique id. A blank value gives a fresh UUID."""
+        """Carry `value`, trimmed, inside a unique id. A blank value gives a random UUID."""
         return cls(value=value, policy=EventIdPolicy.ARVO_MANAGED)
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing is left when trimmed, so that every use gives a fresh UUID."""
+        """True if the trimmed value is empty, so that every use gives a random UUID."""
         return not self.value.strip(_TRIMMED)
 
     def text(self) -> str:
@@ -82,9 +82,9 @@ class ManagedEventId:
     """What an Arvo-managed id carries."""
 
     uuid: str
-    """What makes the id unique."""
+    """The random UUID that makes the id unique."""
     value: str
-    """The text that the maker of the event gave."""
+    """The string given by the producer of the event."""
 
 
 def parse_event_id(text: str) -> ManagedEventId | None:
@@ -111,7 +111,7 @@ def developer_id(value: str) -> str:
 
 
 def new_id() -> str:
-    """Return a random UUID (RFC 9562, version 4) as text."""
+    """Return a random UUID (RFC 9562, version 4) as a string."""
     # Formatting the bytes here takes half the time of `str(uuid.uuid4())`.
     digits = os.urandom(16).hex()
     variant = _VARIANTS[digits[16]]
@@ -119,7 +119,7 @@ def new_id() -> str:
 
 
 def derive_id(*parts: str | int | None) -> str:
-    """Return the UUID (RFC 9562, version 5) that `parts` always give.
+    """Return the UUID (RFC 9562, version 5) derived from `parts`.
 
     Handlers name their events this way, so that running the same event again yields the same ids
     and every consumer can drop duplicates. The name is the compact JSON list of `parts`.

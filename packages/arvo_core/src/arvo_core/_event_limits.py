@@ -10,17 +10,17 @@ from ._errors import FieldProblem, InvalidEventError
 from ._json import MAX_DEPTH, MeasuredData
 from ._problems import find_json_problems
 
-# pydantic writes JSON of 254 levels, and in a workflow's record data stands six levels further down.
+# pydantic writes JSON of 254 levels, and a workflow's record holds data six levels down.
 _DEEPEST = 248
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLimits:
-    """What an event may take before anybody looks at what it says.
+    """How large and how deep an event may be.
 
-    The size protects whoever reads: JSON text is measured before it is parsed. `to_json` writes
-    larger events too, as what a handler has committed to must not be lost on its way out; who
-    reads them raises the limit.
+    The size limit protects the reader: JSON text is measured before it is parsed. `to_json` writes
+    larger events too, because what a handler has committed to must not be lost on its way out; a
+    reader of such events raises the limit.
 
     Raises:
         ValueError: A limit is not a positive integer, or `max_depth` is above 248.
@@ -35,11 +35,12 @@ class EventLimits:
     """
 
     max_bytes: int = 8 * 2**20
-    """The size of an event as JSON text, in bytes of UTF-8."""
+    """Largest size of an event's JSON text, in bytes of UTF-8."""
     max_depth: int = MAX_DEPTH
-    """How many levels a value may stand below `data`; at most 248, which a record still can carry.
+    """How many levels below `data` a value may be nested; at most 248, the most that a workflow's
+    record can carry.
 
-    Handlers take limits, too, for what they emit."""
+    Handlers take limits too, for the events that they emit."""
 
     def __post_init__(self) -> None:
         for name, limit in (("max_bytes", self.max_bytes), ("max_depth", self.max_depth)):
@@ -54,13 +55,13 @@ DEFAULT_LIMITS = EventLimits()
 
 
 def check_size(text: str | bytes, limits: EventLimits) -> None:
-    """Refuse a JSON text that is too large, before anybody parses it.
+    """Refuse JSON text that is too large, before it is parsed.
 
     Raises:
-        InvalidEventError: It is.
+        InvalidEventError: The text is larger than `limits` allow.
     """
     size = len(text)
-    # A character takes up to four bytes, which only text that is near the limit is measured for.
+    # A character takes up to four bytes, so only text near the limit is encoded to be measured.
     if isinstance(text, str) and size <= limits.max_bytes < 4 * size and not text.isascii():
         size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.max_bytes:
@@ -71,17 +72,17 @@ def check_size(text: str | bytes, limits: EventLimits) -> None:
 
 
 def parsed(text: str | bytes, limits: EventLimits) -> Any:
-    """Parse an event's JSON text; `limits` is what a message tells.
+    """Parse an event's JSON text. `limits` is for the error message only.
 
     Raises:
-        InvalidEventError: It is not JSON.
+        InvalidEventError: The text is not JSON.
     """
     try:
         return from_json(text)
-    except (ValueError, TypeError) as error:  # the latter for text with a lone surrogate
+    except (ValueError, TypeError) as error:  # TypeError for text with a lone surrogate
         reason = FieldProblem(path=(), message=f"Invalid JSON: {error}")
-    # Python's parser also reads what pydantic's refuses: lone surrogates, whose place can then be
-    # told, and data that is nested more deeply.
+    # Python's parser also reads lone surrogates, so that validation can report where they are, and
+    # data that is nested more deeply.
     try:
         return json.loads(text if isinstance(text, str) else str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
@@ -91,7 +92,7 @@ def parsed(text: str | bytes, limits: EventLimits) -> Any:
 
 
 def measured(values: dict[str, Any], limits: EventLimits) -> dict[str, Any]:
-    """Mark data that keeps limits other than the default ones; take away what does not."""
+    """Mark data that is within limits other than the default ones; replace any other by None."""
     data = values.get("data")
     fits = next(find_json_problems(data, max_depth=limits.max_depth), None) is None
     return {**values, "data": MeasuredData(data) if fits and isinstance(data, dict) else None}

@@ -10,7 +10,7 @@ from ._event_limits import DEFAULT_LIMITS, EventLimits
 from ._event_rules import attribute_problems, event_name
 from ._problems import field_problems
 
-_MANY_ERRORS = 1_000
+_MAX_LISTED_ERRORS = 1_000
 
 
 def refuse(
@@ -23,10 +23,10 @@ def refuse(
     """Raise the error that names the problems of the first failing stage.
 
     Args:
-        kind: The event class that was asked for.
-        values: What was given as its attributes and extensions.
-        error: What pydantic said of them; None where only `shadowing` is wrong.
-        shadowing: Extensions named like an attribute, which therefore are not in `values`.
+        kind: The class of the event.
+        values: The given attributes and extensions.
+        error: pydantic's error about them; None if only `shadowing` is wrong.
+        shadowing: Extensions named like an attribute, and therefore not in `values`.
         limits: How deep the data may be.
 
     Raises:
@@ -48,9 +48,9 @@ def refuse(
 def _failed(
     kind: type[BaseModel], values: Mapping[Any, object], error: ValidationError
 ) -> set[object]:
-    """Name the attributes that validation complains about."""
-    if error.error_count() > _MANY_ERRORS:
-        # Nearly all of them are about extensions, of which there may be any number.
+    """Return the names of the attributes that validation refused."""
+    if error.error_count() > _MAX_LISTED_ERRORS:
+        # Nearly all are about extensions, whose number is not limited.
         fields = {name: value for name, value in values.items() if name in kind.model_fields}
         try:
             kind.__pydantic_validator__.validate_python(fields)

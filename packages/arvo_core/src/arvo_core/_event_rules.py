@@ -1,7 +1,7 @@
-"""What each attribute of an event must look like, and how to say which one does not.
+"""The rules for the attributes of an event, and the messages about broken ones.
 
 The rules are regular expressions and bounds that pydantic's core checks without calling Python.
-Only a value that failed is looked at here again, to name every problem of the first failing stage.
+Only a value that failed is examined here again, to report each problem of the first failing stage.
 """
 
 import re
@@ -42,17 +42,17 @@ _HOUR_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _OFFSET = "(?:[01][0-9]|2[0-3]):?[0-5][0-9]"
 _FRACTION = r"(?:\.[0-9]+)?"
 _USUAL_TIME = rf"{_HOUR_MINUTE}(?::[0-5][0-9]{_FRACTION})?(?:[Zz]|[+-]{_OFFSET})"
-# The end of a day in UTC; elsewhere it is some other minute.
+# In UTC, a leap second ends the day; with another offset it may end any minute.
 _LEAP_SECOND = rf"(?:23:59:60{_FRACTION}[Zz]|{_HOUR_MINUTE}:60{_FRACTION}[+-]{_OFFSET})"
 _READ_TIME_PATTERN = rf"^{_DAY}[Tt](?:{_USUAL_TIME}|{_LEAP_SECOND})$"
-"""What the time of an event that others made must look like."""
+"""Times that are accepted when an event is read."""
 _MADE_TIME_PATTERN = rf"^{_DAY}T{_HOUR_MINUTE}(?::[0-5][0-9]{_FRACTION})?(?:Z|[+-]{_OFFSET})$"
-"""The times among those that Arvo writes itself, since TypeScript Arvo reads no others."""
+"""Times that are accepted when an event is made: TypeScript Arvo reads no others."""
 _READ_TIME = re.compile(_READ_TIME_PATTERN)
 _MADE_TIME = re.compile(_MADE_TIME_PATTERN)
 
-# What would end a header's value (RFC 9110, 5.5), and attributes become headers (CloudEvents, HTTP
-# binding). CloudEvents forbids other controls, too, but events of the TypeScript version have them.
+# Characters that end a header's value (RFC 9110, 5.5); attributes become headers (CloudEvents, HTTP
+# binding). CloudEvents forbids other control characters too, but TypeScript Arvo writes them.
 _HEADER_BREAK = re.compile(r"[\r\n\x00]")
 _HEADER_BREAKS = {"\r": "a carriage return", "\n": "a line feed", "\x00": "a NUL"}
 
@@ -82,9 +82,9 @@ ATTRIBUTES = frozenset[str]().union(*_STAGES)
 
 _TIME_RULE = "must be an RFC 3339 time with an offset, as in 2026-01-31T09:30:00.000+00:00"
 _URI_RULE = "must be a non-empty, percent-encoded URI or URI reference"
-_TEXT_RULE = "must be non-empty text"
+_STRING_RULE = "must be a non-empty string"
 _RULES: dict[str, str] = {
-    "id": _TEXT_RULE,
+    "id": _STRING_RULE,
     "source": _URI_RULE,
     "specversion": 'must be "1.0"',
     "type": "must be three or more segments of a-z and 0-9 joined by dots, as in com.example.thing",
@@ -93,13 +93,13 @@ _RULES: dict[str, str] = {
     "dataschema": _URI_RULE,
     "time": _TIME_RULE,
     "to": _URI_RULE,
-    "accesscontrol": _TEXT_RULE,
+    "accesscontrol": _STRING_RULE,
     "redirectto": _URI_RULE,
-    "executionunits": "must be a number, finite and at most 1.8e308",
-    "parentid": _TEXT_RULE,
+    "executionunits": "must be a finite number of at most 1.8e308",
+    "parentid": _STRING_RULE,
     "domain": "must consist of a-z, 0-9 and dots",
-    "traceparent": _TEXT_RULE,
-    "tracestate": _TEXT_RULE,
+    "traceparent": _STRING_RULE,
+    "tracestate": _STRING_RULE,
 }
 
 
@@ -114,12 +114,12 @@ def attribute_problems(
 
     Args:
         values: Attributes and extensions by name, as given.
-        failed: Names that validation complained about.
-        shadowing: Extensions named like an attribute, which therefore are not in `values`.
-        max_depth: How many levels a value may stand below the data.
+        failed: Names of attributes that validation refused.
+        shadowing: Extensions named like an attribute, and therefore not in `values`.
+        max_depth: How many levels below the data a value may be nested.
 
     Returns:
-        Nothing when every rule of Arvo's is kept, so that it is one of a subclass's own.
+        Nothing if no rule of Arvo's is broken, but one of a subclass.
     """
     names = set(failed)
     found = False
@@ -138,20 +138,20 @@ def attribute_problems(
             for problem in _extension_problems(key, value):
                 found = True
                 yield problem
-    # Every value is right by itself, so it may be the one rule that ties two of them.
+    # Each value is valid by itself, so the rule about two of them may be broken.
     tied = values.get("to") is None and values.get("datacontenttype") == ARVO_CONTENT_TYPE
     if not found and tied:
         yield FieldProblem(path=("to",), message="is required with Arvo's datacontenttype")
 
 
 def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
-    """Percent-encode the URI attributes that need it; None when none does.
+    """Percent-encode the URI attributes that need it; return None if none does.
 
     Raises:
-        InvalidUriError: One holds a lone surrogate or is, or becomes, too long.
+        InvalidUriError: A URI holds a lone surrogate, or is too long, encoded or not.
     """
     given = {name: value for name in URI_ATTRIBUTES if isinstance(value := values[name], str)}
-    broken = [name for name, text in given.items() if has_lone_surrogate(text)]
+    broken = [name for name, uri in given.items() if has_lone_surrogate(uri)]
     if broken:
         raise InvalidUriError(
             f"cannot encode the URIs of {event_name(values)}",
@@ -159,9 +159,9 @@ def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
         )
     encoded = dict(given)
     too_long = []
-    for name, text in given.items():
+    for name, uri in given.items():
         try:
-            encoded[name] = ensure_uri(text)
+            encoded[name] = ensure_uri(uri)
         except InvalidUriError:
             too_long.append(name)
     if too_long:
@@ -176,16 +176,17 @@ def with_encoded_uris(values: dict[str, object]) -> dict[str, object] | None:
 
 
 def time_text(time: object) -> object:
-    """Write the time of a new event: now when None, a datetime as text, all else as it is.
+    """Return the time of a new event: now for None, a string for a datetime, all else unchanged.
 
     Raises:
-        InvalidEventError: The datetime is naive, or the text is a time that only others may write.
+        InvalidEventError: The datetime is naive, or the string is a time that Arvo reads but does
+            not write.
     """
     if time is None:
         return _now_text()
     if isinstance(time, str) and _READ_TIME.fullmatch(time) and not _MADE_TIME.fullmatch(time):
         raise _refused_time(
-            "write T and Z in upper case and no second 60; some readers know no others"
+            "write T and Z in upper case, and no leap second (60); some readers accept nothing else"
         )
     if not isinstance(time, datetime):
         return time
@@ -195,17 +196,17 @@ def time_text(time: object) -> object:
 
 
 def event_name(values: Mapping[Any, object]) -> str:
-    """Say which event `values` are meant for, however wrong they are."""
-    told = (
+    """Name an event by its id and type, for a message, whether they are valid or not."""
+    named = (
         f"{name}={shorten(value) if isinstance(value, str | None) else type(value).__name__}"
         for name in ("id", "type")
         for value in (values.get(name),)
     )
-    return f"event ({', '.join(told)})"
+    return f"event ({', '.join(named)})"
 
 
 def is_extension_name(name: object) -> bool:
-    """Tell whether `name` is non-empty and made of a-z and 0-9 (CloudEvents 1.0.2, 3.1)."""
+    """Return whether `name` consists of a-z and 0-9 and is not empty (CloudEvents 1.0.2, 3.1)."""
     return isinstance(name, str) and name.isascii() and name.isalnum() and name == name.lower()
 
 
@@ -220,8 +221,8 @@ def _attribute_problems(
         yield from find_json_problems(value, path=("data",), max_depth=max_depth)
     else:
         rule = _RULES[name]
-        broken = _text_problem(value) if isinstance(value, str) else None
-        if broken is None and rule is _TEXT_RULE and isinstance(value, str):
+        broken = _string_problem(value) if isinstance(value, str) else None
+        if broken is None and rule is _STRING_RULE and isinstance(value, str):
             broken = _header_problem(value)
         yield FieldProblem(path=(name,), message=broken or rule)
 
@@ -229,29 +230,29 @@ def _attribute_problems(
 def _extension_problems(name: object, value: object) -> Iterator[FieldProblem]:
     path = (str(name),)
     if not is_extension_name(name):
-        yield FieldProblem(path=path, message="an extension's name is made of a-z and 0-9")
+        yield FieldProblem(path=path, message="an extension's name must consist of a-z and 0-9")
     if isinstance(value, str):
-        if broken := _text_problem(value) or _header_problem(value):
+        if broken := _string_problem(value) or _header_problem(value):
             yield FieldProblem(path=path, message=broken)
     elif value is None or isinstance(value, int | float):
         for problem in find_json_problems({"": value}):
             yield FieldProblem(path=path, message=problem.message)
     else:
-        yield FieldProblem(path=path, message="must be text, a number, true, false or null")
+        yield FieldProblem(path=path, message="must be a string, a number, true, false or null")
 
 
-def _text_problem(text: str) -> str | None:
-    """Say what no attribute may be, whatever its own rule is."""
-    if len(text) > LONGEST_URI:
-        return f"takes {len(text)} characters; at most {LONGEST_URI} are allowed"
-    if has_lone_surrogate(text):
+def _string_problem(value: str) -> str | None:
+    """Return what makes a string invalid as any attribute, or None."""
+    if len(value) > LONGEST_URI:
+        return f"takes {len(value)} characters; at most {LONGEST_URI} are allowed"
+    if has_lone_surrogate(value):
         return LONE_SURROGATE
     return None
 
 
-def _header_problem(text: str) -> str | None:
-    """Say what keeps a text from travelling as a header."""
-    if found := _HEADER_BREAK.search(text):
+def _header_problem(value: str) -> str | None:
+    """Return why a string cannot be sent as a header, or None."""
+    if found := _HEADER_BREAK.search(value):
         what = _HEADER_BREAKS[found.group()]
         return f"holds {what} at position {found.start()}, which would end a header; remove it"
     return None
@@ -263,7 +264,7 @@ def _refused_time(why: str) -> InvalidEventError:
 
 
 def _now_text() -> str:
-    # All but the milliseconds is kept for a second: `isoformat` takes a tenth of making an event.
+    # All but the milliseconds is cached: `isoformat` takes a tenth of the time to make an event.
     second, millisecond = divmod(time_ns() // 1_000_000, 1000)
     return f"{_second_text(second)}.{millisecond:03}+00:00"
 

@@ -1,4 +1,4 @@
-"""Factories: events that keep a contract."""
+"""Factories: events made according to a contract."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,32 +20,32 @@ from ._telemetry import current_trace_headers
 
 
 class EventOptions(TypedDict, total=False):
-    """What may be said of any event besides what its contract settles."""
+    """Options of every event, besides what its contract determines."""
 
     id: str | EventId | None
     """The id itself, or a policy. None gives a random UUID."""
     time: str | datetime | None
-    """None gives now."""
+    """When it happened. None gives now."""
     to: str | None
-    """Whom it is for. None gives the event's type."""
+    """The recipient. None gives the event's type."""
     accesscontrol: str | None
-    """None for none."""
+    """Opaque data for the application's own checks, or None."""
     redirectto: str | None
-    """Where the answer should go; None for the source."""
+    """Where the reply goes; None means the source."""
     executionunits: float | None
-    """Unitless cost; None when not accounted."""
+    """Unitless cost; None means not accounted."""
     traceparent: str | None
-    """None takes the current span's, if any."""
+    """W3C trace context. None takes the current span's, if there is one."""
     tracestate: str | None
-    """None takes the current span's, if any."""
+    """W3C trace state. None takes the current span's, if there is one."""
     parentid: str | None
-    """The id of the causing event; None for none."""
+    """The id of the event that caused this one; None at the root."""
     domain: str | None
-    """Taken literally; None for none."""
+    """Where outside the system the event goes, taken literally; None means that it stays inside."""
     extensions: Mapping[str, str | bool | int | float | None] | None
     """Custom extensions by name."""
     limits: EventLimits
-    """How deep the data may be. Left out: 128 levels."""
+    """How deep the data may be; 128 levels by default."""
 
 
 class ArvoEventFactory(Generic[A]):
@@ -54,7 +54,7 @@ class ArvoEventFactory(Generic[A]):
     TypeScript: `ArvoEventFactory`, `createArvoEventFactory`.
 
     Args:
-        contract: From `contract.version(...)`; given the version object, `data` is type-checked.
+        contract: From `contract.version(...)`; with the version object, `data` is type-checked.
 
     Example:
         >>> class Add(BaseModel):
@@ -70,7 +70,7 @@ class ArvoEventFactory(Generic[A]):
 
     def __init__(self, contract: VersionedArvoContract[A]) -> None:
         self.contract = contract
-        """The contract version whose events are made."""
+        """The version of the contract whose events are made."""
 
     def accepts(
         self,
@@ -83,9 +83,9 @@ class ArvoEventFactory(Generic[A]):
         """Make the event that the contract accepts.
 
         Args:
-            source: Who asks. Must be reverse-DNS when `subject` is left out.
-            data: The accepted model, or a mapping that it can be parsed from.
-            subject: None makes a new one, with `options`' domain and `redirectto`.
+            source: The producer. Must be a reverse-DNS name if `subject` is left out.
+            data: The accepted model, or a mapping from which it can be parsed.
+            subject: None makes a new one, with the domain and `redirectto` of `options`.
             options: See `EventOptions`.
 
         Raises:
@@ -107,14 +107,14 @@ class ArvoEventFactory(Generic[A]):
         """Make an event that the contract emits.
 
         Args:
-            type: One of the types the version emits; system errors have their own method.
-            source: Who emits it. Must be reverse-DNS when `subject` is left out.
-            data: The emitted model, or a mapping that it can be parsed from.
+            type: One of the types that the version emits; for system errors use `system_error`.
+            source: The producer. Must be a reverse-DNS name if `subject` is left out.
+            data: The emitted model, or a mapping from which it can be parsed.
             subject: None makes a new one.
             options: See `EventOptions`.
 
         Raises:
-            InvalidDataError: The version emits no such type, or the data does not match.
+            InvalidDataError: The version does not emit this type, or the data does not match.
             InvalidSubjectError: No subject can be made from `source`.
             InvalidEventError: An attribute breaks a rule.
         """
@@ -141,9 +141,9 @@ class ArvoEventFactory(Generic[A]):
         """Make the event that reports a failure of the service.
 
         Args:
-            error: Its class name, message and traceback become the data; a `SystemErrorData`
-                is the data.
-            source: Who failed. Must be reverse-DNS when `subject` is left out.
+            error: An exception, whose class name, message and traceback become the data; or the
+                data itself.
+            source: The service. Must be a reverse-DNS name if `subject` is left out.
             subject: None makes a new one.
             options: See `EventOptions`.
 
@@ -218,7 +218,7 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
         contract: From `contract.version(...)` of an `ArvoOrchestratorContract`.
 
     Raises:
-        ValueError: The contract is of another kind.
+        ValueError: The contract is not an `ArvoOrchestratorContract`.
 
     Example:
         >>> class Order(BaseModel):
@@ -236,7 +236,7 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
         owner, payload = contract.contract, contract.accepts
         if not isinstance(owner, ArvoOrchestratorContract) or not isinstance(payload, InitPayload):
             raise ValueError(
-                f"{contract.dataschema} is no orchestrator contract; use ArvoEventFactory"
+                f"{contract.dataschema} is not an orchestrator contract; use ArvoEventFactory"
             )
         super().__init__(contract)
         self._complete_type = owner.complete_type
@@ -254,17 +254,19 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
         """Make the event that starts the workflow.
 
         Args:
-            source: Who asks. Must be reverse-DNS when `subject` and the parent are left out.
-            data: The init model, or a mapping such as a `TypedDict`. A mapping must bring
-                `parentSubject$$` itself when `parent_subject` is left out, and wins with it.
-            parent_subject: The subject of the workflow that asks; None for none. Left out, a
-                model starts a root workflow.
-            subject: None makes a new one, below the parent when there is one.
+            source: The producer. Must be a reverse-DNS name if `subject` and the parent are left
+                out.
+            data: The init model, or a mapping such as a `TypedDict`. A mapping must contain
+                `parentSubject$$` if `parent_subject` is left out, and takes precedence over it.
+            parent_subject: The subject of the parent workflow; None for a root workflow. If left
+                out, a model starts a root workflow.
+            subject: None makes a new one, as a child of the parent's if there is a parent.
             options: See `EventOptions`.
 
         Raises:
             InvalidDataError: The data does not match the contract.
-            InvalidSubjectError: The parent is none, or no subject can be made from `source`.
+            InvalidSubjectError: The parent's subject is not an orchestration subject, or no
+                subject can be made from `source`.
             InvalidEventError: An attribute breaks a rule.
         """
         if parent_subject is ...:
@@ -291,8 +293,8 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory[A]):
         """Make the event that reports the workflow's result.
 
         Args:
-            source: The workflow. Must be reverse-DNS when `subject` is left out.
-            data: The completion model, or a mapping that it can be parsed from.
+            source: The workflow. Must be a reverse-DNS name if `subject` is left out.
+            data: The completion model, or a mapping from which it can be parsed.
             subject: None makes a new one.
             options: See `EventOptions`.
 

@@ -1,4 +1,4 @@
-"""A mapping that nobody can change, and that copies and pickles, unlike `MappingProxyType`."""
+"""A read-only mapping that can be copied and pickled, unlike `MappingProxyType`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, overload
@@ -22,7 +22,7 @@ class FrozenMapping(Mapping[K, V]):
     def __getitem__(self, key: K) -> V:
         return self._members[key]
 
-    # What `Mapping` inherits goes through an exception for every member that is not there.
+    # The inherited methods raise and catch an exception for every missing key.
     @override
     def __contains__(self, key: object) -> bool:
         return key in self._members

@@ -1,4 +1,4 @@
-"""What counts as JSON: values that every language reads back as they were written (RFC 8259)."""
+"""What counts as JSON: values that every language reads as they were written (RFC 8259)."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,25 +9,25 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 DEEPEST = 255
-"""How far below the root pydantic's core goes."""
+"""How many levels below the root pydantic's core can go."""
 MAX_DEPTH = 128
-"""How far below the root of an event's data a value may stand, unless other limits are set."""
+"""How many levels below the root of an event's data a value may be nested by default."""
 MAX_INTEGER = int(sys.float_info.max)
 """The largest integer: beyond the range of a double other languages read infinity."""
-READ_IN_ONE_GO = 1024
-"""How long a JSON text may be for pydantic to parse and validate it in one go, in characters.
+ONE_PASS_CHARACTERS = 1024
+"""Longest JSON text that pydantic parses and validates in one pass, in characters.
 
-A schema that a value does not fit copies the value for its error, if it is JSON and not yet Python:
-what is deep would be copied at every level. From about this length on two steps are faster, too.
+In one pass, a schema that a value does not match copies the value for its error, so a deep value
+would be copied at every level. Above about this length two passes are faster, too.
 """
 NOT_JSON = "not_json"
-"""The type of the one pydantic error that stands for all that is not JSON within a value."""
+"""Type of the single pydantic error that stands for everything in a value that is not JSON."""
 
-# A length bound makes pydantic look at the characters, and so refuse lone surrogates.
+# A length bound makes pydantic look at the characters, and thus refuse lone surrogates.
 _TEXT = core_schema.str_schema(strict=True, min_length=0)
 _INTEGER = core_schema.int_schema(strict=True, ge=-MAX_INTEGER, le=MAX_INTEGER)
 _FINITE = core_schema.float_schema(strict=True, allow_inf_nan=False)
-# pydantic's strict mode takes all that has `__float__`.
+# pydantic's strict mode accepts everything that has `__float__`.
 _NUMBER = core_schema.json_or_python_schema(
     json_schema=_FINITE,
     python_schema=core_schema.chain_schema([core_schema.is_instance_schema(float), _FINITE]),
@@ -49,7 +49,7 @@ JsonFloat: TypeAlias = Annotated[float, _FloatSchema()]
 
 
 def _first_that_fits(choices: list[CoreSchema | tuple[CoreSchema, str]]) -> CoreSchema:
-    """Return a union that complains once; each choice would, at every level up to the root."""
+    """Return a union with one error; otherwise each choice has one, at every level to the root."""
     return core_schema.union_schema(
         choices,
         mode="left_to_right",
@@ -59,10 +59,10 @@ def _first_that_fits(choices: list[CoreSchema | tuple[CoreSchema, str]]) -> Core
 
 
 def _value(ref: str, below: CoreSchema | None) -> CoreSchema:
-    """Return the schema of a JSON value, with `below` for what stands in it; None for nothing."""
+    """Return the schema of a JSON value; `below` is that of its items, None if it must be empty."""
     longest = 0 if below is None else None
-    # pydantic's own JsonValue lets NaN, Infinity and lone surrogates through. Every member that
-    # does not fit costs an error object, so those that stand in most payloads come first.
+    # pydantic's own JsonValue lets NaN, Infinity and lone surrogates through. Every choice that
+    # does not match costs an error object, so the most frequent ones come first.
     union = _first_that_fits(
         [
             _TEXT,
@@ -77,7 +77,7 @@ def _value(ref: str, below: CoreSchema | None) -> CoreSchema:
 
 
 class _JsonValue:
-    """Validates JSON into fresh containers."""
+    """Validates JSON and copies its containers."""
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -88,7 +88,7 @@ class _JsonValue:
 
 
 class _JsonObjectSchema:
-    """Validates a dict into fresh containers that hold nothing but JSON."""
+    """Validates a dict that holds nothing but JSON, and copies its containers."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -97,11 +97,11 @@ class _JsonObjectSchema:
         return core_schema.dict_schema(_TEXT, value, strict=True, serialization=_AS_IT_IS)
 
 
-# Once validated nothing needs checking on the way out: "any" writes at full speed.
+# Validated data needs no check when it is written: "any" writes at full speed.
 _AS_IT_IS = core_schema.simple_ser_schema("any")
 
 JsonObject: TypeAlias = Annotated[dict[str, Any], _JsonObjectSchema()]
-"""A field type: a JSON object, copied when validated and so never aliased to the caller's."""
+"""A field type: a JSON object, copied when validated, so it is never shared with the caller."""
 
 
 copy_json: Final[Callable[[Any], Any]] = TypeAdapter(JsonObject).serializer.to_python
@@ -109,11 +109,11 @@ copy_json: Final[Callable[[Any], Any]] = TypeAdapter(JsonObject).serializer.to_p
 
 
 class MeasuredData(dict[str, Any]):
-    """An event's data that was found to keep limits other than the default ones."""
+    """An event's data that was found to be within limits other than the default ones."""
 
 
 class WrittenData(dict[str, Any]):
-    """An event's data that was just written, and is known to be what `EventData` lets in.
+    """An event's data that was just written, and is known to be valid as `EventData`.
 
     It is for one event, which takes over the containers in it.
     """
@@ -122,7 +122,7 @@ class WrittenData(dict[str, Any]):
 class _EventData:
     """Validates a JSON object no deeper than `MAX_DEPTH`, or `MeasuredData`.
 
-    Each level has a schema of its own, so that nobody needs to measure the depth.
+    Each level has a schema of its own, so the depth does not need to be measured.
     """
 
     @classmethod
@@ -149,7 +149,7 @@ class _EventData:
 
 
 class _SchemaOf:
-    """Validates what it annotates as another class says.
+    """Validates a value by the schema of another class.
 
     pydantic collects the definitions in the schema of a class, but not in that of an annotation.
     """

@@ -1,4 +1,4 @@
-"""Contracts of workflows: what starts one and what it completes with."""
+"""Contracts of workflows: the events that start and complete one."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from ._payload.payload import Payload
 C = TypeVar("C")
 
 PARENT_SUBJECT = "parentSubject$$"
-"""The member of an init event's data that names the workflow that asks; null at the root."""
+"""The member of an init event's data with the parent workflow's subject; null at the root."""
 
 _PARENT_SCHEMA = {
     "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}],
@@ -37,21 +37,21 @@ class OrchestratorEventTypes:
     """
 
     init: str
-    """Starts it; also the workflow's `source` and topic."""
+    """Starts the workflow; also its `source` and topic."""
     complete: str
-    """Reports its result."""
+    """Reports the workflow's result."""
     system_error: str
-    """Reports its failure."""
+    """Reports the workflow's failure."""
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """Derive the types from the workflow's name, unchecked."""
+        """Derive the types from the workflow's name, which is not checked."""
         init = f"{ORCHESTRATOR_PREFIX}{name}"
         return cls(init=init, complete=f"{init}.done", system_error=f"sys.{init}.error")
 
 
 class InitPayload(Payload[A]):
-    """The payload of an init event: the user's type and, beside it, the parent's subject."""
+    """The payload of an init event: the user's type and the parent's subject beside it."""
 
     __slots__ = ()
 
@@ -79,10 +79,10 @@ class InitPayload(Payload[A]):
         """Validate and dump, with the parent's subject as the first member.
 
         Args:
-            data: The user's model; or a mapping, which must bring `parentSubject$$` itself unless
-                `parent_subject` is text.
-            parent_subject: The parent for data that brings none. With None a model starts a root
-                workflow.
+            data: The user's model; or a mapping, which must contain `parentSubject$$` unless
+                `parent_subject` is a string.
+            parent_subject: The parent's subject, for data that does not contain it. With None a
+                model starts a root workflow.
 
         Raises:
             InvalidDataError: The data does not match, or cannot be written as a JSON object.
@@ -102,7 +102,9 @@ class InitPayload(Payload[A]):
         if wire is None:
             wire = self._checked(self.parse(data))
         if PARENT_SUBJECT in wire:
-            taken = FieldProblem(path=(PARENT_SUBJECT,), message="give it beside the data")
+            taken = FieldProblem(
+                path=(PARENT_SUBJECT,), message="must not be in the data; pass parent_subject"
+            )
             raise InvalidDataError(f"data does not match {self.name}", problems=[taken])
         return {PARENT_SUBJECT: parent, **wire}
 
@@ -123,10 +125,10 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
         version: Three numbers, such as "1.0.0"; not 0.0.0.
         init: What starts the workflow: a pydantic model or a `TypeAdapter` that yields a JSON
             object. It must not define `parentSubject$$`, which the contract adds.
-        complete: The same for the result.
+        complete: The same for the workflow's result.
 
     Raises:
-        InvalidContractError: `init` defines `parentSubject$$`, or a type is not fit for a payload;
+        InvalidContractError: `init` defines `parentSubject$$`, or a type cannot describe a payload;
             see `Payload`.
     """
 
@@ -141,7 +143,7 @@ class OrchestratorVersion(VersionDefinition[A], Generic[A, C]):
         if PARENT_SUBJECT in payload.member_names():
             raise InvalidContractError(
                 f"version {version}: {payload.name} defines {PARENT_SUBJECT!r}, "
-                "which the contract adds by itself; remove the field"
+                "which the contract adds; remove the field"
             )
         super().__init__(version, accepts=payload)
         self._complete: Payload[C] = Payload(complete, where=f"version {version}, complete")
@@ -159,16 +161,16 @@ class ArvoOrchestratorContract(ArvoContract):
 
     Args:
         uri: The contract's identity; a valid, non-empty URI or URI reference.
-        name: Segments of a-z and 0-9 joined by dots, without a leading `arvo.orc.`, which is put
-            before it.
-        versions: At least one; no two equal in number, none 0.0.0.
-        domain: Where its events go when asked for the contract's domain; None for none.
-        description: For people; None for none.
-        metadata: Free JSON for tools; the contract sets `contractType`, `rootType`,
+        name: Segments of a-z and 0-9 joined by dots, without the prefix `arvo.orc.`, which the
+            contract adds.
+        versions: At least one; numbers must differ, and 0.0.0 is reserved.
+        domain: Domain of events that ask for their contract's; None means no domain.
+        description: Text for people, or None.
+        metadata: Free-form JSON for tools; the contract sets `contractType`, `rootType`,
             `completeEventType` and `initEventType`.
 
     Raises:
-        InvalidContractError: A rule is broken; the first one found is told.
+        InvalidContractError: A rule is broken; the message names the first one.
 
     Example:
         >>> class Order(BaseModel):
@@ -228,13 +230,13 @@ def _parent_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
     parent = data[PARENT_SUBJECT]
     if parent is None or (isinstance(parent, str) and parent):
         return []
-    return [FieldProblem(path=(PARENT_SUBJECT,), message="must be non-empty text or null")]
+    return [FieldProblem(path=(PARENT_SUBJECT,), message="must be a non-empty string or null")]
 
 
 def _with_parent(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the member to a JSON Schema, in each branch of a union, which may forbid it otherwise."""
+    """Add the member to a JSON Schema, and to each branch of a union, which might forbid it."""
     if "$ref" in schema:
-        # A definition may be used elsewhere too, so the member goes into a copy.
+        # A definition may be used elsewhere too, so the member is added to a copy.
         found = definitions[schema["$ref"].removeprefix("#/$defs/")]
         schema = {**{key: item for key, item in schema.items() if key != "$ref"}, **found}
     for keyword in ("oneOf", "anyOf"):

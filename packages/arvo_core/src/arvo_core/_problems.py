@@ -1,6 +1,6 @@
-"""What is wrong with a value, place by place: found by a walk through it, or told by pydantic.
+"""Finds what is wrong with a value, place by place: by a walk through it, or from pydantic's error.
 
-Both stop early, for a value that is refused must not cost more than one that is accepted.
+Both stop early, because refusing a value must not cost more than accepting one.
 """
 
 import json
@@ -14,32 +14,33 @@ from pydantic import ValidationError
 from ._errors import MAX_PROBLEMS, FieldProblem
 from ._json import DEEPEST, MAX_DEPTH, MAX_INTEGER, NOT_JSON
 
-LONE_SURROGATE = "the text holds a lone surrogate; remove it"
-"""What is wrong with text that `has_lone_surrogate`."""
+LONE_SURROGATE = "the string holds a lone surrogate; remove it"
+"""Message about a string for which `has_lone_surrogate` is true."""
 
-# Above this many errors pydantic is asked for their text, which takes a fifth of the memory and of
-# which the beginning is read; above that many even the text is too long.
-_READ_AS_TEXT_ABOVE = 1_000
-_COUNTED_ONLY_ABOVE = 20_000
+# Above this number of errors, the beginning of pydantic's JSON of them is read, which takes a fifth
+# of the memory of a list.
+_READ_AS_JSON_ABOVE = 1_000
+# Above this number, even that JSON is too long.
+_ONLY_COUNTED_ABOVE = 20_000
 
 
 class Problems(TypedDict):
-    """Arguments of an `InvalidValueError`."""
+    """Arguments for an `InvalidValueError`."""
 
     problems: list[FieldProblem]
-    """The first ones."""
+    """The first ones, at most 20."""
     unlisted: int | None
-    """How many more there are; None for some."""
+    """How many more there are; None means an unknown number, at least 1."""
 
 
 def field_problems(error: ValidationError) -> Problems:
-    """List what a pydantic error complains about, without the values it saw."""
+    """List the problems that a pydantic error reports, without the values."""
     count = error.error_count()
-    if count > _COUNTED_ONLY_ABOVE:
-        told = FieldProblem(path=(), message=f"{count} values do not fit, too many to list")
-        return Problems(problems=[told], unlisted=0)
-    as_text = count > _READ_AS_TEXT_ABOVE
-    found = _read_errors(error) if as_text else error.errors(include_url=False)
+    if count > _ONLY_COUNTED_ABOVE:
+        summary = FieldProblem(path=(), message=f"{count} values are invalid, too many to list")
+        return Problems(problems=[summary], unlisted=0)
+    as_json = count > _READ_AS_JSON_ABOVE
+    found = _read_errors(error) if as_json else error.errors(include_url=False)
     listed: list[FieldProblem] = []
     for item in islice(found, MAX_PROBLEMS):
         # One error may stand for many places.
@@ -53,12 +54,12 @@ def field_problems(error: ValidationError) -> Problems:
 def json_problems(
     value: object, *, path: tuple[str | int, ...] = (), max_depth: int = MAX_DEPTH
 ) -> list[FieldProblem]:
-    """List where `value` is not a JSON object: the first 20 places; empty when it is one.
+    """List the first 20 places where `value` is not a JSON object; empty if it is one.
 
     Args:
-        value: What was given as an event's data.
-        path: Where it stands; leads every reported path.
-        max_depth: How many levels a value may stand below the root.
+        value: An event's data, as given.
+        path: The path of `value`, with which every reported path begins.
+        max_depth: How many levels below the root a value may be nested.
     """
     found = find_json_problems(value, path=path, max_depth=max_depth)
     return list(islice(found, MAX_PROBLEMS))
@@ -67,15 +68,15 @@ def json_problems(
 def find_json_problems(
     value: object, *, path: tuple[str | int, ...] = (), max_depth: int = MAX_DEPTH
 ) -> Iterator[FieldProblem]:
-    """Find what `json_problems` lists, place after place, to the last one."""
+    """Find every place that `json_problems` would list, one by one."""
     if isinstance(value, dict):
         return _Walk(path, max_depth).through(value)
-    told = f"expected a JSON object, got {type(value).__name__}"
-    return iter([FieldProblem(path=path, message=told)])
+    message = f"expected a JSON object, got {type(value).__name__}"
+    return iter([FieldProblem(path=path, message=message)])
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Tell whether `text` holds half of a pair, which UTF-8 and so JSON cannot express."""
+    """Return whether `text` holds half of a surrogate pair, which UTF-8 and JSON cannot express."""
     if text.isascii():
         return False
     try:
@@ -86,7 +87,7 @@ def has_lone_surrogate(text: str) -> bool:
 
 
 class _Walk:
-    """One walk through a value: the place where it stands, and the containers around it."""
+    """A walk through a value, with the current path and the containers around it."""
 
     __slots__ = ("_max_depth", "_parents", "_path", "_root")
 
@@ -107,7 +108,9 @@ class _Walk:
                 return
             case int():
                 if abs(value) > MAX_INTEGER:
-                    yield self._problem("the integer is beyond 1.8e308, a double; use text")
+                    yield self._problem(
+                        "the integer is beyond 1.8e308, the range of a double; use a string"
+                    )
             case str():
                 if has_lone_surrogate(value):
                     yield self._problem(LONE_SURROGATE)
@@ -123,7 +126,7 @@ class _Walk:
             case _:
                 yield self._problem(
                     f"{type(value).__name__} is not a JSON value; "
-                    "use text, a number, true, false, null, a list or a dict"
+                    "use a string, a number, true, false, null, a list or a dict"
                 )
 
     def _members(self, container: dict[Any, Any] | list[Any]) -> Iterator[FieldProblem]:
@@ -134,7 +137,7 @@ class _Walk:
         for key, item in items:
             if named and not isinstance(key, str):
                 name = type(key).__name__
-                yield self._problem(f"a key is of type {name}; JSON object keys are text")
+                yield self._problem(f"a key is of type {name}; JSON object keys are strings")
             elif named and has_lone_surrogate(key):
                 yield self._problem("a key holds a lone surrogate; remove it")
             else:
@@ -147,7 +150,7 @@ class _Walk:
 
 
 def _read_errors(error: ValidationError) -> Iterator[dict[str, Any]]:
-    """Read pydantic's errors one by one from the text that it writes of all of them."""
+    """Read pydantic's errors one by one from its JSON of all of them."""
     text = error.json(include_url=False, include_context=False, include_input=False)
     decoder, position = json.JSONDecoder(), 1
     while True:
@@ -163,9 +166,9 @@ def _places(item: Any) -> Iterator[FieldProblem]:
         first = next(places, FieldProblem(path=path, message=item["msg"]))
         yield from chain((first,), places)
     elif item["type"] == "union_tag_invalid":
-        # pydantic's own words show the tag that was given.
+        # pydantic's own message shows the given tag.
         context = item.get("ctx", {"discriminator": "its tag", "expected_tags": "those declared"})
-        words = f"{context['discriminator']} must be one of {context['expected_tags']}"
-        yield FieldProblem(path=path, message=words)
+        message = f"{context['discriminator']} must be one of {context['expected_tags']}"
+        yield FieldProblem(path=path, message=message)
     else:
         yield FieldProblem(path=path, message=item["msg"])

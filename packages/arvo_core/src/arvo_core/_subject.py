@@ -20,14 +20,14 @@ from ._errors import InvalidSubjectError
 from ._event_id import new_id
 from ._event_rules import DOMAIN_PATTERN, TYPE_PATTERN
 from ._frozen_mapping import FrozenMapping
-from ._json import DEEPEST, READ_IN_ONE_GO, JsonText, JsonValue, plain_dict
+from ._json import DEEPEST, ONE_PASS_CHARACTERS, JsonText, JsonValue, plain_dict
 from ._problems import field_problems, find_json_problems
 from ._shorten import shorten
 from ._version import WILDCARD_VERSION
 
 
 def _as_dict(members: Mapping[str, str]) -> dict[str, str]:
-    # From Python 3.13 on `dict` has no signature that pydantic takes.
+    # From Python 3.13 on, `dict` has no signature that pydantic accepts.
     return dict(members)
 
 
@@ -35,20 +35,20 @@ _Name = Annotated[str, Strict(), Field(pattern=TYPE_PATTERN)]
 _Version = Annotated[str, Strict(), Field(pattern=r"^[0-9]{1,100}\.[0-9]{1,100}\.[0-9]{1,100}$")]
 _ExecutionId = Annotated[str, Strict(), Field(pattern=r"^[^;]+$")]
 _Domain = Annotated[str, Strict(), Field(pattern=DOMAIN_PATTERN)]
-# Parsed subjects are shared through a cache, so nobody may change one.
+# Parsed subjects are shared through a cache, so they must be immutable.
 _Meta = Annotated[
     Mapping[JsonText, JsonText], AfterValidator(FrozenMapping), PlainSerializer(_as_dict)
 ]
 
-# Long ones are rare, and thousands of them would fill the memory. A short text may inflate to
-# much, so it is the JSON that is measured.
+# Long subjects are rare, and thousands of them would fill the memory. A short string may inflate to
+# a long one, so the JSON is measured.
 _CACHED_BYTES = 2048
 _CACHED_SUBJECTS = 4096
 
 
 class _Part(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="allow", hide_input_in_errors=True
     )
     __pydantic_extra__: dict[str, JsonValue]
 
@@ -59,29 +59,29 @@ class SubjectOrchestrator(_Part):
     name: _Name
     """The orchestrator contract's type, or a service's for a request outside any workflow."""
     version: _Version
-    """The contract's version; 0.0.0 when none was given."""
+    """The contract's version; 0.0.0 if none was given."""
 
 
 class SubjectExecution(_Part):
     """Which run of the workflow a subject names."""
 
     id: _ExecutionId
-    """Unique per run; never holds a semicolon."""
+    """Unique per run; contains no semicolon."""
     initiator: _Name
     """The source of the event that started the run."""
     domain: _Domain | None
-    """The domain the run belongs to; None for none."""
+    """The domain that the run belongs to; None means no domain."""
 
 
 class SubjectContent(_Part):
-    """What an orchestration subject says. Unknown members are kept in `model_extra`."""
+    """The content of an orchestration subject. Unknown members are kept in `model_extra`."""
 
     orchestrator: SubjectOrchestrator
     """Which workflow the subject belongs to."""
     execution: SubjectExecution
-    """Which run of it."""
+    """Which run of the workflow the subject names."""
     meta: _Meta
-    """Free text by name; `redirectto` is where the workflow's completion goes."""
+    """Free-form strings by name; `redirectto` is where the workflow's completion goes."""
 
 
 class ArvoOrchestrationSubject:
@@ -112,15 +112,15 @@ class ArvoOrchestrationSubject:
         Args:
             orchestrator: The type of the workflow's contract.
             version: The contract's version; None gives 0.0.0.
-            initiator: The source of the event that starts the workflow; reverse-DNS.
-            domain: None for none.
-            meta: Free text by name.
+            initiator: The source of the event that starts the workflow; a reverse-DNS name.
+            domain: The domain that the run belongs to; None means no domain.
+            meta: Free-form strings by name.
             execution_id: None gives a random UUID.
 
         Raises:
             InvalidSubjectError: A value breaks a rule.
         """
-        text, content, size = _encode(
+        subject, content, size = _encode(
             {
                 "orchestrator": {
                     "name": orchestrator,
@@ -134,9 +134,10 @@ class ArvoOrchestrationSubject:
                 "meta": dict(meta or {}),
             }
         )
-        # Who starts a workflow often runs it too, and inflating costs a sixth of its first step.
-        _remember(text, content, size)
-        return text
+        # The process that starts a workflow often runs it too; inflating takes a sixth of the first
+        # step.
+        _remember(subject, content, size)
+        return subject
 
     @staticmethod
     def from_parent(
@@ -154,12 +155,13 @@ class ArvoOrchestrationSubject:
             orchestrator: The type of the new workflow's contract.
             version: The contract's version; None gives 0.0.0.
             subject: The parent's subject. Its orchestrator becomes the initiator.
-            domain: None takes the parent's.
-            meta: Laid over the parent's.
+            domain: None takes that of the parent.
+            meta: Merged into the parent's; the values given here take precedence.
             execution_id: None gives a random UUID.
 
         Raises:
-            InvalidSubjectError: `subject` is none, or a value breaks a rule.
+            InvalidSubjectError: `subject` is not an orchestration subject, or a value breaks a
+                rule.
         """
         parent = ArvoOrchestrationSubject.parse(subject)
         return ArvoOrchestrationSubject.new(
@@ -173,11 +175,11 @@ class ArvoOrchestrationSubject:
 
     @staticmethod
     def create(content: Mapping[str, Any] | SubjectContent) -> str:
-        """Encode `content`, given in full. Unknown members are kept.
+        """Encode `content`, which must be complete. Unknown members are kept.
 
         Raises:
-            InvalidSubjectError: A member is missing or breaks a rule, or the whole takes more
-                than 64 KiB, which `parse` would refuse.
+            InvalidSubjectError: A member is missing or breaks a rule, or the JSON is longer than
+                64 KiB, which `parse` would refuse.
         """
         plain = plain_dict(content)
         if isinstance(plain, SubjectContent):
@@ -186,16 +188,16 @@ class ArvoOrchestrationSubject:
 
     @staticmethod
     def parse(text: str) -> SubjectContent:
-        """Decode a subject. The result is shared by equal texts and immutable.
+        """Decode a subject. The result is immutable and may be shared by calls with equal strings.
 
         Raises:
-            InvalidSubjectError: Not a subject, or it inflates to more than 64 KiB.
+            InvalidSubjectError: `text` is not a subject, or it inflates to more than 64 KiB.
         """
-        return _known.get(text) or _parse(text)
+        return _cached.get(text) or _parse(text)
 
     @staticmethod
     def is_valid(text: str) -> bool:
-        """Tell whether `parse` accepts `text`."""
+        """Return whether `parse` accepts `text`."""
         try:
             ArvoOrchestrationSubject.parse(text)
         except InvalidSubjectError:
@@ -203,22 +205,22 @@ class ArvoOrchestrationSubject:
         return True
 
 
-# What the newest texts that were made or parsed say, oldest first.
-_known: OrderedDict[str, SubjectContent] = OrderedDict()
+# The content of the subjects made or parsed last, oldest first.
+_cached: OrderedDict[str, SubjectContent] = OrderedDict()
 
 
 def _remember(text: str, content: SubjectContent, size: int) -> None:
     if size <= _CACHED_BYTES:
-        _known[text] = content
-        if len(_known) > _CACHED_SUBJECTS:
-            _known.popitem(last=False)
+        _cached[text] = content
+        if len(_cached) > _CACHED_SUBJECTS:
+            _cached.popitem(last=False)
 
 
 def _encode(plain: object) -> tuple[str, SubjectContent, int]:
-    """Return a subject's text, what it says, and the size of its JSON in bytes."""
+    """Return a subject, its content, and the size of its JSON in bytes."""
     try:
         content = SubjectContent.__pydantic_validator__.validate_python(plain)
-        # Only mappings get here that are no dicts, such as the `meta` of a parsed subject.
+        # `fallback` is called for mappings that are not dicts, such as `meta` of a parsed subject.
         json = to_json(plain, fallback=dict)
         return pack(json), content, len(json)
     except ValidationError as error:
@@ -238,7 +240,7 @@ def _parse(text: str) -> SubjectContent:
         validator = SubjectContent.__pydantic_validator__
         content: SubjectContent = (
             validator.validate_json(json)
-            if len(json) <= READ_IN_ONE_GO
+            if len(json) <= ONE_PASS_CHARACTERS
             else validator.validate_python(from_json(json))
         )
     except ValidationError as error:
@@ -249,6 +251,6 @@ def _parse(text: str) -> SubjectContent:
         raise InvalidSubjectError(
             f"not an orchestration subject: {shorten(text)}: {error}"
         ) from None
-    # Foreign characters make the text longer than what it says.
+    # Foreign characters may make the string longer than its JSON.
     _remember(text, content, max(len(json), len(text)))
     return content

@@ -1,6 +1,6 @@
 """Telemetry names and trace context, on the OpenTelemetry API alone.
 
-Nothing here costs more than a look-up while no SDK is installed.
+While no SDK is installed, nothing here costs more than a look-up.
 """
 
 from enum import StrEnum
@@ -13,9 +13,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 ARVO_SPAN_KIND = "arvo.span.kind"
 """Span attribute: an `ArvoSpanKind`."""
 ARVO_CONTRACT_URI = "arvo.contract.uri"
-"""Span attribute: the URI of the contract at work."""
+"""Span attribute: the URI of the contract in use."""
 ARVO_CONTRACT_VERSION = "arvo.contract.version"
-"""Span attribute: the version of the contract at work."""
+"""Span attribute: the version of the contract in use."""
 OPENINFERENCE_SPAN_KIND = "openinference.span.kind"
 """Span attribute: an `OpenInferenceSpanKind`."""
 
@@ -49,9 +49,9 @@ class TraceHeaders(NamedTuple):
     """W3C trace context as an event carries it."""
 
     traceparent: str | None
-    """None when nothing is traced."""
+    """The `traceparent` header; None if nothing is traced."""
     tracestate: str | None
-    """None when there is none."""
+    """The `tracestate` header, or None."""
 
 
 _UNTRACED = TraceHeaders(None, None)
@@ -67,7 +67,7 @@ def current_trace_headers(context: Context | None = None) -> TraceHeaders:
 
 
 def trace_context(headers: TraceHeaders) -> Context | None:
-    """Return the context in which a span continues `headers`; None when they carry no trace."""
+    """Return the context in which a span continues `headers`; None if they carry no trace."""
     if headers.traceparent is None:
         return None
     carrier = {"traceparent": headers.traceparent}

@@ -1,4 +1,4 @@
-"""URIs as ECMAScript's `encodeURI` and `decodeURI` read and write them.
+"""URIs as ECMAScript's `encodeURI` and `decodeURI` write and read them.
 
 Arvo's rule for an attribute that holds a URI (source, subject, to, ...) is: it equals
 `encodeURI(decodeURI(it))`. See ECMA-262, "URI Handling Functions".
@@ -11,10 +11,10 @@ from ._errors import InvalidUriError
 from ._shorten import shorten
 
 LONGEST_URI = 128 * 1024
-"""How many characters a URI takes at most: half as many again as the longest subject."""
+"""Longest URI, in characters: half as long again as the longest subject."""
 
 # What encodeURI leaves alone besides letters and digits (`quote` itself keeps "_.-~").
-_KEPT = ";,/?:@&=+$-_.!~*'()#"
+_UNESCAPED = ";,/?:@&=+$-_.!~*'()#"
 
 # Bytes below 0x80 that encodeURI escapes, hence the only single escapes that decodeURI undoes:
 # controls, space, " % < > [ \ ] ^ ` { | } and DEL.
@@ -46,8 +46,8 @@ def encode_uri(text: str) -> str:
     """Percent-encode `text` as ECMAScript's `encodeURI` does.
 
     Raises:
-        InvalidUriError: The text holds a lone surrogate, which UTF-8 cannot express; or it is, or
-            becomes, longer than 131072 characters.
+        InvalidUriError: `text` holds a lone surrogate, which UTF-8 cannot express; or it is longer
+            than 131072 characters, encoded or not.
 
     Example:
         >>> encode_uri("my order")
@@ -55,7 +55,7 @@ def encode_uri(text: str) -> str:
     """
     _check_length(text)
     try:
-        encoded = quote(text, safe=_KEPT)
+        encoded = quote(text, safe=_UNESCAPED)
     except UnicodeEncodeError as error:
         raise InvalidUriError(
             f"cannot encode as a URI: lone surrogate at position {error.start}; remove it"
@@ -68,8 +68,8 @@ def decode_uri(text: str) -> str:
     """Undo `encode_uri`, leaving escapes of reserved characters as they are.
 
     Raises:
-        InvalidUriError: A `%` starts no escape, or escapes do not spell well-formed UTF-8; or the
-            text is longer than 131072 characters.
+        InvalidUriError: A `%` does not start an escape, or the escapes are not well-formed UTF-8;
+            or `text` is longer than 131072 characters.
 
     Example:
         >>> decode_uri("my%20order%2F7")
@@ -79,15 +79,16 @@ def decode_uri(text: str) -> str:
     stray = re.search("%(?![0-9A-Fa-f]{2})", text)
     if stray:
         raise InvalidUriError(
-            f"malformed URI: '%' at position {stray.start()} starts no escape; write it as %25"
+            f"malformed URI: '%' at position {stray.start()} does not start an escape; "
+            "write it as %25"
         )
     return _ESCAPES.sub(_decode_run, text)
 
 
 def is_valid_uri(text: str) -> bool:
-    """Tell whether `text` equals `encode_uri(decode_uri(text))`. The empty string does.
+    """Return whether `text` equals `encode_uri(decode_uri(text))`. The empty string does.
 
-    A text longer than 131072 characters is not one.
+    A string longer than 131072 characters is not valid.
 
     Example:
         >>> is_valid_uri("https://example.com/a%20b"), is_valid_uri("a b")
@@ -97,11 +98,11 @@ def is_valid_uri(text: str) -> bool:
 
 
 def ensure_uri(text: str) -> str:
-    """Return `text` itself when it is a valid URI, else `encode_uri(text)`; so it is idempotent.
+    """Return `text` if it is a valid URI, and `encode_uri(text)` otherwise. Idempotent.
 
     Raises:
-        InvalidUriError: The text holds a lone surrogate; or it is, or becomes, longer than 131072
-            characters.
+        InvalidUriError: `text` holds a lone surrogate; or it is longer than 131072 characters,
+            encoded or not.
 
     Example:
         >>> ensure_uri("my order") == ensure_uri(ensure_uri("my order"))

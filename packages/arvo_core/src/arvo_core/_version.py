@@ -25,7 +25,7 @@ class SemanticVersion(NamedTuple):
     """
 
     major: int
-    """Raised by a change that breaks somebody."""
+    """Raised by a breaking change."""
     minor: int
     """Raised by an addition."""
     patch: int
@@ -36,7 +36,7 @@ class SemanticVersion(NamedTuple):
         """Read `major.minor.patch`, ASCII digits only. Leading zeros are allowed and ignored.
 
         Raises:
-            InvalidVersionError: Anything else.
+            InvalidVersionError: `text` is anything else.
         """
         match = _PATTERN.fullmatch(text)
         if match is None:
@@ -52,7 +52,7 @@ class SemanticVersion(NamedTuple):
 
 
 def is_semantic_version(text: str) -> bool:
-    """Tell whether `SemanticVersion.parse` would accept `text`.
+    """Return whether `SemanticVersion.parse` accepts `text`.
 
     Example:
         >>> is_semantic_version("1.0.0"), is_semantic_version("v1.0.0")
@@ -62,7 +62,7 @@ def is_semantic_version(text: str) -> bool:
 
 
 def is_wildcard_version(text: str) -> bool:
-    """Tell whether `text` is a version equal to 0.0.0, however it is written.
+    """Return whether `text` is a version equal to 0.0.0, however it is written.
 
     Example:
         >>> is_wildcard_version("00.0.0"), is_wildcard_version("1.0.0")

@@ -1,7 +1,6 @@
-"""Event ids: those that a program chooses or has Arvo manage, and those derived from other ids."""
+"""Event ids: chosen by a program, managed by Arvo, or derived from other ids."""
 
 from ._event_id import (
-    ARVO_NAMESPACE,
     EventId,
     EventIdPolicy,
     ManagedEventId,
@@ -10,7 +9,6 @@ from ._event_id import (
 )
 
 __all__ = [
-    "ARVO_NAMESPACE",
     "EventId",
     "EventIdPolicy",
     "ManagedEventId",

@@ -1,4 +1,4 @@
-"""The versions of contracts, read and compared."""
+"""Versions of contracts: reading and comparing them."""
 
 from ._version import (
     WILDCARD_VERSION,

@@ -1,6 +1,6 @@
-"""Percent-encoding of URIs, by which Arvo writes the attributes of events that hold one.
+"""Percent-encoding of URIs, as in the attributes of events.
 
-It is that of ECMAScript's `encodeURI` and `decodeURI`.
+It follows ECMAScript's `encodeURI` and `decodeURI`.
 """
 
 from ._uri import decode_uri, encode_uri, ensure_uri, is_valid_uri

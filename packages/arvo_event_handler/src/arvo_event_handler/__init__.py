@@ -2,9 +2,9 @@
 
 Start with `ArvoEventHandler` for a stateless service, and with `ArvoResumable` for a workflow
 written as code or `ArvoOrchestrator` for one written as a statechart. A workflow's state lives in
-an `IMachineMemory`; a broker carries the events. `arvo_event_handler.memory` is the kit for a machine
-memory of your own, `arvo_event_handler.delivery` has the settings of brokers and what they are made
-of, `arvo_event_handler.testing` suites for handlers, workflows and memories.
+an `IMachineMemory`; a broker carries the events. `arvo_event_handler.memory` has what you need for
+a machine memory of your own, `arvo_event_handler.delivery` the settings and parts of brokers, and
+`arvo_event_handler.testing` suites for handlers, workflows and memories.
 """
 
 from ._call import HandlerDomain, HandlerInput
@@ -40,7 +40,6 @@ from ._handler import (
     IRetriedEventHandler,
     RetryOn,
     check_handler,
-    own_retry_policy,
 )
 from ._incoming import version_describing
 from ._simple_broker import SimpleEventBroker
@@ -104,7 +103,6 @@ __all__ = [
     "UnroutableError",
     "UnwritableRecordError",
     "check_handler",
-    "own_retry_policy",
     "resolve_event_domain",
     "version_describing",
 ]

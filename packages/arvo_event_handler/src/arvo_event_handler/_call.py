@@ -12,16 +12,16 @@ A_co = TypeVar("A_co", covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerDomain:
-    """Domains a handler function may care about; None for none."""
+    """Domains that a handler function may need; None means no domain."""
 
     self: str | None
-    """The handler's contract's."""
+    """The domain of the handler's contract."""
     event: str | None
-    """The event's."""
+    """The domain of the event."""
 
 
 class Addressed:
-    """What every input of a user's function tells of the handler it runs in."""
+    """What every input of a user's function says about the handler it runs in."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class Addressed:
 
     @property
     def domain(self) -> HandlerDomain:
-        """The domains in play."""
+        """The domains of the handler and the event."""
         return HandlerDomain(self=self.contract.domain, event=self.event.domain)
 
 
@@ -44,7 +44,7 @@ class HandlerInput(Addressed, Generic[A_co]):
     """What a handler function receives.
 
     Example:
-        A handler function is an ordinary one, which a unit test may call with an input of its own.
+        A handler function is an ordinary one: a unit test may call it with an input of its own.
 
         >>> class Add(BaseModel):
         ...     numbers: list[float]
@@ -57,7 +57,7 @@ class HandlerInput(Addressed, Generic[A_co]):
     """
 
     event: ArvoEvent
-    """The event as it came."""
+    """The event as received."""
     data: A_co
     """Its data, parsed by the contract: defaults filled in, values converted."""
     contract: VersionedArvoContract[Any]

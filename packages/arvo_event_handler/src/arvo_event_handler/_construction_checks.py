@@ -1,4 +1,4 @@
-"""Checks made when a handler is: its functions, and the services that a workflow may ask."""
+"""Checks made when a handler is constructed: its functions, and a workflow's services."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ def check_functions(
     kind: type[ArvoContract],
     inputs: tuple[type[Addressed], ...],
 ) -> None:
-    """Make sure that there is one fitting async function for each version of a contract.
+    """Check that there is one fitting async function for each version of a contract.
 
     Args:
         contract: What the functions implement.
@@ -32,9 +32,9 @@ def check_functions(
         inputs: What such functions may receive; the first is generic in what the contract accepts.
 
     Raises:
-        InvalidHandlerError: The contract is of another kind, a version has no function, a function
-            no version, it is not async or takes another number of arguments, or its annotation is
-            not what the version accepts.
+        InvalidHandlerError: The contract is of another kind; a version lacks a function, or a
+            function is for an unknown version; or a function is not async, takes another number
+            of arguments, or is annotated with another type than the version accepts.
     """
     contract = _checked_contract(contract, kind)
     where = _handler_of(contract)
@@ -55,10 +55,10 @@ def check_functions(
 
 
 def check_versions(contract: ArvoContract, versions: Iterable[str]) -> None:
-    """Make sure that a contract has all `versions`.
+    """Check that a contract has all `versions`.
 
     Raises:
-        InvalidHandlerError: It has not.
+        InvalidHandlerError: It lacks one.
     """
     unknown = [str(version) for version in versions if version not in contract.versions]
     if unknown:
@@ -70,10 +70,10 @@ def check_versions(contract: ArvoContract, versions: Iterable[str]) -> None:
 
 
 def argument_annotations(function: Callable[..., Any], wrapper: type[Addressed]) -> list[Any]:
-    """Return what stands in `wrapper[...]` in the annotation of a function's argument.
+    """Return the arguments of `wrapper[...]` in the annotation of a function's argument.
 
     Raises:
-        Exception: The annotation is text that cannot be resolved, as for local classes.
+        Exception: The annotation is a string that cannot be resolved, as for local classes.
     """
     return [
         argument
@@ -108,8 +108,7 @@ def _check_function(where: str, function: object) -> None:
         signature.bind(None)
     except TypeError as error:
         raise InvalidHandlerError(
-            f"{where}: the function is called with one argument, but "
-            f"{_name(function)}{signature} takes another number"
+            f"{where}: expected a function of one argument, got {_name(function)}{signature}"
         ) from error
 
 
@@ -163,7 +162,7 @@ def _argument_members(function: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """Take unions, aliases made by `type`, and `Annotated` apart."""
+    """Yield the members of unions, `type` aliases and `Annotated`, at every depth."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if hasattr(origin, "__value__"):
         yield from _members(origin.__value__[arguments])
@@ -183,7 +182,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _is_class(kind: object) -> TypeIs[type]:
-    # `Any` and `list[int]` are no classes to compare, though the former is an instance of `type`;
+    # `Any` and `list[int]` are not classes to compare, although `Any` is an instance of `type`;
     # typed dicts and protocols are classes that refuse to be compared.
     return (
         isinstance(kind, type)
@@ -197,11 +196,11 @@ def _is_class(kind: object) -> TypeIs[type]:
 def check_distinct_versions(
     contract: ArvoContract, services: Iterable[VersionedArvoContract[Any]]
 ) -> None:
-    """Make sure that a version object tells one service from the others.
+    """Check that each service has a version object of its own.
 
     Raises:
-        ConfigViolation: Two services share one, so that `call.replies(...)` of it would have the
-            answers of one of them only.
+        ConfigViolation: Two services share one, so that `call.replies(...)` with it would return
+            the answers of only one of them.
     """
     owners: dict[int, VersionedArvoContract[Any]] = {}
     for service in services:
@@ -220,8 +219,8 @@ def services_by_type(
     """Index services by the event type they accept.
 
     Raises:
-        ConfigViolation: One is not a contract in one of its versions, two share a URI or a type,
-            or the workflow is its own service.
+        ConfigViolation: A service is not a contract in one of its versions, two services share a
+            URI or a type, or the workflow is its own service.
     """
     by_type: dict[str, VersionedArvoContract[Any]] = {}
     uris: set[str] = set()
@@ -243,7 +242,7 @@ def services_by_type(
         if service.type in by_type:
             raise ConfigViolation(
                 f"{contract.type}: services {by_type[service.type].uri!r} and {service.uri!r} "
-                f"both accept {service.type!r}; a request could not be told apart"
+                f"both accept {service.type!r}, so requests would be ambiguous; keep one"
             )
         uris.add(service.uri)
         by_type[service.type] = service

@@ -1,4 +1,4 @@
-"""What every handler can do, and stateless handlers: one event in, any number out."""
+"""The interface of all handlers, and stateless handlers: one event in, any number out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -37,11 +37,11 @@ from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
 """An async function of one `HandlerInput` that returns what to emit."""
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...]
-"""What `except` takes: a class of exceptions, or a tuple of such classes."""
+"""What `except` accepts: an exception class, or a tuple of such classes."""
 
 
 class IArvoEventHandler(Protocol):
-    """Whatever handles events: what brokers carry events to."""
+    """Handles the events that a broker carries to it."""
 
     @property
     def source(self) -> str:
@@ -55,7 +55,7 @@ class IArvoEventHandler(Protocol):
 
     @property
     def contract(self) -> ArvoContract | None:
-        """What describes its requests and answers; None for a handler without a contract."""
+        """The contract of its requests and answers; None for a handler without one."""
         return None
 
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
@@ -76,7 +76,7 @@ class IArvoEventHandler(Protocol):
 
 @runtime_checkable
 class IRetriedEventHandler(IArvoEventHandler, Protocol):
-    """A handler that says itself how often and when a broker tries an event again."""
+    """A handler with a retry policy of its own for brokers to follow."""
 
     @property
     def retry(self) -> RetryPolicy | None:
@@ -85,10 +85,10 @@ class IRetriedEventHandler(IArvoEventHandler, Protocol):
 
 
 def check_handler(value: object, *, name: str = "handler") -> None:
-    """Make sure that an object can handle events.
+    """Check that an object can handle events.
 
     Raises:
-        TypeError: It lacks something of `IArvoEventHandler`, or is a class instead of an object.
+        TypeError: It lacks a part of `IArvoEventHandler`, or is a class instead of an object.
     """
     if isinstance(value, type):
         raise TypeError(
@@ -113,7 +113,7 @@ def check_handler(value: object, *, name: str = "handler") -> None:
 
 
 def own_retry_policy(handler: IArvoEventHandler) -> RetryPolicy | None:
-    """Return what a handler says itself of retries; None when it leaves that to the broker.
+    """Return a handler's own retry policy; None when it leaves retries to the broker.
 
     Raises:
         TypeError: Its `retry` is neither a `RetryPolicy` nor None.
@@ -134,26 +134,26 @@ class ArvoEventHandler(IRetriedEventHandler):
 
     Args:
         contract: What the service accepts and emits.
-        handler: One async function per version of the contract; kept in a variable it needs the
-            annotation `dict[str, ArvoEventHandlerFunction]`.
-        executionunits: The cost of an output that names none, unitless.
-        domains: Where outputs and system errors go that name no domain.
+        handler: One async function per version of the contract. A mapping kept in a variable needs
+            the annotation `dict[str, ArvoEventHandlerFunction]`.
+        executionunits: The default cost of an output, unitless.
+        domains: Where outputs and system errors go by default.
         system_errors: What the asker learns of an exception; None for its name and message.
         retry_on: Exceptions of the function after which the event is worth another try. They are
-            matched as by `except`, so an `ExceptionGroup` has to be named itself. Violations say
-            by their own `retryable` whether they are.
-        retry: How often and when a broker tries an event again that failed, whatever the reason,
-            unless its `HandlerConfig` says. None: as the broker's defaults say.
+            matched as by `except`, so an `ExceptionGroup` has to be named itself. Violations have
+            their own `retryable` for this.
+        retry: How often and when a broker tries a failed event again, whatever the reason, unless
+            its `HandlerConfig` sets a policy. None: as the broker's defaults say.
         limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
-            Whoever reads them needs limits as large. The size is theirs to measure, too.
+            Their readers need limits as large, and are the ones who check the size.
 
     Raises:
-        TypeError: `retry_on` is not what `except` takes, `retry` not a `RetryPolicy`, `domains`
+        TypeError: `retry_on` is not what `except` accepts, `retry` not a `RetryPolicy`, `domains`
             not an `EmissionDomains`, `limits` not `EventLimits`, or `executionunits` not a number.
         ValueError: `retry_on` names a violation, or `executionunits` is not finite.
-        InvalidHandlerError: `contract` is none, a version has no function, a function no version,
-            it is not async or takes more than one argument, or its annotation is not what the
-            version accepts.
+        InvalidHandlerError: `contract` is not an `ArvoContract`; a version lacks a function, or a
+            function is for an unknown version; or a function is not async, takes more than one
+            argument, or is annotated with another type than the version accepts.
 
     Example:
         >>> class Add(BaseModel):
@@ -191,7 +191,7 @@ class ArvoEventHandler(IRetriedEventHandler):
             check_instance(retry, kind=RetryPolicy, name=f"{where}: retry")
         self._contract = contract
         self.executionunits: float = executionunits
-        """The cost of an output that names none."""
+        """The default cost of an output."""
         self._functions = dict(handler)
         self._domains = given_or(domains, default=EmissionDomains(), name=f"{where}: domains")
         self._system_errors = given_or(
@@ -227,7 +227,7 @@ class ArvoEventHandler(IRetriedEventHandler):
 
     @property
     def domain(self) -> str | None:
-        """The contract's domain; None for none."""
+        """The contract's domain; None means no domain."""
         return self._contract.domain
 
     @override
@@ -247,7 +247,7 @@ class ArvoEventHandler(IRetriedEventHandler):
                 an output is wired up wrongly.
             ContractViolation: The data, the data schema or an output does not match the contract.
             RetryableFailure: The function raised an exception of `retry_on`, or `RetryLater`; its
-                `replies` are the system errors that stand for it when nobody tries again.
+                `replies` are the system errors to publish when there is no further try.
             ViolationError: The function raised one.
         """
         return await self._telemetry.watch(event, self._execute, parent=parent)
@@ -332,7 +332,7 @@ def _checked_retry_on(retry_on: object, where: str) -> tuple[type[Exception], ..
 
 def _retryable(error: Exception, event: ArvoEvent, replies: list[ArvoEvent]) -> RetryableFailure:
     after = error.after if isinstance(error, RetryLater | RetryableFailure) else None
-    # It says what an exception says even if that cannot say it itself, and within bounds.
+    # Bounded in length, and safe for an exception whose own `__str__` fails.
     described = SystemErrorData.from_exception(error)
     return RetryableFailure(
         f"event {event.id!r} of type {event.type!r} may be tried again: "

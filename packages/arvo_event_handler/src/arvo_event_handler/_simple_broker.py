@@ -35,11 +35,11 @@ from .delivery._workflow_in_hand import in_hand, is_in_hand
 
 _logger = bounded_logger("arvo_event_handler")
 
-_SUSPICIOUS_SIZE: Final = 10_000
+_SUSPICIOUS_EVENT_COUNT: Final = 10_000
 
 
 def _only_where_asked(failed: FailedTry) -> ErrorResponse:
-    """Try again here and now what asks for that, and nothing else."""
+    """Retry immediately what asks for that, and nothing else."""
     asks = isinstance(failed.error, RetryableFailure | RetryLater)
     return ErrorResponse.RETRY if asks else ErrorResponse.THROW
 
@@ -48,7 +48,7 @@ _DEFAULTS: Final = HandlerDefaults(on_error=_only_where_asked)
 
 
 class _Listening(NamedTuple):
-    """A handler and what tries its events."""
+    """A handler and the runner that tries its events."""
 
     handler: IArvoEventHandler
     runner: HandlerRunner
@@ -58,11 +58,11 @@ class _Delivery(NamedTuple):
     """An event on its way."""
 
     event: ArvoEvent
-    emitted: bool  # by a handler; else it came from outside, whatever its domain says
+    emitted: bool  # by a handler; otherwise it came from outside, regardless of its domain
 
 
 class _CausalTree:
-    """An event, all that came of it, and what of that is still on its way."""
+    """An event, all events that it led to, and those of them that are still on their way."""
 
     def __init__(self, root: ArvoEvent, answer_to: str | None) -> None:
         self.root = root
@@ -70,16 +70,16 @@ class _CausalTree:
         self.answer_to = answer_to
         self.answer: ArvoEvent | None = None
         self.failures: list[tuple[ArvoEvent, Exception]] = []
-        self.refusal: ConfigViolation | None = None  # as an event would wait for who asks
+        self.refusal: ConfigViolation | None = None  # an event would have waited for its asker
         self._ids: set[str] = set()
         self._subjects: set[str] = set()
         self.add(root, emitted=False)
 
     def add(self, event: ArvoEvent, *, emitted: bool) -> None:
         self._ids.add(event.id)
-        if len(self._ids) % _SUSPICIOUS_SIZE == 0:
+        if len(self._ids) % _SUSPICIOUS_EVENT_COUNT == 0:
             _logger.warning(
-                "event %s of type %s has led to %d events so far; is a workflow asking again at "
+                "event %s of type %s has led to %d events so far; does a workflow ask again at "
                 "every answer? The latest is of type %s, for %s",
                 self.root.id,
                 self.root.type,
@@ -98,15 +98,15 @@ class _CausalTree:
 class SimpleEventBroker:
     """Carries events to handlers by `to`, without a server, a worker or a delay.
 
-    Each `publish` and each `resolve` works off its own causal tree, the event and all that comes
-    of it, in the task that called it: first in, first out within a tree, any number of trees at
-    once. An event whose workflow is being handled in another tree waits for it.
+    Each `publish` and each `resolve` works off its own causal tree, the event and all events that
+    it leads to, in the task that called it: first in, first out within a tree, any number of trees
+    concurrently. An event whose workflow is being handled in another tree waits for it.
 
-    An event with a domain is for the outside: it goes to `on_domained_event`. One nobody listens
-    for is an `UnroutableError`. Neither stops the rest of the tree.
+    An event with a domain is for the outside: it goes to `on_domained_event`. An event without a
+    handler is an `UnroutableError`. Neither stops the rest of the tree.
 
-    A failure that asks for another try, `RetryableFailure` or `RetryLater`, is tried again here and
-    now, as the handler's `retry` says; nothing else is.
+    A failure that asks for another try, `RetryableFailure` or `RetryLater`, is tried again in
+    place, as the handler's `retry` says; nothing else is.
 
     A handler may await `publish` and `resolve`, but not for the workflow that it is handling: that
     would wait for itself.
@@ -114,23 +114,24 @@ class SimpleEventBroker:
     TypeScript: `createSimpleEventBroker`.
 
     Args:
-        handlers: Who listens; each `source` once.
+        handlers: Handlers to subscribe; sources must be unique.
         on_domained_event: Awaited for each event with a domain, within the tree. What it
             publishes in return belongs to the tree when its `parentid` does. None: such an event
             is an `UnroutableError`.
         on_error: Awaited for each event that could not be handled. None: `publish` logs it;
             `resolve` raises it when no answer came, and logs it when one did.
-        contention_timeout: How long an event waits for a workflow that others are handling; anew
-            when it lost to another one's commit. At least `max_hold` and `ttl` of the memory's
-            `LockPolicy` together, or a step that is merely long costs the others their events.
+        contention_timeout: How long an event waits for a workflow that is handling other events;
+            the wait starts again when another event commits first. It should be at least
+            `max_hold` plus `ttl` of the memory's `LockPolicy`, or a step that is merely long makes
+            the others fail.
         clock: For that wait, and for the pauses between tries.
         random: For the jitter of both.
 
     Raises:
-        ConfigViolation: Two handlers have one source.
-        TypeError: A handler is not one or its `retry` not a `RetryPolicy`, a listener is not
-            async, `contention_timeout` not a timedelta, `clock` not a `Clock` or `random` not a
-            `Random`.
+        ConfigViolation: Two handlers have the same source.
+        TypeError: A handler lacks a part of `IArvoEventHandler` or its `retry` is not a
+            `RetryPolicy`, a listener is not async, `contention_timeout` is not a timedelta,
+            `clock` not a `Clock` or `random` not a `Random`.
         ValueError: `contention_timeout` is negative.
 
     Example:
@@ -184,10 +185,10 @@ class SimpleEventBroker:
         self._trees: list[_CausalTree] = []
 
     async def publish(self, event: ArvoEvent) -> None:
-        """Handle an event and all that comes of it.
+        """Handle an event and all events that it leads to.
 
-        An event caused by one of a tree being worked off joins that tree and returns at once.
-        An answer for somebody who is no handler is an `UnroutableError`: to get it, `resolve`.
+        An event caused by one of a tree being worked off joins that tree and returns immediately.
+        An answer to an address without a handler is an `UnroutableError`: to get it, `resolve`.
 
         Raises:
             ConfigViolation: A handler awaits this, and the event is for the workflow that it is
@@ -196,14 +197,14 @@ class SimpleEventBroker:
         await self._publish(event, self._trees)
 
     async def resolve(self, event: ArvoEvent, *, answer_to: str | None = None) -> ArvoEvent | None:
-        """Handle an event and all that comes of it, and return the answer.
+        """Handle an event and all events that it leads to, and return the answer.
 
-        Of two equal requests at once, each gets its answer only if what is asked outside gives
-        equal answers; ids that are derived from the question's id do.
+        Of two equal requests made concurrently, each gets its answer only if what is asked outside
+        gives equal answers, as it does with ids that are derived from the request's id.
 
         Args:
             event: The request.
-            answer_to: Whom the answer is addressed to; None for the event's `source`.
+            answer_to: The address that the answer goes to; None for the event's `source`.
 
         Returns:
             The first event of the tree addressed to `answer_to`, once the whole tree has ended;
@@ -245,16 +246,16 @@ class SimpleEventBroker:
             while tree.queue:
                 await self._carry(tree.queue[0], tree)
                 tree.queue.popleft()
-                # Handlers may never wait, and timers and signals must come through all the same.
+                # Handlers may never wait, but timers and signals must get their turn.
                 await asyncio.sleep(0)
         finally:
             self._trees.remove(tree)
-            # Left only when this task was cancelled; others may have counted on these events.
+            # Left only when this task was cancelled; other tasks may rely on these events.
             for event, _ in tuple(tree.queue):
                 await self._fail(event, UndeliveredError(event), tree)
 
     async def _carry(self, delivery: _Delivery, tree: _CausalTree) -> None:
-        """Bring one event where it wants to go."""
+        """Deliver one event to its address."""
         event = delivery.event
         try:
             if delivery.emitted and event.domain is not None:
@@ -310,8 +311,8 @@ class SimpleEventBroker:
             raise UnroutableError(event)
 
         async def publish(reply: ArvoEvent) -> None:
-            # Equal requests cause equal events: what comes back belongs to the tree that asked,
-            # unless it comes so late that this one has ended.
+            # Equal requests cause equal events: a reply belongs to the tree that asked, unless it
+            # comes after that tree has ended.
             asking = [tree] if tree in self._trees else []
             await self._publish(reply, [*asking, *self._trees])
 

@@ -1,4 +1,4 @@
-"""What the system errors of a handler say."""
+"""What a handler's system errors contain."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from arvo_time.settings import check_flag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemErrorPolicy:
-    """What whoever asked learns of an exception, beside its name and message.
+    """What an asker learns of an exception, besides its name and message.
 
-    A stack shows file names, code and the versions of what is installed, to everybody who may ask
+    A stack shows file names, code and the versions of installed packages to everyone who may ask
     the service. It stays in the log, and in a workflow's record.
 
     Raises:
@@ -28,5 +28,5 @@ class SystemErrorPolicy:
         check_flag(self.stack, name="stack")
 
     def describe(self, error: BaseException) -> SystemErrorData:
-        """Return what a system error event says of an exception."""
+        """Return the data of the system error event for an exception."""
         return SystemErrorData.from_exception(error, stack=self.stack)

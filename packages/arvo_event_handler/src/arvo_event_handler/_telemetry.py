@@ -1,6 +1,6 @@
 """Spans and metrics of executions, through the OpenTelemetry API alone.
 
-With no SDK installed nothing is made at all; the incoming trace context is only carried on.
+Without an SDK no span or metric is made; the incoming trace context is only passed on.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from arvo_time.telemetry import tracing_enabled
 _SCOPE = "arvo_event_handler"
 _WARNING_BYTES = 4 * 1024
 _PLACE_BYTES = 512
-_LARGEST_EXACT = 2**53  # beyond it JavaScript, whose numbers are doubles, rounds integers
+_LARGEST_EXACT = 2**53  # JavaScript, whose numbers are doubles, rounds larger integers
 
 _logger = bounded_logger(_SCOPE)
 
@@ -63,15 +63,15 @@ class ExecutionTrace:
     span: Span
     """Non-recording when nothing is traced."""
     headers: TraceHeaders
-    """What outgoing events carry on."""
+    """The trace context of outgoing events."""
     observed: bool
     """Whether an SDK is installed, so that telemetry goes somewhere."""
     outcome: str = "ok"
     """How it ended, for metrics: ok; failure when an exception became data; violation; cancelled;
-    or error for whatever else came out."""
+    or error for any other exception."""
 
     def applies(self, contract: VersionedArvoContract[Any]) -> None:
-        """Say which version of the contract applies."""
+        """Record which version of the contract applies."""
         if self.span.is_recording():
             self.span.set_attribute(ARVO_CONTRACT_VERSION, contract.version)
 
@@ -80,8 +80,8 @@ class ExecutionTrace:
 
         Args:
             error: What user code raised.
-            event: What it was raised for.
-            source: The handler.
+            event: The event that was being handled.
+            source: The handler's source.
         """
         self.outcome = "failure"
         log_failure(error, event=event, source=source)
@@ -99,19 +99,19 @@ class ExecutionTrace:
         self.span.set_status(Status(StatusCode.ERROR, described.error_message))
 
     def warn(self, message: str) -> None:
-        """Leave a warning on the span; of more than 4 KiB the middle is cut out."""
+        """Add a warning to the span; the middle of one above 4 KiB is cut out."""
         if self.span.is_recording():
             self.span.add_event("warning", {"message": excerpt(message, max_bytes=_WARNING_BYTES)})
 
     def emitted(self, events: list[ArvoEvent]) -> None:
-        """Describe the outgoing events on the span, and warn of what changes in TypeScript."""
+        """Describe the outgoing events on the span, and warn of values that TypeScript changes."""
         if self.span.is_recording():
             for index, event in enumerate(events):
                 self.span.set_attributes(_prefixed(f"emittables.{index}", event))
                 if (place := large_integer(event)) is not None:
                     self.warn(
                         f"event {event.id!r} of type {event.type!r}: {place} is an integer beyond "
-                        "2**53, which TypeScript rounds; send it as text"
+                        "2**53, which TypeScript rounds; send it as a string"
                     )
 
     def lock_acquired(self, seconds: float, *, source: str) -> None:
@@ -125,11 +125,9 @@ class ExecutionTelemetry:
     """Watches the executions of one handler."""
 
     label: str
-    """What spans call the handler."""
+    """The handler's name in spans."""
     contract: ArvoContract
-    """The handler's contract."""
     kind: ArvoSpanKind
-    """Which part of Arvo executes."""
 
     async def watch(
         self,
@@ -189,7 +187,7 @@ class ExecutionTelemetry:
 
 
 def log_failure(error: BaseException, *, event: ArvoEvent, source: str) -> None:
-    """Log what user code raised, with its stack, which the asker does not learn."""
+    """Log what user code raised, with its stack, which the asker does not get."""
     _logger.info("%s failed on event %s of type %s", source, event.id, event.type, exc_info=error)
 
 
@@ -204,8 +202,8 @@ def _outcome(error: BaseException) -> str:
 
 
 def _measuring() -> bool:
-    # As `tracing_enabled` does, and for the same reason. A provider that the environment names
-    # was installed when `_meter` was made.
+    # As in `tracing_enabled`, and for the same reason. A provider that the environment names was
+    # installed when `_meter` was made.
     if getattr(_metrics_state, "_METER_PROVIDER", ...) is None:
         return False
     # The API has no public test for "no SDK"; its own stand-ins all live below this name.
@@ -217,10 +215,10 @@ def _prefixed(prefix: str, event: ArvoEvent) -> Mapping[str, Any]:
 
 
 def large_integer(event: ArvoEvent) -> str | None:
-    """Return where an event holds an integer beyond 2**53; None for nowhere.
+    """Return the path of an integer beyond 2**53 in an event; None if there is none.
 
-    The data, the extensions and `executionunits` are looked at. Of a place of more than 512 bytes
-    the middle is cut out.
+    The data, the extensions and `executionunits` are searched. The middle of a path above 512
+    bytes is cut out.
     """
     found = _find(
         (("data", event.data), ("executionunits", event.executionunits), *event.extensions.items())

@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -18,78 +19,95 @@ from arvo_event_handler.memory import (
     Record,
     RecordWrite,
     encode_record,
+    pack_chunk,
     pack_record,
     until_granted,
 )
-from arvo_postgres import TableName, is_contention, plain_pool
-from arvo_time import SYSTEM_CLOCK, Clock
+from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
+from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_count
+from arvo_time.settings import check_count, check_duration
 
-from ._rows import machine_key, stored_record, workflow_columns
-from ._table import WorkflowTable, closed
+from ._rows import (
+    WorkflowColumns,
+    machine_key,
+    stored_chunks,
+    stored_record,
+    summary_columns,
+    workflow_columns,
+)
+from ._table import WorkflowTable, memory_error
 
 _CHUNK_BYTES: Final = 8192
+_NO_CHUNKS: Final = 2**63 - 1
 _TEN_SECONDS: Final = timedelta(seconds=10)
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
-_MOST_ROUNDS: Final = 3
+_DAY: Final = timedelta(days=1)
+_MOST_INSERTS: Final = 3
 
 
 class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
-    """Keeps workflows in PostgreSQL, for any number of processes: one row for each.
+    """Workflows' state in PostgreSQL, one row per workflow, shared by any number of processes.
 
     A step is two statements, and each is a transaction of its own: no transaction and no connection
     is held while user code runs. The statement that writes checks version and last writer itself.
-    Leases run by the clock of the database. A connection that is lost is replaced and the statement sent again; it
-    recognises itself, so nothing is written twice.
+    Leases run by the clock of the database. When a connection is lost, the statement is sent again
+    on another one; it finds what it did before, so nothing is written twice.
 
-    Every call but the constructor raises `MachineMemoryError` when the database fails; `outcome`
-    says whether a change may have happened. The first call of all finds out whether the schema is
-    there: see `migrate`.
+    Every call except the constructor raises `MachineMemoryError` when the database fails; `outcome`
+    says whether a change may have happened. The first call checks that the schema exists: see
+    `migrate`.
 
     Args:
-        pool: Yours: closing the memory leaves it open. The pool that `connect` makes is faster, as
-            it sends no reset query when a connection is given back.
-        schema: Where the tables are.
-        table: The table of workflows; another of this name with `_migrations` behind it tells its
+        client: Your own client, which stays open when the memory is closed: a pool of asyncpg, or
+            `Connections` of arvo_postgres, which may have other users. The pool that `connect` makes
+            is faster, as it sends no reset query when a connection is given back.
+        schema: The schema of the tables.
+        table: The table of workflows; the table of this name with `_migrations` appended holds its
             version.
-        policy: How leases are granted. None takes the defaults.
-        pool_timeout: How long to wait for a connection; above 0, a day at most.
-        statement_timeout: How long one statement may take; above 0, a day at most.
-        max_record_bytes: How long the JSON of a record may be, written or read. All processes
-            should say the same.
+        policy: How leases are granted; None means `LockPolicy()`.
+        pool_timeout: How long to wait for a connection of a pool; above 0, at most a day.
+            `Connections` have a timeout of their own.
+        statement_timeout: How long one statement may take; above 0, at most a day.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
+            tail again, and a chunk only once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
+            should be the same in all processes.
         clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
-        TypeError: A duration is no timedelta, `max_record_bytes` is no int, or `clock` no `Clock`.
-        ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, or
-            `max_record_bytes` is below 1.
+        TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a `Clock`.
+        ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a day,
+            `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
     """
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        client: asyncpg.Pool | Connections,
         *,
         schema: str = "arvo",
         table: str = "machines",
         policy: LockPolicy | None = None,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         super().__init__(
-            pool,
+            client,
             name=TableName(schema=schema, table=table),
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
             clock=clock,
         )
         self._policy = policy or LockPolicy()
+        self._chunk_bytes = chunk_bytes
         self._max_record_bytes = max_record_bytes
         self._clock = clock
-        # Which bare locks are ours. Each has an owner of its own: two tasks are two holders.
+        # Bare locks of this memory: their owners by machine id. Two tasks are two owners.
         self._locks: dict[str, str] = {}
 
     @classmethod
@@ -105,6 +123,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
@@ -112,46 +131,60 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
         Args:
             dsn: Such as `postgresql://user:password@host/database`.
-            schema: Where the tables are.
-            table: The table of workflows.
-            policy: How leases are granted. None takes the defaults.
-            pool_size: How many connections at most, up to 10,000. One is held for one statement, so
-                few serve many tasks.
-            pool_timeout: As of the class.
-            statement_timeout: As of the class.
-            statement_cache_size: How many prepared statements a connection keeps. 0 for a
-                PgBouncer that pools transactions and knows no prepared statements.
-            max_record_bytes: As of the class.
-            clock: As of the class.
+            schema: See the class.
+            table: See the class.
+            policy: See the class.
+            pool_size: How many connections at most, 1 to 10,000. Each is held for one statement at a
+                time, so a few serve many tasks.
+            pool_timeout: See the class.
+            statement_timeout: See the class.
+            statement_cache_size: How many prepared statements a connection keeps. Use 0 for a
+                PgBouncer that pools transactions and does not support prepared statements.
+            chunk_bytes: See the class.
+            max_record_bytes: See the class.
+            clock: See the class.
 
         Raises:
-            MachineMemoryError: The database cannot be reached, or the DSN is none.
-            TypeError: A duration is no timedelta, a number is no int, or `clock` no `Clock`.
-            ValueError: PostgreSQL knows no such names, a timeout is 0 or above a day, `pool_size` is
-                not within 1 and 10,000, `statement_cache_size` is below 0, or `max_record_bytes`
-                below 1.
+            MachineMemoryError: The database cannot be reached, or the DSN is not valid.
+            TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a
+                `Clock`.
+            ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a
+                day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
+                below 0, or `max_record_bytes` is below 1.
         """
-        pool = plain_pool(
-            dsn,
-            pool_size=pool_size,
-            pool_timeout=pool_timeout,
-            statement_cache_size=statement_cache_size,
-        )
-        memory = cls(
-            pool,
-            schema=schema,
-            table=table,
-            policy=policy,
-            pool_timeout=pool_timeout,
-            statement_timeout=statement_timeout,
-            max_record_bytes=max_record_bytes,
-            clock=clock,
-        )
-        await memory._open()
-        try:
+        # Refuses them before anything is connected.
+        TableName(schema=schema, table=table)
+        check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
+        check_count(chunk_bytes, name="chunk_bytes")
+        check_count(max_record_bytes, name="max_record_bytes", least=1)
+        async with AsyncExitStack() as stack:
+            connecting = Connections.connect(
+                dsn,
+                pool_size=pool_size,
+                pool_timeout=pool_timeout,
+                statement_cache_size=statement_cache_size,
+                clock=clock,
+            )
+            try:
+                client = await stack.enter_async_context(connecting)
+            except InvalidDsnError as error:
+                raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
+            except BackendError as error:
+                raise memory_error(error, doing="connect") from error.__cause__
+            memory = cls(
+                client,
+                schema=schema,
+                table=table,
+                policy=policy,
+                pool_timeout=pool_timeout,
+                statement_timeout=statement_timeout,
+                chunk_bytes=chunk_bytes,
+                max_record_bytes=max_record_bytes,
+                clock=clock,
+            )
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
-        finally:
-            await memory.aclose()
 
     # --- leases -------------------------------------------------------------
 
@@ -163,26 +196,29 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @property
     @override
     def chunk_bytes(self) -> int:
-        return _CHUNK_BYTES
+        return self._chunk_bytes
 
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
-        return await self._taken(machine_id)
+        return await self._taken(machine_id, after=after)
 
     @override
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
-        row = (await self._ask("READ", self._sql.read, machine_key(lease.machine_id))).row
-        found = (0, "") if row is None else (row["version"], row["committed_by"])
-        if found != (lease.version, lease.committed_by):
-            raise TransactionViolation.version_moved(lease.machine_id)
-        return ()
+        return await self._chunks_above(0, lease)
 
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
-        if write.tail or write.chunk is not None:
-            raise NotImplementedError("tails and chunks are not stored yet")
+        columns = summary_columns(write.summary)
+        further: list[object] = [write.tail or None]
+        sql = self._sql.commit
+        # The first commit of a later life also deletes the chunks left from the life before.
+        later_life = lease.version == 0 and lease.last_chunk > 0
+        if write.chunk is not None or write.frees != "none" or later_life:
+            sql = self._sql.commit_chunk
+            chunk = pack_chunk(write.chunk or b"", max_bytes=self._max_record_bytes)
+            further += [chunk, int(write.chunk is not None), write.frees]
         await self._write_as_loaded(
-            "COMMIT", self._sql.commit, lease, write.record, expires_in=write.expires_in
+            "COMMIT", sql, lease, write.record, columns, write.expires_in, further
         )
 
     @override
@@ -217,11 +253,12 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, expires_in=None)
+        columns = workflow_columns(machine_id, record)
+        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
 
     @override
     async def lock(self, machine_id: str) -> bool:
-        lease = await self._taken(machine_id)
+        lease = await self._taken(machine_id, after=_NO_CHUNKS)
         if lease is None:
             return False
         self._locks[machine_id] = lease.owner
@@ -232,8 +269,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_key(machine_id)
         owner = self._locks.get(machine_id)
         if owner is None:
-            if self._connections.is_closed:
-                raise closed("UNLOCK")
+            self._check_usable("UNLOCK")
             return True
         await self._release(machine_id, owner)
         if self._locks.get(machine_id) == owner:
@@ -242,45 +278,67 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
 
     # --- inside -------------------------------------------------------------
 
-    async def _taken(self, machine_id: str) -> MachineLease | None:
+    async def _taken(self, machine_id: str, *, after: int) -> MachineLease | None:
         key = machine_key(machine_id)
         owner = secrets.token_hex(16)
         ttl = self._policy.ttl
 
         async def attempt() -> MachineLease | timedelta:
             try:
-                answer = await self._ask("ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl)
+                answer = await self._ask(
+                    "ACQUIRE", self._sql.acquire, key, machine_id, owner, ttl, after
+                )
             except MachineMemoryError as error:
                 if is_contention(error.__cause__):
                     return ttl
                 raise
             if answer.row is None:
-                # How long the holder has left would cost another trip; the back-off knows enough.
+                # The time that the holder has left would cost another round trip; the backoff does
+                # not need it.
                 return ttl
-            row = answer.row
             try:
-                record = self._record(row)
+                lease = self._lease(machine_id, owner, answer.row)
+                if lease.last_chunk > max(_last_number(lease), answer.row["after"]):
+                    # The statement waited for the commit that wrote this chunk.
+                    lease = replace(lease, chunks=await self._chunks_above(after, lease))
             except MachineMemoryError:
                 await self._release(machine_id, owner)
                 raise
-            return MachineLease(
-                machine_id=machine_id,
-                owner=owner,
-                version=row["version"],
-                committed_by=row["committed_by"],
-                record=record,
-            )
+            except TransactionViolation:
+                # There was a commit since, which dropped this lease.
+                return timedelta(0)
+            return lease
 
         async def give_back(taken: MachineLease | timedelta) -> None:
             if isinstance(taken, MachineLease):
                 await self._release(machine_id, owner)
 
-        # Each try by itself: who is cancelled while it waits for the next one competes no more.
+        # One try at a time: a task that is cancelled between two tries leaves no try behind.
         return await until_granted(
             lambda: take_or_give_back(attempt(), give_back=give_back),
             policy=self._policy,
             clock=self._clock,
         )
+
+    def _lease(self, machine_id: str, owner: str, row: Any) -> MachineLease:
+        return MachineLease(
+            machine_id=machine_id,
+            owner=owner,
+            version=row["version"],
+            committed_by=row["committed_by"],
+            record=self._record(row),
+            tail=row["tail"] or b"",
+            chunks=stored_chunks(row, max_bytes=self._max_record_bytes),
+            last_chunk=row["last_chunk"],
+        )
+
+    async def _chunks_above(self, after: int, lease: MachineLease) -> list[tuple[int, bytes]]:
+        key = machine_key(lease.machine_id)
+        row = (await self._ask("CHUNKS", self._sql.chunks, key, after)).row
+        found = (0, "") if row is None else (row["version"], row["committed_by"])
+        if found != (lease.version, lease.committed_by):
+            raise TransactionViolation.version_moved(lease.machine_id)
+        return [] if row is None else stored_chunks(row, max_bytes=self._max_record_bytes)
 
     async def _release(self, machine_id: str, owner: str) -> None:
         await self._ask("RELEASE", self._sql.release, machine_key(machine_id), owner)
@@ -291,21 +349,22 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         sql: str,
         loaded: MachineLease,
         record: Record,
-        *,
+        columns: WorkflowColumns,
         expires_in: timedelta | None,
+        further: Sequence[object],
     ) -> None:
-        """Write if the row is as it was loaded; making it, where it is gone and was never written.
+        """Write if the row is as it was loaded; insert it first if it was never written and is gone.
 
         Raises:
-            TransactionViolation: Somebody else wrote since; nothing was changed.
-            MachineMemoryError: It failed, or whether it was done is unknown.
+            TransactionViolation: Another writer was first; nothing was changed.
+            MachineMemoryError: The write failed, or its outcome is unknown.
         """
         machine_id, version = loaded.machine_id, loaded.version
         key = machine_key(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
-        columns = workflow_columns(machine_id, record)
-        written = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
-        for _ in range(_MOST_ROUNDS):
+        stored = (key, loaded.owner, version, *packed, *columns, expires_in, loaded.committed_by)
+        written = (*stored, *further)
+        for _ in range(_MOST_INSERTS):
             answer = await self._ask(operation, sql, *written)
             if answer.row is not None:
                 return
@@ -314,11 +373,11 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 return
             if row is not None or version:
                 raise TransactionViolation.version_moved(machine_id)
-            # Gone again when somebody leases and releases it at this moment: then once more.
+            # The row is deleted again if another task leases and releases it meanwhile, hence a loop.
             await self._ask(operation, self._sql.ensure, key, machine_id)
         raise MachineMemoryError(
-            f"the row of a new workflow was gone {_MOST_ROUNDS} times as soon as it was made; does "
-            "a trigger or a rule keep rows from being inserted?",
+            f"the row of a new workflow was missing {_MOST_INSERTS} times after it was inserted; "
+            "check whether a trigger or a rule prevents inserts",
             retryable=True,
             outcome="failed",
         )
@@ -327,22 +386,26 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         return stored_record(row, max_bytes=self._max_record_bytes)
 
 
+def _last_number(lease: MachineLease) -> int:
+    return lease.chunks[-1][0] if lease.chunks else 0
+
+
 def _encoded(record: Record | None) -> bytes | None:
     return None if record is None else encode_record(record)
 
 
 def _is_written(row: Any, version: int, *, repeated: bool) -> bool:
-    """Tell from a row why a write changed nothing: it had happened already, or must not.
+    """Return whether a write that changed nothing had happened already, judged by the row now.
 
     Raises:
-        MachineMemoryError: It cannot be known; the outcome is unknown.
+        MachineMemoryError: This cannot be known; the outcome is "unknown".
     """
     if row is not None and row["wrote"] and row["version"] == version + 1:
         return True
     if repeated and (row is None or row["version"] != version):
         raise MachineMemoryError(
-            "the connection was lost while writing, and somebody else has written since: "
-            "whether this write came before is unknown; deliver again",
+            "the connection was lost during a write, and the stored data has changed since: whether "
+            "the write came before that is unknown; deliver again",
             retryable=True,
             outcome="unknown",
         )

@@ -1,8 +1,8 @@
 """The SQL of a machine memory.
 
-Every statement is a transaction of its own and may be sent again: the second time it finds what the
-first one did. Leases go by `clock_timestamp()`, which does not stand still while a statement waits
-for a row; a record expires by `statement_timestamp()`, which says the same all through a statement.
+Every statement is a transaction of its own and may be sent again: the second time it finds what it did
+the first time. Leases use `clock_timestamp()`, which goes on while a statement waits for a row; the
+expiry of records uses `statement_timestamp()`, which stays the same throughout a statement.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,30 @@ from typing import Self
 
 from arvo_postgres import Migrations, TableName, migration_files
 
-# A lease saves work and protects nothing, so a crash of the server may lose it: no need to wait for
-# the disk. The setting ends with the statement.
+# A lease saves work but protects no data, so a crash of the server may lose it: there is no need to
+# wait for the disk. The setting ends with the statement.
 _RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS relaxed"
 
 _EXPIRED = "m.expires_at <= statement_timestamp()"
 
-# A lease without an end is damaged, or one that ends later than in the ten years of a LockPolicy:
-# nobody could wait for it.
+# A LockPolicy allows at most ten years; a lease without an end, or with a later one, is damaged and
+# counts as free.
 _HELD = """(m.lease_owner IS NOT NULL AND
     m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
 
+# The chunks above a number, as two arrays: a row per chunk would repeat the record in each. They are
+# not looked for when the row says that there are none.
+_CHUNKS_ABOVE = """
+CROSS JOIN LATERAL (
+    SELECT array_agg(c.number ORDER BY c.number) AS numbers,
+        array_agg(c.data ORDER BY c.number) AS chunks
+    FROM {{chunks}} AS c
+    WHERE {row}.last_chunk > {above} AND c.machine = {row}.key AND c.number > {above}
+) AS found"""
+
+# If this waits for a commit, it returns the row after the commit and the chunks before it.
 _ACQUIRE = f"""
+WITH taken AS (
 INSERT INTO {{table}} AS m (key, machine_id, lease_owner, lease_until)
 SELECT $1, $2, $3, clock_timestamp() + $4::interval FROM {_RELAXED}
 WHERE relaxed.setting IS NOT NULL
@@ -34,15 +46,21 @@ ON CONFLICT (key) DO UPDATE SET
     status = CASE WHEN {_EXPIRED} THEN NULL ELSE m.status END,
     last_owner = CASE WHEN {_EXPIRED} THEN NULL ELSE m.last_owner END,
     finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
+    tail = CASE WHEN {_EXPIRED} THEN NULL ELSE m.tail END,
+    freed_chunk = CASE WHEN {_EXPIRED} THEN m.last_chunk ELSE m.freed_chunk END,
     expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
 WHERE {_HELD} IS NOT TRUE OR m.lease_owner = $3
-RETURNING version, codec, state, coalesce(last_owner, '') AS committed_by"""
+RETURNING key, version, codec, state, coalesce(last_owner, '') AS committed_by, tail, last_chunk,
+    greatest($5::bigint, freed_chunk) AS after
+)
+SELECT version, codec, state, committed_by, tail, last_chunk, after, numbers, chunks
+FROM taken {_CHUNKS_ABOVE.format(row="taken", above="taken.after")}"""
 
-# As far as one can tell by a row that may be damaged.
+# A damaged row counts as one with a record, so that it is not deleted.
 _HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
 
-# The root is found with the first record, and stays. No parameter that is null may make this
-# cheaper to plan: PostgreSQL would then plan every commit anew, which doubles what it costs.
+# The root is looked up with the first record, and then stays. A parameter that is null must not make
+# this cheaper to plan: PostgreSQL would then plan every commit anew, which doubles its cost.
 _WRITTEN = """
     version = $3::bigint + 1, last_owner = $2, codec = $4, state = $5,
     status = $6, finished_at = CASE WHEN $7::boolean THEN clock_timestamp() END,
@@ -55,8 +73,8 @@ _WRITTEN = """
     initiator = $11, source = $12,
     updated_at = clock_timestamp(), expires_at = clock_timestamp() + $13::interval"""
 
-# Nothing is written unless the row is as its writer loaded it. $14 is who had written it: a version
-# may come again after the workflow was forgotten, but not by the same owner.
+# Nothing is written unless the row is as its writer loaded it. $14 is the last writer as loaded: a
+# version may come again after the workflow was forgotten, but not from the same writer.
 _AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
     WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
@@ -64,20 +82,53 @@ WHERE m.key = $1 AND CASE
 END
 RETURNING m.version"""
 
+_UNLEASED = "lease_owner = NULL, lease_until = NULL"
+
+# At version 0 all chunks are freed: if there are any, they are left from an earlier life.
 _COMMIT = f"""
-UPDATE {{table}} AS m SET {_WRITTEN}, lease_owner = NULL, lease_until = NULL{_AS_LOADED}"""
+UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,
+    freed_chunk = CASE WHEN $3::bigint = 0 THEN m.last_chunk ELSE m.freed_chunk END
+{_AS_LOADED}"""
+
+# A statement of its own, as few commits append or free chunks. $16 is the chunk, $17 the number of
+# chunks (1 or 0), $18 what is freed. All parts depend on the update, so a repetition changes nothing.
+_COMMIT_CHUNK = f"""
+WITH written AS (
+    UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,
+        last_chunk = m.last_chunk + $17::bigint,
+        freed_chunk = CASE
+            WHEN $18::text = 'all' THEN m.last_chunk + $17::bigint
+            WHEN $18::text = 'earlier' OR $3::bigint = 0 THEN m.last_chunk
+            ELSE m.freed_chunk
+        END
+    {_AS_LOADED}, m.key, m.last_chunk, m.freed_chunk
+), freed AS (
+    DELETE FROM {{chunks}} AS c USING written AS w
+    WHERE c.machine = w.key AND c.number <= w.freed_chunk
+), appended AS (
+    INSERT INTO {{chunks}} (machine, number, data)
+    SELECT w.key, w.last_chunk, $16::bytea FROM written AS w
+    WHERE $17::bigint = 1 AND w.last_chunk > w.freed_chunk
+)
+SELECT version FROM written"""
 
 _WRITE = f"""
-UPDATE {{table}} AS m SET {_WRITTEN}{_AS_LOADED}"""
+WITH written AS (
+    UPDATE {{table}} AS m SET {_WRITTEN}, tail = NULL, freed_chunk = m.last_chunk
+    {_AS_LOADED}, m.key
+), freed AS (
+    DELETE FROM {{chunks}} AS c USING written AS w WHERE c.machine = w.key
+)
+SELECT version FROM written"""
 
-# The row of a workflow that was never written may be gone before its first record comes.
+# The row of a workflow that was never written may be deleted before its first record comes.
 _ENSURE = """
 INSERT INTO {table} (key, machine_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"""
 
 _FATE = """
 SELECT version, last_owner = $2 AS wrote FROM {table} WHERE key = $1"""
 
-# A workflow that was never written leaves nothing behind.
+# A workflow that was never written leaves no row behind.
 _RELEASE = f"""
 WITH relaxed AS MATERIALIZED (SELECT setting FROM {_RELAXED}), gone AS (
     DELETE FROM {{table}} AS m WHERE key = $1 AND lease_owner = $2 AND NOT {_HAS_RECORD}
@@ -95,6 +146,11 @@ RETURNING true"""
 _READ = f"""
 SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by
 FROM {{table}} AS m
+WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
+
+_CHUNKS = f"""
+SELECT m.version, coalesce(m.last_owner, '') AS committed_by, numbers, chunks
+FROM {{table}} AS m {_CHUNKS_ABOVE.format(row="m", above="greatest($2::bigint, m.freed_chunk)")}
 WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
 
 _SHOWN = f"""
@@ -128,7 +184,9 @@ class Statements:
     """The statements for one table."""
 
     acquire: str
+    chunks: str
     commit: str
+    commit_chunk: str
     write: str
     ensure: str
     fate: str
@@ -143,14 +201,16 @@ class Statements:
 
     @classmethod
     def of(cls, table: TableName) -> Self:
-        """Write them for a table."""
+        """Return the statements for a table."""
 
-        def sql(text: str) -> str:
-            return text.replace("{table}", table.quoted).strip()
+        def sql(template: str) -> str:
+            return in_table(template, table).strip()
 
         return cls(
             acquire=sql(_ACQUIRE),
+            chunks=sql(_CHUNKS),
             commit=sql(_COMMIT),
+            commit_chunk=sql(_COMMIT_CHUNK),
             write=sql(_WRITE),
             ensure=sql(_ENSURE),
             fate=sql(_FATE),
@@ -165,11 +225,16 @@ class Statements:
         )
 
 
+def in_table(sql: str, table: TableName) -> str:
+    """Put the names of a component's tables into SQL."""
+    return sql.replace("{table}", table.quoted).replace("{chunks}", table.beside("_chunks"))
+
+
 def migrations_of(table: TableName) -> Migrations:
-    """Return what makes a table of workflows, or brings it up to date."""
+    """Return the migrations that create a table of workflows and bring it up to date."""
     files = migration_files("arvo_memory_postgres")
     return Migrations(
         table=table,
-        sql={number: sql.replace("{table}", table.quoted) for number, sql in files.items()},
+        sql={number: in_table(sql, table) for number, sql in files.items()},
         distribution="arvo-memory-postgres",
     )

@@ -1,4 +1,4 @@
-"""The table of workflows: what is asked of it, and what operators do to it."""
+"""The table of workflows, and what operators do with it."""
 
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -9,7 +9,6 @@ from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import machine_memory_error
 from arvo_postgres import (
     Connections,
-    InvalidDsnError,
     MissingSchemaError,
     Rows,
     StatementRunner,
@@ -25,14 +24,14 @@ WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
 
 
 class WorkflowTable:
-    """The rows of all workflows. Forgotten workflows are not in what is found.
+    """The rows of all workflows. Queries do not return forgotten workflows.
 
     None of these calls is needed to run workflows. Each raises `MachineMemoryError` as `read` does.
     """
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        client: asyncpg.Pool | Connections,
         *,
         name: TableName,
         pool_timeout: timedelta,
@@ -42,27 +41,36 @@ class WorkflowTable:
         self._sql = Statements.of(name)
         self._migrations = migrations_of(name)
         self._schema_checked = False
-        self._connections = Connections(pool, pool_timeout=pool_timeout, clock=clock)
+        self._own_client: Connections | None = None
+        self._connections = (
+            client
+            if isinstance(client, Connections)
+            else Connections(client, pool_timeout=pool_timeout, clock=clock)
+        )
+        self._closed = False
         self._runner = StatementRunner(
             self._connections, table=name, statement_timeout=statement_timeout, clock=clock
         )
 
     async def aclose(self) -> None:
-        """Refuse further calls, and close the pool if it is the memory's own. Idempotent."""
-        await self._connections.aclose()
+        """Refuse further calls, and close the pool if `connect` opened it. Idempotent."""
+        self._closed = True
+        if self._own_client is not None:
+            await self._own_client.aclose()
 
     async def migrate(self, *, dry_run: bool = False) -> str:
-        """Make the schema, or bring it up to date; safe from many processes at once.
+        """Create the schema, or bring it up to date; several processes may do so concurrently.
 
         Args:
-            dry_run: Only say what would be done.
+            dry_run: Only return the SQL, and change nothing.
 
         Returns:
-            The SQL that was run, or would be; empty when everything is there.
+            The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
             MachineMemoryError: The schema is newer than this package, or the database failed.
         """
+        self._check_usable("MIGRATE")
         try:
             sql = await self._migrations.run(self._connections, dry_run=dry_run)
         except BackendError as error:
@@ -71,19 +79,19 @@ class WorkflowTable:
         return sql
 
     async def children(self, root: str) -> list[StoredWorkflow]:
-        """Return every workflow below a root, at any depth, oldest first; not the root itself.
+        """Return the workflows below a root workflow, at every depth, in the order of their start.
 
         Args:
-            root: Subject of the workflow at the top.
+            root: The subject of the root workflow.
         """
         machine_key(root)
         return _workflows(await self._ask("CHILDREN", self._sql.children, root))
 
     async def root(self, subject: str) -> str | None:
-        """Return the subject of the workflow at the top of another's.
+        """Return the subject of a workflow's root workflow.
 
         Returns:
-            `subject` itself when nobody asked for it; None when it is not stored here or is no
+            `subject` itself if no workflow started it; None if it is not stored here or is not an
             orchestration subject.
         """
         row = (await self._ask("ROOT", self._sql.root, machine_key(subject))).row
@@ -97,12 +105,12 @@ class WorkflowTable:
         updated_before: datetime | None = None,
         limit: int = 100,
     ) -> list[StoredWorkflow]:
-        """Return workflows, those first whose records are oldest. Reads the whole table.
+        """Return workflows, the least recently written first. Reads the whole table.
 
         Args:
-            status: Only those that stand so; None for all.
-            updated_before: Only those not written since, such as those that are stuck; a datetime
-                with a time zone. None for all.
+            status: Only workflows of this status; None means all.
+            updated_before: Only workflows not written since then, such as those that are stuck; an
+                aware datetime. None means all.
             limit: How many at most.
 
         Raises:
@@ -110,13 +118,16 @@ class WorkflowTable:
         """
         check_count(limit, name="limit", least=1)
         if updated_before is not None and updated_before.tzinfo is None:
-            raise ValueError("updated_before needs a time zone, such as datetime.now(UTC)")
+            raise ValueError(
+                f"updated_before must have a time zone, got {updated_before!r}; "
+                "write for example datetime.now(UTC)"
+            )
         return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
+        """Forget a workflow and its lease immediately; commits over a record loaded before fail.
 
-        An event of it that comes late starts it again.
+        A late event of the workflow starts it again.
 
         Returns:
             Whether there was anything to forget.
@@ -125,15 +136,15 @@ class WorkflowTable:
         return answer.row is not None or answer.repeated
 
     async def delete_finished(self, *, older_than: timedelta, batch: int = 1000) -> int:
-        """Delete the rows of workflows that are done or failed; nobody else does.
+        """Delete the rows of workflows that are done or failed; nothing else deletes them.
 
         Args:
-            older_than: How long ago they finished. Longer than any event can be late: a late one
-                would start its workflow again.
+            older_than: How long ago they finished. It must be longer than any event can be late: a
+                late event would start its workflow again.
             batch: How many rows one transaction deletes.
 
         Returns:
-            How many there were.
+            How many rows were deleted.
 
         Raises:
             ValueError: `older_than` is negative or `batch` below 1.
@@ -150,15 +161,12 @@ class WorkflowTable:
             if not answer.rows:
                 return deleted
 
-    async def _open(self) -> None:
-        try:
-            await self._connections.open()
-        except InvalidDsnError as error:
-            raise MachineMemoryError(str(error), retryable=False, outcome="failed") from None
-        except BackendError as error:
-            raise memory_error(error, doing="connect") from error.__cause__
+    def _check_usable(self, doing: str) -> None:
+        if self._closed or self._connections.is_closed:
+            raise memory_error(ClosedError("closed"), doing=doing)
 
     async def _ask(self, operation: str, sql: str, *args: object) -> Rows:
+        self._check_usable(operation)
         try:
             if not self._schema_checked:
                 await self._migrations.check(self._runner)
@@ -168,21 +176,16 @@ class WorkflowTable:
             raise memory_error(error, doing=operation) from error.__cause__
 
 
-def closed(doing: str) -> MachineMemoryError:
-    """Return the error for a call of a closed memory."""
-    return memory_error(ClosedError("closed"), doing=doing)
-
-
 def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
-    """Return what stands for an error of the client; raise it from the driver's."""
+    """Return the memory's error for one of the client; raise it from the driver's."""
     match error:
         case ClosedError():
-            said = f"the memory is closed, so there is no {doing}; use it inside its block"
+            message = f"the memory is closed, so {doing} was not sent; use it inside its block"
         case MissingSchemaError():
-            said = f"{error}; run `await memory.migrate()` once, for example when you deploy"
+            message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
         case _:
-            said = str(error)
-    return machine_memory_error(error, message=said)
+            message = str(error)
+    return machine_memory_error(error, message=message)
 
 
 def _workflows(answer: Rows) -> list[StoredWorkflow]:

@@ -1,4 +1,4 @@
-"""The memory behind `arvo run --memory postgresql://...`."""
+"""The memory by URL, for `arvo run --memory postgresql://...`."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,18 +16,18 @@ _ASYNCPG: Final = frozenset(
         *("sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version"),
     }
 )
-"""What asyncpg reads from a DSN. It sends everything else to the server as a setting."""
+"""The options that asyncpg reads from a DSN. It sends all others to the server as settings."""
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
-    """Return what opens the memory of a URL; its schema is made if it is missing.
+    """Open the memory that a URL names, and create its schema if it is missing.
 
     Args:
-        url: A DSN. Behind `?` may stand the arguments of `PostgresMachineMemory.connect`, what
-            asyncpg reads, and settings of the server such as `application_name`.
+        url: A DSN. Arguments of `PostgresMachineMemory.connect`, options of asyncpg, and settings of
+            the server such as `application_name` may follow after `?`.
 
     Raises:
-        ValueError: The URL is none, or an option is unknown or has no such value.
+        ValueError: The URL is not valid, or an option is misspelt or has a wrong value.
     """
     found = MemoryUrl.parse(
         url, connect=PostgresMachineMemory.connect, driver=_ASYNCPG, passes_on=True
@@ -37,11 +37,11 @@ def connect_url(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
 
 @asynccontextmanager
 async def _migrated(dsn: str, **options: Any) -> AsyncIterator[PostgresMachineMemory]:
-    """Open a memory and make its schema.
+    """Open a memory and create its schema if it is missing.
 
     Raises:
         MachineMemoryError: The database cannot be reached, or its schema is newer.
-        ValueError: An option has no such value.
+        ValueError: An option has a wrong value.
     """
     async with PostgresMachineMemory.connect(dsn, **options) as memory:
         await memory.migrate()

@@ -1,6 +1,6 @@
 """Machine memory of Arvo on Redis or Valkey, shared by many processes.
 
-`RedisMachineMemory.connect(url)` gives the memory; `arvo run --memory redis://...` uses it.
+`RedisMachineMemory.connect(url)` opens the memory; `arvo run --memory redis://...` uses it.
 """
 
 from ._memory import RedisMachineMemory

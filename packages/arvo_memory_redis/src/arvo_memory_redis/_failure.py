@@ -1,7 +1,7 @@
-"""What the client raises, in the terms of a machine memory.
+"""Translates errors of the client into those of a machine memory.
 
-Nothing that a server says ends a workflow: a step is not stored then, and the question is only whether
-the next delivery may go on by itself.
+No error of a server ends a workflow: the step is not stored, and the question is only whether the event
+may be delivered again automatically.
 """
 
 from typing import Final
@@ -16,9 +16,9 @@ _WRONG_TYPE: Final = "WRONGTYPE"
 
 def memory_error(error: BackendError) -> MachineMemoryError:
     """Return what a memory raises for a failure of its client."""
-    if isinstance(error, RedisBackendError) and _is_no_hash(error):
+    if isinstance(error, RedisBackendError) and _is_wrong_type(error):
         return UnreadableRecordError(
-            f"Redis could not {error.doing}: the key is no hash: {error.__cause__}"
+            f"Redis could not {error.doing}: the key does not hold a hash: {error.__cause__}"
         )
     if isinstance(error, ClosedError):
         return machine_memory_error(
@@ -27,5 +27,5 @@ def memory_error(error: BackendError) -> MachineMemoryError:
     return machine_memory_error(error)
 
 
-def _is_no_hash(error: RedisBackendError) -> bool:
+def _is_wrong_type(error: RedisBackendError) -> bool:
     return error.code == _WRONG_TYPE and error.outcome == "failed"

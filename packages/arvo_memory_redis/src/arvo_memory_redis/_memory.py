@@ -1,4 +1,4 @@
-"""The machine memory."""
+"""The machine memory on Redis."""
 
 import asyncio
 import math
@@ -22,14 +22,7 @@ from arvo_event_handler.memory import (
     encode_record,
     until_granted,
 )
-from arvo_redis import (
-    RedisClient,
-    RedisPyTransport,
-    Server,
-    Transport,
-    TransportName,
-    connect as connect_transport,
-)
+from arvo_redis import RedisClient, Server, TransportName
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import check_count
@@ -46,34 +39,33 @@ from ._stored_machine import (
     stored_record,
 )
 
-_SCOPE: Final = "arvo_memory_redis"
 _CHUNK_BYTES: Final = 8192
-_logger: Final = bounded_logger(_SCOPE)
+_logger: Final = bounded_logger("arvo_memory_redis")
 _FIELDS: Final = ("subject", "version", "codec", "state")
 
 
 class RedisMachineMemory(ILeasedMachineMemory):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
-    Get one from `connect`, or give it a client of yours. Version and last writer are checked inside
+    Get one from `connect`, or pass a client of your own. Version and last writer are checked inside
     the script that writes, so no update is lost on one server. A failover can lose what was
     acknowledged but not replicated yet; see the README.
 
     Args:
-        client: Stays yours to close. One of redis-py must hand out bytes and not repeat calls by
-            itself. A transport that `arvo_redis.connect` opened may serve others beside.
-        prefix: What all keys begin with. Memories with different ones share nothing.
-        policy: How leases are granted; None takes `LockPolicy()`.
+        client: You close it yourself. A client of redis-py must return bytes and must not repeat
+            calls by itself. A `Server` of arvo_redis may have other users.
+        prefix: What all keys begin with. Memories with different prefixes share nothing.
+        policy: How leases are granted; None means `LockPolicy()`.
         chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
             closed as a chunk, which is written once.
-        compress_above: Compress records longer than so many bytes; None never does.
+        compress_above: Compress records longer than this, in bytes; None means never.
         max_record_bytes: Refuse records that are longer than this when stored. Their JSON may have
-            16 MiB, or this if it is more, written or read. All processes should say the same. The
-            same bounds each chunk.
+            16 MiB, or this if it is more, written or read. It should be the same in all processes.
+            Chunks have the same limits.
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
-        TypeError: A number is not an int, the client is not one of redis-py's asyncio clients, or
+        TypeError: A number is not an int, `client` is not one of redis-py's asyncio clients, or
             `clock` is not a `Clock`.
         ValueError: `chunk_bytes` or `compress_above` is negative, or `max_record_bytes` below 1. Or
             the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
@@ -82,7 +74,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     def __init__(
         self,
-        client: RedisClient | Transport,
+        client: RedisClient | Server,
         *,
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
@@ -93,8 +85,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")
         self._chunk_bytes = chunk_bytes
-        transport = client if isinstance(client, Transport) else RedisPyTransport(client)
-        self._server = Server(transport, clock=clock, scope=_SCOPE, translated=memory_error)
+        self._own_client: Server | None = None
+        self._server = Server(client, clock=clock, translated=memory_error)
         self._prefix = prefix
         self._policy = policy or LockPolicy()
         self._limits = RecordLimits(
@@ -102,8 +94,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         )
         self._clock = clock
         self._instance = secrets.token_hex(16)
-        # A workflow that never committed is forgotten after this, so that nothing piles up.
-        self._unwritten_ms = _milliseconds(2 * self._policy.max_hold)
+        # How long a workflow that never committed is kept, so that such hashes do not accumulate.
+        self._unwritten_ttl_ms = _milliseconds(2 * self._policy.max_hold)
         self._ttl_ms = _milliseconds(self._policy.ttl)
 
     @classmethod
@@ -125,51 +117,49 @@ class RedisMachineMemory(ILeasedMachineMemory):
         """Connect to a server for as long as the block lasts.
 
         Args:
-            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever
-                else redis-py reads from a URL. One node of a Cluster is enough. For a Sentinel,
-                make redis-py's client and give it to `RedisMachineMemory`.
-            prefix: As of the class.
-            policy: As of the class.
+            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with any other
+                option that redis-py reads from a URL. One node of a Cluster is enough. For a
+                Sentinel, make redis-py's client and pass it to `RedisMachineMemory`.
+            prefix: See the class.
+            policy: See the class.
             transport: What carries calls. `multiplexed`: one connection to one server for all
                 tasks, which is several times as fast when many are busy. `redis-py`: its client
                 with a pool of connections. `auto`: redis-py for a Cluster, otherwise multiplexed.
-            max_connections: How many calls redis-py has under way at most, up to 10,000; others
-                wait.
-            socket_timeout: How long to wait for a connection. And how long a server may send
-                nothing while it owes an answer; through redis-py, how long a call may take.
-            chunk_bytes: As of the class.
-            compress_above: As of the class.
-            max_record_bytes: As of the class.
-            clock: As of the class.
+            max_connections: How many calls redis-py may have pending, 1 to 10,000; others wait.
+            socket_timeout: How long to wait for a connection, and how long a server may send
+                nothing while an answer is outstanding; through redis-py, how long a call may take.
+                Above 0, at most a day.
+            chunk_bytes: See the class.
+            compress_above: See the class.
+            max_record_bytes: See the class.
+            clock: See the class.
 
         Raises:
-            ValueError: redis-py does not understand the URL, or the URL says `decode_responses` or an
+            ValueError: redis-py does not understand the URL, or the URL has `decode_responses` or an
                 `encoding` other than UTF-8, leads to a Sentinel, or leads to a Cluster with
                 `transport="multiplexed"`; there is no such transport; or a number or timeout is too
                 small or too large.
-            TypeError: `socket_timeout` is not a timedelta, a number not an int, or `clock` not a
+            TypeError: `socket_timeout` is not a timedelta, a number is not an int, or `clock` is not a
                 `Clock`.
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
-        # Refuses them before anything is connected.
+        # Wrong values are refused before anything is connected.
         check_count(chunk_bytes, name="chunk_bytes")
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
         async with AsyncExitStack() as stack:
+            connecting = Server.connect(
+                url,
+                transport=transport,
+                max_connections=max_connections,
+                socket_timeout=socket_timeout,
+                clock=clock,
+            )
             try:
-                opened = await stack.enter_async_context(
-                    connect_transport(
-                        url,
-                        transport=transport,
-                        max_connections=max_connections,
-                        socket_timeout=socket_timeout,
-                        clock=clock,
-                        scope=_SCOPE,
-                    )
-                )
+                client = await stack.enter_async_context(connecting)
             except BackendError as error:
                 raise memory_error(error) from error.__cause__
             memory = cls(
-                opened,
+                client,
                 prefix=prefix,
                 policy=policy,
                 chunk_bytes=chunk_bytes,
@@ -177,15 +167,18 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
+            memory._own_client = client
             stack.push_async_callback(memory.aclose)
             yield memory
 
     async def aclose(self) -> None:
-        """End its use when its calls have ended; a client that was given stays open.
+        """Wait for the pending calls, and refuse further ones. Idempotent.
 
-        Idempotent. Calls after this raise a `MachineMemoryError`.
+        A client that was passed in stays open. Calls after this raise a `MachineMemoryError`.
         """
         await self._server.aclose()
+        if self._own_client is not None:
+            await self._own_client.aclose()
 
     @property
     @override
@@ -231,7 +224,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             lease.committed_by,
             packed.codec,
             packed.data,
-            # Only the first record's hash may lack it.
+            # Needed only with the first record: the hash has it afterwards.
             b"" if lease.version else _encoded(lease.machine_id),
             write.tail,
             chunk,
@@ -251,7 +244,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             self._key(lease.machine_id),
             lease.owner,
             self._ttl_ms,
-            self._unwritten_ms,
+            self._unwritten_ttl_ms,
         )
         return bool(extended)
 
@@ -300,7 +293,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     # --- for operators ------------------------------------------------------
 
     async def get(self, machine_id: str) -> StoredMachine | None:
-        """Return a workflow's record and its version; None when it never wrote one.
+        """Return a workflow's record and its version; None if it never wrote one.
 
         Raises:
             TransactionViolation: `machine_id` is empty.
@@ -310,9 +303,9 @@ class RedisMachineMemory(ILeasedMachineMemory):
         return stored_machine(*fields, limits=self._limits)
 
     async def scan(self) -> AsyncIterator[StoredMachine]:
-        """Go through all workflows of the prefix, in no order.
+        """Yield all workflows of the prefix, in no particular order.
 
-        It walks the whole key space of the server, so it is for operators. Workflows that begin
+        This reads the whole key space of the server, so it is for operators. Workflows that begin
         or end meanwhile may be missing.
 
         Raises:
@@ -326,10 +319,10 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 yield stored
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
+        """Forget a workflow and its lease immediately; commits over a record loaded before fail.
 
         Returns:
-            Whether there was anything. After a lost reply this may be False although there was.
+            Whether there was anything. After a lost reply this may be False even if there was.
 
         Raises:
             TransactionViolation: `machine_id` is empty.
@@ -337,7 +330,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         """
         return bool(await self._server.ask("UNLINK", self._key(check_machine_id(machine_id))))
 
-    # --- ways to the server -------------------------------------------------
+    # --- calls to the server ------------------------------------------------
 
     def _key(self, machine_id: str) -> str:
         # Subjects are long, and one key is one slot of a Cluster.
@@ -375,7 +368,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         )
 
     async def _try_lock(self, machine_id: str) -> list[Any] | timedelta:
-        # A second lock of this memory must fail, and a repeated try of this one must not.
+        # A second lock of this memory must fail, but a repeated try of this one must not.
         owner = f"{self._instance}{secrets.token_hex(16)}"
         return await self._take(machine_id, owner=owner, after=None)
 
@@ -387,16 +380,17 @@ class RedisMachineMemory(ILeasedMachineMemory):
             self._key(machine_id),
             owner,
             self._ttl_ms,
-            self._unwritten_ms,
+            self._unwritten_ttl_ms,
             _encoded(machine_id),
             "" if after is None else after,
         )
-        # Where what gives the lease back might overtake what takes it, this one ends first.
+        # Without an order of calls, giving the lease back might overtake taking it. So the task goes
+        # on to its end first.
         task = None if self._server.ordered else self._server.in_background(taking)
         try:
             granted, *rest = await (taking if task is None else asyncio.shield(task))
         except asyncio.CancelledError:
-            # Whoever is cancelled may have taken it.
+            # The cancelled call may have taken it.
             self._server.in_background(self._give_back(machine_id, owner=owner, after=task))
             raise
         return rest if granted else timedelta(milliseconds=int(rest[0]))

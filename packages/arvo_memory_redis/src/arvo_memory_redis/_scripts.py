@@ -1,24 +1,24 @@
-"""What runs inside the server: each script is one atomic step on one hash.
+"""The scripts that run inside the server: each is one atomic operation on one hash.
 
-A hash has these fields, of which a workflow that never committed has no `state`:
+A hash has these fields; it has no `state` if the workflow never committed:
 
 * `subject`: the machine id.
-* `owner`, `lease_end`: who holds the lease, and until when by the server's clock, in ms. Both are
-  missing when nobody does.
+* `owner`, `lease_end`: the token of the lease's holder, and its end by the server's clock, in ms. Both
+  are missing when the lease is free.
 * `version`, `codec`, `state`: how often the record was written, and its latest bytes.
-* `last_owner`: the token of whoever wrote `version`. By it a repeated write is recognised, and a
-  workflow that was forgotten and came to the same version again.
+* `last_owner`: the token of the writer of `version`. It identifies a repeated write, and a
+  workflow that was forgotten and has reached the same version again.
 * `tail`: what every commit writes again beside the record.
 * `c1`, `c2` and so on: the chunks that are not freed. `first_chunk` is the number of the first one,
-  `last_chunk` that of the last one ever written, which is one less if all are freed. Without a
-  chunk ever written both are missing, which means 1 and 0.
+  `last_chunk` that of the last one ever written, which is one less if all are freed. If no chunk was
+  ever written, both are missing and mean 1 and 0.
 
-Who holds the lease matters to ACQUIRE, EXTEND and RELEASE only: what is written depends on what its
-writer loaded.
+The holder of the lease matters only to ACQUIRE, EXTEND and RELEASE: a write is accepted or refused by
+what its writer loaded.
 
-Every script may run twice with the same arguments, as happens when a reply was lost: the second
-run answers as the first did and changes nothing, except that a lease which was granted or extended
-runs from then. They use commands of Redis 6.2 only.
+Every script may run twice with the same arguments, which happens when a reply was lost: the second
+run returns what the first one did and changes nothing, except that a lease which was granted or extended
+runs from then. The scripts use only commands of Redis 6.2.
 """
 
 from typing import Final

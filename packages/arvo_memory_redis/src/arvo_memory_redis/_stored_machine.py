@@ -1,4 +1,4 @@
-"""What is stored of a workflow: how large it may be, how it is read, and as operators see it."""
+"""The stored form of a workflow: its limits, how it is read, and what operators see."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from arvo_event_handler.memory import (
 from arvo_time.settings import check_count
 
 _WARN_ABOVE: Final = 256 * 1024
-# As many as Lua counts exactly.
+# As many digits as Lua's numbers hold exactly.
 _VERSION: Final = re.compile(rb"[1-9][0-9]{0,14}")
 
 
@@ -28,14 +28,14 @@ class RecordLimits:
     """Bounds of what one step sends over the network.
 
     Raises:
-        TypeError: A number is no int.
+        TypeError: A number is not an int.
         ValueError: `compress_above` is negative, or `max_record_bytes` below 1.
     """
 
     compress_above: int | None
-    """Compress JSON longer than so many bytes; None never does."""
+    """Compress JSON longer than this, in bytes; None means never."""
     max_record_bytes: int
-    """Refuse records that are longer than this when stored."""
+    """Refuse records that are longer than this when stored, in bytes."""
 
     def __post_init__(self) -> None:
         if self.compress_above is not None:
@@ -44,14 +44,14 @@ class RecordLimits:
 
     @property
     def max_json_bytes(self) -> int:
-        """How long a record's JSON may be before compression; what is written can be read."""
+        """How long a record's JSON may be before compression, written or read."""
         return max(self.max_record_bytes, MAX_RECORD_BYTES)
 
     def pack(self, record: Record) -> PackedRecord:
-        """Write a record for storage; a large one leaves a warning on the current span.
+        """Return a record as it is stored; a large one leaves a warning on the current span.
 
         Raises:
-            UnwritableRecordError: The record is not JSON or too large.
+            UnwritableRecordError: The record cannot be written as JSON, or is too large.
         """
         packed = pack_record(
             record, compress_above=self.compress_above, max_bytes=self.max_json_bytes
@@ -60,14 +60,14 @@ class RecordLimits:
         if size > self.max_record_bytes:
             raise UnwritableRecordError(
                 f"the record has {size} bytes, above max_record_bytes={self.max_record_bytes}; "
-                "keep large data elsewhere and its address in the workflow"
+                "store large data elsewhere and keep its address in the workflow"
             )
         if size > _WARN_ABOVE:
             _warn(f"the record has {size} bytes; every step sends all of it over the network")
         return packed
 
     def unpack(self, packed: PackedRecord) -> Record:
-        """Read what `pack` wrote.
+        """Read what `pack` returned.
 
         Raises:
             UnreadableRecordError: It is damaged, too large, or of a newer version.
@@ -115,15 +115,15 @@ class StoredRecord(NamedTuple):
     """What a hash holds of a workflow's state."""
 
     version: int
-    """How often the record was written; 0 when it never was."""
+    """How often the record was written; 0 if it never was."""
     record: Record | None
-    """The latest record, a fresh copy; None when it never was written."""
+    """The latest record, a fresh copy; None if it never was written."""
 
 
 def stored_record(
     version: bytes | None, codec: bytes | None, state: bytes | None, *, limits: RecordLimits
 ) -> StoredRecord:
-    """Read three fields of a hash, each None where it is missing.
+    """Read three fields of a hash, each None if it is missing.
 
     Raises:
         UnreadableRecordError: They are damaged, or of a newer version.
@@ -131,15 +131,17 @@ def stored_record(
     if version is None and codec is None and state is None:
         return StoredRecord(0, None)
     if version is None or not _VERSION.fullmatch(version):
-        raise UnreadableRecordError(f"the stored version is {version!r:.40}")
+        raise UnreadableRecordError(
+            f"the stored version must be a positive number, got {version!r:.40}"
+        )
     if codec is None or state is None:
-        raise UnreadableRecordError("the stored record has no codec or no state")
+        raise UnreadableRecordError("the stored record lacks its codec or its state")
     packed = PackedRecord(codec.decode("utf-8", "replace"), state)
     return StoredRecord(int(version), limits.unpack(packed))
 
 
 def stored_owner(last_owner: bytes | None) -> str:
-    """Read the field that says who wrote the record; empty where nobody did.
+    """Read the token of the record's last writer; empty if it was never written.
 
     Raises:
         UnreadableRecordError: It is damaged.
@@ -153,7 +155,7 @@ def stored_owner(last_owner: bytes | None) -> str:
 def stored_machine(
     subject: bytes | None, *state: bytes | None, limits: RecordLimits
 ) -> StoredMachine | None:
-    """Read `subject`, `version`, `codec` and `state` of a hash; None when it never had a record.
+    """Read `subject`, `version`, `codec` and `state` of a hash; None if it never had a record.
 
     Raises:
         UnreadableRecordError: They are damaged, or of a newer version.
@@ -169,7 +171,7 @@ def stored_machine(
 
 
 def _warn(message: str) -> None:
-    """Leave a warning on the span of whoever calls the memory."""
+    """Add a warning to the caller's span."""
     span = trace.get_current_span()
     if span.is_recording():
         span.add_event("warning", {"message": message})

@@ -9,14 +9,15 @@ from ._memory import RedisMachineMemory
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[RedisMachineMemory]:
-    """Return what connects to `redis://`, `rediss://` or `unix://` and closes at the end.
+    """Open the memory that a URL names.
 
     Args:
-        url: Behind `?` may stand the arguments of `RedisMachineMemory.connect` and what redis-py
-            reads. `socket_timeout` may lack its unit, as redis-py has it in seconds.
+        url: A `redis://`, `rediss://` or `unix://` URL. Arguments of `RedisMachineMemory.connect`
+            and options of redis-py may follow after `?`. `socket_timeout` may lack its unit: it is
+            then in seconds, as in redis-py.
 
     Raises:
-        ValueError: The URL is none, or an option is unknown or has no such value.
+        ValueError: The URL is not valid, or an option is unknown or has a wrong value.
     """
     found = MemoryUrl.parse(
         url,

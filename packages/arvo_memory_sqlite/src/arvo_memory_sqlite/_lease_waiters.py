@@ -14,7 +14,7 @@ from arvo_time import Clock, ClockTimer
 class LeaseWaiters:
     """The tasks that wait for a lease, in order of arrival for each workflow.
 
-    A lease that another process gives back wakes nobody: its waiters have to ask again.
+    A lease that another process gives back wakes no task: its waiters have to ask again.
     """
 
     def __init__(self) -> None:
@@ -22,10 +22,10 @@ class LeaseWaiters:
 
     @contextmanager
     def waiting(self, machine_id: str) -> Iterator[asyncio.Event]:
-        """Wait in line for as long as the block lasts.
+        """Queue for a lease for as long as the block lasts.
 
         Yields:
-            Set when the lease was given back; clear it before asking for the lease again.
+            An event, set when the lease was given back; clear it before asking for the lease again.
         """
         freed = asyncio.Event()
         line = self._waiting.setdefault(machine_id, deque())
@@ -37,10 +37,10 @@ class LeaseWaiters:
             if not line:
                 del self._waiting[machine_id]
             elif freed.is_set():
-                self.wake(machine_id)  # the turn of a task that was woken and has gone
+                self.wake(machine_id)  # this task was woken and has not taken its turn
 
     def wake(self, machine_id: str) -> None:
-        """Wake the task that waits longest and was not woken yet."""
+        """Wake the task that has waited longest and was not woken yet."""
         for freed in self._waiting.get(machine_id, ()):
             if not freed.is_set():
                 freed.set()
@@ -51,8 +51,8 @@ class WokenClock(Clock):
     """A clock whose sleep ends early when an event is set.
 
     Args:
-        clock: The time.
-        woken: Ends a sleep.
+        clock: Gives the time.
+        woken: Ends a sleep when it is set.
     """
 
     def __init__(self, clock: Clock, woken: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""The machine memory."""
+"""The machine memory in a SQLite file."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ from ._queries import StoredMachine
 
 T = TypeVar("T")
 
-# What was granted, or how long the present holder's lease still runs.
+# What was granted, or how long the current holder's lease still runs.
 _Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
@@ -53,24 +53,24 @@ _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 class SqliteMachineMemory(ILeasedMachineMemory):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
-    What was acknowledged survives a process that is killed at any time. Get one from `connect`. It
-    belongs to the event loop it was opened on. Do not fork with one open.
+    Acknowledged writes survive when the process is killed, at any time. Get one from `connect`. It
+    belongs to the event loop it was opened on. Do not fork while one is open.
 
     Leases run by the machine's wall clock, which its processes share.
 
     Args:
-        client: Stays open when the memory is closed; it may serve others beside. It was connected
-            with the component of the memory, as `connect` does.
-        policy: How leases are granted; None takes `LockPolicy()`.
-        chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
-            closed as a chunk, which is written once.
-        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. All
-            processes should say the same.
+        client: Stays open when the memory is closed, and may have other users. It must be connected
+            with the component of the memory, as in `connect`.
+        policy: How leases are granted; None means `LockPolicy()`.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk. Every step writes the
+            tail again, and a chunk only once.
+        max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
+            should be the same in all processes.
         clock: The wall clock that all processes share.
 
     Raises:
-        TypeError: There is no client, a number is not an int, or `clock` not a `Clock`.
-        ValueError: `chunk_bytes` is below 0, or `max_record_bytes` below 1.
+        TypeError: There is no client, a number is not an int, or `clock` is not a `Clock`.
+        ValueError: `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
     """
 
     def __init__(
@@ -83,12 +83,14 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if client is None:
-            raise TypeError("write `async with SqliteMachineMemory.connect(path) as memory:`")
+            raise TypeError(
+                "client is missing; write `async with SqliteMachineMemory.connect(path) as memory:`"
+            )
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         self._chunk_bytes = chunk_bytes
         self._client = client
-        self._owns_client = False
+        self._own_client: SqliteClient | None = None
         self._policy = policy or LockPolicy()
         self._max_record_bytes = max_record_bytes
         self._clock = check_clock(clock)
@@ -97,8 +99,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         self._takes: set[object] = set()
         self._settled = asyncio.Event()
         self._closed = False
-        client.after_writes(self._purge)
-        client.before_close(self._wait_for_takes)
+        self._unhook = (
+            client.after_writes(self._purge),
+            client.before_close(self._wait_for_takes),
+        )
 
     @classmethod
     @asynccontextmanager
@@ -112,24 +116,24 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
-        """Open a file for as long as the block lasts; make it when it is not there.
+        """Open a file for as long as the block lasts, and create it if it does not exist.
 
         Args:
-            path: The file, on a local disk, in a folder that exists. A new one is for its user
-                alone (mode 0600). `:memory:` is a memory of this process, gone after the block.
-            policy: As of the class.
-            synchronous: "full": what is acknowledged survives a power cut. "normal": it survives
-                a killed process; a power cut may take the last moments, never more.
-            chunk_bytes: As of the class.
-            max_record_bytes: As of the class.
-            clock: As of the class.
+            path: The file, on a local disk, in a folder that exists. A new one is private to its
+                user (mode 0600). `:memory:` is a memory in this process, gone after the block.
+            policy: See the class.
+            synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
+                survive a killed process; a power cut may lose the last moments, never more.
+            chunk_bytes: See the class.
+            max_record_bytes: See the class.
+            clock: See the class.
 
         Raises:
-            TypeError: A number is not an int, or `clock` not a `Clock`.
-            ValueError: `path` is empty, `synchronous` is neither word, `chunk_bytes` is below 0, or
-                `max_record_bytes` below 1.
-            MachineMemoryError: The file cannot be opened or written, is no machine memory, or
-                was made by a newer version.
+            TypeError: A number is not an int, or `clock` is not a `Clock`.
+            ValueError: `path` is empty, `synchronous` is neither "full" nor "normal",
+                `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
+            MachineMemoryError: The file cannot be opened or written, is a database of another
+                program, or was made by a newer version.
 
         Example:
             >>> async def main() -> None:
@@ -139,7 +143,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             >>> asyncio.run(main())
             {'status': 'active'}
         """
-        # Refuses it before a file is made.
+        # A wrong value is refused before a file is created.
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
         async with AsyncExitStack() as stack:
@@ -162,20 +166,24 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 max_record_bytes=max_record_bytes,
                 clock=clock,
             )
-            memory._owns_client = True
+            memory._own_client = client
+            stack.push_async_callback(memory.aclose)
             yield memory
 
     async def aclose(self) -> None:
-        """Wait for the calls under way, and close the file if it is the memory's own. Idempotent.
+        """Wait for the pending calls, and close the file if `connect` opened it. Idempotent.
 
-        Of a client that was given, only leases are waited for that cancelled tasks still give back.
+        If the client was passed in, this waits only for leases that cancelled tasks still give back.
         Calls after this raise a `MachineMemoryError`.
         """
         self._closed = True
-        if self._owns_client:
-            await self._client.aclose()
+        if self._own_client is not None:
+            await self._own_client.aclose()
         else:
             await self._wait_for_takes()
+            # Only now: were this cancelled, the client would wait for them.
+            for unhook in self._unhook:
+                unhook()
 
     @property
     @override
@@ -232,7 +240,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 lease,
                 now=self._clock.now(),
                 ttl=self._policy.ttl,
-                keep=2 * self._policy.max_hold,
+                unwritten_ttl=2 * self._policy.max_hold,
             ),
             durable=False,
         )
@@ -276,10 +284,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     # --- for operators ------------------------------------------------------
 
     async def find(self, *, status: str, limit: int = 100) -> list[StoredMachine]:
-        """Return workflows of a status, those that were started first before the others.
+        """Return workflows of a status, in the order in which they were started.
 
         Args:
-            status: `active`, `done` or `failure`, or whatever else records call `status`.
+            status: `active`, `done` or `failure`, or any other `status` of a record.
             limit: How many at most.
 
         Raises:
@@ -295,10 +303,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         )
 
     async def children(self, root: str, *, limit: int = 1000) -> list[StoredMachine]:
-        """Return the workflows below one at the top, at every depth, first started first.
+        """Return the workflows below a root workflow, at every depth, in the order of their start.
 
         Args:
-            root: The subject of the workflow at the top.
+            root: The subject of the root workflow.
             limit: How many at most.
 
         Raises:
@@ -316,7 +324,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         )
 
     async def cleanup(self, machine_id: str) -> bool:
-        """Forget a workflow and its lease at once; whoever loaded its record fails to commit.
+        """Forget a workflow and its lease immediately; commits over a record loaded before fail.
 
         Returns:
             Whether there was a record.
@@ -395,7 +403,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                         after=after,
                         now=self._clock.now(),
                         ttl=self._policy.ttl,
-                        keep=2 * self._policy.max_hold,
+                        unwritten_ttl=2 * self._policy.max_hold,
                     ),
                     durable=False,
                 )
@@ -415,7 +423,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         return taken
 
     def _settle(self, take: object) -> None:
-        """Note that somebody has what was taken, or that it was given back."""
+        """Note that what was taken was handed to the caller, or given back."""
         self._takes.discard(take)
         if not self._takes:
             self._settled.set()
@@ -425,7 +433,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         await self._drop(machine_id, owner=owner)
 
     async def _drop(self, machine_id: str, *, owner: str) -> None:
-        # Also while closing: what a cancelled task had taken must not stay taken.
+        # Allowed while closing too: what a cancelled task had taken must not stay taken.
         await self._run(
             "RELEASE",
             lambda connection: rows.release(connection, machine_id, owner=owner),
@@ -465,7 +473,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             )
 
     def _purge(self, connection: sqlite3.Connection, written: int) -> None:
-        # More than was written, so that what expires never piles up.
+        # More than was written, so that expired rows never accumulate.
         rows.purge(connection, now=self._clock.now(), limit=16 + 2 * written)
 
     async def _wait_for_takes(self) -> None:
@@ -475,7 +483,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             await self._settled.wait()
 
 
-# Functions of the module: annotations of a nested one are evaluated at every call.
+# Functions of the module, as the annotations of nested ones would be evaluated at every call.
 
 
 async def _try_again(
@@ -488,7 +496,7 @@ async def _try_again(
 def _answer(
     work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
 ) -> T | ArvoError:
-    """Return also what Arvo's own rules refuse: it is an answer, and no failure of the file."""
+    """Return an error of Arvo's own rules instead of raising it: the file has not failed."""
     try:
         return work(connection)
     except ArvoError as refusal:
@@ -503,6 +511,6 @@ def _refuse(refusal: ArvoError) -> NoReturn:
 
 
 def _check_limit(limit: int) -> None:
-    # SQLite takes a negative one for none.
+    # To SQLite, a negative limit means no limit.
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")

@@ -1,6 +1,6 @@
-"""What operators ask about the workflows of a memory."""
+"""Queries of operators about the workflows of a memory."""
 
-# ruff: noqa: S608 - what is put into the SQL is written in this package
+# ruff: noqa: S608 - only constants of this package are put into the SQL
 
 import sqlite3
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ class StoredMachine:
     machine_id: str
     """The workflow's subject."""
     status: str | None
-    """`failure` when the workflow failed, else what its record calls `status`: `active` or
-    `done`. None when the record does not say."""
+    """`failure` if the workflow failed, else the `status` of its record: `active` or `done`. None if
+    the record has none."""
     version: int
     """How often the record was written."""
     parent: str | None
-    """The subject of the workflow that started this one; None for one that nobody started."""
+    """The subject of the workflow that started this one; None if no workflow did."""
     root: str
-    """The subject of the workflow at the top; its own when nobody started it."""
+    """The subject of the root workflow; its own if no workflow started it."""
     updated_at: datetime
     """When the record was last written, in UTC."""
     expires_at: datetime | None
-    """When the record will be forgotten, in UTC; None when it is kept."""
+    """When the record will be forgotten, in UTC; None means never."""
 
 
 def find(
     connection: sqlite3.Connection, *, status: str, limit: int, now: datetime
 ) -> list[StoredMachine]:
-    """Return workflows of a status, those that were started first before the others."""
+    """Return workflows of a status, in the order in which they were started."""
     return _machines(
         connection.execute(
             f"SELECT {_COLUMNS} FROM machine WHERE status = :status AND {LIVE} "
@@ -51,7 +51,7 @@ def find(
 def children(
     connection: sqlite3.Connection, root: str, *, limit: int, now: datetime
 ) -> list[StoredMachine]:
-    """Return the workflows below one at the top, those that were started first before the others."""
+    """Return the workflows below a root workflow, in the order in which they were started."""
     return _machines(
         connection.execute(
             f"SELECT {_COLUMNS} FROM machine WHERE root = :root AND parent IS NOT NULL "
@@ -80,4 +80,4 @@ def _time(ms: int) -> datetime:
     try:
         return datetime.fromtimestamp(ms / 1000, UTC)
     except (OverflowError, OSError, ValueError) as error:
-        raise UnreadableRecordError(f"the stored time {ms} is none: {error}") from error
+        raise UnreadableRecordError(f"the stored time {ms} is not valid: {error}") from error

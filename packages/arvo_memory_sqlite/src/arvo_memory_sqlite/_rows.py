@@ -1,6 +1,6 @@
-"""The tables and what is done to them; each function is one operation in the client's transaction."""
+"""The tables and their operations; each function runs inside a transaction of the client."""
 
-# ruff: noqa: S608 - what is put into the SQL is written in this file
+# ruff: noqa: S608 - only constants of this file are put into the SQL
 
 import secrets
 import sqlite3
@@ -18,17 +18,17 @@ Unpack: TypeAlias = Callable[[PackedRecord], Record]
 StoredChunk: TypeAlias = tuple[int, bytes]
 """A chunk's number, and its bytes as `pack_chunk` made them."""
 
-# A lease that ends later than in the ten years of a LockPolicy is damaged: nobody could wait for it.
+# A LockPolicy allows at most ten years; a lease that ends later is damaged and counts as free.
 _FREE: Final = "(owner IS NULL OR lease_end NOT BETWEEN :now + 1 AND :now + 315360000000)"
-# Gone, and nobody works on it.
+# Expired and not leased.
 _FORGOTTEN: Final = f"expires_at <= :now AND {_FREE}"
-_KEPT: Final = "(expires_at IS NULL OR expires_at > :now)"
-LIVE: Final = f"version > 0 AND {_KEPT}"
+_NOT_EXPIRED: Final = "(expires_at IS NULL OR expires_at > :now)"
+LIVE: Final = f"version > 0 AND {_NOT_EXPIRED}"
 """Rows that have a record; `:now` is the time."""
-# As far as one can tell by a row that may be damaged.
+# A damaged row counts as written, so that it is not deleted.
 _WRITTEN: Final = "(version <> 0 OR state IS NOT NULL)"
 # A parent is written before its child starts, and may be forgotten before the child's last record;
-# one in another memory counts as the top.
+# a parent in another memory counts as the root.
 _ROOT: Final = """
     CASE WHEN :parent IS NULL THEN :id
          ELSE coalesce(
@@ -42,7 +42,7 @@ _ROOT: Final = """
 # A version may come again after the workflow was forgotten, but not by the same owner.
 _IS_AS_LOADED: Final = f"""
     id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
-        AND (version = 0 OR {_KEPT})
+        AND (version = 0 OR {_NOT_EXPIRED})
 """
 _COMMIT: Final = f"""
     UPDATE machine SET
@@ -64,7 +64,7 @@ _ACQUIRED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a commit or a write stores, packed for its rows."""
+    """What a commit or a write stores: a packed record, and the columns and chunks beside it."""
 
     packed: PackedRecord
     status: str | None
@@ -75,28 +75,28 @@ class Content:
 
     @classmethod
     def of(cls, record: Record, packed: PackedRecord) -> "Content":
-        """Take from a record, which stands alone, what its row says beside it."""
+        """Read the columns from a record that stands alone: it has neither tail nor chunks."""
         failed = record.get("executionStatus") == "failure"
         return cls(
             packed=packed,
-            status="failure" if failed else _text(record.get("status")),
-            parent=_text(record.get("parentSubject")),
+            status="failure" if failed else _str_or_none(record.get("status")),
+            parent=_str_or_none(record.get("parentSubject")),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A lease as the tables give it."""
+    """A granted lease, with what was stored then."""
 
     version: int
     committed_by: str
-    packed: PackedRecord | None  # None when there is nothing
+    packed: PackedRecord | None  # None if the row has neither codec nor state
     tail: bytes
     last_chunk: int
     chunks: Sequence[StoredChunk]
 
     def record(self, unpack: Unpack) -> Record | None:
-        """Read the record; None when none was ever written.
+        """Return the record; None if none was ever written.
 
         Raises:
             UnreadableRecordError: The row is damaged.
@@ -107,13 +107,13 @@ class Granted:
 
 
 def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
-    """Return the latest record.
+    """Return the latest record; None if there is none.
 
     Raises:
         UnreadableRecordError: The row is damaged.
     """
     row = connection.execute(
-        f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_KEPT}",
+        f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED}",
         {"id": machine_id, "now": milliseconds(now)},
     ).fetchone()
     if row is None:
@@ -132,37 +132,37 @@ def acquire(
     after: int,
     now: datetime,
     ttl: timedelta,
-    keep: timedelta,
+    unwritten_ttl: timedelta,
 ) -> Granted | timedelta:
-    """Take the lease if nobody has it.
+    """Take the lease if it is free.
 
     Args:
-        connection: In a transaction.
+        connection: One in a transaction.
         machine_id: The workflow.
-        owner: Who will have it.
-        after: Up to which number chunks are left out.
+        owner: The new holder's token.
+        after: Chunks up to this number are left out.
         now: The time.
         ttl: How long the lease runs.
-        keep: When to forget a lease on a workflow that is never written.
+        unwritten_ttl: How long to keep the row of a workflow that is never written.
 
     Returns:
-        How long the present holder's lease still runs, when somebody has it.
+        What was granted; otherwise how long the current holder's lease still runs.
     """
     values = {
         "id": machine_id,
         "owner": owner,
         "now": milliseconds(now),
         "lease_end": milliseconds(now + ttl),
-        "keep": milliseconds(now + keep),
+        "unwritten_until": milliseconds(now + unwritten_ttl),
     }
     connection.execute(f"DELETE FROM machine WHERE id = :id AND {_FORGOTTEN}", values)
-    # No upsert: it would use a number of the table for each lease, and write that down.
+    # An upsert would use up a row number for each lease, and write that to the log.
     row = connection.execute(
         f"""
         UPDATE machine SET
             owner = :owner,
             lease_end = :lease_end,
-            expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :keep END
+            expires_at = CASE WHEN {_WRITTEN} THEN expires_at ELSE :unwritten_until END
         WHERE id = :id AND {_FREE}
         {_ACQUIRED}
         """,
@@ -175,17 +175,17 @@ def acquire(
         row = connection.execute(
             f"""
             INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
-            VALUES (:id, :owner, :lease_end, :now, :keep)
+            VALUES (:id, :owner, :lease_end, :now, :unwritten_until)
             {_ACQUIRED}
             """,
             values,
         ).fetchone()
     seq, version, committed_by, codec, state, tail, last_chunk = row
-    nothing = codec is None and state is None
+    is_empty = codec is None and state is None
     return Granted(
         version=version,
         committed_by=committed_by,
-        packed=None if nothing else PackedRecord(codec, state),
+        packed=None if is_empty else PackedRecord(codec, state),
         tail=tail or b"",
         last_chunk=last_chunk,
         chunks=_chunks(connection, seq, after=after) if last_chunk > after else (),
@@ -195,10 +195,10 @@ def acquire(
 def chunks(
     connection: sqlite3.Connection, lease: MachineLease, *, now: datetime
 ) -> list[StoredChunk]:
-    """Return the chunks that are not freed, as of one moment.
+    """Return the chunks that are not freed, in one snapshot with the row.
 
     Raises:
-        TransactionViolation: Somebody else wrote since the lease was granted, or the record is gone.
+        TransactionViolation: There was a write since the lease was granted, or the record is gone.
     """
     values = {
         "id": lease.machine_id,
@@ -229,12 +229,12 @@ def commit(
     now: datetime,
     expires_in: timedelta | None,
 ) -> None:
-    """Write a record over the one that was loaded, and drop whatever lease stands.
+    """Write a record over the one that was loaded, and drop the lease, whatever its holder.
 
-    The same again changes nothing.
+    Repeating the same commit changes nothing.
 
     Raises:
-        TransactionViolation: Somebody else wrote since, or the record is gone.
+        TransactionViolation: Another writer was first, or the record is gone.
     """
     values = {
         **_values(lease.machine_id, content, now=now),
@@ -252,7 +252,7 @@ def commit(
         return
     if live is not None or lease.version:
         raise TransactionViolation.version_moved(lease.machine_id)
-    # It was never written, or is forgotten, and the lease went with its row.
+    # The workflow was never written, or is forgotten, and the lease was deleted with its row.
     connection.execute("DELETE FROM machine WHERE id = :id", values)
     connection.execute("INSERT INTO machine (id, updated_at) VALUES (:id, :now)", values)
     _commit(connection, content, values)
@@ -267,7 +267,7 @@ def write(
     unpack: Unpack,
     now: datetime,
 ) -> None:
-    """Write a record over the one that was read; whoever has a lease keeps it, and cannot commit.
+    """Write a record over the one that was read; a holder keeps its lease, but cannot commit.
 
     Raises:
         TransactionViolation: Another record is stored.
@@ -304,9 +304,9 @@ def write(
 def release(connection: sqlite3.Connection, machine_id: str, *, owner: str) -> None:
     """Drop the owner's lease, if it has one."""
     values = {"id": machine_id, "owner": owner}
-    mine = "id = :id AND owner = :owner"
-    connection.execute(f"DELETE FROM machine WHERE {mine} AND NOT {_WRITTEN}", values)
-    connection.execute(f"UPDATE machine SET owner = NULL, lease_end = 0 WHERE {mine}", values)
+    owned = "id = :id AND owner = :owner"
+    connection.execute(f"DELETE FROM machine WHERE {owned} AND NOT {_WRITTEN}", values)
+    connection.execute(f"UPDATE machine SET owner = NULL, lease_end = 0 WHERE {owned}", values)
 
 
 def renew(
@@ -315,28 +315,28 @@ def renew(
     *,
     now: datetime,
     ttl: timedelta,
-    keep: timedelta,
+    unwritten_ttl: timedelta,
 ) -> bool:
-    """Let the lease run for `ttl` from now; False when it was lost."""
+    """Let the lease run for `ttl` from now; return False if it was lost."""
     renewed = connection.execute(
         """
         UPDATE machine SET
             lease_end = :lease_end,
-            expires_at = CASE WHEN version = 0 THEN :keep ELSE expires_at END
+            expires_at = CASE WHEN version = 0 THEN :unwritten_until ELSE expires_at END
         WHERE id = :id AND owner = :owner
         """,
         {
             "id": lease.machine_id,
             "owner": lease.owner,
             "lease_end": milliseconds(now + ttl),
-            "keep": milliseconds(now + keep),
+            "unwritten_until": milliseconds(now + unwritten_ttl),
         },
     )
     return renewed.rowcount == 1
 
 
 def cleanup(connection: sqlite3.Connection, machine_id: str) -> bool:
-    """Forget a workflow and its lease; whether there was a record."""
+    """Forget a workflow and its lease; return whether there was a record."""
     row = connection.execute(
         "DELETE FROM machine WHERE id = :id RETURNING version", {"id": machine_id}
     ).fetchone()
@@ -344,7 +344,7 @@ def cleanup(connection: sqlite3.Connection, machine_id: str) -> bool:
 
 
 def purge(connection: sqlite3.Connection, *, now: datetime, limit: int) -> None:
-    """Delete some of what has expired."""
+    """Delete up to `limit` expired rows."""
     connection.execute(
         f"DELETE FROM machine WHERE id IN "
         f"(SELECT id FROM machine WHERE {_FORGOTTEN} ORDER BY expires_at LIMIT :limit)",
@@ -367,13 +367,13 @@ def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, ob
 
 
 def _commit(connection: sqlite3.Connection, content: Content, values: Mapping[str, object]) -> bool:
-    """Write over what was loaded; False when something else is stored.
+    """Write over what was loaded; return False if something else is stored.
 
     Raises:
         UnwritableRecordError: Record or chunk is too large for SQLite; nothing was changed.
     """
     chunk = content.chunk
-    # Looked at first: once the record is written, nothing may be refused any more.
+    # Checked first: a refusal after the UPDATE would leave the record written.
     if chunk is not None and len(chunk) > _longest_blob(connection):
         raise _too_large("a chunk of the journal", f"it has {len(chunk)} bytes")
     if not _put(connection, _COMMIT, values).rowcount:
@@ -393,26 +393,26 @@ def _chunks(connection: sqlite3.Connection, seq: int, *, after: int) -> list[Sto
 
 
 def _longest_blob(connection: sqlite3.Connection) -> int:
-    # The limit is one of the whole row, which has two numbers beside.
+    # The limit is that of a whole row; this one also has two numbers.
     return connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) - 64
 
 
 def _put(connection: sqlite3.Connection, sql: str, values: Mapping[str, object]) -> sqlite3.Cursor:
-    """Run the statement that holds a record.
+    """Run a statement that writes a record.
 
     Raises:
         UnwritableRecordError: The record is too large for SQLite; nothing was changed.
     """
     try:
         return connection.execute(sql, values)
-    except sqlite3.DataError as error:  # which stands for SQLITE_TOOBIG and nothing else
+    except sqlite3.DataError as error:  # raised for SQLITE_TOOBIG and nothing else
         raise _too_large("the record", str(error)) from error
 
 
 def _too_large(what: str, why: str) -> UnwritableRecordError:
     return UnwritableRecordError(
-        f"{what} is larger than SQLite takes: {why}; "
-        "keep large data elsewhere and its address in the workflow"
+        f"{what} is too large for SQLite: {why}; "
+        "store large data elsewhere and keep its address in the workflow"
     )
 
 
@@ -420,10 +420,10 @@ def _damaged(version: int) -> UnreadableRecordError:
     return UnreadableRecordError(f"the row of version {version} is damaged")
 
 
-def _text(value: object) -> str | None:
+def _str_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
 def milliseconds(time: datetime) -> int:
-    """Return a time as the table has it."""
+    """Return a time as the table stores it."""
     return round(time.timestamp() * 1000)

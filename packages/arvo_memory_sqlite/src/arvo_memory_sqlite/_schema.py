@@ -4,8 +4,8 @@ from typing import Final
 
 from arvo_sqlite import Component
 
-# One row a machine. A row of version 0 is a lease on a workflow that was never written. Times are
-# milliseconds since 1970. No index on what every step changes.
+# One row per workflow. A row of version 0 is a lease on a workflow that was never written. Times are
+# milliseconds since 1970. There is no index on what every step changes.
 _MIGRATIONS: Final = (
     (
         """
@@ -28,7 +28,7 @@ _MIGRATIONS: Final = (
         "CREATE INDEX machine_root ON machine (root) WHERE parent IS NOT NULL",
         "CREATE INDEX machine_expires_at ON machine (expires_at) WHERE expires_at IS NOT NULL",
     ),
-    # Chunks name their machine by a number that no other row ever had: ids are long.
+    # Chunks refer to their workflow by a number that is never used again, as ids are long.
     (
         """
         CREATE TABLE machine_2 (
@@ -69,7 +69,7 @@ _MIGRATIONS: Final = (
             PRIMARY KEY (machine, number)
         ) STRICT, WITHOUT ROWID
         """,
-        # Whatever deletes a machine, by hand too, leaves no chunks behind.
+        # So any deletion of a workflow, even by hand, also deletes its chunks.
         """
         CREATE TRIGGER machine_deleted AFTER DELETE ON machine BEGIN
             DELETE FROM chunk WHERE machine = OLD.seq;
@@ -83,4 +83,4 @@ MACHINE: Final = Component(
     package="arvo-memory-sqlite",
     migrations=_MIGRATIONS,
 )
-"""What a file of this memory holds."""
+"""The tables of this memory."""

@@ -1,13 +1,12 @@
-"""PostgreSQL for the packages of Arvo that keep something in it; not for direct use.
+"""The client of PostgreSQL that the packages of Arvo share; not for direct use.
 
-Connections of a pool, statements that are repeated where their answer was lost, migrations, and what
-the errors of asyncpg mean.
+Connections of a pool, statements that are repeated when their answer was lost, migrations, and the
+meaning of asyncpg's errors.
 """
 
 from ._connections import Connections
 from ._failures import InvalidDsnError, MissingSchemaError, is_contention
 from ._migrations import Migrations, migration_files
-from ._pool import plain_pool
 from ._statement_runner import Rows, StatementRunner
 from ._table_name import TableName, is_storable
 
@@ -22,5 +21,4 @@ __all__ = [
     "is_contention",
     "is_storable",
     "migration_files",
-    "plain_pool",
 ]

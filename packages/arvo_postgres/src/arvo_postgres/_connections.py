@@ -16,29 +16,27 @@ from ._failures import closed, pool_exhausted, unreachable
 from ._pool import DAY, close_pool, open_pool, plain_pool
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
-_KEPT: Final = timedelta(
-    milliseconds=100
-)  # then the pool has them back, with its rules for idle ones
+# After this time idle connections go back to the pool, which has its own rules for them.
+_IDLE_TIME: Final = timedelta(milliseconds=100)
 _logger = bounded_logger("arvo_postgres")
 
 
 class Connections:
     """The connections of a pool.
 
-    To enter and leave a pool of asyncpg costs as much as a statement: timers and a task each time.
-    So of a pool that is ours alone we keep connections from one statement to the next, unless
-    somebody waits for one.
+    Taking a connection from a pool of asyncpg and giving it back costs as much as a statement: timers
+    and a task each time. So connections of a pool that is ours alone are kept from one statement to
+    the next, unless another task waits for one.
 
     Args:
-        pool: A pool of yours, which stays open when this is closed; or what `plain_pool` returned,
-            for `open`.
-        pool_timeout: How long to wait for a connection; above 0, a day at most.
-        clock: Says when idle connections go back to the pool, and for how long to wait for the
-            end of a pool. Waiting for a connection is asyncpg's, by the event loop.
+        pool: Your own pool, which stays open when this is closed.
+        pool_timeout: How long to wait for a connection; above 0, at most a day.
+        clock: Times when idle connections go back to the pool, and how long closing waits. Waiting
+            for a connection is left to asyncpg, which uses the event loop's time.
 
     Raises:
-        TypeError: `pool_timeout` is no timedelta, or `clock` no `Clock`.
-        ValueError: `pool_timeout` is 0 or above a day.
+        TypeError: `pool_timeout` is not a timedelta, or `clock` is not a `Clock`.
+        ValueError: `pool_timeout` is not above 0, or is above a day.
     """
 
     def __init__(
@@ -53,7 +51,7 @@ class Connections:
         self._timeout = pool_timeout
         self._clock = check_clock(clock)
         self._is_ours = False
-        self._idle: list[Any] = []  # the one used last is the last
+        self._idle: list[Any] = []  # the most recently used one is the last
         self._waiting = 0
         self._timer: ClockTimer | None = None
         self._returning: set[asyncio.Task[None]] = set()
@@ -73,16 +71,19 @@ class Connections:
         """Open a pool and lend its connections for as long as the block lasts.
 
         Args:
-            dsn: As of `plain_pool`.
-            pool_size: As of `plain_pool`.
-            pool_timeout: As of the class.
-            statement_cache_size: As of `plain_pool`.
-            clock: As of the class.
+            dsn: Such as `postgresql://user:password@host/database`.
+            pool_size: The maximum number of connections, up to 10,000.
+            pool_timeout: See the class; connecting may take as long.
+            statement_cache_size: How many prepared statements a connection keeps.
+            clock: See the class.
 
         Raises:
             BackendError: The database cannot be reached.
-            TypeError: The timeout is no timedelta, or a number is no int.
-            ValueError: As of `plain_pool`, or the DSN is none (`InvalidDsnError`).
+            TypeError: The timeout is not a timedelta, a number is not an int, or `clock` is not a
+                `Clock`.
+            ValueError: The timeout is 0 or above a day, `pool_size` is not within 1 and 10,000,
+                `statement_cache_size` is below 0, or asyncpg does not accept the DSN
+                (`InvalidDsnError`).
         """
         pool = plain_pool(
             dsn,
@@ -91,7 +92,8 @@ class Connections:
             statement_cache_size=statement_cache_size,
         )
         connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
-        await connections.open()
+        await open_pool(pool)
+        connections._is_ours = True
         try:
             yield connections
         finally:
@@ -99,29 +101,19 @@ class Connections:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no more are lent."""
+        """Whether no more connections are lent."""
         return self._is_closed or bool(self._pool.is_closing())
 
-    async def open(self) -> None:
-        """Open a pool that `plain_pool` returned and own it: nobody else uses it from now on.
-
-        Raises:
-            BackendError: The database cannot be reached.
-            InvalidDsnError: The DSN is none.
-        """
-        await open_pool(self._pool)
-        self._is_ours = True
-
     async def take(self, operation: str) -> Any:
-        """Return a connection that nobody else has; give it back by `give_back` or `drop`.
+        """Return a connection for exclusive use; give it back with `give_back` or `drop`.
 
         Args:
-            operation: What it is for, in the message of an error.
+            operation: What it is for, for errors.
 
         Raises:
-            BackendError: None was free in time, or this is closed (`ClosedError`); the outcome is
-                failed.
-            Exception: Whatever asyncpg raises when it cannot connect.
+            BackendError: No connection was free in time, or this is closed (`ClosedError`); the
+                outcome is "failed".
+            Exception: Any error that asyncpg raises when it cannot connect.
         """
         if self.is_closed:
             raise closed(operation)
@@ -147,21 +139,21 @@ class Connections:
             return
         self._idle.append(connection)
         if self._timer is None:
-            self._timer = self._clock.call_later(_KEPT, self._return_idle)
+            self._timer = self._clock.call_later(_IDLE_TIME, self._return_idle)
 
     async def drop(self, connection: Any, *, lost: bool) -> None:
         """Take back a connection whose statement failed, or was cancelled.
 
         Args:
             connection: The connection.
-            lost: Whether it is of no more use.
+            lost: Whether it can no longer be used.
         """
         if lost:
-            connection.terminate()  # or the pool may hand it out again
+            connection.terminate()  # otherwise the pool may lend it again
         await self._return(connection)
 
     async def aclose(self) -> None:
-        """Lend no more, and wait for what is lent if the pool is ours. Idempotent."""
+        """Lend no more connections; if the pool is ours, wait for those that are lent. Idempotent."""
         self._is_closed = True
         self._return_idle()
         if self._is_ours:
@@ -180,5 +172,5 @@ class Connections:
         try:
             await self._pool.release(connection)
         except Exception:
-            # The pool has ended it. The statement has its answer, or its own error.
+            # The pool has closed it. The statement has its answer, or its own error.
             _logger.debug("a connection could not be reset", exc_info=True)

@@ -1,13 +1,12 @@
 """What the errors of asyncpg and PostgreSQL mean.
 
-Of a statement that failed, the question is only whether the same one may be tried again later. It
-may where the server, a right, or a rule or trigger that somebody has put on the table was in the way,
-also in ways that are not known here: such things come and go while a system runs, and a retry costs
-little. It cannot where our statement, our values or the schema are wrong, or what is stored is
-damaged.
+When a statement failed, the question is only whether the same one may be tried again later. It may if
+the server, a permission, or a rule or trigger that an operator has put on the table was in the way, and
+after errors that are not known here: such obstacles come and go while a system runs, and a retry costs
+little. It cannot if our statement, our values or the schema are wrong, or stored data is damaged.
 
-No SQLSTATE says that a value can never be written. 54000, the nearest, is also what a database says
-that has no transaction ids left.
+No SQLSTATE means that a value can never be written. 54000, the nearest, also comes from a database that
+has no transaction ids left.
 """
 
 from typing import Final
@@ -18,7 +17,7 @@ from arvo_time import BackendError, ClosedError, DamagedError, Judgement, Outcom
 
 # What another try cannot mend, by the first two characters of the SQLSTATE, which are its class; see
 # https://www.postgresql.org/docs/current/errcodes-appendix.html.
-_LASTING: Final = frozenset(
+_PERMANENT_CLASSES: Final = frozenset(
     (
         "03",  # SQL statement not yet complete
         "0A",  # feature not supported
@@ -29,7 +28,7 @@ _LASTING: Final = frozenset(
         "10",  # XQuery
         "20",  # case not found
         "21",  # cardinality violation
-        "22",  # data: a value that is none for its type
+        "22",  # data: a value that its type does not allow
         "24",  # invalid cursor state
         "2B",  # dependent privileges still exist
         "34",  # invalid cursor name
@@ -39,17 +38,17 @@ _LASTING: Final = frozenset(
         "42",  # syntax, and names of tables and columns
     )
 )
-# Rights are in class 42 too, but an operator grants them.
-_PASSING_AFTER_ALL: Final = (asyncpg.InsufficientPrivilegeError,)
+# Missing permissions are in class 42 too, but an operator can grant them.
+_PASSING_ERRORS: Final = (asyncpg.InsufficientPrivilegeError,)
 _DAMAGED: Final = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
 
-# The server has become a replica, and the connection leads to it still.
+# The server has become a replica, and the connection still leads to it.
 _DEMOTED = asyncpg.ReadOnlySQLTransactionError
 
-# The connection is in a state in which it takes no statement of ours.
+# The connection is in a state in which it accepts none of our statements.
 _UNUSABLE = (asyncpg.InFailedSQLTransactionError, asyncpg.ActiveSQLTransactionError)
 
-# The server that answers has not, or no more, what this connection has prepared.
+# The server that answers does not have, or no longer has, what this connection has prepared.
 _UNPREPARED = (
     asyncpg.DuplicatePreparedStatementError,
     asyncpg.InvalidSQLStatementNameError,
@@ -68,7 +67,7 @@ _LOST = (
     asyncpg.DatabaseDroppedError,
     asyncpg.IdleSessionTimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the server ended the session while nobody listened
+    asyncpg.InternalClientError,  # the server ended the session between two statements
     OSError,
 )
 
@@ -78,7 +77,7 @@ _NO_SCHEMA = (
     asyncpg.InvalidSchemaNameError,
 )
 
-# What another connection would say as well, although it is one of asyncpg's own errors.
+# Errors of asyncpg itself that another connection would raise as well.
 _UNFIT = (
     asyncpg.exceptions.ClientConfigurationError,
     asyncpg.UnsupportedClientFeatureError,
@@ -87,37 +86,36 @@ _UNFIT = (
 
 
 class InvalidDsnError(ValueError):
-    """A DSN is not one that asyncpg takes. The message does not show it, as it may hold a password."""
+    """asyncpg does not accept a DSN. The message does not show it, as it may hold a password."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the DSN is none that asyncpg takes; it looks like "
-            "postgresql://user:password@host/database"
+            "the DSN is not valid; write it like postgresql://user:password@host/database"
         )
 
 
 class MissingSchemaError(BackendError):
-    """A schema or table is missing, or older than what is asked of it: it must be migrated."""
+    """A schema or table is missing, or older than its user expects: it must be migrated."""
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Return whether the same statement may do better on another connection."""
-    # A timeout is an OSError too, and would only wait as long again.
+    """Return whether the same statement may succeed on another connection."""
+    # A timeout is an OSError too, but another try would only wait as long again.
     return isinstance(error, _LOST) and not isinstance(error, (TimeoutError, *_UNFIT))
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether a statement is known to have changed nothing, as the server said no."""
+    """Return whether the server refused a statement, so that it has changed nothing."""
     return isinstance(error, (_DEMOTED, *_UNUSABLE, *_UNPREPARED)) or (
         isinstance(error, asyncpg.PostgresError) and not is_connection_lost(error)
     )
 
 
 def is_contention(error: BaseException | None) -> bool:
-    """Return whether somebody else wrote a row meanwhile, which only strict isolation minds.
+    """Return whether another transaction wrote a row meanwhile, an error under strict isolation only.
 
     Args:
-        error: What asyncpg raised, as the cause of a `BackendError` is. None is no contention.
+        error: What asyncpg raised, such as the cause of a `BackendError`. None returns False.
     """
     return isinstance(error, asyncpg.SerializationError)
 
@@ -128,7 +126,7 @@ def judged(error: Exception, *, what: str, sent: bool) -> Judgement:
     Args:
         error: What asyncpg raised.
         what: The operation.
-        sent: Whether there was a connection to send the statement on.
+        sent: Whether there was a connection on which the statement was sent.
     """
     return Judgement(
         outcome="unknown" if sent and not is_refusal(error) else "failed",
@@ -138,7 +136,7 @@ def judged(error: Exception, *, what: str, sent: bool) -> Judgement:
 
 
 def backend_error(error: Exception, *, what: str, outcome: Outcome) -> BackendError:
-    """Return what stands for a driver's error; raise it `from` that.
+    """Return the error to raise `from` a driver's error.
 
     Args:
         error: What asyncpg raised.
@@ -153,34 +151,36 @@ def backend_error(error: Exception, *, what: str, outcome: Outcome) -> BackendEr
         )
     if isinstance(error, _DEMOTED):
         return BackendError(
-            f"PostgreSQL refused {what}, as it takes no writes: {_said(error)}; where servers take over "
-            "from each other, let the DSN name all of them, with target_session_attrs=read-write",
+            f"PostgreSQL refused {what}, as the server accepts no writes: {_description(error)}; if "
+            "servers can fail over, name all of them in the DSN, with target_session_attrs=read-write",
             retryable=True,
             outcome=outcome,
         )
     if isinstance(error, _UNPREPARED):
         return BackendError(
-            f"PostgreSQL lost a prepared statement of {what}: {_said(error)}; behind a PgBouncer "
+            f"PostgreSQL lost a prepared statement of {what}: {_description(error)}; behind a PgBouncer "
             "that pools transactions or statements, connect with statement_cache_size=0",
             retryable=True,
             outcome=outcome,
         )
     if is_connection_lost(error):
         return BackendError(
-            f"PostgreSQL could not be reached for {what}: {_said(error)}",
+            f"PostgreSQL could not be reached for {what}: {_description(error)}",
             retryable=True,
             outcome=outcome,
         )
     if isinstance(error, _DAMAGED) and outcome == "failed":
-        return DamagedError(f"PostgreSQL cannot read for {what}: {_said(error)}")
+        return DamagedError(f"PostgreSQL cannot read stored data for {what}: {_description(error)}")
     if isinstance(error, _NO_SCHEMA):
         return MissingSchemaError(
-            f"the schema for {what} is missing or old: {_said(error)}",
+            f"the schema for {what} is missing or outdated: {_description(error)}",
             retryable=_may_pass(error),
             outcome=outcome,
         )
     return BackendError(
-        f"PostgreSQL refused {what}: {_said(error)}", retryable=_may_pass(error), outcome=outcome
+        f"PostgreSQL refused {what}: {_description(error)}",
+        retryable=_may_pass(error),
+        outcome=outcome,
     )
 
 
@@ -195,7 +195,7 @@ def pool_exhausted(what: str) -> BackendError:
 
 
 def unreachable(what: str) -> BackendError:
-    """Return the error for a server that does not answer who connects."""
+    """Return the error for a server that does not answer when connecting."""
     return BackendError(
         f"PostgreSQL accepted no connection for {what} within pool_timeout",
         retryable=True,
@@ -205,19 +205,19 @@ def unreachable(what: str) -> BackendError:
 
 def closed(what: str) -> ClosedError:
     """Return the error for an operation on closed connections."""
-    return ClosedError(f"the connections are closed, so there is no {what}")
+    return ClosedError(f"the connections are closed, so {what} was not sent; connect again")
 
 
 def _may_pass(error: Exception) -> bool:
     if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _DAMAGED):
         return False
-    if isinstance(error, _PASSING_AFTER_ALL):
+    if isinstance(error, _PASSING_ERRORS):
         return True
-    return str(error.sqlstate)[:2] not in _LASTING
+    return str(error.sqlstate)[:2] not in _PERMANENT_CLASSES
 
 
-def _said(error: Exception) -> str:
-    # Only the first line: what follows can quote data.
+def _description(error: Exception) -> str:
+    # Only the first line: the lines after it can quote data.
     if isinstance(error, asyncpg.PostgresError | OSError):
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""Brings a schema up to date, whoever else does the same at the same time."""
+"""Brings a schema up to date; other processes may do so at the same time."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,10 +23,10 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has_schema, EXIST
 
 @cache
 def migration_files(package: str) -> Mapping[int, str]:
-    """Return what the files in a package's folder `_migrations` say, by number, in order.
+    """Return the contents of the files in a package's folder `_migrations`, by number, in order.
 
     Args:
-        package: The package. A file of it is called such as `0001_machines.sql`.
+        package: The package, whose files have names such as `0001_machines.sql`.
     """
     folder = files(package) / "_migrations"
     found = {
@@ -39,18 +39,18 @@ def migration_files(package: str) -> Mapping[int, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrations:
-    """The migrations of one component, of which a schema may hold several.
+    """The migrations of one component; a schema may hold several components.
 
-    Each component has a table of its own that says its version, and all wait for each other while
+    Each component has a table of its own for its version, and components wait for each other while
     they change the schema.
     """
 
     table: TableName
-    """The component's table; what others are called is its own to know."""
+    """The component's main table, after which the table of its version is named."""
     sql: Mapping[int, str]
     """The statements of each migration by its number, from 1, in order."""
     distribution: str
-    """What to upgrade where the schema is newer than these."""
+    """The distribution to upgrade if the schema is newer than these migrations."""
 
     @property
     def newest(self) -> int:
@@ -58,11 +58,11 @@ class Migrations:
         return max(self.sql)
 
     async def check(self, runner: StatementRunner) -> None:
-        """Make sure that the schema is the one that these make.
+        """Check that the schema is the one that these migrations make.
 
         Raises:
             MissingSchemaError: It is missing or older.
-            BackendError: It is newer, or the database failed; the outcome is failed.
+            BackendError: It is newer, or the database failed; the outcome is "failed".
         """
 
         async def fetch(sql: str, *args: object) -> list[Any]:
@@ -71,7 +71,7 @@ class Migrations:
         try:
             version = await self._version(fetch)
         except BackendError as error:
-            error.outcome = "failed"  # it only looked
+            error.outcome = "failed"  # it has only read
             raise
         if version > self.newest:
             raise self._newer(version)
@@ -84,17 +84,17 @@ class Migrations:
             )
 
     async def run(self, connections: Connections, *, dry_run: bool = False) -> str:
-        """Make the migrations that are missing, in one transaction; safe from many processes.
+        """Run the missing migrations in one transaction; several processes may do so concurrently.
 
         Args:
-            connections: One of them is used.
-            dry_run: Only say what would be done.
+            connections: Lends the connection to use.
+            dry_run: Only return the SQL, and change nothing.
 
         Returns:
-            The SQL that was run, or would be; empty when everything is there.
+            The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
-            BackendError: The schema is newer than these, or the database failed.
+            BackendError: The schema is newer than these migrations, or the database failed.
         """
         connection = None
         try:
@@ -124,7 +124,7 @@ class Migrations:
         return sql
 
     async def _version(self, fetch: Callable[..., Awaitable[list[Any]]]) -> int:
-        """Return the number of the last migration that was made; 0 for none."""
+        """Return the number of the last migration that was run; 0 if there was none."""
         (known,) = await fetch(_KNOWN, self.table.schema, self.table.migrations)
         if not known["has_table"]:
             return 0
@@ -136,7 +136,7 @@ class Migrations:
 
     def _pending(self, current: int, *, has_schema: bool) -> str:
         parts: list[str] = []
-        # Asked for even if it exists, it would need a right that the role may lack.
+        # With IF NOT EXISTS it would need a permission that the role may lack, even if it exists.
         if not has_schema:
             parts.append(f"CREATE SCHEMA {self.table.quoted_schema};\n")
         if current == 0:
@@ -155,7 +155,7 @@ class Migrations:
 
     def _newer(self, version: int) -> BackendError:
         return BackendError(
-            f"the table {str(self.table)!r} has version {version}, and this package knows "
+            f"the table {str(self.table)!r} has version {version}, but this package supports at most "
             f"{self.newest}; run `pip install --upgrade {self.distribution}`",
             retryable=False,
             outcome="failed",

@@ -9,7 +9,7 @@ from arvo_time.settings import check_clock, check_duration
 from arvo_time.telemetry import client_span
 
 from ._connections import Connections
-from ._failures import is_connection_lost, judged
+from ._failures import closed, is_connection_lost, judged
 from ._pool import DAY
 from ._table_name import TableName
 
@@ -20,19 +20,19 @@ _BACKOFF: Final = Backoff(
 _SYSTEM: Final = {"db.system.name": "postgresql"}
 
 
-# Not frozen, which would triple the cost of making one for every statement.
+# Not frozen: that would triple the cost of making one for every statement.
 @dataclass(slots=True, kw_only=True)
 class Rows:
     """What a statement returned."""
 
     rows: list[Any]
-    """All of them, as asyncpg's records."""
+    """All rows, as asyncpg's records."""
     repeated: bool
     """Whether an earlier try may have taken effect too: its answer was lost."""
 
     @property
     def row(self) -> Any:
-        """The first row; None when there is none."""
+        """The first row; None if there is none."""
         return self.rows[0] if self.rows else None
 
 
@@ -40,14 +40,14 @@ class StatementRunner:
     """Runs statements that may be repeated, and repeats them when a connection is lost.
 
     Args:
-        connections: What it runs them on.
-        table: What spans call the table that it works on.
-        statement_timeout: How long one statement may take; above 0, a day at most.
+        connections: Where to run the statements.
+        table: The table that they work on, for spans.
+        statement_timeout: How long one statement may take; above 0, at most a day.
         clock: For the pauses between tries.
 
     Raises:
-        TypeError: `statement_timeout` is no timedelta, or `clock` no `Clock`.
-        ValueError: `statement_timeout` is 0 or above a day.
+        TypeError: `statement_timeout` is not a timedelta, or `clock` is not a `Clock`.
+        ValueError: `statement_timeout` is not above 0, or is above a day.
     """
 
     def __init__(
@@ -65,16 +65,18 @@ class StatementRunner:
         self._clock = check_clock(clock)
 
     async def run(self, operation: str, sql: str, *args: object) -> Rows:
-        """Run a statement that finds what it did when it is sent again.
+        """Run a statement that, when it is sent again, finds what it did the first time.
 
         Args:
-            operation: What spans and errors call it.
+            operation: The name of the operation in spans and errors.
             sql: The statement.
             *args: Its parameters.
 
         Raises:
-            BackendError: It could not be run, three times if connections were lost.
+            BackendError: It failed; after lost connections it was tried three times.
         """
+        if self._connections.is_closed:
+            raise closed(operation)  # without a span: nothing is sent
         with client_span(
             operation, scope="arvo_postgres", attributes=_SYSTEM, collection=self._table
         ):
@@ -86,7 +88,7 @@ class StatementRunner:
 
 
 class _Statement:
-    """A statement under way."""
+    """A statement that is being run."""
 
     __slots__ = ("_args", "_connections", "_operation", "_sent", "_sql", "_timeout")
 
@@ -106,7 +108,7 @@ class _Statement:
         self._sent = False
 
     async def send(self) -> list[Any]:
-        """Send it once."""
+        """Send the statement once."""
         self._sent = False
         connection = await self._connections.take(self._operation)
         self._sent = True

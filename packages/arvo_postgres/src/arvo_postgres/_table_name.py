@@ -5,16 +5,16 @@ from typing import Final
 
 from typing_extensions import override
 
-_LONGEST: Final = 63  # bytes; PostgreSQL cuts longer names without a word
+_MAX_NAME_BYTES: Final = 63  # PostgreSQL silently cuts longer names
 _MIGRATIONS: Final = "_migrations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableName:
-    """The table of a component, and beside it the one that says its version.
+    """The main table of a component, and the table of its version beside it.
 
     Raises:
-        ValueError: PostgreSQL knows no such names.
+        ValueError: PostgreSQL does not allow such a name.
 
     Example:
         >>> name = TableName(schema='a "shop" of mine', table="machines")
@@ -23,13 +23,13 @@ class TableName:
     """
 
     schema: str
-    """Not quoted."""
+    """The name of the schema, not quoted."""
     table: str
-    """Not quoted."""
+    """The name of the table without its schema, not quoted."""
 
     def __post_init__(self) -> None:
-        _check("schema", self.schema, longest=_LONGEST)
-        _check("table", self.table, longest=_LONGEST - len(_MIGRATIONS))
+        _check("schema", self.schema, max_bytes=_MAX_NAME_BYTES)
+        _check("table", self.table, max_bytes=_MAX_NAME_BYTES - len(_MIGRATIONS))
 
     @override
     def __str__(self) -> str:
@@ -37,27 +37,35 @@ class TableName:
 
     @property
     def migrations(self) -> str:
-        """The name of the table that says which migrations were made, not quoted."""
+        """The name of the table that records which migrations were run, not quoted."""
         return self.table + _MIGRATIONS
 
     @property
     def quoted_schema(self) -> str:
-        """The schema, as SQL writes it."""
+        """The schema's name, quoted for SQL."""
         return _quoted(self.schema)
 
     @property
     def quoted(self) -> str:
-        """The table, as SQL writes it."""
+        """The table's name with its schema, quoted for SQL."""
         return f"{_quoted(self.schema)}.{_quoted(self.table)}"
 
     @property
     def quoted_migrations(self) -> str:
-        """The table of migrations, as SQL writes it."""
+        """The name of the table of migrations with its schema, quoted for SQL."""
         return f"{_quoted(self.schema)}.{_quoted(self.migrations)}"
+
+    def beside(self, suffix: str) -> str:
+        """Return another table of the component, as SQL writes it: its name and `suffix`.
+
+        Args:
+            suffix: No longer than `_migrations`, so that PostgreSQL does not cut the name.
+        """
+        return f"{_quoted(self.schema)}.{_quoted(self.table + suffix)}"
 
 
 def is_storable(text: str) -> bool:
-    r"""Return whether a column of type text takes it.
+    r"""Return whether a column of type `text` can store a string.
 
     Example:
         >>> is_storable("a"), is_storable("a NUL: \0"), is_storable("half a character: \ud800")
@@ -72,9 +80,11 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def _check(what: str, name: str, *, longest: int) -> None:
-    if not name or not is_storable(name) or len(name.encode()) > longest:
-        raise ValueError(f"{what} must be a name of 1 to {longest} bytes without NUL, got {name!r}")
+def _check(what: str, name: str, *, max_bytes: int) -> None:
+    if not name or not is_storable(name) or len(name.encode()) > max_bytes:
+        raise ValueError(
+            f"{what} must be a name of 1 to {max_bytes} bytes without NUL, got {name!r}"
+        )
 
 
 def _quoted(name: str) -> str:

@@ -1,26 +1,24 @@
-"""Client of Redis and Valkey that the packages of Arvo share. Not for direct use.
+"""The client of Redis and Valkey that the packages of Arvo share; not for direct use.
 
-`connect(url)` owns what carries the calls, a `Transport`; a `Server` borrows one and makes the calls:
-repeated where that is safe, traced, and failing with a `BackendError`.
+`Server.connect(url)` owns a `Transport`, which carries the calls; `Server(client)` borrows one. A `Server`
+makes the calls: it repeats them where that is safe, traces them, and raises a `BackendError` when they
+fail.
 """
 
-from ._connect import TransportName, connect
+from ._connect import TransportName
 from ._failure import RedisBackendError
-from ._redis_py import RedisClient, RedisPyTransport
+from ._redis_py import RedisClient
 from ._server import Server
-from ._transport import Script, Transport, Word
+from ._transport import Script, Transport
 from ._url import URL_OPTIONS, check_place
 
 __all__ = [
     "URL_OPTIONS",
     "RedisBackendError",
     "RedisClient",
-    "RedisPyTransport",
     "Script",
     "Server",
     "Transport",
     "TransportName",
-    "Word",
     "check_place",
-    "connect",
 ]

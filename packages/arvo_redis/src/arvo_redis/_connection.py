@@ -30,11 +30,12 @@ _PING: Final = encode_request(("PING",))
 
 
 class Connection(asyncio.Protocol):
-    """Commands go out in the order they were given, and their replies come back in it.
+    """Sends commands in the order of the calls, and receives their replies in the same order.
 
-    A call on an idle connection is written at once, and all others that are made within one turn
-    of the event loop together. A call that nobody waits for any more keeps its place, so that its
-    reply goes to nobody else. When the connection ends, whatever is in flight fails. Made by `open`.
+    A call on an idle connection is written immediately; calls on a busy one that are made within one
+    turn of the event loop are written together. A cancelled call keeps its place in the order, so
+    that no other call gets its reply. When the connection ends, all calls in flight fail. Get one
+    from `open`.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
@@ -45,21 +46,21 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(replyError=reply_error)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
-        self._owed: deque[tuple[asyncio.Future[Any], int]] = deque()
+        self._in_flight: deque[tuple[asyncio.Future[Any], int]] = deque()
         self._last_received = clock.monotonic()
         self._liveness_timer: ClockTimer | None = None
         self._closing = False
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._end_reason = "the connection was closed"
         self.ended = False
-        """Whether it takes no more calls."""
+        """Whether it refuses further calls."""
 
     @classmethod
     async def open(cls, endpoint: Endpoint, *, clock: Clock) -> Self:
         """Connect and log in.
 
         Args:
-            endpoint: Where to, and as whom.
+            endpoint: The server, and how to log in.
             clock: For timeouts.
 
         Raises:
@@ -73,17 +74,17 @@ class Connection(asyncio.Protocol):
                 await connection._connect()
                 await connection._log_in()
         except (OSError, ConnectionLostError, RedisTimeoutError) as error:
-            connection._end(ConnectionLostError, "the connection was given up")
+            connection._end(ConnectionLostError, "the connection was abandoned")
             raise NotConnectedError(
                 f"cannot connect to {endpoint.name}: {type(error).__name__}: {error}"
             ) from error
         except BaseException:
-            connection._end(ConnectionLostError, "the connection was given up")
+            connection._end(ConnectionLostError, "the connection was abandoned")
             raise
         return connection
 
     def call(self, request: bytes) -> Awaitable[Any]:
-        """Send an encoded command, as soon as not too much is in flight, and wait for its reply.
+        """Send an encoded command, once the limits allow it, and wait for its reply.
 
         Returns:
             The reply: bytes, an int, None, or a list of these.
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
         Raises:
             NotConnectedError: The connection had ended already.
             ConnectionLostError: It ended before the reply came.
-            TimeoutError: Of redis-py: the server has sent nothing for too long.
+            TimeoutError: redis-py's; the server has sent nothing for too long.
             RedisError: The reply is an error.
         """
         if not self.ended and self._limit.try_enter(len(request)):
@@ -99,23 +100,27 @@ class Connection(asyncio.Protocol):
         return self._send_later(request)
 
     async def aclose(self) -> None:
-        """Close it when all that is owed has been answered; cancelled, at once."""
+        """Close it when all calls in flight are answered, or immediately when this is cancelled."""
         self._closing = True
         self.ended = True
-        if not self._owed:
+        if not self._in_flight:
             self._close()
         try:
             await asyncio.shield(self._closed)
         finally:
-            self._end(ConnectionLostError, "the connection was closed")
+            self.abort()
 
-    # --- asyncio calls these ------------------------------------------------
+    def abort(self) -> None:
+        """Close it immediately; what is in flight fails. Idempotent."""
+        self._end(ConnectionLostError, "the connection was closed")
+
+    # --- called by asyncio --------------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._last_received = self._clock.monotonic()
-        if self.ended:  # given up meanwhile
+        if self.ended:  # ended while connecting
             self._transport.abort()
         else:
             self._check_liveness()
@@ -132,10 +137,12 @@ class Connection(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
-                if not self._owed:
-                    self._end(ConnectionLostError, f"the server sent unasked: {reply!s:.100}")
+                if not self._in_flight:
+                    self._end(
+                        ConnectionLostError, f"the server sent an unexpected reply: {reply!s:.100}"
+                    )
                     break
-                waiting, size = self._owed.popleft()
+                waiting, size = self._in_flight.popleft()
                 answered += 1
                 n_bytes += size
                 if not waiting.done():
@@ -148,9 +155,9 @@ class Connection(asyncio.Protocol):
             self._end(ConnectionLostError, f"the server does not speak RESP: {error}", error)
         self._limit.leave(answered, n_bytes)
         if demoted:
-            # Its name may lead to the new master by now, which only a new connection finds out.
+            # Its name may lead to the new master by now, which only a new connection can find.
             self._end(ConnectionLostError, "the server has become a replica")
-        if self._closing and not self._owed:
+        if self._closing and not self._in_flight:
             self._close()
 
     @override
@@ -177,7 +184,7 @@ class Connection(asyncio.Protocol):
         await asyncio.gather(*map(self.call, requests), self._ping())
 
     async def _ping(self) -> None:
-        # What accepts connections need not be a server that answers.
+        # Something that accepts connections need not be a server that answers.
         with suppress(ResponseError):  # such as a missing permission, which is an answer too
             await self.call(_PING)
 
@@ -190,14 +197,14 @@ class Connection(asyncio.Protocol):
 
     def _send(self, request: bytes) -> asyncio.Future[Any]:
         reply: asyncio.Future[Any] = self._loop.create_future()
-        if not self._owed:
+        if not self._in_flight:
             self._last_received = self._clock.monotonic()
             self._write(request)
         else:
             if not self._unsent:
                 self._loop.call_soon(self._flush)
             self._unsent.append(request)
-        self._owed.append((reply, len(request)))
+        self._in_flight.append((reply, len(request)))
         return reply
 
     def _flush(self) -> None:
@@ -205,20 +212,20 @@ class Connection(asyncio.Protocol):
         self._unsent.clear()
 
     def _write(self, data: bytes) -> None:
-        assert self._transport is not None, "who calls has connected"  # noqa: S101
+        assert self._transport is not None, "write before connect"  # noqa: S101
         self._transport.write(data)  # drops it once the connection is going down
 
     def _check_liveness(self) -> None:
-        """See whether the server still answers; a timer calls this."""
+        """Check that the server still answers; called by a timer."""
         allowed = self._endpoint.reply_timeout
         silent = self._silent
-        if self._owed and silent >= allowed:
+        if self._in_flight and silent >= allowed:
             self._end(RedisTimeoutError, f"no reply within {allowed.total_seconds():g} s")
             return
-        if not self._owed and silent >= _KEEP_ALIVE and self._limit.try_enter(len(_PING)):
-            # Firewalls forget connections on which nothing moves, and this one may be dead.
+        if not self._in_flight and silent >= _KEEP_ALIVE and self._limit.try_enter(len(_PING)):
+            # Firewalls drop idle connections, and this one may be dead.
             self._send(_PING).add_done_callback(asyncio.Future.exception)
-        left = allowed - self._silent if self._owed else allowed
+        left = allowed - self._silent if self._in_flight else allowed
         self._liveness_timer = self._clock.call_later(min(left, _KEEP_ALIVE), self._check_liveness)
 
     @property
@@ -236,13 +243,13 @@ class Connection(asyncio.Protocol):
             self._liveness_timer.cancel()
         if self._transport is not None:
             self._transport.abort()
-        owed, self._owed = self._owed, deque()
-        sent = len(owed) - len(self._unsent)
+        failed, self._in_flight = self._in_flight, deque()
+        sent = len(failed) - len(self._unsent)
         self._unsent.clear()
-        self._limit.leave(len(owed), sum(size for _, size in owed))
-        for number, (waiting, _) in enumerate(owed):
+        self._limit.leave(len(failed), sum(size for _, size in failed))
+        for number, (waiting, _) in enumerate(failed):
             if not waiting.done():
-                # Each its own: whoever raises one changes its traceback.
+                # One error per call: raising an error changes its traceback.
                 lost = kind if number < sent else NotConnectedError
                 error = lost(f"{reason} ({self._endpoint.name})")
                 error.__cause__ = cause

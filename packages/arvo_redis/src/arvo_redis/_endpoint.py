@@ -1,4 +1,4 @@
-"""Where a server is, and how to log in there."""
+"""Where a server is, and how to log in to it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,35 +15,35 @@ class Endpoint:
     """One server, over TCP, TLS or a unix socket."""
 
     host: str
-    """Its name or address; empty for a unix socket."""
+    """The server's name or address; empty for a unix socket."""
     port: int
-    """Its port; 0 for a unix socket."""
+    """The server's port; 0 for a unix socket."""
     path: str | None
-    """The unix socket; None for TCP and TLS."""
+    """The path of the unix socket; None for TCP and TLS."""
     ssl: SSLContext | None
-    """How to speak TLS; None without it."""
+    """The TLS settings; None means no TLS."""
     db: int
-    """The number of the database, which is 0 unless the server was told otherwise."""
+    """The number of the database, 0 by default."""
     username: str | None
-    """Who logs in; None is the user `default`, who needs no login without a password."""
+    """The user; None means the user `default`, who needs no login without a password."""
     password: str | None = field(repr=False)
-    """None is an empty one."""
+    """The password; None means an empty one."""
     client_name: str | None
     """Client name, as shown by CLIENT LIST."""
     connect_timeout: timedelta
-    """How long to wait for a connection, and the login."""
+    """How long to wait for a connection and the login together."""
     reply_timeout: timedelta
-    """How long a server may send nothing while it owes a reply."""
+    """How long a server may send nothing while a reply is outstanding."""
 
     @classmethod
     def of(cls, client: Redis, *, timeout: timedelta) -> Self:
-        """Read it off a client of redis-py, which connects nothing and need not be connected.
+        """Read the endpoint from a client of redis-py, without connecting.
 
-        So a URL means the same to both, with all that redis-py understands in one.
+        So a URL means the same to both transports, including every option that redis-py understands.
 
         Args:
-            client: Where to and as whom.
-            timeout: For what the client says nothing about.
+            client: A client with the settings to read; it need not be connected.
+            timeout: The timeout that is used where the client sets none.
 
         Raises:
             ValueError: A timeout of the client is not above 0, or redis-py does not know one of its
@@ -55,7 +55,7 @@ class Endpoint:
             context = getattr(found, "ssl_context", None)
             ssl = None if context is None else context.get()
         except (TypeError, OSError, RedisError) as error:
-            raise ValueError(f"redis-py cannot make a connection of it: {error}") from error
+            raise ValueError(f"redis-py cannot use these settings: {error}") from error
         path = getattr(found, "path", None)
         return cls(
             host="" if path else found.host,
@@ -72,12 +72,12 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The server's name for messages: its unix socket, or host and port."""
         return self.path or f"{self.host}:{self.port}"
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """Where it is, as OpenTelemetry names it; no password."""
+        """OpenTelemetry attributes that say where the server is, without the password."""
         return server_attributes(
             address=self.path or self.host, port=None if self.path else self.port, db=self.db
         )
@@ -94,10 +94,10 @@ class Endpoint:
 
 
 def server_attributes(*, address: str, port: int | None, db: int) -> dict[str, str | int]:
-    """Return where a server is, as OpenTelemetry names it.
+    """Return the OpenTelemetry attributes that say where a server is.
 
     Args:
-        address: Its host or its unix socket.
+        address: The host or the unix socket.
         port: None for a unix socket.
         db: The number of the database.
     """

@@ -1,8 +1,8 @@
 """What each exception of the driver means: whether to try again, and what may have happened.
 
-Another try may help after whatever an operator can mend, such as a right or a full memory, and after
-errors that are not known here: a retry costs little. It cannot where our call is wrong, or the key
-holds a value of another type.
+Another try may help after anything that an operator can mend, such as a missing permission or a full
+memory, and after errors that are not known here: a retry costs little. It cannot help if our call is
+wrong, or the key holds a value of another type.
 """
 
 import socket
@@ -37,10 +37,10 @@ from arvo_time import BackendError, Judgement, Outcome
 from ._resp import error_code
 
 DRIVER_ERRORS: Final = (RedisError, RedisClusterException, OSError)
-"""What a transport raises when the server or the way to it fails."""
+"""What a transport raises when the server or the connection to it fails."""
 
 _WRONG_TYPE: Final = "WRONGTYPE"
-# What the server refuses before a script's first write.
+# Codes of errors that come before a script's first write.
 _BEFORE_WRITES: Final = frozenset(
     {
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM"),
@@ -48,8 +48,8 @@ _BEFORE_WRITES: Final = frozenset(
     }
 )
 # What another try cannot mend.
-_LASTING_CODES: Final = frozenset({"CROSSSLOT", "NOPROTO", _WRONG_TYPE})
-_LASTING: Final = (
+_PERMANENT_CODES: Final = frozenset({"CROSSSLOT", "NOPROTO", _WRONG_TYPE})
+_PERMANENT: Final = (
     ClusterCrossSlotError, CrossSlotTransactionError, DataError, InvalidPipelineStack, LockError,
     PubSubError, WatchError,
 )  # fmt: skip
@@ -66,9 +66,9 @@ class RedisBackendError(BackendError):
     """Redis failed, or refused a call.
 
     Attributes:
-        doing: What it was to do.
-        code: The first word of its error reply, as WRONGTYPE; None where it sent none, or redis-py
-            has dropped it.
+        doing: What Redis was asked to do.
+        code: The first word of its error reply, such as WRONGTYPE; None if there was no reply, or
+            redis-py has dropped the word.
     """
 
     def __init__(
@@ -94,24 +94,24 @@ class ConnectionLostError(RedisConnectionError):
 
 
 def outcome_of(error: BaseException, *, handled: BaseException | None) -> Outcome:
-    """Return whether the server cannot have done what it was asked.
+    """Return "failed" if the server cannot have done what it was asked, otherwise "unknown".
 
     Args:
         error: What the call raised.
-        handled: What was being handled when the call was made. Python makes it a part of the
-            error's context, although it says nothing about the call.
+        handled: The exception that was being handled when the call was made. Python makes it a part
+            of the error's context, although it says nothing about the call.
     """
     if isinstance(error, (AuthenticationError, AuthorizationError, NotConnectedError, *_NOT_SENT)):
         return "failed"
     if isinstance(error, ResponseError):
-        # Whatever else fails amid a script, such as a missing right, may come after a write.
+        # Other errors inside a script, such as a missing permission, may come after a write.
         amid = "user_script" in str(error) and error_code(str(error)) not in _BEFORE_WRITES
         return "unknown" if amid else "failed"
     return "failed" if _never_connected(error, handled=handled) else "unknown"
 
 
 def worth_another_try(error: BaseException) -> bool:
-    """Return whether a quick second try of a repeatable call may go better."""
+    """Return whether a quick second try of a repeatable call may succeed."""
     if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError)):
         return False
     # After a timeout the caller has waited long enough.
@@ -125,8 +125,8 @@ def judged(error: Exception, *, doing: str, handled: BaseException | None) -> Ju
 
     Args:
         error: What the transport raised.
-        doing: What it was to do.
-        handled: As of `outcome_of`.
+        doing: What Redis was asked to do.
+        handled: See `outcome_of`.
     """
     return Judgement(
         outcome=outcome_of(error, handled=handled),
@@ -137,9 +137,9 @@ def judged(error: Exception, *, doing: str, handled: BaseException | None) -> Ju
 
 def failure(doing: str, error: BaseException, *, outcome: Outcome) -> RedisBackendError:
     """Return what a failed call raises, with the driver's exception as its cause."""
-    fate = "nothing was changed" if outcome == "failed" else "it may have happened"
+    effect = "nothing was changed" if outcome == "failed" else "it may have happened"
     failed = RedisBackendError(
-        f"Redis could not {doing}: {type(error).__name__}: {error}; {fate}",
+        f"Redis could not {doing}: {type(error).__name__}: {error}; {effect}",
         doing=doing,
         code=_code(error),
         retryable=outcome == "unknown" or _may_pass(error),
@@ -150,17 +150,17 @@ def failure(doing: str, error: BaseException, *, outcome: Outcome) -> RedisBacke
 
 
 def in_doubt(doing: str) -> BackendError:
-    """Return what a call raises that was repeated and then refused, as it may have come through."""
+    """Return what a call raises that was repeated and then refused: its first try may have worked."""
     return BackendError(
-        f"Redis lost the answer to a {doing}, and somebody else has written since: whether this one "
-        "came before is unknown; deliver again",
+        f"the answer of Redis to a {doing} was lost, and the stored data has changed since: whether "
+        f"the {doing} came before that is unknown; deliver again",
         retryable=True,
         outcome="unknown",
     )
 
 
 def _may_pass(error: BaseException) -> bool:
-    return not isinstance(error, _LASTING) and _code(error) not in _LASTING_CODES
+    return not isinstance(error, _PERMANENT) and _code(error) not in _PERMANENT_CODES
 
 
 def _code(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""How much may be on its way to a server at once."""
+"""Limits how much may be in flight to a server."""
 
 import asyncio
 from collections import deque
@@ -6,13 +6,13 @@ from typing import Final
 
 
 class InFlightLimit:
-    """Commands and bytes that were sent and not answered yet, both bounded.
+    """Bounds the commands and bytes that were sent and not answered yet.
 
-    A command larger than all the bytes allowed goes alone. Whoever waits is served in order.
+    A command larger than all the bytes allowed is sent alone. Waiting callers are served in order.
 
     Args:
-        commands: How many commands, 1 or more.
-        n_bytes: How many bytes of requests, 1 or more.
+        commands: How many commands may be in flight, 1 or more.
+        n_bytes: How many bytes of requests may be in flight, 1 or more.
     """
 
     def __init__(self, *, commands: int, n_bytes: int) -> None:
@@ -24,18 +24,18 @@ class InFlightLimit:
 
     @property
     def commands(self) -> int:
-        """How many are on their way."""
+        """How many commands are in flight."""
         return self._commands
 
     def try_enter(self, n_bytes: int) -> bool:
-        """Take room for a command if there is some and nobody waits for it."""
+        """Take room for a command if there is some and no caller waits; return whether it did."""
         if self._waiting or not self._has_room(n_bytes):
             return False
         self._take(n_bytes)
         return True
 
     async def enter(self, n_bytes: int) -> None:
-        """Take room for a command, as soon as there is some; a cancelled caller takes none."""
+        """Take room for a command as soon as there is some; a cancelled caller takes none."""
         if self.try_enter(n_bytes):
             return
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -44,13 +44,13 @@ class InFlightLimit:
             await room
         except asyncio.CancelledError:
             if room.cancelled():
-                self._let_in()  # it may have been the one that held up the others
+                self._let_in()  # it may have been the one that the others waited behind
             else:
                 self.leave(1, n_bytes)
             raise
 
     def leave(self, commands: int, n_bytes: int) -> None:
-        """Give room back, to those who wait for it."""
+        """Give room back, to waiting callers first."""
         self._commands -= commands
         self._bytes -= n_bytes
         if self._waiting:

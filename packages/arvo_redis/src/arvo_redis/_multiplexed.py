@@ -22,12 +22,12 @@ _RECONNECT: Final = Backoff(initial=timedelta(milliseconds=10), maximum=timedelt
 class MultiplexedTransport(Transport):
     """Commands of any number of tasks over one connection to one server.
 
-    A lost connection fails the calls in flight; the next call makes a new one, after a pause that
-    grows with each try in vain.
+    When the connection is lost, the calls in flight fail. The next call makes a new connection, after
+    a pause that grows with each failed try.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
-        """Connect to `endpoint` with the first call; `clock` is for pauses and timeouts."""
+        """Do not connect yet: the first call does. `clock` is for pauses and timeouts."""
         self._endpoint = endpoint
         self._clock = clock
         self._connection: Connection | None = None
@@ -71,13 +71,18 @@ class MultiplexedTransport(Transport):
                 return
 
     async def aclose(self) -> None:
-        """Close the connection when the calls in flight are answered; nothing may be called after."""
+        """Close the connection when the calls in flight are answered; further calls are refused."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
-        if self._connection is not None:
-            await self._connection.aclose()
+        try:
+            if self._connecting is not None:
+                self._connecting.cancel()
+                await asyncio.wait([self._connecting])
+            if self._connection is not None:
+                await self._connection.aclose()
+        finally:
+            # Cancelled before it got there: the connection may have been made a moment ago.
+            if self._connection is not None:
+                self._connection.abort()
 
     async def _connect_and_send(self, request: bytes) -> Any:
         connection = await self._connected()
@@ -86,7 +91,7 @@ class MultiplexedTransport(Transport):
     async def _connected(self) -> Connection:
         if self._closed:
             raise NotConnectedError("the transport was closed")
-        # In a task of its own, as many callers wait for it, of whom each may be cancelled.
+        # In a task of its own, as many callers wait for it, and each of them may be cancelled.
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(self._has_connected)
@@ -97,7 +102,7 @@ class MultiplexedTransport(Transport):
         error = task.exception()
         if error is None:
             return task.result()
-        # Each caller its own: whoever raises one changes its traceback.
+        # One error per caller: raising an error changes its traceback.
         own = type(error)(*error.args)
         own.__cause__ = error.__cause__
         raise own
@@ -107,11 +112,11 @@ class MultiplexedTransport(Transport):
             await self._clock.sleep(_RECONNECT.delay(self._tries - 1))
         self._tries += 1
         self._connection = await Connection.open(self._endpoint, clock=self._clock)
-        # Not 0, so that the clients of a server that restarts do not all come back at once.
+        # Not 0, so that the clients of a server that restarts do not all come back together.
         self._tries = 1
         return self._connection
 
     def _has_connected(self, task: asyncio.Task[Connection]) -> None:
         self._connecting = None
         if not task.cancelled():
-            task.exception()  # whoever waited for it may be gone
+            task.exception()  # marks it as retrieved, as no caller may be waiting any more

@@ -20,7 +20,7 @@ from ._endpoint import server_attributes
 from ._transport import Script, Transport, Word
 
 RedisClient: TypeAlias = Redis | RedisCluster
-"""A client of redis-py's asyncio half."""
+"""A client of `redis.asyncio`."""
 
 _NO_LIMIT: Final = 2**31 - 1
 
@@ -39,11 +39,11 @@ class RedisPyTransport(Transport):
         """Use a client.
 
         Args:
-            client: It must hand out bytes and not repeat calls by itself.
-            max_calls: How many calls may be under way, further ones wait: redis-py's pools refuse
-                them. None leaves that to the client.
+            client: It must return bytes, and must not repeat calls by itself.
+            max_calls: How many calls may be pending; further ones wait, which redis-py's pools would
+                refuse. None leaves that to the client.
             timeout: How long a call may take. None leaves that to the client, which before
-                Python 3.12 makes a task for each call to do it.
+                Python 3.12 makes a task for each call.
             clock: For the timeout.
 
         Raises:
@@ -51,15 +51,15 @@ class RedisPyTransport(Transport):
             ValueError: The client would damage bytes or hide lost replies.
         """
         _check_client(client)
-        self._client: Any = client  # redis-py types its calls as sync or async at once
-        self._turn = nullcontext() if max_calls is None else asyncio.Semaphore(max_calls)
+        self._client: Any = client  # redis-py types its calls as both sync and async
+        self._call_limit = nullcontext() if max_calls is None else asyncio.Semaphore(max_calls)
         self._timeout = timeout
         self._clock = clock
 
     @property
     @override
     def attributes(self) -> dict[str, str | int]:
-        # A Cluster has many addresses, and a Sentinel tells another one any time.
+        # A Cluster has many addresses, and a Sentinel may name another one at any time.
         if isinstance(self._client, RedisCluster) or isinstance(
             self._client.connection_pool, SentinelConnectionPool
         ):
@@ -95,7 +95,7 @@ class RedisPyTransport(Transport):
             yield key
 
     async def _ask(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        async with self._turn:
+        async with self._call_limit:
             if self._timeout is None:
                 return await _cancellable(call(*arguments))
             try:
@@ -107,12 +107,12 @@ class RedisPyTransport(Transport):
 
 
 def redis_py_client(url: str, *, connect_timeout: timedelta) -> Redis:
-    """Return a client of one server, not connected yet, that repeats no calls."""
+    """Return a client of one server that is not connected yet and does not repeat calls."""
     return Redis.from_url(url, **_settings(connect_timeout), decode_responses=False)
 
 
 def redis_py_cluster_client(url: str, *, connect_timeout: timedelta) -> RedisCluster:
-    """Return a client of a Cluster, not connected yet, of which the URL names one node."""
+    """Return a client of a Cluster that is not connected yet; the URL names one of its nodes."""
     return RedisCluster.from_url(url, **_settings(connect_timeout))
 
 
@@ -134,9 +134,9 @@ def _settings(connect_timeout: timedelta) -> dict[str, Any]:
 
 
 async def _cancellable(call: Awaitable[Any]) -> Any:
-    """Await a call of redis-py, and end by a cancellation that it has swallowed.
+    """Await a call of redis-py, and raise a cancellation that it has swallowed.
 
-    It sends by `asyncio.wait_for`, which before Python 3.12 does so at times.
+    It sends through `asyncio.wait_for`, which before Python 3.12 sometimes swallows one.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -161,7 +161,7 @@ def _check_client(client: object) -> None:
         settings, retry = client.connection_pool.connection_kwargs, client.get_retry()
     else:
         raise TypeError(
-            "client must be a redis.asyncio.Redis or RedisCluster of redis-py's asyncio half, "
+            "client must be a redis.asyncio.Redis or redis.asyncio.RedisCluster, "
             f"got {type(client).__name__}"
         )
     if settings.get("decode_responses"):
@@ -172,16 +172,16 @@ def _check_client(client: object) -> None:
     encoding = settings.get("encoding", "utf-8")
     if lookup(encoding).name != "utf-8":
         raise ValueError(
-            f"the client has encoding={encoding!r}, so that others would not "
+            f"the client has encoding={encoding!r}, with which other clients would not "
             "find its keys; make one with encoding='utf-8'"
         )
-    # Without a policy of its own, redis-py repeats once whatever these two name.
+    # Without a retry policy, redis-py repeats the errors that these two settings name once.
     implied = 1 if settings.get("retry_on_timeout") or settings.get("retry_on_error") else 0
     retries = implied if retry is None else retry.get_retries()
     if retries != 0:
         times = "without end" if retries < 0 else f"up to {retries} times"
         raise ValueError(
             f"the client silently repeats a call {times}, "
-            "which hides lost replies and makes every wait longer; what is safe to repeat "
-            "is repeated here, so make a client with retry=Retry(NoBackoff(), 0)"
+            "which hides lost replies and makes every wait longer; Arvo repeats calls itself "
+            "where that is safe, so make a client with retry=Retry(NoBackoff(), 0)"
         )

@@ -1,4 +1,4 @@
-"""What goes over the wire: commands as bytes, error replies as the driver's exceptions."""
+"""The wire format: commands as bytes, and error replies as the driver's exceptions."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -22,7 +22,7 @@ from redis.exceptions import (
 from ._transport import Word
 
 encode_request: Final = cast("Callable[[tuple[Word, ...]], bytes]", pack_command)
-"""Write the words of a command as the server reads them. (The driver's own type allows one.)"""
+"""Encodes the words of a command. (The driver's own type allows only one word.)"""
 
 _TOO_MANY_CLIENTS: Final = "ERR max number of clients"
 _KINDS: Final[Mapping[str, type[RedisError]]] = {
@@ -40,9 +40,9 @@ _KINDS: Final[Mapping[str, type[RedisError]]] = {
 
 
 def reply_error(text: str) -> RedisError:
-    """Return the exception for an error reply, with all of its text.
+    """Return the exception for an error reply, with its whole text.
 
-    The first word of the text is the kind of error. Those that nothing here depends on are
+    The first word of the text is the kind of error. Kinds that nothing here depends on become
     `ResponseError`s.
     """
     if text.startswith(_TOO_MANY_CLIENTS):
@@ -53,7 +53,7 @@ def reply_error(text: str) -> RedisError:
 def error_code(text: str) -> str:
     """Return the first word of an error reply, which is its kind.
 
-    Of an error inside a script it is the kind of that one, which Redis wraps up before 7.0.
+    For an error inside a script, which Redis wraps before 7.0, it is the kind of the inner error.
     """
     if "Error running script" in text:
         _, found, inner = text.rpartition(": -")

@@ -1,81 +1,147 @@
-"""Calls of the server: repeated where that is safe, traced, and failing in their caller's terms."""
+"""Calls to a server: repeated where that is safe, traced, and failing with the caller's errors."""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from arvo_time import SYSTEM_CLOCK, BackendError, Backoff, Clock, ClosedError, repeated
 from arvo_time.settings import check_clock
 from arvo_time.telemetry import client_span
 
+from ._connect import ConnectionSettings, TransportName, open_transport
 from ._failure import DRIVER_ERRORS, failure, in_doubt, judged, worth_another_try
+from ._redis_py import RedisClient, RedisPyTransport
 from ._transport import Script, Transport, Word
 
 T = TypeVar("T")
 
+_SCOPE: Final = "arvo_redis"
 _TRIES: Final = 3
+_FIVE_SECONDS: Final = timedelta(seconds=5)
 _BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=10), maximum=timedelta(milliseconds=100), factor=4
 )
 
 
 class Server:
-    """The server behind a transport, as one user of it calls it.
+    """The server behind a transport, for one user of the transport.
+
+    Get one from `connect`, or pass a client of your own.
 
     Args:
-        transport: Carries the calls. It stays open; `connect` gives one.
-        clock: For the pauses between two tries.
-        scope: The package that asks, for its tracer.
-        translated: Returns what is raised for a `BackendError`; None raises that.
+        client: Carries the calls; it stays open. A client of redis-py must return bytes and must not
+            repeat calls by itself. Another `Server` lends its transport.
+        clock: For the pauses between tries.
+        translated: Returns what to raise instead of a `BackendError`; None raises that as it is.
 
     Raises:
-        TypeError: `clock` is not a `Clock`.
+        TypeError: The client is not one of redis-py's asyncio clients, or `clock` is not a `Clock`.
+        ValueError: The client would damage bytes or hide lost replies.
     """
 
     def __init__(
         self,
-        transport: Transport,
+        client: "RedisClient | Transport | Server",
         *,
         clock: Clock = SYSTEM_CLOCK,
-        scope: str = "arvo_redis",
         translated: Callable[[BackendError], Exception] | None = None,
     ) -> None:
-        self._transport = transport
+        transport = _transport_of(client)
+        self.transport: Final = transport
+        """What carries the calls."""
         self._clock = check_clock(clock)
-        self._scope = scope
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
         self.ordered: Final = transport.ordered
-        """As `Transport.ordered`."""
+        """See `Transport.ordered`."""
         self._pending = PendingCalls()
         self._closing = self._closed = False
+        self._owned = AsyncExitStack()  # what `connect` has opened
+        self._closing_owned = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        url: str,
+        *,
+        transport: TransportName = "auto",
+        max_connections: int = 50,
+        socket_timeout: timedelta = _FIVE_SECONDS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> AsyncIterator[Self]:
+        """Reach a server or Cluster for as long as the block lasts.
+
+        Close each `Server` that shares this one within the block, which waits for its calls in flight:
+        at the end of the block, redis-py breaks them off.
+
+        Args:
+            url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with whatever else
+                redis-py reads from a URL. One node of a Cluster is enough.
+            transport: What carries calls. `multiplexed`: one connection to one server for all tasks.
+                `redis-py`: its client with a pool of connections. `auto`: redis-py for a Cluster,
+                otherwise multiplexed.
+            max_connections: How many calls redis-py has under way at most, 1 to 10,000; others wait.
+            socket_timeout: How long to wait for a connection. And how long a server may send nothing
+                while it owes an answer; through redis-py, how long a call may take. Above 0, a day at
+                most.
+            clock: For pauses and timeouts.
+
+        Raises:
+            ValueError: redis-py does not understand the URL, or the URL asks for decoded replies or an
+                encoding other than UTF-8, leads to a Sentinel, or leads to a Cluster with
+                `transport="multiplexed"`; there is no such transport; or a number or timeout is too
+                small or too large.
+            TypeError: `socket_timeout` is not a timedelta, `max_connections` not an int, or `clock` not
+                a `Clock`.
+            BackendError: The server cannot be reached or refuses the login.
+        """
+        settings = ConnectionSettings(
+            url=url,
+            transport=transport,
+            max_connections=max_connections,
+            timeout=socket_timeout,
+            clock=clock,
+        )
+        async with AsyncExitStack() as stack:
+            opening = open_transport(
+                settings, ask=lambda opened, command: cls(opened, clock=clock).ask(command)
+            )
+            server = cls(await stack.enter_async_context(opening), clock=clock)
+            server._owned = stack.pop_all()
+        try:
+            yield server
+        finally:
+            await server.aclose()
 
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
-        """Run a script; after a broken connection again, which changes nothing twice.
+        """Run a script, and run it again after a broken connection, which changes nothing twice.
 
         Raises:
             BackendError: The server failed. Or a script that compares refused the second time, and
-                may have come through the first time: others may have written since.
+                may have succeeded the first time: other writers may have followed.
             ClosedError: This was closed. While it closes, only scripts with `while_closing` run.
         """
+        # No span: nothing is sent.
+        if self._closing and (self._closed or not script.while_closing):
+            raise self._closed_error()
         with (
             client_span(
-                "EVALSHA", scope=self._scope, attributes=self._attributes, procedure=script.name
+                "EVALSHA", scope=_SCOPE, attributes=self._attributes, procedure=script.name
             ),
             self._pending,
         ):
-            if self._closing and (self._closed or not script.while_closing):
-                raise self._closed_error()
             handled = sys.exception()
             try:
-                return await self._transport.run(script, key, *arguments)
+                return await self.transport.run(script, key, *arguments)
             except DRIVER_ERRORS as error:
                 failed = error
             return await self._try_again(
-                lambda: self._transport.run(script, key, *arguments),
+                lambda: self.transport.run(script, key, *arguments),
                 failed,
                 handled=handled,
                 doing=script.name,
@@ -83,33 +149,33 @@ class Server:
             )
 
     async def ask(self, command: str, *words: Word) -> Any:
-        """Send a command that may run twice; errors as `run`."""
+        """Send a command that may run twice; raises as `run` does."""
+        if self._closing:
+            raise self._closed_error()
         with (
-            client_span(command, scope=self._scope, attributes=self._attributes),
+            client_span(command, scope=_SCOPE, attributes=self._attributes),
             self._pending,
         ):
-            if self._closing:
-                raise self._closed_error()
             handled = sys.exception()
             try:
-                return await self._transport.send(command, *words)
+                return await self.transport.send(command, *words)
             except DRIVER_ERRORS as error:
                 failed = error
             return await self._try_again(
-                lambda: self._transport.send(command, *words),
+                lambda: self.transport.send(command, *words),
                 failed,
                 handled=handled,
                 doing=f"answer {command}",
             )
 
     async def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        """Go through all keys of a pattern, each once; errors as `run`."""
+        """Yield all keys that match a pattern, each once; raises as `run` does."""
         seen: set[bytes] = set()
         for tried in range(_TRIES):
             if self._closing:
                 raise self._closed_error()
             try:
-                async for key in self._transport.keys(pattern):
+                async for key in self.transport.keys(pattern):
                     if key not in seen:
                         seen.add(key)
                         yield key
@@ -124,12 +190,14 @@ class Server:
         return self._pending.in_background(work)
 
     async def aclose(self) -> None:
-        """Refuse new calls and wait for those under way; whoever made the transport closes it."""
+        """Refuse new calls, wait for pending ones, and close what `connect` opened. Idempotent."""
         self._closing = True
         try:
             await self._pending.wait()
         finally:
             self._closed = True
+            async with self._closing_owned:  # whoever else closes it waits for the end too
+                await self._owned.aclose()
 
     async def _try_again(
         self,
@@ -162,12 +230,19 @@ class Server:
         return error if self._translated is None else self._translated(error)
 
 
+def _transport_of(client: RedisClient | Transport | Server) -> Transport:
+    if isinstance(client, Server):
+        return client.transport
+    return client if isinstance(client, Transport) else RedisPyTransport(client)
+
+
 class PendingCalls:
     """Counts calls and background tasks, as a context manager of each call."""
 
     def __init__(self) -> None:
         self._calls = 0
-        self._tasks: set[asyncio.Task[Any]] = set()  # or they might be collected while they run
+        # Keeps background tasks from being garbage-collected while they run.
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._all_ended: asyncio.Future[None] | None = None
 
     def __enter__(self) -> None:
@@ -178,7 +253,7 @@ class PendingCalls:
         self._notify()
 
     def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task that counts as a call from now on, before it has its first turn."""
+        """Start a task that counts as a pending call immediately, even before it first runs."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -1,4 +1,4 @@
-"""How commands reach the server, whatever carries them."""
+"""The interface to what carries commands to the server."""
 
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
@@ -6,26 +6,26 @@ from hashlib import sha1
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Word: TypeAlias = str | bytes | int
-"""One argument of a command; a string goes as UTF-8."""
+"""One argument of a command; a string is sent as UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """A Lua script of one key.
 
-    It may run twice with the same arguments, as happens when a reply was lost. The second run must
-    answer as the first did and change nothing.
+    It may run twice with the same arguments, which happens when a reply was lost. The second run must
+    return what the first one did and change nothing.
     """
 
     name: str
-    """What spans and errors call it."""
+    """The name in spans and errors."""
     source: str = field(repr=False)
-    """Lua 5.1."""
+    """The source in Lua 5.1."""
 
     compares: bool = False
-    """Whether it answers 0 because something else is stored than what its caller loaded."""
+    """Whether it returns 0 if the stored data is not what its caller loaded."""
     while_closing: bool = False
-    """Whether a client that closes still runs it, as what gives back something taken before."""
+    """Whether a client that is closing still runs it, for scripts that give back what was taken."""
 
     sha: str = field(init=False)
     """SHA-1 digest, for EVALSHA."""
@@ -39,25 +39,25 @@ class Script:
 class Transport(Protocol):
     """Carries commands and scripts that concern one key each. Replies are bytes, never strings.
 
-    It repeats nothing by itself: whether a call may be made again is the caller's to know. What
-    goes wrong is raised as redis-py's exceptions.
+    It repeats nothing by itself: only the caller knows whether a call may be made again. Failures
+    are raised as redis-py's exceptions.
     """
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """Where the server is, as OpenTelemetry names it; no password."""
+        """OpenTelemetry attributes that say where the server is, without the password."""
         ...
 
     @property
     def ordered(self) -> bool:
-        """Whether calls take effect in the order they were made, also cancelled ones.
+        """Whether calls take effect in the order they were made, including cancelled ones.
 
-        As long as the connection lasts: what a lost one still carries may come later.
+        This holds as long as the connection lasts: calls on a lost connection may take effect later.
         """
         ...
 
     def run(self, script: Script, key: str, *arguments: Word) -> Awaitable[Any]:
-        """Run a script, which the server may or may not know yet."""
+        """Run a script, and send its source if the server does not know it yet."""
         ...
 
     def send(self, command: str, *words: Word) -> Awaitable[Any]:
@@ -65,5 +65,5 @@ class Transport(Protocol):
         ...
 
     def keys(self, pattern: str) -> AsyncIterator[bytes]:
-        """Go through all keys of a pattern, on all masters; a key may come twice."""
+        """Yield all keys that match a pattern, on all masters; a key may come twice."""
         ...

@@ -1,4 +1,4 @@
-"""What may stand in a URL."""
+"""What a URL may contain."""
 
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -17,17 +17,17 @@ _TLS: Final = _TCP | {
     *("ssl_include_verify_flags", "ssl_exclude_verify_flags"),
 }
 URL_OPTIONS: Final = {"unix": _COMMON, "redis": _TCP, "rediss": _TLS}
-"""What redis-py reads from a URL of each scheme, of what makes sense in one."""
+"""The options that redis-py reads from a URL and that make sense there, by scheme."""
 
 
 def check_place(url: str) -> None:
-    """Make sure that a URL names a socket or a database, where it needs one.
+    """Check that a URL names a socket or a database, where it needs one.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, with or without options.
 
     Raises:
-        ValueError: It does not.
+        ValueError: It names no socket, or its path is not the number of a database.
     """
     path = unquote(urlsplit(url).path)
     is_socket = url.partition(":")[0].lower() == "unix"
@@ -35,4 +35,5 @@ def check_place(url: str) -> None:
         raise ValueError("the URL names no socket; write unix:///run/redis.sock")
     # redis-py would take the first database for any other path.
     if not is_socket and not path.removeprefix("/").isdecimal() and path not in {"", "/"}:
-        raise ValueError("the path is the number of a database, as in redis://host:6379/0")
+        # Not shown: behind a slash in a password, the rest of the password counts as the path.
+        raise ValueError("the path must be the number of a database, as in redis://host:6379/0")

@@ -1,4 +1,4 @@
-"""The client: one file, one thread that writes, several that read."""
+"""The client: one file, one thread that writes, several threads that read."""
 
 import asyncio
 import os
@@ -28,12 +28,13 @@ _BETWEEN_TRIES: Final = timedelta(milliseconds=20)
 class SqliteClient:
     """A SQLite file for any number of tasks of one event loop, and of processes of one machine.
 
-    Get one from `connect`. It belongs to the event loop it was opened on. Do not fork with one open.
+    Get one from `connect`. It belongs to the event loop it was opened on. Do not fork while one is
+    open.
 
     Args:
         database: The file.
-        connection: What `database.open_writer` gave; the client closes it.
-        label: What errors call what is opened, such as "memory".
+        connection: What `database.open_writer` returned; the client closes it.
+        label: What is opened, such as "memory", for errors.
     """
 
     def __init__(self, database: Database, *, connection: sqlite3.Connection, label: str) -> None:
@@ -46,7 +47,7 @@ class SqliteClient:
             "db.system.name": "sqlite",
             "db.namespace": os.path.basename(database.path),
         }
-        self._before_close: list[Callable[[], Awaitable[None]]] = []
+        self._before_close: dict[object, Callable[[], Awaitable[None]]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -62,23 +63,23 @@ class SqliteClient:
         label: str = "database",
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
-        """Open a file for as long as the block lasts; make it when it is not there.
+        """Open a file for as long as the block lasts, and create it if it does not exist.
 
         Args:
-            path: The file, on a local disk, in a folder that exists. A new one is for its user
-                alone (mode 0600). `:memory:` is a database of this process, gone after the block.
-            components: What the file is to hold; older ones are migrated. It may hold others too.
-            synchronous: "full": what is acknowledged survives a power cut. "normal": it survives
-                a killed process; a power cut may take the last moments, never more.
+            path: The file, on a local disk, in a folder that exists. A new one is private to its
+                user (mode 0600). `:memory:` is a database in this process, gone after the block.
+            components: What the file must hold; older ones are migrated. It may hold others too.
+            synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
+                survive a killed process; a power cut may lose the last moments, never more.
             busy_timeout: How long to wait while another process writes.
-            label: What errors call what is opened, such as "memory".
-            clock: For the pauses while another process makes the file.
+            label: What is opened, such as "memory", for errors.
+            clock: For the pauses while another process creates the file.
 
         Raises:
-            TypeError: `busy_timeout` is not a timedelta, or `clock` not a clock.
-            ValueError: `path` is empty, `synchronous` is neither word, two components have one
-                name, or `busy_timeout` is negative.
-            BackendError: The file cannot be opened or written, belongs to something else, or
+            TypeError: `busy_timeout` is not a timedelta, or `clock` is not a `Clock`.
+            ValueError: `path` is empty, `synchronous` is neither "full" nor "normal", two
+                components have the same name, or `busy_timeout` is negative.
+            BackendError: The file cannot be opened or written, is a database of another program, or
                 a component of it is newer than this program.
         """
         if synchronous not in {"full", "normal"}:
@@ -86,13 +87,15 @@ class SqliteClient:
         names = [component.name for component in components]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
-                f"components must not have a name twice: {', '.join(map(repr, twice))}"
+                f"component names must be unique, got twice: {', '.join(map(repr, twice))}"
             )
         check_duration(busy_timeout, name="busy_timeout")
         check_clock(clock, name="clock")
         name = os.fspath(path)
         if not name:
-            raise ValueError(f"path must not be empty; for a {label} without a file, ':memory:'")
+            raise ValueError(
+                f"path must not be empty; for a {label} without a file, write ':memory:'"
+            )
         if name != IN_MEMORY:
             name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
         database = Database(
@@ -116,24 +119,24 @@ class SqliteClient:
     def write(
         self, operation: Operation[T], *, name: str, collection: str, durable: bool = True
     ) -> Awaitable[T]:
-        """Begin an operation in a transaction that it may share; it runs to its end.
+        """Start an operation, in a transaction that it may share with others; it runs to its end.
 
         Args:
             operation: What to do; see `Operation`.
-            name: What spans call the operation.
-            collection: The table that it is about, for spans.
+            name: The name of the operation in spans.
+            collection: The table that it works on, for spans.
             durable: Whether it must survive a power cut, if `synchronous` is "full".
 
         Returns:
-            What to await: the operation's result, once the transaction is committed. It raises a
-            `BackendError` when SQLite failed.
+            An awaitable of the operation's result, available once the transaction is committed.
+            It raises a `BackendError` if SQLite failed.
 
         Raises:
-            BackendError: The client is closed, or of another event loop.
+            BackendError: The client is closed, or belongs to another event loop.
         """
         self._check_usable()
         result = self._writer.submit(operation, durable=durable)
-        # A coroutine more would be felt where many tasks share one flush.
+        # An additional coroutine would be noticeable where many tasks share one flush.
         return self._in_span(result, name, collection) if tracing_enabled() else result
 
     def read(self, query: Query[T], *, name: str, collection: str) -> Awaitable[T]:
@@ -141,14 +144,14 @@ class SqliteClient:
 
         Args:
             query: What to do; see `Query`.
-            name: What spans call the query.
-            collection: The table that it is about, for spans.
+            name: The name of the query in spans.
+            collection: The table that it reads, for spans.
 
         Returns:
-            What to await: the query's result. It raises a `BackendError` when SQLite failed.
+            An awaitable of the query's result. It raises a `BackendError` if SQLite failed.
 
         Raises:
-            BackendError: The client is closed, or of another event loop.
+            BackendError: The client is closed, or belongs to another event loop.
         """
         self._check_usable()
         result: Awaitable[T]
@@ -158,24 +161,36 @@ class SqliteClient:
             result = self._readers.ask(query)
         return self._in_span(result, name, collection) if tracing_enabled() else result
 
-    def after_writes(self, work: AfterGroup) -> None:
+    def after_writes(self, work: AfterGroup) -> Callable[[], None]:
         """Run `work` at the end of each transaction from now on.
 
         Args:
-            work: Called in the thread that writes with the connection and the number of operations
-                in the transaction. If it raises, they fail.
-        """
-        self._writer.run_after(work)
+            work: Called in the thread that writes, with the connection and the number of operations
+                in the transaction. If it raises, these operations fail.
 
-    def before_close(self, work: Callable[[], Awaitable[None]]) -> None:
+        Returns:
+            What ends that. Idempotent.
+        """
+        return self._writer.run_after(work)
+
+    def before_close(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await `work()` before the file is closed; until it ends, the client can be used.
 
-        The file is closed although it raises; `aclose` raises that then.
+        If it raises, the file is closed all the same, and `aclose` raises its exception.
+
+        Returns:
+            A function that removes `work`. Idempotent.
         """
-        self._before_close.append(work)
+
+        def forget() -> None:
+            self._before_close.pop(key, None)
+
+        key = object()
+        self._before_close[key] = work
+        return forget
 
     async def aclose(self) -> None:
-        """Wait for the operations under way, and close the file. Idempotent.
+        """Wait for the pending operations, and close the file. Idempotent.
 
         Calls after this raise a `BackendError`.
         """
@@ -192,7 +207,7 @@ class SqliteClient:
     def _check_usable(self) -> None:
         if self._closed:
             raise ClosedError(f"{self._path}: the {self._label} was closed; open it again")
-        # Also found in a forked process, which has the client and none of its threads.
+        # True in a forked process too, which has the client but none of its threads.
         if asyncio.get_running_loop() is not self._loop:
             raise BackendError(
                 f"{self._path}: the {self._label} was opened on another event loop or before a "
@@ -202,13 +217,13 @@ class SqliteClient:
             )
 
     async def _close(self) -> None:
-        # Each step is taken although one before it fails.
+        # Each step is taken even if one before it fails.
         async with AsyncExitStack() as stack:
             if self._readers is not None:
                 stack.push_async_callback(self._readers.aclose)
             stack.push_async_callback(self._writer.aclose)
             stack.callback(self._refuse_calls)
-            for work in reversed(self._before_close):
+            for work in reversed(self._before_close.values()):
                 stack.push_async_callback(work)
 
     def _refuse_calls(self) -> None:
@@ -221,7 +236,7 @@ async def _open_writer(database: Database, *, clock: Clock) -> sqlite3.Connectio
     Raises:
         BackendError: The file cannot be used.
     """
-    # Turning WAL on does not wait for other processes that do the same; so this does.
+    # SQLite does not wait for other processes that turn WAL on at the same time, so this does.
     deadline = clock.monotonic() + database.busy_timeout.total_seconds()
     while True:
         try:

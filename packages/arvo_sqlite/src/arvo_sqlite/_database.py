@@ -15,7 +15,7 @@ from ._failure import backend_error
 from ._schema import Component, check, migrate
 
 Synchronous: TypeAlias = Literal["full", "normal"]
-"""When a write is acknowledged: after it is on the disk, or in the operating system's hands."""
+"""When a write is acknowledged: after it is on the disk, or after the operating system has it."""
 
 IN_MEMORY: Final = ":memory:"
 """SQLite's name for a database without a file."""
@@ -28,12 +28,12 @@ _creating = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where the data is and how to get at it."""
+    """Where the data is and how to open it."""
 
     path: str
     """The file, as a full path, or `:memory:`."""
     components: tuple[Component, ...]
-    """What the file is to hold."""
+    """What the file must hold."""
     synchronous: Synchronous
     """When a write is acknowledged."""
     busy_timeout: timedelta
@@ -41,18 +41,18 @@ class Database:
 
     @property
     def in_memory(self) -> bool:
-        """Whether there is no file, and so no second connection."""
+        """Whether there is no file, so that no second connection can be opened."""
         return self.path == IN_MEMORY
 
     def open_writer(self) -> sqlite3.Connection:
-        """Open the connection that writes; make or migrate the file first.
+        """Open the connection that writes, and create or migrate the file first.
 
         Raises:
             BackendError: The file cannot be used.
         """
         if sqlite3.sqlite_version_info < _STRICT_SINCE:
             raise BackendError(
-                f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed; "
+                f"SQLite {sqlite3.sqlite_version} is too old: expected 3.37 or newer; "
                 "use a newer build of Python",
                 retryable=False,
                 outcome="failed",
@@ -79,18 +79,18 @@ class Database:
         return connection
 
     def set_durable(self, connection: sqlite3.Connection, *, durable: bool) -> None:
-        """Say whether the next transactions must be on the disk when they are acknowledged."""
+        """Set whether the next transactions must be on the disk when they are acknowledged."""
         level = "FULL" if durable and self.synchronous == "full" else "NORMAL"
         connection.execute(f"PRAGMA synchronous = {level}")
 
     def _prepared(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            # Before anything is changed: turning WAL on is written into the file.
+            # Before anything is changed: turning WAL on changes the file.
             check(connection, self.components, where=self.path)
             if not self.in_memory:
                 self._turn_wal_on(connection)
-                # A real flush where fsync is none, as on macOS; nothing elsewhere.
+                # For macOS, where fsync alone does not flush; no effect elsewhere.
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
             self.set_durable(connection, durable=True)
@@ -111,7 +111,8 @@ class Database:
             )
 
     def _connect(self) -> sqlite3.Connection:
-        # A file that somebody took away is an error; SQLite would make an empty one for anybody.
+        # A file that was removed must be an error; by default SQLite would create an empty one, not
+        # private to its user.
         return sqlite3.connect(
             self.path if self.in_memory else f"{Path(self.path).as_uri()}?mode=rw",
             uri=not self.in_memory,
@@ -122,9 +123,9 @@ class Database:
 
 
 def _create_private(path: str) -> None:
-    """Make the file for its user alone; its -wal and -shm get the same mode from SQLite."""
-    # Closing any descriptor of a file drops all locks that the process has on it, so nobody in
+    """Create the file, private to its user; SQLite gives its -wal and -shm the same mode."""
+    # Closing any descriptor of a file drops all locks that the process has on it, so nothing in
     # this process may connect between the two calls.
-    # A link that leads nowhere yet would be taken for a file, and SQLite has to find one.
+    # With O_EXCL a dangling link counts as an existing file, and SQLite needs its target.
     with _creating, suppress(FileExistsError):
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -1,8 +1,8 @@
 """What an error of SQLite means to the caller.
 
-The question is whether the same call may succeed later. It may where the file, the disk, a right or
-somebody's trigger was in the way, also in ways that are not known here. It cannot where the statement
-or the table is wrong, or the file is damaged.
+The question is whether the same call may succeed later. It may if the file, the disk, a permission or
+a trigger added by an operator was in the way, and after errors that are not known here. It cannot if
+the statement or the table is wrong, or the file is damaged.
 """
 
 import sqlite3
@@ -10,19 +10,19 @@ from typing import Final
 
 from arvo_time import BackendError, DamagedError, Outcome
 
-# Result codes, see https://www.sqlite.org/rescode.html: primary ones, or extended ones that mean
-# something else than their primary one.
+# Result codes, see https://www.sqlite.org/rescode.html: primary ones, and extended ones whose meaning
+# differs from that of their primary one.
 _DAMAGED: Final = frozenset(
     (
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_IOERR_DATA,
         sqlite3.SQLITE_IOERR_CORRUPTFS,
-        # Of a read. An operation that writes knows that its value is too large.
+        # When reading. An operation that writes handles a value that is too large itself.
         sqlite3.SQLITE_TOOBIG,
     )
 )
-_LASTING: Final = frozenset(
+_PERMANENT: Final = frozenset(
     (
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_INTERNAL,
@@ -35,34 +35,36 @@ _LASTING: Final = frozenset(
         sqlite3.SQLITE_RANGE,
     )
 )
-_PASSING_AFTER_ALL: Final = frozenset((sqlite3.SQLITE_ERROR_RETRY, sqlite3.SQLITE_ERROR_SNAPSHOT))
+_PASSING_EXTENDED: Final = frozenset((sqlite3.SQLITE_ERROR_RETRY, sqlite3.SQLITE_ERROR_SNAPSHOT))
 
 
 def primary_code(error: BaseException | None) -> int | None:
-    """Return SQLite's result code without its details; None when Python's module raised it."""
+    """Return SQLite's primary result code; None if Python's module raised the error itself."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 def backend_error(error: Exception, *, where: str, outcome: Outcome) -> BackendError:
-    """Make the error to raise `from` another.
+    """Return the error to raise `from` the given one.
 
     Args:
-        error: What SQLite raised, or Python about the values that SQLite was given.
+        error: What SQLite raised, or what Python raised about values passed to SQLite.
         where: The file.
         outcome: Whether a change may have happened.
     """
     if not isinstance(error, sqlite3.Error):
-        # The message of such an error may quote what was to be stored.
+        # The message of such an error may quote the value.
         return BackendError(
-            f"{where}: SQLite cannot be given this: {type(error).__name__}",
+            f"{where}: SQLite cannot take this value: {type(error).__name__}",
             retryable=False,
             outcome=outcome,
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if _is_damage(error) and outcome == "failed":
         # The messages of Python's module may quote what is stored.
-        said = "a text is not UTF-8" if primary_code(error) is None else f"{error} ({name})"
+        said = (
+            "a stored string is not UTF-8" if primary_code(error) is None else f"{error} ({name})"
+        )
         return DamagedError(f"{where}: {said}")
     return BackendError(f"{where}: {error} ({name})", retryable=_may_pass(error), outcome=outcome)
 
@@ -70,7 +72,7 @@ def backend_error(error: Exception, *, where: str, outcome: Outcome) -> BackendE
 def _is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        # Python's module raises one of these by itself only for a text that it cannot decode.
+        # Python's module raises one of these itself only for a string that it cannot decode.
         return isinstance(error, sqlite3.OperationalError)
     return not _DAMAGED.isdisjoint((code, code & 0xFF))
 
@@ -79,5 +81,5 @@ def _may_pass(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return False
-    # A code that is not known here may be anything, and a retry costs little.
-    return code in _PASSING_AFTER_ALL or (code & 0xFF) not in _LASTING | _DAMAGED
+    # A code that is not known here may mean anything, and a retry costs little.
+    return code in _PASSING_EXTENDED or (code & 0xFF) not in _PERMANENT | _DAMAGED

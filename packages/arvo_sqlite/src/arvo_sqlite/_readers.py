@@ -13,22 +13,22 @@ from ._failure import backend_error
 T = TypeVar("T")
 
 Query: TypeAlias = Callable[[sqlite3.Connection], T]
-"""Reads on a connection that cannot write. What it raises becomes a `BackendError`."""
+"""Reads on a connection that cannot write. An exception that it raises becomes a `BackendError`."""
 
 _THREADS: Final = 4
 
 
 class Readers:
-    """Answers queries beside the writer, whom they never hold up.
+    """Answers queries beside the writer, without ever delaying it.
 
     Args:
-        database: What to connect to.
+        database: The file to connect to.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="arvo reader")
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
     async def ask(self, query: Query[T]) -> T:
@@ -41,7 +41,7 @@ class Readers:
         return await loop.run_in_executor(self._threads, self._answer, query)
 
     async def aclose(self) -> None:
-        """Let the queries under way end, and close the connections."""
+        """Wait for the pending queries, and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         for connection in self._connections:
             connection.close()
@@ -53,8 +53,8 @@ class Readers:
             raise backend_error(error, where=self._database.path, outcome="failed") from error
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._own.connection = self._database.open_reader()
+            connection = self._of_thread.connection = self._database.open_reader()
             self._connections.append(connection)
         return connection

@@ -1,8 +1,8 @@
-"""Which tables a file holds, and how an older version of them becomes the present one.
+"""Which tables a file holds, and how an older version of them is migrated.
 
-A file of one component, `machine`, came first, with its version as `user_version`. That one stays
-there, so that older programs go on to read it; those of all others are in a table, which a file does
-not have before there is another.
+The first files had a single component, `machine`, with its version as `user_version`. That version
+stays there, so that older programs can still read it; the versions of other components are in a table,
+which is created with the first of them.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from typing import Final
 from arvo_time import BackendError
 
 _APPLICATION_ID: Final = 0x4172766F  # "Arvo", shown by file(1)
-_IN_USER_VERSION: Final = "machine"
+_USER_VERSION_COMPONENT: Final = "machine"
 
 _CREATE_VERSIONS: Final = """
     CREATE TABLE IF NOT EXISTS schema_version (
@@ -28,29 +28,29 @@ class Component:
     """The tables of one package; a file may hold those of several."""
 
     name: str
-    """What the file calls it. No two components may have a table of the same name."""
+    """Its name in the file, unique there. Two components must not share the name of a table."""
     title: str
-    """What errors call it, such as "machine memory"."""
+    """Its name in errors, such as "machine memory"."""
     package: str
-    """The distribution that errors ask to update when a file is newer."""
+    """The distribution that errors ask to upgrade when a file is newer."""
     migrations: tuple[tuple[str, ...], ...]
-    """The SQL statements that bring the tables from each version to the next, first of all from
-    none to version 1."""
+    """The SQL statements that bring the tables from each version to the next, the first of them from
+    no tables to version 1."""
 
 
 def check(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
-    """Make sure that a file is empty or ours and not newer than this program, and change nothing.
+    """Check that a file is empty or of Arvo and not newer than this program; change nothing.
 
     Args:
-        connection: Without a transaction.
-        components: What the file is to hold.
+        connection: One without a transaction.
+        components: What the file must hold.
         where: The file, for errors.
 
     Raises:
         BackendError: A component of the file is newer, or the file is not one of Arvo.
         sqlite3.Error: The file cannot be read.
     """
-    # One snapshot, lest it be half that of another process which makes the file meanwhile.
+    # One snapshot, so that no half of it is from another process that creates the file meanwhile.
     connection.execute("BEGIN")
     try:
         _versions(connection, components, where=where)
@@ -60,11 +60,11 @@ def check(connection: sqlite3.Connection, components: Sequence[Component], *, wh
 
 
 def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
-    """Bring components to their present versions, whoever else does so at the same time.
+    """Bring components to their current versions; other processes may do so at the same time.
 
     Args:
-        connection: Without a transaction.
-        components: What the file is to hold.
+        connection: One without a transaction.
+        components: What the file must hold.
         where: The file, for errors.
 
     Raises:
@@ -74,7 +74,7 @@ def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, 
     connection.execute("BEGIN IMMEDIATE")
     try:
         versions = _versions(connection, components, where=where)
-        # Also when nothing is missing: a file that may only be read is to fail here and now.
+        # Also when nothing is missing, so that a read-only file fails now.
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         behind = [each for each in components if versions[each.name] < len(each.migrations)]
         for component in behind:
@@ -92,7 +92,7 @@ def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, 
 def _versions(
     connection: sqlite3.Connection, components: Sequence[Component], *, where: str
 ) -> dict[str, int]:
-    """Return the version of each component in the file, 0 of one that it does not hold."""
+    """Return the version of each component in the file, 0 for one that it does not hold."""
     user_version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
@@ -100,26 +100,25 @@ def _versions(
     if not ours:
         titles = " and the ".join(component.title for component in components)
         raise _refused(
-            f"{where}: this database belongs to something else; name a file of its own for the "
-            f"{titles}"
+            f"{where}: this database was not made by Arvo; use a separate file for the {titles}"
         )
-    versions = {_IN_USER_VERSION: user_version}
+    versions = {_USER_VERSION_COMPONENT: user_version}
     if "schema_version" in tables:
         versions.update(connection.execute("SELECT component, version FROM schema_version"))
     for component in components:
         version = versions.setdefault(component.name, 0)
-        present = len(component.migrations)
-        if version > present:
+        newest = len(component.migrations)
+        if version > newest:
             raise _refused(
-                f"{where}: the file has schema version {version}, and this {component.package} "
-                f"knows none above {present}; install a newer {component.package}"
+                f"{where}: the file has schema version {version}, but this {component.package} "
+                f"supports at most {newest}; install a newer {component.package}"
             )
     return versions
 
 
 def _set_version(connection: sqlite3.Connection, component: Component) -> None:
     version = len(component.migrations)
-    if component.name == _IN_USER_VERSION:
+    if component.name == _USER_VERSION_COMPONENT:
         connection.execute(f"PRAGMA user_version = {version}")
         return
     connection.execute(_CREATE_VERSIONS)

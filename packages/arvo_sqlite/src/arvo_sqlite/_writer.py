@@ -1,9 +1,9 @@
-"""The one thread that writes: whatever waits goes into one transaction."""
+"""The one thread that writes: all operations in its queue go into one transaction."""
 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -18,18 +18,18 @@ _logger = bounded_logger("arvo_sqlite")
 T = TypeVar("T")
 
 Operation: TypeAlias = Callable[[sqlite3.Connection], T]
-"""Works inside a transaction that it may share. When one operation raises, all of its transaction are
-rolled back and run again from the start, each in a transaction of its own. So one that refuses what it
-was asked raises nothing: it returns its refusal, and has changed nothing."""
+"""Works inside a transaction that it may share. When one operation raises, all operations of its
+transaction are rolled back and run again from the start, each in a transaction of its own. So an
+operation that refuses its request must not raise: it must return the refusal, and change nothing."""
 
 AfterGroup: TypeAlias = Callable[[sqlite3.Connection, int], None]
-"""Works at the end of each transaction, with the number of operations in it."""
+"""Called at the end of each transaction, with the number of operations in it."""
 
-_LARGEST_GROUP: Final = 512
+_MAX_OPERATIONS_PER_GROUP: Final = 512
 
 
 class _Job(Generic[T]):
-    """An operation, and who waits for what it returns."""
+    """An operation, and the future that gets its result."""
 
     __slots__ = ("durable", "error", "operation", "result", "waiter")
 
@@ -64,20 +64,20 @@ class _Job(Generic[T]):
 class Writer:
     """Runs operations in the order they come, many of them in one transaction.
 
-    An operation is acknowledged after its transaction was committed. One that fails is run again
-    in a transaction of its own, as are its neighbours, so that it fails alone.
+    An operation is acknowledged after its transaction was committed. When one fails, all operations
+    of its transaction are run again, each in a transaction of its own, so that only that one fails.
 
     Args:
-        database: For errors and for how durable a commit is.
-        connection: The thread's from now on; it closes it.
-        label: What errors call what is opened, such as "memory".
+        database: Its path, for errors, and how durable a commit must be.
+        connection: Used by the thread alone from now on, which closes it.
+        label: What is opened, such as "memory", for errors.
     """
 
     def __init__(self, database: Database, connection: sqlite3.Connection, *, label: str) -> None:
         self._database = database
         self._connection = connection
         self._label = label
-        self._after: tuple[AfterGroup, ...] = ()
+        self._after: Mapping[object, AfterGroup] = {}  # replaced, as the thread goes through it
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._death: BaseException | None = None
@@ -88,30 +88,40 @@ class Writer:
         )
         self._thread.start()
 
-    def run_after(self, work: AfterGroup) -> None:
-        """Run `work` at the end of each transaction from now on; if it raises, the others fail."""
-        self._after = (*self._after, work)
+    def run_after(self, work: AfterGroup) -> Callable[[], None]:
+        """Run `work` at the end of each transaction from now on; if it raises, its operations fail.
+
+        Returns:
+            A function that removes `work`. Idempotent.
+        """
+
+        def remove() -> None:
+            self._after = {each: it for each, it in self._after.items() if each is not key}
+
+        key = object()
+        self._after = {**self._after, key: work}
+        return remove
 
     def submit(self, operation: Operation[T], *, durable: bool) -> "asyncio.Future[T]":
-        """Have an operation run; it will be, whatever becomes of the future.
+        """Queue an operation; it runs even if the future is cancelled.
 
         Args:
             operation: What to do.
             durable: Whether it must be on the disk when it is acknowledged, if the database's
                 `synchronous` is "full".
 
-        Raises:
-            BackendError: In the future: SQLite failed, or the thread has died.
+        Returns:
+            A future of its result. It raises a `BackendError` if SQLite failed or the thread has died.
         """
         job = _Job(operation, durable=durable, waiter=self._loop.create_future())
-        # Put first: a thread that dies after this finds it in the queue.
+        # Queued before the check: a thread that dies after the check finds it in the queue.
         self._queue.put(job)
         if self._death is not None:
             self._fail_queued()
         return job.waiter
 
     async def aclose(self) -> None:
-        """Run what waits and close the connection."""
+        """Run all queued operations and close the connection."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -137,12 +147,12 @@ class Writer:
             self._connection.close()
 
     def _next_group(self) -> tuple[list[_Job[Any]], bool]:
-        """Wait for work; return all there is, and whether there may be more."""
+        """Wait for operations; return all that are queued, and whether more may come."""
         job = self._queue.get()
         group: list[_Job[Any]] = []
         while job is not None:
             group.append(job)
-            if len(group) == _LARGEST_GROUP:
+            if len(group) == _MAX_OPERATIONS_PER_GROUP:
                 return group, True
             try:
                 job = self._queue.get_nowait()
@@ -151,11 +161,11 @@ class Writer:
         return group, False
 
     def _run(self, group: Sequence[_Job[Any]], *, outcome: Outcome = "failed") -> None:
-        """Run a group, and each by itself when that fails.
+        """Run a group in one transaction; if that fails, run each operation by itself.
 
         Args:
             group: What to run.
-            outcome: What became of an earlier try.
+            outcome: The outcome of an earlier try.
         """
         try:
             self._transact(group)
@@ -163,7 +173,7 @@ class Writer:
         except Exception as error:
             failure = error
         if isinstance(failure, _CannotCommit):
-            outcome = "unknown"  # its mark may have reached the disk, and count after a power cut
+            outcome = "unknown"  # a commit record on the disk may count after a power cut
         if len(group) == 1 or isinstance(failure, _CannotBegin):
             for job in group:
                 job.error = self._translated(failure, outcome=outcome)
@@ -184,14 +194,14 @@ class Writer:
         try:
             for job in group:
                 job.run(connection)
-            for work in self._after:
+            for work in self._after.values():
                 work(connection, len(group))
             try:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise _CannotCommit(error) from error
         except BaseException:
-            # SQLite may have rolled back by itself.
+            # SQLite may have rolled back on its own.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -211,11 +221,11 @@ class Writer:
         try:
             self._loop.call_soon_threadsafe(deliver)
         except RuntimeError:
-            # The event loop was closed before the file; nobody waits any more.
-            _logger.debug("nobody waits for %s any more", self._database.path)
+            # The event loop was closed before the file, so nothing awaits the results.
+            _logger.debug("the event loop of %s was closed; dropping results", self._database.path)
 
     def _fail_queued(self) -> None:
-        """Fail everything in the queue, after the death of the thread."""
+        """Fail all queued operations, after the death of the thread."""
         left: list[_Job[Any]] = []
         while True:
             try:
@@ -229,7 +239,7 @@ class Writer:
 
     def _dead(self, *, outcome: Outcome) -> BackendError:
         error = BackendError(
-            f"{self._database.path}: the thread that writes has died of {self._death!r}; "
+            f"{self._database.path}: the writing thread has died of {self._death!r}; "
             f"open the {self._label} again",
             retryable=False,
             outcome=outcome,
@@ -249,4 +259,4 @@ class _CannotBegin(_SqliteFailed):
 
 
 class _CannotCommit(_SqliteFailed):
-    """All operations were run; whether they are kept is SQLite's secret."""
+    """All operations were run; whether they take effect is unknown."""

@@ -1,6 +1,6 @@
 """Statecharts that behave like those of XState 5, without actors, delays and dependencies.
 
-Define a `Machine`, `start` it and `run` it with events; `persist` where it is and `restore` it.
+Define a `Machine`, `start` it and `run` it with events; `persist` its snapshots and `restore` them.
 Names for annotations are in `arvo_statechart.typing`.
 """
 

@@ -1,4 +1,4 @@
-"""The actions that a machine itself understands."""
+"""The built-in actions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Log(BuiltInAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueueActions(BuiltInAction):
-    """Runs the actions that a function decides on."""
+    """Runs the actions that a function chooses."""
 
     choose: Callable[[Call], Iterable[Action] | None]
 
@@ -72,12 +72,12 @@ class EnqueueActions(BuiltInAction):
 def assign(update: Update | Mapping[str, Computed]) -> BuiltInAction:
     """Change the context: the only way to do so.
 
-    The context given to functions is never changed in place; each assign makes a new one. A
+    The context passed to functions is never changed in place; each assign makes a new one. A
     machine that assigned has changed, even if the values are equal: `always` is tried again.
 
     Args:
         update: A function that returns the keys to change, or those keys with their new values.
-            A value that is a function is called for its value.
+            A value that is a function is called, and its result is used.
 
     Example:
         >>> count = assign({"count": lambda call: call.context["count"] + 1, "last": "PAY"})
@@ -115,9 +115,9 @@ def _context_and_event(call: Call) -> dict[str, Any]:
 
 
 def log(message: Computed = _context_and_event) -> BuiltInAction:
-    """Write a message: to the logger `arvo_statechart`, unless the host says otherwise.
+    """Write a message: to the logger `arvo_statechart`, unless the host writes it elsewhere.
 
-    The logger takes its first 2000 characters.
+    The logger writes its first 2000 characters.
 
     Args:
         message: What to write, or a function that returns it. A function is called in its place
@@ -127,13 +127,13 @@ def log(message: Computed = _context_and_event) -> BuiltInAction:
 
 
 def enqueue_actions(choose: Callable[[Call], Iterable[Action] | None]) -> BuiltInAction:
-    """Run the actions that a function decides on, in the place of this one.
+    """Run the actions that a function chooses, in the place of this one.
 
-    The function is finished before the first of its actions runs, so all it asks is answered
-    with the context as it was before them.
+    The function ends before the first of its actions runs, so it sees the context as it was before
+    them.
 
     Args:
-        choose: Returns the actions, or yields them one after another. None means none.
+        choose: Returns the actions, or yields them one after another. None means no actions.
 
     Example:
         >>> def react(call: Call) -> Iterable[Action]:

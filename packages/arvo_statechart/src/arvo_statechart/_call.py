@@ -9,7 +9,7 @@ from ._event import INIT, Event
 from ._state_value import PartialStateValue
 
 Context: TypeAlias = dict[str, Any]
-"""What a machine remembers beside its state; a JSON object if it is to be stored."""
+"""What a machine remembers beside its state; it must be a JSON object if it is stored."""
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -22,16 +22,16 @@ class ConfigurationView(Protocol):
         """The active states."""
 
     def matches(self, value: PartialStateValue) -> bool:
-        """Return whether everything that a part of a state value names is active."""
+        """Return whether all states that a partial state value names are active."""
 
     def test(self, guard: "Guard") -> "Callable[[Call], object]":
-        """Return what asks a guard of the machine."""
+        """Return a function that evaluates a guard of the machine."""
 
 
 class Call:
     """What a guard, an action or any other function of a machine is called with.
 
-    A machine makes them. Make one yourself to test such a function on its own.
+    Machines make calls. Make one yourself to test such a function on its own.
 
     Example:
         >>> def is_large(call: Call) -> bool:
@@ -42,7 +42,7 @@ class Call:
     Attributes:
         context: The context at this point. Read it only: an `assign` gives it new values.
         event: The event being processed.
-        params: What the config gives beside the name of the guard or action; empty if nothing.
+        params: The params of the guard or action in the config; empty if it has none.
     """
 
     __slots__ = ("_configuration", "context", "event", "params")
@@ -53,7 +53,7 @@ class Call:
         self.context: Context = context
         self.event: Event = event
         self.params: Mapping[str, Any] = params
-        # None if it was made by hand.
+        # None if the call was made by hand.
         self._configuration: ConfigurationView | None = None
 
     @property
@@ -62,14 +62,14 @@ class Call:
         return self.event.get("input") if self.event["type"] == INIT else None
 
     def check(self, guard: "Guard") -> bool:
-        """Whether a guard passes here: for functions given to `enqueue_actions`.
+        """Return whether a guard passes here: for functions passed to `enqueue_actions`.
 
         Args:
-            guard: Whatever may stand as a `guard` in a config.
+            guard: Anything that is allowed as a `guard` in a config.
 
         Raises:
-            MachineDefinitionError: If the machine has no guard of that name, and if this call
-                was made by hand, so has no machine, and the guard is not a function.
+            MachineDefinitionError: If the machine has no guard of that name. Also if this call was
+                made by hand, so that it has no machine, and the guard is not a function.
         """
         if self._configuration is not None:
             # The params here are those of the action, not of the guard.
@@ -78,29 +78,29 @@ class Call:
         if callable(guard):
             return bool(guard(Call(context=self.context, event=self.event)))
         raise MachineDefinitionError(
-            f"a call made by hand has no machine that could say what the guard {guard!r} is; "
+            f"unknown guard {guard!r}: a call made by hand has no machine in which to look it up; "
             "check a function instead"
         )
 
     def matches(self, value: PartialStateValue) -> bool:
-        """Whether the machine is in a state, as it was before the current microstep.
+        """Return whether the machine was in a state before the current microstep.
 
         Args:
             value: A state value or part of one, or a path like `"open.waiting"`.
 
         Raises:
-            MachineDefinitionError: If this call was made by hand, so is in no state.
+            MachineDefinitionError: If this call was made by hand, so that it has no state.
         """
         if self._configuration is None:
-            raise MachineDefinitionError("a call made by hand is in no state")
+            raise MachineDefinitionError("a call made by hand has no state")
         return self._configuration.matches(value)
 
 
 Computed: TypeAlias = Callable[[Call], Any] | object
-"""A value as it is, or a function that computes it when it is needed."""
+"""A value, or a function that computes it when it is needed."""
 
 Params: TypeAlias = Mapping[str, Any] | Callable[[Call], Mapping[str, Any]]
-"""Parameters of a named guard or action: as they are, or computed when it is used."""
+"""Parameters of a named guard or action: a mapping, or a function that computes it for each use."""
 
 
 class GuardConfig(TypedDict):
@@ -130,7 +130,7 @@ def new_call(
     params: Mapping[str, Any],
     configuration: ConfigurationView | None,
 ) -> Call:
-    """Make a call in a third of the time that keyword arguments take: every guard needs one."""
+    """Return a call, made in a third of the time that keyword arguments take: every guard needs one."""
     call = _new(Call)
     call.context = context
     call.event = event

@@ -8,7 +8,7 @@ from ._call import Call, Computed, Context, Guard
 
 
 class TransitionConfig(TypedDict, total=False):
-    """What to do about an event."""
+    """What to do when an event comes."""
 
     target: str | Sequence[str]
     """Where to go: `sibling.child`, `.child` of this state, or `#id` of any state.
@@ -17,15 +17,15 @@ class TransitionConfig(TypedDict, total=False):
     where it is and only the actions run.
     """
     guard: Guard
-    """Must pass; otherwise the next transition of the list is tried."""
+    """If it does not pass, the next transition of the list is tried."""
     actions: Action | Sequence[Action]
     """What to do between leaving the old states and entering the new ones."""
     reenter: bool
     """Whether to leave and enter this state, too, when the target is itself or below it."""
     meta: Any
-    """Anything a reader or a tool wants to know about the transition; nothing here asks for it."""
+    """Anything for readers and tools; it is not used here."""
     description: str
-    """Words for readers."""
+    """A description for readers."""
 
 
 Transitions: TypeAlias = str | TransitionConfig | Sequence[str | TransitionConfig]
@@ -40,9 +40,9 @@ class InitialConfig(TypedDict, total=False):
     actions: Action | Sequence[Action]
     """What to do when the child is entered by default, after the entry actions of its parent."""
     meta: Any
-    """Anything a reader or a tool wants to know about it; nothing here asks for it."""
+    """Anything for readers and tools; it is not used here."""
     description: str
-    """Words for readers."""
+    """A description for readers."""
 
 
 class StateConfig(TypedDict, total=False):
@@ -69,24 +69,26 @@ class StateConfig(TypedDict, total=False):
     tags: str | Sequence[str]
     """Words by which a host recognises kinds of states."""
     meta: Any
-    """Anything a host wants to know about the state."""
+    """Anything for the host; see `Snapshot.meta`."""
     output: Computed
-    """Of a final state: what its parent's `onDone` finds in `event["output"]`; or a function."""
+    """For a final state, the `event["output"]` of its parent's `onDone`, or a function that computes
+    it. For the root, the output of the machine."""
     description: str
-    """Words for readers."""
+    """A description for readers."""
     history: Literal["shallow", "deep"] | bool
-    """Which states a history state remembers: children (also True) or all below the parent."""
+    """Which states a history state remembers: children ("shallow" or True), or all states below its
+    parent ("deep")."""
     target: str | Sequence[str]
-    """Of a history state: where it leads while it remembers nothing. Default: the initial child."""
+    """For a history state, where it leads while it remembers nothing. Default: the initial child."""
 
 
 class OptionsConfig(TypedDict, total=False):
-    """How a machine is run."""
+    """Limits of a machine's steps."""
 
     maxIterations: float
     """How many microsteps one event may lead to; `math.inf` for no limit. Default: 10,000.
 
-    XState has no limit unless it is given here.
+    XState has no limit by default.
     """
 
 
@@ -96,6 +98,6 @@ class MachineConfig(StateConfig, total=False):
     context: Context | Callable[[Call], Context]
     """The first context, or a function that makes it, from `call.input`. Default: empty."""
     version: str
-    """Kept as `machine.version`."""
+    """The version of the definition, kept as `machine.version`."""
     options: OptionsConfig
-    """How the machine is run."""
+    """Limits of the machine's steps."""

@@ -1,4 +1,4 @@
-"""What a step wants done outside of the machine."""
+"""Effects: what a step asks to be done outside of the machine."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -14,15 +14,13 @@ class EmitEffect:
     """An event for the host."""
 
     event: Event
-    """The event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEffect:
-    """A message to write."""
+    """A message of a `log` action, to be written."""
 
     message: object
-    """The message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,25 +30,25 @@ class ActionEffect:
     type: str
     """The name of the action, or of its function."""
     function: Callable[[Call], object]
-    """What to call."""
+    """The function to call."""
     call: Call
-    """What to call it with."""
+    """The argument to call it with."""
 
     def perform(self) -> None:
-        """Call the action; whatever it raises escapes."""
+        """Call the action; its exceptions propagate."""
         self.function(self.call)
 
 
 Effect: TypeAlias = EmitEffect | LogEffect | ActionEffect
-"""What a step wants done outside of the machine."""
+"""What a step asks to be done outside of the machine."""
 
 
 _logger = logging.getLogger("arvo_statechart")
 
 
 def write_to_logger(message: object) -> None:
-    """Write a message of a `log` action where messages go unless the host says otherwise."""
-    # A message may be of an event, and who sends it must not fill a disk.
+    """Write a message of a `log` action to the logger `arvo_statechart`."""
+    # A message may contain an event, whose sender must not be able to fill a disk.
     _logger.info("%.2000s", message)
 
 
@@ -67,20 +65,20 @@ def performed(effects: Iterable[Effect], log: Callable[[object], None]) -> Itera
 
 
 class Host(Protocol):
-    """What a step hands its effects to, in order."""
+    """Receives the effects of a step, in order."""
 
     def emit(self, event: Event) -> None:
-        """Take an event."""
+        """Receive an emitted event."""
 
     def log(self, message: object) -> None:
-        """Take a message."""
+        """Receive a message of a `log` action."""
 
     def act(self, name: str, function: Callable[[Call], object], call: Call) -> None:
-        """Take a call of an action."""
+        """Receive a call of an action."""
 
 
 class RecordingHost:
-    """Writes down what is to be done."""
+    """Records the effects without performing them."""
 
     __slots__ = ("effects",)
 
@@ -88,20 +86,20 @@ class RecordingHost:
         self.effects: list[Effect] = []
 
     def emit(self, event: Event) -> None:
-        """Write down an event."""
+        """Record an event."""
         self.effects.append(EmitEffect(event=event))
 
     def log(self, message: object) -> None:
-        """Write down a message."""
+        """Record a message."""
         self.effects.append(LogEffect(message=message))
 
     def act(self, name: str, function: Callable[[Call], object], call: Call) -> None:
-        """Write down a call."""
+        """Record a call."""
         self.effects.append(ActionEffect(type=name, function=function, call=call))
 
 
 class PerformingHost:
-    """Does everything at once, except that it keeps the events until the step has succeeded."""
+    """Performs actions and messages immediately, and collects the emitted events."""
 
     __slots__ = ("_write", "emitted")
 
@@ -110,7 +108,7 @@ class PerformingHost:
         self._write = write
 
     def emit(self, event: Event) -> None:
-        """Keep an event."""
+        """Collect an event."""
         self.emitted.append(event)
 
     def log(self, message: object) -> None:

@@ -5,7 +5,7 @@
   x InvalidEventError           something that is not an event was sent; also a `ValueError`
   x InvalidSnapshotError        a stored snapshot that does not fit the machine; also a `ValueError`
   x InvalidResultError          a function returned what its place cannot use; also a `TypeError`
-  x GuardError                  a guard failed while an event was looking for its transition
+  x GuardError                  a guard failed while the transition for an event was chosen
   x MicrostepLimitError         a step that does not come to rest
 """
 
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 
 from ._messages import short_repr
 
-# Of the path of a problem, in its text: the outermost and the innermost parts.
+# How many of the outermost and of the innermost parts of a path are written.
 _SHOWN_PARTS = 8
 _SHOWN_CHARACTERS = 60
 
-# Each class takes its message alone when it is unpickled; its other attributes are restored after.
+# When an exception is unpickled, its class is called with the message alone; its other attributes are
+# restored afterwards.
 
 
 class StatechartError(Exception):
-    """The root of every exception that this package raises on purpose."""
+    """The base class of the exceptions of this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +32,19 @@ class DefinitionProblem:
     path: tuple[str | int, ...]
     """Keys and list positions from the root of the config; empty for the root itself."""
     message: str
-    """What is wrong and how to put it right."""
+    """What is wrong, and the remedy."""
 
     @property
     def location(self) -> str:
-        """The path as text, as in `states.open.on['order.paid'][0].target`.
+        """The path as a string, as in `states.open.on['order.paid'][0].target`.
 
-        Of a long path the middle is left out.
+        The middle of a long path is left out.
         """
         return location_of(self.path)
 
 
 def location_of(path: tuple[str | int, ...]) -> str:
-    """Return a path in a config as text."""
+    """Return a path in a config as a string."""
     if len(path) > 2 * _SHOWN_PARTS:
         head, tail = path[:_SHOWN_PARTS], path[-_SHOWN_PARTS:]
         return f"{location_of(head)}[...]{''.join(map(_path_step, tail))}"
@@ -61,10 +62,10 @@ def _path_step(part: str | int) -> str:
 
 
 class MachineDefinitionError(StatechartError, ValueError):
-    """A machine cannot be built, or an action made up at run time is not one.
+    """A machine cannot be built, or `enqueue_actions` chose something that is not an action.
 
     Attributes:
-        problems: Everything that was found wrong, with its place in the config.
+        problems: The problems that were found, with their places in the config.
     """
 
     def __init__(self, message: str, *, problems: tuple[DefinitionProblem, ...] = ()) -> None:
@@ -73,29 +74,29 @@ class MachineDefinitionError(StatechartError, ValueError):
 
 
 class InvalidEventError(StatechartError, ValueError):
-    """An event is not a mapping with a `type` that is a text."""
+    """An event is not a mapping with a string `type`."""
 
 
 class InvalidSnapshotError(StatechartError, ValueError):
     """A snapshot is not one of this machine.
 
     Raised when a stored snapshot names a state that the machine does not have or is not a
-    snapshot at all, and when a machine is handed the snapshot of another one.
+    snapshot at all, and when a machine is passed the snapshot of another one.
     """
 
 
 class InvalidResultError(StatechartError, TypeError):
-    """A function of the user returned something that its place in the machine cannot use.
+    """A function of the user returned something that cannot be used in its place.
 
     For example an `assign` that returned a number instead of a mapping.
     """
 
 
 class GuardError(StatechartError):
-    """A guard failed while an event was looking for its transition.
+    """A guard failed while the transition for an event was chosen.
 
-    The exception of the guard is the `__cause__`, and its text ends the message. Guards of
-    `always` and of `enqueue_actions` are not wrapped: their exception arrives as it is.
+    The exception of the guard is the `__cause__`, and its message ends this one. Exceptions of guards
+    of `always` and of `enqueue_actions` are not wrapped: they propagate unchanged.
 
     Attributes:
         guard: The name of the guard, of its function, or of the combinator.
@@ -115,7 +116,7 @@ class GuardError(StatechartError):
 class MicrostepLimitError(StatechartError):
     """One event led to more microsteps than the machine allows.
 
-    Mostly an `always` transition that stays enabled, or events that raise each other for ever.
+    Usually an `always` transition stays enabled, or events raise each other indefinitely.
 
     Attributes:
         limit: The number of microsteps that the machine allows for one event.

@@ -1,4 +1,4 @@
-"""Events: what makes a machine move."""
+"""Events of machines."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from ._errors import InvalidEventError
 
 Event: TypeAlias = Mapping[str, Any]
-"""A mapping with a `type`, and whatever else the event carries."""
+"""A mapping with a string `type`, and any further keys."""
 
 INIT = "xstate.init"
 STOP = "xstate.stop"
@@ -17,7 +17,7 @@ def type_of(event: Event) -> str:
     """Return the type of an event.
 
     Raises:
-        InvalidEventError: If it is not a mapping with a `type` that is a text.
+        InvalidEventError: If it is not a mapping with a string `type`.
     """
     try:
         event_type = event["type"]
@@ -37,5 +37,5 @@ def init_event(start_input: object) -> Event:
 
 
 def done_event_type(state_id: str) -> str:
-    """Return the type of the event that says that a state has reached its end."""
+    """Return the type of the event that reports the end of a state."""
     return f"xstate.done.state.{state_id}"

@@ -1,4 +1,4 @@
-"""Guards made of other guards, and the one that asks where the machine is."""
+"""The built-in guards: combinations of other guards, and `state_in`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from ._state_value import PartialStateValue, copy_value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class All(BuiltInGuard):
-    """Passes if every guard does."""
+    """Passes if every guard passes."""
 
     guards: tuple[Guard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnyOf(BuiltInGuard):
-    """Passes if one guard does."""
+    """Passes if any guard passes."""
 
     guards: tuple[Guard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Not(BuiltInGuard):
-    """Passes if the guard does not."""
+    """Passes if the guard does not pass."""
 
     guard: Guard
 
@@ -37,7 +37,7 @@ class StateIn(BuiltInGuard):
 
 
 def and_(guards: Sequence[Guard]) -> BuiltInGuard:
-    """Pass if all guards pass. Asks them in order and stops at the first that does not.
+    """Pass if all guards pass. Evaluates them in order and stops at the first that does not pass.
 
     Args:
         guards: Names, functions or other guards. An empty list passes.
@@ -49,7 +49,7 @@ def and_(guards: Sequence[Guard]) -> BuiltInGuard:
 
 
 def or_(guards: Sequence[Guard]) -> BuiltInGuard:
-    """Pass if any guard passes. Asks them in order and stops at the first that does.
+    """Pass if any guard passes. Evaluates them in order and stops at the first that passes.
 
     Args:
         guards: Names, functions or other guards. An empty list does not pass.
@@ -58,7 +58,7 @@ def or_(guards: Sequence[Guard]) -> BuiltInGuard:
 
 
 def not_(guard: Guard) -> BuiltInGuard:
-    """Pass if the guard does not.
+    """Pass if the guard does not pass.
 
     Args:
         guard: A name, a function or another guard.
@@ -67,7 +67,7 @@ def not_(guard: Guard) -> BuiltInGuard:
 
 
 def _listed(guards: Sequence[Guard]) -> tuple[Guard, ...]:
-    """Return the guards; what is not a list stays as it is, until the machine refuses it."""
+    """Return the guards as a tuple; anything else is returned as it is, and the machine refuses it."""
     single = isinstance(guards, str | Mapping) or not isinstance(guards, Iterable)
     return guards if single else tuple(guards)  # type: ignore[return-value]
 
@@ -78,7 +78,7 @@ def state_in(value: PartialStateValue) -> BuiltInGuard:
     Inside `enqueue_actions` it sees the states from before the current microstep.
 
     Args:
-        value: `"#id"` for the state of that id; else a path like `"open.waiting"` or a part of
+        value: `"#id"` for the state of that id; otherwise a path like `"open.waiting"` or a part of
             the state value like `{"open": "waiting"}`.
 
     Example:
@@ -96,7 +96,7 @@ def state_in(value: PartialStateValue) -> BuiltInGuard:
 
 
 def guard_label(guard: object) -> str:
-    """Return the name of a guard, or how it is made of others: `and(paid, not(disputed))`."""
+    """Return the name of a guard, or its combination of others: `and(paid, not(disputed))`."""
     return cut(_guard_label(guard), LABEL_CHARACTERS)
 
 

@@ -1,4 +1,4 @@
-"""Machines: what users define once and run as often as they like."""
+"""Machines, which users define once and run any number of times."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -28,29 +28,29 @@ from ._state_value import StateValue
 class Machine:
     """A statechart that behaves like one of XState 5, for events that arrive one at a time.
 
-    It is immutable, holds no state of its own, and may be shared between threads. Where it is,
-    is a `Snapshot`; each step returns the next one.
+    It is immutable, holds no state of its own, and may be shared between threads. A `Snapshot`
+    holds its current state; each step returns the next snapshot.
 
-    There are two ways to run it. `initial_transition` and `transition` are pure: they call guards
-    and assigns only and return everything else as effects. `start` and `run` are for hosts:
-    they also perform the actions, and turn what fails into a snapshot with status error.
+    There are two ways to run it. `initial_transition` and `transition` are pure: they call only
+    guards and assigns, and return everything else as effects. `start` and `run` are for hosts:
+    they also perform the actions, and turn failures into a snapshot with status "error".
 
     TypeScript: `createMachine`, or `setup({...}).createMachine`.
 
     Args:
-        config: The definition, as XState takes it. Leave it as it is afterwards.
-        actions: What the names of actions stand for: functions, or what `assign`, `emit`,
+        config: The definition, as XState takes it. It must not be changed afterwards.
+        actions: The implementations of named actions: functions, or what `assign`, `emit`,
             `raise_`, `log` and `enqueue_actions` return.
-        guards: What the names of guards stand for: functions, or combinations of guards.
-        events: The types of the events that a host will send. An `on` that waits for any other
-            then stands in `warnings`. Default: any may come.
-        xstate: The version of XState to behave like, where versions differ. "5.33" is today's.
-            "5.24" is for machines that run in TypeScript Arvo, too, which has that version.
-            Default: "5.33", and `warnings` say where the definition makes a difference. With
-            either version given they do not, as it was chosen.
+        guards: The implementations of named guards: functions, or combinations of guards.
+        events: The types of the events that a host will send. `warnings` then name each `on` that
+            waits for another event. Default: any event may come.
+        xstate: The version of XState to follow where versions differ. "5.33" is the current one.
+            "5.24" is for machines that also run in TypeScript Arvo, which uses that version.
+            Default: "5.33", and `warnings` name the places where the versions differ for this
+            definition. If either version is given, they do not.
         max_microsteps: How many microsteps one event may lead to before it fails; at least 1,
-            or `math.inf` for no limit. Default: `maxIterations` of the config's `options`, else
-            10,000.
+            or `math.inf` for no limit. Default: `maxIterations` of the config's `options`, or
+            10,000 without it.
 
     Raises:
         MachineDefinitionError: If the definition is wrong. Its `problems` say what and where.
@@ -70,8 +70,8 @@ class Machine:
         'on'
 
     Attributes:
-        id: The id of the root, `(machine)` if the config gives none.
-        version: What the config says, or None.
+        id: The id of the root; `(machine)` if the config has none.
+        version: The `version` of the config; None if it has none.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Machine:
         self._actions: Mapping[str, ActionImplementation] = {} if actions is None else actions
         self._guards: Mapping[str, GuardImplementation] = {} if guards is None else guards
         if isinstance(events, Iterable) and not isinstance(events, str):
-            events = tuple(events)  # an iterator would have none left for `provide`
+            events = tuple(events)  # an iterator would be exhausted for `provide`
         self._events = events
         self._xstate: XStateVersion | None = xstate
         self._max_microsteps = max_microsteps
@@ -108,9 +108,9 @@ class Machine:
 
     @property
     def warnings(self) -> tuple[DefinitionProblem, ...]:
-        """What is allowed but probably not meant, with its place in the config.
+        """What is allowed but probably a mistake, with its place in the config.
 
-        Looked for when it is first asked for.
+        The warnings are computed at the first access.
         """
         if self._warnings is None:
             self._warnings = self._find_warnings()
@@ -124,15 +124,15 @@ class Machine:
     ) -> "Machine":
         """Return a machine of the same definition with other implementations.
 
-        This one stays as it is. Snapshots belong to one machine: persist them here and restore
-        them there.
+        This machine does not change. Snapshots belong to one machine: to move them to the other,
+        persist them here and restore them there.
 
         Args:
-            actions: What these names of actions stand for from now on. Others keep their meaning.
-            guards: What these names of guards stand for from now on. Others keep their meaning.
+            actions: Implementations of named actions to replace. Others stay as they are.
+            guards: Implementations of named guards to replace. Others stay as they are.
 
         Raises:
-            MachineDefinitionError: If an implementation is not one.
+            MachineDefinitionError: If an implementation is not valid.
 
         Example:
             >>> door = Machine(
@@ -154,16 +154,16 @@ class Machine:
         )
 
     def initial_transition(self, input: Any = None) -> tuple[Snapshot, tuple[Effect, ...]]:
-        """Return the first snapshot, and what is to be done about it. Performs nothing.
+        """Return the first snapshot and its effects, without performing them.
 
         Args:
-            input: What the context may be made from, as `call.input`.
+            input: Passed to the function that makes the context, as `call.input`.
 
         Raises:
-            InvalidResultError: If a function returned something unusable.
-            MachineDefinitionError: If `enqueue_actions` asked for something that is no action.
+            InvalidResultError: If a function returned something that cannot be used.
+            MachineDefinitionError: If `enqueue_actions` chose something that is not an action.
             MicrostepLimitError: If the machine does not come to rest.
-            Exception: Whatever a guard, an assign or another function of the machine raises.
+            Exception: Any exception of a guard, an assign or another function of the machine.
         """
         host = RecordingHost()
         event = init_event(input)
@@ -173,22 +173,22 @@ class Machine:
         return snapshot, tuple(host.effects)
 
     def transition(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, tuple[Effect, ...]]:
-        """Return the next snapshot, and what is to be done about it. Performs nothing.
+        """Return the next snapshot and its effects, without performing them.
 
-        The status does not matter: a host that wants a machine to stop at its end asks it first.
+        The status does not matter: a host that wants a machine to stop at its end must check it.
 
         Args:
-            snapshot: Where the machine is.
-            event: What happened.
+            snapshot: The current snapshot.
+            event: The event to process.
 
         Raises:
-            GuardError: If a guard failed while the event was looking for its transition.
-            InvalidEventError: If it is not an event.
-            InvalidResultError: If a function returned something unusable.
-            InvalidSnapshotError: If it is the snapshot of another machine.
-            MachineDefinitionError: If `enqueue_actions` asked for something that is no action.
+            GuardError: If a guard failed while the transition for the event was chosen.
+            InvalidEventError: If `event` is not an event.
+            InvalidResultError: If a function returned something that cannot be used.
+            InvalidSnapshotError: If `snapshot` belongs to another machine.
+            MachineDefinitionError: If `enqueue_actions` chose something that is not an action.
             MicrostepLimitError: If the machine does not come to rest.
-            Exception: Whatever another guard, an assign or another function raises.
+            Exception: Any exception of another guard, an assign or another function.
         """
         self._check_own(snapshot)
         host = RecordingHost()
@@ -200,17 +200,17 @@ class Machine:
     ) -> RunResult:
         """Enter the initial states and perform the actions.
 
-        They are performed after the machine has come to rest. If one of them fails, those after
-        it are dropped, and so are all emitted events; the snapshot stays, with status error.
+        The actions are performed after the machine has come to rest. If one of them fails, those
+        after it are dropped, and so are all emitted events; the snapshot stays, with status "error".
 
-        If a guard or an assign fails, nothing is entered: the snapshot of status error has the
-        default value and the first context, as it was before every assign, and empty if its
-        function failed. With the rules of XState 5.24 it has neither value nor context.
+        If a guard or an assign fails, nothing is entered: the snapshot of status "error" has the
+        default value and the context as it was before every assign, which is empty if the function
+        that makes it failed. With the rules of XState 5.24 it has neither value nor context.
 
         Args:
-            input: What the context may be made from, as `call.input`.
-            log: Takes the messages of `log` actions. Default: the logger `arvo_statechart`, at
-                level INFO.
+            input: Passed to the function that makes the context, as `call.input`.
+            log: Called with the messages of `log` actions. Default: the logger `arvo_statechart`,
+                at level INFO.
         """
         host = RecordingHost()
         event = init_event(input)
@@ -232,21 +232,21 @@ class Machine:
         *,
         log: Callable[[object], None] = write_to_logger,
     ) -> RunResult:
-        """Take an event and perform the actions, each in its place.
+        """Process an event and perform the actions, each in its place.
 
-        If anything fails, the machine stays where it was, with status error, and nothing is
-        emitted; actions that ran before the failure did run. A machine that is not active
-        ignores the event.
+        If anything fails, the state stays as it was, with status "error", and nothing is emitted;
+        actions before the failure have been performed. A machine that is not active ignores the
+        event.
 
         Args:
-            snapshot: Where the machine is.
-            event: What happened.
-            log: Takes the messages of `log` actions. Default: the logger `arvo_statechart`, at
-                level INFO.
+            snapshot: The current snapshot.
+            event: The event to process.
+            log: Called with the messages of `log` actions. Default: the logger `arvo_statechart`,
+                at level INFO.
 
         Raises:
-            InvalidEventError: If it is not an event.
-            InvalidSnapshotError: If it is the snapshot of another machine.
+            InvalidEventError: If `event` is not an event.
+            InvalidSnapshotError: If `snapshot` belongs to another machine.
         """
         self._check_own(snapshot)
         event_type = type_of(event)
@@ -262,11 +262,11 @@ class Machine:
     def persist(self, snapshot: Snapshot) -> dict[str, Any]:
         """Return a snapshot as the JSON object that XState stores.
 
-        An exception in it becomes its class name and message. The context, the output and any
-        other error are those of the snapshot, not copies, and are not checked to be JSON.
+        An exception in it is stored as its class name and message. The context, the output and any
+        other error are those of the snapshot, not copies; whether they are JSON is not checked.
 
         Raises:
-            InvalidSnapshotError: If it is the snapshot of another machine.
+            InvalidSnapshotError: If the snapshot belongs to another machine.
         """
         self._check_own(snapshot)
         return persist(snapshot)
@@ -275,8 +275,8 @@ class Machine:
         """Return the snapshot that was stored, here or by XState.
 
         The order in which states were entered is not stored; the order of the keys in the value
-        takes its place. What the value leaves out is entered by default, without its actions.
-        History states and recorded states that the machine does not know are forgotten.
+        takes its place. States that the value leaves out are entered by default, without their
+        actions. History states and recorded states that the machine does not have are dropped.
 
         Args:
             persisted: The stored snapshot. Its context becomes that of the snapshot.
@@ -290,8 +290,8 @@ class Machine:
         """Return the snapshot of a machine that is in some state, without running anything.
 
         Args:
-            value: Where the machine is. What it leaves out is entered by default.
-            context: What the machine remembers. Default: nothing.
+            value: The state value. States that it leaves out are entered by default.
+            context: The context. Default: empty.
 
         Raises:
             InvalidSnapshotError: If it names an unknown state.
@@ -302,6 +302,6 @@ class Machine:
         if snapshot._configuration.chart is not self._chart:
             other = snapshot._configuration.chart.root.id
             raise InvalidSnapshotError(
-                f"machine {self.id!r} got a snapshot of another machine, {other!r}: persist it "
-                "there and restore it here"
+                f"snapshot: expected one of machine {self.id!r}, got one of another machine, "
+                f"{other!r}; persist it there and restore it here"
             )

@@ -1,4 +1,4 @@
-"""Values and names in messages: short, whatever their size, and with what was perhaps meant."""
+"""Values and names in messages: always short, and with suggestions for misspelt names."""
 
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ _REPR_CHARACTERS = 120
 _REPR_MEMBERS = 6
 _REPR_LEVELS = 4
 LABEL_CHARACTERS = 200
-"""How much is written of what a guard or an action is called."""
+"""The maximum length of the name of a guard or an action in messages."""
 
 
 class _Shortener(reprlib.Repr):
-    """Leaves the keys of a dict in their order, which means something in state values."""
+    """Keeps the keys of a dict in their order, which matters in state values."""
 
-    # The decorator for overriding needs a dependency before 3.12.
+    # Before Python 3.12, the `override` decorator needs a dependency.
     def repr_dict(self, x: dict[Any, Any], level: int) -> str:  # type: ignore[explicit-override]
         if level <= 0:
             return "{...}"
@@ -35,7 +35,7 @@ _shortener.maxstring = _shortener.maxother = _shortener.maxlong = _REPR_CHARACTE
 
 
 def short_repr(value: object) -> str:
-    """Return the `repr` of a value, cut where it is long, deep or cannot be made."""
+    """Return the `repr` of a value, cut if it is long or deep; only its class if `repr` fails."""
     try:
         return cut(_shortener.repr(value), 2 * _REPR_CHARACTERS)
     except Exception:
@@ -52,21 +52,21 @@ def name_of(value: object) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return a text with its middle left out if it has more characters than the limit."""
+    """Return a string with its middle left out if it has more characters than the limit."""
     if len(text) <= limit:
         return text
-    kept = (limit - 3) // 2
-    return f"{text[:kept]}...{text[-kept:]}"
+    half = (limit - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
 
 
-# Comparing takes the product of two lengths, for each name.
+# Comparing two names takes time that grows with the product of their lengths.
 _COMPARED_NAMES = 500
 _COMPARED_CHARACTERS = 60
 _LISTED_NAMES = 10
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """Say that there is no such thing, and what there is that looks like it."""
+    """Return a message that a name is unknown, with a similar name or the known ones."""
     names = sorted(map(str, islice(known, _COMPARED_NAMES)))
     close = suggestion(str(name), names) if isinstance(name, str) else ""
     if close:
@@ -77,7 +77,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Ask whether a known name was meant; empty if none looks like it."""
+    """Return a question that names a similar known name; empty if there is none."""
     if len(name) > _COMPARED_CHARACTERS:
         return ""
     names = [each for each in islice(known, _COMPARED_NAMES) if len(each) <= _COMPARED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Where a machine is: its status, and its value, which is keys of its states."""
+"""The status of a machine, and its state value, which consists of keys of states."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
@@ -10,13 +10,13 @@ StateValue: TypeAlias = str | dict[str, "StateValue"]
 """The key of the active child, or the value of each active child by its key."""
 
 PartialStateValue: TypeAlias = str | Mapping[str, "PartialStateValue"]
-"""A state value that may leave out what does not matter, or a path like `"open.waiting"`."""
+"""A state value that may leave out states, or a path like `"open.waiting"`."""
 
 _LARGEST_INDEX = 2**32 - 2
 
 
 def in_key_order(keys: Iterable[str]) -> list[str]:
-    """Sort keys as JavaScript does: integer-like ones first and ascending, others as they come."""
+    """Sort keys as JavaScript does: integer-like ones first and ascending, then others as they are."""
     listed = list(keys)
     indexes = [key for key in listed if key[:1].isdigit() and is_index(key)]
     if not indexes:
@@ -25,14 +25,14 @@ def in_key_order(keys: Iterable[str]) -> list[str]:
 
 
 def is_index(key: str) -> bool:
-    """Return whether JavaScript sorts a key before others: it is written as an integer is."""
+    """Return whether a key is integer-like, so that JavaScript sorts it before others."""
     if not (key.isascii() and key.isdigit() and len(key) <= 10):
         return False
     return key == "0" or (key[0] != "0" and int(key) <= _LARGEST_INDEX)
 
 
 def split_path(path: str) -> list[str]:
-    """Split at dots; a backslash takes the next character as it is."""
+    """Split at dots; a backslash escapes the next character."""
     if "\\" not in path:
         return path.split(".")
     keys: list[list[str]] = [[]]
@@ -46,7 +46,7 @@ def split_path(path: str) -> list[str]:
 
 
 def value_of_path(path: str) -> PartialStateValue:
-    """Return the state value that a path stands for: `a.b` is `{"a": "b"}`."""
+    """Return the state value of a path: `a.b` is `{"a": "b"}`."""
     *parents, value = split_path(path)
     nested: PartialStateValue = value
     for key in reversed(parents):
@@ -55,7 +55,7 @@ def value_of_path(path: str) -> PartialStateValue:
 
 
 def matches(wanted: PartialStateValue, value: PartialStateValue) -> bool:
-    """Return whether everything that `wanted` names is active in `value`."""
+    """Return whether all states that `wanted` names are active in `value`."""
     waiting = [(wanted, value)]
     while waiting:
         asked, active = waiting.pop()

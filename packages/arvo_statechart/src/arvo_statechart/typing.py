@@ -1,6 +1,6 @@
-"""Names for annotations: what stands in a config, and what functions take and return.
+"""Names for annotations: the parts of a config, and what functions take and return.
 
-They are aliases and typed dicts; none is needed to run a machine.
+They are aliases and typed dicts; none of them is needed to run a machine.
 """
 
 from ._actions import Action, ActionConfig, Update

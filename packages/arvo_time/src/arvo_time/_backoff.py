@@ -10,12 +10,12 @@ from typing import Final
 from ._settings import check_duration, check_flag, check_number
 
 SYSTEM_RANDOM: Final = Random()  # noqa: S311 - it spreads load, it guards nothing
-"""The default source of chance for delays. A seeded one makes a run repeatable."""
+"""The default source of randomness for delays. A seeded one makes a run repeatable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Delays that grow from try to try up to a cap, spread by chance.
+    """Delays that grow from try to try up to a maximum, spread at random.
 
     Raises:
         TypeError: A delay is not a timedelta, `factor` not a number, or `jitter` not a bool.
@@ -35,10 +35,10 @@ class Backoff:
     maximum: timedelta
     """The longest delay, before jitter."""
     factor: float = 2.0
-    """By how much each delay is longer than the one before it."""
+    """The ratio of each delay to the one before it."""
     jitter: bool = True
-    """Whether each delay is drawn evenly between zero and itself, so that those who failed
-    together do not come back together."""
+    """Whether each delay is drawn evenly between zero and its full length, so that callers that
+    failed together do not retry together."""
 
     def __post_init__(self) -> None:
         check_duration(self.initial, name="initial")
@@ -49,7 +49,7 @@ class Backoff:
         check_flag(self.jitter, name="jitter")
 
     def delay(self, tried: int, *, random: Random = SYSTEM_RANDOM) -> timedelta:
-        """Return how long to wait when `tried` earlier waits were in vain; 0 for the first."""
+        """Return how long to wait after `tried` earlier waits; 0 for the first wait."""
         try:
             longest = min(self.maximum, self.initial * self.factor**tried)
         except OverflowError:
@@ -57,5 +57,5 @@ class Backoff:
         return longest * random.random() if self.jitter else longest
 
     def delays(self, *, random: Random = SYSTEM_RANDOM) -> Iterator[timedelta]:
-        """Yield one delay after the other, for ever."""
+        """Yield one delay after the other, without end."""
         return (self.delay(tried, random=random) for tried in count())

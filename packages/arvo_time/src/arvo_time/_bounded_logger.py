@@ -1,4 +1,4 @@
-"""The loggers of Arvo's packages, whose records are short whatever they are about."""
+"""The loggers of Arvo's packages, whose records are bounded in length."""
 
 import logging
 
@@ -12,9 +12,9 @@ _formatter = logging.Formatter()
 def bounded_logger(name: str) -> logging.Logger:
     """Return the logger `name`, whose records take at most 8 KiB from now on.
 
-    Of a message above 4 KiB, and of a traceback for which it leaves no room, the middle is cut
-    out: whoever sends an event must not fill a disk with what is said of it. What a format adds,
-    such as the time, comes on top. Idempotent.
+    A message above 4 KiB, and a traceback for which the message leaves no room, lose their
+    middle: the sender of an event must not be able to fill a disk with log records about it.
+    What a format adds, such as the time, comes on top. Idempotent.
 
     Example:
         >>> bounded_logger("com.example.bridge").name
@@ -38,6 +38,6 @@ def _shortened(record: logging.LogRecord) -> bool:
         traceback = _formatter.formatException(record.exc_info)
         bounded = excerpt(traceback, max_bytes=room)
         if bounded != traceback:
-            # Formatters take this text where there is one.
+            # Formatters use this text if there is one.
             record.exc_text = bounded
     return True

@@ -21,8 +21,8 @@ _DESCRIPTION_BYTES: Final = 4 * 1024
 
 def tracing_enabled() -> bool:
     """Return whether a tracer provider is installed, so that spans would go somewhere."""
-    # While there is none, `get_tracer_provider` asks the environment again and again, which costs
-    # 4 % of handling an event. Should the API ever keep its provider elsewhere, it is asked.
+    # While there is none, `get_tracer_provider` reads the environment at every call, which costs
+    # 4 % of handling an event. Should the API ever keep its provider elsewhere, it is called.
     if not _NAMED_BY_ENVIRONMENT and getattr(trace, "_TRACER_PROVIDER", ...) is None:
         return False
     return not isinstance(
@@ -38,19 +38,20 @@ def client_span(
     collection: str | None = None,
     procedure: str | None = None,
 ) -> AbstractContextManager[None]:
-    """Trace one operation of a client within a block; with no SDK installed nothing is made.
+    """Trace one operation of a client within a block; with no SDK installed, do nothing.
 
     An exception of the block marks the span as failed, with the type of the driver's error, which is
-    its cause, and the first line of that error's text: what follows can quote data. An exception that
-    leaves this line out of its own message describes the span by that message, since the line can
-    quote data as well. A cancellation only ends the span.
+    its cause, and the first line of that error's message: the lines after it can quote data. If the
+    exception leaves this line out of its own message, its own message describes the span, since the
+    line can quote data as well. A cancellation only ends the span.
 
     Args:
         operation: The command or statement.
         scope: The package that traces.
         attributes: Which database system it is, and where.
-        collection: The table or whatever else the operation works on; None for none.
-        procedure: The stored procedure or script that it runs; None for none.
+        collection: The table or other collection that the operation works on; None if there is
+            none.
+        procedure: The stored procedure or script that it runs; None if there is none.
     """
     if not tracing_enabled():
         return _NO_SPAN
@@ -80,11 +81,12 @@ def _span(
         try:
             yield
         except Exception as error:
-            # Ours, which is raised from the driver's, is the same for everything.
+            # Our own error, raised from the driver's, has the same type for every failure.
             cause = error.__cause__ or error
-            said, own = (str(each).partition("\n")[0] for each in (cause, error))
-            if not said or said not in str(error):
-                said = own
+            description, own = (str(each).partition("\n")[0] for each in (cause, error))
+            if not description or description not in str(error):
+                description = own
             span.set_attribute("error.type", type(cause).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, excerpt(said, max_bytes=_DESCRIPTION_BYTES)))
+            description = excerpt(description, max_bytes=_DESCRIPTION_BYTES)
+            span.set_status(Status(StatusCode.ERROR, description))
             raise

@@ -1,7 +1,7 @@
 """Time as a parameter, so that no test has to wait.
 
-asyncio is imported where an event loop runs, and so has done it: it would be a sixth of the time
-that `import arvo_core` takes, which needs none.
+asyncio is imported only where an event loop runs, so it is loaded already: importing it here would be
+a sixth of the time of `import arvo_core`, which does not need it.
 """
 
 import time
@@ -17,22 +17,22 @@ class ClockTimer(Protocol):
     """A call that is due later."""
 
     def cancel(self) -> None:
-        """Do not make the call. Harmless once it was made."""
+        """Do not make the call. Does nothing once it was made."""
         ...
 
 
 class Clock(Protocol):
     """Where every part of Arvo gets the time from, and by which it waits.
 
-    `SYSTEM_CLOCK` is the real one; `arvo_time.testing.FakeClock` stands still until told.
+    `SYSTEM_CLOCK` is the real one; `arvo_time.testing.FakeClock` moves only when a test moves it.
     """
 
     def now(self) -> datetime:
-        """Return the wall clock's time, aware, in UTC."""
+        """Return the wall clock's time as an aware datetime in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed point; never goes back."""
+        """Return seconds since some fixed point; they never decrease."""
         ...
 
     async def sleep(self, delay: timedelta) -> None:

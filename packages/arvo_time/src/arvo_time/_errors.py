@@ -3,8 +3,8 @@
 from typing import Literal, TypeAlias
 
 Outcome: TypeAlias = Literal["failed", "unknown"]
-"""What a call that raised an error did: "failed" when it surely had no effect, "unknown" when it
-may have had one."""
+"""The effect of a call that raised: "failed" when it certainly had none, "unknown" when it may have
+had one."""
 
 
 class BackendError(Exception):
@@ -12,13 +12,14 @@ class BackendError(Exception):
 
     Args:
         message: What failed.
-        retryable: As the attribute.
-        outcome: As the attribute.
+        retryable: See the attribute.
+        outcome: See the attribute.
 
     Attributes:
-        retryable: Whether the same call may succeed later, with nothing of ours changed. A right
-            or a rule of the database may be mended meanwhile; a wrong table name stays wrong.
-        outcome: "failed" when the call surely had no effect, "unknown" when it may have had one.
+        retryable: Whether the same call may succeed later, without a change to our code. A missing
+            permission or a rule of the database may be mended meanwhile; a wrong table name stays
+            wrong.
+        outcome: "failed" when the call certainly had no effect, "unknown" when it may have had one.
 
     Example:
         >>> raise BackendError("no connection", retryable=True, outcome="failed")
@@ -41,7 +42,7 @@ class ClosedError(BackendError):
 
 
 class DamagedError(BackendError):
-    """What is stored is damaged, or of another kind than the call expects; nothing was changed."""
+    """Stored data is damaged, or of another kind than the call expects; nothing was changed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False, outcome="failed")

@@ -1,7 +1,7 @@
-"""Repeats calls to a database or server, and says what is known of their effect.
+"""Repeats calls to a database or server, and reports what is known about their effect.
 
 A call is *in doubt* once one of its tries may have taken effect: its answer was lost, or the server
-failed in the middle. Later tries cannot take that back, also when the last one was refused.
+failed in the middle. Later tries cannot undo that, even if the last one was refused.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,11 +22,11 @@ class Judgement:
     """What an error of a driver means for the one try that raised it."""
 
     outcome: Outcome
-    """Whether this try surely had no effect."""
+    """The effect of this try alone."""
     again: bool
-    """Whether another try may do better within moments."""
+    """Whether another try may succeed within moments."""
     translated: Callable[[Outcome], BackendError]
-    """Makes the error to raise from the driver's; takes the outcome of all tries together."""
+    """Returns the error to raise from the driver's; takes the outcome of all tries together."""
 
 
 async def repeated(
@@ -38,28 +38,28 @@ async def repeated(
     errors: tuple[type[Exception], ...] = (Exception,),
     failed: Exception | None = None,
 ) -> tuple[T, Exception | None]:
-    """Make a call up to three times, as long as another try may do better.
+    """Make a call up to three times, as long as another try may succeed.
 
-    Whether it may run twice is the caller's to know: the second time it must find what the first
-    one did, or do no harm.
+    The caller must know that the call may run twice: the second time it must find what the first
+    one did, or change nothing.
 
     Args:
         call: Makes one try. A `BackendError` that it raises is final.
-        judge: Says what an error of the driver means. It is asked once for each try that failed.
+        judge: Returns what an error of the driver means. It is called once per failed try.
         backoff: The pauses between the tries.
         clock: Waits for the pauses.
-        errors: The driver's errors. Any other comes out as it is.
-        failed: The error of a first try that the caller has made by itself, where that is cheaper;
+        errors: The driver's errors. Any other exception propagates unchanged.
+        failed: The error of a first try that the caller has made itself, where that is cheaper;
             None makes all tries here. Pass it from outside the `except` block: inside, Python makes
             it a part of the context of the errors that follow.
 
     Returns:
-        What the last try returned, and the driver's error after which an earlier try may have taken
-        effect too; None when none has.
+        What the last try returned, and the driver's error of an earlier try that may have taken
+        effect too, or None if there was no such try.
 
     Raises:
-        BackendError: The last try failed; from the driver's error. Its outcome is unknown when any
-            of the tries may have taken effect.
+        BackendError: The last try failed; raised from the driver's error. Its outcome is "unknown"
+            when any of the tries may have taken effect.
     """
     error = failed
     tried = 0 if error is None else 1
@@ -73,7 +73,7 @@ async def repeated(
                 raise judgement.translated(_outcome(doubt)) from error
             await clock.sleep(backoff.delay(tried - 1))
         tried += 1
-        # What is raised here is judged after the `except` block, for the reason told of `failed`.
+        # What is raised here is judged after the `except` block, for the reason given for `failed`.
         try:
             return await call(), doubt
         except BackendError as final:
@@ -88,7 +88,7 @@ def outcome_after(last: Outcome, *, earlier: Outcome) -> Outcome:
 
     Args:
         last: The outcome of the last try.
-        earlier: The outcome of those before it.
+        earlier: The outcome of the tries before it.
 
     Example:
         >>> outcome_after("failed", earlier="unknown")

@@ -27,7 +27,7 @@ class RetryPolicy:
     retries: int = 3
     """How many tries may follow the first one. Zero: one try in all."""
     backoff: Backoff = _BACKOFF
-    """The delays between them."""
+    """The delays between tries."""
 
     def __post_init__(self) -> None:
         check_count(self.retries, name="retries")
@@ -44,7 +44,7 @@ class RetryPolicy:
 
         Args:
             failed: How many tries have failed, the last one included.
-            asked: The pause that the last try asked for; None: as the backoff says.
+            asked: The pause that the last try asked for; None takes the delay of the backoff.
             random: For the jitter of the delay.
         """
         if failed > self.retries:

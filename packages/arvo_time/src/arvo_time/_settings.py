@@ -1,4 +1,4 @@
-"""Checks of settings where they are made.
+"""Checks of settings, run where they are given.
 
 Each raises a TypeError or ValueError that names the setting, what it must be and what it is.
 """
@@ -14,16 +14,16 @@ from ._clock import Clock
 T = TypeVar("T")
 
 TEN_YEARS: Final = timedelta(days=3650)
-"""The longest lease and expiry: every backend can store when they end."""
+"""The longest lease and expiry: every backend can store their ends."""
 
 _CLOCK_METHODS: Final = ("now", "monotonic", "sleep", "timeout", "call_later")
 
 
 def check_count(value: object, *, name: str, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number from `least` to `most`, if there is one. A bool is not a number.
+    """Return a whole number between `least` and `most`; a `most` of None sets no bound.
 
     Raises:
-        TypeError: It is not an int.
+        TypeError: It is not an int; a bool does not count as one.
         ValueError: It is below `least` or above `most`.
     """
     if not isinstance(value, int) or isinstance(value, bool):
@@ -37,10 +37,10 @@ def check_count(value: object, *, name: str, least: int = 0, most: int | None = 
 
 
 def check_number(value: object, *, name: str, least: float | None = None) -> float:
-    """Return a finite number that is not below `least`, if there is one. A bool is not a number.
+    """Return a finite number that is not below `least`; a `least` of None sets no bound.
 
     Raises:
-        TypeError: It is neither an int nor a float.
+        TypeError: It is neither an int nor a float; a bool does not count as one.
         ValueError: It is below `least`, infinite or NaN.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -63,13 +63,13 @@ def check_duration(
     """Return a duration that is not negative.
 
     Args:
-        value: What was given.
-        name: What the setting is called.
-        above_zero: Refuse zero too.
+        value: The setting.
+        name: The name of the setting, for errors.
+        above_zero: Whether to refuse zero too.
         most: How long it may be; None sets no bound.
 
     Raises:
-        TypeError: It is a bare number or anything else that is no timedelta.
+        TypeError: It is not a timedelta; a bare number does not count as one.
         ValueError: It is negative, zero where that is refused, or longer than `most`.
     """
     if not isinstance(value, timedelta):
@@ -84,7 +84,7 @@ def check_duration(
 
 
 def check_flag(value: object, *, name: str) -> bool:
-    """Return True or False; nothing else will do.
+    """Return a bool.
 
     Raises:
         TypeError: It is not a bool.
@@ -96,12 +96,13 @@ def check_instance(value: object, *, kind: type[T], name: str) -> T:
     """Return an instance of a class.
 
     Raises:
-        TypeError: It is not one; the message has a hint where it is the class itself.
+        TypeError: It is not one; if it is the class itself, the message has a hint.
     """
     if isinstance(value, kind):
         return value
     hint = f"; did you mean {kind.__name__}(...)?" if value is kind else ""
-    raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}{hint}")
+    article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+    raise TypeError(f"{name} must be {article} {kind.__name__}, got {value!r}{hint}")
 
 
 def given_or(value: T | None, *, default: T, name: str) -> T:
@@ -114,7 +115,7 @@ def given_or(value: T | None, *, default: T, name: str) -> T:
 
 
 def check_callable(value: object, *, name: str) -> None:
-    """Make sure that a setting can be called.
+    """Check that a setting can be called.
 
     Raises:
         TypeError: It cannot be called.
@@ -124,17 +125,17 @@ def check_callable(value: object, *, name: str) -> None:
 
 
 def check_async(value: object, *, name: str) -> None:
-    """Make sure that a setting is an `async def` function, or an object whose `__call__` is one.
+    """Check that a setting is an `async def` function, or an object whose `__call__` is one.
 
     Raises:
-        TypeError: It is neither, so that there would be nothing to await.
+        TypeError: It is neither, so there would be nothing to await.
     """
     if isinstance(value, type) or not is_async(value):
         raise TypeError(f"{name} must be an `async def` function, got {value!r}")
 
 
 def is_async(function: object) -> bool:
-    """Return whether calling `function` gives a coroutine, as far as its definition says."""
+    """Return whether calling `function` gives a coroutine, judged by its definition."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - the method itself is wanted
     )
@@ -144,7 +145,7 @@ def check_clock(value: object, *, name: str = "clock") -> Clock:
     """Return a clock, such as `SYSTEM_CLOCK` or a `FakeClock`.
 
     Raises:
-        TypeError: It lacks a method of `Clock`, or is a class instead of an object.
+        TypeError: It lacks a method of `Clock`, or is a class instead of an instance.
     """
     lacking = [each for each in _CLOCK_METHODS if not callable(getattr(value, each, None))]
     if isinstance(value, type) or lacking:
@@ -154,7 +155,7 @@ def check_clock(value: object, *, name: str = "clock") -> Clock:
 
 
 def check_random(value: object, *, name: str = "random") -> Random:
-    """Return a source of chance.
+    """Return a source of randomness.
 
     Raises:
         TypeError: It is not a `random.Random`.

@@ -1,4 +1,4 @@
-"""Lets work end although the task that waits for it is cancelled."""
+"""Lets work end even if the task that waits for it is cancelled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,12 +10,12 @@ _logger = bounded_logger("arvo_time")
 
 T = TypeVar("T")
 
-# Keeps what still runs from being collected after its task has gone.
+# Keeps tasks that still run from being garbage-collected when nothing else refers to them.
 _running: set[asyncio.Task[Any]] = set()
 
 
-def kept(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Run `work` in a task that lives to its end, whether or not somebody waits for it."""
+def spawn(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run `work` in a task that lives to its end, even if nothing waits for it."""
     task = asyncio.create_task(work)
     _running.add(task)
     task.add_done_callback(_running.discard)
@@ -24,28 +24,28 @@ def kept(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 async def shielded(work: Coroutine[Any, Any, None]) -> None:
     """Await `work`, which goes on to its end when the awaiting task is cancelled, even again."""
-    await asyncio.shield(kept(work))
+    await asyncio.shield(spawn(work))
 
 
 async def take_or_give_back(
     taking: Coroutine[Any, Any, T], *, give_back: Callable[[T], Awaitable[object]]
 ) -> T:
-    """Take something, such as a lock; whoever is cancelled meanwhile keeps nothing.
+    """Take something, such as a lock; a caller that is cancelled meanwhile does not keep it.
 
-    Only when the call has ended is it known what was taken, so it goes on in a task of its own.
+    What was taken is known only when `taking` has ended, so it goes on in a task of its own.
 
     Args:
         taking: Takes it.
-        give_back: Called with what `taking` returned when nobody waits for it any more.
+        give_back: Called with what `taking` returned if the caller was cancelled meanwhile.
 
     Returns:
         What `taking` returned.
     """
-    task = kept(taking)
+    task = spawn(taking)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        kept(_give_back(task, give_back))
+        spawn(_give_back(task, give_back))
         raise
 
 

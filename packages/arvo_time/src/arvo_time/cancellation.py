@@ -1,4 +1,4 @@
-"""Waiting for what must end although the task that waits for it is cancelled."""
+"""Waiting for work that must end even if the task that waits for it is cancelled."""
 
 from ._shield import shielded, take_or_give_back
 

@@ -1,4 +1,4 @@
-"""Loggers and texts whose length is bounded, whatever is said of which event."""
+"""Loggers and excerpts of bounded length, however long the events they describe."""
 
 from ._bounded_logger import bounded_logger
 from ._excerpt import excerpt

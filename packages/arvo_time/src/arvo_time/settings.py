@@ -1,4 +1,4 @@
-"""Checks of settings where they are made, for those who write brokers, memories and clients.
+"""Checks of settings, run where they are given, for authors of brokers, memories and clients.
 
 Each raises a TypeError or ValueError that names the setting, what it must be and what it is.
 """

@@ -18,7 +18,7 @@ def accepted(call: Callable[..., Any], members: Mapping[str, Any]) -> dict[str, 
 
 
 def misses(call: Callable[..., Any], members: Mapping[str, Any]) -> bool:
-    """Tell whether a required argument is not among the members."""
+    """Return whether a required argument is not among the members."""
     return any(
         each.default is each.empty and each.name not in members
         for each in inspect.signature(call).parameters.values()
@@ -35,7 +35,7 @@ def event_members(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_id(wish: object) -> EventId | str | None:
-    """Return what the wish for an id is here; None where the original ignores it."""
+    """Return the requested id as our API takes it; None where the original ignores it."""
     match wish:
         case str():
             return EventId.developer_managed(wish)

@@ -1,4 +1,4 @@
-"""The cases of a folder of vectors, and which of them have nothing to say about Python."""
+"""The cases of a folder of vectors, and which of them do not apply to Python."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """How reports and `deviations.toml` call the case."""
+        """The name of the case in reports and in `deviations.toml`."""
         return f"{self.area}::{self.name}"
 
 

@@ -1,4 +1,4 @@
-"""Is what came out what the vector shows, up to ids, subjects, times and stacks?"""
+"""Compares results with what the vector shows, up to ids, subjects, times and stacks."""
 
 import json
 import re
@@ -28,7 +28,7 @@ Compare = Callable[[Any, Any, str], None]
 
 
 class Difference(AssertionError):
-    """Something else came out than the vector shows."""
+    """The result differs from what the vector shows."""
 
 
 class Comparison:
@@ -37,7 +37,7 @@ class Comparison:
     def __init__(self, subjects: Mapping[str, object] | None = None) -> None:
         self._subjects = subjects or {}
         self.bound: dict[str, str] = {}
-        """What placeholders stand for, as far as it is known."""
+        """The known values of placeholders."""
 
     def same(self, expected: object, actual: object, place: str = "$") -> None:
         """Compare two JSON values; the order of members is free.

@@ -19,7 +19,7 @@ AREAS = ("orchestrator", "resumable")
 
 
 def handed_over() -> list[Case]:
-    """Return the cases that can be interrupted: those that come to a second step, undisturbed."""
+    """Return the cases that can be interrupted: those that reach a second step without faults."""
     return [case for case in load_cases(vectors_folder()) if case.area in AREAS and _is_long(case)]
 
 
@@ -43,7 +43,7 @@ async def _finish(case: Case, progress: Any) -> None:
 
 
 def main() -> None:
-    """Finish what stands on standard input."""
+    """Finish the scenarios on standard input."""
     cases = {case.id: case for case in handed_over()}
     for line in sys.stdin:
         task = json.loads(line)

@@ -23,11 +23,11 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""What is not there: JavaScript's `undefined`, which is not `null`."""
+"""An absent value: JavaScript's `undefined`, which is not `null`."""
 
 
 def is_number(value: object) -> bool:
-    """Tell whether `value` is a number; `True` is not one."""
+    """Return whether `value` is a number; `True` is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -75,14 +75,14 @@ def number(value: object) -> float:
 
 
 def add(left: object, right: object) -> object:
-    """Return `left + right`: text when one of them is text, a number otherwise."""
+    """Return `left + right`: a string when one of them is a string, a number otherwise."""
     if any(isinstance(side, str | Mapping | list) for side in (left, right)):
         return text(left) + text(right)
     return whole(number(left) + number(right))
 
 
 def less(left: object, right: object) -> bool:
-    """Return `left < right`: by code units for two texts, by number otherwise."""
+    """Return `left < right`: by code units for two strings, by number otherwise."""
     if isinstance(left, str) and isinstance(right, str):
         return code_units(left) < code_units(right)
     return number(left) < number(right)
@@ -101,7 +101,7 @@ def length(value: object) -> int:
 
 
 def whole(value: float) -> int | float:
-    """Give a float without fraction as an int, so that it prints as JavaScript prints it."""
+    """Return a float without fraction as an int, so that it prints as JavaScript prints it."""
     return int(value) if value.is_integer() else value
 
 

@@ -11,20 +11,20 @@ from arvo_event_handler import IMachineMemory, TransactionViolation, Transaction
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWrite
 
 Faults = Mapping[str, str]
-"""What is to go wrong by call: `lock`, `read`, `write`, `unlock`."""
+"""The faults to inject, by call: `lock`, `read`, `write`, `unlock`."""
 
 
 class WatchedMemory(IMachineMemory, Protocol):
     """A memory that a scenario runs on."""
 
     records: dict[str, Record]
-    """What is stored now, by subject."""
+    """The stored records, by subject."""
     calls: list[str] | None
-    """What was asked for since the last `begin_step`; None when the original has no such calls."""
+    """The calls since the last `begin_step`; None when the original has no such calls."""
 
     @property
     def locked(self) -> list[str]:
-        """The subjects that somebody holds."""
+        """The subjects that are locked or leased."""
         ...
 
     def begin_step(self, faults: Faults) -> None:
@@ -129,7 +129,7 @@ class LeasedMemory(PlainMemory):
         }
 
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
-        """Grant a lease and read; None when somebody has one."""
+        """Grant a lease and read; None when there is a holder."""
         self._fail("lock", machine_id)
         if self._faults.get("lock") == "deny" or machine_id in self._owners:
             return None
@@ -176,7 +176,7 @@ class LeasedMemory(PlainMemory):
             del self._owners[lease.machine_id]
 
     async def renew(self, lease: MachineLease) -> bool:
-        """Leases last for ever here."""
+        """Do nothing: leases last indefinitely here."""
         return self._owners.get(lease.machine_id) == lease.owner
 
     def _fail_to_read(self, machine_id: str) -> None:

@@ -72,7 +72,7 @@ class MemoryTrace:
 
 
 def _policy(config: Mapping[str, Any]) -> LockPolicy:
-    """Wait for as long as all pauses of the original take together; nobody polls here."""
+    """Wait for as long as all pauses of the original take together, without polling."""
     settings: dict[str, timedelta] = {}
     if "lockTTLMs" in config:
         settings["ttl"] = config["lockTTLMs"] * _MILLISECOND

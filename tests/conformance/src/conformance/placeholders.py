@@ -16,7 +16,7 @@ _ANYTHING = {
 
 
 class Placeholders:
-    """Makes up a text for each placeholder, the same one wherever it stands.
+    """Makes up a string for each placeholder, the same one wherever it occurs.
 
     Args:
         subjects: What the vector's subjects hold, by placeholder.

@@ -1,4 +1,4 @@
-"""Is what was raised what the vector shows? Wording is ours; kind and paths are not."""
+"""Compares exceptions with what the vector shows: kind and paths, as the wording is ours."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -88,7 +88,7 @@ def annotation(schema: Schema) -> Annotation:
 
 
 def absence(schema: Schema) -> Absence:
-    """Tell what a member of this schema does when it is not there."""
+    """Return how an absent member of this schema is treated."""
     match schema:
         case "any" | "unknown":
             return Presence.OPTIONAL

@@ -21,7 +21,7 @@ from .schema_scalars import Annotation
 
 
 class Presence(Enum):
-    """What becomes of a member that is not there."""
+    """How an absent member is treated."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -33,7 +33,7 @@ class Default:
 
     value: object
     shown: bool = True
-    """Whether the JSON schema tells it."""
+    """Whether the JSON schema shows it."""
 
 
 Absence = Presence | Default

@@ -1,4 +1,4 @@
-"""Payload types of texts, numbers, literals and coercions."""
+"""Payload types of strings, numbers, literals and coercions."""
 
 import math
 import re
@@ -46,7 +46,7 @@ _SCHEMES_WITH_HOST = {"http", "https", "ws", "wss", "ftp"}
 
 
 def string(options: Mapping[str, Any]) -> Annotation:
-    """Build the type of a text with rules; an unknown rule is an error."""
+    """Build the type of a string with rules; an unknown rule is an error."""
     rules = dict(options)
     built: Annotation = Annotated[
         STRING,
@@ -100,7 +100,7 @@ def one_of(values: Iterable[object]) -> Annotation:
 
 
 def identical(left: object, right: object) -> bool:
-    """Tell whether two scalars are the same to JavaScript's `===`."""
+    """Return whether two scalars are equal by JavaScript's `===`."""
     if is_number(left) and is_number(right):
         return left == right
     return type(left) is type(right) and left == right

@@ -28,7 +28,7 @@ class StubHandler(IArvoEventHandler):
         self._tried = 0
         self._running = 0
         self.most_at_once = 0
-        """How many tries ran at once, at most."""
+        """The highest number of tries that ran at the same time."""
 
     @property
     @override

@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"\$ref:s(\d+)\.e(\d+)\.([\w$.]+)")
 
 
 def has_foreign_value(value: object) -> bool:
-    """Tell whether some part of `value` exists in JavaScript only."""
+    """Return whether some part of `value` exists in JavaScript only."""
     return any(
         set(part) == {"$js"} and part["$js"] not in _NUMBERS
         for part in _walk(value)

@@ -1,8 +1,8 @@
 """Redis, Valkey and PostgreSQL servers, and a faulty network, for tests and benchmarks.
 
 Servers are real: `redis-server`, `valkey-server` or `postgres`, from the PATH or from a wheel of the
-development group, started in a temporary folder and gone when the process that started them is,
-however that one ends. `FaultProxy` stands between a client and any of them.
+development group, started in a temporary folder. They end with the process that started them, however
+that one ends. `FaultProxy` stands between a client and any of them.
 
 `real_servers.fixtures` has the pytest fixtures. A benchmark uses the classes themselves:
 

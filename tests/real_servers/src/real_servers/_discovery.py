@@ -1,4 +1,4 @@
-"""Which servers this machine has."""
+"""Finds the servers of this machine."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ class RedisFlavour:
     name: str
     """Product and version, such as `valkey-9.1.2`."""
     binary: Path
-    """The server."""
+    """The server program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class PostgresFlavour:
     name: str
     """Product and version, such as `postgres-18.6`."""
     folder: Path
-    """Where `postgres` and `initdb` are."""
+    """The folder of `postgres` and `initdb`."""
 
 
 @functools.cache
@@ -101,14 +101,14 @@ def _postgres_folders() -> Iterator[Path]:
 
 
 def _in_wheel(package: str, pattern: str) -> Iterator[Path]:
-    # The package is not imported: only what lies in it is wanted.
+    # The package is not imported, as only its files are needed.
     spec = find_spec(package)
     for folder in (spec and spec.submodule_search_locations) or ():
         yield from sorted(Path(folder).glob(pattern))
 
 
 def _version_of(binary: Path) -> tuple[str, str]:
-    """Return product and version; two empty strings for what does not run here."""
+    """Return product and version; two empty strings for a program that does not run here."""
     try:
         run = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks connections where a test wants it."""
+"""A TCP proxy that breaks connections where a test needs it."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -15,18 +15,18 @@ _CHUNK = 65_536
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Fault:
-    """A cut that is yet to come, or has come."""
+    """A cut that will happen, or has happened."""
 
     side: Literal["request", "reply"]
-    """Which way the bytes go that are cut."""
+    """Direction of the bytes that are cut."""
     containing: bytes
-    """What a request must contain to be hit."""
+    """Bytes that a request must contain to set the fault off."""
     after: int
-    """How many such requests are let through first."""
+    """How many such requests pass first."""
     n_bytes: int
-    """How many bytes still pass before the cut."""
+    """How many bytes pass before the cut."""
     happened: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the connection was cut: a test can wait for it, and see that it did happen."""
+    """Set when the connection was cut, so that a test can wait for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +34,7 @@ class _Connection:
     client: StreamWriter
     server: StreamWriter
     fault: Fault | None = None
-    """The one that a request of this connection has set off."""
+    """The fault that a request of this connection has set off."""
 
     def cut(self) -> None:
         self.client.transport.abort()
@@ -44,23 +44,23 @@ class _Connection:
 class FaultProxy:
     """Forwards bytes between clients and a server, whatever the protocol; made by `open`.
 
-    A fault is armed before and hits one connection: the first whose request sets it off. What
-    arrives in one piece counts as one request; so clients must not pipeline for exact counts.
+    A fault is armed beforehand and hits one connection: the first whose request sets it off. Bytes
+    that arrive in one piece count as one request, so clients must not pipeline for exact counts.
     """
 
     def __init__(self, *, host: str, port: int, unix_path: Path | None) -> None:
         self.delay = timedelta(0)
-        """How long each piece is held back, either way."""
+        """How long each piece is delayed, in either direction."""
         self.piece_size = _CHUNK
         """How many bytes of a reply are forwarded at a time, 1 or more."""
         self.refusing = False
-        """New connections are cut at once."""
+        """Whether new connections are cut immediately."""
         self.connections = 0
-        """How many connections were ever accepted."""
+        """How many connections were accepted in all."""
         self.accepted = asyncio.Event()
         """Set when the first connection was accepted."""
         self.host = "127.0.0.1"
-        """Where clients connect."""
+        """The address for clients."""
         self._target = (host, port, unix_path)
         self._flow = asyncio.Event()
         self._flow.set()
@@ -79,13 +79,13 @@ class FaultProxy:
         unix_path: Path | None = None,
         ssl: SSLContext | None = None,
     ) -> AsyncIterator[Self]:
-        """Listen on loopback for as long as the block lasts.
+        """Listen on loopback within the block.
 
         Args:
-            host: Where the server is.
-            port: Where the server is.
+            host: The server's host.
+            port: The server's port.
             unix_path: The server's unix socket, instead of `host` and `port`.
-            ssl: Speak TLS with clients; the server is spoken to without.
+            ssl: Use TLS with clients; the connection to the server has none.
         """
         proxy = cls(host=host, port=port, unix_path=unix_path)
         proxy._listener = await asyncio.start_server(proxy._accept, proxy.host, 0, ssl=ssl)
@@ -96,7 +96,7 @@ class FaultProxy:
 
     @property
     def port(self) -> int:
-        """Where clients connect."""
+        """The port for clients."""
         assert self._listener is not None, "made by FaultProxy.open"
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
@@ -104,24 +104,24 @@ class FaultProxy:
     def lose_next_request(
         self, *, containing: bytes = b"", after: int = 0, n_bytes: int = 0
     ) -> Fault:
-        """Cut the connection when a request comes, before the server has all of it.
+        """Cut the connection when a request arrives, before the server has all of it.
 
         Args:
-            containing: Wait for a request with this in it.
-            after: Let so many such requests through first.
-            n_bytes: Forward so much of it.
+            containing: Bytes that the request must contain.
+            after: How many such requests pass first.
+            n_bytes: How many bytes of the request to forward.
         """
         return self._arm("request", containing, after, n_bytes)
 
     def lose_next_reply(self, *, containing: bytes = b"", after: int = 0) -> Fault:
         """Forward a request and cut the connection instead of forwarding the reply.
 
-        The server has answered then, so it did what was asked. Arguments as `lose_next_request`.
+        By then the server has handled the request. Arguments as for `lose_next_request`.
         """
         return self._arm("reply", containing, after, 0)
 
     def cut_reply_after(self, n_bytes: int, *, containing: bytes = b"", after: int = 0) -> Fault:
-        """As `lose_next_reply`, but cut after `n_bytes` of what comes back."""
+        """Do the same as `lose_next_reply`, but cut after `n_bytes` of the reply."""
         return self._arm("reply", containing, after, n_bytes)
 
     def cut_all(self) -> None:
@@ -130,11 +130,11 @@ class FaultProxy:
             connection.cut()
 
     def pause(self) -> None:
-        """Forward nothing more, and cut nothing: as a network that swallows packets."""
+        """Forward nothing and cut nothing, like a network that drops packets."""
         self._flow.clear()
 
     def resume(self) -> None:
-        """Forward again, beginning with what came meanwhile."""
+        """Forward again, beginning with what arrived meanwhile."""
         self._flow.set()
 
     def _arm(
@@ -153,7 +153,7 @@ class FaultProxy:
         try:
             await self._serve(reader, writer)
         except (OSError, asyncio.CancelledError):
-            pass  # the server is gone, or the proxy closes: the client sees its connection end
+            pass  # the server has ended, or the proxy closes: the client sees its connection end
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
@@ -167,13 +167,13 @@ class FaultProxy:
         else:
             server_reader, server_writer = await asyncio.open_connection(host, port)
         for each in (writer, server_writer):
-            # drain() waits until all is on its way: a cut drops what is not. TLS has no such wait.
+            # drain() waits until everything is sent, as a cut drops the rest. TLS has no such wait.
             if each.get_extra_info("ssl_object") is None:
                 each.transport.set_write_buffer_limits(high=0)
         connection = _Connection(writer, server_writer)
         self._open.add(connection)
         try:
-            # Either side's end is the end of both: half-closed connections serve no protocol here.
+            # When one side ends, both do: no protocol here uses half-closed connections.
             both = [
                 asyncio.ensure_future(self._forward_requests(connection, reader)),
                 asyncio.ensure_future(self._forward_replies(connection, server_reader)),
@@ -250,6 +250,6 @@ class FaultProxy:
 async def _send(writer: StreamWriter, piece: bytes) -> None:
     if not piece:
         return
-    with suppress(ConnectionError):  # reading ends as well then
+    with suppress(ConnectionError):  # then reading ends as well
         writer.write(piece)
         await writer.drain()

@@ -32,16 +32,14 @@ class PostgresServer:
         self, flavour: PostgresFlavour, *, folder: Path, options: Mapping[str, str | int]
     ) -> None:
         self.flavour = flavour
-        """What it is."""
         self.host = "127.0.0.1"
-        """Where it listens."""
         self.port = free_port()
-        """Where it listens; the same after `restart`."""
+        """Stays the same after `restart`."""
         self.unix_folder = folder
-        """Where its unix socket is."""
+        """The folder of its unix socket."""
         self._user = _NOBODY if os.geteuid() == 0 else None
         self.programs = _runnable(flavour.folder, self._user)
-        """Where its programs run from: the flavour's folder, or a copy that they may read."""
+        """The folder of its programs: the flavour's, or a copy that they may read."""
         self._data = folder / "data"
         self._process = ServerProcess(folder, user=self._user)
         self._options = {
@@ -82,12 +80,12 @@ class PostgresServer:
 
     @property
     def dsn(self) -> str:
-        """Where it is, over TCP."""
+        """Its DSN over TCP."""
         return f"postgresql://{_ROLE}@{self.host}:{self.port}/postgres"
 
     @property
     def unix_dsn(self) -> str:
-        """Where it is, over the unix socket."""
+        """Its DSN over the unix socket."""
         return f"postgresql://{_ROLE}@/postgres?host={self.unix_folder}&port={self.port}"
 
     @property
@@ -96,11 +94,11 @@ class PostgresServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it and its backends as a crash would; harmless when it does not run."""
+        """End it and its backends as a crash would. Does nothing when it does not run."""
         self._process.end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in order, cutting its clients; harmless when it does not run."""
+        """Shut it down, disconnecting its clients. Does nothing when it does not run."""
         self._process.end(signal.SIGINT)  # "fast shutdown"
 
     def restart(self) -> None:
@@ -128,7 +126,7 @@ class PostgresServer:
             raise ServerStartError(f"initdb failed:\n{made.stdout[-2000:]}")
 
     def _launch(self) -> None:
-        (self._data / "postmaster.pid").unlink(missing_ok=True)  # of the one that we killed
+        (self._data / "postmaster.pid").unlink(missing_ok=True)  # left by a killed server
         settings = [
             text for key, value in self._options.items() for text in ("-c", f"{key}={value}")
         ]
@@ -137,7 +135,7 @@ class PostgresServer:
         )
 
     def _answers(self) -> bool:
-        # Ours, and not another server that took the port before it: only ours makes this file.
+        # Only our server makes this file, not another one that took the port before it.
         if not (self.unix_folder / f".s.PGSQL.{self.port}").exists():
             return False
         with suppress(OSError):
@@ -190,11 +188,11 @@ def _runs(folder: Path, user: int) -> bool:
 
 @functools.cache
 def _copied(package: Path) -> Path:
-    """Return a copy that everybody can read; it goes when the process ends."""
+    """Return a copy that every user can read; it is removed when the process ends."""
     stack = ExitStack()
     atexit.register(stack.close)
     root = server_folder(stack)
-    # A wheel's libraries are found by their place beside the package.
+    # A wheel's programs find their libraries next to the package.
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.is_dir():
             shutil.copytree(

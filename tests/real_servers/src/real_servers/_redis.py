@@ -18,11 +18,9 @@ class RedisServer:
         self, flavour: RedisFlavour, *, folder: Path, options: Mapping[str, str | int]
     ) -> None:
         self.flavour = flavour
-        """What it is."""
         self.host = "127.0.0.1"
-        """Where it listens."""
         self.port = free_port()
-        """Where it listens; the same after `restart`."""
+        """Stays the same after `restart`."""
         self.unix_path = folder / "s"
         """Its unix socket."""
         self._process = ServerProcess(folder)
@@ -48,21 +46,21 @@ class RedisServer:
 
         Args:
             flavour: What to start; None takes the preferred one.
-            appendfsync: Keep an append-only file, and how it is synced. None keeps nothing: a
-                restart forgets all.
+            appendfsync: Keep an append-only file, synced like this. None keeps nothing: a restart
+                loses all data.
             options: Further options of the configuration file, over ours.
 
         Raises:
             ServerNotFoundError: There is no Redis and no Valkey.
             ServerStartError: It does not start.
         """
-        kept: dict[str, str | int] = {"save": "", "appendonly": "no"}
+        persistence: dict[str, str | int] = {"save": "", "appendonly": "no"}
         if appendfsync is not None:
-            kept |= {"appendonly": "yes", "appendfsync": appendfsync}
+            persistence |= {"appendonly": "yes", "appendfsync": appendfsync}
         with ExitStack() as stack:
             folder = server_folder(stack)
             server = cls(
-                flavour or first_redis(), folder=folder, options=kept | {**(options or {})}
+                flavour or first_redis(), folder=folder, options=persistence | {**(options or {})}
             )
             stack.callback(server.kill)
             server._launch()
@@ -70,12 +68,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is, over TCP."""
+        """Its URL over TCP."""
         return f"redis://{self.host}:{self.port}/0"
 
     @property
     def unix_url(self) -> str:
-        """Where it is, over the unix socket."""
+        """Its URL over the unix socket."""
         return f"unix://{self.unix_path}?db=0"
 
     @property
@@ -93,11 +91,11 @@ class RedisServer:
         return redis_command(self.port, *words)
 
     def kill(self) -> None:
-        """End it as a crash would; harmless when it does not run."""
+        """End it as a crash would. Does nothing when it does not run."""
         self._process.end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in order; harmless when it does not run."""
+        """Shut it down. Does nothing when it does not run."""
         self._process.end(signal.SIGTERM)
 
     def restart(self) -> None:
@@ -113,8 +111,8 @@ class RedisServer:
     def _answers(self) -> bool:
         try:
             info = str(self.command("INFO"))
-        except (OSError, RedisReplyError):  # not there yet
+        except (OSError, RedisReplyError):  # not up yet
             return False
-        # The process id tells our server from another that took the port before it. It says INFO
-        # also while it loads its data, and refuses everything else.
+        # The process id tells our server from another one that took the port before it. While it
+        # loads its data, it answers INFO and refuses everything else.
         return f"process_id:{self.pid}\r\n" in info and "\r\nloading:0\r\n" in info

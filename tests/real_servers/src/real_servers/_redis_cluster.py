@@ -11,7 +11,7 @@ from ._server_process import ServerStartError, free_port
 
 _SLOTS: Final = 16_384
 _MASTERS: Final = 3
-_LONGEST = 20.0  # seconds
+_TIMEOUT_S = 20.0
 
 
 class RedisCluster:
@@ -31,7 +31,7 @@ class RedisCluster:
 
         Raises:
             ServerNotFoundError: There is no Redis and no Valkey.
-            ServerStartError: A master does not start, or the three do not get together.
+            ServerStartError: A master does not start, or the three do not form a cluster.
         """
         with ExitStack() as stack:
             nodes = [
@@ -50,7 +50,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Where the first master is; cluster clients find the others."""
+        """The URL of the first master; cluster clients find the others."""
         return self.nodes[0].url
 
 
@@ -67,10 +67,10 @@ def _introduce(nodes: Sequence[RedisServer]) -> None:
 
 
 def _await_agreement(nodes: Sequence[RedisServer]) -> None:
-    deadline = time.monotonic() + _LONGEST
+    deadline = time.monotonic() + _TIMEOUT_S
     while not all(_agrees(node) for node in nodes):
         if time.monotonic() > deadline:
-            raise ServerStartError(f"the cluster was not complete within {_LONGEST:.0f} s")
+            raise ServerStartError(f"the cluster was not complete within {_TIMEOUT_S:.0f} s")
         time.sleep(0.02)
 
 

@@ -15,18 +15,17 @@ _SERVICE: Final = "orders"
 
 
 class RedisSentinel:
-    """A master, and a Sentinel on loopback that tells where it is; made by `start`."""
+    """A master, and a Sentinel on loopback that knows its address; made by `start`."""
 
     service_name: Final = _SERVICE
-    """What the Sentinel calls its master."""
+    """The Sentinel's name for its master."""
 
     def __init__(self, master: RedisServer, *, port: int) -> None:
         self.master = master
-        """Where workflows are kept."""
         self.host = "127.0.0.1"
-        """Where the Sentinel listens."""
+        """The address of the Sentinel."""
         self.port = port
-        """Where the Sentinel listens."""
+        """The port of the Sentinel."""
 
     @classmethod
     @contextmanager
@@ -54,11 +53,11 @@ class RedisSentinel:
 
     @property
     def url(self) -> str:
-        """Where the Sentinel is."""
+        """The URL of the Sentinel."""
         return f"redis://{self.host}:{self.port}"
 
     def _configuration(self, folder: Path) -> Path:
-        path = folder / "sentinel.conf"  # the Sentinel writes into it what it finds out
+        path = folder / "sentinel.conf"  # the Sentinel writes its findings into it
         path.write_text(
             f"bind {self.host}\nport {self.port}\ndir {folder}\n"
             f"sentinel monitor {_SERVICE} {self.master.host} {self.master.port} 1\n"
@@ -68,6 +67,6 @@ class RedisSentinel:
     def _knows_the_master(self) -> bool:
         try:
             found = redis_command(self.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", _SERVICE)
-        except (OSError, RedisReplyError):  # not there yet
+        except (OSError, RedisReplyError):  # not up yet
             return False
         return found == [self.master.host, str(self.master.port)]

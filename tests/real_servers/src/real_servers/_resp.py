@@ -1,4 +1,4 @@
-"""Just enough of the Redis protocol to set a server up, so that no client has to be installed."""
+"""Just enough of the Redis protocol to set up a server without an installed client."""
 
 import socket
 from typing import BinaryIO, TypeAlias

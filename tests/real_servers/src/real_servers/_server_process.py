@@ -1,4 +1,4 @@
-"""A server process that never outlives whoever started it."""
+"""A server process that never outlives the process that started it."""
 
 import os
 import secrets
@@ -13,11 +13,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypedDict
 
-_LONGEST = 20.0  # seconds, to start or to stop: a slow machine is no failure
+_TIMEOUT_S = 20.0  # to start or to stop: a slow machine is not a failure
 
 _PORTS = range(16_000, 32_000)  # below those that Linux gives to outgoing connections
 
-# Waits for the end of its input, which is the end of its parent, also by SIGKILL.
+# Waits for the end of its input, which is the end of its parent, even by SIGKILL.
 _GUARD = 'read -r _; kill -KILL "$1" 2>/dev/null; rm -rf "$2"'
 
 
@@ -26,11 +26,11 @@ class ServerStartError(RuntimeError):
 
 
 class ServerProcess:
-    """A process in a folder, with a guard that ends both when this process is gone.
+    """A process in a folder, with a guard that removes both when this process ends.
 
     Args:
         folder: Its home, removed with it; the log is written there.
-        user: Run as this user and group id; None runs it as who we are.
+        user: Run as this user and group id; None for the current user.
     """
 
     def __init__(self, folder: Path, *, user: int | None = None) -> None:
@@ -55,13 +55,13 @@ class ServerProcess:
 
         Args:
             command: The program and its arguments.
-            ready: Asks the server something; True for the right answer.
+            ready: Sends the server a request; returns True for the expected answer.
 
         Raises:
             ServerStartError: It ended or did not answer in time.
         """
         if self._process is not None:
-            raise RuntimeError("the server runs already")
+            raise RuntimeError("the server is already running")
         log = self._folder / "server.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -80,25 +80,25 @@ class ServerProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + _LONGEST
+        deadline = time.monotonic() + _TIMEOUT_S
         while not ready():
             ended = self._process.poll() is not None
             if ended or time.monotonic() > deadline:
                 self.end(signal.SIGKILL)
-                what = "ended at once" if ended else f"gave no answer within {_LONGEST:.0f} s"
+                what = "ended immediately" if ended else f"gave no answer within {_TIMEOUT_S:.0f} s"
                 tail = log.read_text("utf-8", "replace")[-2000:]
                 raise ServerStartError(f"{command[0]} {what}:\n{tail}")
             time.sleep(0.005)
 
     def end(self, how: signal.Signals) -> None:
-        """Send a signal and wait for the end; harmless when it does not run."""
+        """Send a signal and wait for the end. Does nothing when it does not run."""
         process, self._process = self._process, None
         if process is None:
             return
         children = _children_of(process.pid) if how is signal.SIGKILL else ()
         process.send_signal(how)
         try:
-            process.wait(_LONGEST)
+            process.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -122,10 +122,10 @@ def server_folder(stack: ExitStack) -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now.
+    """Return a loopback port that is free at the moment.
 
-    Workers of pytest-xdist draw from different ports. None is one that the system gives to
-    outgoing connections, which might take it until the server listens, or while it is restarted.
+    Workers of pytest-xdist draw from different ports. None of them is a port that the system gives
+    to outgoing connections, which might take it before the server listens, or while it restarts.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -145,12 +145,12 @@ class RunAs(TypedDict):
 
 
 def run_as(user: int | None) -> RunAs:
-    """Return the arguments of `subprocess.Popen` for a user, None being who we are."""
+    """Return the arguments of `subprocess.Popen` for a user; None for the current user."""
     return {"user": user, "group": user, "extra_groups": None if user is None else []}
 
 
 def _children_of(pid: int) -> Sequence[int]:
-    """Return the ids of a process's children; empty where the system does not tell."""
+    """Return the ids of a process's children; empty where the system does not list them."""
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
     except OSError:

@@ -1,6 +1,6 @@
 """Pytest fixtures for tests on real servers.
 
-Import what a package needs into its `conftest.py`, with the fixtures that those use themselves:
+Import the fixtures that a package needs into its `conftest.py`, with those that they use themselves:
 
     from real_servers.fixtures import redis_cluster as redis_cluster
     from real_servers.fixtures import redis_flavour as redis_flavour
@@ -9,8 +9,8 @@ Import what a package needs into its `conftest.py`, with the fixtures that those
 
 A test that asks for one runs once for each flavour of the machine: on Redis and on Valkey, on the
 installed PostgreSQL and on that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN`
-name a server to use instead, which tests share with whatever else is in it: take random prefixes
-and schemas, and drop them. Servers that a test may kill are always our own.
+name a server to use instead, which may hold other data: use random prefixes and schemas, and drop
+them. Servers that a test may kill are always started for it.
 
 Without a server a test fails where `CI` is set, and is skipped elsewhere.
 """
@@ -95,14 +95,14 @@ if GIVEN_REDIS is None:
 
     @pytest.fixture(scope="session")
     def redis_url(redis_server: RedisServer) -> str:
-        """Where the server for all tests is."""
+        """The URL of the server for all tests."""
         return redis_server.url
 
 else:
 
     @pytest.fixture(scope="session")
     def redis_url() -> str:
-        """Where the server for all tests is."""
+        """The URL of the server for all tests."""
         assert GIVEN_REDIS is not None
         return GIVEN_REDIS
 
@@ -162,14 +162,14 @@ if GIVEN_POSTGRES is None:
 
     @pytest.fixture(scope="session")
     def postgres_dsn(postgres_server: PostgresServer) -> str:
-        """Where the server for all tests is."""
+        """The DSN of the server for all tests."""
         return postgres_server.dsn
 
 else:
 
     @pytest.fixture(scope="session")
     def postgres_dsn() -> str:
-        """Where the server for all tests is."""
+        """The DSN of the server for all tests."""
         assert GIVEN_POSTGRES is not None
         return GIVEN_POSTGRES
 

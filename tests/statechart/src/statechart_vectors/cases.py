@@ -1,4 +1,4 @@
-"""Where the cases come from."""
+"""Finds and reads the cases."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Case:
 
     def expected(self, *, resumed: bool) -> list[dict[str, Any]]:
         """Return the expected steps, of a machine that is stored between events or is not."""
-        # Where 5.24.0 does not stand beside it, it does the same.
+        # Where 5.24.0 is not listed separately, it does the same.
         version = "_5.24.0" if self.xstate == "5.24" and "expected_5.24.0" in self.content else ""
         changed = f"expected_resumed{version}"
         if not (resumed and changed in self.content):

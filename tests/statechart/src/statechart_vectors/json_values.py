@@ -7,7 +7,7 @@ _MISSING = object()
 
 
 def at_path(value: object, path: str) -> object:
-    """Return what a dotted path leads to, None if nothing is there."""
+    """Return the value at a dotted path; None if there is none."""
     found = _find(value, path)
     return None if found is _MISSING else found
 
@@ -37,7 +37,7 @@ def fill(template: object, sources: Mapping[str, object]) -> Any:
 
 
 def mentions(template: object, reference: str) -> bool:
-    """Whether a template refers to a source."""
+    """Return whether a template refers to a source."""
     if isinstance(template, list):
         return any(mentions(item, reference) for item in template)
     if not isinstance(template, Mapping):
@@ -48,7 +48,7 @@ def mentions(template: object, reference: str) -> bool:
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two JSON values are equal: the order of keys is not part of an object."""
+    """Return whether two JSON values are equal; the order of an object's keys does not count."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -59,5 +59,5 @@ def same(one: object, other: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a number."""
+    """Return whether a JSON value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)

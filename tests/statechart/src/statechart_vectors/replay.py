@@ -1,4 +1,4 @@
-"""Runs one case and says what differs from what it expects."""
+"""Runs one case and returns the differences from what it expects."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from .library import Observations, build
 
 
 def differences(case: Case, *, resumed: bool) -> list[str]:
-    """Run a case and return what differs.
+    """Run a case and return the differences.
 
     Args:
         case: What to run.

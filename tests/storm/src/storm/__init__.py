@@ -3,7 +3,7 @@
     python -m storm --memory sqlite:///state.db --workers 4 --workflows 500
 
 A backend's test calls `check_storm` with the URL of an empty memory. `asking` is a workflow for tests of
-single misfortunes.
+single faults.
 """
 
 from ._question import answer_to, asking, question

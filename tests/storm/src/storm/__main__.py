@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=1,
         metavar="N",
-        help="start the workflows in so many, one after each blow, so that the storm lasts; "
+        help="start the workflows in N portions, one after each kill, so that the storm lasts; "
         "default: 1",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="default: a random one, printed")
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run a storm as the command line says."""
+    """Run a storm with the options of the command line, and return the exit status."""
     arguments = vars(_parser().parse_args())
     as_json = arguments.pop("json")
     if arguments["seed"] is None:

@@ -1,4 +1,4 @@
-"""What the storm's services and workflows promise each other."""
+"""The contracts of the storm's services and workflows."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from arvo_core import (
 )
 
 CLIENT: Final = "com.storm.client"
-"""Who starts the workflows, and gets the completions."""
+"""The address that starts the workflows and gets the completions."""
 
 
 class Item(BaseModel):
@@ -23,27 +23,27 @@ class Item(BaseModel):
 
 
 class Priced(BaseModel):
-    """It was put aside, at this price."""
+    """The article was put aside, at this price."""
 
     item: int
     price: int
 
 
 class Payment(BaseModel):
-    """So much for one workflow."""
+    """The payment of one workflow."""
 
     workflow: int
     amount: int
 
 
 class Paid(BaseModel):
-    """It was taken."""
+    """The amount was taken."""
 
     amount: int
 
 
 class Noted(BaseModel):
-    """It was noted, under this number."""
+    """The payment was noted, under this number."""
 
     receipt: int
 
@@ -56,7 +56,7 @@ class Receipt(BaseModel):
 
 
 class Basket(BaseModel):
-    """What a workflow is to buy."""
+    """The articles that a workflow buys."""
 
     workflow: int
     items: list[int]

@@ -1,4 +1,4 @@
-"""What the workflows should come to, computed without running them."""
+"""The expected results of the workflows, computed without running them."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from ._contracts import BUY, BUY_V1, CLIENT, PAY, PAY_V1, Basket, Payment
 
 
 def price_of(item: int) -> int:
-    """Return what an article costs."""
+    """Return the price of an article."""
     return 100 + 7 * item
 
 
@@ -26,7 +26,7 @@ def _buys(workflow: int) -> bool:
 
 
 def amount_of(workflow: int) -> int:
-    """Return what a workflow pays."""
+    """Return the amount that a workflow pays."""
     if _buys(workflow):
         return sum(map(price_of, _items_of(workflow)))
     return 500 + workflow
@@ -50,7 +50,7 @@ def answer_of(workflow: int) -> dict[str, int]:
 
 
 def ledger_of(workflows: int) -> Counter[str]:
-    """Return the sums that so many workflows leave in the ledger."""
+    """Return the sums in the ledger after that many workflows."""
     sums: Counter[str] = Counter(noted=workflows)
     for workflow in range(workflows):
         sums["charged"] += amount_of(workflow)

@@ -1,4 +1,4 @@
-"""A machine memory in a folder, which can be told to have bugs."""
+"""A machine memory in a folder, with bugs that can be switched on."""
 
 import fcntl
 import hashlib
@@ -41,14 +41,14 @@ class _Stored:
 
 
 class FileMachineMemory(ILeasedMachineMemory):
-    """One file a workflow, replaced whole under a lock of the operating system.
+    """One file per workflow, replaced as a whole under a lock of the operating system.
 
-    Slow and simple: it stands for a correct memory when the storm itself is tested. Its URL can
-    switch off what makes it correct, one by one, to see that the storm notices:
+    Slow and simple: it is the correct memory when the storm itself is tested. Its URL can switch off
+    what makes it correct, one by one, to check that the storm notices:
 
-        file:///folder?lock=off     grants a lease that somebody holds
-        file:///folder?renew=off    says that it renewed a lease and does not
-        file:///folder?fence=off    commits whatever comes from whomever
+        file:///folder?lock=off     grants a lease that has a holder
+        file:///folder?renew=off    reports a lease as renewed without renewing it
+        file:///folder?fence=off    commits without comparing version and owner
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FileMachineMemory(ILeasedMachineMemory):
         switches = dict.fromkeys(("lock", "renew", "fence"), True)
         for name, value in parse_qsl(parts.query, strict_parsing=True) if parts.query else ():
             if name not in switches or value != "off":
-                raise ValueError(f"{name}={value}: there are lock=off, renew=off and fence=off")
+                raise ValueError(f"{name}={value}: choose lock=off, renew=off or fence=off")
             switches[name] = False
         yield cls(Path(parts.path), policy=policy, **switches)
 
@@ -171,10 +171,10 @@ class FileMachineMemory(ILeasedMachineMemory):
 
     @contextmanager
     def _changing(self, machine_id: str) -> Iterator[_Stored]:
-        """Give what is stored to the block and store what it makes of it, all or nothing."""
+        """Yield the stored state, and store it as the block leaves it, all or nothing."""
         name = hashlib.sha256(machine_id.encode()).hexdigest()[:32]
         path = self._folder / name
-        # The lock goes with the process that held it, however that one ends.
+        # The lock is released with the process that held it, however that one ends.
         with (self._folder / f"{name}.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             text = path.read_text("utf-8") if path.exists() else "{}"
@@ -183,9 +183,9 @@ class FileMachineMemory(ILeasedMachineMemory):
             yield stored
             after = asdict(stored)
             if after != before:
-                fresh = path.with_suffix(".new")
-                fresh.write_text(json.dumps(after), "utf-8")
-                os.replace(fresh, path)
+                new = path.with_suffix(".new")
+                new.write_text(json.dumps(after), "utf-8")
+                os.replace(new, path)
 
 
 def _above(stored: _Stored, after: int) -> list[tuple[int, bytes]]:

@@ -66,7 +66,7 @@ def create_handlers(
     Args:
         memory: Where the workflows' state lives.
         ledger: Where the services book.
-        think: The longest pause within a step, so that blows hit steps.
+        think: The longest pause within a step, so that kills hit steps.
         random: For the pauses.
     """
 

@@ -1,4 +1,4 @@
-"""Where the services book what they did: lines at the end of a file."""
+"""The ledger in which the services book what they did: lines at the end of a file."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from arvo_core import ArvoEvent
 class Ledger:
     """A file that any number of processes append to.
 
-    A line is written at once, so a killed process leaves a whole line or none.
+    A line is written in one call, so a killed process leaves a whole line or none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class Ledger:
 
 
 def read_ledger(path: Path) -> tuple[Counter[str], int]:
-    """Return the sum of each account, and how many lines were booked again."""
+    """Return the sum of each account, and the number of lines that repeat a booking."""
     sums: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     again = 0

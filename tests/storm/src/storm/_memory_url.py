@@ -1,4 +1,4 @@
-"""Machine memories by URL, with a lease policy of the storm's choice."""
+"""Opens machine memories by URL, with the storm's lease policy."""
 
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
@@ -22,7 +22,7 @@ _BACKENDS: Final = {
 
 
 def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[IMachineMemory]:
-    """Return what opens and closes the machine memory that a URL names.
+    """Return the context manager of the machine memory that a URL names.
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`, both with `?synchronous=normal` if
@@ -40,7 +40,7 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     module, name = _BACKENDS[parts.scheme]
     connect: Any = getattr(import_module(module), name).connect
     memory: AbstractAsyncContextManager[IMachineMemory]
-    if parts.scheme == "postgresql":  # what it reads from a URL, asyncpg reads
+    if parts.scheme == "postgresql":  # asyncpg parses the URL itself
         memory = connect(url, policy=policy)
         return memory
     place = Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else url.partition("?")[0]
@@ -49,7 +49,7 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
 
 
 def check_scheme(url: str) -> None:
-    """Make sure that there is a memory for a URL.
+    """Check that there is a memory for a URL.
 
     Raises:
         ValueError: The scheme is not known.
@@ -57,4 +57,4 @@ def check_scheme(url: str) -> None:
     scheme = url.partition(":")[0]
     if scheme not in {"file", *_BACKENDS}:
         known = ", ".join(f"{name}:" for name in ("file", *_BACKENDS))
-        raise ValueError(f"no machine memory for {scheme}:; there are {known}")
+        raise ValueError(f"no machine memory for {scheme}:; choose one of {known}")

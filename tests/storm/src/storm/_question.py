@@ -1,4 +1,4 @@
-"""A workflow that asks once: for what becomes of one when its memory misbehaves."""
+"""A workflow that asks once, for tests of a memory that misbehaves."""
 
 from pydantic import BaseModel
 
@@ -45,13 +45,13 @@ def asking(memory: IMachineMemory) -> ArvoResumable:
 
 
 def question(text: str = "hello") -> ArvoEvent:
-    """Make the event that starts it."""
+    """Make the event that starts the workflow."""
     factory = ArvoOrchestratorEventFactory(question_contract.version(QUESTION_V1))
     return factory.init(source="com.app.main", data=Text(text=text))
 
 
 def answer_to(request: ArvoEvent) -> ArvoEvent:
-    """Make the answer to what it asked."""
+    """Make the answer to the workflow's request."""
     return ArvoEventFactory(answerer_contract.version(ANSWERER_V1)).emits(
         type="evt.storm.answerer.success",
         source=request.type,

@@ -1,4 +1,4 @@
-"""The transport: at least once, in no order, and in a process that is never killed."""
+"""The transport: delivers at least once, in no order, from a process that is never killed."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -10,8 +10,8 @@ from arvo_core import ArvoEvent
 class EventQueue:
     """Every event that is published and not yet acknowledged.
 
-    An event goes to a worker and comes back when that one is killed. Some are delivered twice
-    although nothing happened, as brokers do.
+    An event goes to a worker and comes back when that worker is killed. Some are delivered twice
+    for no reason, as brokers do.
     """
 
     random: Random
@@ -36,7 +36,7 @@ class EventQueue:
         self._ready.append(event)
 
     def take(self, worker: int) -> tuple[int, ArvoEvent] | None:
-        """Give any event to a worker, with a number to acknowledge it by; None when none waits."""
+        """Give any event to a worker, with its delivery number; None when no event waits."""
         if not self._ready:
             return None
         index = self.random.randrange(len(self._ready))
@@ -47,14 +47,14 @@ class EventQueue:
         return self._deliveries, event
 
     def acknowledge(self, delivery: int) -> None:
-        """Forget an event, unless its worker was given up before: then it is out again."""
+        """Forget an event, unless its worker was given up before: then it is delivered again."""
         _, event = self._taken.pop(delivery, (0, None))
         if event is not None and self.random.random() < 0.02:
             self.redelivered += 1
             self._ready.append(event)
 
     def set_aside(self, delivery: int) -> ArvoEvent | None:
-        """Take an event out of its worker's hands, to be tried later; None when it was."""
+        """Take an event from its worker, to be tried later; None when that happened before."""
         _, event = self._taken.pop(delivery, (0, None))
         self._waiting += event is not None
         return event

@@ -1,4 +1,4 @@
-"""What a storm left."""
+"""The report of a storm."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -13,14 +13,14 @@ from ._expected import answer_of, ledger_of
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What happened, and what should not have."""
+    """The counts of a storm, and the problems it found."""
 
     memory: str = ""
     """The scheme of the memory."""
     workflows: int = 0
     """How many were started."""
     seconds: float = 0
-    """How long it took."""
+    """Duration of the storm."""
     kills: int = 0
     """How many workers were killed."""
     freezes: int = 0
@@ -38,13 +38,13 @@ class Report:
     doubles: int = 0
     """How many completed again with another id or other data."""
     wrong: int = 0
-    """How many answers were not what they should be."""
+    """How many answers differed from the expected ones."""
     ledger: dict[str, int] = field(default_factory=dict)
     """The sums of the ledger."""
     booked_again: int = 0
     """How many bookings came again for the same request, and were not counted."""
     problems: list[str] = field(default_factory=list)
-    """What is lost, double or wrong; empty when all is well."""
+    """One line for each thing lost, double or wrong; empty without problems."""
 
     @property
     def ok(self) -> bool:
@@ -78,17 +78,17 @@ class Report:
 
 @dataclass(slots=True)
 class Answers:
-    """The completions as they come to the client."""
+    """The completions that the client gets."""
 
     numbers: dict[str, int]
     """The number of each workflow, by subject."""
     report: Report
-    """Where they are counted."""
+    """The report that counts them."""
     first: dict[int, ArvoEvent] = field(default_factory=dict)
     """The first completion of each workflow."""
 
     def take(self, event: ArvoEvent) -> None:
-        """Count an event that came to the client."""
+        """Count an event that reached the client."""
         number = self.numbers.get(event.subject)
         if number is None:
             self._wrong(f"{event.type} of an unknown workflow")
@@ -106,7 +106,7 @@ class Answers:
             self._wrong(f"workflow {number}: {event.type} {event.data}, not {answer_of(number)}")
 
     def close(self, *, sums: dict[str, int], booked_again: int) -> None:
-        """Compare with what should have come."""
+        """Compare with the expected completions and sums."""
         report = self.report
         lost = sorted(set(self.numbers.values()) - set(self.first))
         if lost:

@@ -15,7 +15,7 @@ def check_storm(memory: str, *, seed: int = 1) -> Report:
 
     Args:
         memory: The machine memory, as a URL; an empty one.
-        seed: For what is left to chance.
+        seed: For everything random.
     """
     if os.environ.get("ARVO_FULL") == "1":
         report = run_storm(memory, portions=6, seed=seed, timeout=timedelta(minutes=5))
@@ -33,7 +33,7 @@ def check_storm(memory: str, *, seed: int = 1) -> Report:
         )
     assert report.ok, str(report)
     assert report.completions == report.workflows
-    # A storm that struck nobody would prove nothing.
+    # A storm that hit no worker would prove nothing.
     assert report.kills >= 3, str(report)
     assert report.freezes >= 1, str(report)
     assert report.redelivered >= 1, str(report)
@@ -52,16 +52,16 @@ def run_storm(
     think: timedelta = timedelta(seconds=0.02),
     timeout: timedelta = timedelta(minutes=10),
 ) -> Report:
-    """Run `python -m storm` and return its report, also when it failed.
+    """Run `python -m storm` and return its report, even if it failed.
 
     Args:
         memory: The machine memory, as a URL; an empty one.
         workers: How many processes handle events.
         workflows: How many root workflows are started.
-        portions: In how many they are started, one after each blow, so that the storm lasts.
-        seed: For everything that is left to chance, except what the processes' timing is.
+        portions: In how many portions they are started, one after each kill, so that the storm lasts.
+        seed: For everything random except the timing of the processes.
         ttl: How long a lease lasts when its holder is gone.
-        kill_every: The pause between two blows.
+        kill_every: The pause between two kills.
         think: The longest pause within a step.
         timeout: When to give up; what is not complete by then counts as lost.
 

@@ -1,4 +1,4 @@
-"""What a storm is like."""
+"""The settings of a storm."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a storm is like; all of it reaches the workers too."""
+    """The settings of a storm. The workers get them too."""
 
     memory: str
     """The machine memory, as a URL."""
@@ -15,13 +15,13 @@ class Settings:
     workflows: int
     """How many root workflows are started."""
     portions: int
-    """In how many portions they are started, one after each blow; so many blows there are, then."""
+    """In how many portions they are started, one after each kill. So there are at least that many."""
     seed: int
-    """For everything that is left to chance."""
+    """For everything random."""
     ttl: timedelta
     """How long a lease lasts when its holder is gone."""
     kill_every: timedelta
-    """The pause between two blows."""
+    """The pause between two kills."""
     think: timedelta
     """The longest pause that the workflows and services make within a step."""
     timeout: timedelta
@@ -30,13 +30,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told."""
+    """The settings of one worker."""
 
     number: int
-    """Its number; a worker that comes for a killed one has a new one."""
+    """Its number; the worker that replaces a killed one has a new number."""
     address: str
     """The unix socket of the queue."""
     ledger: str
     """The file where services book."""
     settings: Settings
-    """The rest."""
+    """The settings of the storm."""

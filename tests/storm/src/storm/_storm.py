@@ -1,4 +1,4 @@
-"""The storm: one queue, many workers, and a random one of them struck again and again."""
+"""The storm: one queue and many workers, of which random ones are killed or frozen."""
 
 import asyncio
 import json
@@ -65,15 +65,15 @@ class Storm:
         self._start_portion()
         self._over = asyncio.Event()
         self._context = get_context("forkserver")
-        # Forked from a process that has everything imported, a worker is there at once.
+        # A worker starts quickly when forked from a process that has imported everything.
         self._context.set_forkserver_preload(["storm._worker"])
 
     async def run(self) -> Report:
-        """Run all workflows to their end, and say what came of them."""
+        """Run all workflows to their end, and return the report."""
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="storm-") as folder:
             self._address, self._ledger = f"{folder}/queue", f"{folder}/ledger"
-            Ledger(Path(self._ledger)).close()  # so that it is there
+            Ledger(Path(self._ledger)).close()  # so that the file exists
             server = await asyncio.start_unix_server(self._serve, self._address, limit=LINE_LIMIT)
             tasks = [asyncio.create_task(self._strike()), asyncio.create_task(self._show())]
             try:
@@ -98,19 +98,19 @@ class Storm:
 
     def _start_worker(self) -> None:
         self._started += 1
-        told = WorkerSettings(
+        settings = WorkerSettings(
             number=self._started,
             address=self._address,
             ledger=self._ledger,
             settings=self._settings,
         )
-        process = self._context.Process(target=work, args=(told,), daemon=True)
+        process = self._context.Process(target=work, args=(settings,), daemon=True)
         process.start()
-        worker = self._workers[told.number] = _Worker(told.number, process)
+        worker = self._workers[settings.number] = _Worker(settings.number, process)
         asyncio.get_running_loop().add_reader(process.sentinel, self._ended, worker)
 
     def _ended(self, worker: _Worker) -> None:
-        """Replace a worker that is gone, and deliver what it had again."""
+        """Replace a worker that has ended, and deliver its events again."""
         asyncio.get_running_loop().remove_reader(worker.process.sentinel)
         worker.process.join()
         del self._workers[worker.number]
@@ -125,7 +125,7 @@ class Storm:
             self._deliver()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Talk with one worker until it is gone. A line that a kill cut short never happened."""
+        """Talk with one worker until it ends. A line that a kill cut short is ignored."""
         conversation = asyncio.current_task()
         assert conversation is not None
         self._conversations.add(conversation)
@@ -179,7 +179,7 @@ class Storm:
         self._deliver()
 
     def _deliver(self) -> None:
-        """Hand out what waits to those that can take it."""
+        """Send waiting events to the workers that can take them."""
         ready = [worker for worker in self._workers.values() if not worker.frozen]
         for worker in self._random.sample(ready, len(ready)):
             while worker.writer is not None and self._queue.load_of(worker.number) < _PREFETCH:
@@ -191,12 +191,12 @@ class Storm:
                 worker.writer.write(line.encode() + b"\n")
 
     async def _strike(self) -> None:
-        """Kill one at each blow, and after every few kills also freeze one."""
+        """Kill a worker at each interval, and after every few kills also freeze one."""
         while True:
             await asyncio.sleep(self._settings.kill_every.total_seconds())
             standing = self._standing()
             freezes = self._report.kills >= 1 + _KILLS_PER_FREEZE * self._report.freezes
-            # One must be left to take over what a frozen one had.
+            # One must be left to take over the events of a frozen one.
             if len(standing) < (2 if freezes else 1):
                 continue
             if freezes:
@@ -206,9 +206,10 @@ class Storm:
             self._deliver()
 
     def _standing(self) -> list[_Worker]:
-        """Return in random order those that can be struck.
+        """Return in random order the workers that may be killed or frozen.
 
-        While there is work, who has not answered yet is spared: else nothing might ever be handled.
+        While there is work, a worker that has not answered yet is spared, or nothing might ever be
+        handled.
         """
         standing = [
             worker
@@ -236,7 +237,7 @@ class Storm:
         )
 
     def _thaw(self, worker: _Worker) -> None:
-        """Let a worker go on, with leases that have run out."""
+        """Let a worker continue, with leases that have expired."""
         worker.frozen = False
         with suppress(ProcessLookupError):
             os.kill(_pid(worker), signal.SIGCONT)

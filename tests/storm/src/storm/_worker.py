@@ -24,13 +24,13 @@ LINE_LIMIT = 2**22
 
 def work(settings: WorkerSettings) -> None:
     """Handle events until the queue closes the connection; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the queue's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the queue handles Ctrl-C
     asyncio.run(_work(settings))
 
 
-async def _work(told: WorkerSettings) -> None:
-    settings = told.settings
-    ledger = Ledger(Path(told.ledger))
+async def _work(own: WorkerSettings) -> None:
+    settings = own.settings
+    ledger = Ledger(Path(own.ledger))
     policy = LockPolicy(ttl=settings.ttl, max_hold=max(settings.ttl, LockPolicy().max_hold))
     async with open_memory(settings.memory, policy=policy) as memory:
         handlers = {
@@ -39,11 +39,11 @@ async def _work(told: WorkerSettings) -> None:
                 memory,
                 ledger=ledger,
                 think=settings.think,
-                random=Random(settings.seed * 1_000_003 + told.number),
+                random=Random(settings.seed * 1_000_003 + own.number),
             )
         }
-        reader, writer = await asyncio.open_unix_connection(told.address, limit=LINE_LIMIT)
-        _send(writer, {"worker": told.number})
+        reader, writer = await asyncio.open_unix_connection(own.address, limit=LINE_LIMIT)
+        _send(writer, {"worker": own.number})
         running: set[asyncio.Task[None]] = set()
         while line := await reader.readline():
             task = asyncio.create_task(_handle(handlers, json.loads(line), writer))

@@ -1,4 +1,4 @@
-"""A service that is away as often as its input says, and then answers."""
+"""A service that fails as often as its input says, and then answers."""
 
 from collections import Counter
 from datetime import timedelta

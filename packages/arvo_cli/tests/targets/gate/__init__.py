@@ -1,4 +1,4 @@
-"""A service that tells when it begins and waits until it may end, through two named pipes."""
+"""A service that signals its start and waits for permission to end, through two named pipes."""
 
 import asyncio
 import os

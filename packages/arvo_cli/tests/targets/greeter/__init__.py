@@ -1,4 +1,4 @@
-"""A service whose fate is in its input, and nobody who listens to domains."""
+"""A service that behaves as its input says; the module has no listener for domains."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Where a value and what was read of its written form differ."""
+"""Finds where a value differs from the one read back from its written form."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
@@ -14,23 +14,23 @@ from pydantic_core import to_json
 from arvo_core._errors import FieldProblem
 
 _Path: TypeAlias = tuple[str | int, ...]
-_TEXT = (str, bytes, bytearray)
+_STRINGS = (str, bytes, bytearray)
 _NATIVE = frozenset({str, int, float, bool, type(None), dict, list})
 
 
 def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Iterator[FieldProblem]:
-    """Find where `read` is not what `value` was.
+    """Find where `read` differs from `value`.
 
-    Lists, tuples and the like count as one kind. Of an instance of a subclass only what its base
-    class declares counts, which is all that a type promises. Private attributes do not count, and
-    instances of one class that says nothing about equality are taken for equal.
+    Lists, tuples and other sequences are not told apart. Of an instance of a subclass, only the
+    members of its base class are compared, since the type promises no more. Private attributes are
+    ignored, and instances of one class without `__eq__` count as equal.
 
     Args:
-        value: The original.
-        read: What was read of its written form.
-        free: Whether what stands in an `Any` is read as plain JSON; it is right, then, if its own
-            class reads it.
-        path: Where they stand.
+        value: The original value.
+        read: The value read back from its written form.
+        free: Whether the content of an `Any` is read as plain JSON; it is then unchanged if its own
+            class can read it.
+        path: The path of both values.
     """
     match value, read:
         case BaseModel(), BaseModel() if isinstance(value, type(read)):
@@ -52,7 +52,9 @@ def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Ite
                 if key in names
             )
         case Sequence(), Sequence() if (
-            not isinstance(value, _TEXT) and not isinstance(read, _TEXT) and len(value) == len(read)
+            not isinstance(value, _STRINGS)
+            and not isinstance(read, _STRINGS)
+            and len(value) == len(read)
         ):
             pairs = zip(range(len(read)), value, read, strict=True)
         case _ if is_equal(value, read) or (free and _is_read_by_its_class(value)):
@@ -65,17 +67,17 @@ def changed(value: object, read: object, *, free: bool, path: _Path = ()) -> Ite
 
 
 def rewritten(written: dict[str, Any], again: dict[str, Any]) -> Iterator[FieldProblem]:
-    """Find where two written forms differ; the order of items, which sets do not have, apart."""
+    """Find where two written forms differ, ignoring the order of items, which sets do not have."""
     for problem in changed(_ordered(written), _ordered(again), free=False):
-        yield FieldProblem(path=problem.path, message="is written otherwise once it was read")
+        yield FieldProblem(path=problem.path, message="is written differently after it was read")
 
 
 def is_equal(value: object, read: object) -> bool:
-    """Return whether two values are equal, as far as their class says so.
+    """Return whether two values are equal, as far as their class defines it.
 
-    Two instances of one class that says nothing are, and nothing is that cannot be compared. Not a
-    number is equal to not a number. Datetimes of one instant are equal also where a zone's clocks
-    are changed, where Python calls none of another zone equal (PEP 495).
+    Two instances of one class without `__eq__` are equal, and values that cannot be compared are
+    not. NaN equals NaN. Datetimes of one instant are equal even in the hour when a zone's clocks are
+    changed, in which Python finds no datetime of another zone equal (PEP 495).
     """
     if type(value) is type(read) and type(value).__eq__ is object.__eq__:
         return True
@@ -83,12 +85,12 @@ def is_equal(value: object, read: object) -> bool:
         if isinstance(read, AbstractSet) and isinstance(value, Sequence):
             value = set(value)
         return bool(value == read) or bool(comparable(value) == comparable(read))
-    except Exception:  # a class of the user's may refuse to be compared
+    except Exception:  # a user's class may refuse to be compared
         return False
 
 
 def comparable(value: Any) -> Any:
-    """Return what is equal for values that are, where Python calls equal ones different."""
+    """Return a stand-in that is equal for equal values, even if Python finds them different."""
     match value:
         case datetime() if value.tzinfo is not None:
             return datetime, value.astimezone(UTC)
@@ -113,7 +115,7 @@ def comparable(value: Any) -> Any:
 
 
 def _problem(path: _Path) -> FieldProblem:
-    return FieldProblem(path=path, message="is read as something else than it was")
+    return FieldProblem(path=path, message="is read back as a different value")
 
 
 def _step(key: object) -> str | int:
@@ -124,7 +126,7 @@ def _members_of_models(value: BaseModel, read: BaseModel) -> Iterator[tuple[Any,
     for name in type(read).model_fields:
         yield name, value.__dict__.get(name), read.__dict__.get(name)
     extra, read_extra = value.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}
-    # Where any member is let in, a computed one is read as if it had been given.
+    # If unknown members are allowed, a computed one is read as if it had been given.
     computed = type(read).model_computed_fields
     written_as = {item.alias or name for name, item in computed.items()}
     for name in {**extra, **read_extra}:

@@ -1,8 +1,8 @@
-"""Lets Python's garbage collector rest while a large payload is made.
+"""Keeps Python's garbage collector from running while a large payload is made.
 
-A payload holds no cycles, so there is nothing to collect. But every object that is made counts, and
-with hundreds of thousands of them the collector visits all of them over and over: that takes up to
-four times as long as making them.
+A payload has no cycles, so there is nothing to collect. But the collector runs again and again as
+objects are made, and visits all of them each time: with hundreds of thousands of objects that takes
+up to four times as long as making them.
 """
 
 import gc
@@ -14,10 +14,10 @@ from .core_schema import nodes
 
 T = TypeVar("T")
 
-_MANY: Final = 1_000
-"""Items of a container above which it is worth it."""
-_OUT_OF_REACH: Final = 2**31 - 2
-"""More objects than are ever made between two collections, and no value that others choose."""
+_LARGE_ITEMS: Final = 1_000
+"""Number of items from which a container is large enough for this to pay."""
+_UNREACHABLE: Final = 2**31 - 2
+"""A threshold that is never reached, and that nobody else would choose."""
 _SIZED: Final = frozenset((dict, frozenset, list, set, tuple))
 _UNBOUNDED: Final = frozenset(
     ("any", "dict", "frozenset", "generator", "json", "list", "set", "tuple")
@@ -26,40 +26,40 @@ _UNBOUNDED: Final = frozenset(
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Let the garbage collector rest while many objects without cycles are made.
+    """Keep the garbage collector from running while many objects without cycles are made.
 
-    The collector is the process's: other threads do without it as well until the block ends. So
-    nothing is changed that they may rely on. It stays enabled, and its threshold alone is raised,
-    out of reach; a thread that disables the collector meanwhile, or sets a threshold, has its way.
-    Run none of the user's code within, which could meet that threshold.
+    The collector belongs to the process, so it does not run for other threads either until the
+    block ends. It stays enabled; only its threshold is raised, out of reach. If another thread
+    disables it or sets a threshold meanwhile, that remains. Run no user code in the block, since it
+    could observe the raised threshold.
 
     Example:
         >>> with collector_at_rest():
         ...     numbers = [[number] for number in range(100_000)]
     """
     first, *others = gc.get_threshold()
-    if first in (_OUT_OF_REACH, 0) or not gc.isenabled():
+    if first in (_UNREACHABLE, 0) or not gc.isenabled():
         yield
         return
-    gc.set_threshold(_OUT_OF_REACH, *others)
+    gc.set_threshold(_UNREACHABLE, *others)
     try:
         yield
     finally:
-        if gc.get_threshold()[0] == _OUT_OF_REACH:
+        if gc.get_threshold()[0] == _UNREACHABLE:
             gc.set_threshold(first, *others)
 
 
 def may_be_large(schema: object) -> bool:
-    """Return whether a core schema takes containers of any number of items."""
+    """Return whether a core schema accepts containers with any number of items."""
     return any(node.get("type") in _UNBOUNDED for node in nodes(schema))
 
 
 def uncollected(call: Callable[[Any], T], data: object) -> T:
-    """Return `call(data)`, while the collector rests if the data is large.
+    """Return `call(data)`; the collector does not run meanwhile if the data is large.
 
     Args:
-        call: Runs none of the user's serializers and validators; see `collector_at_rest`.
-        data: What it is given.
+        call: Must not run the user's serializers and validators; see `collector_at_rest`.
+        data: The argument of `call`.
     """
     if not _is_large(data):
         return call(data)
@@ -68,19 +68,19 @@ def uncollected(call: Callable[[Any], T], data: object) -> T:
 
 
 def _is_large(data: object) -> bool:
-    # Small payloads pay for this look, so it is a short one: into the members of an object, and
-    # into those of the objects among them.
+    # Small payloads pay for this check too, so it is shallow: it looks at the members of an object
+    # and at those of the objects among them.
     members = data if type(data) is dict else getattr(data, "__dict__", None)
     if members is None:
         return False
-    if len(members) >= _MANY:
+    if len(members) >= _LARGE_ITEMS:
         return True
     for item in members.values():
         kind = type(item)
-        if kind in _SIZED and (len(item) >= _MANY or (kind is dict and _has_many(item))):
+        if kind in _SIZED and (len(item) >= _LARGE_ITEMS or (kind is dict and _has_many(item))):
             return True
     return False
 
 
 def _has_many(members: dict[str, Any]) -> bool:
-    return any(type(item) in _SIZED and len(item) >= _MANY for item in members.values())
+    return any(type(item) in _SIZED and len(item) >= _LARGE_ITEMS for item in members.values())

@@ -1,4 +1,4 @@
-"""What pydantic's core schema tells of a payload: its classes, their members, what it lets in."""
+"""Reads from pydantic's core schema of a type: its classes, their members, what it accepts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ INNER = (
     "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
     "strict_schema", "json_schema", "python_schema", "choices", "fields", "definitions", "steps",
 )  # fmt: skip
-"""The keys of a schema that hold others."""
+"""The keys of a schema that hold other schemas."""
 ITEMS = frozenset({"items_schema", "keys_schema", "values_schema", "extras_schema"})
-"""Those of them that describe what stands in the value, not the value itself."""
+"""Those of them that describe items of the value, not the value itself."""
 MAY_RENAME = frozenset({"function-before", "function-wrap", "function-plain"})
-"""The types of schemas whose function sees the members before they are read."""
+"""Types of schemas with a function that sees the members before they are read."""
 _NEVER_AN_OBJECT = frozenset(
     ("list", "tuple", "set", "frozenset", "generator", "none", "bool", "int", "float", "decimal",
      "complex", "str", "bytes", "date", "time", "datetime", "timedelta", "literal", "uuid", "url",
@@ -26,15 +26,15 @@ class ClassMembers:
     """The fields of a model or a dataclass, by their names in Python."""
 
     names: frozenset[str]
-    """All of them."""
+    """All fields."""
     optional: frozenset[str]
-    """Those that are None by default, and written as null then."""
+    """Fields that are None by default, and are then written as null."""
     unreadable: frozenset[str]
-    """Computed ones, where the class forbids members it does not know."""
+    """Computed fields, if the class forbids unknown members."""
 
 
 def nodes(schema: object) -> Iterator[dict[str, Any]]:
-    """Yield every schema within `schema`, itself first; one that stands in many places once."""
+    """Yield `schema` itself and then every schema within it, each of them once."""
     pending = list(nodes_of(schema))
     seen: set[int] = set()
     while pending:
@@ -46,14 +46,14 @@ def nodes(schema: object) -> Iterator[dict[str, Any]]:
 
 
 def inner_nodes(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the schemas that stand in `node` itself."""
+    """Yield the schemas directly inside `node`."""
     for key in INNER:
         if key in node:
             yield from nodes_of(node[key])
 
 
 def nodes_of(item: Any) -> Iterator[dict[str, Any]]:
-    """Yield the schemas that one of a schema's keys holds: one, a list of them, or a dict."""
+    """Yield the schemas that a key of a schema holds: one, a list of them, or a dict."""
     match item:
         case {"type": str()}:
             yield item
@@ -84,12 +84,12 @@ def class_members(schema: object) -> dict[type, ClassMembers]:
 
 
 def keeps_containers(schema: object) -> bool:
-    """Tell whether validation may keep a dict or a list as it was given."""
+    """Return whether validation may keep a dict or a list as it was given."""
     return any(_keeps_containers(node) for node in nodes(schema))
 
 
 def is_free(node: Mapping[str, Any]) -> bool:
-    """Return whether a schema itself takes anything, or holds items or members that may be."""
+    """Return whether a schema accepts anything, itself or as its items or members."""
     if (
         node.get("extra_behavior") == "allow"
         or (node.get("config") or {}).get("extra_fields_behavior") == "allow"
@@ -107,7 +107,7 @@ def is_free(node: Mapping[str, Any]) -> bool:
 
 
 def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
-    """Return the class whose own instances validation returns unread; None when it reads them."""
+    """Return the class whose instances validation returns unread; None if it reads them."""
     if schema["type"] == "definitions":
         named = {item["ref"]: item for item in schema["definitions"]}
         schema = schema["schema"]
@@ -120,12 +120,12 @@ def class_taken_as_it_is(schema: Mapping[str, Any]) -> type | None:
 
 
 def is_never_an_object(schema: Mapping[str, Any]) -> bool:
-    """Tell whether no value of the type is written as a JSON object."""
+    """Return whether no value of the type is written as a JSON object."""
     return _is_never_an_object(schema, _Definitions())
 
 
 def member_names(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Find the members of the JSON object itself, read or written, in any branch of a union."""
+    """Find the names of the JSON object's own members, read or written, in any union branch."""
     return _member_names(schema, _Definitions())
 
 
@@ -135,27 +135,27 @@ def is_function(serialization: Mapping[str, Any] | None) -> bool:
 
 
 def is_pydantics(function: object) -> bool:
-    """Return whether a serializer or a validator is one of pydantic's own."""
+    """Return whether a serializer or a validator is part of pydantic."""
     return str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 def is_native(value: object) -> bool:
-    """Return whether a member of an enum or a `Literal` is written as what it is."""
+    """Return whether a member of an enum or a `Literal` is written as it is."""
     return value is None or isinstance(value, str | int | float)
 
 
 def finds_members(enum: Mapping[str, Any]) -> bool:
-    """Return whether a function of the enum's finds the members that no value names."""
+    """Return whether the enum defines `_missing_`, which may find members by other values."""
     return bool(enum["cls"]._missing_.__func__ is not Enum.__dict__["_missing_"].__func__)
 
 
 def takes_native_values(enum: Mapping[str, Any]) -> bool:
-    """Return whether an enum reads what it writes, as its members are texts and numbers."""
+    """Return whether an enum reads what it writes, because its values are strings and numbers."""
     return all(is_native(member.value) for member in enum["members"])
 
 
 def fields_of(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the schemas of the fields that a schema itself names, by their names in Python."""
+    """Return the schemas of the fields that a schema declares, by their names in Python."""
     if schema["type"] not in {"model-fields", "dataclass-args", "typed-dict", "named-tuple"}:
         return {}
     fields = schema["fields"]
@@ -165,7 +165,7 @@ def fields_of(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def computed_fields_of(
     schema: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterable[dict[str, Any]]:
-    """Return the computed fields of a schema that are written; a class that forbids has none."""
+    """Return the computed fields that are written; none if the class forbids unknown members."""
     forbids = config.get("extra_fields_behavior") == "forbid"
     return () if forbids else schema.get("computed_fields", ())
 
@@ -184,9 +184,9 @@ def read_names(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -
 
 
 class _Definitions:
-    """The schemas of classes and other types with a name, each of which is followed once.
+    """Schemas of classes and other named types, each of which is followed only once.
 
-    They may refer to each other in a circle, and in as many ways as there are paths through them.
+    They may refer to each other in circles, and along any number of paths.
     """
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class _Definitions:
         return self._known[reference]
 
     def is_done(self, reference: str) -> bool:
-        """Return whether this was asked before about a type; it was followed then."""
+        """Return whether a type was followed before, and mark it as followed."""
         done = reference in self._followed
         self._followed.add(reference)
         return done
@@ -209,7 +209,7 @@ class _Definitions:
 def _is_never_an_object(schema: Any, definitions: _Definitions) -> bool:
     match schema:
         case {"ref": str(reference)} if definitions.is_done(reference):
-            return True  # if it may be an object, another branch tells
+            return True  # whether it may be an object is decided where it was followed first
         case {"serialization": serialization} if is_function(serialization):
             return False
         case {"type": "definitions", "definitions": list(defined), "schema": inner}:
@@ -258,7 +258,7 @@ def _member_names(schema: Any, definitions: _Definitions) -> Iterator[str]:
 
 
 def _owner_of_fields(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Go past the user's validators to the schema that has the fields of a class."""
+    """Return the schema with the fields of a class, below the user's validators."""
     inner: dict[str, Any] | None = dict(node)
     while inner is not None and inner["type"] not in {"model-fields", "dataclass-args"}:
         inner = inner.get("schema")
@@ -271,7 +271,7 @@ def _is_optional(field: Mapping[str, Any]) -> bool:
     by_default = False
     schema = field["schema"]
     while True:
-        if _is_asked_for_none(schema.get("serialization")):
+        if _is_called_for_none(schema.get("serialization")):
             return False
         if schema["type"] == "default":
             by_default = "default" in schema and schema["default"] is None
@@ -282,7 +282,7 @@ def _is_optional(field: Mapping[str, Any]) -> bool:
         schema = schema["schema"]
 
 
-def _is_asked_for_none(serialization: Mapping[str, Any] | None) -> bool:
+def _is_called_for_none(serialization: Mapping[str, Any] | None) -> bool:
     if serialization is None or not is_function(serialization):
         return False
     return not serialization.get("when_used", "always").endswith("unless-none")

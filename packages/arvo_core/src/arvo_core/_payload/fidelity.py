@@ -1,4 +1,4 @@
-"""Whether what is written of a payload is sure to be read as the same value: decided per schema."""
+"""Decides, per schema, whether written values are certain to be read back as the same values."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,34 +10,34 @@ from .core_schema import finds_members, is_free, nodes, takes_native_values
 _NATIVE = frozenset({"str", "int", "float", "bool", "none", "literal"})
 _OBJECTS = frozenset({"model", "dataclass", "typed-dict", "dict"})
 _ARRAYS = frozenset({"list", "tuple", "set", "frozenset", "deque", "named-tuple"})
-_TEXTS = frozenset({"date", "time", "datetime", "decimal", "uuid"})
+_WRITTEN_AS_STRINGS = frozenset({"date", "time", "datetime", "decimal", "uuid"})
 _STRUCTURE = frozenset(
     ("model-fields", "model-field", "dataclass-args", "dataclass-field", "typed-dict-field",
      "named-tuple-field", "definitions", "definition-ref", "nullable", "default")
 )  # fmt: skip
-_SURE = _NATIVE | _OBJECTS | _ARRAYS | _TEXTS | _STRUCTURE
-"""Types whose values are read as they were written, whatever they are."""
+_SURE = _NATIVE | _OBJECTS | _ARRAYS | _WRITTEN_AS_STRINGS | _STRUCTURE
+"""Types whose values are always read back as they were written."""
 _FORMATS = frozenset(
     ("ser_json_timedelta", "ser_json_temporal", "ser_json_bytes", "ser_json_inf_nan",
      "val_json_bytes", "val_temporal_unit", "polymorphic_serialization")
 )  # fmt: skip
-"""Settings by which a class writes or reads in its own way."""
+"""Settings with which a class writes or reads in its own way."""
 
 
 class Fidelity(NamedTuple):
-    """How far a schema vouches for its values."""
+    """How far a schema guarantees that its values are read back unchanged."""
 
     sure: bool
-    """Whether every value is read as it was written, so that none needs to be compared."""
+    """True if every value is read back as it was written, so none needs to be compared."""
     writes_its_own_way: bool
-    """Whether functions have a say, or what is written is not what the type declares, so that only
-    writing again tells what became of a value."""
+    """True if functions are involved, or values are not written as the type declares, so that only
+    writing again shows what became of a value."""
     tells_apart: bool
-    """Whether that is so but for what stands where anything may."""
+    """True if `sure` holds except where the type accepts anything."""
     free: bool
-    """Whether anything may stand somewhere, as in an `Any`, and is read as plain JSON there."""
+    """True if the type accepts anything somewhere, as in an `Any`, and reads plain JSON there."""
     equality_tells: bool
-    """Whether equal values hold the same, as no class of the user's says what equal is."""
+    """True if equal values have equal content, since no class of the user's redefines equality."""
 
 
 def fidelity(schema: Mapping[str, Any]) -> Fidelity:
@@ -85,8 +85,8 @@ def _is_sure(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
         case "enum":
             return not finds_members(node) and takes_native_values(node)
         case "dict":
-            # Keys are written as text, which a union may take for another of its members.
-            return node["keys_schema"]["type"] in _NATIVE | _TEXTS | {"enum"}
+            # Keys are written as strings, which a union may read as another of its members.
+            return node["keys_schema"]["type"] in _NATIVE | _WRITTEN_AS_STRINGS | {"enum"}
         case "dataclass-field":
             return bool(node.get("init", True))
         case kind:
@@ -94,8 +94,8 @@ def _is_sure(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
 
 
 def _tells_apart(choices: list[Mapping[str, Any]]) -> bool:
-    """Return whether what is written tells which of a union's members it was."""
-    # A root model is written as what it holds, which another member may take for its own.
+    """Return whether the written form shows which of a union's members it is."""
+    # A root model is written as its root, which another member may accept.
     kinds = ["root" if choice.get("root_model") else choice["type"] for choice in choices]
     objects = sum(kind in _OBJECTS or kind == "tagged-union" for kind in kinds)
     arrays = sum(kind in _ARRAYS for kind in kinds)

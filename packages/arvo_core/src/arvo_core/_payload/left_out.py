@@ -1,4 +1,4 @@
-"""What of a value is not written: the `exclude` that pydantic's serializer is given."""
+"""Finds the parts of a value that are not written, as `exclude` for pydantic's serializer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -19,11 +19,11 @@ class _Rule(NamedTuple):
 
 
 class LeftOut:
-    """Names what is left out of the values of one payload.
+    """Finds the members that are left out of the values of one payload.
 
     Args:
         declared: The classes that the payload's type names. An instance of a subclass is written
-            as one of them, so what they require stays.
+            as one of them, so the members that they require are kept.
     """
 
     __slots__ = ("_declared", "_rules", "always")
@@ -32,10 +32,10 @@ class LeftOut:
         self._declared = declared
         self._rules: dict[type, _Rule] = {}
         self.always: bool = any(item.unreadable for item in declared.values())
-        """Whether anything is left out that is no None."""
+        """True if members are left out even if they are not None."""
 
     def of(self, value: object) -> Exclude:
-        """Name what of `value` is not written, at any depth; empty for nothing."""
+        """Return the parts of `value` that are not written, at any depth."""
         match value:
             case RootModel():
                 return self.of(value.root)
@@ -45,7 +45,7 @@ class LeftOut:
                     exclude.update(self._of_items(value.__pydantic_extra__.items()))
                 return exclude
             case Mapping():
-                # pydantic takes this one key for "every item".
+                # pydantic reads this key as "every item".
                 return self._of_items(item for item in value.items() if item[0] != "__all__")
             case list() | tuple():
                 return self._of_items(enumerate(value))

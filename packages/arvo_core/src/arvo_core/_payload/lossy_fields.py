@@ -1,4 +1,4 @@
-"""Fields whose type says that they are written as something else than is read."""
+"""Finds fields that, by their type, are not written in the form in which they are read."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -35,33 +35,33 @@ _EXCLUDED = (
 _INIT_ONLY = "is read but never written (InitVar); make it a field"
 _JSON_TEXT = "is read as JSON text but written as the value in it (Json); use the type of the value"
 
-_LITERAL = "is written as text, which its Literal does not read; use the enum itself, or texts"
-_ENUM = "is written as text, which its enum does not read; give its members texts or numbers"
+_LITERAL = (
+    "is written as a string, which its Literal does not read; use the enum itself, or strings"
+)
+_ENUM = "is written as a string, which its enum does not read; use strings or numbers as its values"
 
 
 class _Place(NamedTuple):
-    """Where a schema stands and what applies there."""
+    """The place of a schema, and what applies there."""
 
     path: tuple[str | int, ...] = ()
     config: Mapping[str, Any] = MappingProxyType({})
-    renamed: bool = (
-        False  # whether a function of the user's may rename members before they are read
-    )
-    computed: bool = False  # whether it is only written, so that how it would be read is no matter
+    renamed: bool = False  # whether a user's function may rename members before they are read
+    computed: bool = False  # whether it is only written and never read
 
 
 def lossy_fields(schema: Mapping[str, Any]) -> list[FieldProblem]:
-    """List the fields that cannot survive being written and read again, and what to do.
+    """List the fields that cannot survive being written and read again, each with a remedy.
 
-    Only what is certain: what functions of the user's write is not known before there is a value.
-    A class that stands in several places is told of at one of them.
+    Only certain losses are listed: what a user's function writes is not known before there is a
+    value. A class that is used in several places is reported at one of them.
     """
     return list(dict.fromkeys(_problems(schema)))
 
 
 def _problems(schema: Mapping[str, Any]) -> Iterator[FieldProblem]:
     definitions: dict[str, Mapping[str, Any]] = {}
-    # Types that refer to each other are reached in as many ways as there are paths through them.
+    # Types that refer to each other may be reached along very many paths.
     seen: set[tuple[str, int, bool, bool]] = set()
     pending = [(schema, _Place())]
     while pending:
@@ -149,7 +149,7 @@ def _problem_of_type(node: Mapping[str, Any], config: Mapping[str, Any]) -> str 
 
 @cache
 def _masks() -> frozenset[Any]:
-    """Return the serializers that hide what they are given."""
+    """Return the serializers that write a mask instead of the value."""
     return frozenset(
         node["serialization"]["function"]
         for kind in (SecretStr, Secret[int])

@@ -1,4 +1,4 @@
-"""Numbers that are no JSON, which pydantic writes as null."""
+"""Finds numbers that JSON does not have (NaN, infinities), which pydantic writes as null."""
 
 import math
 from collections import deque
@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 
 def has_null(dumped: Any) -> bool:
-    """Tell whether there is a null, which may be a lost number, or a number that is no JSON."""
+    """Return whether there is a null, which may be a lost number, or a NaN or an infinity."""
     for item in dumped.values() if isinstance(dumped, dict) else dumped:
         if item is None:
             return True
@@ -25,9 +25,9 @@ def has_null(dumped: Any) -> bool:
 
 
 def plain(value: object) -> Any:
-    """Describe a value by dicts and lists as it is, without its type's serializers.
+    """Return a value as dicts and lists, without using its type's serializers.
 
-    Members stand under the names under which a type writes them; sets become lists.
+    Members have the names under which the type writes them; sets become lists.
     """
     match value:
         case RootModel():
@@ -47,14 +47,14 @@ def plain(value: object) -> Any:
 
 
 def put_back(held: object, dumped: Any) -> bool:
-    """Put numbers that are no JSON into `dumped` where it has null instead.
+    """Put NaN and infinities back into `dumped` where it has null instead.
 
     Args:
-        held: What the serializer writes in Python mode, or `plain`.
-        dumped: What the same serializer writes of the same value in JSON mode.
+        held: The value as written by the serializer in Python mode, or as returned by `plain`.
+        dumped: The same value as written by the same serializer in JSON mode.
 
     Returns:
-        Whether there are any.
+        True if there are any.
     """
     lost = False
     for key, item in _items(held):

@@ -1,4 +1,4 @@
-"""The user's serializers and validators that have a say in what stands at a place of a payload."""
+"""Finds the user's serializers and validators that affect a given place of a payload."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -12,36 +12,36 @@ _ITSELF = tuple(key for key in INNER if key not in ITEMS | {"fields", "definitio
 
 
 def with_functions(schema: _Node, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
-    """Tell of values that changed which function changed them, and what to do; of the first ones."""
+    """Add to the first problems which function changed the value, and a remedy."""
     definitions = {node["ref"]: node for node in nodes(schema) if "ref" in node}
-    told = [
-        FieldProblem(path=item.path, message=item.message + _told(schema, item.path, definitions))
+    explained = [
+        FieldProblem(path=item.path, message=item.message + _cause(schema, item.path, definitions))
         for item in problems[:MAX_PROBLEMS]
     ]
-    return [*told, *problems[MAX_PROBLEMS:]]
+    return [*explained, *problems[MAX_PROBLEMS:]]
 
 
-def _told(schema: _Node, path: tuple[str | int, ...], definitions: Mapping[str, _Node]) -> str:
+def _cause(schema: _Node, path: tuple[str | int, ...], definitions: Mapping[str, _Node]) -> str:
     here = list(_itself([schema], definitions))
     steps = [here]
     for name in path:
         here = list(_itself(_below(here, name), definitions))
         steps.append(here)
-    # The innermost functions are the likeliest.
+    # The innermost functions are the most likely ones.
     for found in reversed(steps):
         if written := _names(node.get("serialization", {}).get("function") for node in found):
             return (
                 f": if the serializer {written} rounds it or leaves something out, let a validator "
-                "do so when the value is made, so that what is kept is what is sent"
+                "do that when the value is made, so that the value kept is the value sent"
             )
         functions = (node["function"] for node in found if node["type"].startswith("function-"))
         if read := _names(item["function"] for item in functions):
-            return f": if the validator {read} changes again what it once made, let it keep that"
+            return f": if the validator {read} changes its own results, make it keep them"
     return ""
 
 
 def _itself(pending: list[_Node], definitions: Mapping[str, _Node]) -> Iterator[_Node]:
-    """Yield schemas with all that describes the same value."""
+    """Yield the schemas, and all others that describe the same value."""
     seen: set[int] = set()
     while pending:
         node = pending.pop()

@@ -1,4 +1,4 @@
-"""One payload of a contract: parsing wire data into a Python type, and dumping it again."""
+"""One payload of a contract: parsing wire data into a Python type, and writing it again."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, TypeVar
@@ -36,20 +36,20 @@ JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class Payload(Generic[T]):
     """A Python type that reads from and writes to a JSON object.
 
-    What is written must be read as the same value. A type that cannot keep that is refused: secrets,
-    which pydantic writes as asterisks; `exclude=True`; an `InitVar`; `Json[...]`; an alias for one
-    direction only; bytes written in another encoding than they are read in. Where it depends on the
-    value, as with serializers and validators of one's own, an `Any` or a union whose members look
-    alike when written, `to_wire` compares.
+    A written value must be read back as the same value. A type that cannot guarantee that is
+    refused: secrets, which pydantic writes as asterisks; `exclude=True`; an `InitVar`; `Json[...]`;
+    an alias for one direction only; bytes written in another encoding than they are read in. If it
+    depends on the value, as with your own serializers and validators, an `Any`, or a union whose
+    members look alike when written, `to_wire` compares.
 
     Args:
         kind: A pydantic model or a `TypeAdapter` that yields a JSON object.
-        where: Leads messages about `kind`, such as "version 1.0.0, accepts"; "" for nothing.
+        where: Prefix of messages about `kind`, such as "version 1.0.0, accepts".
 
     Raises:
         InvalidContractError: pydantic cannot build a schema for `kind`; or no value of it is a
-            JSON object; or fields of it are written as something else than is read, which
-            `problems` lists.
+            JSON object; or fields of it are not written as they are read, and
+            `problems` lists them.
     """
 
     __slots__ = (
@@ -83,24 +83,24 @@ class Payload(Generic[T]):
                 f"{error}"
             ) from error
         self.kind: type[T] | TypeAdapter[T] = kind
-        """The model or adapter the payload was made of."""
+        """The model or adapter that the payload was made from."""
         self.name: str = getattr(kind, "__name__", None) or str(kind)
-        """How messages call the type."""
+        """The name of the type in messages."""
         if is_never_an_object(schema):
             raise InvalidContractError(
                 f"{where}{self.name} is not written as a JSON object; put it into a model"
             )
         if problems := lossy_fields(schema):
             raise InvalidContractError(
-                f"{where}{self.name} has fields that are written as something else than is read",
+                f"{where}{self.name} has fields that are not written as they are read",
                 problems=problems,
             )
         self._fidelity = fidelity(schema)
         self._wire_form = wire_form(schema) if self._fidelity.tells_apart else None
-        # Many types are described of which a process makes no event, so this is made with the first.
+        # Made with the first event, since a process makes no events of many types that it declares.
         self._event_form: WireForm | None = None
         self._event_form_is_made = False
-        # Serializers and validators of the user run with the collector as they know it.
+        # The user's serializers and validators must not run while the collector is held off.
         self._uncollected = may_be_large(schema) and not self._fidelity.writes_its_own_way
         self._left_out = LeftOut(class_members(schema))
         self._keeps_containers = keeps_containers(schema)
@@ -109,13 +109,13 @@ class Payload(Generic[T]):
     def parse(self, data: object, *, is_json: bool = False) -> T:
         """Parse wire data, or accept an instance of the type as it is.
 
-        Wire data is read as Python values first. What the type refuses then is read as JSON text,
-        where a strict model takes a date. The result holds none of the data's dicts and lists.
+        Wire data is read as Python values first. If the type refuses that, it is read as JSON text,
+        in which a strict model accepts a date. The result shares no dicts and lists with the data.
 
         Args:
             data: A mapping, or an instance.
-            is_json: Whether a mapping is known to hold nothing but JSON, as an event's data is, so
-                that copying it needs no look at each value.
+            is_json: Whether a mapping is known to hold nothing but JSON, as an event's data does,
+                so that it can be copied without being checked.
 
         Raises:
             InvalidDataError: The data does not match; `problems` has the path of each field.
@@ -141,10 +141,10 @@ class Payload(Generic[T]):
             try:
                 return self._adapter.validate_json(to_json(data))
             except ValidationError as error:
-                # Each reading may stumble over what the other one takes, such as a strict date.
+                # Each reading may refuse what the other accepts, such as a strict date.
                 failure = min(error, failure, key=ValidationError.error_count)
             except ValueError:
-                pass  # not JSON, so only the first reading has something to tell
+                pass  # not JSON, so only the error of the first reading matters
         raise InvalidDataError(
             f"data does not match {self.name}{where}", **field_problems(failure)
         ) from None
@@ -153,9 +153,9 @@ class Payload(Generic[T]):
         """Write a parsed value as a JSON object, unchecked; `to_wire` checks.
 
         Aliases are used. A field that was not set and whose default is None is left out, at every
-        depth but in sets, because an absent optional member is absent on the wire. A dataclass
-        does not know what was set, so its None by default is left out too. Other defaults are
-        written. Computed fields are, too, unless their model forbids members it does not know.
+        depth except in sets, because an absent optional member is absent on the wire. A dataclass
+        does not know what was set, so it always leaves out a None that is the default. Other
+        defaults are written. Computed fields are too, unless their model forbids unknown members.
 
         Raises:
             InvalidDataError: The value cannot be written as a JSON object.
@@ -170,7 +170,7 @@ class Payload(Generic[T]):
         exclude = self._left_out.of(value)
         if exclude:
             dumped = self._write(value, "json", exclude)
-        # pydantic writes NaN and infinities as null, which only the Python form can tell.
+        # pydantic writes NaN and infinities as null; only the Python form shows them.
         if has_null(dumped) and put_back(self._python_form(value, exclude), dumped):
             raise InvalidDataError(
                 f"{self.name} cannot be written as JSON", problems=json_problems(dumped)
@@ -181,14 +181,14 @@ class Payload(Generic[T]):
         try:
             return self._write(value, "python", exclude)
         except TypeError:
-            # A set of models becomes a set of dicts there, which Python does not have.
+            # In Python mode a set of models would be a set of dicts, which cannot be hashed.
             return plain(value)
 
     def _write(
         self, value: T, mode: Literal["json", "python"], exclude: dict[Any, Any] | None
     ) -> Any:
         try:
-            # Values of the wrong type are no matter of warnings: `to_wire` reads again.
+            # Values of the wrong type need no warnings: `to_wire` reads the result again.
             return self._serialize(value, mode=mode, by_alias=True, exclude=exclude, warnings=False)
         except ValueError as error:
             raise InvalidDataError(f"{self.name} cannot be written as JSON: {error}") from error
@@ -197,17 +197,18 @@ class Payload(Generic[T]):
         """Dump `data`, a model or a mapping, and check that the type reads what is written.
 
         Raises:
-            InvalidDataError: It does not match, as a model may that was changed after it was
-                made; or it cannot be written as a JSON object; or it is read as something else.
+            InvalidDataError: The data does not match the type (a model may have been changed after
+                it was made), cannot be written as a JSON object, or is read back as a different
+                value.
         """
         wire = self._written_directly(data, self._wire_form)
         return self._checked(self.parse(data)) if wire is None else wire
 
     def to_event_data(self, data: object) -> dict[str, Any]:
-        """Do as `to_wire`, for one event that is made next.
+        """Return the same as `to_wire`, for a single event.
 
-        `ArvoEvent.create` takes over what this returns, where it can, instead of copying it. So make
-        one event of it, and change nothing in it.
+        `ArvoEvent.create` takes over the result if it can, instead of copying it. So make only one
+        event of it, and do not change it.
 
         Raises:
             InvalidDataError: As `to_wire`.
@@ -225,7 +226,7 @@ class Payload(Generic[T]):
         return form
 
     def _written_directly(self, data: object, form: WireForm | None) -> dict[str, Any] | None:
-        """Write JSON's own kinds in one pass; None where that cannot be, or finds something wrong."""
+        """Write plain JSON types in one pass; None if that is impossible or finds a problem."""
         if form is None:
             return None
         try:
@@ -238,11 +239,11 @@ class Payload(Generic[T]):
             else:
                 return None
         except ValueError:
-            return None  # the longer way tells what is wrong
+            return None  # the longer way reports what is wrong
         return wire if isinstance(wire, dict) else None
 
     def _reads_alike(self, value: object, wire: object) -> bool:
-        """Return whether what is written is sure to be read as an equal value."""
+        """Return whether the written form is certain to be read back as an equal value."""
         return self._fidelity.equality_tells and is_equal(
             value, self._at_rest(self._validate, wire)
         )
@@ -255,14 +256,14 @@ class Payload(Generic[T]):
         read = self._read(dumped, " as it would be written")
         if not self._fidelity.sure and (problems := self._changes(value, dumped, read)):
             raise InvalidDataError(
-                f"{self.name} changes when it is written and read again; make its serializers "
-                "write, and its types tell apart, all that is read",
+                f"{self.name} changes when it is written and read again; its serializers must "
+                "write, and its types must tell apart, everything that is read",
                 problems=with_functions(self._adapter.core_schema, problems),
             )
         return dumped
 
     def _changes(self, value: T, dumped: dict[str, Any], read: T) -> list[FieldProblem]:
-        """List what is not read as it was; nothing where functions have no say and all is equal."""
+        """List what is read back as a different value or would be written differently."""
         if self._fidelity.writes_its_own_way and (again := self.dump(read)) != dumped:
             problems = list(rewritten(dumped, again))
             if problems:
@@ -272,14 +273,14 @@ class Payload(Generic[T]):
         return list(changed(value, read, free=self._fidelity.free))
 
     def member_names(self) -> frozenset[str]:
-        """Return the members of the JSON object that the type names, read or written."""
+        """Return the names of the members, read or written, that the type declares."""
         return frozenset(member_names(self._adapter.core_schema))
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of what `parse` accepts.
 
         Raises:
-            InvalidContractError: The type holds something JSON Schema cannot express.
+            InvalidContractError: The type contains something that JSON Schema cannot express.
         """
         try:
             schema = self._adapter.json_schema(by_alias=True, mode="validation")
@@ -291,12 +292,12 @@ class Payload(Generic[T]):
 def _copied_object(data: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return _copy_if_json(data)  # type: ignore[no-any-return]
-    except ValidationError:  # there is more in it than JSON
+    except ValidationError:  # it contains more than JSON
         return {name: _copied(item) for name, item in data.items()}
 
 
 def _copied(value: object) -> object:
-    """Copy the containers of JSON; what else a caller may give stays."""
+    """Copy dicts and lists; keep everything else as it is."""
     match value:
         case dict():
             return {key: _copied(item) for key, item in value.items()}

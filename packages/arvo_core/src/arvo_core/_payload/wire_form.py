@@ -1,8 +1,8 @@
-"""Validation straight to the wire form, without making the objects that a payload's type names.
+"""Validates data directly into its wire form, without making instances of the payload's classes.
 
-Making and collecting a model for each of a hundred thousand small objects costs more than all else
-that happens to them. Where a type holds nothing but JSON's own kinds, its schema also says what is
-written, so one pass over the data, or over what a model dumps, is enough.
+Making and freeing a model for each of a hundred thousand small objects costs more than everything
+else that is done with them. If a type consists of plain JSON types, its schema also determines what
+is written, so one pass over the data, or over the dump of a model, is enough.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,48 +14,50 @@ from .wire_schema import DEEPEST_TYPE, NoWireForm, WireSchemaMaker, shared_types
 
 
 class WireForm(NamedTuple):
-    """How a payload of JSON's own kinds is written."""
+    """Writes a payload of plain JSON types."""
 
     validator: SchemaValidator
-    """Takes mappings that hold no objects. In its result an absent optional member stays absent and
-    other defaults are filled in."""
+    """Accepts mappings without instances in them. In its result an absent optional member is absent
+    and other defaults are filled in."""
     of_held: SchemaValidator | None
-    """Takes what models hold that is not None: fills in None instead of defaults. None where nothing
-    is optional, so that models are dumped as they are; and where a dump does not show all."""
+    """Accepts the members of models that are not None, and fills in None instead of defaults.
+
+    None if no member is optional, so that models are dumped as they are, or if a dump does not show
+    all of a model's content."""
     has_optional: bool
-    """Whether a member is None by default."""
+    """True if a member is None by default."""
     takes_models: bool
-    """Whether the dump of a model shows all that it holds. Where anything may stand it does not, and
-    only reading what was written tells."""
+    """True if the dump of a model shows all of its content. Where anything is accepted it does not,
+    and only reading the written form shows a change."""
 
     def of_mapping(self, data: Mapping[str, Any]) -> Any:
-        """Return how a mapping is written.
+        """Return the written form of a mapping.
 
         Raises:
-            ValueError: The type does not read it, or not in one pass.
+            ValueError: The type does not accept it, or not in one pass.
         """
         return self.validator.validate_python(data)
 
     def of_model(self, value: object, dump: Callable[..., Any]) -> Any:
-        """Return how a model is written; None where only a look at each member tells.
+        """Return the written form of a model; None if only examining each member can tell.
 
-        An optional member is absent where it is None and was not set. What was set tells alone for
-        nothing: a value may have been put into a model, or into a list of its, in another way. So
-        what a model holds must be what was set and defaults.
+        An optional member is absent if it is None and was not set. The names of the members that
+        were set do not suffice: a value may have been put into a model, or into one of its lists,
+        in another way. So the content of the model must equal what was set plus the defaults.
 
         Args:
-            value: One that the type takes as it is.
+            value: A model that the type accepts as it is.
             dump: The type's serializer.
 
         Raises:
-            ValueError: The type does not read it, or not in one pass.
+            ValueError: The type does not accept it, or not in one pass.
         """
         given = dump(value, by_alias=True, exclude_unset=self.has_optional, warnings=False)
         wire = self.validator.validate_python(given)
         if self.of_held is None:
             return wire
         held = dump(value, by_alias=True, exclude_none=True, warnings=False)
-        # Without a None that must be written the two are the same already.
+        # If there is no None that must be written, the two are equal already.
         return wire if held == wire or self.of_held.validate_python(held) == wire else None
 
 
@@ -63,11 +65,11 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
     """Make a validator whose result is what the type would write.
 
     Args:
-        schema: One of which `fidelity` says that it tells apart, so without functions.
+        schema: A schema whose `Fidelity.tells_apart` is true, so it has no functions.
 
     Returns:
-        None for a type that holds what JSON does not have, a default that must be made anew, or a
-        name that is read beside the one that is written.
+        None if the type contains something that JSON does not have, a default that must be made
+        each time, or a field that is also read under another name.
     """
     shared = shared_types(schema)
     maker = WireSchemaMaker(shared)
@@ -87,16 +89,16 @@ def wire_form(schema: Mapping[str, Any]) -> WireForm | None:
 
 
 def event_form(schema: Mapping[str, Any], form: WireForm) -> WireForm | None:
-    """Make a form that writes nothing but what an event's data may be.
+    """Make a form that writes only valid data of events.
 
-    It refuses more than it must: of what stands where anything may, all below 16 levels.
+    It refuses more than it must: where anything is accepted, all that is more than 16 levels deep.
 
     Args:
-        schema: The one that `form` was made of.
-        form: How it is written otherwise.
+        schema: The schema that `form` was made from.
+        form: The form for other uses.
 
     Returns:
-        None for a type that may be too deep, as one that holds itself.
+        None for a type that may be too deep, such as one that contains itself.
     """
     maker = WireSchemaMaker(shared_types(schema), for_event=True)
     try:

@@ -1,4 +1,4 @@
-"""Schemas of the JSON objects that a type's values are written as, made of the type's own schema."""
+"""Makes the schema of a type's written form, a JSON object, from the type's own schema."""
 
 import math
 from collections import Counter
@@ -20,17 +20,22 @@ _ANY, _STR = {"type": "any"}, {"type": "str", "strict": True}
 _JSON: Any = TypeAdapter(JsonObject).core_schema
 _ANYTHING = _JSON["schema"]["values_schema"]
 DEEPEST_TYPE = MAX_DEPTH - 16
-"""How many levels a type of an event's data may have itself; each level below costs a schema."""
+"""How many levels the type of an event's data may declare; each level below costs a schema."""
 _ANYTHING_IN_EVENTS = {
     "type": "definition-ref", "schema_ref": f"arvo_core.JsonValue:{DEEPEST_TYPE + 1}"
 }  # fmt: skip
 _is_json = TypeAdapter(JsonValue).validator.isinstance_python
-_NOT_ITS_OWN = ("validate_by_name", "populate_by_name", "validate_by_alias", "validate_default")
-"""Settings by which another name is read, or a default becomes something else."""
+_UNSUPPORTED_SETTINGS = (
+    "validate_by_name",
+    "populate_by_name",
+    "validate_by_alias",
+    "validate_default",
+)
+"""Settings with which another name is read, or a default is changed."""
 
 
 class NoWireForm(Exception):
-    """A part of the schema is written otherwise than it is read into."""
+    """A part of the schema has a written form that differs from what is read."""
 
 
 class WireSchemaMaker:
@@ -39,22 +44,22 @@ class WireSchemaMaker:
     def __init__(
         self, shared: frozenset[str], *, of_held: bool = False, for_event: bool = False
     ) -> None:
-        self._of_held = of_held  # whether to read what models hold that is not None
-        self._for_event = for_event  # whether to let in only what an event's data may be
+        self._of_held = of_held  # whether to read the members of models that are not None
+        self._for_event = for_event  # whether to accept only valid data of events
         self._anything = _ANYTHING_IN_EVENTS if for_event else _ANYTHING
-        self._shared = shared  # the types that stand in several places; they are defined once
-        self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those that were met
-        # Of each class the members that have a value by default, as a schema, and those values.
+        self._shared = shared  # the types used in several places; they are defined once
+        self._named: dict[str, Mapping[str, Any]] = {}  # the schemas of those found so far
+        # For each class: a schema of the members that have a default, and those defaults.
         self._defaults: list[tuple[Any, dict[str, Any]]] = []
         self.has_optional = False  # whether a member is None by default
-        self.is_free = False  # whether anything may stand somewhere, as long as it is JSON
-        self.levels = math.inf  # how deep the containers go that the type itself names
+        self.is_free = False  # whether any JSON is accepted somewhere
+        self.levels = math.inf  # how many levels of containers the type declares
 
     def make_all(self, schema: Mapping[str, Any]) -> Any:
         """Make a whole schema, with the definitions that it refers to.
 
         Raises:
-            NoWireForm: The type has a part that is written otherwise than it is read into.
+            NoWireForm: The written form of a part of the type differs from what is read.
         """
         made = self._make(schema)
         defined: dict[str, Any] = {}
@@ -70,7 +75,7 @@ class WireSchemaMaker:
         return _with_definitions(made, definitions)
 
     def _defaults_are_read_as_they_are(self, definitions: list[Any]) -> bool:
-        # Nothing looks at a default where it is filled in, but the receiver reads it.
+        # A default is not validated when it is filled in, but the receiver validates it.
         owners = {str(index): owner for index, (owner, _) in enumerate(self._defaults)}
         given = {str(index): values for index, (_, values) in enumerate(self._defaults)}
         schema: Any = _with_definitions(_object_of(owners), definitions)
@@ -102,41 +107,41 @@ class WireSchemaMaker:
                 self._named.update((item["ref"], item) for item in node["definitions"])
                 return self.make(node["schema"])
             case "definition-ref":
-                return _kept(node)
+                return _copied(node)
             case "model":
                 return self._model(node)
             case "typed-dict":
                 return self._object(node, node.get("config") or {})
             case "nullable":
-                return _kept(node, schema=self.make(node["schema"]))
+                return _copied(node, schema=self.make(node["schema"]))
             case "list":
-                return _kept(node, items_schema=self.make(node.get("items_schema", _ANY)))
+                return _copied(node, items_schema=self.make(node.get("items_schema", _ANY)))
             case "dict" if node.get("keys_schema", _STR)["type"] == "str":
-                return _kept(
+                return _copied(
                     node,
                     keys_schema=self.make(node.get("keys_schema", _STR)),
                     values_schema=self.make(node.get("values_schema", _ANY)),
                 )
             case "union":
                 choices = [item[0] if isinstance(item, tuple) else item for item in node["choices"]]
-                return _kept(node, choices=[self.make(choice) for choice in choices])
+                return _copied(node, choices=[self.make(choice) for choice in choices])
             case "tagged-union":
                 tagged = {tag: self.make(choice) for tag, choice in node["choices"].items()}
-                return _kept(node, choices=tagged)
+                return _copied(node, choices=tagged)
             case "literal" if all(type(item) in _CONSTANTS for item in node["expected"]):
                 if self._for_event and not _is_json(node["expected"]):
                     raise NoWireForm
-                return _kept(node)
+                return _copied(node)
             case "str" if self._for_event:
-                # Lone surrogates, which pydantic looks for where there is a bound, are refused.
-                return _kept(node, min_length=node.get("min_length") or 0)
+                # The length bound makes pydantic refuse lone surrogates.
+                return _copied(node, min_length=node.get("min_length") or 0)
             case "int" if self._for_event:
                 least, most = node.get("ge", -MAX_INTEGER), node.get("le", MAX_INTEGER)
-                return _kept(node, ge=max(least, -MAX_INTEGER), le=min(most, MAX_INTEGER))
+                return _copied(node, ge=max(least, -MAX_INTEGER), le=min(most, MAX_INTEGER))
             case "float":
-                return _kept(node, allow_inf_nan=False)
+                return _copied(node, allow_inf_nan=False)
             case kind if kind in _LEAVES:
-                return _kept(node)
+                return _copied(node)
             case _:
                 raise NoWireForm
 
@@ -147,8 +152,8 @@ class WireSchemaMaker:
         return self._object(inner, node.get("config") or {})
 
     def _object(self, owner: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
-        """Describe a JSON object by the names under which its members are written."""
-        if owner.get("computed_fields") or any(name in config for name in _NOT_ITS_OWN):
+        """Describe a JSON object, by the names under which its members are written."""
+        if owner.get("computed_fields") or any(name in config for name in _UNSUPPORTED_SETTINGS):
             raise NoWireForm
         fields, defaults = {}, {}
         for name, field in fields_of(owner).items():
@@ -199,14 +204,14 @@ class WireSchemaMaker:
 
 
 class _Levels:
-    """Counts how many levels of containers a made schema names."""
+    """Counts the levels of containers that a made schema declares."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named = named
         self._known: dict[str, float] = {}
 
     def of(self, node: Mapping[str, Any]) -> float:
-        """Return the number of levels; infinity for a type that holds itself."""
+        """Return the number of levels; infinity for a type that contains itself."""
         if node["type"] == "definition-ref":
             return self._of_named(node["schema_ref"])
         own = node["type"] in {"list", "dict", "typed-dict"}
@@ -214,7 +219,7 @@ class _Levels:
 
     def _of_named(self, name: str) -> float:
         if name not in self._named:
-            return 0  # anything, whose depth is bounded by itself
+            return 0  # anything, which has a limit of its own
         if name not in self._known:
             self._known[name] = math.inf  # for the way back to itself
             self._known[name] = self.of(self._named[name])
@@ -223,13 +228,13 @@ class _Levels:
 
 @cache
 def _event_levels() -> list[Any]:
-    """Return the schemas of what stands at each level below the deepest type."""
+    """Return the schemas of anything at each level below the deepest type."""
     every = cast("Any", TypeAdapter(EventData).core_schema)["definitions"]
     return [level for level in every if int(level["ref"].rpartition(":")[2]) > DEEPEST_TYPE]
 
 
 def shared_types(schema: Mapping[str, Any]) -> frozenset[str]:
-    """Return the references of the types that stand in several places."""
+    """Return the references of the types that are used in several places."""
     places = Counter(
         inner["ref"] for node in nodes(schema) for inner in inner_nodes(node) if "ref" in inner
     )
@@ -237,7 +242,7 @@ def shared_types(schema: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _empty_container(schema: Mapping[str, Any]) -> type | None:
-    """Return the kind of an empty list or dict by default; None for another default."""
+    """Return list or dict if the default is an empty one; None for any other default."""
     factory, default = schema.get("default_factory"), schema.get("default")
     return next(
         (
@@ -268,6 +273,6 @@ def _with_definitions(schema: Any, definitions: list[Any]) -> Any:
     return {"type": "definitions", "schema": schema, "definitions": definitions}
 
 
-def _kept(node: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    kept = {key: item for key, item in node.items() if key not in {"metadata", "ref"}}
-    return {**kept, **changes}
+def _copied(node: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    copied = {key: item for key, item in node.items() if key not in {"metadata", "ref"}}
+    return {**copied, **changes}

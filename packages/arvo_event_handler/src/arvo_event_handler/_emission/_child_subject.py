@@ -21,14 +21,14 @@ def child_subject(
     initiator: str,
     redirectto: str | None,
 ) -> str:
-    """Make a child workflow's subject; the same init event always gives the same one.
+    """Return a child workflow's subject; the same init event always gives the same one.
 
     Args:
         contract: The child's contract version.
         event_id: The id of the init event.
-        domain: The domain the init event goes to; None for inside.
+        domain: The domain the init event goes to; None stays inside.
         parent: The subject of the workflow the child belongs to; None starts a root workflow.
-        initiator: Who asks.
+        initiator: The source of the asker.
         redirectto: Where the child's completion goes; None for the initiator.
 
     Raises:

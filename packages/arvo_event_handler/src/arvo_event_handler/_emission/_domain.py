@@ -11,7 +11,7 @@ DomainChoice: TypeAlias = str | Sequence[str | None] | None
 
 
 class ArvoDomain:
-    """Domains that are resolved when an event is emitted. Any other text is a literal domain.
+    """Domains that are resolved when an event is emitted. Any other string is a literal domain.
 
     TypeScript: `ArvoDomain`.
     """
@@ -29,12 +29,12 @@ class ArvoDomain:
     FROM_PARENT_SUBJECT: Final = "domain.parent.subject"
     """The domain in the parent workflow's subject."""
     ORCHESTRATION_CONTEXT: Final = "domain.orchestration.context"
-    """Wherever the one who asked is, seen from here; None when in the same place."""
+    """The asker's domain, seen from here; no domain when the asker is in the same place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainContext:
-    """What a symbolic domain is resolved against; None wherever there is none."""
+    """What a symbolic domain is resolved against; None means no domain or no parent."""
 
     subject: str
     """The subject of the event being handled."""
@@ -53,18 +53,18 @@ class EmissionDomains:
     """Where events go when an output names no domain. TypeScript: `defaultEventEmissionDomains`.
 
     Raises:
-        TypeError: A field is not a tuple of strings and None; a bare string is not one.
+        TypeError: A field is not a tuple of strings and None; a plain string is not one.
         ValueError: A field is empty, so that an event would go nowhere.
     """
 
     outputs: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
-    """What a stateless handler emits."""
+    """For the outputs of a stateless handler."""
     services: tuple[str | None, ...] = (ArvoDomain.LOCAL,)
-    """What a workflow asks of its services."""
+    """For a workflow's requests to its services."""
     complete: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
-    """A workflow's completion."""
+    """For a workflow's completion."""
     system_error: tuple[str | None, ...] = (ArvoDomain.ORCHESTRATION_CONTEXT,)
-    """A handler's failure."""
+    """For a handler's system errors."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -83,11 +83,11 @@ def resolve_event_domain(domain: str | None, *, context: DomainContext) -> str |
     A subject that cannot be parsed counts as one without a domain.
 
     Args:
-        domain: A constant of `ArvoDomain`, a literal domain, or None or "" for none.
+        domain: A constant of `ArvoDomain` or a literal domain; None or "" means no domain.
         context: What constants refer to.
 
     Returns:
-        The literal domain; None to stay inside.
+        The literal domain; None stays inside.
     """
     match domain:
         case None | "" | ArvoDomain.LOCAL:

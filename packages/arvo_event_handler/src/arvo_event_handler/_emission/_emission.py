@@ -32,8 +32,8 @@ _T = TypeVar("_T")
 class _Envelope:
     """How the events of one output are addressed."""
 
-    contract: VersionedArvoContract[Any] | None  # that describes the data; None when none does
-    domains: Sequence[str | None]  # where to when the output itself does not say
+    contract: VersionedArvoContract[Any] | None  # describes the data; None: no contract does
+    domains: Sequence[str | None]  # unless the output names its own
     to: str
     redirectto: str | None
     parentid: str
@@ -65,13 +65,13 @@ class Emission:
     the same event again yields the same ids.
 
     Args:
-        source: Who emits.
+        source: The `source` of the events.
         contract: The emitter's own contract version.
-        executionunits: For outputs that name none.
+        executionunits: The default cost of an output.
         event: The event being handled.
         headers: The trace context that outgoing events carry.
         limits: How deep the data of outgoing events may be.
-        parent_subject: The parent workflow's subject; None for none, and for services.
+        parent_subject: The parent workflow's subject; None for a root workflow or a service.
         awaited: Ids of earlier outputs that replies are still expected to.
     """
 
@@ -168,7 +168,7 @@ class Emission:
         init_event_id: str,
         domains: Sequence[str | None],
     ) -> list[ArvoEvent]:
-        """Make the event that reports a workflow's result to whoever asked for it.
+        """Make the event that reports a workflow's result to its asker.
 
         Raises:
             ContractViolation: The data does not match, or the event cannot be built.
@@ -252,7 +252,7 @@ class Emission:
         *,
         known: Sequence[VersionedArvoContract[Any]],
     ) -> list[ArvoEvent]:
-        """Make events of data that `payload` describes, or that the user answers for."""
+        """Make events of data that `payload` describes, or whose schema the user names."""
         contract = envelope.contract
         if payload is None or contract is None:
             return self._copies(item, *self._unvalidated(item, known), envelope)
@@ -266,14 +266,14 @@ class Emission:
     def _unvalidated(
         self, item: Emit, known: Sequence[VersionedArvoContract[Any]]
     ) -> tuple[dict[str, Any], str]:
-        """Accept a type no contract knows, if the user says what describes it."""
+        """Accept a type that no contract knows, if the user names its data schema."""
         if item.dataschema is None or not isinstance(item.data, Mapping):
             searched = ", ".join(contract.dataschema for contract in known) or "none"
             raise self._refusal(
                 item,
                 None,
                 f"no contract knows the event type {item.type!r}; searched: {searched}. Correct "
-                "the type, or give a mapping as data together with its dataschema",
+                "the type, or pass a mapping as data together with its dataschema",
             )
         return dict(item.data), item.dataschema
 
@@ -319,7 +319,7 @@ class Emission:
         except ViolationError:
             raise
         except Exception as error:
-            # Whatever an attribute was given that is not of its type ends here as well.
+            # An attribute of a wrong type ends here as well.
             raise self._refusal(item, envelope.contract, error) from error
         return events
 
@@ -374,7 +374,7 @@ def _else(value: _T | None, default: _T) -> _T:
 
 
 def _answering(events: list[ArvoEvent], parentid: str) -> list[ArvoEvent]:
-    """Name what is answered as its record does, also where a new event could not."""
+    """Set `parentid` as the record has it, even to an id that a new event could not have."""
     return [
         event if event.parentid == parentid else event.model_copy(update={"parentid": parentid})
         for event in events
@@ -382,6 +382,6 @@ def _answering(events: list[ArvoEvent], parentid: str) -> list[ArvoEvent]:
 
 
 def _own_id(item: Emit) -> str | None:
-    """Return the id the user wants, or None when it is left to us."""
+    """Return the id that the user wants; None to derive one."""
     wish = EventId.developer_managed(item.id) if isinstance(item.id, str) else item.id
     return None if wish is None or wish.is_blank else wish.text()

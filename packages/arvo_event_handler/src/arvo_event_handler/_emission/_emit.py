@@ -1,4 +1,4 @@
-"""What user code returns: the events it wants to be made."""
+"""What user code returns: the events to make."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -15,7 +15,7 @@ from ._domain import DomainChoice
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """An event to emit; what is left out the handler fills in.
+    """An event to emit; the handler fills in what is left out.
 
     Example:
         >>> Emit("evt.user.create.success", {"id": "7"}, to="com.audit").to
@@ -23,34 +23,35 @@ class Emit:
     """
 
     type: str
-    """One of the types the contract in question knows."""
+    """A type that the handler's contract emits; for a request, the type that a service accepts."""
     data: BaseModel | Mapping[str, object]
     """The payload: the contract's model, or a mapping it can be parsed from."""
     _: KW_ONLY
     to: str | None = None
-    """Whom it is for. None: a service's answer goes where the asker wants it, a workflow's request
-    to the event's type."""
+    """The event's address. None: a service's answer goes where the asker wants it, a workflow's
+    request to the event's type."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
+    """One domain, several (a copy to each), or a constant of `ArvoDomain`. None: the default."""
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     time: str | datetime | None = None
-    """None: now."""
+    """None: the current time."""
     dataschema: str | None = None
-    """Set it to emit a type no contract knows; the data is then not validated. None: the rule."""
+    """Set it only to emit a type that no contract knows; the data is then not validated."""
     executionunits: float | None = None
     """Unitless cost. None: the handler's default."""
     accesscontrol: str | None = None
     """None: that of the event being handled."""
     redirectto: str | None = None
-    """Where the answer to this event goes. None: a workflow's own address; for a service, none."""
+    """Where the answer to this event goes. None: a workflow's own address; not set by a service."""
     extensions: Mapping[str, str | bool | int | float | None] | None = None
-    """Custom extensions by name; None for none."""
+    """Custom extensions by name."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.type, str):
             raise ContractViolation(
-                f"Emit takes the event type, then the data; the type is {_kind(self.type)}"
+                f"Emit: expected the event type as a string, got {_kind(self.type)}; "
+                "write Emit(type, data)"
             )
         _check_data(self.data, f"of {self.type}")
 
@@ -70,7 +71,7 @@ class Complete:
     id: str | EventId | None = None
     """The id itself, or a policy. None derives one that a repeated run yields again."""
     domain: DomainChoice = None
-    """Where outside it goes: one, several (a copy to each), or one of `ArvoDomain`. None: default."""
+    """One domain, several (a copy to each), or a constant of `ArvoDomain`. None: the default."""
     executionunits: float | None = None
     """Unitless cost. None: the workflow's default."""
 
@@ -82,14 +83,14 @@ Outputs: TypeAlias = Emit | list[Emit] | tuple[Emit, ...] | None
 """What a handler function returns. None and an empty list emit nothing."""
 
 
-# Made once: a union made at every call costs more than the check. What needs no look-up is first.
+# Made once: a union made at every call costs more than the check. The fastest checks come first.
 _DATA = (dict, BaseModel, Mapping)
 
 
 def _check_data(data: object, whose: str) -> None:
     if not isinstance(data, _DATA):
         raise ContractViolation(
-            f"the data {whose} is {_kind(data)}; give a pydantic model or a mapping"
+            f"the data {whose}: expected a pydantic model or a mapping, got {_kind(data)}"
         )
 
 

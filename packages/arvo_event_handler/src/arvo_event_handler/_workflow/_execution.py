@@ -6,11 +6,10 @@ but not published stays in the record's `redelivery`. The promise: a workflow's 
 completion happen once; a service runs at least once and must be idempotent by (source, id).
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -21,6 +20,7 @@ from arvo_core import (
 )
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
+    ConfigViolation,
     TransactionViolation,
     TransactionViolationCause,
     UnwritableRecordError,
@@ -38,10 +38,11 @@ from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     IMachineMemory,
     MachineLease,
-    Record,
     WorkflowMemory,
 )
+from arvo_event_handler.memory._record import tombstone, write_state
 from arvo_event_handler.memory._record_write import RecordWrite
+from arvo_event_handler.memory._state import KeptEvent, WorkflowEntry, WorkflowState
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
@@ -52,24 +53,15 @@ from ._lease import (
     release_lease,
     write_failure,
 )
-from ._open_requests import OPEN, Answers, OpenRequests
-from ._redelivery import MEMBER, Redelivery
+from ._open_requests import Answers, OpenRequests
 from ._stored_record import (
-    answers_by_request,
-    has_ended,
-    init_event_id,
-    parent_subject as stored_parent_subject,
-    read_open_requests,
-    read_redelivery,
-    unanswered,
+    stored_open_requests,
+    stored_outputs,
+    stored_parent_subject,
+    stored_workflow,
 )
 from ._summary import summary_of
-from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
-
-# What is kept of a finished workflow: enough to recognise late events and repeat its end.
-_TOMBSTONE = (
-    "executionStatus", "error", "status", "initEventId", "parentSubject", "subject", MEMBER
-)  # fmt: skip
+from ._workflow import Workflow, WorkflowFailure, WorkflowStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +150,16 @@ class WorkflowExecution:
         keeper: LeaseKeeper | None = None
         committed = False
         try:
-            repeated = self._answer_without_step(event, lease.record)
+            state = self._state(lease, content)
+            repeated = self._answer_without_step(event, state)
             if repeated is not None:
                 return repeated
-            step = self._prepare(event, content, lease.record, trace)
+            step = self._prepare(event, content, state, trace)
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
-            events, record = await self._react(step)
+            events, after = await self._react(step)
             # The version decides, not the lease, which may have expired meanwhile.
-            events = await self._store(lease, step, events, record)
+            events = await self._store(lease, step, events, after)
             committed = True
             return events
         finally:
@@ -187,46 +180,60 @@ class WorkflowExecution:
             )
         return lease
 
+    def _state(self, lease: MachineLease, content: SubjectContent) -> WorkflowState | None:
+        """Return what is stored of the workflow; None when it has never run."""
+        if lease.record is None:
+            return None
+        try:
+            services = self._workflow.services(content.orchestrator.version)
+        except ConfigViolation:
+            # Raised again when the event needs a step; one that was seen does not.
+            services = {}
+        return stored_workflow(lease.record, lease.machine_id, services=services)
+
     def _answer_without_step(
-        self, event: ArvoEvent, record: Record | None
+        self, event: ArvoEvent, state: WorkflowState | None
     ) -> list[ArvoEvent] | None:
         """Return what to publish when the event changes nothing; None when it must be handled."""
         is_init = event.type == self._type
-        if record is None:
+        if state is None:
             return None if is_init else []
-        redelivery = read_redelivery(record, event.subject)
-        if redelivery.has_seen(event, is_init=is_init):
-            return unanswered(redelivery, event, is_init=is_init)
-        return [] if has_ended(record, event.subject) or is_init else None
+        if state.has_seen(event, is_init=is_init):
+            return stored_outputs(state.owed_for(event, is_init=is_init), event.subject)
+        return [] if state.ended or is_init else None
 
     def _prepare(
         self,
         event: ArvoEvent,
         content: SubjectContent,
-        record: Record | None,
+        state: WorkflowState | None,
         trace: ExecutionTrace,
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         trace.applies(contract)
-        parent_subject = _parent_subject(event, record)
+        is_start = state is None
+        if state is None:
+            state = WorkflowState(
+                subject=event.subject,
+                init_event_id=event.id,
+                parent_subject=_parent_subject(event),
+            )
+        parent_subject = state.parent_subject if is_start else stored_parent_subject(state)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
-        requests = self._open_requests(record, event.subject)
-        if record is None:
+        requests = self._open_requests(state, is_start=is_start)
+        if is_start:
             check_parent_subject(event, parent_subject)
         elif requests is not None and service is not None:
             requests.check(event, service)
-        answers = answers_by_request(record, event.subject)
         return WorkflowStep(
             event=event,
             content=content,
             contract=contract,
             service=service,
             data=data,
-            record=record,
-            answers=answers,
-            init_event_id=init_event_id(event, record),
-            parent_subject=parent_subject,
+            state=state,
+            is_start=is_start,
             emission=Emission(
                 source=contract.type,
                 contract=contract,
@@ -235,88 +242,73 @@ class WorkflowExecution:
                 headers=trace.headers,
                 limits=self._limits,
                 parent_subject=parent_subject,
-                awaited=_awaited(answers, event),
+                awaited=state.unanswered(but=event.parentid),
             ),
             trace=trace,
             consumed=event.to_dict(),
             requests=requests,
         )
 
-    def _open_requests(self, record: Record | None, subject: str) -> OpenRequests | None:
+    def _open_requests(self, state: WorkflowState, *, is_start: bool) -> OpenRequests | None:
         """Return the requests that a workflow waits for; None when it accepts any answer."""
         if self._answers == "any":
             return None
-        return OpenRequests() if record is None else read_open_requests(record, subject)
+        return OpenRequests() if is_start else stored_open_requests(state)
 
-    async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], Record]:
-        """Run the workflow's own code and compose the record it leads to."""
+    async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], WorkflowState]:
+        """Run the workflow's own code, and return the state it leads to."""
         try:
             outcome = await self._workflow.step(step)
         except WorkflowFailure as failure:
             return self._fail(step, failure.error)
-        return list(outcome.events), self._record(step, outcome)
+        state = self._posted(step, outcome.events)
+        state.status = "done" if outcome.done else "active"
+        state.members = {**state.members, **outcome.members}
+        return list(outcome.events), state
 
-    def _record(self, step: WorkflowStep, outcome: StepOutcome) -> Record:
-        outputs = [event.to_dict() for event in outcome.events]
-        record: Record = {
-            "executionStatus": "normal",
-            "status": "done" if outcome.done else "active",
-            "initEventId": step.init_event_id,
-            "parentSubject": step.parent_subject,
-            "subject": step.event.subject,
-            **outcome.members,
-        }
-        events = record.get("events")
-        record["events"] = {
-            **(events if isinstance(events, dict) else {}),
-            "consumed": step.consumed,
-            "produced": list(outputs),
-        }
-        record[MEMBER] = self._redelivery_after(step, outputs)
-        return record
-
-    def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], Record]:
-        """Turn an exception of user code into system errors and a failure record."""
+    def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], WorkflowState]:
+        """Turn an exception of user code into system errors and a state of failure."""
         step.trace.failed(error, event=step.event, source=step.contract.type)
         events = step.emission.system_error(
             self._system_errors.describe(error),
             to=step.content.execution.initiator,
-            parentid=step.init_event_id,
+            parentid=step.state.init_event_id,
             domains=self._workflow.domains.system_error,
         )
         described = SystemErrorData.from_exception(error)
-        status = "active" if step.record is None else step.record.get("status", "active")
-        return events, {
-            "executionStatus": "failure",
-            "status": status,
-            "initEventId": step.init_event_id,
-            "parentSubject": step.parent_subject,
-            "subject": step.event.subject,
-            "error": {
-                "name": described.error_name,
-                "message": described.error_message,
-                "stack": described.error_stack,
-            },
-            MEMBER: self._redelivery_after(step, [event.to_dict() for event in events]),
+        state = self._posted(step, events)
+        state.failed = True
+        state.error = {
+            "name": described.error_name,
+            "message": described.error_message,
+            "stack": described.error_stack,
         }
+        return events, state
 
-    def _redelivery_after(self, step: WorkflowStep, outputs: list[dict[str, Any]]) -> Any:
-        # Read again, as a step that cannot be stored is followed by one for its failure.
-        redelivery = Redelivery.of(step.record)
+    def _posted(self, step: WorkflowStep, events: Sequence[ArvoEvent]) -> WorkflowState:
+        """Return the state before a step with its event and outputs accounted for."""
+        outputs = [event.to_dict() for event in events]
+        services = self._workflow.services(step.contract.version)
         window = self._policy.redelivery_window
-        if redelivery.advance(step.event, outputs, window=window):
+        # A copy, as a step that cannot be stored is followed by one for its failure.
+        state = step.state.copy()
+        entry = WorkflowEntry(
+            consumed=KeptEvent.of(step.consumed),
+            request=step.event.parentid,
+            outputs=[KeptEvent.of(output, asks=output["type"] in services) for output in outputs],
+            collects=self._workflow.collects,
+        )
+        if state.post(entry, window=window):
             step.trace.warn(
                 "outputs that may not have arrived were dropped from the record, which keeps those "
                 f"of redelivery_window ({window}) steps and at most 64 KiB"
             )
-        member = redelivery.member()
         if step.requests is not None:
-            services = self._workflow.services(step.contract.version)
-            member[OPEN] = step.requests.after(step.event, outputs, services=services).member()
-        return member
+            state.open = step.requests.after(step.event, outputs, services=services).member()
+        return state
 
     async def _store(
-        self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], record: Record
+        self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], state: WorkflowState
     ) -> list[ArvoEvent]:
         """Commit, and return what may be published now.
 
@@ -324,7 +316,7 @@ class WorkflowExecution:
         backend's, and the workflow goes on after it.
         """
         try:
-            await self._commit(lease, step, record)
+            await self._commit(lease, step, state)
         except UnwritableRecordError as error:
             events, failure = self._fail(step, error)
             try:
@@ -333,27 +325,17 @@ class WorkflowExecution:
                 raise write_failure(step.event.subject, second) from second
         return events
 
-    async def _commit(self, lease: MachineLease, step: WorkflowStep, record: Record) -> None:
-        summary = summary_of(step, record)
-        finished = record["executionStatus"] == "failure" or record["status"] == "done"
-        expires_in = self._policy.finished_expiry if finished and self._leased is not None else None
+    async def _commit(self, lease: MachineLease, step: WorkflowStep, state: WorkflowState) -> None:
+        record = write_state(state)
+        expires_in: timedelta | None = None
+        if state.ended and self._leased is not None:
+            expires_in = self._policy.finished_expiry
         if expires_in is not None:
-            record = {name: record[name] for name in _TOMBSTONE if name in record}
-        write = RecordWrite(record=record, summary=summary, expires_in=expires_in)
+            record = tombstone(record)
+        write = RecordWrite(record=record, summary=summary_of(step, state), expires_in=expires_in)
         await commit_record(self._memory, lease, write)
 
 
-def _parent_subject(event: ArvoEvent, record: Record | None) -> str | None:
-    if record is not None:
-        return stored_parent_subject(record, event.subject)
+def _parent_subject(event: ArvoEvent) -> str | None:
     parent = event.data.get(PARENT_SUBJECT)
     return parent if isinstance(parent, str) else None
-
-
-def _awaited(answers: Mapping[str, list[Any]] | None, event: ArvoEvent) -> list[str]:
-    """Return the ids of unanswered requests; this event counts as an answer."""
-    return [
-        request
-        for request, collected in (answers or {}).items()
-        if not collected and request != event.parentid
-    ]

@@ -10,9 +10,6 @@ Answers: TypeAlias = Literal["any", "awaited"]
 """Which answers a workflow accepts. `any`: everything that one of its services can emit. `awaited`:
 the first answer to a request of its own, from the service that was asked."""
 
-OPEN = "open"
-"""The member, within `redelivery`, that keeps the open requests."""
-
 
 def check_answers(answers: object) -> Answers:
     """Return `answers`.
@@ -52,18 +49,17 @@ class OpenRequests:
         self._requests = dict(requests or {})
 
     @classmethod
-    def of(cls, member: Any) -> "OpenRequests | None":
-        """Read them from a record's `redelivery`.
+    def of(cls, stored: object) -> "OpenRequests | None":
+        """Read what `member` wrote.
 
         Returns:
             None for a workflow that was started without them, so that it can be finished.
 
         Raises:
-            Exception: The member is damaged.
+            Exception: What is stored is damaged.
         """
-        if member is None or OPEN not in member:
+        if stored is None:
             return None
-        stored = member[OPEN]
         if not isinstance(stored, list):
             raise TypeError("it is not a list")
         return cls(dict(map(_request, stored)))

@@ -19,13 +19,14 @@ from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_event_handler.memory._record import MACHINE_DEFINITION, MACHINE_STATE, MACHINE_VALUE
 from arvo_time.settings import given_or
 
 from ._execution import ExecutionPolicy
 from ._machine import ArvoMachine, MachineRegistry
 from ._machine_engine import MachineExecutionEngine
 from ._open_requests import Answers
-from ._stored_record import stored_state
+from ._stored_record import stored_machine_state
 from ._workflow import StepOutcome, Workflow, WorkflowStep
 from ._workflow_handler import WorkflowHandler
 
@@ -175,13 +176,18 @@ class OrchestratorWorkflow(Workflow):
     def domains(self) -> EmissionDomains:
         return self._domains
 
+    @property
+    @override
+    def collects(self) -> bool:
+        return False
+
     @override
     async def step(self, step: WorkflowStep) -> StepOutcome:
         machine = self._registry.machine(step.contract.version)
         reaction = self._engine.execute(
             machine,
             event={**step.consumed, "data": _wire_data(step)},
-            state=None if step.record is None else stored_state(step.record, step.event.subject),
+            state=None if step.is_start else stored_machine_state(step.state),
         )
         events = [
             event
@@ -194,16 +200,16 @@ class OrchestratorWorkflow(Workflow):
             events += step.emission.completion(
                 Complete(reaction.output),
                 content=step.content,
-                init_event_id=step.init_event_id,
+                init_event_id=step.state.init_event_id,
                 domains=self._domains.complete,
             )
         return StepOutcome(
             events=events,
             done=reaction.done,
             members={
-                "value": reaction.value,
-                "state": reaction.state,
-                "machineDefinition": machine.definition,
+                MACHINE_VALUE: reaction.value,
+                MACHINE_STATE: reaction.state,
+                MACHINE_DEFINITION: machine.definition,
             },
         )
 

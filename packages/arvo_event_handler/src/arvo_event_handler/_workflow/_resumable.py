@@ -24,13 +24,14 @@ from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_event_handler.memory._record import CONTEXT
 from arvo_time.settings import given_or
 
+from ._collected_answers import CollectedAnswers
 from ._execution import ExecutionPolicy
 from ._open_requests import Answers
-from ._resumable_call import CollectedAnswers, Reply, Start, Step
+from ._resumable_call import Reply, Start, Step
 from ._stored_context import ContextType, StoredContext
-from ._stored_record import CONTEXT
 from ._workflow import StepOutcome, StoredReads, Workflow, WorkflowStep, user_code
 from ._workflow_handler import WorkflowHandler
 
@@ -206,12 +207,16 @@ class ResumableWorkflow(Workflow):
     def domains(self) -> EmissionDomains:
         return self._domains
 
+    @property
+    @override
+    def collects(self) -> bool:
+        return True
+
     @override
     async def step(self, step: WorkflowStep) -> StepOutcome:
         version = step.contract.version
-        expected = _collect(step)
         reads = StoredReads()
-        call = self._call(step, expected, reads)
+        call = self._call(step, reads)
         returned = await user_code(self._functions[version](call), reads=reads)
         if returned is None:
             returned = Step()
@@ -220,7 +225,7 @@ class ResumableWorkflow(Workflow):
                 f"{self._contract.type} {version} returned {type(returned).__name__}; "
                 "return Step(...) or None"
             )
-        if step.record is None and not returned.services and returned.output is None:
+        if step.is_start and not returned.services and returned.output is None:
             step.trace.warn(
                 "the workflow started without asking any service; nothing will resume it"
             )
@@ -228,16 +233,11 @@ class ResumableWorkflow(Workflow):
         return StepOutcome(
             events=events,
             done=returned.output is not None,
-            members={
-                "events": {"expected": {event.id: [] for event in events} if events else expected},
-                CONTEXT: self._contexts[version].dump(returned.context, record=step.record),
-            },
+            members={CONTEXT: self._contexts[version].dump(returned.context, state=step.state)},
         )
 
-    def _call(
-        self, step: WorkflowStep, expected: Mapping[str, list[Any]] | None, reads: StoredReads
-    ) -> Start[Any] | Reply[Any]:
-        if step.record is None:
+    def _call(self, step: WorkflowStep, reads: StoredReads) -> Start[Any] | Reply[Any]:
+        if step.is_start:
             return Start(
                 event=step.event,
                 data=step.data,
@@ -245,17 +245,15 @@ class ResumableWorkflow(Workflow):
                 span=step.trace.span,
             )
         return Reply(
-            context=self._contexts[step.contract.version].load(
-                step.record, subject=step.event.subject
-            ),
+            context=self._contexts[step.contract.version].load(step.state),
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=CollectedAnswers(expected or {}, current=step.event, reads=reads),
+            collected=CollectedAnswers(step.state.answers or {}, current=step.event, reads=reads),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _record=step.record,
+            _state=step.state,
             _report_unreadable=reads.failed,
         )
 
@@ -271,15 +269,7 @@ class ResumableWorkflow(Workflow):
             events += step.emission.completion(
                 returned.output,
                 content=step.content,
-                init_event_id=step.init_event_id,
+                init_event_id=step.state.init_event_id,
                 domains=self._domains.complete,
             )
         return events
-
-
-def _collect(step: WorkflowStep) -> dict[str, list[Any]] | None:
-    """Return requests and their answers, with this event among them when it answers one."""
-    answers = step.answers
-    if answers is not None and step.event.parentid in answers:
-        answers[step.event.parentid].append(step.consumed)
-    return answers

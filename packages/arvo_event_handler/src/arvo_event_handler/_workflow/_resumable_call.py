@@ -1,13 +1,12 @@
 """What a resumable's function receives and returns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
 from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import JsonValue
-from typing_extensions import override
 
 from arvo_core import (
     ArvoEvent,
@@ -22,12 +21,10 @@ from arvo_core import (
 from arvo_event_handler._call import Addressed
 from arvo_event_handler._emission._emit import Complete, Emit
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
-from arvo_event_handler._incoming import event_schema
-from arvo_event_handler._stored_event import stored_event
-from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._state import WorkflowState
 
-from ._stored_record import parse_stored, unreadable, visible
-from ._workflow import StoredReads
+from ._collected_answers import CollectedAnswers, ReadWhenLookedAt, contract_uri
+from ._stored_record import parse_stored, visible
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -72,7 +69,7 @@ class Reply(Addressed, Generic[C_co]):
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     """The workflow's services, by the event type they accept."""
-    _record: Record = field(default_factory=dict, repr=False)
+    _state: WorkflowState | None = field(default=None, repr=False, compare=False)
     _report_unreadable: Callable[[ViolationError], object] = field(
         default=lambda violation: None, repr=False, compare=False
     )
@@ -86,27 +83,27 @@ class Reply(Addressed, Generic[C_co]):
                 function catches this.
         """
         try:
-            return visible(self._record, self.event.subject)
+            return {} if self._state is None else visible(self._state)
         except ViolationError as violation:
             self._report_unreadable(violation)
             raise
 
     @overload
-    def replies(self, version: SimpleVersion[Any, E]) -> list[E]: ...
+    def replies(self, version: SimpleVersion[Any, E]) -> Sequence[E]: ...
     @overload
-    def replies(self, version: OrchestratorVersion[Any, E]) -> list[E]: ...
+    def replies(self, version: OrchestratorVersion[Any, E]) -> Sequence[E]: ...
     @overload
-    def replies(self, version: ContractVersion[Any], *, type: str) -> list[Any]: ...
+    def replies(self, version: ContractVersion[Any], *, type: str) -> Sequence[Any]: ...
     @overload
     def replies(
         self, version: VersionedArvoContract[Any], *, type: str | None = None
-    ) -> list[Any]: ...
+    ) -> Sequence[Any]: ...
     def replies(
         self,
         version: VersionDefinition[Any] | VersionedArvoContract[Any],
         *,
         type: str | None = None,
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         """Return the parsed successful answers of one service among the collected ones.
 
         Args:
@@ -115,11 +112,12 @@ class Reply(Addressed, Generic[C_co]):
             type: Which of its events; needed only when the version emits several types.
 
         Returns:
-            One item per answer; empty if there is none yet. System errors are left out.
+            One item per answer; empty if there is none yet. System errors are left out. An item is
+            read when it is looked at, and anew each time; to count them reads none.
 
         Raises:
             ConfigViolation: The workflow has no such service, or the service emits no such event.
-                Or a stored answer does not fit the deployed model, such as one that has gained a
+                Or an item that is looked at does not fit the deployed model, such as one that has gained a
                 required member: nothing is stored then, even if the function catches this, and
                 the event can be delivered again to a version that can read the answer.
             TransactionViolation: A stored answer is damaged; the same holds.
@@ -134,16 +132,23 @@ class Reply(Addressed, Generic[C_co]):
             known = ", ".join(service.emits) or "nothing"
             raise ConfigViolation(f"{service.dataschema}: name one of the types it emits: {known}")
         payload = service.emits[types[0]]
-        answers = [
-            event for event in self.collected.get(types[0], ()) if _describes(service, event)
-        ]
-        try:
-            return [
-                parse_stored(payload, answer.data, what=self._named(answer)) for answer in answers
-            ]
-        except ViolationError as violation:
-            self._report_unreadable(violation)
-            raise
+
+        def read(answer: ArvoEvent) -> Any:
+            try:
+                return parse_stored(payload, answer.data, what=self._named(answer))
+            except ViolationError as violation:
+                self._report_unreadable(violation)
+                raise
+
+        return ReadWhenLookedAt(self._answers(service, types[0]), read)
+
+    def _answers(self, service: VersionedArvoContract[Any], event_type: str) -> Sequence[ArvoEvent]:
+        answers = self.collected.get(event_type, ())
+        if sum(event_type in each.emits for each in self.services.values()) == 1:
+            return answers
+        if isinstance(self.collected, CollectedAnswers):
+            return self.collected.described_by(service.uri, event_type)
+        return [each for each in answers if contract_uri(each.dataschema) == service.uri]
 
     def _named(self, answer: ArvoEvent) -> str:
         return (
@@ -191,58 +196,3 @@ def _is(
     if isinstance(version, VersionedArvoContract):
         return service.dataschema == version.dataschema
     return service.definition is version
-
-
-def _describes(service: VersionedArvoContract[Any], event: ArvoEvent) -> bool:
-    """Return whether the event is this service's, as two services may emit one type."""
-    schema = event_schema(event)
-    return schema is not None and schema.uri == service.uri
-
-
-class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
-    """Answers to the latest requests by event type, in request order.
-
-    Args:
-        answers: Answers as stored, by the id of the request.
-        current: The answer being handled.
-        reads: Notified of an answer that cannot be read.
-    """
-
-    def __init__(
-        self, answers: Mapping[str, list[Any]], *, current: ArvoEvent, reads: StoredReads
-    ) -> None:
-        self._current = current
-        self._reads = reads
-        self._stored: dict[str, list[Any]] = {}
-        self._parsed: dict[str, tuple[ArvoEvent, ...]] = {}
-        for collected in answers.values():
-            for answer in collected:
-                self._stored.setdefault(answer["type"], []).append(answer)
-
-    @override
-    def __getitem__(self, event_type: str) -> Sequence[ArvoEvent]:
-        if event_type not in self._parsed:
-            self._parsed[event_type] = tuple(map(self._parse, self._stored[event_type]))
-        return self._parsed[event_type]
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    @override
-    def __repr__(self) -> str:
-        counts = {event_type: len(answers) for event_type, answers in self._stored.items()}
-        return f"CollectedAnswers({counts})"
-
-    def _parse(self, answer: Mapping[str, Any]) -> ArvoEvent:
-        if (answer["source"], answer["id"]) == (self._current.source, self._current.id):
-            return self._current
-        try:
-            return stored_event(answer)
-        except Exception as error:
-            why = f"a collected answer cannot be read: {error}"
-            raise self._reads.failed(unreadable(self._current.subject, why)) from error

@@ -17,10 +17,11 @@ from arvo_core import (
 from arvo_event_handler._construction_checks import argument_annotations
 from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 from arvo_event_handler._stored_event import STORED_DEPTH
-from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._record import CONTEXT
+from arvo_event_handler.memory._state import WorkflowState
 
 from ._resumable_call import Reply
-from ._stored_record import CONTEXT, parse_stored, unreadable
+from ._stored_record import parse_stored, unreadable
 from ._workflow import WorkflowFailure
 
 ContextType: TypeAlias = type[Any] | TypeAdapter[Any]
@@ -58,31 +59,31 @@ class StoredContext:
             kind = _annotated(function, where, version)
         self._payload = _JSON_OBJECT if kind is None else _stored_by(kind, where)
 
-    def load(self, record: Record, *, subject: str) -> Any:
-        """Return the context that a record holds, as the caller's own copy; None if it has none.
+    def load(self, state: WorkflowState) -> Any:
+        """Return the context that a workflow has, as the caller's own copy; None if it has none.
 
         Raises:
             TransactionViolation: The record is not a resumable's.
             ConfigViolation: The deployed code cannot read the context any more.
         """
-        if CONTEXT not in record:
-            raise unreadable(subject, f"it lacks {CONTEXT}, so it is not a resumable's")
-        stored = record[CONTEXT]
+        if CONTEXT not in state.members:
+            raise unreadable(state.subject, f"it lacks {CONTEXT}, so it is not a resumable's")
+        stored = state.members[CONTEXT]
         if stored is None:
             return None
         if not isinstance(stored, dict):
-            raise unreadable(subject, f"its {CONTEXT} is not an object")
+            raise unreadable(state.subject, f"its {CONTEXT} is not an object")
         return parse_stored(self._payload, stored, what=f"{self._where}: the stored context")
 
-    def dump(self, context: object, *, record: Record | None) -> Any:
-        """Return the context for the next record; where it is None, that of `record`.
+    def dump(self, context: object, *, state: WorkflowState) -> Any:
+        """Return the context for the next record; where it is None, the one before.
 
         Raises:
             WorkflowFailure: The context is not of the version's type, or not JSON.
             ConfigViolation: The context is a model that cannot be stored.
         """
         if context is None:
-            return None if record is None else record.get(CONTEXT)
+            return state.members.get(CONTEXT)
         payload = self._payload
         if payload is _JSON_OBJECT and isinstance(context, BaseModel):
             payload = self._payload_of(context)

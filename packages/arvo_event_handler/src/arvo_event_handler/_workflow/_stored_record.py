@@ -1,5 +1,6 @@
 """Reads the members of a workflow's record; a damaged one is refused, never acted upon."""
 
+from collections.abc import Container, Iterable
 from typing import Any, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
@@ -8,17 +9,16 @@ from arvo_event_handler._errors import (
     MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
 )
+from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
-from arvo_event_handler.memory._record_codec import decode_record, encode_record
+from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users, write_state
+from arvo_event_handler.memory._state import KeptEvent, WorkflowState
 
 from ._open_requests import OpenRequests
-from ._redelivery import MEMBER, Redelivery
 
 T = TypeVar("T")
-
-CONTEXT = "state$$"
-"""The record's member that holds a resumable's context."""
 
 
 def unreadable(subject: str, why: str) -> TransactionViolation:
@@ -31,120 +31,66 @@ def unreadable(subject: str, why: str) -> TransactionViolation:
     )
 
 
-def read_redelivery(record: Record, subject: str) -> Redelivery:
-    """Return what the workflow has seen and what it may have to send again.
+def stored_workflow(record: Record, subject: str, *, services: Container[str]) -> WorkflowState:
+    """Return the state that a workflow's record says; see `read_state`.
 
     Raises:
         TransactionViolation: The record is not a workflow's.
     """
     try:
-        return Redelivery.of(record)
-    except Exception as error:
-        raise unreadable(subject, repr(error)) from error
+        return read_state(record, subject, services=services)
+    except UnreadableRecordError as error:
+        raise unreadable(subject, str(error)) from error
 
 
-def read_open_requests(record: Record, subject: str) -> OpenRequests | None:
+def stored_open_requests(state: WorkflowState) -> OpenRequests | None:
     """Return the requests that the workflow waits for; None when its record does not say.
 
     Raises:
         TransactionViolation: The record is not a workflow's.
     """
     try:
-        return OpenRequests.of(record.get(MEMBER))
+        return OpenRequests.of(state.open)
     except Exception as error:
-        raise unreadable(subject, f"its open requests: {type(error).__name__}") from error
+        raise unreadable(state.subject, f"its open requests: {type(error).__name__}") from error
 
 
-def unanswered(redelivery: Redelivery, event: ArvoEvent, *, is_init: bool) -> list[ArvoEvent]:
-    """Return what to send again for an event seen before; see `Redelivery.unanswered`.
+def stored_outputs(outputs: Iterable[KeptEvent], subject: str) -> list[ArvoEvent]:
+    """Return events that are sent again.
 
     Raises:
-        TransactionViolation: The record is not a workflow's.
+        TransactionViolation: One of them is not an event.
     """
     try:
-        return redelivery.unanswered(event, is_init=is_init)
+        return [stored_event(output.wire()) for output in outputs]
     except Exception as error:
-        raise unreadable(event.subject, f"an output kept to be sent again: {error}") from error
+        raise unreadable(subject, f"an output kept to be sent again: {error}") from error
 
 
-def has_ended(record: Record, subject: str) -> bool:
-    """Return whether the workflow is done or has failed.
-
-    Raises:
-        TransactionViolation: The record is not a workflow's.
-    """
-    execution = record.get("executionStatus")
-    if execution == "failure":
-        return True
-    status = record.get("status")
-    if execution != "normal" or not isinstance(status, str):
-        raise unreadable(subject, "its executionStatus or status is missing or unknown")
-    return status == "done"
-
-
-def init_event_id(event: ArvoEvent, record: Record | None) -> str:
-    """Return the id of the event that started the workflow: this one, when there is no record.
-
-    Raises:
-        TransactionViolation: The record is not a workflow's.
-    """
-    if record is None:
-        return event.id
-    stored = record.get("initEventId")
-    if not isinstance(stored, str):
-        raise unreadable(event.subject, "its initEventId is not a string")
-    return stored
-
-
-def parent_subject(record: Record, subject: str) -> str | None:
+def stored_parent_subject(state: WorkflowState) -> str | None:
     """Return the subject of the workflow that asked for this one; None at the root.
 
     Raises:
-        TransactionViolation: The record is not a workflow's.
+        TransactionViolation: It is not an orchestration subject.
     """
-    stored = record.get("parentSubject")
-    if stored is None:
-        return None
-    if not isinstance(stored, str) or not ArvoOrchestrationSubject.is_valid(stored):
-        raise unreadable(subject, "its parentSubject is not an orchestration subject")
-    return stored
+    parent = state.parent_subject
+    if parent is not None and not ArvoOrchestrationSubject.is_valid(parent):
+        raise unreadable(state.subject, "its parentSubject is not an orchestration subject")
+    return parent
 
 
-def answers_by_request(record: Record | None, subject: str) -> dict[str, list[Any]] | None:
-    """Return the latest requests' ids with the answers collected so far, as new lists.
-
-    Returns:
-        None when nothing was requested yet, or the workflow does not collect.
-
-    Raises:
-        TransactionViolation: The record is not a workflow's.
-    """
-    events = None if record is None else record.get("events")
-    if events is not None and not isinstance(events, dict):
-        raise unreadable(subject, "its events is not an object")
-    stored = None if events is None else events.get("expected")
-    if stored is None:
-        return None
-    if not isinstance(stored, dict):
-        raise unreadable(subject, "its events.expected is not an object")
-    answers: dict[str, list[Any]] = {}
-    for request, collected in stored.items():
-        if not isinstance(collected, list) or not all(map(_is_event, collected)):
-            raise unreadable(subject, "a member of its events.expected is not a list of events")
-        answers[request] = list(collected)
-    return answers
-
-
-def stored_state(record: Record, subject: str) -> dict[str, Any]:
+def stored_machine_state(state: WorkflowState) -> dict[str, Any]:
     """Return a machine's state, as stored.
 
     Raises:
         TransactionViolation: The record is not an orchestrator's.
     """
-    state = record.get("state")
-    if not isinstance(state, dict):
-        raise unreadable(subject, "its state is not an object, so it is not an orchestrator's")
-    return state
+    stored = state.members.get(MACHINE_STATE)
+    if not isinstance(stored, dict):
+        raise unreadable(
+            state.subject, "its state is not an object, so it is not an orchestrator's"
+        )
+    return stored
 
 
 def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
@@ -166,20 +112,13 @@ def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
         ) from error
 
 
-def visible(record: Record, subject: str) -> Record:
-    """Copy a record as users may see it: without their context and Arvo's own notes.
+def visible(state: WorkflowState) -> Record:
+    """Return a workflow's record as users may see it, a copy; see `shown_to_users`.
 
     Raises:
-        TransactionViolation: The record is not JSON.
+        TransactionViolation: What is stored is not JSON.
     """
-    shown = {name: value for name, value in record.items() if name not in {MEMBER, CONTEXT}}
     try:
-        return decode_record(encode_record(shown))
+        return shown_to_users(write_state(state))
     except MachineMemoryError as error:
-        raise unreadable(subject, str(error)) from error
-
-
-def _is_event(answer: object) -> bool:
-    return isinstance(answer, dict) and all(
-        isinstance(answer.get(name), str) for name in ("id", "source", "type")
-    )
+        raise unreadable(state.subject, str(error)) from error

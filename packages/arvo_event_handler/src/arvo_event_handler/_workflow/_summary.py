@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._state import WorkflowState
 from arvo_event_handler.memory._summary import WorkflowStatus, WorkflowSummary
 
 from ._workflow import WorkflowStep
@@ -11,32 +11,24 @@ from ._workflow import WorkflowStep
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def summary_of(step: WorkflowStep, record: Record) -> WorkflowSummary:
-    """Compose the summary of a record that a step has made.
+def summary_of(step: WorkflowStep, state: WorkflowState) -> WorkflowSummary:
+    """Compose the summary of the state that a step leads to.
 
-    What the workflow waits for is not said yet: `waits_for`, `waits_since` and `due` are empty.
-
-    Args:
-        step: The step.
-        record: Whole, as it is before a finished one is reduced.
+    It does not include yet what the workflow waits for: `waits_for`, `waits_since` and `due`.
     """
-    parent, error = step.parent_subject, record.get("error")
-    failed = record["executionStatus"] == "failure"
-    status: WorkflowStatus = "active"
-    if failed:
+    execution, parent = step.content.execution, state.parent_subject
+    status: WorkflowStatus = "done" if state.status == "done" else "active"
+    if state.failed:
         status = "failure"
-    elif record["status"] == "done":
-        status = "done"
-    execution = step.content.execution
     return WorkflowSummary(
         status=status,
-        finished=status != "active",
+        finished=state.ended,
         source=step.contract.type,
-        # An id that nobody chose is random, and says nothing to people.
-        key=step.init_event_id if _UUID.fullmatch(execution.id) else execution.id,
+        # An id that was not chosen is random and means nothing to people.
+        key=state.init_event_id if _UUID.fullmatch(execution.id) else execution.id,
         version=step.contract.version,
         initiator=execution.initiator,
         parent=parent,
         root=step.event.subject if parent is None else parent,
-        error=str(error["name"]) if isinstance(error, dict) and failed else None,
+        error=str(state.error["name"]) if isinstance(state.error, dict) else None,
     )

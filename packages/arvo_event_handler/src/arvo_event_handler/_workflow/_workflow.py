@@ -15,7 +15,7 @@ from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import raise_violation
 from arvo_event_handler._telemetry import ExecutionTrace
-from arvo_event_handler.memory._memory import Record
+from arvo_event_handler.memory._state import WireEvent, WorkflowState
 
 from ._open_requests import OpenRequests
 
@@ -55,19 +55,15 @@ class WorkflowStep:
     """The service that replied; None for the init event."""
     data: Any
     """The event's data, parsed by the contract that describes it."""
-    record: Record | None
-    """The workflow's latest record; None for the init event."""
-    answers: dict[str, list[Any]] | None
-    """The latest requests' ids with the answers so far, as new lists; None when not collected."""
-    init_event_id: str
-    """The id of the event that started the workflow."""
-    parent_subject: str | None
-    """The parent workflow's subject; None at the root."""
+    state: WorkflowState
+    """What is known of the workflow's earlier steps, as this one must find it if it is repeated."""
+    is_start: bool
+    """Whether the event starts the workflow, so that there are no earlier steps."""
     emission: Emission
     """Makes the outgoing events."""
     trace: ExecutionTrace
     """The execution's telemetry."""
-    consumed: dict[str, Any]
+    consumed: WireEvent
     """The event as the record keeps it, taken before user code could change anything."""
     requests: OpenRequests | None
     """The requests that wait for an answer; None when the workflow accepts any answer."""
@@ -112,6 +108,11 @@ class Workflow(Protocol):
     @property
     def domains(self) -> EmissionDomains:
         """Where outputs go by default."""
+        ...
+
+    @property
+    def collects(self) -> bool:
+        """Whether it is given all the answers to its latest requests with each of them."""
         ...
 
     async def step(self, step: WorkflowStep) -> StepOutcome:

@@ -9,7 +9,7 @@ from arvo_event_handler.memory._lock import LockPolicy
 from arvo_time import Backoff, Clock
 
 CONTENTION_TIMEOUT: Final = LockPolicy().max_hold + LockPolicy().ttl
-"""How long an event waits for a workflow that somebody else holds, before it counts as failed.
+"""How long an event waits for a workflow that another holder has, before it counts as failed.
 
 A holder renews its lease for up to `max_hold`, and it lives on for up to `ttl`, even after its
 worker was killed. So this is the longest that others can be kept from asking at all.
@@ -17,14 +17,14 @@ worker was killed. So this is the longest that others can be kept from asking at
 _BACKOFF: Final = Backoff(initial=timedelta(milliseconds=2), maximum=timedelta(milliseconds=250))
 # Each move is another event's commit, so there are few of them. A memory that is broken, though,
 # may say so indefinitely.
-_MOST_MOVES: Final = 100
+_MAX_MOVES: Final = 100
 
 
 class Contention:
-    """The tries of one event that failed because somebody else was faster.
+    """The tries of one event that failed because another event was faster.
 
     They cost nothing of the retry budget. Patience ends when the timeout is over. An event that
-    lost to another one's commit begins to wait anew, 100 times at most: the workflow has moved.
+    lost to another one's commit starts to wait again, 100 times at most: the workflow has moved.
     One that did not get the lease cannot tell a step that renews it from one that hangs, so the
     timeout must be longer than a lease can be held.
 
@@ -52,7 +52,7 @@ class Contention:
         """
         now = self._clock.monotonic()
         moved = violation.cause is TransactionViolationCause.VERSION_MOVED
-        if moved and self._moves < _MOST_MOVES:
+        if moved and self._moves < _MAX_MOVES:
             self._moves += 1
             self._since = now
         if now - self._since >= self._timeout:

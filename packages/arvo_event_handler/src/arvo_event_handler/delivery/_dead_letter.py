@@ -1,4 +1,4 @@
-"""Events that nobody could handle, and what their senders get instead of an answer."""
+"""Events that could not be handled, and what their senders get instead of an answer."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class DeadLetterReason(StrEnum):
     OUTPUT_MIDDLEWARE = "output middleware"
     """A handler emitted it and its output middleware failed; what caused it was handled."""
     UNROUTABLE = "unroutable"
-    """No handler listens where it wants to go."""
+    """No handler listens at its address."""
     UNCLAIMED = "unclaimed"
-    """An answer nobody waits for (any more), without an `on_unclaimed`."""
+    """An answer that no caller waits for (any more), without an `on_unclaimed`."""
     CANCELLED = "cancelled"
     """The task that handled it was ended, and not by the broker: user code cancelled the task it
     runs in or ended the program, the event loop is ending, or a clock or a source of chance of

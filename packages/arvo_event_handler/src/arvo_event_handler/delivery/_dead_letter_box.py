@@ -73,7 +73,7 @@ class IDeadLetters(Protocol):
             How many were published.
 
         Raises:
-            ConfigViolation: There is no way to publish.
+            ConfigViolation: The letters cannot be published.
             ValueError: Some need `force`; nothing was published.
         """
         ...

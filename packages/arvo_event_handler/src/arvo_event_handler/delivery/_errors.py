@@ -14,8 +14,8 @@ class BrokerClosedError(ArvoError):
 
 
 def endless_wait(name: str) -> ConfigViolation:
-    """Return what a handler or listener gets that awaits the end of everything, itself included."""
+    """Return the error for a handler or listener that awaits the end of everything, so itself."""
     return ConfigViolation(
-        f"{name} waits for what the broker still does, so whoever runs within the broker would "
-        "wait for itself; call it from a task outside of handlers and listeners"
+        f"{name} waits for what the broker still does, so a handler or listener would wait for "
+        "itself; call it from a task outside of handlers and listeners"
     )

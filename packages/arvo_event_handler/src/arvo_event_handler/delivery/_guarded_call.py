@@ -34,9 +34,9 @@ def guarded_call(
         What the call returned.
 
     Raises:
-        RuntimeError: What was called raised what is not an `Exception`, such as `GeneratorExit`;
-            or it was cancelled though nobody cancels the current task, as it awaited something
-            that was.
+        RuntimeError: The call raised something that does not derive from `Exception`, such as
+            `GeneratorExit`; or it was cancelled although the current task is not, because it
+            awaited something that was.
         KeyboardInterrupt: As raised: it ends the program.
         SystemExit: As raised: it ends the program.
         CancelledError: The current task is being cancelled.
@@ -75,8 +75,8 @@ def guarded_call(
     except BaseException as error:
         if closed or isinstance(error, _PASS_THROUGH):
             raise
-        told = f"raised {type(error).__name__}, which is no Exception: {error}"
-        raise RuntimeError(told) from error
+        message = f"raised {type(error).__name__}, which does not derive from Exception: {error}"
+        raise RuntimeError(message) from error
 
 
 async def _awaited(work: Awaitable[T]) -> T:

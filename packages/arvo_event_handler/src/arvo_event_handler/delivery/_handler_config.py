@@ -35,7 +35,7 @@ class HandlerDefaults:
     """
 
     prefetch: int = 16
-    """How many events the handler works on at once, at most."""
+    """Maximum number of events that the handler works on at a time."""
     timeout: timedelta | None = None
     """How long one try may take; a longer one is cancelled and has failed with a `TimeoutError`.
     None: as long as it likes."""

@@ -76,8 +76,8 @@ class HandlerRunner:
 
         Raises:
             CancelledError: The current task is being cancelled.
-            Exception: The clock or the source of randomness failed, so there is no telling when to
-                try again.
+            Exception: The clock or the source of randomness failed, so the time of the next try is
+                unknown.
             KeyboardInterrupt: As user code raised it: it ends the program.
             SystemExit: As user code raised it: it ends the program.
         """
@@ -108,39 +108,31 @@ class HandlerRunner:
             return self._after_contention(trial, error)
         trial.contention = None
         trial.failed += 1
-        response, errors = await self._ask(trial, error)
+        response = await self._ask(trial, error)
         if response is ErrorResponse.SUPPRESS:
             self._log_dropped(trial, error)
-            return await self._ended(trial, outputs=[], errors=errors)
+            return await self._ended(trial, outputs=[])
         reason = _reason_to_end(response, error)
         if reason is None:
             asked = error.after if isinstance(error, RetryableFailure | RetryLater) else None
             pause = self._settings.retry.pause_after(trial.failed, asked=asked, random=self._random)
             if pause is not None:
-                return TryAgain(after=pause, counts=True, error=error, errors=errors)
+                return TryAgain(after=pause, counts=True, error=error, errors=_taken(trial))
             if isinstance(error, RetryableFailure):
                 # These tell the asker, once, so the event is not a dead letter.
-                return await self._ended(trial, outputs=[*error.replies], errors=errors)
+                return await self._ended(trial, outputs=[*error.replies])
             reason = DeadLetterReason.EXHAUSTED
-        return self.give_up(trial, error=error, reason=reason, errors=errors)
+        return self.give_up(trial, error=error, reason=reason)
 
-    def give_up(
-        self,
-        trial: Trial,
-        *,
-        error: Exception,
-        reason: DeadLetterReason,
-        errors: Sequence[Exception] = (),
-    ) -> GiveUp:
+    def give_up(self, trial: Trial, *, error: Exception, reason: DeadLetterReason) -> GiveUp:
         """Decide that an event will not be handled.
 
         Args:
             trial: The event.
             error: The last error.
             reason: Why there is no further try.
-            errors: What failed beside the handling.
         """
-        return self._dead(trial.event, trial, error=error, reason=reason, errors=errors)
+        return self._dead(trial.event, trial, error=error, reason=reason, errors=_taken(trial))
 
     async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
@@ -148,35 +140,32 @@ class HandlerRunner:
         async with self._clock.timeout(self._settings.timeout):
             return await self._handler.execute(await self._settings.middleware.enter(event))
 
-    async def _ended(
-        self, trial: Trial, *, outputs: list[ArvoEvent], errors: Sequence[Exception]
-    ) -> Handled:
+    async def _ended(self, trial: Trial, *, outputs: list[ArvoEvent]) -> Handled:
         """Let an event be done although its last try failed."""
         if self._outputs_pass or trial.given_up:
-            return Handled(outputs=outputs, errors=errors)
-        handled = await self._through_output_middleware(trial, outputs)
-        return replace(handled, errors=[*errors, *handled.errors])
+            return Handled(outputs=outputs, errors=_taken(trial))
+        return await self._through_output_middleware(trial, outputs)
 
     async def _through_output_middleware(self, trial: Trial, outputs: list[ArvoEvent]) -> Handled:
         leave = partial(self._settings.middleware.leave, cause=trial.event)
         try:
-            return Handled(outputs=await guarded_call(trial.context, leave, outputs))
+            outputs = await guarded_call(trial.context, leave, outputs)
         except Exception as error:
             return await self._without_outputs(trial, outputs, error=error)
+        return Handled(outputs=outputs, errors=_taken(trial))
 
     async def _without_outputs(
         self, trial: Trial, outputs: list[ArvoEvent], *, error: Exception
     ) -> Handled:
         """Give up the outputs: the handler has committed, so they must not vanish."""
         trial.failed += 1
-        response, errors = await self._ask(trial, error)
-        if response is ErrorResponse.THROW:
-            errors = [*errors, error]
+        if await self._ask(trial, error) is ErrorResponse.THROW:
+            trial.errors = (*trial.errors, error)
         reason = DeadLetterReason.OUTPUT_MIDDLEWARE
         troubles = [
             self._dead(output, trial, error=error, reason=reason, errors=()) for output in outputs
         ]
-        return Handled(outputs=(), troubles=troubles, errors=errors)
+        return Handled(outputs=(), troubles=troubles, errors=_taken(trial))
 
     def _log_dropped(self, trial: Trial, error: Exception) -> None:
         # Like `on_error` itself: what logs add of the context must be of this event.
@@ -194,7 +183,7 @@ class HandlerRunner:
         )
 
     def _after_contention(self, trial: Trial, error: TransactionViolation) -> Verdict:
-        """Somebody else was faster. That is not a failure and costs no try, but it must end."""
+        """Another event was faster. That is not a failure and costs no try, but it must end."""
         if trial.contention is None:
             trial.contention = Contention(
                 timeout=self._contention_timeout, clock=self._clock, random=self._random
@@ -204,12 +193,10 @@ class HandlerRunner:
             return self.give_up(trial, error=error, reason=DeadLetterReason.CONTENTION)
         return TryAgain(after=pause, counts=False, error=error)
 
-    async def _ask(
-        self, trial: Trial, error: Exception
-    ) -> tuple[ErrorResponse | None, Sequence[Exception]]:
-        """Ask `on_error`, and return what it failed with itself beside its response."""
+    async def _ask(self, trial: Trial, error: Exception) -> ErrorResponse | None:
+        """Ask `on_error`; what it fails with itself is kept by the trial until there is a verdict."""
         if self._settings.on_error is None:
-            return None, ()
+            return None
         failed = FailedTry(
             event=trial.event,
             error=error,
@@ -218,9 +205,10 @@ class HandlerRunner:
             retries=self._settings.retry.retries,
         )
         try:
-            return await guarded_call(trial.context, _ask, self._settings.on_error, failed), ()
+            return await guarded_call(trial.context, _ask, self._settings.on_error, failed)
         except Exception as second:
-            return None, (second,)
+            trial.errors = (*trial.errors, second)
+            return None
 
     def _dead(
         self,
@@ -248,6 +236,14 @@ class HandlerRunner:
         if replies:
             letter = replace(letter, replied=True)
         return GiveUp(letter=letter, replies=replies, errors=errors)
+
+
+def _taken(trial: Trial) -> Sequence[Exception]:
+    """Take from a trial what failed beside its handling, unless its verdict goes nowhere."""
+    if trial.given_up:
+        return ()
+    errors, trial.errors = trial.errors, ()
+    return errors
 
 
 def _replying_contract(handler: IArvoEventHandler) -> ArvoContract:

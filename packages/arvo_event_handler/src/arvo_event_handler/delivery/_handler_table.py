@@ -14,7 +14,7 @@ class HandlerTable(dict[str, EntryT]):
         super().__init__()
 
     def check_free(self, topic: str) -> None:
-        """Make sure that no handler listens to a topic.
+        """Check that no handler listens to a topic.
 
         Raises:
             ConfigViolation: One does.
@@ -23,7 +23,7 @@ class HandlerTable(dict[str, EntryT]):
             raise ConfigViolation(f"two handlers listen to {topic!r}; a topic has one handler")
 
     def check_answer_address(self, address: str) -> None:
-        """Make sure that answers to an address reach the caller.
+        """Check that answers to an address reach the caller.
 
         Raises:
             ConfigViolation: It is a handler's topic, so that they would go there.

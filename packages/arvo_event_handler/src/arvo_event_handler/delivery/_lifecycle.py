@@ -86,7 +86,7 @@ class Lifecycle:
         observed.add(self._broker)
 
     def check_open(self) -> None:
-        """Make sure that events are taken.
+        """Check that the broker accepts events.
 
         Raises:
             BrokerClosedError: They are not.
@@ -95,7 +95,7 @@ class Lifecycle:
             raise BrokerClosedError
 
     def check_not_ending(self) -> None:
-        """Make sure that the broker may still change.
+        """Check that the broker may still change.
 
         Raises:
             BrokerClosedError: It is closing or closed.
@@ -104,7 +104,7 @@ class Lifecycle:
             raise BrokerClosedError
 
     def check_outside(self, name: str) -> None:
-        """Make sure that a call that waits for everything is not waited for itself.
+        """Check that a call that waits for everything is not part of what it waits for.
 
         Args:
             name: What the call is named.

@@ -29,14 +29,14 @@ DomainedEventListener: TypeAlias = Callable[[ArvoEvent, Publish], Awaitable[None
 BrokerErrorListener: TypeAlias = Callable[[ArvoEvent, Exception], Awaitable[None]]
 """Receives an event that could not be handled, and why."""
 UnclaimedListener: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
-"""Receives answers that nobody waits for (any more)."""
+"""Receives answers that no caller waits for (any more)."""
 
-_MOST_CALLS: Final = 32
+_MAX_CALLS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerFunctions:
-    """The functions of the broker's owner; None where there is none.
+    """The functions of the broker's owner, each of them optional.
 
     Raises:
         TypeError: One of them is not an `async def` function.
@@ -49,7 +49,7 @@ class OwnerFunctions:
     on_dead_letter: DeadLetterListener | None = None
     """Called with each dead letter."""
     on_unclaimed: UnclaimedListener | None = None
-    """Called with each answer that nobody waits for."""
+    """Called with each answer that no caller waits for."""
 
     def __post_init__(self) -> None:
         for name, listener in (
@@ -126,7 +126,7 @@ class Listeners:
             run=self._run,
             carry_out=_done,
             undelivered=self._listener_skipped,
-            prefetch=_MOST_CALLS,
+            prefetch=_MAX_CALLS,
             by_subject=False,
             broker=broker,
             clock=clock,
@@ -159,8 +159,8 @@ class Listeners:
         """
         trial = cause.beside(event)
         if self.owner.on_broker_error is None:
-            text = "event %s of type %s failed"
-            trial.call(partial(self._logger.error, text, event.id, event.type, exc_info=error))
+            message = "event %s of type %s failed"
+            trial.call(partial(self._logger.error, message, event.id, event.type, exc_info=error))
             return
         function = partial(self.owner.on_broker_error, event, error)
         self.call(trial, function=function, name="on_broker_error")
@@ -234,10 +234,10 @@ class Listeners:
         """Log a report that did not reach its listener, or not completely."""
         event = call.event
         call.fail(event, error=UndeliveredError(event))
-        text = "event %s of type %s did not reach %s, which was cancelled"
+        message = "event %s of type %s did not reach %s, which was cancelled"
         # With a copy of the context: a listener that closes its broker is still running in it.
         beside = call.beside(event)
-        beside.call(self._logger.error, text, event.id, event.type, call.name)
+        beside.call(self._logger.error, message, event.id, event.type, call.name)
 
 
 def _done(_: None, call: ListenerCall) -> None:

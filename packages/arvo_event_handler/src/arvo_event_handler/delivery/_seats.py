@@ -12,7 +12,7 @@ class Seats:
 
     Args:
         broker: Identifies the broker whose handler or listeners it is.
-        slots: How many events are handled at once, at most.
+        slots: Maximum number of events that are handled at a time.
         by_subject: Whether an event holds the lane of its subject.
         of_listeners: Whether the topic is that of the listeners.
     """

@@ -10,7 +10,7 @@ class TopicStats:
     """What one handler has to do."""
 
     prefetch: int
-    """How many events it works on at once, at most."""
+    """Maximum number of events that it works on at a time."""
     queued: int
     """Events that wait for it, or for an event of the same subject before them."""
     running: int

@@ -15,7 +15,7 @@ _retries = _meter.create_counter(
     "arvo.broker.retries", description="Tries that failed and are made again, by topic."
 )
 _dead_letters = _meter.create_counter(
-    "arvo.broker.dead_letters", description="Events nobody could handle, by topic and reason."
+    "arvo.broker.dead_letters", description="Events that could not be handled, by topic and reason."
 )
 
 observed: Final[WeakSet[HasStats]] = WeakSet()

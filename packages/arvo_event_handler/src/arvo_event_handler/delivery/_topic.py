@@ -35,7 +35,7 @@ class Topic(Generic[TrialT, VerdictT]):
             its lane opens. It is not called for an event that was given up meanwhile.
         undelivered: Reports an event that will not be handled: its worker was cancelled, it was
             to be tried again when everything else had been abandoned, or an error beside its
-            handling, which is given too, left nobody to say what comes next.
+            handling, which is passed too, left no worker to decide what comes next.
         prefetch: How many workers there are, at most.
         by_subject: Whether events of one subject go one after another, in a lane that stays
             closed until its head is done.
@@ -85,7 +85,7 @@ class Topic(Generic[TrialT, VerdictT]):
         self._size = 0
         self._abandoned = False
         self.stopped: bool = False
-        """Whether no further event begins."""
+        """Whether no further event is started."""
 
     @property
     def running(self) -> int:
@@ -256,17 +256,21 @@ class Topic(Generic[TrialT, VerdictT]):
 
     def _log_late(self, trial: TrialT) -> None:
         event = trial.event
-        text = "event %s of type %s ended after it had been given up; nothing is published"
-        trial.call(self._logger.warning, text, event.id, event.type)
+        message = "event %s of type %s ended after it had been given up; nothing is published"
+        trial.call(self._logger.warning, message, event.id, event.type)
+        self._log_errors(trial)
+
+    def _log_errors(self, trial: TrialT) -> None:
+        """Log the side errors of an event whose verdict is dropped."""
+        event = trial.event
+        message = "another error in the delivery of event %s of type %s, which had been given up"
+        for error in trial.errors:
+            trial.call(partial(self._logger.error, message, event.id, event.type, exc_info=error))
 
     async def _wait_for_work(self) -> None:
         waker = asyncio.get_running_loop().create_future()
         self._unoccupied.append(waker)
-        try:
-            await waker
-        finally:
-            if waker.cancelled() and waker in self._unoccupied:
-                self._unoccupied.remove(waker)
+        await waker
 
     def _sleep(self, trial: TrialT, pause: timedelta) -> None:
         timer = self._clock.call_later(pause, partial(self._wake, trial))
@@ -279,9 +283,11 @@ class Topic(Generic[TrialT, VerdictT]):
         self._make_ready(trial)
 
     def _end_undelivered(self, trial: TrialT, *, cause: Exception | None = None) -> None:
-        if not trial.given_up:
-            self._undelivered(trial, cause)
-            self._finish(trial)
+        if trial.given_up:
+            self._log_errors(trial)
+            return
+        self._undelivered(trial, cause)
+        self._finish(trial)
 
     def _finish(self, trial: TrialT) -> None:
         if self._by_subject:

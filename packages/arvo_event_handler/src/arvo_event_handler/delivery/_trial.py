@@ -26,7 +26,7 @@ class Trial:
         asker: The try that waits for what comes of the event; None when none does.
     """
 
-    __slots__ = ("asker", "contention", "context", "event", "failed", "given_up")
+    __slots__ = ("asker", "contention", "context", "errors", "event", "failed", "given_up")
 
     def __init__(
         self, event: ArvoEvent, *, context: Context | None, asker: Handling | None = None
@@ -42,6 +42,8 @@ class Trial:
         self.contention: Contention | None = None
         """The latest tries that failed because others handled its workflow; None when the latest
         did not."""
+        self.errors: tuple[Exception, ...] = ()
+        """What failed beside its handling, such as `on_error` itself, and is in no verdict yet."""
         self.given_up: bool = False
         """Whether it was reported as undelivered although its handler still ran: what comes of
         that later is not published."""

@@ -1,4 +1,4 @@
-"""Chunks as a database keeps them: one byte that says how, then the bytes, deflated when long."""
+"""Chunks in storage: a tag of one byte, then the bytes, deflated if they are long."""
 
 import zlib
 from typing import Final
@@ -14,10 +14,10 @@ _DEFLATE_FROM: Final = 4 * 1024
 
 
 def pack_chunk(chunk: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
-    """Write a chunk for storage: tagged, and deflated from 4 KiB on if that makes it shorter.
+    """Return a chunk as stored: with a tag, and deflated from 4 KiB on if that makes it shorter.
 
     Args:
-        chunk: The bytes that `unpack_chunk` gives back.
+        chunk: The chunk's bytes.
         max_bytes: How long the chunk may be before compression.
 
     Raises:
@@ -30,7 +30,7 @@ def pack_chunk(chunk: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     if len(chunk) > max_bytes:
         raise UnwritableRecordError(
             f"a chunk of the journal has {len(chunk)} bytes, above the {max_bytes} that are "
-            "allowed; keep large data elsewhere and its address in the workflow"
+            "allowed; store large data elsewhere and keep its address in the workflow"
         )
     if len(chunk) >= _DEFLATE_FROM:
         deflated = zlib.compress(chunk, level=1)
@@ -40,10 +40,10 @@ def pack_chunk(chunk: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
 
 
 def unpack_chunk(stored: bytes, *, number: int, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
-    """Read what `pack_chunk` wrote.
+    """Return the bytes of a stored chunk.
 
     Args:
-        stored: As stored.
+        stored: What `pack_chunk` returned.
         number: The chunk's number, for errors.
         max_bytes: How long the chunk may be; no more than that is inflated.
 

@@ -24,8 +24,8 @@ class FourCallMemory(WorkflowMemory):
     """Leases on top of `lock`, `read`, `write` and `unlock`.
 
     A commit is a `write` with `previous`, regardless of who has the lock by then: here too the
-    first one wins, as far as the memory compares `previous`. Only the record is
-    stored: four calls have no place for tails and chunks.
+    first one wins, as far as the memory compares `previous`. Only the record is stored:
+    four calls have no place for tails and chunks.
 
     Args:
         memory: The memory.

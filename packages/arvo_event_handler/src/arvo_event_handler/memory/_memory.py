@@ -34,12 +34,12 @@ class MachineLease:
     record: Record | None
     """The latest record, the holder's own copy; None when none was ever written."""
     tail: bytes = field(default=b"", repr=False)
-    """What the latest commit said; empty when there is none."""
+    """The tail of the latest commit; empty when it had none."""
     chunks: Sequence[tuple[int, bytes]] = field(default=(), repr=False)
-    """The chunks above the number that `acquire` was given, with their numbers, in their order;
-    without those that were freed."""
+    """The chunks above `after` of `acquire` that are not freed, as (number, bytes), in order of
+    their numbers."""
     last_chunk: int = 0
-    """The number of the latest chunk that was ever written, freed or not; 0 when none was."""
+    """The highest number that a chunk was given, freed or not; 0 when there was no chunk."""
 
 
 class IMachineMemory(Protocol):
@@ -116,21 +116,21 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
 
     @property
     def chunk_bytes(self) -> int:
-        """From how many bytes on a tail is better closed as a chunk; 0 makes each entry one.
+        """The length in bytes from which a tail should be closed as a chunk; 0 closes it at each step.
 
-        Only the caller looks at it. A memory that rewrites its tail cheaply says more.
+        For the caller; the memory itself does not enforce it.
         """
         ...
 
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         """Lock and read in one round trip; None when not granted within `policy.max_wait`.
 
-        Record, tail and chunks are those of one moment: of when the lease is granted, not of when
-        the caller began to wait.
+        Record, tail and chunks are consistent with each other, as of when the lease is granted, not
+        of when the caller began to wait.
 
         Args:
             machine_id: The event's `subject`; non-empty.
-            after: Leave out the chunks up to this number, which the caller has already.
+            after: Leave out chunks up to this number, because the caller already has them.
 
         Raises:
             UnreadableRecordError: What is stored is not a record; no lease is held then. The caller
@@ -140,16 +140,16 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         ...
 
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
-        """Return all chunks that are not freed, with their numbers, in their order.
+        """Return all chunks that are not freed as (number, bytes), in order of their numbers.
 
-        For a caller that left chunks out at `acquire` and needs them after all. Whether the lease
-        still runs does not matter.
+        For a caller that left chunks out in `acquire` and needs them after all. The lease may have
+        expired.
 
         Raises:
             TransactionViolation: Version and last writer are not those of the lease
-                (`VERSION_MOVED`): somebody wrote since, or the record is gone.
+                (`VERSION_MOVED`): the record was written since, or it is gone.
             UnreadableRecordError: A chunk is damaged.
-            Exception: The backend could not answer. The caller turns both into cause
+            Exception: The backend failed. The caller turns this and damage into cause
                 `READ_FAILURE`.
         """
         ...
@@ -164,10 +164,10 @@ class ILeasedMachineMemory(IMachineMemory, Protocol):
         own commit will be refused and there is no need to wait for it. Repeating the same commit
         is not an error and changes nothing, regardless of who holds the lease then.
 
-        Record, tail and chunk are written together or not at all. The memory numbers the chunk,
-        once it is known that the commit stands: one more than the latest ever written. A number is
-        used once, until the workflow is forgotten; whatever forgets a record forgets its tail and
-        chunks too. `write` frees all chunks and clears the tail.
+        Record, tail and chunk are written together or not at all. The memory numbers the chunk
+        inside the write, after the comparison: the number is `last_chunk + 1` of what is stored. A
+        number is not used again until the workflow is forgotten, which also deletes tail and
+        chunks. `write` frees all chunks and clears the tail.
 
         Args:
             lease: From `acquire`, not yet committed.

@@ -27,11 +27,12 @@ _LARGE: Final = 64 * 1024
 
 
 class PackedRecord(NamedTuple):
-    """A record as a database stores it. `data` must be returned unchanged."""
+    """A record as a database stores it."""
 
     codec: str
     """`json`: compact JSON in UTF-8. `zlib`: the same, compressed (RFC 1950)."""
     data: bytes
+    """The encoded record, which must be returned unchanged."""
 
 
 def encode_record(record: Record) -> bytes:
@@ -106,9 +107,7 @@ def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) ->
             than `max_bytes`.
     """
     if not isinstance(packed.data, bytes):  # as in a row that was edited by hand
-        raise UnreadableRecordError(
-            f"the data of the stored record must be bytes, got {type(packed.data).__name__}"
-        )
+        raise UnreadableRecordError("the stored record has no bytes")
     match packed.codec:
         case "json":
             if len(packed.data) > max_bytes:

@@ -18,20 +18,20 @@ Frees: TypeAlias = Literal["none", "earlier", "all"]
 class RecordWrite:
     """Everything that one commit stores, in one atomic write.
 
-    The record is replaced at each step, and so is the tail. A chunk is written once, under the next
-    number. What is in tail and chunks is Arvo's business: a memory keeps the bytes as they are.
+    Each commit replaces the record and the tail. A chunk is written once, under the next number. A
+    memory stores tail and chunks as opaque bytes.
     """
 
     record: Record
     """The new state, which replaces the stored one."""
     summary: WorkflowSummary
-    """What can be searched; a memory keeps as much of it as it can search."""
+    """Facts about the workflow for searching; a memory may store a part of it, or none."""
     tail: bytes = b""
-    """What replaces the stored tail; empty when there is none any more."""
+    """Replaces the stored tail; empty clears it."""
     chunk: bytes | None = None
-    """What to append under the next number; None for nothing."""
+    """The chunk to append; None appends nothing."""
     frees: Frees = "none"
-    """Which chunks are not needed any more: `none`, those `earlier` than this write's own chunk (or
-    all when it has none), or `all`, its own included. Its number counts as used all the same."""
+    """Which chunks are no longer needed: `none`, those `earlier` than this write's own chunk (all of
+    them when it has none), or `all`, including its own, whose number counts as used."""
     expires_in: timedelta | None = None
     """Forget record, tail and chunks after this; None keeps them."""

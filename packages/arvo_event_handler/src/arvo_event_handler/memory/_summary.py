@@ -1,4 +1,4 @@
-"""What every commit says about its workflow, for those who look for workflows."""
+"""What every commit says about its workflow, so that workflows can be searched."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +19,8 @@ class WorkflowSummary:
     source: str
     """The workflow's type, which is the source of its events."""
     key: str
-    """What people know the workflow by: the execution id of its subject if somebody chose it, else
-    the id of the event that started it."""
+    """The id that people use for the workflow: the execution id of its subject if one was chosen,
+    else the id of the event that started it."""
     version: str
     """The version of the workflow's contract."""
     initiator: str
@@ -28,12 +28,12 @@ class WorkflowSummary:
     parent: str | None = None
     """The subject of the workflow that asked for this one; None when no workflow did."""
     root: str
-    """The subject of the topmost workflow as far as the workflow knows: its parent's, or its own.
-    A memory that holds the parent knows better."""
+    """The subject of the topmost workflow as far as this one knows: its parent's, or its own. A
+    memory that has the parent's row takes the root from there."""
     waits_for: tuple[str, ...] = ()
     """The event types that it waits for, at most 8."""
     waits_since: datetime | None = None
-    """When it began to wait; None when it waits for nothing."""
+    """When it began to wait; None when it does not wait."""
     due: datetime | None = None
     """When its next timer fires; None when it has none."""
     error: str | None = None

@@ -1,9 +1,10 @@
-"""Test kit for what you build on Arvo. Never imported in production.
+"""Test kit for what you build on Arvo, not for use in production.
 
-`HandlerSuite` tests handlers and workflows by cases of steps. `MachineMemorySuite`,
+`HandlerSuite` tests handlers and workflows with cases of steps. `MachineMemorySuite`,
 `SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
-memory of your own; `record_write` makes what its `commit` takes. `SpanRecorder` and `MetricRecorder` show what was reported to OpenTelemetry; they
-need the extra `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
+memory of your own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
+`MetricRecorder` record what was reported to OpenTelemetry; they need the extra
+`arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
 from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite

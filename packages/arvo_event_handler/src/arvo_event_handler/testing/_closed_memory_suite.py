@@ -14,15 +14,15 @@ class ClosableMachineMemory(ILeasedMachineMemory, Protocol):
     """A memory with leases that holds connections, files or threads."""
 
     async def aclose(self) -> None:
-        """Let go of them."""
+        """Close them."""
         ...
 
 
 class ClosedMachineMemorySuite:
     """What a memory must do once it is closed, one test for each promise.
 
-    Subclass it and supply a fixture `closed_memory`: a memory that was open, was used, and was
-    closed with `aclose`.
+    Subclass it and supply a fixture `closed_memory`: a memory that was opened, used, and closed
+    with `aclose`.
 
     Example:
         ```python
@@ -35,15 +35,15 @@ class ClosedMachineMemorySuite:
         ```
     """
 
-    async def test_closing_again_is_harmless(self, closed_memory: ClosableMachineMemory) -> None:
-        """Any number of times, and at once."""
+    async def test_closing_again_does_nothing(self, closed_memory: ClosableMachineMemory) -> None:
+        """Any number of times, and concurrently."""
         await closed_memory.aclose()
         await asyncio.gather(closed_memory.aclose(), closed_memory.aclose())
 
     async def test_every_call_of_a_closed_memory_is_refused(
         self, closed_memory: ClosableMachineMemory
     ) -> None:
-        """With an error that says that nothing happened and that trying again cannot help."""
+        """With an error saying that nothing happened and that a retry cannot help."""
         lease = MachineLease(machine_id="order-7", owner="0" * 32, version=0, record=None)
         calls: dict[str, Coroutine[object, object, object]] = {
             "read": closed_memory.read("order-7"),

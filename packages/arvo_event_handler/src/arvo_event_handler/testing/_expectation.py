@@ -1,4 +1,4 @@
-"""What a test expects of an event or an error, and how what came differs from it."""
+"""What a test expects of an event or an error, and how the outcome differs from it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from arvo_core import ArvoEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedEvent:
-    """What an event must look like, as far as the test cares: `...`, the default, takes anything.
+    """What an event must look like. `...`, the default of every field, accepts anything.
 
     Example:
         >>> expected = ExpectedEvent(type="evt.math.add.success", data={"result": lambda n: n > 3})
@@ -27,34 +27,34 @@ class ExpectedEvent:
     """The event's type."""
     data: Mapping[str, object] | EllipsisType = ...
     """Members that the data must have; it may have others, at every depth. A list must have as many
-    items. A value may be `...` for anything, a class for its instances, or a function that tells
-    whether it accepts what is there. Others are compared with `==`, so `pytest.approx` works; True
-    is not 1."""
+    items. A value may be `...` for anything, a class for its instances, or a function that returns
+    whether it accepts the actual value. Others are compared with `==`, so `pytest.approx` works;
+    True is not 1."""
     to: str | EllipsisType | None = ...
-    """Where it goes."""
+    """The address it is for."""
     domain: str | EllipsisType | None = ...
-    """Its domain; None for none."""
+    """Its domain; None means no domain."""
     subject: str | EllipsisType = ...
-    """Its workflow."""
+    """The subject of its workflow."""
     source: str | EllipsisType = ...
-    """Who emitted it."""
+    """The address that emitted it."""
     id: str | EllipsisType = ...
-    """Its id; the same again for the same input, unless the handler's function sets one."""
+    """Its id; equal for equal input, unless the handler's function sets one."""
     parentid: str | EllipsisType | None = ...
     """The event it answers or follows."""
     dataschema: str | EllipsisType | None = ...
-    """Contract and version that describe it."""
+    """The contract and version that describe it."""
     executionunits: float | EllipsisType | None = ...
     """Its cost, unitless."""
     accesscontrol: str | EllipsisType | None = ...
-    """Its access control."""
+    """Its access control; None when it has none."""
     redirectto: str | EllipsisType | None = ...
     """Where answers to it go instead of its source."""
     where: Callable[[ArvoEvent], bool] | None = None
-    """A last word on the whole event: returns False or raises, as `assert` does, to refuse it."""
+    """A final check of the whole event: returns False or raises, as `assert` does, to refuse it."""
 
     def differences(self, event: ArvoEvent) -> list[str]:
-        """Say how the event differs, one line each, led by the path; empty when it fits."""
+        """Return how the event differs, one line each, starting with the path; empty if it fits."""
         found = [
             line
             for item in fields(self)
@@ -75,10 +75,10 @@ class ExpectedError:
     type: type[Exception]
     """Its class, or a base of it."""
     message: str | None = None
-    """Text that its message contains; None: whatever it says."""
+    """A string that its message contains; None accepts any message."""
 
     def differences(self, error: Exception) -> list[str]:
-        """Say how the error differs, one line each; empty when it fits."""
+        """Return how the error differs, one line each; empty if it fits."""
         if not isinstance(error, self.type):
             return [f"error: expected {self.type.__name__}, got {type(error).__name__}: {error}"]
         if self.message is not None and self.message not in str(error):

@@ -1,4 +1,4 @@
-"""Tests of handlers and workflows, written as cases of steps."""
+"""Tests handlers and workflows with cases of steps."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ StepInput: TypeAlias = ArvoEvent | Callable[[Sequence[Sequence[ArvoEvent]]], Arv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerStep:
-    """One event handed to the handler, and what must come of it."""
+    """One event for the handler, and the expected outcome."""
 
     input: StepInput
     """The event; or a function that is given one list of emitted events for each step before."""
@@ -31,7 +31,7 @@ class HandlerStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """How often to run a case that may fail now and then, for handlers that ask a model.
+    """How often to run a case that may fail now and then, such as that of a handler with a model.
 
     Raises:
         TypeError: `times` is not an int, or `min_success` not a number.
@@ -39,7 +39,7 @@ class Repeat:
     """
 
     times: int
-    """How many runs, each with a handler of its own."""
+    """Number of runs, each with a handler of its own."""
     min_success: float = 1.0
     """The share of runs that must pass, above 0 and at most 1."""
 
@@ -55,15 +55,15 @@ class HandlerCase:
     """Steps that belong together, such as a workflow's start and its replies.
 
     Raises:
-        ValueError: There are no steps.
+        ValueError: `steps` is empty.
     """
 
     name: str
     """What the case proves."""
     steps: Sequence[HandlerStep]
-    """In the order in which they happen; the first that fails ends the run."""
+    """The steps in order; the first that fails ends the run."""
     repeat: Repeat | None = None
-    """None: once, and it must pass."""
+    """How often to run the case. None: once, and it must pass."""
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -89,14 +89,14 @@ class HandlerSuite:
     Without it, `run` gives a report to print. TypeScript: `runArvoTestSuites`.
 
     Raises:
-        ValueError: Two cases have one name.
+        ValueError: Two cases have the same name.
     """
 
     make_handler: Callable[[], IArvoEventHandler]
-    """Called for each run of a case, so that no run sees what another stored: make the memory of a
-    workflow in here too."""
+    """Called for each run of a case, so that no run sees what another stored: make a workflow's
+    memory in here too."""
     cases: Sequence[HandlerCase]
-    """Each is independent of the others."""
+    """The cases, each independent of the others."""
 
     def __post_init__(self) -> None:
         twice = [name for name, count in Counter(map(str, self.cases)).items() if count > 1]
@@ -108,7 +108,7 @@ class HandlerSuite:
         return SuiteReport(cases=tuple([await self.run_case(case) for case in self.cases]))
 
     async def run_case(self, case: HandlerCase) -> CaseReport:
-        """Run one case as often as it says; failures are in the report, never raised."""
+        """Run one case, with its repeats; failures are in the report, never raised."""
         repeat = case.repeat or Repeat(times=1)
         runs = tuple([await self._run_once(case) for _ in range(repeat.times)])
         return CaseReport(name=case.name, runs=runs, min_success=repeat.min_success)
@@ -149,7 +149,7 @@ async def _run_step(
     number: int,
     before: Sequence[Sequence[ArvoEvent]],
 ) -> list[ArvoEvent] | StepFailure:
-    """Return what a step emitted, nothing when it failed as expected; or how it went wrong."""
+    """Return what a step emitted, nothing if it failed as expected; or how it went wrong."""
     event: ArvoEvent | None = None
     try:
         event = step.input(before) if callable(step.input) else step.input

@@ -13,12 +13,12 @@ _TURNS = range(30)
 
 
 class LeaseCancellation:
-    """Cancelled at whatever await, a call leaves no lease beyond its ttl and no torn record."""
+    """Cancelled at any await, a call leaves no lease beyond its ttl and no torn record."""
 
     async def test_a_cancelled_acquire_holds_nothing_beyond_the_ttl(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Nobody has the lease to give it back, so it frees itself."""
+        """No holder is left to release the lease, so it frees itself."""
         for turns in _TURNS:
             await cancelled_after(turns, memory.acquire(f"order-{turns}"))
         await after_ttl(memory, let_pass=let_pass)
@@ -27,7 +27,7 @@ class LeaseCancellation:
     async def test_a_cancelled_waiter_is_not_handed_the_lease(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Whoever no longer waits must not get what it can no longer give back."""
+        """A caller that no longer waits must not get what it can no longer release."""
         leases = [await granted(memory, f"order-{turns}") for turns in _TURNS]
         waiters = [asyncio.ensure_future(memory.acquire(each.machine_id)) for each in leases]
         # Some are cancelled before the release, some with it, some after it.
@@ -51,7 +51,7 @@ class LeaseCancellation:
     async def test_a_cancelled_commit_leaves_nothing_torn(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It happens wholly or not at all; made again, it has happened once."""
+        """It happens completely or not at all; repeated, it has happened once."""
         records: dict[str, Record] = {}
         for turns in _TURNS:
             lease = await granted(memory, f"order-{turns}")

@@ -1,4 +1,4 @@
-"""What commits keep beside the record: a part of the suite for machine memories with leases."""
+"""What commits store beside the record: part of the suite for machine memories with leases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableSequence, Sequence
@@ -30,7 +30,7 @@ from ._refusal import refuses
 
 _SHORT = timedelta(milliseconds=100)
 _RECORD: Record = {"count": 1}
-# Not UTF-8, and with what ends a text elsewhere.
+# Not UTF-8, and with bytes that end a text or a line.
 _BYTES = b"\x00\xff\xfe \r\n\xc3(" + bytes(range(256))
 
 
@@ -51,13 +51,13 @@ class LeaseChunks:
     async def test_a_workflow_that_never_ran_has_neither_tail_nor_chunks(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """No number was used either."""
+        """And no number was used."""
         lease = await granted(memory)
         assert (lease.tail, list(lease.chunks), lease.last_chunk) == (b"", [], 0)
         assert list(await memory.chunks(lease)) == []
 
     async def test_chunk_bytes_is_a_number_of_bytes(self, memory: ILeasedMachineMemory) -> None:
-        """0 or more."""
+        """An int, 0 or more."""
         assert type(memory.chunk_bytes) is int
         assert memory.chunk_bytes >= 0
 
@@ -66,13 +66,13 @@ class LeaseChunks:
     async def test_a_tail_is_read_back_byte_for_byte(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """Whatever bytes they are, by other clients too."""
+        """Any bytes, and by other clients too."""
         await _commit(memory, tail=_BYTES)
         async with connect() as other:
             assert (await granted(other)).tail == _BYTES
 
     async def test_a_commit_replaces_the_tail(self, memory: ILeasedMachineMemory) -> None:
-        """Nothing of the old one is left, and it makes no chunk."""
+        """Nothing of the old tail is left, and it does not become a chunk."""
         await _commit(memory, tail=b"a long first tail")
         await _commit(memory, tail=b"second")
         lease = await granted(memory)
@@ -90,7 +90,7 @@ class LeaseChunks:
     async def test_a_chunk_is_read_back_byte_for_byte(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """Whatever bytes they are, by other clients too, from `acquire` and from `chunks`."""
+        """Any bytes, by other clients too, in `acquire` and in `chunks`."""
         await _commit(memory, chunk=_BYTES)
         async with connect() as other:
             lease = await granted(other)
@@ -111,14 +111,14 @@ class LeaseChunks:
     async def test_chunks_come_in_the_order_of_their_numbers(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Of numbers, not of their digits: 10 comes after 9."""
+        """By number and not by digits: 10 comes after 9."""
         written = await _commit_chunks(memory, 12)
         lease = await granted(memory, "order-7")
         assert list(lease.chunks) == written
         assert list(await memory.chunks(lease)) == written
 
     async def test_an_empty_chunk_is_a_chunk(self, memory: ILeasedMachineMemory) -> None:
-        """It has a number and is read back; None is no chunk."""
+        """It has a number and is read back; None is not a chunk."""
         await _commit(memory, chunk=b"")
         await _commit(memory, chunk=None)
         assert await _stored(memory) == [(1, b"")]
@@ -165,7 +165,7 @@ class LeaseChunks:
     async def test_acquire_leaves_out_the_chunks_up_to_after(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Those above come whole; the latest number comes with every lease."""
+        """Those above are returned; every lease has `last_chunk`."""
         written = await _commit_chunks(memory, 11)
         for after in [0, 1, 9, 10, 11, 12, 1000]:
             lease = await memory.acquire("order-7", after=after)
@@ -177,7 +177,7 @@ class LeaseChunks:
     async def test_after_counts_numbers_and_not_what_is_left(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Also when chunks before were freed."""
+        """Also after earlier chunks were freed."""
         await _commit_chunks(memory, 3)
         await _commit(memory, chunk=b"4", frees="earlier")
         await _commit(memory, chunk=b"5")
@@ -190,16 +190,16 @@ class LeaseChunks:
     async def test_chunks_gives_all_whatever_acquire_left_out(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """A caller that finds its own copy wrong asks for them."""
+        """A caller needs them when its own copy turns out to be stale."""
         written = await _commit_chunks(memory, 3)
         lease = await memory.acquire("order-7", after=3)
         assert lease is not None
         assert list(await memory.chunks(lease)) == written
 
-    async def test_chunks_are_given_to_a_lease_that_ran_out(
+    async def test_chunks_are_returned_for_a_lease_that_expired(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Or that somebody took over: version and last writer decide, as for a commit."""
+        """Also to one that was taken over: version and last writer decide, as for a commit."""
         await _commit(memory, chunk=b"a")
         lease = await granted(memory)
         await after_ttl(memory, let_pass=let_pass)
@@ -207,10 +207,10 @@ class LeaseChunks:
         await granted(memory)
         assert list(await memory.chunks(lease)) == [(1, b"a")]
 
-    async def test_chunks_are_refused_once_somebody_committed(
+    async def test_chunks_are_refused_after_another_commit(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """They would not fit the record that the lease shows. Over a record or none."""
+        """They would not match the record of the lease. With a record before, and without."""
         await _commit(memory, "order-8", chunk=b"a")
         async with connect() as other:
             for machine_id in ["order-7", "order-8"]:
@@ -226,7 +226,7 @@ class LeaseChunks:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """The workflow was forgotten and began again; also while it is but forgotten."""
+        """The workflow was forgotten, and later began again."""
         await _commit(memory, chunk=b"first life", expires_in=_SHORT)
         lease = await granted(memory)
         await after_ttl(memory, let_pass=let_pass)
@@ -242,24 +242,24 @@ class LeaseChunks:
     async def test_freeing_earlier_chunks_keeps_the_commits_own(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """A base has made them superfluous."""
+        """The commit's own chunk replaces them."""
         await _commit_chunks(memory, 3)
         await _commit(memory, chunk=b"base", frees="earlier")
         await _commit(memory, chunk=b"next")
         assert await _stored(memory) == [(4, b"base"), (5, b"next")]
 
-    async def test_freeing_earlier_chunks_without_an_own_one_keeps_none(
+    async def test_freeing_earlier_chunks_without_an_own_chunk_frees_all(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """All that are stored came earlier."""
+        """Every stored chunk is an earlier one."""
         await _commit_chunks(memory, 3)
         await _commit(memory, frees="earlier")
         assert await _stored(memory) == []
 
-    async def test_freeing_all_chunks_keeps_not_even_the_commits_own(
+    async def test_freeing_all_chunks_frees_the_commits_own_too(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """A workflow that has ended needs none; its tail stays as it is told."""
+        """A workflow that has ended needs none; the tail is stored as usual."""
         await _commit_chunks(memory, 3)
         await _commit(memory, chunk=b"last", frees="all", tail=b"tail")
         lease = await granted(memory)
@@ -269,7 +269,7 @@ class LeaseChunks:
     async def test_the_number_of_a_freed_chunk_is_not_used_again(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Nor that of one which was freed by its own commit."""
+        """Nor is the number of a chunk that its own commit freed."""
         await _commit_chunks(memory, 2)
         await _commit(memory, frees="earlier")
         await _commit(memory, chunk=b"freed with itself", frees="all")
@@ -280,7 +280,7 @@ class LeaseChunks:
     async def test_a_bare_write_frees_all_chunks_and_clears_the_tail(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Its record stands alone; numbers go on."""
+        """Its record stands alone; the numbers continue."""
         await _commit(memory, chunk=b"a", tail=b"tail")
         await memory.write("order-7", {"count": 2}, _RECORD)
         lease = await granted(memory)
@@ -291,7 +291,7 @@ class LeaseChunks:
     async def test_a_forgotten_workflow_leaves_neither_tail_nor_chunks(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """A new life has its own only, numbered from 1 or above."""
+        """Its next life has only its own, with numbers from 1 or above."""
         await _commit_chunks(memory, 3)
         await _commit(memory, chunk=b"old", tail=b"old tail", expires_in=_SHORT)
         await let_pass(_SHORT * 1.5)
@@ -303,7 +303,7 @@ class LeaseChunks:
         assert (number >= 1, chunk) == (True, b"new")
 
     async def test_cleanup_takes_tail_and_chunks_along(self, memory: ILeasedMachineMemory) -> None:
-        """Where a memory has it."""
+        """For a memory that has `cleanup`."""
         cleanup: Callable[[str], Awaitable[object]] | None = getattr(memory, "cleanup", None)
         if cleanup is None:
             return
@@ -317,10 +317,10 @@ class LeaseChunks:
 
     # --- all or nothing -----------------------------------------------------
 
-    async def test_the_same_commit_again_appends_and_frees_nothing(
+    async def test_a_repeated_commit_appends_and_frees_nothing(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """It would free the very chunk that it wrote."""
+        """If it did, it would free the very chunk that it wrote."""
         await _commit(memory, chunk=b"a")
         lease = await granted(memory)
         write = record_write({"count": 2}, chunk=b"b", frees="earlier", tail=b"tail")
@@ -333,7 +333,7 @@ class LeaseChunks:
     async def test_a_refused_commit_appends_and_frees_nothing(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Tail, chunks and the latest number stay."""
+        """Tail, chunks and the last number stay."""
         await _commit(memory, chunk=b"a", tail=b"tail")
         stale = await granted(memory)
         await memory.release(stale)
@@ -348,7 +348,7 @@ class LeaseChunks:
     async def test_an_unwritable_record_appends_and_frees_nothing(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """The record is not JSON, so no part of the write is stored; another try of the lease is."""
+        """The record is not JSON, so no part of the write is stored."""
         await _commit(memory, chunk=b"a", tail=b"tail")
         lease = await granted(memory)
         unwritable = cast("Record", {"value": object()})
@@ -372,7 +372,7 @@ class LeaseChunks:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """All loaded the same version and commit concurrently; record, tail and chunk are one's."""
+        """All loaded one version and commit concurrently; what is stored is of one of them."""
         async with connect() as other:
             holders: list[tuple[ILeasedMachineMemory, MachineLease]] = []
             for client in [memory, other] * 3:
@@ -393,7 +393,7 @@ class LeaseChunks:
     async def test_a_cancelled_commit_leaves_record_tail_and_chunk_together(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It happens wholly or not at all; made again, it has happened once."""
+        """It happens completely or not at all; repeated, it has happened once."""
         turns = range(30)
         for number in turns:
             lease = await granted(memory, f"order-{number}")
@@ -414,7 +414,7 @@ class LeaseChunks:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Record, tail and chunks are of one moment: of when it gets the lease."""
+        """Record, tail and chunks are those of when it gets the lease."""
         await _commit(memory, chunk=b"a")
         async with connect() as other:
             lease = await granted(memory)
@@ -444,7 +444,7 @@ async def _commit(
 
 
 async def _commit_chunks(memory: ILeasedMachineMemory, count: int) -> list[tuple[int, bytes]]:
-    """Commit chunks 1 to `count`, and return them as they must be read."""
+    """Commit chunks 1 to `count`, and return what must be read back."""
     written = [(number, b"chunk %d" % number) for number in range(1, count + 1)]
     for _, chunk in written:
         await _commit(memory, chunk=chunk)
@@ -454,13 +454,13 @@ async def _commit_chunks(memory: ILeasedMachineMemory, count: int) -> list[tuple
 async def _stored(
     memory: ILeasedMachineMemory, machine_id: str = "order-7"
 ) -> Sequence[tuple[int, bytes]]:
-    """Return the chunks that a new lease shows, and give it back."""
+    """Return the chunks of a new lease, and release it."""
     lease = await granted(memory, machine_id)
     await memory.release(lease)
     return list(lease.chunks)
 
 
 def _of_one(number: int) -> RecordWrite:
-    """Return a write whose parts all say whose they are."""
+    """Return a write whose record, tail and chunk contain the same number."""
     mine = b"%d" % number
     return record_write({"by": number}, tail=mine, chunk=mine)

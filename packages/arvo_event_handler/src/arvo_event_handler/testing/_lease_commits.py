@@ -25,12 +25,12 @@ _LONG = timedelta(seconds=5)
 
 
 class LeaseCommits:
-    """Commits write once, over what was loaded only, drop the lease, and may expire."""
+    """Commits write once, only over what was loaded, drop the lease, and may expire."""
 
-    async def test_a_committed_record_is_read_by_everybody(
+    async def test_a_committed_record_is_read_by_every_client(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """At once."""
+        """Immediately."""
         record: Record = {"b": [1, {"ö": None}], "a": {}}
         await memory.commit(await granted(memory), record_write(record))
         async with connect() as other:
@@ -40,7 +40,7 @@ class LeaseCommits:
     async def test_a_commit_drops_the_lease(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """Whoever asks next gets it."""
+        """The next caller gets it."""
         await memory.commit(await granted(memory), record_write({"count": 1}))
         async with connect() as other:
             await granted(other)
@@ -73,7 +73,7 @@ class LeaseCommits:
         record["more"] = True
         assert await memory.read("order-7") == {"inner": {"count": 1}}
 
-    async def test_a_bare_write_knows_what_was_committed(
+    async def test_a_plain_write_sees_what_was_committed(
         self, memory: ILeasedMachineMemory
     ) -> None:
         """Both kinds of calls see one record."""
@@ -84,20 +84,20 @@ class LeaseCommits:
 
     # --- the same again -----------------------------------------------------
 
-    async def test_the_same_commit_again_writes_nothing_twice(
+    async def test_a_repeated_commit_writes_nothing_twice(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Whoever did not hear the answer may ask again without harm."""
+        """A caller that did not get the answer may repeat the commit."""
         lease = await granted(memory)
         await memory.commit(lease, record_write({"count": 1}))
         await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
         assert (await granted(memory)).version == 1
 
-    async def test_the_same_commit_again_leaves_the_next_holder_alone(
+    async def test_a_repeated_commit_leaves_the_next_holder_alone(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It is no error, and neither drops nor spoils the lease that came after it."""
+        """It is not an error, and neither drops nor spoils the lease granted after it."""
         first = await granted(memory)
         await memory.commit(first, record_write({"by": "first"}))
         second = await granted(memory)
@@ -106,10 +106,10 @@ class LeaseCommits:
         await memory.commit(second, record_write({"by": "second"}))
         assert await memory.read("order-7") == {"by": "second"}
 
-    async def test_an_old_commit_again_does_not_undo_a_newer_one(
+    async def test_a_repeated_old_commit_does_not_undo_a_newer_one(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """Somebody else has written since: refused."""
+        """Another writer has written since, so it is refused."""
         first = await granted(memory)
         await memory.commit(first, record_write({"by": "first"}))
         await memory.commit(await granted(memory), record_write({"by": "second"}))
@@ -119,10 +119,10 @@ class LeaseCommits:
 
     # --- what it refuses ----------------------------------------------------
 
-    async def test_a_commit_over_somebody_elses_write_is_refused(
+    async def test_a_commit_over_another_clients_write_is_refused(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """A bare write needs no lease, so the version is checked too; the newer record stays."""
+        """A plain write needs no lease, so the version is checked too; the newer record stays."""
         await memory.write("order-7", {"by": "nobody"}, None)
         lease = await granted(memory)
         async with connect() as other:
@@ -136,7 +136,7 @@ class LeaseCommits:
     async def test_a_first_commit_over_a_first_write_is_refused(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """A lease of version 0 starts the workflow only if nobody else has."""
+        """A lease of version 0 starts the workflow only if no other writer has."""
         lease = await granted(memory)
         async with connect() as other:
             await other.write("order-7", {"by": "other"}, None)
@@ -144,10 +144,10 @@ class LeaseCommits:
             await memory.commit(lease, record_write({"by": "holder"}))
         assert await memory.read("order-7") == {"by": "other"}
 
-    async def test_a_commit_after_a_release_stands_unless_somebody_wrote(
+    async def test_a_commit_after_a_release_stands_unless_another_wrote(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """It may come so late, as from a task that was cancelled: the version decides then too."""
+        """A cancelled task may commit this late; the version decides then too."""
         for machine_id, count in [("order-7", 1), ("order-8", 2)]:
             if count > 1:
                 await memory.write(machine_id, {"count": 1}, None)
@@ -178,7 +178,7 @@ class LeaseCommits:
     async def test_exactly_one_of_a_commit_and_a_write_wins(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """Made at once, whichever comes first."""
+        """Made concurrently, whichever comes first."""
         async with connect() as other:
             record: Record | None = None
             for round_ in range(5):
@@ -237,7 +237,7 @@ class LeaseCommits:
     async def test_the_last_commit_says_how_long_a_record_is_kept(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Whatever was said before; without an expiry it stays."""
+        """Regardless of earlier commits; without an expiry the record stays."""
         await memory.commit(await granted(memory, "order-7"), record_write({"count": 1}))
         await memory.commit(
             await granted(memory, "order-7"), record_write({"count": 2}, expires_in=_SHORT)
@@ -253,7 +253,7 @@ class LeaseCommits:
     async def test_a_forgotten_workflow_begins_again(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """At version 0, by commit or by write, and nothing of its past expires the new record."""
+        """At version 0, by commit or by write; its past expiry does not apply to the new record."""
         for machine_id in ["order-7", "order-8"]:
             lease = await granted(memory, machine_id)
             await memory.commit(lease, record_write({"done": True}, expires_in=_SHORT))
@@ -270,7 +270,7 @@ class LeaseCommits:
     async def test_a_commit_over_a_record_that_was_forgotten_is_refused(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It was loaded while it was there; what is over stays over, whoever holds a lease."""
+        """The record was loaded before it expired; a lease does not bring it back."""
         await memory.commit(await granted(memory), record_write({"done": True}, expires_in=_LONG))
         lease = await granted(memory)
         assert lease.version == 1
@@ -288,7 +288,7 @@ class LeaseCommits:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Although the versions are alike, by write or by commit: others wrote them."""
+        """Although the versions are equal, by write or by commit: other writers wrote them."""
         for machine_id in ["order-7", "order-8"]:
             done = await granted(memory, machine_id)
             await memory.commit(done, record_write({"done": True}, expires_in=_SHORT))
@@ -304,14 +304,14 @@ class LeaseCommits:
 
 
 async def commits(memory: ILeasedMachineMemory, lease: MachineLease, record: Record) -> bool:
-    """Commit a record alone; False when the memory says that somebody else wrote."""
+    """Commit a record alone; return False when another writer was faster."""
     return await commits_write(memory, lease, record_write(record))
 
 
 async def commits_write(
     memory: ILeasedMachineMemory, lease: MachineLease, write: RecordWrite
 ) -> bool:
-    """Commit; False when the memory says that somebody else wrote."""
+    """Commit; return False when another writer was faster."""
     try:
         await memory.commit(lease, write)
     except TransactionViolation as violation:
@@ -324,11 +324,11 @@ async def commits_write(
 async def _add_one(memory: ILeasedMachineMemory) -> None:
     lease = None
     while lease is None:
-        # Some memories never wait.
+        # Some memories do not wait.
         await asyncio.sleep(0)
         lease = await memory.acquire("order-7")
     count = 0 if lease.record is None else lease.record["count"]
     assert isinstance(count, int)
-    # What a workflow does takes a moment, in which others ask for the lease.
+    # A workflow's own code takes a moment, in which others ask for the lease.
     await asyncio.sleep(0)
     await memory.commit(lease, record_write({"count": count + 1}))

@@ -1,4 +1,4 @@
-"""What happens when leases run out: a part of the suite for machine memories with leases."""
+"""What happens when leases expire: a part of the suite for machine memories with leases."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ from ._refusal import refuses
 
 
 class LeaseExpiry:
-    """A lease frees itself, and the first commit wins, whoever holds the lease by then."""
+    """A lease frees itself, and the first commit wins, regardless of who holds the lease then."""
 
     async def test_a_lease_frees_itself_after_its_ttl(
         self,
@@ -36,12 +36,12 @@ class LeaseExpiry:
     async def test_a_lease_holds_until_its_ttl(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Half of it is not enough."""
+        """Half of the ttl is not enough."""
         await granted(memory)
         await let_pass(memory.policy.ttl / 2)
         assert await refused(memory, let_pass=let_pass)
 
-    async def test_a_bare_lock_frees_itself_after_its_ttl(
+    async def test_a_plain_lock_frees_itself_after_its_ttl(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """For leases and for locks."""
@@ -51,10 +51,10 @@ class LeaseExpiry:
         await granted(memory, "order-7")
         assert await memory.lock("order-8")
 
-    async def test_an_expired_lease_that_nobody_took_still_commits(
+    async def test_an_expired_lease_not_taken_over_still_commits(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """Nobody was harmed, so the work is not thrown away."""
+        """No other work was affected, so this work is not discarded."""
         lease = await granted(memory)
         await after_ttl(memory, let_pass=let_pass)
         await memory.commit(lease, record_write({"count": 1}))
@@ -63,10 +63,10 @@ class LeaseExpiry:
 
     # --- renewing -----------------------------------------------------------
 
-    async def test_a_renewed_lease_lasts_its_ttl_from_then(
+    async def test_a_renewed_lease_lasts_its_ttl_from_the_renewal(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """And frees itself after that."""
+        """After that it frees itself."""
         lease = await granted(memory)
         await let_pass(memory.policy.ttl * 0.6)
         assert await memory.renew(lease) is True
@@ -83,10 +83,10 @@ class LeaseExpiry:
         await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
 
-    async def test_an_expired_lease_that_nobody_took_can_be_renewed(
+    async def test_an_expired_lease_not_taken_over_can_be_renewed(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It is not lost; from then on it excludes others again."""
+        """The lease is not lost; from then on it excludes others again."""
         lease = await granted(memory)
         await after_ttl(memory, let_pass=let_pass)
         assert await memory.renew(lease) is True
@@ -112,7 +112,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """The new holder's is refused: it loaded what was replaced. Over a record or none."""
+        """The new holder's is refused: it loaded what was replaced. With or without a record."""
         await memory.write("order-8", {"by": "nobody"}, None)
         for machine_id, version in [("order-7", 1), ("order-8", 2)]:
             async with connect() as other:
@@ -130,7 +130,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Nobody waits for a holder whose work is in vain; it can neither renew nor spoil the next."""
+        """A holder whose work is in vain blocks no one; it can neither renew nor spoil the next."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             await memory.commit(stale, record_write({"by": "stale"}))
@@ -148,7 +148,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Nobody wrote, so the work is not thrown away. Over a record or none."""
+        """There was no write, so the work is not discarded. With or without a record."""
         await memory.write("order-8", {"by": "nobody"}, None)
         for machine_id in ["order-7", "order-8"]:
             async with connect() as other:
@@ -163,7 +163,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Nothing is changed: neither the record nor the lease of the third that came then."""
+        """Nothing is changed: neither the record nor the lease of the third holder after them."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             await other.commit(lease, record_write({"by": "other"}))
@@ -181,7 +181,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """All loaded the same version and commit at once. Over a record or none."""
+        """All loaded the same version and commit concurrently. With or without a record."""
         await memory.write("order-8", {"by": "nobody"}, None)
         async with connect() as other:
             for machine_id, version in [("order-7", 1), ("order-8", 2)]:
@@ -202,10 +202,10 @@ class LeaseExpiry:
     async def test_a_first_commit_stands_however_late_it_comes(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """A memory that forgets leases on workflows that were never written loses no work by it."""
+        """A memory may forget leases of workflows that were never written, but loses no work."""
         lease = await granted(memory)
         await let_pass(memory.policy.max_hold * 4)
-        # Some forget at the next call only.
+        # Some memories forget only at the next call.
         await granted(memory, "order-8")
         await memory.commit(lease, record_write({"count": 1}))
         assert await memory.read("order-7") == {"count": 1}
@@ -230,7 +230,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """It is told so, and the new holder keeps its lease."""
+        """The answer is False, and the new holder keeps its lease."""
         async with connect() as other:
             stale, lease = await _taken_over(memory, other, let_pass=let_pass)
             assert await memory.renew(stale) is False
@@ -244,7 +244,7 @@ class LeaseExpiry:
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """The lock ran out and somebody else has a lease: nothing of ours to release."""
+        """The lock expired and another holder has a lease: there is nothing of ours to release."""
         assert await memory.lock("order-7")
         await after_ttl(memory, let_pass=let_pass)
         async with connect() as other:
@@ -260,7 +260,7 @@ async def _taken_over(
     *,
     let_pass: LetTimePass,
 ) -> tuple[MachineLease, MachineLease]:
-    """Return a lease that ran out, and that of the other client, who took it over."""
+    """Return an expired lease, and that of the other client that took it over."""
     stale = await granted(memory, machine_id)
     await after_ttl(memory, let_pass=let_pass)
     return stale, await granted(other, machine_id)

@@ -16,7 +16,7 @@ _REPLIES = 6
 
 
 class LeaseProgress:
-    """Whatever a step takes, workers that overtake each other get all events done."""
+    """However long a step takes, workers that overtake each other get all events done."""
 
     async def test_steps_that_block_for_longer_than_the_ttl_get_done(
         self,
@@ -27,7 +27,7 @@ class LeaseProgress:
         """Three workers, six replies; code that blocks its event loop cannot renew its lease."""
         async with AsyncExitStack() as stack:
             others = [await stack.enter_async_context(connect()) for _ in range(2)]
-            # It stands still, as the timers of a blocked loop do.
+            # This clock stands still, as the timers of a blocked loop do.
             await expect_progress(
                 [memory, *others],
                 pass_time=lambda: let_pass(memory.policy.ttl * 2.5),
@@ -43,7 +43,7 @@ class LeaseProgress:
         """Three workers, six replies; leases are renewed until `max_hold`, and steps go on."""
         clock = FakeClock()
         ttl, max_hold = memory.policy.ttl, memory.policy.max_hold
-        # A renewal that comes after so long finds the lease alive.
+        # A renewal after this time still finds the lease valid.
         part = ttl * 0.9
 
         async with AsyncExitStack() as stack:
@@ -65,13 +65,13 @@ class LeaseProgress:
 async def expect_progress(
     memories: Sequence[IMachineMemory], *, pass_time: PassTime, clock: Clock
 ) -> None:
-    """Fail unless workers that lose every lease to each other do a workflow, once and whole.
+    """Fail unless workers that take every lease from each other complete a workflow exactly once.
 
-    Each commit puts at most the steps of the other workers to nothing, so there is a bound.
+    Each commit invalidates at most the current steps of the other workers, so there is a limit.
     """
     workers = OvertakenWorkers(memories, pass_time=pass_time, clock=clock)
     init = start(_REPLIES)
-    # Each worker gets it, as when a transport delivers it again to the next one.
+    # Each worker gets the event, as when a transport redelivers it to the next one.
     requests = await workers.handle([init] * workers.count, steps=workers.count)
     replies = [reply(request) for request in {each.id: each for each in requests}.values()]
     assert len(replies) == _REPLIES

@@ -31,14 +31,14 @@ class LeasedMachineMemorySuite(
 
     Subclass it beside `MachineMemorySuite` and supply three fixtures:
 
-    * `memory`: yours with nothing stored, for each test anew. Its policy needs a `ttl` of at
+    * `memory`: your memory with nothing stored, new for each test. Its policy needs a `ttl` of at
       least ten times `max_wait`, and a `max_wait` in which a few calls can be made.
-    * `connect`: a function that makes one more client of the same data. A memory of one process
-      has no other client: let it give `memory` itself.
-    * `let_pass`: an async function that lets a `timedelta` pass, as the memory sees it. On a
-      `FakeClock` that is its `run_for`. Where a server has the time, make older what it stores:
-      move the end of every lease and record that much closer. Really waiting would do too, but
-      then the `ttl` must be short, and a busy machine lets leases run out that should last.
+    * `connect`: a function that opens another client of the same data. A memory of one process
+      has no other client: let it return `memory` itself.
+    * `let_pass`: an async function that lets a `timedelta` pass, as the memory sees it. With a
+      `FakeClock` that is its `run_for`. If a server keeps the time, make its data older: move the
+      end of every lease and record that much closer. Really waiting works too, but then the `ttl`
+      must be short, and on a busy machine leases may expire that should last.
 
     Example:
         ```python
@@ -71,14 +71,14 @@ class LeasedMachineMemorySuite(
     async def test_a_workflow_that_never_ran_is_leased_at_version_0(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """With no record, under its own id."""
+        """Without a record, under its own id."""
         lease = await granted(memory)
         assert (lease.machine_id, lease.version, lease.record) == ("order-7", 0, None)
 
     async def test_a_lease_shows_the_record_and_its_version(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """The version counts every write, bare ones too."""
+        """The version counts every write, plain ones too."""
         await memory.write("order-7", {"count": 1}, None)
         await memory.write("order-7", {"count": {"is": 2}}, {"count": 1})
         lease = await granted(memory)
@@ -87,7 +87,7 @@ class LeasedMachineMemorySuite(
     async def test_each_lease_has_an_owner_of_its_own(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """Random and long, whoever asks: nobody may guess or share it."""
+        """Random and long for every client: it must not be guessed or shared."""
         owners: list[str] = []
         async with connect() as other:
             for client in [memory, other] * 10:
@@ -109,7 +109,7 @@ class LeasedMachineMemorySuite(
         lease.record["more"] = True
         assert await memory.read("order-7") == {"inner": {"count": 1}}
 
-    async def test_a_lease_is_no_record(self, memory: ILeasedMachineMemory) -> None:
+    async def test_a_lease_is_not_a_record(self, memory: ILeasedMachineMemory) -> None:
         """A workflow that is leased and released has still never run."""
         lease = await granted(memory)
         assert await memory.read("order-7") is None
@@ -120,7 +120,7 @@ class LeasedMachineMemorySuite(
     async def test_an_empty_machine_id_is_refused_by_acquire(
         self, memory: ILeasedMachineMemory
     ) -> None:
-        """With a cause that says that trying again cannot help."""
+        """With a cause saying that a retry cannot help."""
         with refuses(TransactionViolationCause.INVALID_SUBJECT, by="acquire"):
             await memory.acquire("")
 
@@ -132,7 +132,7 @@ class LeasedMachineMemorySuite(
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Of fifty tasks of two clients; the others are told so after a bounded wait."""
+        """Out of fifty tasks of two clients; the others get None after a bounded wait."""
         async with connect() as other:
             leases = await after_max_wait(
                 memory,
@@ -149,7 +149,7 @@ class LeasedMachineMemorySuite(
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Those that come later, too."""
+        """Also clients that come later."""
         await granted(memory)
         async with connect() as other:
             assert await refused(other, let_pass=let_pass)
@@ -159,19 +159,19 @@ class LeasedMachineMemorySuite(
         await granted(memory, "order-7")
         await granted(memory, "order-8")
 
-    async def test_a_lease_excludes_the_bare_lock(
+    async def test_a_lease_excludes_the_plain_lock(
         self,
         memory: ILeasedMachineMemory,
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Of the same client too: the four calls do not know a lease's owner."""
+        """The same client's too: the four calls do not know a lease's owner."""
         await granted(memory)
         assert await locked_out(memory, let_pass=let_pass)
         async with connect() as other:
             assert await locked_out(other, let_pass=let_pass)
 
-    async def test_a_bare_lock_excludes_leases(
+    async def test_a_plain_lock_excludes_leases(
         self,
         memory: ILeasedMachineMemory,
         connect: ConnectLeasedMachineMemory,
@@ -188,17 +188,17 @@ class LeasedMachineMemorySuite(
     async def test_unlock_leaves_a_lease_alone(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """There is no bare lock to release, which is True; the lease stays held."""
+        """There is no plain lock to release, so it returns True; the lease stays held."""
         await granted(memory)
         assert await memory.unlock("order-7") is True
         assert await refused(memory, let_pass=let_pass)
 
     # --- giving it up -------------------------------------------------------
 
-    async def test_a_released_lease_goes_to_whoever_asks_next(
+    async def test_a_released_lease_goes_to_the_next_caller(
         self, memory: ILeasedMachineMemory, connect: ConnectLeasedMachineMemory
     ) -> None:
-        """At once."""
+        """Immediately."""
         await memory.release(await granted(memory))
         async with connect() as other:
             await other.release(await granted(other))
@@ -214,7 +214,7 @@ class LeasedMachineMemorySuite(
     async def test_a_second_release_leaves_the_next_holder_alone(
         self, memory: ILeasedMachineMemory, let_pass: LetTimePass
     ) -> None:
-        """It is harmless: the lease is dropped already."""
+        """It does nothing: the lease is dropped already."""
         first = await granted(memory)
         await memory.release(first)
         await memory.release(first)
@@ -242,7 +242,7 @@ class LeasedMachineMemorySuite(
                 after = await after_max_wait(memory, waiter, let_pass=let_pass)
                 if in_time and after is not None:
                     return
-                # A busy machine may have slept over the waiter's whole wait.
+                # On a busy machine the waiter's whole wait may have passed unnoticed.
                 if after is not None:
                     await other.release(after)
         raise AssertionError("acquire must wait for a holder, up to the policy's max_wait")
@@ -253,7 +253,7 @@ class LeasedMachineMemorySuite(
         connect: ConnectLeasedMachineMemory,
         let_pass: LetTimePass,
     ) -> None:
-        """Whenever it gets the lease, it sees the latest record and not that of when it asked."""
+        """Whenever it gets the lease, it sees the latest record, not the one from when it asked."""
         await memory.write("order-7", {"count": 0}, None)
         async with connect() as other:
             lease = await granted(memory)

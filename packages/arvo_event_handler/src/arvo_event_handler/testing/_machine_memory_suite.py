@@ -17,7 +17,7 @@ class MachineMemorySuite:
     """What every `IMachineMemory` must do, one test for each promise.
 
     Subclass it in a test module and supply a fixture `memory`: your memory with nothing stored,
-    for each test anew. A waiting `lock` takes its whole wait in some tests: make that short.
+    new for each test. A `lock` that waits does so for its whole time in some tests: make it short.
     pytest needs a plugin that runs `async def` tests, such as anyio's.
 
     Example:
@@ -36,7 +36,7 @@ class MachineMemorySuite:
         assert await memory.read("order-7") is None
 
     async def test_a_written_record_is_read_back(self, memory: IMachineMemory) -> None:
-        """Text, numbers, lists and objects come back equal."""
+        """Strings, numbers, lists and objects come back equal."""
         await _expect_round_trip(
             memory, {"status": "active", "count": 3, "items": ["a", {"sku": "b"}], "share": 0.25}
         )
@@ -93,7 +93,7 @@ class MachineMemorySuite:
         await _expect_round_trip(memory, record)
 
     async def test_key_order_survives(self, memory: IMachineMemory) -> None:
-        """At every depth, so that what is written next is the same text."""
+        """At every depth, so that the next write is the same JSON text."""
         inner: Record = {"10": 1, "9": 2, "b": 3, "a": 4}
         await memory.write("order-7", {"z": 1, "inner": inner, "a": 2, "10": 3, "9": 4}, None)
         record = await memory.read("order-7")
@@ -107,7 +107,7 @@ class MachineMemorySuite:
         items = [f"item {number} of a large order".ljust(100, ".") for number in range(10_000)]
         await _expect_round_trip(memory, {"items": [*items]})
 
-    # --- nobody shares an object with the memory ----------------------------
+    # --- records are isolated from callers ----------------------------------
 
     async def test_a_record_is_isolated_from_its_writer(self, memory: IMachineMemory) -> None:
         """What the writer does to its objects afterwards changes nothing stored."""
@@ -140,7 +140,7 @@ class MachineMemorySuite:
     async def test_an_empty_machine_id_is_refused_by_every_call(
         self, memory: IMachineMemory
     ) -> None:
-        """With a cause that says that trying again cannot help."""
+        """With a cause saying that a retry cannot help."""
         refused = TransactionViolationCause.INVALID_SUBJECT
         with refuses(refused, by="read"):
             await memory.read("")
@@ -170,7 +170,7 @@ class MachineMemorySuite:
             assert await memory.read(machine_id) == {"id": machine_id}
 
     async def test_a_write_leaves_other_workflows_alone(self, memory: IMachineMemory) -> None:
-        """A hundred workflows at once, each with its own record."""
+        """A hundred workflows concurrently, each with its own record."""
         ids = [f"order-{number}" for number in range(100)]
         await asyncio.gather(*(memory.write(each, {"id": each}, None) for each in ids))
         await memory.write("order-7", {"status": "done"}, {"id": "order-7"})
@@ -182,13 +182,13 @@ class MachineMemorySuite:
     # --- the write checks what it replaces ----------------------------------
 
     async def test_a_chain_of_writes_is_accepted(self, memory: IMachineMemory) -> None:
-        """Each write shows what the read before it returned."""
+        """Each write passes what the read before it returned."""
         for count in range(5):
             await memory.write("order-7", {"count": count}, await memory.read("order-7"))
         assert await memory.read("order-7") == {"count": 4}
 
     async def test_the_same_record_may_be_written_again(self, memory: IMachineMemory) -> None:
-        """A step that changes nothing is no conflict."""
+        """A step that changes nothing is not a conflict."""
         await memory.write("order-7", {"count": 1}, None)
         await memory.write("order-7", {"count": 1}, {"count": 1})
         assert await memory.read("order-7") == {"count": 1}
@@ -212,7 +212,7 @@ class MachineMemorySuite:
     async def test_a_write_over_a_record_that_is_gone_is_refused(
         self, memory: IMachineMemory
     ) -> None:
-        """Whoever read a record that was cleaned up since does not bring it back."""
+        """A writer that read a record before its cleanup does not bring it back."""
         with refuses(TransactionViolationCause.VERSION_MOVED, by="write"):
             await memory.write("order-7", {"count": 2}, {"count": 1})
         assert await memory.read("order-7") is None
@@ -229,7 +229,7 @@ class MachineMemorySuite:
         assert named == "order-7"
 
     async def test_exactly_one_of_many_writers_wins(self, memory: IMachineMemory) -> None:
-        """All read the same record and write at once; the others are told so."""
+        """All read the same record and write concurrently; the others get a violation."""
         await memory.write("order-7", {"by": -1}, None)
         won = await asyncio.gather(
             *(wins(memory, {"by": number}, {"by": -1}) for number in range(_CONTENDERS))
@@ -238,7 +238,7 @@ class MachineMemorySuite:
         assert await memory.read("order-7") == {"by": won.index(True)}
 
     async def test_a_cancelled_write_leaves_nothing_torn(self, memory: IMachineMemory) -> None:
-        """Cancelled at whatever await, it happens wholly, if later, or not at all."""
+        """Cancelled at any await, it happens completely, if later, or not at all."""
         whole: list[Record | None] = [None]
         for turns in range(30):
             record: Record = {"first": turns, "items": [turns] * 100, "last": turns}
@@ -250,7 +250,7 @@ class MachineMemorySuite:
     # --- the lock -----------------------------------------------------------
 
     async def test_only_one_of_many_contenders_gets_the_lock(self, memory: IMachineMemory) -> None:
-        """The others are told so after a bounded wait."""
+        """The others get False after a bounded wait."""
         won = await asyncio.gather(*(memory.lock("order-7") for _ in range(_CONTENDERS)))
         assert won.count(True) == 1
         assert won.count(False) == _CONTENDERS - 1
@@ -268,7 +268,7 @@ class MachineMemorySuite:
             assert await memory.unlock("order-7") is True
 
     async def test_unlock_of_what_is_not_locked_is_true(self, memory: IMachineMemory) -> None:
-        """There is nothing of ours to release, and the lock can be taken as before."""
+        """There is nothing to release, and the lock can be taken as before."""
         assert await memory.unlock("order-7") is True
         assert await memory.lock("order-7")
         assert not await memory.lock("order-7")
@@ -280,8 +280,8 @@ class MachineMemorySuite:
         await memory.unlock("order-8")
         assert not await memory.lock("order-7")
 
-    async def test_a_lock_is_no_record(self, memory: IMachineMemory) -> None:
-        """Locking and unlocking a workflow that never ran leaves it so."""
+    async def test_a_lock_is_not_a_record(self, memory: IMachineMemory) -> None:
+        """Locking and unlocking a workflow that never ran does not create a record."""
         assert await memory.lock("order-7")
         assert await memory.read("order-7") is None
         await memory.unlock("order-7")
@@ -299,7 +299,7 @@ class MachineMemorySuite:
         assert await memory.read("order-7") == {"count": 2}
 
     async def test_a_write_keeps_the_lock(self, memory: IMachineMemory) -> None:
-        """The holder says itself when it is done, whether its write was accepted or refused."""
+        """Only the holder releases it, whether its write was accepted or refused."""
         assert await memory.lock("order-7")
         await memory.write("order-7", {"count": 1}, None)
         assert not await memory.lock("order-7")
@@ -307,7 +307,7 @@ class MachineMemorySuite:
         assert not await memory.lock("order-7")
 
     async def test_a_cancelled_lock_can_be_given_back(self, memory: IMachineMemory) -> None:
-        """Cancelled at whatever await, the lock is ours to release or was never taken."""
+        """Cancelled at any await, the lock can be released or was never taken."""
         for turns in range(30):
             await cancelled_after(turns, memory.lock("order-7"))
             assert await memory.unlock("order-7") is True
@@ -315,7 +315,7 @@ class MachineMemorySuite:
             assert await memory.unlock("order-7") is True
 
     async def test_a_cancelled_waiter_is_not_handed_the_lock(self, memory: IMachineMemory) -> None:
-        """Whoever no longer waits must not get what it can no longer give back."""
+        """A caller that no longer waits must not get what it can no longer release."""
         for turns in range(30):
             assert await memory.lock("order-7")
             await cancelled_after(turns, memory.lock("order-7"))
@@ -330,7 +330,7 @@ async def _expect_round_trip(memory: IMachineMemory, record: Record) -> None:
 
 @cache
 def _long_subject() -> str:
-    # Digits of no pattern, since subjects are compressed.
+    # Digits without a pattern, since subjects are compressed.
     digits = "".join(f"{number * 2_654_435_761 % 2**32:08x}" for number in range(400))
     return ArvoOrchestrationSubject.new(
         orchestrator="arvo.orc.order",

@@ -18,26 +18,26 @@ class RecordedMetric:
     """What one instrument measured within the block, for one set of attributes."""
 
     name: str
-    """The instrument's."""
+    """The instrument's name."""
     unit: str
-    """Empty for none."""
+    """The instrument's unit; empty if it has none."""
     attributes: Mapping[str, object]
-    """What the measurements were labelled with."""
+    """The labels of the measurements."""
     value: float
     """A counter's increase, a histogram's sum, or a gauge's new value."""
     count: int | None
-    """How many measurements a histogram got; None for the others."""
+    """Number of measurements of a histogram; None for other instruments."""
 
 
 class MetricRecorder:
     """Records metrics for the length of a block, on the real OpenTelemetry SDK.
 
-    The global meter provider is replaced within the block and put back after it. What was recorded
-    stays readable. Blocks may be nested, not run in several threads at once.
+    The global meter provider is replaced within the block and restored after it. What was recorded
+    stays readable. Blocks may be nested, but must not run in several threads concurrently.
 
     Raises:
         ModuleNotFoundError: At the start of the block: the SDK is not installed; the message has
-            the command.
+            the command to install it.
 
     Example:
         >>> from opentelemetry import metrics
@@ -71,7 +71,7 @@ class MetricRecorder:
 
     @property
     def metrics(self) -> tuple[RecordedMetric, ...]:
-        """What changed so far within the block."""
+        """What was measured so far within the block."""
         if self._reader is None:
             return self._metrics
         return tuple(
@@ -81,25 +81,25 @@ class MetricRecorder:
     def find_all(
         self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
     ) -> list[RecordedMetric]:
-        """Return the metrics of that name that have these attributes among others.
+        """Return the metrics of a name that have certain attributes, and maybe others.
 
         Args:
-            name: None: any name.
-            attributes: Those that must be there and equal. None: any.
+            name: The name; None accepts any.
+            attributes: The attributes that must be present and equal; None accepts any.
         """
         return select(self.metrics, name=name, attributes=attributes)
 
     def find(
         self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
     ) -> RecordedMetric:
-        """Return the only metric of that name that has these attributes among others.
+        """Return the only metric of a name that has certain attributes, and maybe others.
 
         Args:
-            name: None: any name.
-            attributes: Those that must be there and equal. None: any.
+            name: The name; None accepts any.
+            attributes: The attributes that must be present and equal; None accepts any.
 
         Raises:
-            LookupError: There is no such metric, or there are several; the message shows all.
+            LookupError: There is no such metric, or several; the message lists all metrics.
         """
         return select_one(
             self.metrics,
@@ -109,7 +109,7 @@ class MetricRecorder:
         )
 
     def _since_start(self, reading: "_Reading") -> RecordedMetric | None:
-        """Return what was measured since the block began; None when that is nothing."""
+        """Return what was measured since the block began; None if nothing was."""
         metric = reading.metric
         before = self._before.get(reading.identity)
         if before is None:
@@ -127,7 +127,7 @@ class MetricRecorder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """Where an instrument stands, counted from the first block of the process."""
+    """The value of an instrument, counted from the first block of the process."""
 
     metric: RecordedMetric
     is_gauge: bool

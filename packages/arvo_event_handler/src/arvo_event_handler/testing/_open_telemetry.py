@@ -1,11 +1,11 @@
-"""Installing an OpenTelemetry SDK for the length of a block.
+"""Installs an OpenTelemetry SDK for the length of a block.
 
-The API lets a process set its global providers once and never take them back, so this reaches for
-what is private there. It is the only place that changes it.
+The API lets a process set its global providers only once, so this module changes private state of
+the API. No other module does.
 
-There is one recording provider per process, made when first needed, and blocks put it in place and
-out again: a tracer or meter that a module keeps for itself stays bound to the first real provider
-it meets, so a new provider for each block would miss what such a module reports.
+There is one recording provider per process, made when first needed, and blocks install and remove
+it: a tracer or meter that a module keeps for itself stays bound to the first real provider it
+meets, so a new provider for each block would miss what such a module reports.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _NO_SDK = (
 
 @contextmanager
 def recording_spans() -> Iterator["InMemorySpanExporter"]:
-    """Make the recording provider the global one, and give what it recorded."""
+    """Make the recording provider the global one, and yield its exporter."""
     provider, exporter = _tracing()
     before = trace._TRACER_PROVIDER  # noqa: SLF001
     trace._TRACER_PROVIDER = provider  # noqa: SLF001
@@ -44,7 +44,7 @@ def recording_spans() -> Iterator["InMemorySpanExporter"]:
 
 @contextmanager
 def recording_metrics() -> Iterator["InMemoryMetricReader"]:
-    """Make the recording provider the global one, and give what reads it."""
+    """Make the recording provider the global one, and yield its reader."""
     provider, reader = _metering()
     before = metrics._METER_PROVIDER  # noqa: SLF001
     _use_for_metrics(provider)

@@ -1,4 +1,4 @@
-"""Several workers for one workflow, of which each loses its lease to the next in every step."""
+"""Several workers for one workflow, each of which loses its lease to the next in every step."""
 
 import asyncio
 from collections import deque
@@ -31,7 +31,7 @@ from arvo_event_handler import (
 from arvo_time import Clock
 
 PassTime: TypeAlias = Callable[[], Awaitable[object]]
-"""Lets pass the time that a step takes, which is longer than its lease."""
+"""Lets the time of a step pass, which is longer than its lease."""
 
 
 class _Count(BaseModel):
@@ -60,52 +60,52 @@ _COUNTING = ArvoOrchestratorContract(uri="#/suite/count", name="suite.count", ve
 class OvertakenWorkers:
     """Workers that hand events to one workflow, each over a client of the same memory.
 
-    A step takes the time that it is given. It does not end before another worker has begun a step
-    of its own, with the lease that ran out meanwhile, as long as one may do so. So the commits come
-    from workers whose lease is somebody else's by then, but for the last ones.
+    A step takes the time of `pass_time`. It does not end before another worker has begun a step of
+    its own, with the lease that expired meanwhile, as long as one may do so. So all commits but the
+    last ones come from workers whose lease another one holds by then.
 
     Args:
         memories: One for each worker.
         pass_time: What a step does.
-        clock: By what leases are renewed while a step runs.
+        clock: The clock by which leases are renewed while a step runs.
     """
 
     def __init__(
         self, memories: Sequence[IMachineMemory], *, pass_time: PassTime, clock: Clock
     ) -> None:
         self.steps = 0
-        """How often the workflow's function was called."""
+        """Number of calls of the workflow's function."""
         self._pass_time = pass_time
-        # Whoever has it may begin a step: the one before has outlasted its lease.
+        # Its holder may begin a step: the step before has outlasted its lease.
         self._turn = asyncio.Semaphore(1)
         self._news = asyncio.Condition()
-        # How many workers may begin a step, now or when they are through with their last one.
+        # Number of workers that may begin a step, now or after their current one.
         self._able = 0
-        self._most = 0
-        self._no_time: Exception | None = None
+        self._max_steps = 0
+        self._time_error: Exception | None = None
         self._workers = [_Worker(self, memory, clock=clock) for memory in memories]
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of workers."""
         return len(self._workers)
 
     async def handle(self, events: Sequence[ArvoEvent], *, steps: int) -> list[ArvoEvent]:
-        """Have all events handled, one that met contention again and again.
+        """Handle all events; one that met contention is handled again until it is done.
 
         Args:
-            events: Of one workflow.
-            steps: How many steps that may take at most.
+            events: The events, all of one workflow.
+            steps: Maximum number of steps for all of them.
 
         Returns:
-            What is to be published.
+            The events to publish.
 
         Raises:
-            AssertionError: It took more.
-            Exception: What `pass_time` raised first.
+            AssertionError: It took more steps.
+            Exception: The first exception of `pass_time`.
         """
         left = deque(events)
-        self._most = self.steps + steps
+        self._max_steps = self.steps + steps
         self._able = self.count
         working = [asyncio.ensure_future(worker.handle(left)) for worker in self._workers]
         try:
@@ -114,9 +114,9 @@ class OvertakenWorkers:
             for task in working:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-            # Workflows make something else of what their code raises.
-            if self._no_time is not None:
-                raise self._no_time
+            # Workflows turn what their code raises into something else.
+            if self._time_error is not None:
+                raise self._time_error
         return [event for events in published for event in events]
 
     async def wait_for_turn(self) -> None:
@@ -137,7 +137,7 @@ class OvertakenWorkers:
         self._turn.release()
 
     async def take_time(self) -> None:
-        """Outlast the lease, and be overtaken by whoever there is.
+        """Outlast the lease, and let another worker overtake this one.
 
         Raises:
             Exception: What `pass_time` raised.
@@ -148,7 +148,7 @@ class OvertakenWorkers:
         try:
             await self._pass_time()
         except Exception as error:
-            self._no_time = self._no_time or error
+            self._time_error = self._time_error or error
             raise
         finally:
             self._turn.release()
@@ -157,15 +157,15 @@ class OvertakenWorkers:
         self._able += 1
 
     def check(self) -> None:
-        """Make sure that it makes sense to go on.
+        """Check that it makes sense to go on.
 
         Raises:
             AssertionError: There were too many steps, or time cannot pass.
         """
-        assert self._no_time is None, "time could not pass"
-        assert self.steps <= self._most, (
+        assert self._time_error is None, "time could not pass"
+        assert self.steps <= self._max_steps, (
             f"after {self.steps} steps not all is stored: the first commit over what was loaded "
-            "must stand, whoever holds the lease by then"
+            "must stand, regardless of who holds the lease by then"
         )
 
     async def leave(self) -> None:
@@ -201,7 +201,7 @@ class _Worker:
                 if not violation.cause.is_contention:
                     raise
                 if violation.cause is TransactionViolationCause.LOCK_UNACQUIRED:
-                    raise AssertionError("a lease that ran out must be free") from violation
+                    raise AssertionError("an expired lease must be free") from violation
                 left.append(event)
             if not self._began:
                 self._workers.give_turn_up()
@@ -224,13 +224,13 @@ class _Worker:
 
 
 def start(numbers: int) -> ArvoEvent:
-    """Return the event that starts a workflow which asks for so many numbers."""
+    """Return the event that starts a workflow which asks for this many numbers."""
     factory = ArvoOrchestratorEventFactory(_COUNTING.version(_COUNT))
     return factory.init(source="com.suite.main", data=_Count(numbers=numbers))
 
 
 def reply(request: ArvoEvent) -> ArvoEvent:
-    """Return the answer to one of its requests: the number that it has."""
+    """Return the answer to one of the workflow's requests: the number in it."""
     return ArvoEventFactory(_NUMBERS.version(_NUMBER)).emits(
         type="evt.suite.number.success",
         source=request.type,

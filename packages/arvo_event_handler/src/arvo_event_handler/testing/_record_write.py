@@ -1,4 +1,4 @@
-"""Commits for tests that have a record and no workflow."""
+"""Makes the argument of `commit` for tests that have a record but no workflow."""
 
 from datetime import timedelta
 
@@ -14,9 +14,9 @@ def record_write(
     frees: Frees = "none",
     expires_in: timedelta | None = None,
 ) -> RecordWrite:
-    """Return what `commit` takes, with a summary made up from the record.
+    """Return a `RecordWrite` with a made-up summary, for tests of memories.
 
-    Status and parent are those that the record says, as records of workflows do.
+    Its status and parent are read from the record; the other facts are constants.
 
     Example:
         >>> record_write({"status": "done"}).summary.finished

@@ -1,4 +1,4 @@
-"""What the memory suites say about calls that must be refused."""
+"""What the memory suites expect of calls that must be refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ def refuses(cause: TransactionViolationCause, *, by: str) -> Iterator[None]:
 
 
 async def wins(memory: IMachineMemory, record: Record, previous: Record | None) -> bool:
-    """Write the record of "order-7"; False when the memory says that somebody else wrote before."""
+    """Write the record of "order-7"; return False when another writer was faster."""
     try:
         await memory.write("order-7", record, previous)
     except TransactionViolation as violation:

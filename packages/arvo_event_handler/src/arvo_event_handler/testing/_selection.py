@@ -1,20 +1,20 @@
-"""Choosing among recorded spans or metrics by name and attributes."""
+"""Selects recorded spans or metrics by name and attributes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 
 class Named(Protocol):
-    """What has a name and attributes."""
+    """Something with a name and attributes."""
 
     @property
     def name(self) -> str:
-        """As the instrumented code gave it."""
+        """The name that the instrumented code gave it."""
         ...
 
     @property
     def attributes(self) -> Mapping[str, object]:
-        """As the instrumented code gave them."""
+        """The attributes that the instrumented code gave it."""
         ...
 
 
@@ -24,7 +24,7 @@ N = TypeVar("N", bound=Named)
 def select(
     items: Iterable[N], *, name: str | None, attributes: Mapping[str, object] | None
 ) -> list[N]:
-    """Return the items of that name that have these attributes among others; None: any."""
+    """Return the items of a name that have certain attributes; None accepts any."""
     wanted = (attributes or {}).items()
     return [
         item
@@ -41,16 +41,16 @@ def select_one(
     attributes: Mapping[str, object] | None,
     show: Callable[[], str],
 ) -> N:
-    """Return the only such item.
+    """Return the only item of a name that has certain attributes.
 
     Args:
-        items: All there are.
-        name: None: any.
-        attributes: None: any.
-        show: Gives all there are as text, for the error.
+        items: All items.
+        name: The name; None accepts any.
+        attributes: The attributes that must be present and equal; None accepts any.
+        show: Describes all items, for the error.
 
     Raises:
-        LookupError: There is none, or there are several.
+        LookupError: There is no such item, or several.
     """
     found = select(items, name=name, attributes=attributes)
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""What a machine memory must do whose data several processes share, as tests to subclass."""
+"""What a machine memory shared by several processes must do, as tests to subclass."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from arvo_event_handler import IMachineMemory, TransactionViolationCause
 from ._refusal import refuses, wins
 
 ConnectMachineMemory: TypeAlias = Callable[[], AbstractAsyncContextManager[IMachineMemory]]
-"""Makes one more client of the same data, as another process would; closes it at the end."""
+"""Opens another client of the same data, as another process would; closes it at the end."""
 
 
 class SharedMachineMemorySuite:
-    """What a memory must do whose data several processes share, one test for each promise.
+    """What a memory shared by several processes must do, one test for each promise.
 
-    Subclass it beside `MachineMemorySuite` and supply a fixture `connect`: a function that makes
-    one more client of the same data, as another process would have it. The data is empty at the
-    start of each test and outlives its clients until the end of the test.
+    Subclass it beside `MachineMemorySuite` and supply a fixture `connect`: a function that opens
+    another client of the same data, as another process would. The data is empty at the start of
+    each test and outlives its clients until the end of the test.
 
     Example:
         ```python
@@ -30,7 +30,7 @@ class SharedMachineMemorySuite:
     """
 
     async def test_a_client_sees_what_another_wrote(self, connect: ConnectMachineMemory) -> None:
-        """At once, and when it is written again."""
+        """Immediately, and again when it is overwritten."""
         async with connect() as first, connect() as second:
             await first.write("order-7", {"count": 1}, None)
             assert await second.read("order-7") == {"count": 1}
@@ -69,7 +69,7 @@ class SharedMachineMemorySuite:
     async def test_exactly_one_of_many_clients_wins_a_write(
         self, connect: ConnectMachineMemory
     ) -> None:
-        """All read the same record and write at once."""
+        """All read the same record and write concurrently."""
         async with connect() as first, connect() as second, connect() as third:
             await first.write("order-7", {"by": -1}, None)
             writers = [first, second, third] * 5
@@ -80,7 +80,7 @@ class SharedMachineMemorySuite:
             assert await third.read("order-7") == {"by": won.index(True)}
 
     async def test_a_lock_excludes_other_clients(self, connect: ConnectMachineMemory) -> None:
-        """Until its holder gives it back."""
+        """Until its holder releases it."""
         async with connect() as first, connect() as second:
             assert await first.lock("order-7")
             assert not await second.lock("order-7")
@@ -90,7 +90,7 @@ class SharedMachineMemorySuite:
     async def test_only_one_of_many_clients_gets_the_lock(
         self, connect: ConnectMachineMemory
     ) -> None:
-        """When all ask at once."""
+        """When all ask concurrently."""
         async with connect() as first, connect() as second, connect() as third:
             won = await asyncio.gather(
                 *(each.lock("order-7") for each in [first, second, third] * 5)
@@ -100,7 +100,7 @@ class SharedMachineMemorySuite:
     async def test_a_client_cannot_unlock_what_another_holds(
         self, connect: ConnectMachineMemory
     ) -> None:
-        """There is nothing of its own to release, which is True; the lock stays held."""
+        """It has nothing to release, so unlock returns True; the lock stays held."""
         async with connect() as first, connect() as second:
             assert await first.lock("order-7")
             assert await second.unlock("order-7") is True

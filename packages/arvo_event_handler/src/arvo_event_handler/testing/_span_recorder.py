@@ -19,9 +19,9 @@ class RecordedSpanEvent:
     """Something that happened during a span, such as an exception or a warning."""
 
     name: str
-    """Exceptions are called "exception"."""
+    """The event's name; "exception" for exceptions."""
     attributes: Mapping[str, object]
-    """What was said about it."""
+    """The event's attributes; of an exception, its type, message and stack trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +29,17 @@ class RecordedSpan:
     """One finished span."""
 
     name: str
-    """As given when it was started."""
+    """The span's name, as given when it was started."""
     attributes: Mapping[str, object]
-    """What was said about it; a list is a tuple here."""
+    """The span's attributes; lists are tuples here."""
     events: tuple[RecordedSpanEvent, ...]
-    """In order."""
+    """What happened during the span, in order."""
     kind: str
     """INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER."""
     status: str
     """UNSET, OK or ERROR."""
     status_description: str | None
-    """What went wrong; None unless the status is ERROR and says so."""
+    """What went wrong; None unless the status is ERROR and has a description."""
     trace_id: str
     """32 lower-case hex digits, as in `traceparent`."""
     span_id: str
@@ -47,19 +47,19 @@ class RecordedSpan:
     parent_id: str | None
     """The parent's span id, which may be a span of another process; None for a root."""
     traceparent: str
-    """The W3C header that makes this span a parent, as an event carries it."""
+    """The W3C header that names this span as the parent, as an event carries it."""
 
 
 class SpanRecorder:
     """Records finished spans for the length of a block, on the real OpenTelemetry SDK.
 
-    The global tracer provider is replaced within the block and put back after it, so that tests
-    with and without telemetry live in one process. What was recorded stays readable. Blocks may be
-    nested, not run in several threads at once.
+    The global tracer provider is replaced within the block and restored after it, so that tests
+    with and without telemetry can share a process. What was recorded stays readable. Blocks may be
+    nested, but must not run in several threads concurrently.
 
     Raises:
         ModuleNotFoundError: At the start of the block: the SDK is not installed; the message has
-            the command.
+            the command to install it.
 
     Example:
         >>> from opentelemetry import trace
@@ -106,25 +106,25 @@ class SpanRecorder:
     def find_all(
         self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
     ) -> list[RecordedSpan]:
-        """Return the spans of that name that have these attributes among others.
+        """Return the spans of a name that have certain attributes, and maybe others.
 
         Args:
-            name: None: any name.
-            attributes: Those that must be there and equal. None: any.
+            name: The name; None accepts any.
+            attributes: The attributes that must be present and equal; None accepts any.
         """
         return select(self.spans, name=name, attributes=attributes)
 
     def find(
         self, *, name: str | None = None, attributes: Mapping[str, object] | None = None
     ) -> RecordedSpan:
-        """Return the only span of that name that has these attributes among others.
+        """Return the only span of a name that has certain attributes, and maybe others.
 
         Args:
-            name: None: any name.
-            attributes: Those that must be there and equal. None: any.
+            name: The name; None accepts any.
+            attributes: The attributes that must be present and equal; None accepts any.
 
         Raises:
-            LookupError: There is no such span, or there are several; the message shows all.
+            LookupError: There is no such span, or several; the message lists all spans.
         """
         return select_one(self.spans, name=name, attributes=attributes, show=self.tree)
 
@@ -137,7 +137,7 @@ class SpanRecorder:
         ]
 
     def tree(self) -> str:
-        """Return the names as text, a line each, children indented below their parent."""
+        """Return the names, one per line, with children indented below their parents."""
         spans = self.spans
         recorded = {(span.trace_id, span.span_id) for span in spans}
         roots = [span for span in spans if (span.trace_id, span.parent_id) not in recorded]

@@ -1,4 +1,4 @@
-"""What came of running a handler suite, readable as text."""
+"""The results of running a handler suite, readable as text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 
-_LONGEST_DATA = 500
+_MAX_DATA_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class StepFailure:
     event: ArvoEvent | None
     """What the handler was given; None when the step's input or the handler could not be made."""
     differences: tuple[str, ...]
-    """How what came differs from what was expected, one line each."""
+    """How the outcome differs from what was expected, one line each."""
     emitted: tuple[ArvoEvent, ...] = ()
     """What the handler emitted in this step."""
     error: Exception | None = None
@@ -55,9 +55,9 @@ class CaseReport:
     """All runs of one case."""
 
     name: str
-    """The case's."""
+    """The case's name."""
     runs: tuple[RunReport, ...]
-    """In order; one unless the case is repeated."""
+    """The runs in order; one unless the case is repeated."""
     min_success: float
     """The share of runs that must pass."""
 
@@ -96,7 +96,7 @@ class SuiteReport:
     """All cases of a suite. As text: a line for each case, and how each failed run went wrong."""
 
     cases: tuple[CaseReport, ...]
-    """In the suite's order."""
+    """The cases in the suite's order."""
 
     @property
     def passed(self) -> bool:
@@ -111,7 +111,7 @@ class SuiteReport:
 
 def _summary(event: ArvoEvent) -> str:
     data = repr(event.data)
-    if len(data) > _LONGEST_DATA:
-        data = f"{data[:_LONGEST_DATA]}... ({len(data)} characters)"
+    if len(data) > _MAX_DATA_CHARACTERS:
+        data = f"{data[:_MAX_DATA_CHARACTERS]}... ({len(data)} characters)"
     domain = "" if event.domain is None else f" in domain {event.domain!r}"
     return f"{event.type} to {event.to!r}{domain}: {data}"

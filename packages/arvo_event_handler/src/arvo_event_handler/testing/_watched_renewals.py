@@ -1,4 +1,4 @@
-"""A machine memory that tells when the renewals of its leases have ended."""
+"""A machine memory that can wait for the renewals of its leases."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from arvo_event_handler.memory import (
 
 
 class WatchedRenewals(ILeasedMachineMemory):
-    """Passes every call on.
+    """Passes every call on to another memory.
 
     Args:
-        memory: To where.
+        memory: The other memory.
     """
 
     def __init__(self, memory: ILeasedMachineMemory) -> None:
@@ -26,7 +26,7 @@ class WatchedRenewals(ILeasedMachineMemory):
         self._under_way = 0
         self._ended = asyncio.Condition()
         self.renewed = 0
-        """How often a lease was extended."""
+        """Number of successful renewals."""
 
     async def settled(self) -> None:
         """Wait until no renewal is under way."""

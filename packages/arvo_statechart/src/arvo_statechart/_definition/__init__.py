@@ -1,7 +1,7 @@
-"""From the config of a machine to the chart that the interpreter runs.
+"""Compiles the config of a machine to the chart that the interpreter runs.
 
-`chart` calls the others: `tree` reads the states and `state_compiler` what is in them, `targets`
-finds where transitions lead, and `implementations` makes actions and guards ready to be run, as
-`executables`. `keys` and `checks` refuse what means nothing, with the words of `foreign_words`;
-`problems` collects what they refuse. `warnings` looks for what is probably not meant.
+`chart` calls the others: `tree` reads the states and `state_compiler` their contents, `targets`
+resolves targets of transitions, and `implementations` compiles actions and guards, to `executables`.
+`keys` and `checks` refuse what would have no effect, with hints from `foreign_words`; `problems` collects
+the refusals. `warnings` looks for probable mistakes.
 """

@@ -1,4 +1,4 @@
-"""Compiled machines, and how a config becomes one."""
+"""Compiled machines, and the compilation of a config."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ from .warnings import find_warnings
 
 
 class Chart:
-    """A compiled machine. Shared between threads: what it looks up later is the same for all."""
+    """A compiled machine. It is shared between threads: its caches are the same for all of them."""
 
     __slots__ = (
         "_takers",
@@ -53,7 +53,7 @@ class Chart:
         # In document order, so that a state's number is its index.
         self.nodes: tuple[StateNode, ...] = nodes
         self.root: StateNode = nodes[0]
-        # What enters the initial states.
+        # The transition that enters the initial states.
         self.start: Transition = Transition(self.root, INIT)
         self.start.targets = (self.root,)
         self.start.reenter = True
@@ -61,16 +61,16 @@ class Chart:
         self.context: Context | Callable[[Call], Context] = context
         self.implementations: Implementations = implementations
         self.rules: Rules = rules
-        # Infinite where the config says so.
+        # May be infinite.
         self.max_microsteps: float = max_microsteps
         self.has_eventless: bool = any(node.always for node in nodes)
         self._takers: dict[str, list[StateNode]] | None = None
         self._takers_of_wildcards: list[StateNode] = []
 
     def takers(self, event_type: str) -> list[StateNode]:
-        """Return the states that may have candidates for an event of some type.
+        """Return the states that may have candidates for an event of a type.
 
-        The done events of many regions are mostly taken by nobody: then nobody is asked.
+        Most done events of many regions have no takers; then no state is asked.
         """
         index = self._takers
         if index is None:
@@ -96,14 +96,14 @@ def compile_chart(
     xstate: XStateVersion | None,
     max_microsteps: float | None,
 ) -> tuple[Chart, Callable[[], tuple[DefinitionProblem, ...]]]:
-    """Return the compiled machine, and what looks for warnings about it.
+    """Return the compiled machine, and a function that looks for warnings about it.
 
     Raises:
         MachineDefinitionError: If the definition is wrong.
     """
     problems = Problems()
     tree = Tree(config, problems)
-    # Without all states in their places the rest would only fail for the same reasons.
+    # If states are wrong, the rest would only fail for the same reasons.
     problems.raise_errors()
     implementations = Implementations(
         actions=problems.mapping(None, actions),
@@ -122,7 +122,7 @@ def compile_chart(
     context = _context(config, problems)
     _check_version(config, problems)
     limit = _max_microsteps(max_microsteps, config, problems)
-    known_events = None if events is None else _texts(events, problems)
+    known_events = None if events is None else _event_types(events, problems)
     problems.raise_errors()
     implementations.check_all(problems)
     problems.raise_errors()
@@ -180,12 +180,14 @@ def _context(config: Mapping[str, Any], problems: Problems) -> Context | Callabl
 def _check_version(config: Mapping[str, Any], problems: Problems) -> None:
     version = config.get("version", "")
     if not isinstance(version, str):
-        problems.error((None, "version"), f"expected a text, got {short_repr(version)}")
+        problems.error((None, "version"), f"expected a string, got {short_repr(version)}")
 
 
-def _texts(events: object, problems: Problems) -> tuple[str, ...]:
+def _event_types(events: object, problems: Problems) -> tuple[str, ...]:
     found = tuple(events) if isinstance(events, Iterable) and not isinstance(events, str) else None
     if found is None or not all(isinstance(event, str) for event in found):
-        problems.error(None, f"events: expected the types of events, got {short_repr(events)}")
+        problems.error(
+            None, f"events: expected strings, the types of events, got {short_repr(events)}"
+        )
         return ()
     return found

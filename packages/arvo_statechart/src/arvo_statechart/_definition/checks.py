@@ -1,4 +1,4 @@
-"""Whether functions, and what built-in actions and guards were given, can be used."""
+"""Checks of functions, and of the arguments of built-in actions and guards."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ _ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def check_plain(role: str, *values: object) -> None:
-    """Refuse async functions among the values; anything else is fine here.
+    """Refuse async functions among the values; anything else is accepted.
 
-    A machine would never await their coroutine, which passes for true as the answer of a guard.
+    A machine would never await their coroutine, which would count as true if a guard returned it.
 
     Raises:
         MachineDefinitionError: If a value is an async function.
@@ -25,14 +25,14 @@ def check_plain(role: str, *values: object) -> None:
         if callable(value) and _is_async(value):
             name = getattr(value, "__name__", type(value).__name__)
             raise MachineDefinitionError(
-                f"{role} {name!r} is an async function: a machine only calls plain ones. "
-                "Emit an event, do the work outside, and send the machine its outcome"
+                f"{role} {name!r} is an async function, but a machine calls only plain functions: "
+                "emit an event, do the work outside, and send the machine the outcome"
             )
 
 
 def _is_async(function: object) -> bool:
     if type(function) is FunctionType and not function.__dict__:
-        # Nothing wrapped and nothing marked: its code says it all, in a tenth of the time.
+        # Nothing wrapped and nothing marked: checking its code takes a tenth of the time.
         return bool(function.__code__.co_flags & _ASYNC)
     return any(
         inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
@@ -51,7 +51,8 @@ def check_update(update: object) -> None:
         return
     if not isinstance(update, Mapping) or not all(isinstance(key, str) for key in update):
         raise MachineDefinitionError(
-            f"assign expects a function, or a mapping of the keys that change, got {short_repr(update)}"
+            "assign expects a function, or a mapping of the keys that change, "
+            f"got {short_repr(update)}"
         )
     check_plain("assign", *update.values())
 
@@ -66,7 +67,7 @@ def check_event(action: str, event: object) -> None:
         check_plain(action, event)
         return
     try:
-        type_of(event)  # type: ignore[arg-type]  # which is the question
+        type_of(event)  # type: ignore[arg-type]  # which is what this checks
     except InvalidEventError as error:
         hint = f": write {action}({{'type': {event!r}}})" if isinstance(event, str) else ""
         raise MachineDefinitionError(
@@ -107,7 +108,7 @@ def check_state_value(value: object) -> None:
 
 
 def looks_at_params(action: BuiltInAction) -> bool:
-    """Return whether a function of an action is called, so that params could make a difference."""
+    """Return whether an action calls a function, so that params could make a difference."""
     match action:
         case Assign(update=Mapping() as update):
             return any(map(callable, update.values()))

@@ -1,4 +1,4 @@
-"""Actions, ready to be run, and what they may touch when they are."""
+"""Compiled actions, and the part of a step that they may use."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
@@ -12,16 +12,16 @@ from arvo_statechart._state_value import Status
 
 
 class ActionScope(Protocol):
-    """What an action may touch of the step that it runs in."""
+    """The part of a step that its actions may use."""
 
     context: Context
-    """What the machine remembers; replaced, never changed in place."""
+    """The current context; replaced, never changed in place."""
     assigned: bool
     """Whether an action of this microstep has replaced the context."""
     status: Status
-    """Whether the machine goes on."""
+    """The current status; the step ends when it is not "active"."""
     output: object
-    """What the machine computed at its end."""
+    """What the machine computed at its end; `UNSET` before."""
 
     @property
     def configuration(self) -> ConfigurationView:
@@ -37,18 +37,18 @@ class ActionScope(Protocol):
 
     @property
     def host(self) -> Host:
-        """What takes the effects."""
+        """The host that receives the effects."""
 
     def call(self, params: Params) -> Call:
-        """Return what to call a function with, about the event being processed."""
+        """Return the argument for a function of the user, with the event being processed."""
 
 
 Executable: TypeAlias = Callable[[ActionScope], None]
-"""An action, ready to be run."""
+"""A compiled action."""
 
 
 def performer(name: str, function: Callable[[Call], object], params: Params) -> Executable:
-    """Return what hands a call of a function to the host."""
+    """Return an executable that passes a call of a function to the host."""
 
     def execute(scope: ActionScope) -> None:
         scope.host.act(name, function, scope.call(params))
@@ -57,7 +57,7 @@ def performer(name: str, function: Callable[[Call], object], params: Params) -> 
 
 
 def assigner(update: Update | Mapping[str, Computed], params: Params) -> Executable:
-    """Return what changes the context."""
+    """Return an executable that changes the context."""
     changes_for = update if callable(update) else _each_value(update)
 
     def execute(scope: ActionScope) -> None:
@@ -86,7 +86,7 @@ def _each_value(values: Mapping[str, Computed]) -> Update:
 
 
 def emitter(event: Event | Callable[[Call], Event], params: Params) -> Executable:
-    """Return what hands an event to the host."""
+    """Return an executable that passes an event to the host."""
 
     def execute(scope: ActionScope) -> None:
         emitted = event(scope.call(params)) if callable(event) else copy_containers(event)
@@ -96,7 +96,7 @@ def emitter(event: Event | Callable[[Call], Event], params: Params) -> Executabl
 
 
 def raiser(event: Event | Callable[[Call], Event], params: Params) -> Executable:
-    """Return what puts an event into the internal queue."""
+    """Return an executable that puts an event into the internal queue."""
 
     def execute(scope: ActionScope) -> None:
         raised = event(scope.call(params)) if callable(event) else copy_containers(event)
@@ -114,7 +114,7 @@ def _checked(action: str, event: Event) -> Event:
 
 
 def logger(message: object, params: Params) -> Executable:
-    """Return what hands a message to the host."""
+    """Return an executable that passes a message to the host."""
 
     def execute(scope: ActionScope) -> None:
         scope.host.log(message(scope.call(params)) if callable(message) else message)
@@ -127,11 +127,11 @@ def enqueuer(
     params: Params,
     executable_of: Callable[[Action], Executable],
 ) -> Executable:
-    """Return what runs the actions that a function decides on."""
+    """Return an executable that runs the actions that a function chooses."""
 
     def execute(scope: ActionScope) -> None:
         chosen = choose(scope.call(params))
-        # All is decided before anything runs.
+        # All actions are chosen before the first one runs.
         for action in list(() if chosen is None else chosen):
             executable_of(action)(scope)
 
@@ -143,7 +143,7 @@ def copy_containers(value: Any) -> Any:
     if type(value) is not dict and type(value) is not list:
         return value
     copied = value.copy()
-    # What is contained twice, or in itself, is copied once.
+    # A container that occurs twice, or inside itself, is copied once.
     copies: dict[int, Any] = {}
     waiting = [copied]
     while waiting:

@@ -1,8 +1,8 @@
-"""Words of XState 3 and 4, of `setup` and of Python's state machine libraries, and ours for them."""
+"""Hints for words of XState 3 and 4, of `setup` and of Python's state machine libraries."""
 
 from typing import Final
 
-# What Machine() takes, not the config.
+# Arguments of Machine(), not keys of the config.
 _ACTIONS = "actions are given beside the config: Machine(config, actions={...})"
 _GUARDS = "guards are given beside the config: Machine(config, guards={...})"
 _ACTORS = "actors are not supported: emit an event, let the host do the work, wait for the answer"
@@ -50,7 +50,7 @@ STATE_WORDS: Final = {
     "tsTypes": _TYPES,
     "types": _TYPES,
 }
-"""By key of a state, the root included."""
+"""By key of a state, including the root."""
 
 TRANSITION_WORDS: Final = {
     "action": _TRANSITION_ACTIONS,

@@ -1,4 +1,4 @@
-"""The named actions and guards of a machine, and how what a config says becomes runnable."""
+"""The named actions and guards of a machine, and the compilation of actions and guards."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -33,15 +33,15 @@ from .states import StateNode, Test
 from .targets import state_of_id
 
 ActionImplementation: TypeAlias = Callable[[Call], object] | BuiltInAction
-"""What a name of an action stands for."""
+"""The implementation of a named action."""
 
 GuardImplementation: TypeAlias = Callable[[Call], bool] | BuiltInGuard
-"""What a name of a guard stands for."""
+"""The implementation of a named guard."""
 
 T = TypeVar("T")
 
 
-# A guard is asked by one call inside another.
+# Guards made of others are evaluated by nested calls.
 _MOST_LEVELS = 100
 _MOST_PARTS = 1_000
 
@@ -61,15 +61,15 @@ class Implementations:
         self._actions = dict(actions)
         self._guards = dict(guards)
         self._by_id = by_id
-        # Actions by name alone: the only ones that `enqueue_actions` may ask for again and again.
+        # Actions that were used by name alone, as `enqueue_actions` may use them repeatedly.
         self._plain: dict[str, Executable] = {}
-        # Guards by name; None while one is being made, so that it cannot be made of itself.
+        # Guards by name; None while one is being compiled, so that it cannot be made of itself.
         self._tests: dict[str, Test | None] = {}
         self._levels = 0
         self._parts = 0
 
     def check_all(self, problems: Problems) -> None:
-        """Note the implementations that are none, whether anything asks for them or not."""
+        """Note invalid implementations, even if nothing uses them."""
         for name in self._actions.keys() - self._plain.keys():
             problems.attempt(None, self._try_action, name)
         for name in self._guards.keys() - self._tests.keys():
@@ -88,10 +88,10 @@ class Implementations:
             raise MachineDefinitionError(f"guard {short_repr(name)}: {error}") from None
 
     def executable(self, action: object) -> Executable:
-        """Return what runs an action.
+        """Return a compiled action.
 
         Raises:
-            MachineDefinitionError: If it is not an action, or there is none of that name.
+            MachineDefinitionError: If it is not an action, or its name is unknown.
         """
         if isinstance(action, str):
             found = self._plain.get(action)
@@ -103,13 +103,13 @@ class Implementations:
         return self._bound_action(action, NO_PARAMS)
 
     def action(self, action: object) -> object:
-        """Return what an action of a machine that can be built stands for."""
+        """Return an action with its name resolved; the machine must be well defined."""
         if isinstance(action, str):
             return self._actions[action]
         return self._actions[action["type"]] if isinstance(action, Mapping) else action
 
     def guard(self, guard: object) -> object:
-        """Return what a guard of a machine that can be built stands for."""
+        """Return a guard with its name resolved; the machine must be well defined."""
         if isinstance(guard, str):
             return self._guards[guard]
         return self._guards[guard["type"]] if isinstance(guard, Mapping) else guard
@@ -139,16 +139,16 @@ class Implementations:
                 return performer(name or action_label(action), function, params)
         if params is not NO_PARAMS and not looks_at_params(action):
             raise MachineDefinitionError(
-                f"action {short_repr(name)} is the same whatever its params are: leave them out, or "
-                "give it a function that looks at call.params"
+                f"action {short_repr(name)} does not use its params: leave them out, or "
+                "give it a function that uses call.params"
             )
         return executable
 
     def test(self, guard: object) -> Test:
-        """Return what asks a guard.
+        """Return a compiled guard.
 
         Raises:
-            MachineDefinitionError: If it is not a guard, or there is none of that name.
+            MachineDefinitionError: If it is not a guard, or its name is unknown.
         """
         if isinstance(guard, str):
             return self._named_guard(guard)
@@ -187,8 +187,8 @@ class Implementations:
         try:
             if self._levels > _MOST_LEVELS or self._parts > _MOST_PARTS:
                 raise MachineDefinitionError(
-                    f"a guard is made of others at most {_MOST_LEVELS} levels deep and of at most "
-                    f"{_MOST_PARTS:,} parts: put what belongs together into a function"
+                    f"a guard may be made of others at most {_MOST_LEVELS} levels deep and of at most "
+                    f"{_MOST_PARTS:,} parts: put some of them together into a function"
                 )
             return self._built_in_guard(guard)
         finally:
@@ -217,7 +217,7 @@ class Implementations:
 
 def _is_active(node: StateNode, call: Call) -> bool:
     if call._configuration is None:
-        raise MachineDefinitionError("a call made by hand is in no state")
+        raise MachineDefinitionError("a call made by hand has no state")
     return node in call._configuration.members
 
 
@@ -225,11 +225,11 @@ def _with_params(test: Test, params: Params) -> Test:
     if params is NO_PARAMS:
         return test
 
-    def asks(call: Call) -> object:
+    def test_with_params(call: Call) -> object:
         given = params(call) if callable(params) else params
         return test(new_call(call.context, call.event, given, call._configuration))
 
-    return asks
+    return test_with_params
 
 
 def _look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
@@ -242,7 +242,9 @@ def _name_and_params(kind: str, config: Mapping[str, Any], keys: Keys) -> tuple[
     keys.refuse_others(config)
     name, params = config.get("type"), config.get("params", NO_PARAMS)
     if not isinstance(name, str):
-        raise MachineDefinitionError(f"{kind} {short_repr(config)} has no 'type' that is its name")
+        raise MachineDefinitionError(
+            f"{kind} {short_repr(config)} must have a string 'type', which is its name"
+        )
     if params is None or params is NO_PARAMS:
         return name, NO_PARAMS
     if not isinstance(params, Mapping) and not callable(params):
@@ -256,7 +258,7 @@ def _name_and_params(kind: str, config: Mapping[str, Any], keys: Keys) -> tuple[
 def _function(kind: str, value: object) -> Callable[[Call], Any]:
     if isinstance(value, BuiltInAction | BuiltInGuard):
         other = "a guard" if isinstance(value, BuiltInGuard) else "an action"
-        raise MachineDefinitionError(f"{other} stands in the place of {_article(kind)}")
+        raise MachineDefinitionError(f"expected {_article(kind)}, got {other}")
     if not callable(value):
         raise MachineDefinitionError(
             f"{short_repr(value)} is not {_article(kind)}: expected a name, a mapping with 'type', "

@@ -1,6 +1,6 @@
-"""Which keys may stand where in a config, and what to say of any other.
+"""Which keys are allowed where in a config, and the messages about all others.
 
-A key that the interpreter would not look at is a mistake, wherever it stands.
+A key that the interpreter would ignore is a mistake, wherever it is.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from .states import StateType
 
 _NEVER_ACTIVE = "a history state is never active itself"
 _NO_CHILD = "a state of type {} has no initial child"
-_NO_END = "a state of type {} has no end of its own that could be reached"
+_NO_END = "a state of type {} cannot reach an end of its own"
 _NO_RECORD = "only a history state has one"
 _NO_OUTPUT = "only final states and the root have one"
 
@@ -51,14 +51,14 @@ _OF_ROOT: Final = {"onDone": "the end of the root is the end of the machine"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The keys that may stand in one kind of mapping.
+    """The keys that are allowed in one kind of mapping.
 
     Attributes:
-        owner: What they belong to, as in "of a transition".
-        known: The keys.
-        foreign: What to say of words of other libraries, here and where they do not belong.
-        without_effect: What to say of keys that are known elsewhere and mean nothing here.
-        silent: The keys about which there is never anything to say.
+        owner: What the keys belong to, such as "a transition".
+        known: The allowed keys.
+        foreign: Hints for words of other libraries that would belong here.
+        without_effect: Reasons why keys that are known elsewhere have no effect here.
+        silent: The allowed keys whose values need no check here.
     """
 
     owner: str
@@ -71,16 +71,16 @@ class Keys:
         object.__setattr__(self, "silent", self.known - {"description"})
 
     def check(self, config: Mapping[str, Any], place: Place, problems: Problems) -> None:
-        """Note every key that means nothing, and a description that is not a string."""
+        """Note every key that is not allowed, and a description that is not a string."""
         for key, value in problems.mapping(place, config).items():
             if key in self.known:
                 if key == "description" and not isinstance(value, str):
-                    problems.error((place, key), f"expected a text, got {type(value).__name__}")
+                    problems.error((place, key), f"expected a string, got {type(value).__name__}")
             elif key != "history" or value is not False:
                 problems.error((place, key), self._objection(key))
 
     def refuse_others(self, config: Mapping[str, Any]) -> None:
-        """Refuse the first key that means nothing, if there is one.
+        """Refuse the first key that is not allowed.
 
         Raises:
             MachineDefinitionError: If there is one.
@@ -120,10 +120,10 @@ def _state_keys(kind: StateType, *, root: bool) -> Keys:
 
 
 STATE_KEYS: Final = {kind: _state_keys(kind, root=False) for kind in StateType}
-"""Of a state below the root, by its type."""
+"""The keys of a state below the root, by its type."""
 
 ROOT_KEYS: Final = {kind: _state_keys(kind, root=True) for kind in StateType}
-"""Of the root, by its type."""
+"""The keys of the root, by its type."""
 
 TRANSITION_KEYS: Final = Keys(
     owner="a transition",
@@ -163,7 +163,7 @@ _OWNERS: Final = (
     ("a named guard or action", ACTION_KEYS.known),
 )
 
-# Where a word of another library may have come from, the likeliest first.
+# Where a word of another library may belong, the likeliest place first.
 _WITH_WORDS: Final = (
     STATE_KEYS[StateType.ATOMIC],
     TRANSITION_KEYS,

@@ -1,4 +1,4 @@
-"""The events that may come to a machine, so that what waits for any other can be found."""
+"""The events that may come to a machine, to find keys of `on` that wait for other ones."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -6,34 +6,34 @@ from itertools import islice
 
 from arvo_statechart._messages import suggestion, unknown
 
-# A comparison takes some microseconds, and there may be thousands of names on either side.
+# A comparison takes some microseconds, and there may be thousands of names to compare.
 _MOST_COMPARISONS = 5_000
 _COMPARED_NAMES = 500
 
 
 class KnownEvents:
-    """What a host sends and a machine raises, as far as its definition says.
+    """The events that a host sends and a machine raises, as far as its definition says.
 
     Args:
         types: The types of those events.
-        others: Whether functions may raise further ones. Then only what looks like a typing error
-            is objected to, and looked for only until 5,000 names have been compared.
+        others: Whether functions may raise further events. Then only probable misspellings are
+            reported, and searched for only until 5,000 names have been compared.
     """
 
     __slots__ = ("_comparisons", "_others", "_sorted", "_types")
 
     def __init__(self, types: Iterable[str], *, others: bool) -> None:
         self._types = frozenset(types)
-        # With a dot at their end, those that `order.*` covers stand right after "order.".
+        # With a dot at their end, the types that `order.*` covers come right after "order.".
         self._sorted = sorted(f"{event_type}." for event_type in self._types)
         self._others = others
         self._comparisons = 0
 
     def objection(self, descriptor: str) -> str:
-        """Say that a key of `on` waits for no known event; empty if it waits for one.
+        """Return a message if a key of `on` waits for no known event; otherwise an empty string.
 
         Args:
-            descriptor: An event type, or a wildcard as `order.*`.
+            descriptor: An event type, or a wildcard such as `order.*`.
         """
         if descriptor.endswith(".*"):
             known = self._covers_any(descriptor[:-1])
@@ -56,7 +56,7 @@ class KnownEvents:
         return place < len(self._sorted) and self._sorted[place].startswith(prefix)
 
     def _alike(self, descriptor: str) -> Sequence[str]:
-        """Return what might stand there instead, in order: types, or wildcards as long."""
+        """Return the names to suggest instead, in order: types, or wildcards of the same length."""
         types = (name[:-1] for name in islice(self._sorted, _COMPARED_NAMES))
         if not descriptor.endswith(".*"):
             return list(types)

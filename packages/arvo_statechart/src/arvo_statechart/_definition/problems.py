@@ -1,4 +1,4 @@
-"""What is found wrong while a machine is compiled."""
+"""The problems that are found while a machine is compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -7,9 +7,9 @@ from arvo_statechart._errors import DefinitionProblem, MachineDefinitionError
 from arvo_statechart._messages import cut, short_repr
 
 Place: TypeAlias = tuple["Place", str | int] | None
-"""Where something stands in a config: the place around it and its key there; None is the root.
+"""A place in a config: the place around it and the key there; None is the root.
 
-A place is one pair, whatever its depth. Problems have it as a path.
+A place is a single pair at any depth. In problems it becomes a path.
 """
 
 A = TypeVar("A")
@@ -21,7 +21,7 @@ _MESSAGE_CHARACTERS = 4_000
 
 
 class Problems:
-    """Collects problems, so that a definition is put right in one go, but no more than a few.
+    """Collects problems, so that several can be corrected at a time, up to a limit.
 
     Attributes:
         machine_id: The id of the machine, for the message.
@@ -32,17 +32,17 @@ class Problems:
         self.machine_id: str = ""
 
     def error(self, place: Place, message: str) -> None:
-        """Note something that keeps the machine from being built.
+        """Note a problem that prevents the machine from being built.
 
         Raises:
-            MachineDefinitionError: If there are too many to go on.
+            MachineDefinitionError: If the limit is reached.
         """
         self.errors.append(problem_at(place, message))
         if len(self.errors) >= _MOST_PROBLEMS:
             self.raise_errors()
 
     def attempt(self, place: Place, make: Callable[[A], R], argument: A) -> R | None:
-        """Return `make(argument)`; note a MachineDefinitionError of it and return None."""
+        """Return `make(argument)`; if it raises a MachineDefinitionError, note it and return None."""
         try:
             return make(argument)
         except MachineDefinitionError as error:
@@ -51,21 +51,21 @@ class Problems:
         return None
 
     def mapping(self, place: Place, value: object) -> Mapping[str, Any]:
-        """Return a mapping with strings as keys; note what is not one and return an empty one."""
+        """Return a mapping with strings as keys; note anything else and return an empty mapping."""
         if type(value) is not dict and not isinstance(value, Mapping):
             self.error(place, f"expected a mapping, got {short_repr(value)}")
             return {}
         for key in value:
             if not isinstance(key, str):
-                self.error(place, f"expected texts as keys, got {short_repr(key)}")
+                self.error(place, f"expected strings as keys, got {short_repr(key)}")
                 return {}
         return value
 
     def raise_errors(self) -> None:
-        """Raise all errors noted so far as one.
+        """Raise all problems noted so far as one error.
 
         Raises:
-            MachineDefinitionError: If there is an error.
+            MachineDefinitionError: If there is a problem.
         """
         if self.errors:
             found = "".join(f"\n  {problem.location}: {problem.message}" for problem in self.errors)
@@ -79,7 +79,7 @@ class Problems:
 
 
 def problem_at(place: Place, message: str) -> DefinitionProblem:
-    """Return a problem with its path, its message cut to 500 characters."""
+    """Return a problem with its path and with its message cut to 500 characters."""
     return DefinitionProblem(path=path_of(place), message=cut(message, _PROBLEM_CHARACTERS))
 
 
@@ -93,7 +93,7 @@ def path_of(place: Place) -> tuple[str | int, ...]:
 
 
 def listed(place: Place, value: object) -> list[tuple[Place, object]]:
-    """Return the items of a list, or the one value that may stand for a list, with their places."""
+    """Return the items of a list, or a single value as the only item, with their places."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return [(place, value)]
     return [((place, index), item) for index, item in enumerate(value)]

@@ -1,4 +1,4 @@
-"""Where versions of XState behave differently, and which of them a machine follows."""
+"""The rules in which versions of XState differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 XStateVersion: TypeAlias = Literal["5.33", "5.24"]
-"""A version of XState whose behaviour a machine can have."""
+"""A version of XState that a machine can follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one version of XState does where versions differ."""
+    """The behaviour of one version of XState where versions differ."""
 
     tries_wildcards_after_exact: bool
     """Whether wildcards are tried once all guards of the event's literal key have failed.
@@ -19,7 +19,7 @@ class Rules:
     XState does so since 5.32.2. Before, a literal key hid the wildcards beside it.
     """
     history_defaults_to_parallel: bool
-    """Whether a history state of a parallel state enters it whole while nothing is recorded.
+    """Whether a history state of a parallel state enters all of it while nothing is recorded.
 
     XState does so since 5.32.4. Before, such a history state without a target led nowhere.
     """

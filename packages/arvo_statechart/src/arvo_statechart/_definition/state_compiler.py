@@ -1,4 +1,4 @@
-"""From what the config says about a state to what the interpreter needs of it."""
+"""Compiles the config of a state to what the interpreter needs."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +18,7 @@ from .targets import check_targets, state_of_target
 
 
 class StateCompiler:
-    """Fills the states of a tree. What is wrong with them is noted in `problems`."""
+    """Fills the states of a tree from their configs, and notes problems."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class StateCompiler:
         if "exit" in config:
             node.exit = self._actions(config["exit"], (place, "exit"))
         if "tags" in config:
-            node.tags = self._texts(config["tags"], (place, "tags"))
+            node.tags = self._strings(config["tags"], (place, "tags"))
         if "meta" in config:
             node.meta = config["meta"]
         if "output" in config:
@@ -91,7 +91,9 @@ class StateCompiler:
             for descriptor, transitions in on.items():
                 at = (place_of_on, descriptor)
                 if not descriptor:
-                    self._problems.error(at, "an event type is not empty; use 'always' instead")
+                    self._problems.error(
+                        at, "an event type must not be empty; use 'always' instead"
+                    )
                 elif descriptor[-1] == "*" and _is_wildcard(descriptor):
                     wildcards.append(descriptor)
                 node.on[descriptor] = self._transitions(node, descriptor, transitions, at)
@@ -147,14 +149,14 @@ class StateCompiler:
                 return ()
             only = self._target(node, target, place)
             return () if only is None else (only,)
-        found = [self._target(node, each, place) for each in self._texts(target, place)]
+        found = [self._target(node, each, place) for each in self._strings(target, place)]
         targets = tuple(dict.fromkeys(each for each in found if each is not None))
         if len(targets) > 1:
             check_targets(targets, place, self._problems)
         return targets
 
     def _target(self, node: StateNode, target: str, place: Place) -> StateNode | None:
-        # Most name a sibling, in letters that have no other meaning in a path.
+        # Most targets name a sibling, without characters that are special in a path.
         if node.parent is not None and target.isidentifier():
             sibling = node.parent.children.get(target)
             if sibling is not None:
@@ -162,14 +164,14 @@ class StateCompiler:
         find = partial(state_of_target, source=node, by_id=self._by_id)
         return self._problems.attempt(place, find, target)
 
-    def _texts(self, value: object, place: Place) -> tuple[str, ...]:
-        texts: list[str] = []
-        for at, text in listed(place, value):
-            if isinstance(text, str):
-                texts.append(text)
+    def _strings(self, value: object, place: Place) -> tuple[str, ...]:
+        strings: list[str] = []
+        for at, item in listed(place, value):
+            if isinstance(item, str):
+                strings.append(item)
             else:
-                self._problems.error(at, f"expected a text, got {short_repr(text)}")
-        return tuple(texts)
+                self._problems.error(at, f"expected a string, got {short_repr(item)}")
+        return tuple(strings)
 
     def _actions(self, actions: object, place: Place) -> tuple[Executable, ...]:
         make = self._implementations.executable

@@ -13,13 +13,13 @@ from .problems import Place
 from .rules import Rules
 
 Test: TypeAlias = Callable[[Call], object]
-"""A guard, ready to be asked."""
+"""A compiled guard."""
 
 
 Route: TypeAlias = "tuple[Sequence[StateNode], StateNode | None]"
-"""What a transition really leads to, and the state that stays active while all below is left.
+"""The effective targets of a transition, and its domain, below which all states are left.
 
-None in the place of that state is above the root.
+A domain of None means that the root itself is left.
 """
 
 
@@ -27,7 +27,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class StateType(StrEnum):
-    """What a state is made of."""
+    """The type of a state."""
 
     ATOMIC = "atomic"
     COMPOUND = "compound"
@@ -45,10 +45,10 @@ HISTORY: Final = StateType.HISTORY
 
 
 class Transition:
-    """What one state does about one event, or about none.
+    """A transition of one state, for one event or for none.
 
-    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. `config` is
-    what the definition says, for messages and diagrams; empty of one that is only a target.
+    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. `config` is the
+    transition in the definition, for messages and diagrams; empty if that is only a target.
     """
 
     __slots__ = (
@@ -72,19 +72,20 @@ class Transition:
         self.guard: Test | None = None
         self.actions: tuple[Executable, ...] = ()
         self.reenter: bool = False
-        # Where it leads, if no history state has a say in it: see `route_of`.
+        # Where it leads, if that does not depend on a history state: see `route_of`.
         self.route: Route | None = None
 
     @property
     def guard_name(self) -> str:
-        """What to call its guard."""
+        """The name of its guard, for messages."""
         return guard_label(self.config["guard"])
 
 
 class StateNode:
     """One state.
 
-    States are numbered in document order, so those below one are the next ones up to its `last`.
+    States are numbered in document order, so the states below one have the numbers after its own, up to
+    its `last`.
     """
 
     __slots__ = (
@@ -132,25 +133,25 @@ class StateNode:
         self.number: int = number
         self.config: Mapping[str, Any] = config
         self.place: Place = place
-        # The highest number below it; its own if there is none.
+        # The highest number of the states below it; its own number if there are none.
         self.last: int = number
         self.parent: StateNode | None = parent
         # Nearest first; siblings share them.
         self.ancestors: tuple[StateNode, ...] = () if parent is None else parent.lineage
-        # Itself and its ancestors, of a state that has children.
+        # Itself and its ancestors; empty for a state without children.
         self.lineage: tuple[StateNode, ...] = ()
-        # Whether JavaScript sorts the keys of its children: some look like integers.
+        # Whether JavaScript would reorder the keys of its children: some look like integers.
         self.indexed: bool = False
-        # In document order. History states have a list of their own.
+        # In document order; history states are apart.
         self.children: dict[str, StateNode] = {}
         self.histories: dict[str, StateNode] = {}
 
         self.initial: StateNode | None = None
         self.initial_actions: tuple[Executable, ...] = ()
         self.deep: bool = False
-        # Of a history state: where it leads while nothing is recorded, if it says so itself.
+        # For a history state: its own targets while nothing is recorded; None if it has none.
         self.default: tuple[StateNode, ...] | None = None
-        # And whether it leads to a whole parallel state otherwise.
+        # Whether without targets it leads to the whole of a parallel parent.
         self.defaults_to_parallel: bool = False
 
         self.on: dict[str, tuple[Transition, ...]] = {}
@@ -173,7 +174,7 @@ class StateNode:
         return other.number < self.number <= other.last
 
     def child(self, key: str) -> "StateNode | None":
-        """Return the direct child of that key, which may be a history state."""
+        """Return the direct child of a key, which may be a history state."""
         return self.children.get(key) or self.histories.get(key)
 
     def default_targets(self) -> "tuple[StateNode, ...]":
@@ -200,16 +201,16 @@ class StateNode:
         return wild if exact is None else exact + wild
 
     def wildcards_beside(self, event_type: str) -> list[str]:
-        """Return the keys that cover an event type and are not that type itself, longest first."""
+        """Return the wildcards that cover an event type and do not equal it, longest first."""
         return [key for key in self.wildcards if key != event_type and _covers(key, event_type)]
 
 
 def document_order(node: StateNode) -> int:
-    """Return what states are sorted by to stand in document order."""
+    """Return the key by which states are sorted into document order."""
     return node.number
 
 
-# Looking for wildcards among many takes the square of the length of an event type.
+# The search below takes time that grows with the square of the event type's length.
 _LONGEST_TYPE = 1_000
 
 
@@ -234,4 +235,4 @@ class Unset:
 
 
 UNSET = Unset()
-"""Stands for an output or an error that is not there: None is a value of its own."""
+"""Marks a missing output or error, since None is a possible value."""

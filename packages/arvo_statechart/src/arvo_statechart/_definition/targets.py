@@ -1,4 +1,4 @@
-"""Targets: the states that they name, and where transitions and history states may lead."""
+"""Resolves targets, and checks where transitions and history states may lead."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -60,32 +60,33 @@ def _below(node: StateNode, path: Iterable[str], target: str) -> StateNode:
 
 def check_targets(targets: tuple[StateNode, ...], place: Place, problems: Problems) -> None:
     """Note targets that cannot all be entered together."""
-    # In document order it is enough to look at neighbours: what two others have in common, two
-    # neighbours between them have in common, too.
+    # In document order it is enough to compare neighbours: an ancestor that two others have in
+    # common is common to the neighbours between them, too.
     for one, other in pairwise(sorted(targets, key=document_order)):
         if not _in_different_regions(one, other):
             problems.error(
                 place,
                 f"{short_repr(one.id)} and {short_repr(other.id)} cannot be entered together: "
-                "several targets lie in different regions of one parallel state",
+                "several targets must be in different regions of one parallel state",
             )
 
 
 def check_history(history: StateNode, problems: Problems) -> None:
-    """Note a history state whose default cannot take its place."""
+    """Note a history state whose default is not allowed."""
     parent, place = history.ancestors[0], history.place
     for target in history.default_targets():
         if any(further.type is HISTORY for further in _default_of(target)):
             problems.error(
                 place,
-                f"leads to {short_repr(target.id)} while nothing is recorded, a history state that "
-                "leads to one in turn: give it a 'target' that is not a history state",
+                f"leads to the history state {short_repr(target.id)} while nothing is recorded, which "
+                "leads to another one: give it a 'target' that is not a history state",
             )
         whole = target is parent and parent.type is PARALLEL
         if not whole and not target.is_below(parent):
             problems.error(
                 (place, "target"),
-                f"{short_repr(target.id)} does not lie below {short_repr(parent.id)}, its parent",
+                f"{short_repr(target.id)} is not below {short_repr(parent.id)}, the parent of the "
+                "history state",
             )
 
 

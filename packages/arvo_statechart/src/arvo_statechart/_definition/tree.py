@@ -1,4 +1,4 @@
-"""From the config to the tree of states, without what connects them."""
+"""Reads the tree of states from the config, without their transitions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from .states import ATOMIC, COMPOUND, FINAL, HISTORY, NOTHING, StateNode, StateT
 
 DEFAULT_ID = "(machine)"
 
-# XState takes as many. Ids grow with the depth, so does what is remembered of each state.
+# XState accepts as many. Ids grow with the depth, and so does the memory for each state.
 _MOST_LEVELS = 1_000
 _MOST_STATES = 100_000
 _LONGEST_ID = 10_000
@@ -26,7 +26,7 @@ class _Level(NamedTuple):
     """A state whose children are being added."""
 
     node: StateNode
-    # An id that it was given does not show in the default ids below it.
+    # An explicit id does not appear in the default ids below it.
     default_id: str
     states: Mapping[str, Any]
     waiting: Iterator[str]
@@ -35,8 +35,8 @@ class _Level(NamedTuple):
 class Tree:
     """All states of a machine in document order.
 
-    What is wrong with them is noted in `problems`, and as much as possible is read on. States
-    may be nested 1,000 levels deep, so nothing here calls itself.
+    Problems are noted in `problems`, and reading goes on where possible. States may be nested 1,000
+    levels deep, so this uses no recursion.
     """
 
     def __init__(self, config: object, problems: Problems) -> None:
@@ -50,7 +50,7 @@ class Tree:
             around = (above.place, "states")
             for key in waiting:
                 if not key:
-                    problems.error((around, key), "a state needs a key that is not empty")
+                    problems.error((around, key), "the key of a state must not be empty")
                 if self._add(states[key], (around, key), key, above, f"{prefix}.{key}"):
                     break
             else:
@@ -60,7 +60,7 @@ class Tree:
     def _add(
         self, config: object, place: Place, key: str, parent: StateNode | None, default_id: str
     ) -> bool:
-        """Add a state and return whether there are states below it."""
+        """Add a state; return whether it has states below it."""
         problems = self._problems
         checked = config if type(config) is dict else problems.mapping(place, config)
         states = NOTHING
@@ -109,7 +109,7 @@ class Tree:
         given: object = config["id"]
         if isinstance(given, str):
             return given
-        self._problems.error((place, "id"), f"expected a text, got {short_repr(given)}")
+        self._problems.error((place, "id"), f"expected a string, got {short_repr(given)}")
         return default_id
 
     def _type_of(self, config: Mapping[str, Any], place: Place, states: object) -> StateType:
@@ -126,10 +126,10 @@ class Tree:
     def _check_id(self, node_id: str, place: Place) -> None:
         if node_id in self.by_id:
             where = location_of(path_of(self.by_id[node_id].place))
-            message = f"duplicate id {short_repr(node_id)}: the state at {where} has it, too"
+            message = f"duplicate id {short_repr(node_id)}: the state at {where} has it too"
         else:
             message = (
-                f"{short_repr(node_id)} has more than {_LONGEST_ID:,} characters: give this state, "
-                "or those around it, a shorter one"
+                f"the id {short_repr(node_id)} has more than {_LONGEST_ID:,} characters: give this "
+                "state, or those around it, a shorter id"
             )
         self._problems.error((place, "id"), message)

@@ -1,4 +1,4 @@
-"""What is allowed in a machine but probably not meant."""
+"""Finds what is allowed in a machine but probably a mistake."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -31,13 +31,13 @@ def find_warnings(
     *,
     chosen: XStateVersion | None,
 ) -> tuple[DefinitionProblem, ...]:
-    """Return what is probably not meant in a machine that can be built, the first 20 of it.
+    """Return the first 20 probable mistakes in a machine that is well defined.
 
     Args:
-        nodes: Its states.
+        nodes: The states of the machine.
         implementations: Its actions and guards.
-        events: The event types that come from outside; None if any may.
-        chosen: The version of XState that it was told to behave like.
+        events: The event types that come from outside; None means any.
+        chosen: The version of XState that was chosen explicitly; None if none was.
     """
     warnings = _Search(nodes, implementations, events).all()
     if chosen is None:
@@ -65,7 +65,7 @@ class _Search:
         self._wildcards = {key for node in nodes for key in node.wildcards}
         self._known = None if events is None else self._known_events(events)
         self._ends = KnownEvents(map(done_event_type, self._by_id), others=False)
-        # Guards that were looked at. A name stands for one object, which many may ask for.
+        # The ids of guards that were checked: many transitions may use one guard.
         self._judged: set[int] = set()
 
     def _known_events(self, events: Collection[str]) -> KnownEvents:
@@ -107,7 +107,7 @@ class _Search:
         if "onDone" in config and not _may_end(node):
             yield (
                 (place, "onDone"),
-                "waits for an end that is never reached: no final state is below",
+                "waits for an end that is never reached: there is no final state below",
             )
         for descriptor in config.get("on", {}):
             yield from self._about_descriptor(node, descriptor, ((place, "on"), descriptor))
@@ -198,7 +198,7 @@ def _transitions_of(node: StateNode) -> Iterator[tuple[Place, Mapping[str, Any]]
 
 
 def _actions_of(node: StateNode) -> Iterator[tuple[Place, object]]:
-    """Yield everything that is an action of a state, or a list of them."""
+    """Yield the actions of a state, single ones or lists, with their places."""
     config, place = node.config, node.place
     if node.type is StateType.HISTORY:
         return
@@ -228,7 +228,7 @@ def _unknown_states(root: StateNode, value: PartialStateValue) -> Iterator[str]:
 
 
 def _may_end(node: StateNode) -> bool:
-    """Return whether a state may reach its end: by a final child, or one in every region."""
+    """Return whether a state may reach its end: through a final child, or one in every region."""
     waiting = [node]
     while waiting:
         asked = waiting.pop()
@@ -242,7 +242,7 @@ def _may_end(node: StateNode) -> bool:
 
 
 def _reachable(root: StateNode) -> set[StateNode]:
-    """Return the states that can ever be entered, guards left aside."""
+    """Return the states that can ever be entered, ignoring guards."""
     reached: set[StateNode] = set()
     waiting = [root]
     while waiting:
@@ -250,7 +250,7 @@ def _reachable(root: StateNode) -> set[StateNode]:
         if node in reached:
             continue
         reached.add(node)
-        # What is around it is entered with it, and so is what is around that.
+        # All states around it are entered with it.
         if node.parent is not None:
             waiting.append(node.parent)
         waiting += _entered_with(node)
@@ -277,7 +277,7 @@ _NAMED_WILDCARDS = 5
 
 
 def _differences(nodes: Iterable[StateNode]) -> Iterator[tuple[Place, str]]:
-    """Yield what leads somewhere else in XState 5.24, for machines that have not chosen."""
+    """Yield what behaves differently in XState 5.24, for machines without a chosen version."""
     for node in nodes:
         yield from _of_history(node) if node.type is HISTORY else _of_wildcards(node)
 

@@ -1,1 +1,1 @@
-"""Machines as text that other programs draw: `elements` says what, `dot` and `mermaid` say how."""
+"""Machines as text that other programs draw: `elements` selects, `dot` and `mermaid` write."""

@@ -30,8 +30,8 @@ _SETTINGS = (
 def to_dot(machine: Machine) -> str:
     """Return a machine as a graph for Graphviz.
 
-    States around others are clusters, parallel regions have dashed borders, final states double
-    ones. What happens inside a state without leaving it stands below its name.
+    States with children are clusters, parallel regions have dashed borders, final states double
+    ones. Actions and transitions that do not leave a state are listed below its name.
 
     Example:
         >>> door = Machine({"id": "door", "initial": "shut", "states": {
@@ -53,10 +53,10 @@ def to_dot(machine: Machine) -> str:
     """
     nodes = machine._chart.nodes
     settings = [f"    {setting}" for setting in _SETTINGS]
-    ways = list(arrows(nodes))
-    left = frozenset(way.source for way in ways if _leaves(way))
+    drawn = list(arrows(nodes))
+    left = frozenset(arrow.source for arrow in drawn if _leaves(arrow))
     heading = f"digraph {_quoted(machine.id)} {{"
-    written = [f"    {_way(way)}" for way in ways]
+    written = [f"    {_arrow(arrow)}" for arrow in drawn]
     return "\n".join(
         [heading, *settings, *flattened(_state(nodes[0], left, "    ")), *written, "}"]
     )
@@ -85,7 +85,7 @@ def _state(node: StateNode, left: frozenset[StateNode], indent: str) -> Lines:
 
 
 def _bottom(node: StateNode) -> Iterator[str]:
-    """Make what the edges that leave a cluster begin at: below all that is in it."""
+    """Yield an invisible node below all others of a cluster, where the edges that leave it begin."""
     yield f"{_name(node)}_end [shape=point style=invis]"
     yield f"{_set(_atoms(node))} -> {_name(node)}_end [style=invis weight=0]"
 
@@ -114,7 +114,7 @@ def _leaf(node: StateNode) -> str:
             return f"label={_label(node)}"
 
 
-def _way(arrow: Arrow) -> str:
+def _arrow(arrow: Arrow) -> str:
     label = "\n".join(f" {part} " for part in arrow.label)  # keeps its distance from the line
     if _leaves(arrow):
         name = _name(arrow.source)
@@ -123,7 +123,7 @@ def _way(arrow: Arrow) -> str:
 
 
 def _leaves(arrow: Arrow) -> bool:
-    """Whether an arrow begins at a border: one to a state inside has none to begin at."""
+    """Return whether an arrow begins at its source's border; one to a state inside does not."""
     return holds_others(arrow.source) and not _inside(arrow.target, arrow.source)
 
 

@@ -1,4 +1,4 @@
-"""What every diagram of a machine shows, whatever draws it."""
+"""The elements of a machine's diagram, independent of the format."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from arvo_statechart._event import done_event_type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrow:
-    """A way from one state to another."""
+    """An arrow from one state to another."""
 
     source: StateNode
     target: StateNode
     label: tuple[str, ...]
-    """What to write beside it, in parts that may stand below each other."""
+    """The parts of its label, which may be written below each other."""
 
 
 def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
-    """Yield the transitions that lead somewhere, and where history states lead at first."""
+    """Yield arrows for transitions with targets and for the defaults of history states."""
     for node in nodes:
         for transition in _transitions(node):
             for target in transition.targets:
@@ -31,7 +31,7 @@ def arrows(nodes: tuple[StateNode, ...]) -> Iterator[Arrow]:
 
 
 Lines: TypeAlias = Iterator["str | Lines"]
-"""Lines, and what writes those below them: states are nested deeper than functions can be."""
+"""Lines, and iterators of lines in their places: states may be nested deeper than function calls."""
 
 _MOST_INDENT_CHARACTERS = 200
 
@@ -50,17 +50,17 @@ def flattened(lines: Lines) -> Iterator[str]:
 
 
 def deeper(indent: str) -> str:
-    """Return the indent of what is inside; from some depth on it stays the same."""
+    """Return the next deeper indent; from some depth on it stays the same."""
     return indent if len(indent) >= _MOST_INDENT_CHARACTERS else indent + "    "
 
 
 def title(node: StateNode) -> str:
-    """Return what to write above a state: its key, of the root its id."""
+    """Return the title of a state: its key, or the id for the root."""
     return node.key or node.id
 
 
 def lines(node: StateNode) -> list[str]:
-    """Return what to write into a state: what happens in it without leaving it."""
+    """Return the lines inside a state: its actions and its transitions without a target."""
     found: list[str] = []
     if node.entry:
         found.append(f"entry / {', '.join(_action_labels(node.config['entry']))}")
@@ -71,19 +71,19 @@ def lines(node: StateNode) -> list[str]:
 
 
 def initial_label(node: StateNode) -> str:
-    """Return the label of the arrow to the initial child; empty if it does nothing."""
+    """Return the label of the arrow to the initial child; empty if it has no actions."""
     if not node.initial_actions:
         return ""
     return f"/ {', '.join(_action_labels(node.config['initial']['actions']))}"
 
 
 def holds_others(node: StateNode) -> bool:
-    """Whether a state is drawn around others."""
+    """Return whether a state is drawn around others."""
     return bool(node.children or node.histories)
 
 
 def history_mark(node: StateNode) -> str:
-    """Return the sign of a history state."""
+    """Return the symbol of a history state."""
     return "H*" if node.deep else "H"
 
 

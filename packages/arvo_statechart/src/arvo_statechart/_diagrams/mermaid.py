@@ -23,9 +23,9 @@ from .elements import (
 def to_mermaid(machine: Machine) -> str:
     """Return a machine as a state diagram for Mermaid.
 
-    Nested states, parallel regions, history states, initial arrows, guards and actions are shown;
-    what happens inside a state without leaving it stands below its name. Mermaid lays out arrows
-    across the border of a parallel region with difficulty: prefer `to_dot` for such machines.
+    Nested states, parallel regions, history states, initial arrows, guards and actions are shown.
+    Actions and transitions that do not leave a state are listed below its name. Mermaid has trouble
+    with arrows across the border of a parallel region: prefer `to_dot` for such machines.
 
     Example:
         >>> door = Machine({"id": "door", "initial": "shut", "states": {
@@ -92,7 +92,7 @@ def _label(node: StateNode) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Write what Mermaid would read as its own syntax as character references of its kind."""
+    """Replace the characters of Mermaid's syntax by its character references."""
     return " ".join(text.translate(_REFERENCES).split())
 
 

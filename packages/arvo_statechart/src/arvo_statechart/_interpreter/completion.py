@@ -9,7 +9,7 @@ from arvo_statechart._event import Event, done_event_type
 
 
 class Completion:
-    """Follows the final states that one microstep enters, in time that grows with their number.
+    """Follows the final states that one microstep enters, in time linear in their number.
 
     Attributes:
         machine_done: Whether the machine has reached its end.
@@ -18,17 +18,17 @@ class Completion:
     __slots__ = ("_completed", "_ended", "_regions", "_root", "machine_done")
 
     def __init__(self, root: StateNode, active: Iterable[StateNode]) -> None:
-        """Begin with the states that stay active."""
+        """Start with the states that stay active."""
         self._root = root
         self._completed: set[StateNode] = set()
         # The compound states with an active final child.
         self._ended = {node.parent for node in active if node.type is FINAL}
-        # The regions of parallel states that have not reached their end when last looked at.
+        # The regions of parallel states that had not reached their end when last checked.
         self._regions: dict[StateNode, list[StateNode]] = {}
         self.machine_done = False
 
     def enter(self, final: StateNode) -> list[Executable]:
-        """Return what entering a final state leads to."""
+        """Return the executables that follow from entering a final state."""
         executables: list[Executable] = []
         above = final.parent
         self._ended.add(above)
@@ -51,8 +51,8 @@ class Completion:
 
     def is_final(self, node: StateNode) -> bool:
         """Return whether a state has reached its end."""
-        # Nothing that has reached its end leaves it within a microstep, so every region is
-        # looked at until it has, and then no more. The innermost is answered first.
+        # A state that has reached its end keeps it within a microstep, so every region is checked
+        # until it has, and then no more. The innermost state is checked first.
         waiting = [node]
         while waiting:
             asked = waiting[-1]
@@ -82,7 +82,7 @@ def _raise_done(node: StateNode, output: object) -> Executable:
 
 def _end_machine(root: StateNode, completed: StateNode) -> Executable:
     event_type = done_event_type(completed.id)
-    # The root's own output is what is being computed, so it is not part of the event.
+    # The root's own output is just being computed, so it is not part of the event.
     output = UNSET if completed is root else completed.output
 
     def execute(scope: ActionScope) -> None:

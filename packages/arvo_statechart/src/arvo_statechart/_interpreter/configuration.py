@@ -1,4 +1,4 @@
-"""The set of active states, and all that follows from it alone."""
+"""The set of active states, and everything that depends on it alone."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ _MOST_SELECTORS = 128
 def remember(cache: dict[K, V], key: K, value: V, limit: int) -> V:
     """Store and return a value in a cache that drops everything when it is full.
 
-    That is cheap, and its size has a limit. Threads may work out one entry twice; entries are
+    That is cheap and bounds its size. Threads may compute one entry twice; entries are
     interchangeable, so the last one stays.
     """
     if len(cache) >= limit:
@@ -41,7 +41,7 @@ def remember(cache: dict[K, V], key: K, value: V, limit: int) -> V:
 
 
 def most_entries(chart: Chart, limit: int) -> int:
-    """Return how many entries a cache may have, each of which may hold every state of a machine."""
+    """Return how many entries a cache may have if each entry may hold every state of a machine."""
     return min(_CACHED_STATES // len(chart.nodes) + 4, limit)
 
 
@@ -49,8 +49,8 @@ class Configuration:
     """The active states of a machine, in the order in which they were entered.
 
     The order is part of it: it decides the key order of the value, and with it the order in
-    which regions are asked for transitions. What follows from the states is worked out when it
-    is first needed: most configurations of a machine are passed through once.
+    which regions are asked for transitions. Everything that depends on the states is computed when
+    it is first needed, since a machine passes through most of its configurations only once.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Configuration:
         self._positions: dict[StateNode, int] | None = None
         self._regions: dict[StateNode, tuple[StateNode, ...]] | None = None
         self._value: StateValue | None = None
-        # What chooses the transitions without an event.
+        # Chooses the `always` transitions.
         self.eventless: Eventless = Eventless(self.leaves) if chart.has_eventless else NO_EVENTLESS
 
     @property
@@ -115,9 +115,9 @@ class Configuration:
 
     @property
     def regions(self) -> dict[StateNode, tuple[StateNode, ...]]:
-        """The children that the value shows of every state, in the key order of the value.
+        """The children of every state that the value shows, in the key order of the value.
 
-        States that were not entered but have a place in the value are among them: they are asked
+        This includes states that were not entered but have a place in the value: they are asked
         for transitions, but their actions do not run.
         """
         if self._regions is None:
@@ -126,7 +126,7 @@ class Configuration:
 
     @property
     def positions(self) -> dict[StateNode, int]:
-        """The active states that are asked for transitions, and when: regions behind their parent."""
+        """The positions of the states in the order of asking for transitions, parents first."""
         if self._positions is None:
             regions = self.regions
             found: dict[StateNode, int] = {}
@@ -140,7 +140,7 @@ class Configuration:
 
     @property
     def value(self) -> StateValue:
-        """Where the machine is, as keys of its states."""
+        """The state value, which consists of keys of states."""
         if self._value is None:
             if self._is_chain():
                 self._value = value_of_chain(self.nodes)
@@ -159,19 +159,19 @@ class Configuration:
         return {node.id: node.meta for node in self.nodes if node.meta is not UNSET}
 
     def matches(self, value: PartialStateValue) -> bool:
-        """Return whether everything that a part of a state value names is active."""
+        """Return whether all states that a partial state value names are active."""
         return matches(value, self.value)
 
     def test(self, guard: Guard) -> Callable[[Call], object]:
-        """Return what asks a guard of the machine.
+        """Return a function that evaluates a guard of the machine.
 
         Raises:
-            MachineDefinitionError: If it is not a guard, or there is none of that name.
+            MachineDefinitionError: If it is not a guard, or its name is unknown.
         """
         return self.chart.implementations.test(guard)
 
     def selector(self, event_type: str) -> Selector:
-        """Return what chooses the transitions for events of a type."""
+        """Return the selector for events of a type."""
         found = self.selectors.get(event_type)
         if found is None:
             found = Selector(self._branch(event_type))
@@ -192,7 +192,7 @@ class Configuration:
         return branch_of_tree(asked, event_type, positions, self.chart.rules)
 
     def _is_chain(self) -> bool:
-        """Return whether the states are a leaf and all that is around it, outermost first."""
+        """Return whether the states are a leaf and its ancestors, outermost first."""
         above = None
         for node in self.nodes:
             if node.parent is not above or node.type is PARALLEL:
@@ -202,10 +202,10 @@ class Configuration:
 
 
 class Nowhere(Configuration):
-    """What a machine has in place of a configuration if it failed in its first step, as in 5.24.
+    """Takes the place of a configuration if a machine failed in its first step, as in 5.24.
 
-    It is stored without a value. A machine that is somewhere has one even if no state is active,
-    which history states can bring about.
+    It is stored without a value. A proper configuration has a value even if no state is active,
+    which history states can cause.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Which states transitions leave and enter, and what history states remember of them."""
+"""Which states transitions leave and enter, and which of them history states remember."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
@@ -13,10 +13,10 @@ from arvo_statechart._definition.states import (
 )
 
 History: TypeAlias = tuple[tuple[StateNode, tuple[StateNode, ...]], ...]
-"""The recorded states of each history state that has recorded any. Can be hashed."""
+"""The recorded states of each history state that has recorded any; hashable."""
 
 Remembered: TypeAlias = Mapping[StateNode, tuple[StateNode, ...]]
-"""The same, to look up."""
+"""The same as a mapping."""
 
 
 class ActiveStates(Protocol):
@@ -24,25 +24,25 @@ class ActiveStates(Protocol):
 
     @property
     def nodes(self) -> Sequence[StateNode]:
-        """All of them, in the order in which they were entered."""
+        """The active states, in the order in which they were entered."""
 
     @property
     def leaves(self) -> Sequence[StateNode]:
-        """Those without states below them."""
+        """The active states without states below them."""
 
     @property
     def in_document_order(self) -> Sequence[StateNode]:
-        """All of them, in document order."""
+        """The active states, in document order."""
 
     def below(self, node: StateNode) -> Sequence[StateNode]:
-        """Return those below a state, in document order."""
+        """Return the active states below a state, in document order."""
 
 
 def route_of(transition: Transition, remembered: Remembered) -> Route:
     """Return where a transition leads: to which states, and within which domain.
 
-    History states are replaced by what they stand for. The domain is the state that stays active
-    while all below it is left; it is the source itself only if the transition does not reenter.
+    History states are replaced by the states that they stand for. The domain is the state that stays
+    active while everything below it is left; it is the source only if the transition does not reenter.
     """
     if transition.route is not None:
         return transition.route
@@ -60,19 +60,19 @@ def route_of(transition: Transition, remembered: Remembered) -> Route:
 def _effective_targets(targets: Iterable[StateNode], remembered: Remembered) -> Sequence[StateNode]:
     found: dict[StateNode, None] = {}
     for target in targets:
-        found.update(dict.fromkeys(_stood_for(target, remembered)))
+        found.update(dict.fromkeys(_states_for(target, remembered)))
     return list(found)
 
 
-def _stood_for(target: StateNode, remembered: Remembered) -> Iterator[StateNode]:
+def _states_for(target: StateNode, remembered: Remembered) -> Iterator[StateNode]:
     if target.type is not HISTORY:
         yield target
     elif target in remembered:
         yield from remembered[target]
     else:
-        # One that leads to a history state by default: that one leads on to none.
+        # The default may be another history state, but the default of that one is not.
         for default in target.default_targets():
-            yield from _stood_for(default, remembered)
+            yield from _states_for(default, remembered)
 
 
 def _domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNode | None:
@@ -98,18 +98,18 @@ def _domain_of(transition: Transition, targets: Sequence[StateNode]) -> StateNod
 def exit_sets(
     transitions: Iterable[Transition], active: ActiveStates, remembered: Remembered
 ) -> dict[Transition, Sequence[StateNode]]:
-    """Return the transitions that are taken together, each with what it leaves.
+    """Return the transitions that are taken together, each with the states that it leaves.
 
-    Two conflict if they leave a common state. The one whose source lies deeper wins; between
-    others the first does.
+    Two transitions conflict if they leave a common state. If the source of one is below that of the
+    other, the deeper one wins; otherwise the first one wins.
 
     Args:
         transitions: The enabled transitions.
         active: The active states.
-        remembered: What is remembered before the microstep.
+        remembered: The recorded states before the microstep.
     """
     kept: dict[Transition, Sequence[StateNode]] = {}
-    # Which of those kept leaves a state; made when there is a second that leaves some.
+    # Which of the kept transitions leaves a state; filled when a second one leaves any.
     leaves: dict[StateNode, Transition] = {}
     for transition in transitions:
         leaving = _exit_set(transition, active, remembered)
@@ -140,7 +140,7 @@ def _replaces_rivals(
     leaves: dict[StateNode, Transition],
     kept: dict[Transition, Sequence[StateNode]],
 ) -> bool:
-    """Return whether a transition is taken, and drop those kept that it then excludes."""
+    """Return whether a transition is taken, and if so, drop the kept ones that it replaces."""
     rivals: set[Transition] = set()
     for node in leaving:
         rival = leaves.get(node)
@@ -155,10 +155,10 @@ def _replaces_rivals(
 
 
 def record(history: History, exited: Iterable[StateNode], active: ActiveStates) -> History:
-    """Return the history after these states were left.
+    """Return the history after states were left.
 
     Args:
-        history: What was recorded before.
+        history: The history before.
         exited: The states being left.
         active: The active states before any of them is left.
     """
@@ -182,7 +182,7 @@ def record(history: History, exited: Iterable[StateNode], active: ActiveStates) 
 
 
 class _Entered(NamedTuple):
-    """What a history state stands for, entered but for what lies between it and those states."""
+    """A history state whose targets were entered, but not yet the states between it and them."""
 
     history: StateNode
     targets: Sequence[StateNode]
@@ -191,11 +191,11 @@ class _Entered(NamedTuple):
 class EntrySet:
     """The states that transitions enter.
 
-    What is below a state is entered without recursion: states may be nested 1,000 levels deep.
+    States below a state are entered without recursion: states may be nested 1,000 levels deep.
 
     Attributes:
-        entering: All of them; some may be active already and are entered again.
-        by_default: Those whose initial actions run.
+        entering: All states that are entered; some may be active already and are entered again.
+        by_default: The states whose initial actions run.
     """
 
     __slots__ = ("_filled", "_occupied", "_remembered", "_unmarked", "by_default", "entering")
@@ -204,19 +204,19 @@ class EntrySet:
         self._remembered = remembered
         self.entering: set[StateNode] = set()
         self.by_default: set[StateNode] = set()
-        # The states below which something is entered, but for those above the unmarked.
+        # The states below which a state is entered, except ancestors of the unmarked ones.
         self._occupied: set[StateNode] = set()
         self._unmarked: list[StateNode] = []
         # The parallel states above a target whose other regions are entered.
         self._filled: set[StateNode] = set()
 
     def in_document_order(self) -> list[StateNode]:
-        """Return the states being entered."""
+        """Return the states being entered, in document order."""
         entering = self.entering
         return sorted(entering, key=document_order) if len(entering) > 1 else list(entering)
 
     def follow(self, transition: Transition) -> None:
-        """Add what a transition enters."""
+        """Add the states that a transition enters."""
         source = transition.source
         targets, domain = route_of(transition, self._remembered)
         for target in transition.targets:
@@ -233,7 +233,7 @@ class EntrySet:
 
     def enter_by_default(self, node: StateNode) -> None:
         """Add one state, whose initial actions run."""
-        # A history state stands for others; it is never active itself.
+        # A history state stands for others and is never active itself.
         if node.type is not HISTORY:
             self.entering.add(node)
             self._unmarked.append(node)
@@ -244,7 +244,7 @@ class EntrySet:
         self._unmarked.append(node)
 
     def descend(self, node: StateNode) -> None:
-        """Add what becomes active below a state."""
+        """Add the states that become active below a state."""
         if node.initial is not None or node.type in _BRANCHING:
             self._descend([node])
 
@@ -269,13 +269,13 @@ class EntrySet:
         recorded = self._remembered.get(history)
         targets = history.default_targets() if recorded is None else recorded
         if recorded is None and targets and history.default is None:
-            # It takes the place of the initial transition, whose actions are its parent's.
+            # It takes the place of the initial transition, whose actions belong to the parent.
             self.by_default.add(history.ancestors[0])
-        # First all that is below the targets, then what is between.
+        # First all states below the targets, then those between.
         waiting.append(_Entered(history, targets))
         for target in targets:
-            # As in XState, a history state that is a default becomes active beside what it stands
-            # for. Once recorded, it is followed no more: XState would go round in circles.
+            # As in XState, a history state that is a default becomes active beside the states that
+            # it stands for. Once recorded, it is not followed any more: XState would never end.
             self._enter(target)
             if recorded is None or target.type is not HISTORY:
                 waiting.append(target)
@@ -283,10 +283,10 @@ class EntrySet:
     def _enter_ancestors(
         self, ancestors: Iterable[StateNode], domain: StateNode | None
     ) -> list[StateNode | _Entered]:
-        """Enter states on the way to one that is entered, and what else must be active there.
+        """Enter the states above a target, and the other regions that must be active with them.
 
         Returns:
-            The regions entered, to go on below.
+            The regions that were entered, whose inner states must be entered next.
         """
         regions: list[StateNode | _Entered] = []
         for ancestor in ancestors:
@@ -295,13 +295,13 @@ class EntrySet:
             if ancestor.type is PARALLEL and ancestor not in self._filled:
                 self._filled.add(ancestor)
                 for region in self._regions_to_enter(ancestor):
-                    # Not by default: the initial actions of such a region do not run.
+                    # Not by default, as the initial actions of such a region do not run.
                     self._enter(region)
                     regions.append(region)
         return regions
 
     def _regions_to_enter(self, parallel: StateNode) -> list[StateNode]:
-        """Return the regions below which nothing is entered yet."""
+        """Return the regions in which no state is entered yet."""
         occupied = self._occupied
         for node in self._unmarked:
             for ancestor in node.ancestors:

@@ -1,4 +1,4 @@
-"""Snapshots as JSON objects, the same that XState stores."""
+"""Snapshots as JSON objects, in the format of XState."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -29,7 +29,7 @@ def persist(snapshot: Snapshot) -> dict[str, Any]:
     persisted["historyValue"] = {
         keeper.id: [{"id": node.id} for node in recorded] for keeper, recorded in snapshot._history
     }
-    # XState reads the keys of it, and fails without it.
+    # XState reads its keys and fails without it.
     persisted["children"] = {}
     if snapshot._output is not UNSET:
         persisted["output"] = snapshot._output
@@ -56,7 +56,7 @@ def restore(planner: Planner, persisted: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot that was stored; see `Machine.restore`."""
     if not isinstance(persisted, Mapping):
         raise InvalidSnapshotError(
-            f"a stored snapshot is a mapping, got {type(persisted).__name__}"
+            f"a stored snapshot must be a mapping, got {type(persisted).__name__}"
         )
     status = _status(persisted.get("status"))
     if status is None:
@@ -74,7 +74,7 @@ def restore(planner: Planner, persisted: Mapping[str, Any]) -> Snapshot:
     elif status == "error":
         configuration = Nowhere(planner.chart)
     else:
-        raise InvalidSnapshotError(f"a stored snapshot of status {status!r} has no 'value'")
+        raise InvalidSnapshotError(f"a stored snapshot of status {status!r} must have a 'value'")
     return new_snapshot(
         configuration,
         status,
@@ -102,7 +102,7 @@ def _history(chart: Chart, stored: object) -> History:
         )
     found: dict[StateNode, tuple[StateNode, ...]] = {}
     for history_id, references in stored.items():
-        # The machine may have changed since: what it does not know any more is forgotten.
+        # The machine may have changed since: states that it no longer has are dropped.
         keeper = chart.by_id.get(history_id)
         if keeper and keeper.type is HISTORY and isinstance(references, list):
             nodes = tuple(_below(keeper.ancestors[0], references, chart))

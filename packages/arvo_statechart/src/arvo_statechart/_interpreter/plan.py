@@ -1,4 +1,4 @@
-"""What a microstep does. It follows from the active states, the transitions and the history."""
+"""Plans what a microstep does, given the active states, the transitions and the history."""
 
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from .entry_and_exit import EntrySet, History, exit_sets, record
 from .state_values import states_of_value
 
 _MOST_CONFIGURATIONS = 1_024
-# On average: what leads on from one configuration is of as many kinds as it has events and guards.
+# On average; it depends on how many events and guards there are in one configuration.
 _MOST_PLANS_PER_CONFIGURATION = 8
 
 
@@ -21,9 +21,9 @@ class Plan:
     """What a microstep does.
 
     Attributes:
-        actions: Everything to run, in order.
+        actions: The executables to run, in order.
         configuration: The active states afterwards.
-        history: What is remembered afterwards.
+        history: The history afterwards.
         changes: Whether the microstep counts as a change even if no action assigns.
     """
 
@@ -43,22 +43,22 @@ class Plan:
 
 
 PlanKey: TypeAlias = tuple[Configuration, tuple[Transition, ...], History]
-"""What a plan follows from: how it is before the microstep, and the enabled transitions.
+"""What a plan depends on: configuration and history before the microstep, and the enabled transitions.
 
-Conflicts among the transitions are included.
+The transitions may conflict.
 """
 
 
 class Planner:
-    """Plans the microsteps of one machine, and remembers its plans and where they lead.
+    """Plans the microsteps of one machine, and caches the plans and their configurations.
 
-    Shared between threads: only the caches ever change.
+    It is shared between threads: only the caches ever change.
 
     Attributes:
-        configurations: By their states, in order.
-        plans: Those made so far; `plan` makes what is missing.
-        restored: Configurations by the text of their stored value.
-        most_configurations: How many configurations are remembered either way.
+        configurations: Configurations by their states, in order.
+        plans: The plans made so far; `plan` makes missing ones.
+        restored: Configurations by the `repr` of their stored value.
+        most_configurations: How many configurations each of the two caches may hold.
     """
 
     __slots__ = ("_root", "chart", "configurations", "most_configurations", "plans", "restored")
@@ -78,30 +78,30 @@ class Planner:
         if found is None:
             found = Configuration(self.chart, key)
             if len(self.configurations) >= self.most_configurations:
-                # The plans lead to those that are dropped.
+                # The plans refer to configurations that are dropped.
                 self.plans.clear()
             remember(self.configurations, key, found, self.most_configurations)
         return found
 
     def configuration_of_value(self, value: object) -> Configuration:
-        """Return the configuration that a state value stands for.
+        """Return the configuration of a state value.
 
         Raises:
             InvalidSnapshotError: If the value does not fit the machine.
         """
         try:
-            text = repr(value)
-        except RecursionError:  # Python cannot write it, so it is worked out each time
-            text = ""
-        found = self.restored.get(text)
+            key = repr(value)
+        except RecursionError:  # nested too deeply for `repr`, so it is computed each time
+            key = ""
+        found = self.restored.get(key)
         if found is None:
             found = self.configuration(states_of_value(self._root, value))
-            if text:
-                remember(self.restored, text, found, self.most_configurations)
+            if key:
+                remember(self.restored, key, found, self.most_configurations)
         return found
 
     def plan(self, key: PlanKey) -> Plan:
-        """Return the plan of a microstep, made when it is first needed."""
+        """Return the plan of a microstep, and make it if it is missing."""
         found = self.plans.get(key)
         if found is None:
             found = self._make(*key)
@@ -137,7 +137,7 @@ class Planner:
         for node in exited:
             del active[node]
         done = self._enter(entry, active, actions)
-        # The same states keep the order in which they were entered first.
+        # If the states are the same, their old order is kept.
         moved = after is not history or active.keys() != configuration.members
         if done:
             active = dict.fromkeys(sorted(active, key=document_order, reverse=True))
@@ -149,7 +149,7 @@ class Planner:
     def _enter(
         self, entry: EntrySet, active: dict[StateNode, None], actions: list[Executable]
     ) -> bool:
-        """Add the states that are entered, and what entering them does.
+        """Add the states that are entered to `active`, and their actions to `actions`.
 
         Returns:
             Whether the machine reaches its end.

@@ -9,15 +9,15 @@ from arvo_statechart._definition.states import StateNode, Transition
 from arvo_statechart._errors import GuardError
 from arvo_statechart._messages import short_repr
 
-# Up to so many active states it is quicker to ask all of them than to sort some.
+# Up to this many active states it is quicker to ask all of them than to sort some.
 FEW_STATES = 32
 
 
 class Branch:
-    """What a state and those active below it do about one event.
+    """The candidates for one event in a state and in the active states below it.
 
-    Its regions are asked first, all of them; its own candidates only if none answered. States
-    with a single active child are folded into one branch with it.
+    All regions are asked first; the state's own candidates are tried only if no region answered. A
+    state with a single active child shares one branch with it.
     """
 
     __slots__ = ("candidates", "fixed", "regions")
@@ -32,7 +32,7 @@ class Branch:
             _reachable(candidates) if len(candidates) > 1 else candidates
         )
         self.regions: tuple[Branch, ...] = regions
-        # The answer, if no guard has a say in it.
+        # The answer, if it does not depend on a guard.
         self.fixed: tuple[Transition, ...] | None = None
         if regions:
             answers = [region.fixed for region in regions if region.fixed is not None]
@@ -42,7 +42,7 @@ class Branch:
             self.fixed = self.candidates[:1]
 
     def unfixed(self) -> "tuple[Branch, ...]":
-        """Return the branches that have to be asked: regions first, in order, this one last."""
+        """Return the branches whose guards must be evaluated: regions first, in order, this one last."""
         found: list[Branch] = []
         waiting = [self]
         while waiting:
@@ -57,7 +57,7 @@ class Selector:
     """Chooses the transitions for events of one type in one configuration.
 
     Attributes:
-        fixed: The transitions, if no guard has a say in it; else None.
+        fixed: The transitions, if they do not depend on a guard; otherwise None.
     """
 
     __slots__ = ("_asked", "fixed")
@@ -91,12 +91,12 @@ class Selector:
 
 
 def branch_of_chain(nodes: Sequence[StateNode], event_type: str, rules: Rules) -> Branch | None:
-    """Return what a leaf and the states around it do about an event.
+    """Return the branch of a leaf and its ancestors for an event; None if there are no candidates.
 
     Args:
         nodes: The active states, outermost first.
         event_type: The type of the event.
-        rules: What the version of XState does.
+        rules: The rules of the version of XState.
     """
     candidates: tuple[Transition, ...] = ()
     for node in reversed(nodes):
@@ -111,13 +111,13 @@ def branch_of_chain(nodes: Sequence[StateNode], event_type: str, rules: Rules) -
 def branch_of_tree(
     takers: Iterable[StateNode], event_type: str, positions: dict[StateNode, int], rules: Rules
 ) -> Branch | None:
-    """Return what the root and all below it do about an event.
+    """Return the branch of the whole machine for an event; None if there are no candidates.
 
     Args:
         takers: The active states that may have candidates.
         event_type: The type of the event.
-        positions: The order in which active states are asked, regions behind their parent.
-        rules: What the version of XState does.
+        positions: The order in which active states are asked, parents before their regions.
+        rules: The rules of the version of XState.
     """
     # Without recursion: states may be nested 1,000 levels deep.
     below: dict[StateNode | None, list[Branch]] = {}
@@ -126,7 +126,7 @@ def branch_of_tree(
         candidates = node.candidates(event_type, rules) if node.on else ()
         if not (answering or candidates):
             continue
-        # What answers in any case is not followed by candidates of the states around it.
+        # Candidates of the states around are not needed if the only branch below always answers.
         if len(answering) == 1 and answering[0].fixed:
             branch = answering[0]
         else:
@@ -138,7 +138,7 @@ def branch_of_tree(
 def _innermost_first(
     takers: Iterable[StateNode], positions: dict[StateNode, int]
 ) -> Iterable[StateNode]:
-    """Return some active states and those around them, what is asked first at the end."""
+    """Return some active states and their ancestors, in reverse order of asking."""
     if len(positions) <= FEW_STATES:
         return reversed(positions)
     around: set[StateNode] = set()
@@ -154,7 +154,7 @@ class Eventless:
     """Chooses the `always` transitions in one configuration.
 
     Attributes:
-        chains: The transitions to try for each leaf that has some; empty if nothing can be enabled.
+        chains: The transitions to try, one tuple per leaf that has any; empty if no leaf has.
     """
 
     __slots__ = ("chains",)
@@ -167,7 +167,7 @@ class Eventless:
         self.chains: tuple[tuple[Transition, ...], ...] = tuple(chain for chain in chains if chain)
 
     def choose(self, call: Call) -> tuple[Transition, ...]:
-        """Return the enabled transitions without duplicates; whatever a guard raises escapes."""
+        """Return the enabled transitions without duplicates; exceptions of guards propagate."""
         chosen: dict[Transition, None] = {}
         for chain in self.chains:
             for candidate in chain:
@@ -178,11 +178,11 @@ class Eventless:
 
 
 NO_EVENTLESS: Final = Eventless(())
-"""Of machines without `always`."""
+"""For machines without `always` transitions."""
 
 
 def _reachable(candidates: Iterable[Transition]) -> tuple[Transition, ...]:
-    """Cut off what comes after the first candidate without a guard: it is never tried."""
+    """Drop the candidates after the first one without a guard: they are never tried."""
     kept: list[Transition] = []
     for candidate in candidates:
         kept.append(candidate)

@@ -1,4 +1,4 @@
-"""The state of a machine between two events, and what a host gets with it."""
+"""The state of a machine between two events, and the result of a step for a host."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ class Snapshot:
 
     @property
     def value(self) -> StateValue:
-        """Where the machine is, as in `{"stock": "held", "money": "asked"}`.
+        """The state value, as in `{"stock": "held", "money": "asked"}`.
 
         Empty if the machine failed in its first step under the rules of XState 5.24.
         """
@@ -58,11 +58,11 @@ class Snapshot:
 
     @property
     def error(self) -> Any:
-        """What failed: an exception, or what was stored of it. None unless status is error."""
+        """The exception that failed, or what was stored of it; None unless the status is "error"."""
         return None if self._error is UNSET else self._error
 
     def matches(self, value: PartialStateValue) -> bool:
-        """Whether the machine is in a state.
+        """Return whether the machine is in a state.
 
         Args:
             value: A state value or part of one, or a path like `"open.waiting"`.
@@ -70,13 +70,13 @@ class Snapshot:
         return self._configuration.matches(value)
 
     def has_tag(self, tag: str) -> bool:
-        """Whether an active state has this tag."""
+        """Return whether an active state has a tag."""
         return tag in self._configuration.tags
 
     def can(self, event: Event) -> bool:
-        """Whether an event would enable a transition that goes somewhere or has actions.
+        """Return whether an event would enable a transition with targets or actions.
 
-        The status does not matter: ask `status` whether the machine still takes events.
+        The status does not matter: check `status` to find out whether the machine still takes events.
 
         Raises:
             GuardError: If a guard fails.
@@ -101,7 +101,7 @@ def new_snapshot(
     output: object = UNSET,
     error: object = UNSET,
 ) -> Snapshot:
-    """Make a snapshot in a third of the time that keyword arguments take: every step needs one."""
+    """Return a snapshot, made in a third of the time that keyword arguments take."""
     snapshot = _new(Snapshot)
     snapshot._configuration = configuration
     snapshot.status = status
@@ -114,10 +114,10 @@ def new_snapshot(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a host gets from running a step: the new state and the events for the outside."""
+    """The result of running a step: the new snapshot and the emitted events."""
 
     snapshot: Snapshot
-    """The state of the machine after the step."""
+    """The snapshot after the step."""
     emitted: tuple[Event, ...] = ()
     """The emitted events in order; none if the step failed."""
 
@@ -133,5 +133,5 @@ class RunResult:
 
     @property
     def error(self) -> Any:
-        """What failed: an exception, or what was stored of it. None unless status is error."""
+        """The exception that failed, or what was stored of it; None unless the status is "error"."""
         return self.snapshot.error

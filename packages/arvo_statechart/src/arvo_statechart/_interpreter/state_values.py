@@ -1,4 +1,4 @@
-"""From active states to the state value, and back."""
+"""Converts active states to a state value, and back."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
@@ -18,11 +18,11 @@ from arvo_statechart._state_value import StateValue, in_key_order
 from .entry_and_exit import EntrySet
 
 LEAVES: Final = frozenset({ATOMIC, FINAL})
-"""The types of states that have none below them."""
+"""The types of states that have no states below them."""
 
 
 def regions_of(nodes: Collection[StateNode]) -> dict[StateNode, tuple[StateNode, ...]]:
-    """Return the children that the value shows of every state, in the key order of the value.
+    """Return the children of every state that the value shows, in the key order of the value.
 
     Args:
         nodes: The active states, in the order in which they were entered.
@@ -45,9 +45,9 @@ def regions_of(nodes: Collection[StateNode]) -> dict[StateNode, tuple[StateNode,
 def _shown_children(parent: StateNode, below: dict[str, StateNode]) -> tuple[StateNode, ...]:
     """Return the active children that the value of their parent shows.
 
-    Two regions that answer one event, one of them by way of a history state, can leave two
-    children of one compound state active. Like XState we then go by the value: a leaf that was
-    entered first stands for its parent alone, and what the value does not show is not asked.
+    Two regions that answer one event, one of them through a history state, can leave two children
+    of one compound state active. As in XState, the value then decides: if the first one entered is a
+    leaf, the value shows only that one, and a state that the value does not show is not asked.
     """
     if parent.type is COMPOUND:
         first = next(iter(below.values()))
@@ -59,7 +59,7 @@ def _shown_children(parent: StateNode, below: dict[str, StateNode]) -> tuple[Sta
 
 
 def value_of_chain(nodes: Sequence[StateNode]) -> StateValue:
-    """Return the value of a leaf and the states around it, outermost first."""
+    """Return the value of a leaf and its ancestors, given outermost first."""
     if len(nodes) == 1:
         return {}
     value: StateValue = nodes[-1].key
@@ -70,7 +70,7 @@ def value_of_chain(nodes: Sequence[StateNode]) -> StateValue:
 
 def value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...]]) -> StateValue:
     """Return the value of a machine whose states show these children."""
-    # In document order what is below a state comes behind it.
+    # In document order, the states below a state come after it.
     values: dict[StateNode, StateValue] = {}
     for node in sorted(regions, key=document_order, reverse=True):
         active = regions[node]
@@ -82,10 +82,10 @@ def value_of_tree(root: StateNode, regions: dict[StateNode, tuple[StateNode, ...
 
 
 def states_of_value(root: StateNode, value: object) -> Iterable[StateNode]:
-    """Return the active states that a state value stands for.
+    """Return the active states of a state value.
 
-    The order in which they were entered is not stored. In its place comes the order of the
-    value's keys; what the value leaves out is entered by default.
+    The order in which they were entered is not stored; the order of the value's keys takes its
+    place. States that the value leaves out are entered by default.
 
     Raises:
         InvalidSnapshotError: If the value does not fit the machine.
@@ -94,17 +94,17 @@ def states_of_value(root: StateNode, value: object) -> Iterable[StateNode]:
 
 
 def _named(root: StateNode, value: object) -> Iterator[StateNode]:
-    """Yield what a value names below the root: its children first, then what is below each."""
+    """Yield the states that a value names: the root's children first, then those below each."""
     waiting = [(root, value)]
     while waiting:
         node, named = waiting.pop()
         below = {named: {}} if isinstance(named, str) else named
         if not isinstance(below, dict):
             raise InvalidSnapshotError(
-                f"value of a stored snapshot: expected a text or a mapping for {short_repr(node.id)}, "
-                f"got {type(named).__name__}"
+                "value of a stored snapshot: expected a string or a mapping for "
+                f"{short_repr(node.id)}, got {type(named).__name__}"
             )
-        # Several children of one compound state can be active, and so can a history state of it.
+        # Several children of one compound state can be active, including a history state.
         shows_history = node.type is COMPOUND and not isinstance(named, str)
         find = node.child if shows_history else node.children.get
         children: list[tuple[StateNode, object]] = []
@@ -121,23 +121,23 @@ def _named(root: StateNode, value: object) -> Iterator[StateNode]:
 
 
 def _with_defaults(nodes: Collection[StateNode]) -> Iterable[StateNode]:
-    """Add to the active states what the value shows with them.
+    """Add the states that the value shows beside the active ones.
 
-    A microstep can enter a state without its parents or its children. They have a place in the
-    value all the same. As in XState, a history state that is an initial child stands there itself.
+    A microstep can enter a state without its parents or its children; these have a place in the
+    value anyway. As in XState, a history state that is an initial child is shown itself.
     """
     return _completed(nodes, _by_default)
 
 
 def _with_entered(nodes: Collection[StateNode]) -> Iterable[StateNode]:
-    """Add to the states that somebody named what must be active with them."""
+    """Add the states that must be active with the named ones."""
     return _completed(nodes, _by_entry)
 
 
 def _completed(
     nodes: Collection[StateNode], entering: Callable[[StateNode], Iterable[StateNode]]
 ) -> Iterable[StateNode]:
-    """Add first what is missing below, then what is above."""
+    """Add the missing states below first, then those above."""
     parents = {node.parent for node in nodes}
     found = dict.fromkeys(nodes)
     if _is_complete(found, parents):

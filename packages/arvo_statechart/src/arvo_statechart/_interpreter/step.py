@@ -1,4 +1,4 @@
-"""One event, from the first microstep to the moment the machine comes to rest."""
+"""Runs the microsteps of one event until the machine comes to rest."""
 
 from arvo_statechart._call import NO_PARAMS, Call, Context, Params, new_call
 from arvo_statechart._definition.executables import copy_containers
@@ -16,10 +16,10 @@ from .snapshot import Snapshot, new_snapshot
 
 
 class Step:
-    """One event, from the first microstep to the moment the machine comes to rest.
+    """The processing of one event, from the first microstep until the machine comes to rest.
 
     Actions read and change it. The configuration and the history change between microsteps, so
-    what an action sees of them is how they were before its microstep.
+    an action sees them as they were before its microstep.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Step:
         self.assigned = False
 
     def call(self, params: Params) -> Call:
-        """Return what to call a function with, about the event being processed."""
+        """Return the argument for a function of the user, with the event being processed."""
         call = new_call(self.context, self.event, NO_PARAMS, self.configuration)
         if params is NO_PARAMS:
             return call
@@ -67,7 +67,7 @@ class Step:
     def take(self, transitions: tuple[Transition, ...]) -> bool:
         """Run one microstep and return whether it changed the machine."""
         key = (self.configuration, transitions, self.history)
-        # A call is saved where the way is known, which is the rule.
+        # Saves a call in the usual case that the plan exists.
         return self.follow(self._planner.plans.get(key) or self._planner.plan(key))
 
     def follow(self, plan: Plan) -> bool:
@@ -80,13 +80,13 @@ class Step:
         return plan.changes or self.assigned
 
     def settle(self) -> None:
-        """Run microsteps until nothing is enabled without an outside event.
+        """Run microsteps until no transition is enabled without an event from outside.
 
         Raises:
             MicrostepLimitError: If there were as many microsteps as the machine allows.
         """
         limit = self.configuration.chart.max_microsteps
-        # As XState counts: without the microstep before this one, but with the last look round.
+        # Counted as in XState: without the microstep before this one, but with the last search.
         rounds = 0
         look_for_eventless = True
         processed = 0
@@ -98,7 +98,7 @@ class Step:
             if look_for_eventless and eventless.chains:
                 enabled = eventless.choose(self.call(NO_PARAMS))
                 if enabled:
-                    # What changes nothing would stay enabled for ever.
+                    # A transition that changes nothing would stay enabled.
                     look_for_eventless = self.take(enabled)
                     continue
             if processed == len(self.queue):
@@ -115,12 +115,12 @@ class Step:
         return MicrostepLimitError(
             f"event {short_repr(self.event['type'])} led to more than {limit} microsteps "
             f"in machine {short_repr(machine_id)}: does an `always` transition stay enabled, or do "
-            "events raise each other for ever?",
+            "events raise each other indefinitely?",
             limit=limit,
         )
 
     def snapshot(self) -> Snapshot:
-        """Return where the machine is now."""
+        """Return the current snapshot."""
         return new_snapshot(
             self.configuration,
             self.status,
@@ -132,15 +132,15 @@ class Step:
 
 
 def unstarted(planner: Planner) -> Snapshot:
-    """Return the machine before its first step: nothing is entered, but the root is active."""
+    """Return the snapshot before the first step: the root is active, but was not entered."""
     return new_snapshot(planner.configuration((planner.chart.root,)), "active", {}, ())
 
 
 def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Return the unstarted machine with the context that the event of its start gives it.
+    """Return the unstarted snapshot with its first context, made from the event of the start.
 
     Raises:
-        InvalidResultError: If the function that makes the context returns anything but a dict.
+        InvalidResultError: If the function that makes the context does not return a dict.
     """
     context = snapshot._configuration.chart.context
     if callable(context):
@@ -157,7 +157,7 @@ def with_first_context(snapshot: Snapshot, event: Event) -> Snapshot:
 def begin(planner: Planner, snapshot: Snapshot, event: Event, host: Host) -> Snapshot:
     """Enter the initial states and let the machine come to rest."""
     step = Step(planner, snapshot, event, host)
-    # Nothing is left: for the plan not even the root is active.
+    # No state is left: in this plan, not even the root was active.
     step.follow(planner.plan((planner.configuration(()), (planner.chart.start,), ())))
     step.settle()
     return step.snapshot()

@@ -1,4 +1,4 @@
-"""A clock that stands still until told."""
+"""A clock that moves only when a test moves it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,8 @@ from arvo_time import Clock, ClockTimer
 T = TypeVar("T")
 
 _ZERO: Final = timedelta(0)
-_FEW: Final = 64
+# Below this many timers, cancelled ones are not worth looking for.
+_MIN_TIMERS_BEFORE_CLEANUP: Final = 64
 
 
 @dataclass(slots=True, kw_only=True, order=True)
@@ -35,14 +36,14 @@ class _Timer(ClockTimer):
 
 
 class FakeClock(Clock):
-    """A clock that stands still until told, so that a test of a long wait takes no time.
+    """A clock that moves only when a test moves it, so that a test of a long wait takes no time.
 
-    Hand it to what you test and move the time yourself:
+    Pass it to what you test and move the time yourself:
 
     * `advance` fires what falls due. It does not await, so the tasks it wakes run later, when the
       test awaits something.
     * `run_for` does the same and lets the woken tasks run at each moment.
-    * `run_until_complete` awaits something, moving on whenever nothing but time can help.
+    * `run_until_complete` awaits something, moving the time whenever nothing else can run.
 
     Waits fire in order of their due time, those of one moment in the order in which they began.
     Work in other threads and on sockets takes real time and is not waited for.
@@ -63,21 +64,21 @@ class FakeClock(Clock):
     _settling: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
     def __init__(self, *, start: datetime = datetime(2025, 1, 1, tzinfo=UTC)) -> None:
-        """Stand still at `start`.
+        """Make a clock that shows `start`.
 
         Args:
-            start: What `now` returns first; aware.
+            start: What `now` returns first, an aware datetime.
 
         Raises:
             ValueError: `start` has no time zone.
         """
         if start.utcoffset() is None:
-            raise ValueError(f"start must be aware, give it a time zone: {start!r}")
+            raise ValueError(f"start must be aware, got {start!r}; give it a time zone")
         self._start = start.astimezone(UTC)
         self._elapsed = _ZERO
         self._timers: list[_Timer] = []
         self._started = 0
-        self._most_held = _FEW
+        self._cleanup_above = _MIN_TIMERS_BEFORE_CLEANUP
 
     @override
     def now(self) -> datetime:
@@ -105,8 +106,8 @@ class FakeClock(Clock):
 
     @asynccontextmanager
     async def _timeout(self, delay: timedelta) -> AsyncIterator[object]:
-        # asyncio's own block without a deadline, which is moved to this moment when it comes: so
-        # cancelling, nesting and telling one's own cancellation from another's are asyncio's.
+        # asyncio's own block without a deadline; when the time comes, its deadline becomes now. So
+        # asyncio does the cancelling and nesting, and tells its own cancellation from others.
         now = asyncio.get_running_loop().time
         async with asyncio.timeout(None) as block:
             timer = self.call_later(delay, lambda: block.reschedule(now()))
@@ -132,15 +133,16 @@ class FakeClock(Clock):
 
     @property
     def pending(self) -> int:
-        """How many sleeps, timeouts and calls wait for their time."""
+        """How many sleeps, timeouts and calls are not due yet."""
         return sum(not timer.cancelled for timer in self._timers)
 
     def advance(self, delta: timedelta) -> None:
-        """Move the time on and fire what falls due, each at its own due time.
+        """Move the time forward and fire what falls due, each at its own due time.
 
-        Calls are made here and now; a call they ask for in turn is made too if it falls due.
-        Sleeping tasks are woken, and tasks past their timeout cancelled, but they run only when
-        the caller awaits. An exception of a call comes out of here, at that call's due time.
+        Scheduled calls are made immediately, and so are the calls that they schedule in turn, if
+        those fall due. Sleeping tasks are woken, and tasks past their timeout cancelled, but they
+        run only when the caller awaits. An exception of a call propagates from here, at that call's
+        due time.
 
         Args:
             delta: How far; zero is allowed and fires nothing new.
@@ -154,17 +156,17 @@ class FakeClock(Clock):
         self._elapsed = max(self._elapsed, target)
 
     async def run_for(self, delta: timedelta) -> None:
-        """Move the time on, letting woken tasks run at each moment as far as they can.
+        """Move the time forward, letting woken tasks run at each moment as far as they can.
 
-        So what they wait for in turn counts from the moment they were woken. Tasks that are ready
-        at the start run before the time moves.
+        So their next waits count from the moment they were woken. Tasks that are ready at the start
+        run before the time moves.
 
         Args:
-            delta: How far; zero lets run what is ready.
+            delta: How far; zero runs only what is ready.
 
         Raises:
             ValueError: `delta` is negative.
-            RuntimeError: As `settle`.
+            RuntimeError: See `settle`.
         """
         target = self._target(delta)
         await self.settle()
@@ -174,14 +176,14 @@ class FakeClock(Clock):
         self._elapsed = max(self._elapsed, target)
 
     async def run_until_complete(self, awaitable: Awaitable[T]) -> T:
-        """Await something, moving the time on to the next wait whenever nothing else can run.
+        """Await something, moving the time to the next wait whenever nothing else can run.
 
         Returns:
-            What the awaitable returned; an exception it raised comes out as it is.
+            What the awaitable returned; an exception that it raised propagates unchanged.
 
         Raises:
-            RuntimeError: Nothing waits for the time any more and it is not done, so it would
-                never be (or it waits for another thread or a socket). It was cancelled. Also as
+            RuntimeError: The awaitable is not done and nothing waits for this clock, so it would
+                never end (or it waits for another thread or a socket). It was cancelled. Also see
                 `settle`.
         """
         task = asyncio.ensure_future(awaitable)
@@ -190,8 +192,8 @@ class FakeClock(Clock):
             while not task.done():
                 if (due := self._next_due()) is None:
                     raise RuntimeError(
-                        f"nothing waits for this clock at {self.now()}, and {awaitable!r} is not "
-                        "done: it waits for something that no passing of time will bring"
+                        f"{awaitable!r} is not done, and nothing waits for this clock at "
+                        f"{self.now()}: it waits for something that moving the time cannot bring"
                     )
                 self._fire(due)
                 await self.settle()
@@ -204,7 +206,7 @@ class FakeClock(Clock):
     async def settle(self) -> None:
         """Let tasks run, without moving the time, until every one waits for something.
 
-        There is no number of turns to guess: this returns when the event loop has nothing left
+        You need not guess a number of turns: this returns when the event loop has nothing left
         that is ready. A task that spins on `asyncio.sleep(0)` never lets it return.
 
         Raises:
@@ -219,7 +221,7 @@ class FakeClock(Clock):
                 "run this test on asyncio's own event loop"
             )
         if loop in self._settling:
-            raise RuntimeError("another task already lets the others run; one can at a time")
+            raise RuntimeError("another task is settling this event loop; await that one first")
         self._settling.add(loop)
         try:
             while True:
@@ -230,16 +232,16 @@ class FakeClock(Clock):
             self._settling.discard(loop)
 
     def _drop_cancelled(self) -> None:
-        """Let go of cancelled calls now and then, which costs little for each."""
-        if len(self._timers) < self._most_held:
+        """Drop cancelled timers whenever their list has doubled, which costs little per timer."""
+        if len(self._timers) < self._cleanup_above:
             return
         self._timers = [timer for timer in self._timers if not timer.cancelled]
         heapify(self._timers)
-        self._most_held = max(_FEW, 2 * len(self._timers))
+        self._cleanup_above = max(_MIN_TIMERS_BEFORE_CLEANUP, 2 * len(self._timers))
 
     def _target(self, delta: timedelta) -> timedelta:
         if delta < _ZERO:
-            raise ValueError(f"time does not go back: {delta}")
+            raise ValueError(f"delta must not be negative, got {delta}")
         return self._elapsed + delta
 
     def _next_due(self) -> timedelta | None:
@@ -248,7 +250,7 @@ class FakeClock(Clock):
         return self._timers[0].due if self._timers else None
 
     def _fire(self, due: timedelta) -> None:
-        """Fire what is due at one moment, and stand at it."""
+        """Set the time to `due`, and fire what is due then."""
         self._elapsed = due
         while self._next_due() == due:
             timer = heappop(self._timers)

@@ -1,4 +1,4 @@
-"""The broker and the machine memory for many workflows at once in one process."""
+"""The broker and the machine memory for many concurrent workflows in one process."""
 
 from conformance.broker_scenario import BrokerScenario, comparable
 from conformance.cases import Case

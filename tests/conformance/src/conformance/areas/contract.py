@@ -45,7 +45,7 @@ def _same_contract(case: Case) -> None:
     expected = {name: value for name, value in case.expected["ok"].items() if name != "exportKeys"}
     for version in expected["perVersion"].values():
         del version["emitList"]
-    # The order of declaration is no part of our API.
+    # The order of declaration is not part of our API.
     expected["versions"] = sorted(expected["versions"])
     Comparison().same(expected, _described(made))
 

@@ -11,7 +11,7 @@ from conformance.refusals import Path
 
 
 async def run(case: Case) -> None:
-    """Make the event and compare everything it tells of itself."""
+    """Make the event and compare all its attributes and formats."""
     members = event_members(case.input["event"])
     event = returned(
         case.expected,
