@@ -11,13 +11,15 @@ from random import Random
 
 import pytest
 from real_servers.fixtures import StartRedis
+from redis.asyncio import Redis
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, RecordWrite
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
+from .aging import make_older
 from .clients import BUSY_MACHINE, Connect, leased, url_of
 
 FULL = os.environ.get("ARVO_FULL") == "1"
@@ -37,6 +39,22 @@ async def through_proxy(
         connect_url(url_of(proxy), policy=QUICK, max_connections=4) as memory,
     ):
         yield memory, proxy
+
+
+def write_of(version: int) -> RecordWrite:
+    """Return a write with a chunk, of which every fifth one frees those before."""
+    return record_write(
+        {"count": version},
+        tail=b"tail of %d" % version,
+        chunk=b"%d" % version,
+        frees="none" if version % 5 else "earlier",
+    )
+
+
+def chunks_of(version: int) -> list[tuple[int, bytes]]:
+    """Return the chunks that are stored after the write of a version."""
+    first = max(version // 5 * 5, 1)
+    return [(number, b"%d" % number) for number in range(first, version + 1)]
 
 
 class TestLostReplies:
@@ -115,7 +133,9 @@ class TestLostReplies:
                     lease = await leased(memory)
                     assert lease.version == version
                     assert lease.record == (None if version == 0 else {"count": version})
-                    await memory.commit(lease, record_write({"count": version + 1}))
+                    assert lease.tail == (b"" if version == 0 else b"tail of %d" % version)
+                    assert list(lease.chunks) == chunks_of(version)
+                    await memory.commit(lease, write_of(version + 1))
                     version += 1
                 cuts += 1
         print(f"{cuts} cuts, {version} commits, none lost, none doubled")  # noqa: T201 - the figure of the run
@@ -148,7 +168,7 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
     async def work(memory: RedisMachineMemory, machine_id: str) -> None:
         while True:
             lease = await leased(memory, machine_id)
-            await memory.commit(lease, record_write({"count": lease.version + 1}))
+            await memory.commit(lease, write_of(lease.version + 1))
             acknowledged[machine_id] = lease.version + 1
             if sum(acknowledged.values()) >= 200:
                 enough.set()
@@ -160,12 +180,17 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
         failures = await asyncio.gather(*workers, return_exceptions=True)
         assert all(isinstance(each, MachineMemoryError) for each in failures), failures
         server.restart()
+        async with Redis.from_url(server.url) as client:
+            await make_older(client, "arvo:", QUICK.ttl)
         for machine_id, count in acknowledged.items():
             stored = await memory.get(machine_id)
             assert stored is not None
             # One more may have been written whose reply did not arrive.
             assert stored.version in (count, count + 1)
             assert stored.record == {"count": stored.version}
+            lease = await leased(memory, machine_id)
+            assert lease.tail == b"tail of %d" % stored.version
+            assert list(lease.chunks) == chunks_of(stored.version)
     print(f"{sum(acknowledged.values())} commits acknowledged before SIGKILL, all are there")  # noqa: T201 - the figure of the run
 
 
@@ -227,6 +252,7 @@ import asyncio, sys
 from datetime import timedelta
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
 
@@ -239,7 +265,7 @@ async def main(url, prefix, transport):
         print("held", flush=True)
         sys.stdin.readline()
         try:
-            await memory.commit(lease, {"by": "holder"})
+            await memory.commit(lease, record_write({"by": "holder"}))
         except TransactionViolation as violation:
             print(violation.cause.name, flush=True)
 

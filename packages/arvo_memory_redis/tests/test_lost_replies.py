@@ -12,7 +12,7 @@ from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, MachineLease
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
-from arvo_memory_redis._scripts import ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE
+from arvo_memory_redis._scripts import ACQUIRE, CHUNKS, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
 
 from .clients import Connect, url_of
@@ -20,7 +20,7 @@ from .clients import Connect, url_of
 INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
 # Only a lease that was given back becomes free within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
-SCRIPTS = [ACQUIRE, COMMIT, EXTEND, RELEASE, WRITE]
+SCRIPTS = [ACQUIRE, CHUNKS, COMMIT, EXTEND, RELEASE, WRITE]
 
 
 @pytest.mark.timeout(120)
@@ -93,7 +93,14 @@ async def round_of_calls(memory: RedisMachineMemory, version: int) -> int:
     await memory.release(await leased(memory, version))
     lease = await leased(memory, version)
     assert await memory.renew(lease)
-    await memory.commit(lease, record_write({"version": version + 1}))
+    # Two writes a round, of which one has a chunk.
+    chunk = b"%d" % (version // 2 + 1)
+    write = record_write({"version": version + 1}, tail=b"tail", chunk=chunk, frees="earlier")
+    await memory.commit(lease, write)
+    lease = await leased(memory, version + 1)
+    assert (lease.tail, lease.last_chunk) == (b"tail", int(chunk))
+    assert list(lease.chunks) == list(await memory.chunks(lease)) == [(int(chunk), chunk)]
+    await memory.release(lease)
     assert await memory.lock("order-7")
     await memory.write("order-7", {"version": version + 2}, {"version": version + 1})
     assert await memory.unlock("order-7")

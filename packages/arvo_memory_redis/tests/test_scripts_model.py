@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from typing_extensions import override
 
 from arvo_event_handler import TransactionViolation, TransactionViolationCause
-from arvo_event_handler.memory import LockPolicy, MachineLease, Record
+from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWrite
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
@@ -51,6 +51,9 @@ class Model:
     version: int = 0
     record: Record | None = None
     last_owner: str | None = None
+    tail: bytes = b""
+    chunks: list[tuple[int, bytes]] = field(default_factory=list)
+    last_chunk: int = 0
 
     def free(self) -> bool:
         return self.owner is None or self.expired
@@ -68,13 +71,23 @@ class Model:
         self.expired = False
         return True
 
-    def commit(self, lease: MachineLease, record: Record) -> TransactionViolationCause | None:
+    def as_loaded(self, lease: MachineLease) -> bool:
+        return (self.version, self.last_owner or "") == (lease.version, lease.committed_by)
+
+    def commit(self, lease: MachineLease, write: RecordWrite) -> TransactionViolationCause | None:
         if self.last_owner == lease.owner:
             return None
-        if (self.version, self.last_owner or "") != (lease.version, lease.committed_by):
+        if not self.as_loaded(lease):
             return TransactionViolationCause.VERSION_MOVED
         self.owner, self.last_owner = None, lease.owner
-        self.version, self.record = self.version + 1, record
+        self.version, self.record = self.version + 1, write.record
+        self.tail = write.tail
+        if write.frees != "none":
+            self.chunks = []
+        if write.chunk is not None:
+            self.last_chunk += 1
+            if write.frees != "all":
+                self.chunks = [*self.chunks, (self.last_chunk, write.chunk)]
         return None
 
     def write(self, record: Record, previous: Record | None) -> TransactionViolationCause | None:
@@ -82,6 +95,7 @@ class Model:
             return TransactionViolationCause.VERSION_MOVED
         self.version, self.record = self.version + 1, record
         self.last_owner = BARE
+        self.tail, self.chunks = b"", []
         return None
 
     def cleanup(self) -> bool:
@@ -116,8 +130,8 @@ class Sequence:
         kinds = ["acquire", "lock", "unlock", "write", "run_out", "cleanup"]
         weights = [4, 1, 1, 2, 2, 1]
         if self.leases:
-            kinds += ["commit", "release", "renew"]
-            weights += [5, 1, 2]
+            kinds += ["commit", "chunks", "release", "renew"]
+            weights += [5, 2, 1, 2]
         (kind,) = self.random.choices(kinds, weights)
         await getattr(self, kind)({"number": number})
         stored = await self.memory.get(self.name)
@@ -130,10 +144,13 @@ class Sequence:
         return self.random.choice([self.leases[-1], self.random.choice(self.leases)])
 
     async def acquire(self, _: Record) -> None:
-        lease = await self.memory.acquire(self.name)
+        after = self.random.randrange(5)
+        lease = await self.memory.acquire(self.name, after=after)
         assert (lease is not None) == self.model.free()
         if lease is not None:
             assert (lease.version, lease.record) == (self.model.version, self.model.record)
+            assert (lease.tail, lease.last_chunk) == (self.model.tail, self.model.last_chunk)
+            assert list(lease.chunks) == [each for each in self.model.chunks if each[0] > after]
             if self.model.last_owner == BARE:
                 # A bare write has a new token, which only the memory knows.
                 assert all(lease.committed_by != each.committed_by for each in self.leases)
@@ -158,8 +175,23 @@ class Sequence:
 
     async def commit(self, record: Record) -> None:
         lease = self.any_lease()
-        cause = await cause_of(self.memory.commit(lease, record_write(record)))
-        assert cause == self.model.commit(lease, record)
+        number = str(record["number"]).encode()
+        write = record_write(
+            record,
+            tail=self.random.choice([b"", b"tail of " + number]),
+            chunk=self.random.choice([None, b"", b"chunk of " + number, number * 4096]),
+            frees=self.random.choice(["none", "none", "earlier", "all"]),
+        )
+        cause = await cause_of(self.memory.commit(lease, write))
+        assert cause == self.model.commit(lease, write)
+
+    async def chunks(self, _: Record) -> None:
+        lease = self.any_lease()
+        if self.model.as_loaded(lease):
+            assert list(await self.memory.chunks(lease)) == self.model.chunks
+        else:
+            cause = await cause_of(self.memory.chunks(lease))
+            assert cause is TransactionViolationCause.VERSION_MOVED
 
     async def release(self, _: Record) -> None:
         lease = self.any_lease()
@@ -192,5 +224,5 @@ async def test_scripts_answer_as_the_model_does(redis_url: str, prefix: str) -> 
             sequence = Sequence(memory, client, own, "order-7", random)
             played.update([await sequence.play(call) for call in range(CALLS)])
             await memory.cleanup("order-7")
-    assert len(played) == 9
+    assert len(played) == 10
     print(f"{SEQUENCES} sequences, {played.total()} calls as in the model: {dict(played)}")  # noqa: T201 - the figure of the run

@@ -46,8 +46,6 @@ class TestShared(SharedMachineMemorySuite):
 
 
 class TestLeases(LeasedMachineMemorySuite):
-    _chunks_are_kept = False  # not yet; to be removed when they are
-
     @pytest.fixture
     async def let_pass(self, redis_url: str, prefix: str) -> AsyncIterator[LetTimePass]:
         async with Redis.from_url(redis_url) as client:

@@ -25,9 +25,11 @@ from arvo_event_handler.memory import (
 from arvo_redis import RedisClient, Server, TransportName
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.logs import bounded_logger
+from arvo_time.settings import check_count
 
 from . import _scripts as scripts
 from ._failure import memory_error
+from ._stored_chunks import damaged_numbers, stored_chunks
 from ._stored_machine import (
     RecordLimits,
     StoredMachine,
@@ -54,17 +56,20 @@ class RedisMachineMemory(ILeasedMachineMemory):
             calls by itself. A `Server` of arvo_redis may have other users.
         prefix: What all keys begin with. Memories with different prefixes share nothing.
         policy: How leases are granted; None means `LockPolicy()`.
+        chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
+            closed as a chunk, which is written once.
         compress_above: Compress records longer than this, in bytes; None means never.
         max_record_bytes: Refuse records that are longer than this when stored. Their JSON may have
             16 MiB, or this if it is more, written or read. It should be the same in all processes.
+            Chunks have the same limits.
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
         TypeError: A number is not an int, `client` is not one of redis-py's asyncio clients, or
             `clock` is not a `Clock`.
-        ValueError: `compress_above` is negative, or `max_record_bytes` below 1. Or the client has
-            `decode_responses=True` or an `encoding` other than UTF-8, reads from replicas, or
-            repeats calls by itself.
+        ValueError: `chunk_bytes` or `compress_above` is negative, or `max_record_bytes` below 1. Or
+            the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
+            replicas, or repeats calls by itself.
     """
 
     def __init__(
@@ -73,10 +78,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
         *,
         prefix: str = "arvo:",
         policy: LockPolicy | None = None,
+        chunk_bytes: int = _CHUNK_BYTES,
         compress_above: int | None = 16 * 1024,
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_count(chunk_bytes, name="chunk_bytes")
+        self._chunk_bytes = chunk_bytes
         self._own_client: Server | None = None
         self._server = Server(client, clock=clock, translated=memory_error)
         self._prefix = prefix
@@ -101,6 +109,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         transport: TransportName = "auto",
         max_connections: int = 50,
         socket_timeout: timedelta = timedelta(seconds=5),
+        chunk_bytes: int = _CHUNK_BYTES,
         compress_above: int | None = 16 * 1024,
         max_record_bytes: int = 8 * 1024 * 1024,
         clock: Clock = SYSTEM_CLOCK,
@@ -120,6 +129,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             socket_timeout: How long to wait for a connection, and how long a server may send
                 nothing while an answer is outstanding; through redis-py, how long a call may take.
                 Above 0, at most a day.
+            chunk_bytes: See the class.
             compress_above: See the class.
             max_record_bytes: See the class.
             clock: See the class.
@@ -134,6 +144,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             MachineMemoryError: The server cannot be reached or refuses the login.
         """
         # Wrong values are refused before anything is connected.
+        check_count(chunk_bytes, name="chunk_bytes")
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
         async with AsyncExitStack() as stack:
             connecting = Server.connect(
@@ -151,6 +162,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 client,
                 prefix=prefix,
                 policy=policy,
+                chunk_bytes=chunk_bytes,
                 compress_above=compress_above,
                 max_record_bytes=max_record_bytes,
                 clock=clock,
@@ -176,7 +188,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @property
     @override
     def chunk_bytes(self) -> int:
-        return _CHUNK_BYTES
+        return self._chunk_bytes
 
     # --- leases -------------------------------------------------------------
 
@@ -184,21 +196,25 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
         return await until_granted(
-            lambda: self._try_acquire(machine_id), policy=self._policy, clock=self._clock
+            lambda: self._try_acquire(machine_id, after=after),
+            policy=self._policy,
+            clock=self._clock,
         )
 
     @override
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
-        stored, last_owner = await self._stored(lease.machine_id)
-        if (stored.version, stored_owner(last_owner)) != (lease.version, lease.committed_by):
+        as_loaded, *fields = await self._server.run(
+            scripts.CHUNKS, self._key(lease.machine_id), lease.version, lease.committed_by
+        )
+        if not as_loaded:
             raise TransactionViolation.version_moved(lease.machine_id)
-        return ()
+        first, last, *data = fields
+        return stored_chunks(first, last, data, limits=self._limits).chunks
 
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
-        if write.tail or write.chunk is not None:
-            raise NotImplementedError("tails and chunks are not stored yet")
         packed = self._limits.pack(write.record)
+        chunk = b"" if write.chunk is None else self._limits.pack_chunk(write.chunk)
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
         committed = await self._server.run(
             scripts.COMMIT,
@@ -210,10 +226,12 @@ class RedisMachineMemory(ILeasedMachineMemory):
             packed.data,
             # Needed only with the first record: the hash has it afterwards.
             b"" if lease.version else _encoded(lease.machine_id),
+            write.tail,
+            chunk,
+            write.frees,
             expiry,
         )
-        if not committed:
-            raise TransactionViolation.version_moved(lease.machine_id)
+        _check_written(committed, lease.machine_id)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -252,9 +270,12 @@ class RedisMachineMemory(ILeasedMachineMemory):
             packed.codec,
             packed.data,
             _encoded(machine_id),
+            # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
+            b"",
+            b"",
+            "all",
         )
-        if not written:
-            raise TransactionViolation.version_moved(machine_id)
+        _check_written(written, machine_id)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -322,15 +343,16 @@ class RedisMachineMemory(ILeasedMachineMemory):
         )
         return stored_record(*state, limits=self._limits), last_owner or b""
 
-    async def _try_acquire(self, machine_id: str) -> MachineLease | timedelta:
+    async def _try_acquire(self, machine_id: str, *, after: int) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
-        answer = await self._take(machine_id, owner=owner, show_state=True)
+        answer = await self._take(machine_id, owner=owner, after=after)
         if isinstance(answer, timedelta):
             return answer
-        *state, last_owner = answer
+        number, codec, state, last_owner, tail, first, last, *data = answer
         try:
-            version, record = stored_record(*state, limits=self._limits)
+            version, record = stored_record(number, codec, state, limits=self._limits)
             committed_by = stored_owner(last_owner)
+            chunks, last_chunk = stored_chunks(first, last, data, after=after, limits=self._limits)
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
@@ -340,16 +362,19 @@ class RedisMachineMemory(ILeasedMachineMemory):
             version=version,
             committed_by=committed_by,
             record=record,
+            tail=tail or b"",
+            chunks=chunks,
+            last_chunk=last_chunk,
         )
 
-    async def _try_lock(self, machine_id: str) -> list[bytes | None] | timedelta:
+    async def _try_lock(self, machine_id: str) -> list[Any] | timedelta:
         # A second lock of this memory must fail, but a repeated try of this one must not.
         owner = f"{self._instance}{secrets.token_hex(16)}"
-        return await self._take(machine_id, owner=owner, show_state=False)
+        return await self._take(machine_id, owner=owner, after=None)
 
     async def _take(
-        self, machine_id: str, *, owner: str, show_state: bool
-    ) -> list[bytes | None] | timedelta:
+        self, machine_id: str, *, owner: str, after: int | None
+    ) -> list[Any] | timedelta:
         taking = self._server.run(
             scripts.ACQUIRE,
             self._key(machine_id),
@@ -357,7 +382,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             self._ttl_ms,
             self._unwritten_ttl_ms,
             _encoded(machine_id),
-            int(show_state),
+            "" if after is None else after,
         )
         # Without an order of calls, giving the lease back might overtake taking it. So the task goes
         # on to its end first.
@@ -382,6 +407,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
         await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
+
+
+def _check_written(answer: int, machine_id: str) -> None:
+    if answer < 0:
+        raise damaged_numbers()
+    if not answer:
+        raise TransactionViolation.version_moved(machine_id)
 
 
 def _encoded(machine_id: str) -> bytes:

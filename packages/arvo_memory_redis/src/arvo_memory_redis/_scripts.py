@@ -8,6 +8,10 @@ A hash has these fields; it has no `state` if the workflow never committed:
 * `version`, `codec`, `state`: how often the record was written, and its latest bytes.
 * `last_owner`: the token of the writer of `version`. It identifies a repeated write, and a
   workflow that was forgotten and has reached the same version again.
+* `tail`: what every commit writes again beside the record.
+* `c1`, `c2` and so on: the chunks that are not freed. `first_chunk` is the number of the first one,
+  `last_chunk` that of the last one ever written, which is one less if all are freed. If no chunk was
+  ever written, both are missing and mean 1 and 0.
 
 The holder of the lease matters only to ACQUIRE, EXTEND and RELEASE: a write is accepted or refused by
 what its writer loaded.
@@ -26,35 +30,108 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# The hash may be gone by then: a lease on a workflow that was never written expires.
-_WRITE_AS_LOADED: Final = """
--- token, version and last owner as they were loaded, codec, state, subject
-local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner')
+# A chunk that is missing by damage ends a loop: `last_chunk` may be damaged as well, and very large.
+# Each chunk has a call of its own, as `unpack` ends at about 8,000 values.
+_CHUNKS: Final = """
+local function chunk_number(field, missing)
+    if not field then
+        return missing
+    end
+    return #field <= 15 and string.find(field, '^[1-9]%d*$') and tonumber(field) or nil
+end
+
+-- the numbers of the first chunk and of the last one; nothing if they are damaged
+local function chunk_numbers(first, last)
+    first, last = chunk_number(first, 1), chunk_number(last, 0)
+    if first and last and first <= last + 1 then
+        return first, last
+    end
+end
+
+local function chunk_field(number)
+    return string.format('c%.0f', number)
+end
+
+local function append_chunks(reply, first, last)
+    for number = first, last do
+        local chunk = redis.call('HGET', KEYS[1], chunk_field(number))
+        if not chunk then
+            break
+        end
+        table.insert(reply, chunk)
+    end
+    return reply
+end
+"""
+
+# The hash may be gone by then: a lease on a workflow that was never written expires. All that is
+# written is one command, so that a missing permission cannot part record, tail and chunk.
+_WRITE_AS_LOADED: Final = (
+    _CHUNKS
+    + """
+-- token, version and last owner as they were loaded, codec, state, subject, tail, chunk or '' for
+-- none, which chunks to free
+local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk')
 if stored[2] == ARGV[1] then
     return 1
 end
 if (stored[1] or '0') ~= ARGV[2] or (stored[2] or '') ~= ARGV[3] then
     return 0
 end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[2]) + 1),
-    'codec', ARGV[4], 'state', ARGV[5], 'last_owner', ARGV[1])
+local first, last = chunk_numbers(stored[3], stored[4])
+if not first then
+    return -1
+end
+local fields = {'version', string.format('%.0f', tonumber(ARGV[2]) + 1), 'codec', ARGV[4],
+    'state', ARGV[5], 'last_owner', ARGV[1], 'tail', ARGV[7]}
+local function set(field, value)
+    table.insert(fields, field)
+    table.insert(fields, value)
+end
 if ARGV[2] == '0' then
-    redis.call('HSET', KEYS[1], 'subject', ARGV[6])
+    set('subject', ARGV[6])
+end
+local new_first, new_last = first, last
+if ARGV[9] ~= 'none' then
+    new_first = last + 1
+end
+if ARGV[8] ~= '' then
+    new_last = last + 1
+    if ARGV[9] == 'all' then
+        new_first = new_last + 1
+    else
+        set(chunk_field(new_last), ARGV[8])
+    end
+end
+if new_first ~= first or new_last ~= last then
+    set('first_chunk', string.format('%.0f', new_first))
+    set('last_chunk', string.format('%.0f', new_last))
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+if ARGV[9] ~= 'none' then
+    for number = first, last do
+        if redis.call('HDEL', KEYS[1], chunk_field(number)) == 0 then
+            break
+        end
+    end
 end
 """
+)
 
 
 ACQUIRE: Final = Script(
     name="acquire",
     source=_NOW
+    + _CHUNKS
     + """
--- token, ttl in ms, how long to keep a hash without state in ms, subject, whether to show the state
+-- token, ttl in ms, how long to keep a hash without state in ms, subject, the number above which
+-- chunks are shown, or '' to show neither them nor the state
 local held
-if ARGV[5] == '0' then
+if ARGV[5] == '' then
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
 else
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
-        'last_owner')
+        'last_owner', 'tail', 'first_chunk', 'last_chunk')
 end
 -- a lease whose end is damaged has ended, also one further away than the ten years of a LockPolicy
 local left = (tonumber(held[2]) or 0) - now
@@ -66,9 +143,35 @@ redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f',
 if not held[3] and redis.call('HEXISTS', KEYS[1], 'state') == 0 then
     redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, false, false, false, false}
+    return {1, false, false, false, false, false, false, false}
 end
-return {1, held[3], held[4], held[5], held[6]}
+if ARGV[5] == '' then
+    return {1}
+end
+local reply = {1, held[3], held[4], held[5], held[6], held[7], held[8], held[9]}
+local first, last = chunk_numbers(held[8], held[9])
+if not first then
+    return reply
+end
+return append_chunks(reply, math.max(first, ARGV[5] + 1), last)
+""",
+)
+
+CHUNKS: Final = Script(
+    name="chunks",
+    source=_CHUNKS
+    + """
+-- version and last owner as they were loaded
+local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk')
+if (stored[1] or '0') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] then
+    return {0}
+end
+local reply = {1, stored[3], stored[4]}
+local first, last = chunk_numbers(stored[3], stored[4])
+if not first then
+    return reply
+end
+return append_chunks(reply, first, last)
 """,
 )
 
@@ -79,10 +182,10 @@ COMMIT: Final = Script(
     + """
 -- and: expiry in ms or 0
 redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
-if ARGV[7] == '0' then
+if ARGV[10] == '0' then
     redis.call('PERSIST', KEYS[1])
 else
-    redis.call('PEXPIRE', KEYS[1], ARGV[7])
+    redis.call('PEXPIRE', KEYS[1], ARGV[10])
 end
 return 1
 """,

@@ -11,7 +11,9 @@ from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     PackedRecord,
     Record,
+    pack_chunk,
     pack_record,
+    unpack_chunk,
     unpack_record,
 )
 from arvo_time.settings import check_count
@@ -71,6 +73,30 @@ class RecordLimits:
             UnreadableRecordError: It is damaged, too large, or of a newer version.
         """
         return unpack_record(packed, max_bytes=self.max_json_bytes)
+
+    def pack_chunk(self, chunk: bytes) -> bytes:
+        """Write a chunk for storage; never empty.
+
+        Raises:
+            UnwritableRecordError: The chunk is too large.
+        """
+        packed = pack_chunk(chunk, max_bytes=self.max_json_bytes)
+        size = len(packed)
+        if size > self.max_record_bytes:
+            raise UnwritableRecordError(
+                f"a chunk of the journal has {size} bytes, above "
+                f"max_record_bytes={self.max_record_bytes}; "
+                "keep large data elsewhere and its address in the workflow"
+            )
+        return packed
+
+    def unpack_chunk(self, stored: bytes, *, number: int) -> bytes:
+        """Read what `pack_chunk` wrote; `number` is for errors.
+
+        Raises:
+            UnreadableRecordError: It is damaged, too large, or of a newer version.
+        """
+        return unpack_chunk(stored, number=number, max_bytes=self.max_json_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
