@@ -91,6 +91,7 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
     router, admission = broker._router, broker._admission
     held: dict[str, object] = {
         "leaving": router._leaving,
+        "under way": router._under_way,
         "open": admission.open,
         "waiting": admission.waiting,
         "waiters": admission._waiters,

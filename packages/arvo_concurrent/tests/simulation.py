@@ -124,6 +124,7 @@ class FaultyHandler(IArvoEventHandler):
         self._handler = handler
         self._simulation = simulation
         self.running: Counter[str] = Counter()
+        self.under_way: set[ArvoEvent] = set()
 
     @property
     @override
@@ -142,6 +143,9 @@ class FaultyHandler(IArvoEventHandler):
             if self.stateful and self._simulation.lanes and self.running[event.subject] > 1:
                 # Recorded for `verify`: the broker would retry an error that is raised here.
                 self._simulation.overtaken.append(event.subject)
+            if event in self.under_way:
+                self._simulation.doubled.append(event)
+            self.under_way.add(event)
             await self._simulation.take_time()
             self._simulation.maybe_fail(event)
             outputs = await self._handler.execute(event, parent=parent)
@@ -150,6 +154,7 @@ class FaultyHandler(IArvoEventHandler):
             return self._simulation.repeat_some(outputs)
         finally:
             self.running[event.subject] -= 1
+            self.under_way.discard(event)
 
 
 @dataclass(slots=True)
@@ -193,6 +198,8 @@ class Simulation:
         """The completions of each workflow, by handler and id of the init event."""
         self.overtaken: list[str] = []
         """Subjects of which two events ran concurrently, in spite of their lane."""
+        self.doubled: list[ArvoEvent] = []
+        """Events of which two copies ran concurrently."""
         self.reports = Reports()
         self.values = [
             [self.chance.randrange(1_000) for _ in range(self.chance.randrange(1, 3))]
@@ -238,6 +245,8 @@ class Simulation:
         await asyncio.gather(*map(self._ask, asked))
 
     async def _ask(self, init: ArvoEvent) -> None:
+        if self.chance.random() < 0.5:
+            await self.clock.sleep(self.chance.randrange(1, 3_000) * MILLISECOND)
         match self.chance.randrange(4):
             case 0:
                 await self.broker.publish(init)
@@ -386,6 +395,7 @@ class Simulation:
         """Check that everything happened once, with the right results, and that nothing is left."""
         assert self.reports == Reports()
         assert self.overtaken == []
+        assert self.doubled == []
         for init, values in zip(self.inits, self.values, strict=True):
             assert list(self.answers[init.id].values()) == [right_answer(values)]
         assert len(self.answers) == len(self.inits)

@@ -218,8 +218,8 @@ class TestTelemetry:
                 ConcurrentEventBroker([config], clock=clock) as one,
                 ConcurrentEventBroker([config], clock=clock) as two,
             ):
-                for broker in (one, one, one, two, two):
-                    await broker.publish(event("e1"))
+                for number, broker in enumerate((one, one, one, two, two)):
+                    await broker.publish(event(f"e{number}"))
                 await clock.settle()
                 assert recorder.find(name="arvo.broker.queue.depth").value == 3
                 gate.open()

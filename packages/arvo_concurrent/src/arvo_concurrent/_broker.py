@@ -45,6 +45,7 @@ from ._admission import Admission
 from ._causal_tree import CausalTree
 from ._delivery import Delivery
 from ._errors import QueueFullError, self_wait
+from ._joined_trees import AnyTree
 from ._router import Router
 from ._subscription import Subscription
 
@@ -62,6 +63,10 @@ class ConcurrentEventBroker:
 
     An emitted event with a domain is for the outside and goes to `on_domained_event`. An event
     that comes from outside goes to its topic, whatever its domain says.
+
+    An event that is published, resolved or emitted again while the broker has it queued or running
+    (the same `source`, `id` and `to`) joins the first: it is handled once, and each caller gets the
+    outcome. An event that is handled already runs again, and so does one that a handler waits for.
 
     What a handler returns is always taken. It should not await the broker that runs it: `publish`
     raises where it would have to wait for a place, and `resolve` where the answer would have to
@@ -195,7 +200,9 @@ class ConcurrentEventBroker:
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
         tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
-        if not self._life.is_open or self._admission.is_full():
+        if not self._life.is_open or (
+            self._admission.is_full() and not self._router.joins(event, tree)
+        ):
             await self._take_in_turn(event, tree)
         else:
             self._router.take(event, tree, copy_context())
@@ -208,9 +215,9 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        if self._admission.is_full():
-            raise QueueFullError(event, max_queued=self._admission.limit or 0)
         tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        if self._admission.is_full() and not self._router.joins(event, tree):
+            raise QueueFullError(event, max_queued=self._admission.limit or 0)
         self._router.take(event, tree, copy_context())
 
     async def resolve(
@@ -326,10 +333,10 @@ class ConcurrentEventBroker:
         )
         return self._router.add(name, runner=runner, settings=settings)
 
-    async def _take_in_turn(self, event: ArvoEvent, tree: CausalTree) -> None:
+    async def _take_in_turn(self, event: ArvoEvent, tree: AnyTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._life.check_open()
-        if not self._admission.is_full():
+        if not self._admission.is_full() or self._router.joins(event, tree):
             self._router.take(event, tree, copy_context())
             return
         if handled_by(self._admission):
@@ -358,7 +365,7 @@ class ConcurrentEventBroker:
         tree = CausalTree(
             event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
         )
-        tree.open += 1  # so that it ends, once, even if nothing comes of the event
+        tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
         tree.end()
         try:
@@ -366,6 +373,6 @@ class ConcurrentEventBroker:
         except asyncio.CancelledError:
             if not waiter.cancelled() and not waiter.exception():
                 answer = waiter.result()
-                if answer is not None:  # it arrived, but no caller is left to take it
+                if answer is not None and tree.unanswer():  # no caller is left to take it
                     self._router.unclaimed(answer, tree, copy_context())
             raise

@@ -28,6 +28,7 @@ class CausalTree:
         "_waiter",
         "admission",
         "answer_to",
+        "answered",
         "asker",
         "open",
         "root",
@@ -51,6 +52,8 @@ class CausalTree:
         self._failures: tuple[tuple[ArvoEvent, Exception], ...] = ()
         self.open = 0
         """How many events are on their way."""
+        self.answered: list[CausalTree] | None = None
+        """The trees whose callers got the same answer, this one included; None: no others did."""
         # Where what is open waits for a handler; None unless a handler waits for the answer.
         self._queued: Counter[tuple[Seats, str]] | None = None if asker is None else Counter()
 
@@ -58,6 +61,15 @@ class CausalTree:
     def ended(self) -> bool:
         """Whether no event of it is on its way."""
         return self.open == 0
+
+    @property
+    def trees(self) -> "tuple[CausalTree, ...]":
+        """This tree alone."""
+        return (self,)
+
+    def begin(self) -> None:
+        """One more event is on its way."""
+        self.open += 1
 
     def end(self) -> None:
         """One event has arrived, and what came of it is counted already."""
@@ -76,12 +88,23 @@ class CausalTree:
         else:
             self._waiter.set_result(None)
 
+    def expects(self, event: ArvoEvent) -> bool:
+        """Return whether an event is addressed to the caller as an answer."""
+        return event is not self.root and event.to == self.answer_to
+
     def answer(self, event: ArvoEvent) -> bool:
         """Deliver an answer; return False when no caller waits for it (any more)."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(event)
         return True
+
+    def unanswer(self) -> bool:
+        """Return whether no caller is left for the answer, now that this one was cancelled."""
+        if self.answered is None:
+            return True
+        self.answered.remove(self)
+        return not self.answered
 
     def queued(self, seats: Seats, subject: str) -> None:
         """An event waits for a handler."""

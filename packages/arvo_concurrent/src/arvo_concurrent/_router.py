@@ -37,8 +37,8 @@ from arvo_time import Clock
 from arvo_time.logs import bounded_logger
 
 from ._admission import Admission
-from ._causal_tree import CausalTree
-from ._delivery import Delivery
+from ._delivery import Delivery, Identity
+from ._joined_trees import AnyTree
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -57,7 +57,7 @@ class Router(Endable):
         self,
         owner: OwnerFunctions,
         *,
-        take_in_turn: Callable[[ArvoEvent, CausalTree], Awaitable[None]],
+        take_in_turn: Callable[[ArvoEvent, AnyTree], Awaitable[None]],
         admission: Admission,
         clock: Clock,
     ) -> None:
@@ -67,6 +67,8 @@ class Router(Endable):
         self._take_in_turn = take_in_turn
         self._leaving: set[Topic[Delivery, Verdict]] = set()
         self._closed = False  # whether everything is given up from now on
+        # What waits, sleeps or runs; further events with the same identity join it.
+        self._under_way: dict[Identity, Delivery] = {}
         self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
         """The handlers' topics by name."""
         self._listeners = Listeners(owner, broker=admission, clock=clock, logger=_logger)
@@ -136,21 +138,34 @@ class Router(Endable):
         await topic.ended()
         self._leaving.discard(topic)
 
-    def take(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
-        """Send an event on its way that comes from outside."""
-        if self._closed:
-            self._give_up_closed(Delivery(event, tree, context), handler=None)
-            return
-        topic = self.topics.get(event.to or event.type)
+    def take(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
+        """Send an event on its way, or let its tree wait for the same event that is on its way."""
+        address = event.to or event.type
+        topic = self.topics.get(address)
         if topic is not None:
-            topic.put(Delivery(event, tree, context))
-        elif event is not tree.root and event.to == tree.answer_to:
+            delivery = Delivery(event, tree, context)
+            delivery.identity = identity = (address, event.source, event.id)
+            first = self._under_way.setdefault(identity, delivery)
+            if first is not delivery and first.join(tree):
+                return
+            if self._closed:
+                self._give_up_closed(delivery, handler=None)
+            else:
+                topic.put(delivery)
+        elif self._closed:
+            self._give_up_closed(Delivery(event, tree, context), handler=None)
+        elif tree.expects(event):
             if not tree.answer(event):
                 self.unclaimed(event, tree, context)
         else:
             self._unroutable(Delivery(event, tree, context))
 
-    def unclaimed(self, event: ArvoEvent, tree: CausalTree, context: Context) -> None:
+    def joins(self, event: ArvoEvent, tree: AnyTree) -> bool:
+        """Return whether an event from outside joins one on its way, and so needs no place."""
+        identity = (event.to or event.type, event.source, event.id)
+        return tree.asker is None and identity in self._under_way
+
+    def unclaimed(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
         """Hand over an answer that no caller waits for."""
         delivery = Delivery(event, tree, context)
         if self._owner.on_unclaimed is not None:
@@ -202,12 +217,14 @@ class Router(Endable):
         for error in verdict.errors:
             self._listeners.report(delivery, event=delivery.event, error=error)
         if isinstance(verdict, Handled):  # nearly all are, and `match` takes longer to see it
+            self._release(delivery)  # before its outputs: the event itself may be among them
             for trouble in verdict.troubles:
                 self._carry_out(trouble, delivery)
             for output in verdict.outputs:
                 self._emit(output, delivery)
             return None
         if isinstance(verdict, GiveUp):
+            self._release(delivery)
             self._give_up(verdict, delivery)
             return None
         if verdict.counts:
@@ -238,7 +255,7 @@ class Router(Endable):
             delivery = Delivery(event, cause.tree, context)
             self._listeners.call(delivery, function=function, name="on_domained_event")
 
-    async def _come_back(self, event: ArvoEvent, *, tree: CausalTree, context: Context) -> None:
+    async def _come_back(self, event: ArvoEvent, *, tree: AnyTree, context: Context) -> None:
         """Take an answer from outside: immediately while its tree waits, otherwise as a new event."""
         if tree.ended:
             await self._take_in_turn(event, tree)
@@ -248,7 +265,14 @@ class Router(Endable):
     def _all_topics(self) -> list[Topic[Delivery, Verdict]]:
         return [*self.topics.values(), *self._leaving]
 
+    def _release(self, delivery: Delivery) -> None:
+        """Let no further event join a delivery: it is handled, or given up."""
+        identity = delivery.identity
+        if identity is not None and self._under_way.get(identity) is delivery:
+            del self._under_way[identity]
+
     def _give_up_closed(self, delivery: Delivery, *, handler: str | None) -> None:
+        self._release(delivery)
         letter = DeadLetter(
             event=delivery.event,
             error=UndeliveredError(delivery.event),
