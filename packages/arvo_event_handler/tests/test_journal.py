@@ -206,8 +206,30 @@ def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
             "chunk 2 of the stored journal is damaged: it follows entry 0",
         ),
         (lambda j: setattr(j, "last", Mark(2, "somebody")), "where the record says 2"),
+        (
+            lambda j: setattr(j, "tail", j.tail.replace(b'"after":[1,"000', b'"after":[1,"fff')),
+            "the tail of the stored journal is damaged: it follows entry 1",
+        ),
+        (
+            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1]),
+            r"the tail of the stored journal is damaged: entries \[2, 2\]",
+        ),
+        (
+            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0]),
+            "the tail of the stored journal is damaged: an entry without a body",
+        ),
     ],
-    ids=["no chunk", "no tail", "no head", "no tab", "a chunk twice", "stored by another"],
+    ids=[
+        "no chunk",
+        "no tail",
+        "no head",
+        "no tab",
+        "a chunk twice",
+        "stored by another",
+        "after another",
+        "an entry twice",
+        "no body",
+    ],
 )
 def test_a_damaged_journal_is_refused_and_names_the_place(damage: Any, message: str) -> None:
     journaled = two_steps()
