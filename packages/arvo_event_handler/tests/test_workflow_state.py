@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from arvo_event_handler.memory import Record
+from arvo_event_handler.memory._record import read_state, write_state
 from arvo_event_handler.memory._state import (
     OWED_BYTES,
     SEEN_LIMIT,
@@ -112,3 +114,18 @@ def test_a_machine_keeps_a_request_whatever_comes_between() -> None:
     for number in range(40):
         state.post(entry(f"n{number}", collects=False), window=64)
     assert owed(state) == ["asks"]
+
+
+def test_members_of_a_record_without_events_stay() -> None:
+    record: Record = {
+        "executionStatus": "normal",
+        "status": "active",
+        "initEventId": "e1",
+        "parentSubject": None,
+        "subject": "s",
+        "state$$": {"n": 1},
+        "tag": "x",
+    }
+    written = write_state(read_state(record, "s"))
+    assert {name: written[name] for name in record} == record
+    assert "events" not in written
