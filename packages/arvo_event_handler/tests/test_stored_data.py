@@ -568,7 +568,7 @@ async def test_an_owed_output_without_a_type_has_no_effect_until_it_is_sent_agai
 @pytest.mark.parametrize("place", [("initEventId",), ("events", "consumed", "id")])
 async def test_a_name_that_is_not_unicode_is_a_read_failure(place: tuple[Any, ...]) -> None:
     """JSON can say it. Without `redelivery` the record's events are hashed when it is read."""
-    event, reply, record = half_done_once("resumable")
+    _, reply, record = half_done_once("resumable")
     damaged = damaged_at(damaged_at(record, ("redelivery",), GONE), place, "\ud800")
     memory = HandsOut(damaged)
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
