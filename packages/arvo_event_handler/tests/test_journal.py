@@ -258,7 +258,7 @@ def test_a_base_after_an_entry_of_somebody_else_is_refused() -> None:
     journaled.compact()
     [(number, chunk)] = journaled.chunks
     journaled.chunks = [(number, chunk.replace(b'"last":[2,"000', b'"last":[2,"fff'))]
-    with pytest.raises(MachineMemoryError, match="chunk 2 .* an entry that it does not hold"):
+    with pytest.raises(MachineMemoryError, match=r"chunk 2 .* an entry that it does not hold"):
         journaled.reread()
 
 
