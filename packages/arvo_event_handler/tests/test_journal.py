@@ -152,6 +152,22 @@ def test_members_that_say_nothing_and_the_subject_are_not_stored_twice() -> None
     assert SUBJECT.encode() not in chunk
 
 
+def test_a_base_keeps_which_outputs_ask() -> None:
+    journaled = Journaled(collects=False)
+    journaled.step(event("e1"), [event("o1"), event("o2", kind="com.audit.note")])
+    journaled.compact()
+    owed = journaled.reread().owed
+    assert [(output.id, output.asks) for output in owed.all()] == [("o1", True), ("o2", False)]
+
+
+def test_a_null_that_no_reader_would_put_back_is_stored() -> None:
+    journaled = Journaled(collects=False)
+    note = {**event("o1"), "tenant": None}
+    journaled.step(event("e1"), [note])
+    [owed] = journaled.reread().owed.all()
+    assert owed.wire() == note
+
+
 def test_an_output_of_another_subject_keeps_it() -> None:
     journaled = Journaled(collects=False)
     child = {**event("o1", request="e1"), "subject": "child-3"}
