@@ -152,6 +152,22 @@ def test_members_that_say_nothing_and_the_subject_are_not_stored_twice() -> None
     assert SUBJECT.encode() not in chunk
 
 
+def test_a_base_keeps_which_outputs_ask() -> None:
+    journaled = Journaled(collects=False)
+    journaled.step(event("e1"), [event("o1"), event("o2", kind="com.audit.note")])
+    journaled.compact()
+    owed = journaled.reread().owed
+    assert [(output.id, output.asks) for output in owed.all()] == [("o1", True), ("o2", False)]
+
+
+def test_a_null_that_no_reader_would_put_back_is_stored() -> None:
+    journaled = Journaled(collects=False)
+    note = {**event("o1"), "tenant": None}
+    journaled.step(event("e1"), [note])
+    [owed] = journaled.reread().owed.all()
+    assert owed.wire() == note
+
+
 def test_an_output_of_another_subject_keeps_it() -> None:
     journaled = Journaled(collects=False)
     child = {**event("o1", request="e1"), "subject": "child-3"}
@@ -206,8 +222,30 @@ def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
             "chunk 2 of the stored journal is damaged: it follows entry 0",
         ),
         (lambda j: setattr(j, "last", Mark(2, "somebody")), "where the record says 2"),
+        (
+            lambda j: setattr(j, "tail", j.tail.replace(b'"after":[1,"000', b'"after":[1,"fff')),
+            "the tail of the stored journal is damaged: it follows entry 1",
+        ),
+        (
+            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1]),
+            r"the tail of the stored journal is damaged: entries \[2, 2\]",
+        ),
+        (
+            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0]),
+            "the tail of the stored journal is damaged: an entry without a body",
+        ),
     ],
-    ids=["no chunk", "no tail", "no head", "no tab", "a chunk twice", "stored by another"],
+    ids=[
+        "no chunk",
+        "no tail",
+        "no head",
+        "no tab",
+        "a chunk twice",
+        "stored by another",
+        "after another",
+        "an entry twice",
+        "no body",
+    ],
 )
 def test_a_damaged_journal_is_refused_and_names_the_place(damage: Any, message: str) -> None:
     journaled = two_steps()

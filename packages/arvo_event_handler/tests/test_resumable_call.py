@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel, field_validator
@@ -14,8 +14,21 @@ from arvo_core import (
     ContractVersion,
     SimpleArvoContract,
     SimpleVersion,
+    VersionedArvoContract,
 )
-from arvo_event_handler import Complete, ConfigViolation, Emit, Reply, Start, Step
+from arvo_event_handler import (
+    Complete,
+    ConfigViolation,
+    Emit,
+    Reply,
+    Start,
+    Step,
+    TransactionViolation,
+    UnreadableRecordError,
+)
+from arvo_event_handler._workflow._collected_answers import CollectedAnswers
+from arvo_event_handler._workflow._workflow import StoredReads
+from arvo_event_handler.memory._state import KeptEvent, WireEvent
 
 from .shop import (
     CHARGE,
@@ -42,6 +55,11 @@ from .shop import (
     reserved,
     start,
 )
+
+
+def event(name: str, **attributes: Any) -> ArvoEvent:
+    attributes = {"source": "com.tea.ask", "to": ORDER, "data": {}, **attributes}
+    return ArvoEvent.create(id=name, subject="s", parentid="request", **attributes)
 
 
 class Text(BaseModel):
@@ -216,6 +234,59 @@ class TestRepliesAreReadWhenLookedAt:
         assert replies.__eq__({1, 2}) is NotImplemented
         with pytest.raises(TypeError, match="unhashable"):
             hash(replies)
+
+
+class TestServicesThatEmitOneType:
+    """The data schema of an answer says whose it is."""
+
+    PRICED: Final = "evt.shop.priced"
+
+    def service(self, name: str) -> VersionedArvoContract[Any]:
+        version = ContractVersion("1.0.0", accepts=Reserve, emits={self.PRICED: Reserved})
+        contract = ArvoContract(uri=f"#/{name}", type=f"com.{name}.ask", versions=[version])
+        return contract.version("1.0.0")
+
+    def priced(self, name: str, price: int) -> ArvoEvent:
+        schema = f"#/{name}/1.0.0"
+        return event(f"{name}-{price}", type=self.PRICED, dataschema=schema, data={"price": price})
+
+    def reply(self, *kept: KeptEvent) -> Reply[None]:
+        current = self.priced("tea", 3)
+        services = [self.service("tea"), self.service("cup")]
+        answers = {answer.id: [answer] for answer in kept}
+        return Reply(
+            context=None,
+            event=current,
+            data=None,
+            contract=order_contract.version(ORDER_V1),
+            collected=CollectedAnswers(
+                {**answers, "request": []}, current=current, reads=StoredReads()
+            ),
+            services={service.type: service for service in services},
+        )
+
+    def test_each_has_its_own(self) -> None:
+        call = self.reply(
+            KeptEvent.of(self.priced("tea", 1).to_dict()),
+            KeptEvent.of(self.priced("cup", 2).to_dict()),
+        )
+        tea, cup = call.services.values()
+        assert call.replies(tea, type=self.PRICED) == [Reserved(price=1), Reserved(price=3)]
+        assert call.replies(cup, type=self.PRICED) == [Reserved(price=2)]
+
+    def test_a_damaged_answer_is_found_when_it_is_looked_at(self) -> None:
+        """Left out, the workflow would wait for it."""
+
+        def read() -> WireEvent:
+            raise UnreadableRecordError("chunk 7 is damaged")
+
+        damaged = KeptEvent(id="damaged", source="com.tea.ask", type=self.PRICED, read=read)
+        call = self.reply(damaged)
+        for service in call.services.values():
+            replies = call.replies(service, type=self.PRICED)
+            assert len(replies) == (2 if service.type == "com.tea.ask" else 1)
+            with pytest.raises(TransactionViolation, match="chunk 7 is damaged"):
+                list(replies)
 
 
 class TestWhatAReplyTells:

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+import pytest
+
+from arvo_event_handler.memory import Record
+from arvo_event_handler.memory._record import read_state, write_state
 from arvo_event_handler.memory._state import (
+    OWED_BYTES,
     SEEN_LIMIT,
     KeptEvent,
     OwedOutputs,
@@ -62,6 +67,25 @@ class TestOwedOutputs:
         state.post(entry("e4", request="again"), window=64)
         assert owed(state) == ["other"]
 
+    @pytest.mark.parametrize(
+        ("more", "names"), [(0, ["o1", "o2"]), (1, ["o2"])], ids=["64 KiB", "a byte more"]
+    )
+    def test_the_oldest_beyond_64_kib_are_dropped(self, more: int, names: list[str]) -> None:
+        outputs = OwedOutputs()
+        for number, size in [(1, OWED_BYTES - 100), (2, 100 + more)]:
+            wire: WireEvent = {"id": f"o{number}"}
+            outputs.add(f"h{number}", [KeptEvent.of(wire, size=size)])
+        assert outputs.fit(64, exempt=lambda output: False) == bool(more)
+        assert [output.id for output in outputs.all()] == names
+
+    def test_what_is_exempt_is_kept_beyond_the_window(self) -> None:
+        outputs = OwedOutputs()
+        outputs.add("h1", [kept("o1"), kept("o2")])
+        outputs.add("h2", [kept("o3")])
+        assert outputs.fit(1, exempt=lambda output: output.id == "o2")
+        assert [output.id for output in outputs.all()] == ["o2", "o3"]
+        assert not outputs.fit(1, exempt=lambda output: output.id == "o2")
+
     def test_a_copy_changes_by_itself(self) -> None:
         outputs = OwedOutputs()
         outputs.add("h", [kept("o1"), kept("o2")])
@@ -75,3 +99,33 @@ def test_a_step_posted_to_a_copy_leaves_the_state_as_it_was() -> None:
     assert state.answers == {"o1": []}
     assert owed(state) == ["o1"]
     assert list(state.seen) == [kept("e1").hash]
+
+
+def test_a_machine_keeps_as_many_steps_as_the_window_although_they_ask() -> None:
+    """Its requests make no collection, so that nothing else would end their number."""
+    state = started(kept("o1", asks=True), collects=False)
+    assert not state.post(entry("e2", kept("o2", asks=True), collects=False), window=2)
+    assert state.post(entry("e3", kept("o3", asks=True), collects=False), window=2)
+    assert owed(state) == ["o2", "o3"]
+
+
+def test_a_machine_keeps_a_request_whatever_comes_between() -> None:
+    state = started(kept("asks", asks=True), kept("notifies"), collects=False)
+    for number in range(40):
+        state.post(entry(f"n{number}", collects=False), window=64)
+    assert owed(state) == ["asks"]
+
+
+def test_members_of_a_record_without_events_stay() -> None:
+    record: Record = {
+        "executionStatus": "normal",
+        "status": "active",
+        "initEventId": "e1",
+        "parentSubject": None,
+        "subject": "s",
+        "state$$": {"n": 1},
+        "tag": "x",
+    }
+    written = write_state(read_state(record, "s"))
+    assert {name: written[name] for name in record} == record
+    assert "events" not in written

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar, overload
 from typing_extensions import override
 
 from arvo_core import ArvoEvent, DataSchema
+from arvo_event_handler._errors import UnreadableRecordError
 from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._state import KeptEvent
 
@@ -123,7 +124,10 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
     def _uri(self, answer: Answer) -> str | None:
         if isinstance(answer, ArvoEvent):
             return contract_uri(answer.dataschema)
-        return contract_uri(answer.wire().get("dataschema"))
+        try:
+            return contract_uri(answer.wire().get("dataschema"))
+        except UnreadableRecordError:
+            return None
 
     def _read(self, answer: Answer) -> ArvoEvent:
         if isinstance(answer, ArvoEvent):

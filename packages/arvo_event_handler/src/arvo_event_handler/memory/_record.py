@@ -103,18 +103,13 @@ def write_state(state: WorkflowState) -> Record:
     record["subject"] = state.subject
     if state.failed:
         record["error"] = state.error
-    elif state.latest is not None:
-        events: dict[str, Any] = {}
-        if state.latest.collects:
-            events["expected"] = state.answers and {
-                request: _wires(answers) for request, answers in state.answers.items()
-            }
-        events["consumed"] = state.latest.consumed.wire()
-        events["produced"] = _wires(state.latest.outputs)
+    else:
         record.update(state.members)
-        record["events"] = events
+        if state.latest is not None:
+            record["events"] = _written_events(state.latest, state.answers)
     redelivery: dict[str, Any] = {
         "seen": list(state.seen),
+        # The third said which event had answered last; the version before expects three.
         "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
     }
     if state.open is not None:
@@ -232,6 +227,19 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
         kind = output.get("type")
         outputs.append(KeptEvent.of(output, asks=isinstance(kind, str) and kind in services))
     return outputs
+
+
+def _written_events(
+    latest: WorkflowEntry, answers: Mapping[str, list[KeptEvent]] | None
+) -> dict[str, Any]:
+    events: dict[str, Any] = {}
+    if latest.collects:
+        events["expected"] = answers and {
+            request: _wires(collected) for request, collected in answers.items()
+        }
+    events["consumed"] = latest.consumed.wire()
+    events["produced"] = _wires(latest.outputs)
+    return events
 
 
 def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
