@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, MutableSequence, Sequence
 from datetime import timedelta
-from typing import ClassVar, cast
-
-from typing_extensions import override
+from typing import cast
 
 from arvo_event_handler import TransactionViolationCause, UnwritableRecordError
 from arvo_event_handler.memory import (
@@ -36,17 +34,6 @@ _BYTES = b"\x00\xff\xfe \r\n\xc3(" + bytes(range(256))
 
 class LeaseChunks:
     """Each commit replaces the tail and may append a chunk, together with the record."""
-
-    # False where a memory of this repository does not keep chunks yet.
-    _chunks_are_kept: ClassVar[bool] = True
-
-    @override
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if not cls._chunks_are_kept:
-            for name in vars(LeaseChunks):
-                if name.startswith("test_"):
-                    setattr(cls, name, None)
 
     async def test_a_workflow_that_never_ran_has_neither_tail_nor_chunks(
         self, memory: ILeasedMachineMemory
