@@ -551,28 +551,32 @@ def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObjec
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", [[], {}, 7, None])
-async def test_an_owed_output_without_a_type_has_no_effect_until_it_is_sent_again(
+def test_an_owed_output_without_a_type_has_no_effect_until_it_is_sent_again(
     style: str, kind: Any
 ) -> None:
     event, reply, record = half_done_once(style)
     owed = ("redelivery", "out", 0, 1, 0, "type")
     damaged = damaged_at(record, owed, kind)
-    memory = SimpleMachineMemory()
-    await memory.write(event.subject, damaged, None)
-    with pytest.raises(TransactionViolation, match="an output kept to be sent again"):
-        await STYLES[style](memory).execute(event)
-    assert await stored(memory, event) == damaged
-    assert await STYLES[style](memory).execute(reply) != []
+
+    async def deliver() -> None:
+        memory = SimpleMachineMemory()
+        await memory.write(event.subject, damaged, None)
+        with pytest.raises(TransactionViolation, match="an output kept to be sent again"):
+            await STYLES[style](memory).execute(event)
+        assert await stored(memory, event) == damaged
+        assert await STYLES[style](memory).execute(reply) != []
+
+    asyncio.run(deliver())
 
 
 @pytest.mark.parametrize("place", [("initEventId",), ("events", "consumed", "id")])
-async def test_a_name_that_is_not_unicode_is_a_read_failure(place: tuple[Any, ...]) -> None:
+def test_a_name_that_is_not_unicode_is_a_read_failure(place: tuple[Any, ...]) -> None:
     """JSON can say it. Without `redelivery` the record's events are hashed when it is read."""
     _, reply, record = half_done_once("resumable")
     damaged = damaged_at(damaged_at(record, ("redelivery",), GONE), place, "\ud800")
-    memory = HandsOut(damaged)
+    handler = STYLES["resumable"](HandsOut(damaged))
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
-        await STYLES["resumable"](memory).execute(reply)
+        asyncio.run(handler.execute(reply))
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
     assert not caught.value.retryable
 
