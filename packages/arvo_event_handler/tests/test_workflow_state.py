@@ -75,16 +75,16 @@ class TestOwedOutputs:
         for number, size in [(1, OWED_BYTES - 100), (2, 100 + more)]:
             wire: WireEvent = {"id": f"o{number}"}
             outputs.add(f"h{number}", [KeptEvent.of(wire, size=size)])
-        assert outputs.fit(64, exempt=lambda output: False) == bool(more)
+        assert outputs.fit(64) == bool(more)
         assert [output.id for output in outputs.all()] == names
 
-    def test_what_is_exempt_is_kept_beyond_the_window(self) -> None:
+    def test_the_newest_step_is_kept_whatever_the_window(self) -> None:
         outputs = OwedOutputs()
-        outputs.add("h1", [kept("o1"), kept("o2")])
-        outputs.add("h2", [kept("o3")])
-        assert outputs.fit(1, exempt=lambda output: output.id == "o2")
+        outputs.add("h1", [kept("o1")])
+        outputs.add("h2", [kept("o2"), kept("o3")])
+        assert outputs.fit(1)
         assert [output.id for output in outputs.all()] == ["o2", "o3"]
-        assert not outputs.fit(1, exempt=lambda output: output.id == "o2")
+        assert not outputs.fit(1)
 
     def test_a_copy_changes_by_itself(self) -> None:
         outputs = OwedOutputs()

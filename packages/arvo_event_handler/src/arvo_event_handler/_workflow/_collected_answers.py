@@ -5,6 +5,7 @@ read all that has come so far, n answers would cost n² reads.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import eq
 from typing import Generic, TypeAlias, TypeVar, overload
 
 from typing_extensions import override
@@ -62,7 +63,7 @@ class ReadWhenLookedAt(Sequence[T], Generic[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReadWhenLookedAt | list | tuple):
             return NotImplemented
-        return len(self) == len(other) and all(map(_equal, self, other))
+        return len(self) == len(other) and all(map(eq, self, other))
 
     @override
     def __repr__(self) -> str:
@@ -143,7 +144,3 @@ def contract_uri(dataschema: object) -> str | None:
     """Return the URI of the contract that a data schema names; None when it cannot be known."""
     schema = DataSchema.parse(dataschema) if isinstance(dataschema, str) else None
     return None if schema is None else schema.uri
-
-
-def _equal(one: object, other: object) -> bool:
-    return one == other

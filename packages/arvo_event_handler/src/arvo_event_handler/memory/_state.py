@@ -227,12 +227,13 @@ class OwedOutputs:
                 }
         self._steps = [step for step in self._steps if step.outputs]
 
-    def fit(self, window: int, *, exempt: Callable[[KeptEvent], bool]) -> bool:
-        """Drop the oldest outputs beyond what is kept.
+    def fit(self, window: int) -> bool:
+        """Drop the oldest steps' outputs beyond what is kept; the newest step's always are.
+
+        Those of a collection are the newest step's until another one begins.
 
         Args:
             window: How many steps' outputs are kept at most.
-            exempt: Whether an output is kept however many there are.
 
         Returns:
             Whether outputs were dropped that may not have arrived.
@@ -242,13 +243,9 @@ class OwedOutputs:
             sizes = [sum(output.size for output in step.outputs.values()) for step in kept]
             while len(kept) > 1 and sum(sizes) > OWED_BYTES:
                 del kept[0], sizes[0]
-        beyond = self._steps[: len(self._steps) - len(kept)]
-        before = sum(len(step.outputs) for step in beyond)
-        for step in beyond:
-            step.outputs = {name: out for name, out in step.outputs.items() if exempt(out)}
-        after = sum(len(step.outputs) for step in beyond)
-        self._steps = [step for step in self._steps if step.outputs]
-        return after < before
+        dropped = len(kept) < len(self._steps)
+        self._steps = kept
+        return dropped
 
     def copy(self) -> "OwedOutputs":
         """Return a copy that changes by itself; it shares the events."""
@@ -342,7 +339,7 @@ class WorkflowState:
             self.owed.forget_arrived(latest, awaited=is_awaited)
         self.owed.add(event, entry.outputs)
         self.latest = entry
-        return self.owed.fit(window, exempt=_nothing if collected is None else is_awaited)
+        return self.owed.fit(window)
 
     def copy(self) -> "WorkflowState":
         """Return a copy that a further step may be posted to; it shares the events."""
@@ -353,7 +350,3 @@ class WorkflowState:
             seen=self.seen.copy(),
             owed=self.owed.copy(),
         )
-
-
-def _nothing(output: KeptEvent) -> bool:
-    return False
