@@ -41,7 +41,7 @@ async def test_a_url_names_a_file(
         ("sqlite:///state.db#3", "%23"),
         ("sqlite::memory:", "write memory:"),
         ("sqlite:///:memory:", "write memory:"),
-        ("sqlite:///state.db?mode=ro", "no option 'mode'; there are initial_delay"),
+        ("sqlite:///state.db?mode=ro", "no option 'mode'; there are chunk_bytes"),
         ("sqlite:///state.db?synchronous=off", "must be full or normal"),
         ("sqlite:///state.db?synchronous=full&synchronous=normal", "is given twice"),
     ],

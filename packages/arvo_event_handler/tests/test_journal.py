@@ -114,11 +114,11 @@ class Journaled:
 def journals(draw: DrawFn) -> Journaled:
     journaled = Journaled(collects=draw(st.booleans()))
     requests: list[str] = []
-    for number in range(1, draw(st.integers(1, 60)) + 1):
+    for number in range(1, draw(st.integers(1, 30)) + 1):
         request = draw(st.none() | st.sampled_from(requests)) if requests else None
         kinds = draw(st.lists(st.sampled_from([ASKED, "com.audit.note"]), max_size=3))
         outputs = [
-            event(f"o{number}.{position}", kind=kind, request=f"e{number}", text=draw(st.text()))
+            event(f"o{number}.{position}", kind=kind, request=f"e{number}", text=draw(st.text(max_size=3)))
             for position, kind in enumerate(kinds)
         ]
         consumed = event(f"e{number}", kind="evt.answer", request=request, n=number)

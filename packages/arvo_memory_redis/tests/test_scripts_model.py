@@ -22,7 +22,7 @@ from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWr
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
-SEQUENCES = 2_000 if os.environ.get("ARVO_FULL") == "1" else 100
+SEQUENCES = 500 if os.environ.get("ARVO_FULL") == "1" else 100
 CALLS = 12
 POLICY = LockPolicy(max_wait=timedelta(0))
 BARE = "the memory itself, by its bare lock"
