@@ -118,7 +118,12 @@ def journals(draw: DrawFn) -> Journaled:
         request = draw(st.none() | st.sampled_from(requests)) if requests else None
         kinds = draw(st.lists(st.sampled_from([ASKED, "com.audit.note"]), max_size=3))
         outputs = [
-            event(f"o{number}.{position}", kind=kind, request=f"e{number}", text=draw(st.text(max_size=3)))
+            event(
+                f"o{number}.{position}",
+                kind=kind,
+                request=f"e{number}",
+                text=draw(st.text(max_size=3)),
+            )
             for position, kind in enumerate(kinds)
         ]
         consumed = event(f"e{number}", kind="evt.answer", request=request, n=number)

@@ -9,7 +9,7 @@ codec, such as `_record`.
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -344,9 +344,18 @@ class WorkflowState:
     def copy(self) -> "WorkflowState":
         """Return a copy that a further step may be posted to; it shares the events."""
         answers = self.answers
-        return replace(
-            self,
+        # Not by `replace`, which takes three times as long.
+        return WorkflowState(
+            subject=self.subject,
+            init_event_id=self.init_event_id,
+            parent_subject=self.parent_subject,
+            status=self.status,
+            failed=self.failed,
+            error=self.error,
+            members=self.members,
             answers=answers and {name: list(collected) for name, collected in answers.items()},
+            latest=self.latest,
             seen=self.seen.copy(),
             owed=self.owed.copy(),
+            open=self.open,
         )
