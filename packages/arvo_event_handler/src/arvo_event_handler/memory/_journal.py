@@ -44,6 +44,7 @@ START: Final = Mark(0, "")
 """What stands before the first entry."""
 
 _BY_DIGITS: Final = 12
+_OUT: Final = b'"out":['
 # What an event's members are when they are left out.
 _NULLABLE: Final = (
     "dataschema", "accesscontrol", "redirectto", "executionunits", "traceparent", "tracestate",
@@ -321,13 +322,15 @@ def _mark(stored: Any) -> Mark:
     return Mark(number, by)
 
 
-_OUT: Final = b'"out":['
+def _begin_of_outputs(body: bytes, sizes: Sequence[int]) -> int:
+    commas = max(0, len(sizes) - 1)
+    return len(body) - len(b"]}") - sum(sizes) - commas
 
 
 def _ends(body: bytes, sizes: Sequence[int]) -> list[int]:
     """Return where each output ends in a body, which they are the end of."""
     ends: list[int] = []
-    end = len(body) - 2 - sum(sizes) - max(0, len(sizes) - 1)
+    end = _begin_of_outputs(body, sizes)
     for size in sizes:
         end += size
         ends.append(end)
@@ -336,7 +339,7 @@ def _ends(body: bytes, sizes: Sequence[int]) -> list[int]:
 
 
 def _read_consumed(body: bytes, sizes: Sequence[int], subject: str, where: str) -> WireEvent:
-    begin = len(body) - 2 - sum(sizes) - max(0, len(sizes) - 1)
+    begin = _begin_of_outputs(body, sizes)
     try:
         return _whole(from_json(body[:begin] + b"]}")["in"], subject)
     except (ValueError, TypeError, KeyError) as error:

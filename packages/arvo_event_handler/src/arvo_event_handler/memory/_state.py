@@ -314,8 +314,7 @@ class WorkflowState:
 
         Args:
             entry: The step.
-            window: How many steps' outputs are kept at most. Requests of the present collection are
-                kept beside them.
+            window: How many steps' outputs are kept at most; see `OwedOutputs.fit`.
 
         Returns:
             Whether outputs had to be dropped that may not have arrived.
