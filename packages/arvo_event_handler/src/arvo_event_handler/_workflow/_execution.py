@@ -40,6 +40,7 @@ from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     IMachineMemory,
     MachineLease,
+    Record,
     WorkflowMemory,
 )
 from arvo_event_handler.memory._record import tombstone, write_state
@@ -156,7 +157,7 @@ class WorkflowExecution:
             repeated = self._answer_without_step(event, state)
             if repeated is not None:
                 return repeated
-            step = self._prepare(event, content, state, trace)
+            step = self._prepare(event, content, lease.record, state, trace)
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             events, after = await self._react(step)
@@ -208,6 +209,7 @@ class WorkflowExecution:
         self,
         event: ArvoEvent,
         content: SubjectContent,
+        record: Record | None,
         state: WorkflowState | None,
         trace: ExecutionTrace,
     ) -> WorkflowStep:
@@ -215,11 +217,7 @@ class WorkflowExecution:
         trace.applies(contract)
         is_start = state is None
         if state is None:
-            state = WorkflowState(
-                subject=event.subject,
-                init_event_id=event.id,
-                parent_subject=_parent_subject(event),
-            )
+            state = _first_state(event)
         parent_subject = state.parent_subject if is_start else stored_parent_subject(state)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
@@ -234,8 +232,8 @@ class WorkflowExecution:
             contract=contract,
             service=service,
             data=data,
+            record=record,
             state=state,
-            is_start=is_start,
             emission=Emission(
                 source=contract.type,
                 contract=contract,
@@ -288,13 +286,12 @@ class WorkflowExecution:
         return events, state
 
     def _posted(self, step: WorkflowStep, events: Sequence[ArvoEvent]) -> WorkflowState:
-        """Return the state before a step with its event and outputs accounted for."""
+        """Account for a step's event and outputs in its state, and return that."""
         outputs = [event.to_dict() for event in events]
         services = self._workflow.services(step.contract.version)
         answering = _answering(services)
         window = self._policy.redelivery_window
-        # A copy, as a step that cannot be stored is followed by one for its failure.
-        state = step.state.copy()
+        state = step.state
         entry = WorkflowEntry(
             consumed=KeptEvent.of(step.consumed),
             request=step.event.parentid,
@@ -326,6 +323,8 @@ class WorkflowExecution:
         try:
             await self._commit(lease, step, state)
         except UnwritableRecordError as error:
+            # Read again, as the step that cannot be stored was accounted for.
+            step.state = self._state(lease, step.content) or _first_state(step.event)
             events, failure = self._fail(step, error)
             try:
                 await self._commit(lease, step, failure)
@@ -344,9 +343,13 @@ class WorkflowExecution:
         await commit_record(self._memory, lease, write)
 
 
-def _parent_subject(event: ArvoEvent) -> str | None:
+def _first_state(event: ArvoEvent) -> WorkflowState:
     parent = event.data.get(PARENT_SUBJECT)
-    return parent if isinstance(parent, str) else None
+    return WorkflowState(
+        subject=event.subject,
+        init_event_id=event.id,
+        parent_subject=parent if isinstance(parent, str) else None,
+    )
 
 
 def _answering(services: Mapping[str, VersionedArvoContract[Any]]) -> set[str]:

@@ -239,7 +239,7 @@ class ResumableWorkflow(Workflow):
         )
 
     def _call(self, step: WorkflowStep, reads: StoredReads) -> Start[Any] | Reply[Any]:
-        if step.is_start:
+        if step.record is None:
             return Start(
                 event=step.event,
                 data=step.data,
@@ -255,7 +255,7 @@ class ResumableWorkflow(Workflow):
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _read_metadata=partial(visible, step.state),
+            _read_metadata=partial(visible, step.record, step.event.subject),
             _report_unreadable=reads.failed,
         )
 

@@ -12,7 +12,7 @@ from arvo_event_handler._errors import (
 )
 from arvo_event_handler._stored_event import stored_event
 from arvo_event_handler.memory._memory import Record
-from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users, write_state
+from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users
 from arvo_event_handler.memory._state import KeptEvent, WorkflowState
 
 from ._open_requests import OpenRequests
@@ -111,13 +111,13 @@ def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
         ) from error
 
 
-def visible(state: WorkflowState) -> Record:
-    """Return a workflow's record as users may see it, a copy; see `shown_to_users`.
+def visible(record: Record, subject: str) -> Record:
+    """Return a copy of a record as users may see it; see `shown_to_users`.
 
     Raises:
         TransactionViolation: What is stored is not JSON.
     """
     try:
-        return shown_to_users(write_state(state))
+        return shown_to_users(record)
     except MachineMemoryError as error:
-        raise unreadable(state.subject, str(error)) from error
+        raise unreadable(subject, str(error)) from error

@@ -159,10 +159,6 @@ class SeenEvents:
             return None
         return set(islice(reversed(self._hashes), count))
 
-    def copy(self) -> "SeenEvents":
-        """Return a copy that changes by itself."""
-        return SeenEvents(self._hashes)
-
 
 @dataclass(slots=True)
 class OwedStep:
@@ -246,10 +242,6 @@ class OwedOutputs:
         dropped = len(kept) < len(self._steps)
         self._steps = kept
         return dropped
-
-    def copy(self) -> "OwedOutputs":
-        """Return a copy that changes by itself; it shares the events."""
-        return OwedOutputs(OwedStep(step.event, dict(step.outputs)) for step in self._steps)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -339,22 +331,3 @@ class WorkflowState:
         self.owed.add(event, entry.outputs)
         self.latest = entry
         return self.owed.fit(window)
-
-    def copy(self) -> "WorkflowState":
-        """Return a copy that a further step may be posted to; it shares the events."""
-        answers = self.answers
-        # Not by `replace`, which takes three times as long.
-        return WorkflowState(
-            subject=self.subject,
-            init_event_id=self.init_event_id,
-            parent_subject=self.parent_subject,
-            status=self.status,
-            failed=self.failed,
-            error=self.error,
-            members=self.members,
-            answers=answers and {name: list(collected) for name, collected in answers.items()},
-            latest=self.latest,
-            seen=self.seen.copy(),
-            owed=self.owed.copy(),
-            open=self.open,
-        )
