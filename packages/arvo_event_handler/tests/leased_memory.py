@@ -20,6 +20,7 @@ from arvo_event_handler.memory import (
     check_machine_id,
     encode_record,
     until_granted,
+    whole,
 )
 from arvo_event_handler.testing import record_write
 from arvo_time import Clock
@@ -36,6 +37,10 @@ class Stored:
     tail: bytes = b""
     chunks: tuple[tuple[int, bytes], ...] = ()
     last_chunk: int = 0
+
+    def whole(self) -> Record:
+        """Return the record, with what its journal says inside."""
+        return whole(from_json(self.json), tail=self.tail, chunks=self.chunks)
 
 
 _NOTHING = Stored(json=b"", version=0, committed_by="", forgotten_at=None)
@@ -132,12 +137,12 @@ class LeasedMemory(ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         stored = self._current(check_machine_id(machine_id))
-        return None if stored is None else from_json(stored.json)
+        return None if stored is None else stored.whole()
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if (None if stored is None else from_json(stored.json)) != previous:
+        if (None if stored is None else stored.whole()) != previous:
             self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
         emptied = record_write(record, frees="all")
         self._store(machine_id, emptied, by=secrets.token_hex(16))

@@ -28,7 +28,8 @@ from arvo_event_handler import (
 )
 from arvo_event_handler._workflow._collected_answers import CollectedAnswers
 from arvo_event_handler._workflow._workflow import StoredReads
-from arvo_event_handler.memory._state import KeptEvent, WireEvent
+from arvo_event_handler.memory._collection import Collection
+from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
 
 from .shop import (
     CHARGE,
@@ -260,7 +261,7 @@ class TestServicesThatEmitOneType:
             data=None,
             contract=order_contract.version(ORDER_V1),
             collected=CollectedAnswers(
-                {**answers, "request": []}, current=current, reads=StoredReads()
+                Collection({**answers, "request": []}), current=current, reads=StoredReads()
             ),
             services={service.type: service for service in services},
         )

@@ -6,17 +6,11 @@ from typing import Any
 import pytest
 
 from arvo_event_handler.memory import Record
+from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
+from arvo_event_handler.memory._owed_outputs import OWED_BYTES, OwedOutputs
 from arvo_event_handler.memory._record import read_state, write_state
-from arvo_event_handler.memory._state import (
-    OWED_BYTES,
-    SEEN_LIMIT,
-    KeptEvent,
-    OwedOutputs,
-    SeenEvents,
-    WireEvent,
-    WorkflowEntry,
-    WorkflowState,
-)
+from arvo_event_handler.memory._seen_events import SEEN_LIMIT, SeenEvents
+from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
 
 
 def kept(name: str, *, asks: bool = False, **members: Any) -> KeptEvent:

@@ -18,6 +18,7 @@ from arvo_event_handler.memory import (
     check_machine_id,
     decode_record,
     encode_record,
+    whole,
 )
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import check_clock, check_count, check_instance
@@ -83,6 +84,13 @@ class _Stored:
 
     def chunks_above(self, after: int) -> Sequence[tuple[int, bytes]]:
         return () if self.journal is None else self.journal.above(after)
+
+    def whole_json(self) -> bytes:
+        stands_alone = not self.tail and not self.chunks_above(0)
+        return self.json if stands_alone else encode_record(self.whole())
+
+    def whole(self) -> Record:
+        return whole(decode_record(self.json), tail=self.tail, chunks=self.chunks_above(0))
 
 
 class ConcurrentMachineMemory(ILeasedMachineMemory):
@@ -180,7 +188,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         # Counted, not drawn: asking the system for random bytes takes longer than all else here.
-        owner = f"{self._instance} {next(self._owners)}"
+        owner = f"{next(self._owners):012x}{self._instance}"
         leases = self._leases
         if not leases.take(check_machine_id(machine_id), owner) and not await leases.wait(
             machine_id, owner
@@ -258,7 +266,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         stored = self._current(check_machine_id(machine_id))
         if stored is None:
             return None
-        record = decode_record(stored.json)
+        record = stored.whole()
         held = self._leases.get(machine_id)
         if held is not None:
             held.read_from, held.read_as = stored, record
@@ -278,7 +286,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
                 moved = False
             else:
                 # Comparing what is written is quicker than decoding, and knows True from 1.
-                moved = previous is None or encode_record(previous) != stored.json
+                moved = previous is None or encode_record(previous) != stored.whole_json()
             version = stored.version + 1
         if moved:
             raise TransactionViolation.version_moved(machine_id)

@@ -239,7 +239,7 @@ class ResumableWorkflow(Workflow):
         )
 
     def _call(self, step: WorkflowStep, reads: StoredReads) -> Start[Any] | Reply[Any]:
-        if step.record is None:
+        if step.is_start:
             return Start(
                 event=step.event,
                 data=step.data,
@@ -251,11 +251,11 @@ class ResumableWorkflow(Workflow):
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=CollectedAnswers(step.state.answers or {}, current=step.event, reads=reads),
+            collected=CollectedAnswers(step.state.collection, current=step.event, reads=reads),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _read_metadata=partial(visible, step.record, step.event.subject),
+            _read_metadata=partial(visible, step.state),
             _report_unreadable=reads.failed,
         )
 

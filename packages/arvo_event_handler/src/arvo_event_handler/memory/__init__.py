@@ -10,6 +10,7 @@ wait for them, and URLs. `IMachineMemory` and the errors that memories raise are
 
 from ._chunk_codec import pack_chunk, unpack_chunk
 from ._connect import connect_memory
+from ._journaled_record import to_typescript, whole
 from ._lock import LockPolicy, until_granted
 from ._memory import (
     ILeasedMachineMemory,
@@ -48,7 +49,9 @@ __all__ = [
     "machine_memory_error",
     "pack_chunk",
     "pack_record",
+    "to_typescript",
     "unpack_chunk",
     "unpack_record",
     "until_granted",
+    "whole",
 ]
