@@ -30,7 +30,7 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, Record, to_typescript
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Interception, fail
@@ -79,8 +79,19 @@ class Store:
         return self.leased.locked if self.kind == "leased" else sorted(self.plain._locked)
 
     async def read(self, event: ArvoEvent) -> Any:
-        memory: IMachineMemory = self.leased if self.kind == "leased" else self.plain
-        return await memory.read(event.subject)
+        """Return the record in the TypeScript shape."""
+        record = await self._unwatched.read(event.subject)
+        has_journal = record is not None and "journal" in record
+        return to_typescript(record, event.subject) if record and has_journal else record
+
+    async def replace(self, event: ArvoEvent, record: Record) -> None:
+        """Store another record, by the four calls."""
+        memory = self._unwatched
+        await memory.write(event.subject, record, await memory.read(event.subject))
+
+    @property
+    def _unwatched(self) -> IMachineMemory:
+        return self.leased if self.kind == "leased" else self.plain
 
     def name(self, call: str) -> str:
         """Translate the name of a plain memory's call."""
@@ -158,13 +169,15 @@ class TestExceptions:
         assert error.dataschema == "#/shop/order/0.0.0"
         assert error.data["errorMessage"] == "sold out"
         record = await store.read(event)
-        assert {name: record[name] for name in record if name not in ("error", "redelivery")} == {
+        beside = ("error", "failure", "redelivery")
+        assert {name: record[name] for name in record if name not in beside} == {
             "executionStatus": "failure",
             "status": "active",
             "initEventId": event.id,
             "parentSubject": None,
             "subject": event.subject,
         }
+        assert record["failure"] == {"in": event.to_dict(), "out": [error.to_dict()], "attempt": 1}
         assert record["error"]["name"] == "LookupError"
         assert record["error"]["message"] == "sold out"
         assert "in flow" in record["error"]["stack"]
@@ -693,7 +706,7 @@ class TestTombstones:
         store = Store("leased")
         event = start()
         await store.order(raising(LookupError("sold out"))).execute(event)
-        assert store.leased.expiries == [timedelta(hours=24)]
+        assert store.leased.expiries == [timedelta(days=30)]
         assert (await store.read(event))["error"]["message"] == "sold out"
 
     async def test_the_time_can_be_chosen(self) -> None:
@@ -764,7 +777,7 @@ async def test_the_refusal_of_a_record_shows_no_data(member: Any, store: Store) 
     await store.order(ending, answers="awaited").execute(event)
     record = await store.read(event)
     memory = store.memory()
-    await memory.write(event.subject, {**record, "redelivery": member}, record)
+    await store.replace(event, {**record, "redelivery": member})
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
     shown = "".join(traceback.format_exception(caught.value))
@@ -793,7 +806,7 @@ async def test_a_record_with_a_damaged_member_is_a_read_failure(
     [request] = await store.order(ending).execute(event)
     whole = await store.read(event)
     damaged = {**whole, **damage}
-    await store.memory().write(event.subject, damaged, whole)
+    await store.replace(event, damaged)
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(ending).execute(reserved(request))
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
@@ -810,7 +823,7 @@ async def test_a_kept_output_that_is_not_an_event_is_a_read_failure(store: Store
     [[own, [output], answered]] = whole["redelivery"]["out"]
     broken = [own, [{"id": output["id"], "data": {"card": "4111"}}], answered]
     damaged = {**whole, "redelivery": {**whole["redelivery"], "out": [broken]}}
-    await store.memory().write(event.subject, damaged, whole)
+    await store.replace(event, damaged)
     with pytest.raises(TransactionViolation, match="an output kept to be sent again") as caught:
         await store.order(ending).execute(event)
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
