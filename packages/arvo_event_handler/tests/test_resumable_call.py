@@ -281,7 +281,7 @@ class TestServicesThatEmitOneType:
         def read() -> WireEvent:
             raise UnreadableRecordError("chunk 7 is damaged")
 
-        damaged = KeptEvent(id="damaged", source="com.tea.ask", type=self.PRICED, read=read)
+        damaged = KeptEvent(id="damaged", type=self.PRICED, read=read)
         call = self.reply(damaged)
         for service in call.services.values():
             replies = call.replies(service, type=self.PRICED)

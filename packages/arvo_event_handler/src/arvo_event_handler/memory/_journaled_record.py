@@ -132,7 +132,7 @@ def taken_apart(
     last = START if latest is None else Mark(1, "")
     tail = open_segment(START, base=write_base(state, last))
     if latest is not None:
-        entry = write_entry(
+        _, line = write_entry(
             last,
             version=version,
             at=_UNKNOWN_TIME,
@@ -141,7 +141,7 @@ def taken_apart(
             asks=[position for position, each in enumerate(latest.outputs) if each.asks],
             collects=latest.collects,
         )
-        tail += entry.line + b"\n"
+        tail += line
     return beside_journal(state, last=last), tail
 
 
@@ -178,7 +178,7 @@ def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
     try:
         tail = open_segment(read_mark(journal["after"]), base=base)
         for entry in entries or ():
-            written = write_entry(
+            _, line = write_entry(
                 read_mark([entry["n"], entry["by"]]),
                 version=entry["v"],
                 at=entry["at"],
@@ -188,7 +188,7 @@ def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
                 notifies=entry["notify"],
                 collects=False,
             )
-            tail += written.line + b"\n"
+            tail += line
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableRecordError(f"its {JOURNAL} is damaged: {error}") from error
     return head, tail
