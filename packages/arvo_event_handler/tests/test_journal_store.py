@@ -24,7 +24,10 @@ from arvo_event_handler import (
     TransactionViolation,
 )
 from arvo_event_handler._workflow import _journal_store
-from arvo_event_handler.memory import Record, to_typescript
+from arvo_event_handler._workflow._warm_states import WarmState, WarmStates
+from arvo_event_handler.memory import Record, _state, to_typescript
+from arvo_event_handler.memory._journal import START
+from arvo_event_handler.memory._state import WorkflowState
 from arvo_statechart.typing import MachineConfig
 from arvo_time.testing import FakeClock
 
@@ -296,4 +299,49 @@ def test_a_journal_leads_to_what_whole_records_lead_to(
     compared = Compared(make, warm_bytes=warm_bytes, chunk_bytes=chunk_bytes, answers=answers)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(_journal_store, "_GARBAGE", 1000)
+        patched.setattr(_state, "ARRIVED_AFTER", 4)
         asyncio.run(compared.play(commands, workers))
+
+
+async def test_a_state_of_an_earlier_life_is_not_taken_for_this_one() -> None:
+    """Although the workflow was begun anew under its id and has come as far."""
+    memory = LeasedMemory(clock=FakeClock())
+    remembers, other = resumable(memory), resumable(memory)
+    first = start("tea")
+    [asked, _] = await remembers.execute(first)
+    await remembers.execute(reserved(asked, price=50, id="of the earlier life"))
+    await memory.cleanup(first.subject)
+    await other.execute(first)
+    await other.execute(reserved(asked, price=60, id="of this life"))
+    [done] = await remembers.execute(reserved(asked, price=ENDS))
+    assert done.data == {"total": 60 + ENDS}
+
+
+class TestWhatIsRemembered:
+    def state(self, size: int) -> WarmState:
+        state = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
+        return WarmState(state=state, last=START, last_chunk=1, closed=0, size=size)
+
+    def test_the_least_recently_used_is_dropped(self) -> None:
+        states = WarmStates(100)
+        for name in ("a", "b"):
+            states.put(name, self.state(40))
+        taken = states.take("a")
+        assert taken is not None
+        states.put("a", taken)
+        states.put("c", self.state(40))
+        assert [states.last_chunk(name) for name in ("a", "b", "c")] == [1, 0, 1]
+
+    def test_one_that_is_too_large_drops_no_other(self) -> None:
+        states = WarmStates(100)
+        states.put("a", self.state(40))
+        states.put("b", self.state(101))
+        assert [states.last_chunk(name) for name in ("a", "b")] == [1, 0]
+
+    def test_what_is_taken_counts_no_longer(self) -> None:
+        states = WarmStates(100)
+        states.put("a", self.state(100))
+        states.take("a")
+        states.put("b", self.state(100))
+        assert states.last_chunk("b") == 1
+        assert states.take("a") is None
