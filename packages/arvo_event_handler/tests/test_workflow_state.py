@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from arvo_event_handler.memory import Record, _state
 from arvo_event_handler.memory._collection import Collection
@@ -167,6 +167,7 @@ STEPS = st.lists(
 
 @pytest.mark.parametrize("collects", [True, False])
 @given(steps=STEPS)
+@example(steps=[(None, [True]), *[(None, [])] * 4, (None, [True])])
 def test_of_early_steps_only_what_is_awaited_is_owed(
     collects: bool, steps: list[tuple[int | None, list[bool]]]
 ) -> None:
