@@ -1,7 +1,7 @@
 """Facts about the packages of this workspace, for the checks.
 
     changed         the tests of what has changed
-    touched         the packages that a change may affect
+    touched         the folders of the packages that a change may affect
     floors          the packages, one line for each floor, the lowest first
     below PACKAGE   the packages named, and every package that they depend on
     public-names    every public name, as listed in tests/public_names.txt
@@ -196,10 +196,11 @@ def _changed() -> Iterator[str]:
 def _touched() -> Iterator[str]:
     below = dependencies()
     try:
-        yield from sorted(touched(files_since_main(), below))
+        packages = touched(files_since_main(), below)
     except UnknownChangeError as error:
         print(f"scripts/workspace.py: all packages count as touched: {error}", file=sys.stderr)
-        yield from below
+        packages = set(below)
+    yield from (f"packages/{package}" for package in sorted(packages))
 
 
 def _floors() -> Iterator[str]:

@@ -55,6 +55,15 @@ class TestArguments:
         assert re.search(r"--fast .*Under 90 seconds\n  --full .*sixty minutes", done.stdout, re.S)
 
 
+def test_every_file_of_tests_that_does_more_is_run_for_that() -> None:
+    """A file without a test that is `scaled` would never run with its larger numbers."""
+    files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/**/test_*.py")]
+    texts = {path: path.read_text("utf-8") for path in files if path != Path(__file__)}
+    larger = {path for path, text in texts.items() if re.search(r"ARVO_FULL|check_storm\(", text)}
+    assert ROOT / "tests" / "storm" / "tests" / "test_storm_redis.py" in larger
+    assert larger == {path for path, text in texts.items() if "pytest.mark.scaled" in text}
+
+
 class TestFloors:
     def test_each_floor_depends_only_on_lower_floors(self) -> None:
         assert workspace.floors(BELOW) == [
