@@ -8,9 +8,10 @@ Import the fixtures that a package needs into its `conftest.py`, with those that
     from real_servers.fixtures import start_redis as start_redis
 
 A test that asks for one runs once for each flavour of the machine: on Redis and on Valkey, on the
-installed PostgreSQL and on that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN`
-name a server to use instead, which may hold other data: use random prefixes and schemas, and drop
-them. Servers that a test may kill are always started for it.
+installed PostgreSQL and on that of the wheel; where `ARVO_TEST_SERVERS` is `last`, only on the last of
+each kind, that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN` name a server to use
+instead, which may hold other data: use random prefixes and schemas, and drop them. Servers that a test
+may kill are always started for it.
 
 Without a server a test fails where `CI` is set, and is skipped elsewhere.
 """
