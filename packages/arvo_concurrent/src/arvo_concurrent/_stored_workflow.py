@@ -80,5 +80,5 @@ class Stored:
     def summary(self, machine_id: str) -> WorkflowSummary:
         """Return what its writer said about the workflow."""
         if self._summary is None:
-            self._summary = summary_of_record(machine_id, decode_record(self.json))
+            self._summary = summary_of_record(decode_record(self.json), subject=machine_id)
         return self._summary

@@ -54,25 +54,25 @@ def workflow_key(*, execution_id: str, init_event_id: str) -> str:
     return init_event_id if _UUID.fullmatch(execution_id) else execution_id
 
 
-def summary_of_record(machine_id: str, record: dict[str, JsonValue]) -> WorkflowSummary:
+def summary_of_record(record: dict[str, JsonValue], *, subject: str) -> WorkflowSummary:
     """Return what a record and its subject say about a workflow, for a bare `write` of a memory.
 
-    A commit says more. Without a status the workflow counts as active. If the id is not an
-    orchestration subject, source, version and initiator are empty, and the id is the root.
+    A commit says more. Without a status the workflow counts as active. If the subject is not an
+    orchestration subject, source, version and initiator are empty.
 
     Example:
-        >>> summary_of_record("order-7", {"status": "done"}).status
+        >>> summary_of_record({"status": "done"}, subject="order-7").status
         'done'
     """
     status: WorkflowStatus = "done" if record.get("status") == "done" else "active"
     if record.get("executionStatus") == "failure":
         status = "failure"
     said, parent, error = (record.get(name) for name in ("initEventId", "parentSubject", "error"))
-    init_event_id = said if isinstance(said, str) and said else machine_id
+    init_event_id = said if isinstance(said, str) and said else subject
     source = version = initiator = ""
     key = init_event_id
     try:
-        content = ArvoOrchestrationSubject.parse(machine_id)
+        content = ArvoOrchestrationSubject.parse(subject)
     except InvalidSubjectError:
         pass
     else:
@@ -89,6 +89,6 @@ def summary_of_record(machine_id: str, record: dict[str, JsonValue]) -> Workflow
         version=version,
         initiator=initiator,
         parent=parent,
-        root=machine_id if parent is None else parent,
+        root=subject if parent is None else parent,
         error=name if status == "failure" and isinstance(name, str) else None,
     )
