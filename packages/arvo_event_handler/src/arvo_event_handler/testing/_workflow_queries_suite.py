@@ -24,7 +24,7 @@ from arvo_event_handler.memory import (
 from ._contention import ConnectLeasedMachineMemory, LetTimePass, after_ttl, granted
 from ._refusal import refuses
 
-_SHORT: Final = timedelta(milliseconds=100)
+_SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = timedelta(minutes=1)
 _ALL: Final = WorkflowQuery()
 _EVERY: Final = frozenset[WorkflowStatus](("active", "done", "failure"))
@@ -39,7 +39,7 @@ class WorkflowQueriesSuite:
 
     Subclass it beside `LeasedMachineMemorySuite` and supply the same three fixtures. `let_pass` also
     has to move starts and steps: if it makes data older, then the time of each start and of each
-    latest step too. Name in `lacks` the fields of `WorkflowQuery` by which your memory cannot search.
+    latest step too. It is asked for minutes, so it must not really wait. Name in `lacks` the fields of `WorkflowQuery` by which your memory cannot search.
 
     Example:
         ```python
@@ -98,10 +98,10 @@ class WorkflowQueriesSuite:
         self, memory: QueriedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """If it begins again, it is the newest."""
-        await _step(memory, "a", expires_in=_SHORT, status="done")
+        await _step(memory, "a", expires_in=_MINUTE, status="done")
         await _step(memory, "b", status="done")
         assert await _subjects(memory) == ["b", "a"]
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_MINUTE * 1.5)
         for query in [_ALL, WorkflowQuery(status={"done"}), WorkflowQuery(key="key-a")]:
             assert "a" not in await _subjects(memory, query)
         assert (await memory.count(_ALL)).value == 1
@@ -219,10 +219,10 @@ class WorkflowQueriesSuite:
         if await self._refuses(memory, "root", WorkflowQuery(root="top")):
             return
         await _step(memory, "top")
-        await _step(memory, "child", parent="top", expires_in=_SHORT)
+        await _step(memory, "child", parent="top", expires_in=_MINUTE)
         await _step(memory, "other")
         await _step(memory, "grandchild", parent="child")
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_MINUTE * 1.5)
         await _step(memory, "grandchild", parent="child")
         await _step(memory, "orphan", parent="elsewhere")
         assert await _subjects(memory, WorkflowQuery(root="top")) == ["grandchild", "top"]
@@ -262,7 +262,7 @@ class WorkflowQueriesSuite:
         b = (await _known(memory, "b")).created_at.astimezone()
         assert await _subjects(memory, WorkflowQuery(started_after=b)) == ["c"]
         assert await _subjects(memory, WorkflowQuery(started_before=b)) == ["a"]
-        around = WorkflowQuery(started_after=b - _SHORT, started_before=b + _SHORT)
+        around = WorkflowQuery(started_after=b - _SECOND, started_before=b + _SECOND)
         assert await _subjects(memory, around) == ["b"]
 
     async def test_workflows_are_found_by_their_last_step(
@@ -333,7 +333,7 @@ class WorkflowQueriesSuite:
         assert abs(shown.created_at - (first.created_at)) < _MINUTE * 2
         assert shown.created_at <= shown.updated_at - _MINUTE
         assert shown.expires_at is not None
-        assert abs(shown.expires_at - shown.updated_at - _MINUTE) < _SHORT
+        assert abs(shown.expires_at - shown.updated_at - _MINUTE) < _SECOND
         assert (first.record_version, first.expires_at, first.error) == (1, None, None)
         assert (await memory.workflows(WorkflowQuery(status={"failure"}))).workflows == (shown,)
 
