@@ -46,7 +46,7 @@ class ComparesTheRecordAlone(WaitingLeasedMemory):
         self, previous: Record | None, stored: Stored | None, machine_id: str
     ) -> None:
         found = None if stored is None else from_json(stored.json)
-        check_previous(previous, found, machine_id=machine_id)
+        check_previous(previous, stored=found, machine_id=machine_id)
 
 
 class TakesARecordWithoutEntriesForOneAlone(WaitingLeasedMemory):
@@ -59,7 +59,7 @@ class TakesARecordWithoutEntriesForOneAlone(WaitingLeasedMemory):
         if stored is None or stored.tail or stored.chunks:
             super().check_previous(previous, stored, machine_id)
         else:
-            check_previous(previous, from_json(stored.json), machine_id=machine_id)
+            check_previous(previous, stored=from_json(stored.json), machine_id=machine_id)
 
 
 class ComparesAllButTheJournal(WaitingLeasedMemory):

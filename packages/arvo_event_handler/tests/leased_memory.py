@@ -185,7 +185,7 @@ class LeasedMemory(ILeasedMachineMemory):
     ) -> None:
         """Refuse to replace another record than the stored one."""
         found = None if stored is None else stored.whole()
-        check_previous(previous, found, machine_id=machine_id)
+        check_previous(previous, stored=found, machine_id=machine_id)
 
     def _take(self, machine_id: str, owner: str) -> str:
         self._held[machine_id] = _Held(owner=owner, until=self._clock.now() + self._policy.ttl)

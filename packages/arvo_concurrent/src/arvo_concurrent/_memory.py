@@ -279,7 +279,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             held.read_from = held.read_as = None
         else:
             found = None if stored is None else stored.whole()
-            check_previous(previous, found, machine_id=machine_id)
+            check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
         journal = None if stored is None else stored.journal

@@ -250,7 +250,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             committed_by="" if row is None else row["committed_by"],
             record=None if row is None else self._whole(row),
         )
-        check_previous(previous, loaded.record, machine_id=machine_id)
+        check_previous(previous, stored=loaded.record, machine_id=machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
         columns = workflow_columns(machine_id, record)

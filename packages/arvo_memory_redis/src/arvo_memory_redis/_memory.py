@@ -265,7 +265,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         key = self._key(check_machine_id(machine_id))
         fields = await self._fields(key)
         stored = self._whole(fields)
-        check_previous(previous, stored.record, machine_id=machine_id)
+        check_previous(previous, stored=stored.record, machine_id=machine_id)
         written = await self._server.run(
             scripts.WRITE,
             key,

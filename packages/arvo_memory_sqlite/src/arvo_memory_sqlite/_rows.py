@@ -288,7 +288,7 @@ def write(
     """
     stored = read(connection, machine_id, now=now)
     found = None if stored is None else unpack(stored)
-    check_previous(previous, found, machine_id=machine_id)
+    check_previous(previous, stored=found, machine_id=machine_id)
     values = {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)}
     written = _put(
         connection,

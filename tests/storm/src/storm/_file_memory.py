@@ -157,7 +157,7 @@ class FileMachineMemory(ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         with self._changing(check_machine_id(machine_id)) as stored:
-            check_previous(previous, _whole(stored), machine_id=machine_id)
+            check_previous(previous, stored=_whole(stored), machine_id=machine_id)
             stored.record, stored.version = record, stored.version + 1
             stored.tail, stored.chunks = "", []
             stored.committed_by = secrets.token_hex(16)

@@ -106,7 +106,7 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
     return {**record, JOURNAL: journal}
 
 
-def check_previous(previous: Record | None, stored: Record | None, *, machine_id: str) -> None:
+def check_previous(previous: Record | None, *, stored: Record | None, machine_id: str) -> None:
     """Check that a record to be replaced is the stored one, as `IMachineMemory.write` must.
 
     Both are compared as JSON, for which True is not 1.
@@ -121,7 +121,7 @@ def check_previous(previous: Record | None, stored: Record | None, *, machine_id
         UnwritableRecordError: `previous` is not JSON.
 
     Example:
-        >>> check_previous({"count": 1}, {"count": 1}, machine_id="order-7")
+        >>> check_previous({"count": 1}, stored={"count": 1}, machine_id="order-7")
     """
     if previous is None or stored is None:
         same = previous is stored
