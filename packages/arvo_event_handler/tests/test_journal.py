@@ -74,7 +74,7 @@ class Journaled:
         """Let one event come."""
         asked = [output["type"] == ASKED for output in outputs]
         mark = mark_after(self.last, owner=owner)
-        written = write_entry(
+        _, line = write_entry(
             mark,
             version=mark.number,
             at=1,
@@ -90,7 +90,7 @@ class Journaled:
             consumed=KeptEvent.of(consumed), request=request, outputs=kept, collects=self.collects
         )
         self.state.post(entry, window=WINDOW)
-        self.tail = (self.tail or open_segment(self.last)) + written.line + b"\n"
+        self.tail = (self.tail or open_segment(self.last)) + line
         self.last = mark
 
     def close(self) -> None:

@@ -61,6 +61,7 @@ class TestLeases(LeasedMachineMemorySuite):
         return let_pass
 
 
+@pytest.mark.scaled
 @pytest.mark.skipif(os.environ.get("ARVO_FULL") != "1", reason="the long check runs it")
 class TestWithoutPreparedStatements(MachineMemorySuite):
     """A PgBouncer may not support them."""

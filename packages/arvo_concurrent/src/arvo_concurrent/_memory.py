@@ -100,8 +100,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
 
     Args:
         policy: How long leases last and how long to wait for them.
-        chunk_bytes: Length from which a workflow's tail is closed as a chunk. With 0 it is closed
-            at each step, since a chunk has no cost of its own here.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk; 0 closes it at each
+            step.
         clock: For expiry and waiting.
 
     Raises:
@@ -125,7 +125,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self,
         *,
         policy: LockPolicy | None = None,
-        chunk_bytes: int = 0,
+        chunk_bytes: int = 4096,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")

@@ -6,6 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
+from arvo_core import collector_at_rest
 from arvo_event_handler._errors import UnreadableRecordError
 from arvo_event_handler.memory._journal import (
     START,
@@ -132,7 +133,10 @@ class JournalStore(WorkflowStore):
         return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0))
 
     def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:
-        return read_segments(chunks, lease.tail, subject=lease.machine_id, collects=self._collects)
+        with collector_at_rest():
+            return read_segments(
+                chunks, lease.tail, subject=lease.machine_id, collects=self._collects
+            )
 
     def _replayed(
         self,
@@ -141,7 +145,8 @@ class JournalStore(WorkflowStore):
         last: Mark,
         answering: AbstractSet[str],
     ) -> bool:
-        return replay(state, segments, last=last, window=self._window, answering=answering)
+        with collector_at_rest():
+            return replay(state, segments, last=last, window=self._window, answering=answering)
 
     def _held(
         self,
@@ -181,6 +186,7 @@ class _JournaledWorkflow(HeldWorkflow):
         "_entry",
         "_last",
         "_lease",
+        "_line",
         "_next",
         "_state",
         "_warm",
@@ -206,6 +212,7 @@ class _JournaledWorkflow(HeldWorkflow):
         self._window = window
         self._warm = warm
         self._entry: JournalEntry | None = None
+        self._line = b""
         self._next: WarmState | None = None
 
     @property
@@ -215,7 +222,7 @@ class _JournaledWorkflow(HeldWorkflow):
 
     @override
     def post(self, state: WorkflowState, entry: NewEntry) -> bool:
-        self._entry = write_entry(
+        self._entry, self._line = write_entry(
             mark_after(self._last, owner=self._lease.owner),
             version=self._lease.version + 1,
             at=entry.at,
@@ -239,7 +246,7 @@ class _JournaledWorkflow(HeldWorkflow):
 
     def _with_entry(self, state: WorkflowState, entry: JournalEntry) -> WrittenState:
         written = WrittenState(record=beside_journal(state, last=entry.mark))
-        tail = b"%b%b\n" % (self._lease.tail or open_segment(self._last), entry.line)
+        tail = (self._lease.tail or open_segment(self._last)) + self._line
         closed = self._closed
         if _mostly_garbage(state, live=closed + len(tail)):
             # All before it is said by the base.

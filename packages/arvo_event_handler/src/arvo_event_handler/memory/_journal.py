@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from arvo_event_handler._errors import UnreadableRecordError
 
 from ._collection import Collection
-from ._kept_event import KeptEvent, WireEvent
+from ._kept_event import KeptEvent, WireEvent, event_hash
 from ._open_requests import OpenRequests
 from ._owed_outputs import OwedOutputs, OwedStep
 from ._record import written_answers
@@ -75,8 +75,6 @@ class JournalEntry(NamedTuple):
     version: int
     """The version of the record that it was stored with."""
     step: WorkflowEntry
-    line: bytes
-    """The entry as stored, without the end of the line."""
 
 
 class _Index(NamedTuple):
@@ -87,7 +85,8 @@ class _Index(NamedTuple):
     by: str
     at: int
     type: str
-    source: str
+    hash: str
+    """Of the event's source and id."""
     id: str
     parentid: str | None
     outputs: Sequence[str]
@@ -110,8 +109,8 @@ def write_entry(
     asks: Sequence[int],
     notifies: Sequence[int] = (),
     collects: bool,
-) -> JournalEntry:
-    """Return an entry and its line.
+) -> tuple[JournalEntry, bytes]:
+    """Return an entry and its line, with the end of the line.
 
     Args:
         mark: Its name.
@@ -134,7 +133,7 @@ def write_entry(
         by=mark.by,
         at=at,
         type=str(consumed["type"]),
-        source=str(consumed["source"]),
+        hash=event_hash(str(consumed["source"]), str(consumed["id"])),
         id=str(consumed["id"]),
         parentid=request if isinstance(request, str) else None,
         outputs=[str(output["id"]) for output in outputs],
@@ -161,37 +160,8 @@ def write_entry(
         b",".join(written),
     )
     step = _step(index, body, subject=str(subject), collects=collects, where="a new entry")
-    return JournalEntry(
-        mark, version, step, b"%b\t%b" % (encode_json(index, what="the index of an entry"), body)
-    )
-
-
-def read_entry(line: bytes, *, subject: str, collects: bool, where: str) -> JournalEntry:
-    """Read an entry's index; its events stay as they are.
-
-    Args:
-        line: The entry as stored, without the end of the line.
-        subject: The workflow's.
-        collects: Whether outputs begin a new collection of answers.
-        where: What an error calls the place.
-
-    Raises:
-        UnreadableRecordError: It is not an entry.
-    """
-    written, tab, body = line.partition(b"\t")
-    try:
-        index = _Index(*from_json(written))
-        step = _step(index, body, subject=subject, collects=collects, where=where)
-        mark = read_mark([index.number, index.by])
-        # Raises for what is not a string, much faster than a look at each.
-        known = [index.type, index.source, index.id]
-        known += [] if index.parentid is None else [index.parentid]
-        "".join([*known, *index.outputs, *filter(None, index.asked)])
-    except (ValueError, TypeError) as error:
-        raise _damaged(where, error) from error
-    if not (tab and type(index.version) is int and type(index.at) is int):
-        raise _damaged(where, "an entry without a body, a version or a time")
-    return JournalEntry(mark, index.version, step, line)
+    line = b"%b\t%b\n" % (encode_json(index, what="the index of an entry"), body)
+    return JournalEntry(mark, version, step), line
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +201,37 @@ def with_base(segment: bytes, base: Mapping[str, Any], *, where: str) -> bytes:
 
 
 def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Segment:
-    """Read a chunk or a tail; see `read_entry`.
+    """Read a chunk or a tail; of its entries the indexes, while their events stay as they are.
+
+    Args:
+        data: The segment.
+        subject: The workflow's.
+        collects: Whether outputs begin a new collection of answers.
+        where: What an error calls the place.
 
     Raises:
         UnreadableRecordError: It is damaged.
     """
     head, *lines = data.removesuffix(b"\n").split(b"\n")
     after, base = _read_head(head, where)
-    entries = [read_entry(line, subject=subject, collects=collects, where=where) for line in lines]
+    written = [line.partition(b"\t") for line in lines]
+    entries: list[JournalEntry] = []
+    try:
+        # All at once: to begin parsing takes longer than an index.
+        indexes = from_json(b"[%b]" % b",".join([index for index, _, _ in written]))
+        for (_, tab, body), stored in zip(written, indexes, strict=True):
+            index = _Index(*stored)
+            # Raises for what is not a string, much faster than a look at each.
+            request = () if index.parentid is None else (index.parentid,)
+            "".join((index.by, index.type, index.hash, index.id, *request, *index.outputs))
+            "".join(filter(None, index.asked))
+            if not (tab and type(index.number) is type(index.version) is type(index.at) is int):
+                raise TypeError("an entry without a body, a number, a version or a time")
+            step = _step(index, body, subject=subject, collects=collects, where=where)
+            mark = Mark(index.number, index.by)
+            entries.append(JournalEntry(mark, index.version, step))
+    except (ValueError, TypeError) as error:
+        raise _damaged(where, error) from error
     numbers = [entry.mark.number for entry in entries]
     if numbers != list(range(after.number + 1, after.number + 1 + len(numbers))):
         raise _damaged(where, f"entries {numbers[:3]}... after entry {after.number}")
@@ -448,17 +441,38 @@ def _read_head(head: bytes, where: str) -> tuple[Mark, dict[str, Any] | None]:
 def _step(index: _Index, body: bytes, *, subject: str, collects: bool, where: str) -> WorkflowEntry:
     sizes = index.sizes
     begin = len(body) - len(b"]}") - sum(sizes) - max(0, len(sizes) - 1)  # and the commas
+    consumed = KeptEvent(
+        id=index.id,
+        type=index.type,
+        hash=index.hash,
+        read=partial(_read_consumed, body, begin, subject, where),
+        size=begin,
+    )
+    outputs: Sequence[KeptEvent] = ()
+    if sizes or index.outputs:
+        outputs = _outputs(index, body, begin, subject=subject, where=where)
+    return WorkflowEntry(
+        consumed=consumed,
+        request=index.parentid,
+        outputs=outputs,
+        collects=collects,
+        at=index.at,
+    )
+
+
+def _outputs(
+    index: _Index, body: bytes, begin: int, *, subject: str, where: str
+) -> list[KeptEvent]:
     asks = frozenset(index.asks)
     outputs: list[KeptEvent] = []
     end = begin
     for position, (output, size, asked) in enumerate(
-        zip(index.outputs, sizes, index.asked, strict=True)
+        zip(index.outputs, index.sizes, index.asked, strict=True)
     ):
         end += size
         outputs.append(
             KeptEvent(
                 id=output,
-                source="",
                 type=asked or "",
                 asks=position in asks,
                 notifies=asked is not None and position not in asks,
@@ -467,19 +481,7 @@ def _step(index: _Index, body: bytes, *, subject: str, collects: bool, where: st
             )
         )
         end += 1  # the comma
-    return WorkflowEntry(
-        consumed=KeptEvent(
-            id=index.id,
-            source=index.source,
-            type=index.type,
-            read=partial(_read_consumed, body, begin, subject, where),
-            size=begin,
-        ),
-        request=index.parentid,
-        outputs=outputs,
-        collects=collects,
-        at=index.at,
-    )
+    return outputs
 
 
 def _read_consumed(body: bytes, begin: int, subject: str, where: str) -> WireEvent:

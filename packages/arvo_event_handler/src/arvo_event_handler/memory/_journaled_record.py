@@ -157,7 +157,7 @@ def taken_apart(
     last = START if latest is None else Mark(1, "")
     tail = open_segment(START, base=write_base(state, last))
     if latest is not None:
-        entry = write_entry(
+        _, line = write_entry(
             last,
             version=version,
             at=_UNKNOWN_TIME,
@@ -166,7 +166,7 @@ def taken_apart(
             asks=[position for position, each in enumerate(latest.outputs) if each.asks],
             collects=latest.collects,
         )
-        tail += entry.line + b"\n"
+        tail += line
     return beside_journal(state, last=last), tail
 
 
@@ -175,16 +175,28 @@ def stands_alone(record: Record) -> bool:
     return not has_journal(record) or "entries" in _member(record)
 
 
-def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str] = ()) -> Record:
+def to_typescript(
+    record: Record,
+    subject: str,
+    *,
+    answering: AnyCollection[str] = (),
+    window: int = REDELIVERY_WINDOW,
+) -> Record:
     """Return a record in the TypeScript shape.
 
     Args:
         record: One that stands alone; see `whole`.
         subject: The workflow's.
-        answering: See `taken_apart`.
+        answering: The types of requests that services answer, not only by failing.
+        window: The `redelivery_window` of the handler's `ExecutionPolicy`.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
+
+    Example:
+        >>> record = {"executionStatus": "normal", "status": "done", "subject": "order-7"}
+        >>> to_typescript({**record, "initEventId": "1"}, "order-7")["status"]
+        'done'
     """
     if not has_journal(record):
         return write_state(read_state(record, subject, services=answering))
@@ -192,7 +204,7 @@ def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str]
     state = read_head(head, subject)
     state.open = OpenRequests()
     segments = read_segments((), tail, subject=subject, collects=CONTEXT in head)
-    replay(state, segments, last=last_entry(head), window=REDELIVERY_WINDOW, answering=answering)
+    replay(state, segments, last=last_entry(head), window=window, answering=answering)
     return write_state(state)
 
 
@@ -203,7 +215,7 @@ def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
     try:
         tail = open_segment(read_mark(journal["after"]), base=base)
         for entry in entries or ():
-            written = write_entry(
+            _, line = write_entry(
                 read_mark([entry["n"], entry["by"]]),
                 version=entry["v"],
                 at=entry["at"],
@@ -213,7 +225,7 @@ def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
                 notifies=entry["notify"],
                 collects=False,
             )
-            tail += written.line + b"\n"
+            tail += line
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableRecordError(f"its {JOURNAL} is damaged: {error}") from error
     return head, tail

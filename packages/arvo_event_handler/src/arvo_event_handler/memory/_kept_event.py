@@ -24,34 +24,34 @@ class KeptEvent:
 
     Args:
         id: The event's id.
-        source: The event's source; "" for an output where a codec does not say it, as it is the
-            workflow's.
         type: The event's type; "" for an output to no service where a codec does not say it.
         read: Returns the event as on the wire.
         asks: Whether it is an output that awaits an answer.
         notifies: Whether it is an output to a service that never answers, except by failing.
+        hash: The short hash by which it is remembered; None has it made when it is asked for.
         size: How many bytes its JSON has as stored; None has it measured when it is asked for.
     """
 
-    __slots__ = ("_read", "_size", "asks", "id", "notifies", "source", "type")
+    __slots__ = ("_hash", "_read", "_size", "asks", "id", "notifies", "type")
 
     def __init__(
         self,
         *,
         id: str,
-        source: str,
         type: str,
         read: Callable[[], WireEvent],
         asks: bool = False,
         notifies: bool = False,
+        hash: str | None = None,  # noqa: A002
         size: int | None = None,
     ) -> None:
         self.id: str = id
-        self.source: str = source
         self.type: str = type
         self.asks: bool = asks
         self.notifies: bool = notifies
         self._read = read
+        self._hash = hash
+        self._hash = hash
         self._size = size
 
     @classmethod
@@ -66,7 +66,6 @@ class KeptEvent:
         """Return an event that is at hand as on the wire."""
         return cls(
             id=str(wire["id"]),
-            source=str(wire.get("source")),
             type=str(wire.get("type")),
             read=lambda: wire,
             asks=asks,
@@ -76,8 +75,14 @@ class KeptEvent:
 
     @property
     def hash(self) -> str:
-        """The short hash by which it is remembered."""
-        return event_hash(self.source, self.id)
+        """The short hash by which it is remembered.
+
+        Raises:
+            UnreadableRecordError: It has to be made of what is stored, and that is damaged.
+        """
+        if self._hash is None:
+            self._hash = event_hash(str(self.wire().get("source")), self.id)
+        return self._hash
 
     @property
     def size(self) -> int:
