@@ -143,7 +143,7 @@ class _Journal:
     def _step(self, lease: MachineLease) -> None:
         mark = mark_after(self._last, owner=lease.owner)
         name = f"e{mark.number}"
-        entry = write_entry(
+        entry, line = write_entry(
             mark,
             version=lease.version + 1,
             at=1_764_400_000_000,
@@ -152,7 +152,7 @@ class _Journal:
             asks=[0, 1],
             collects=True,
         )
-        self._tail = b"%b%b\n" % (self._tail or open_segment(self._last), entry.line)
+        self._tail = (self._tail or open_segment(self._last)) + line
         self._state.post(entry.step, window=_WINDOW)
         self._last = mark
 
