@@ -84,7 +84,7 @@ class Store:
         """Return the record in the TypeScript shape."""
         record = await self._unwatched.read(event.subject)
         has_journal = record is not None and "journal" in record
-        return to_typescript(record, event.subject) if record and has_journal else record
+        return to_typescript(record, subject=event.subject) if record and has_journal else record
 
     async def replace(self, event: ArvoEvent, record: Record) -> None:
         """Store another record, by the four calls."""
@@ -407,6 +407,16 @@ class TestRecordsThatCanNeverBeWritten:
         assert (record["executionStatus"], record["error"]["message"]) == ("failure", "too large")
         assert store.locked == []
 
+    async def test_an_event_too_large_by_itself_is_known_again_without_its_data(
+        self, store: Store
+    ) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=2))
+        [error] = await store.order(memory=memory).execute(event)
+        failure = (await store.read(event))["failure"]
+        assert failure["in"] == {**event.to_dict(), "data": None}
+        assert await store.order().execute(event) == [error]
+
     @pytest.mark.parametrize(
         "second",
         [
@@ -420,7 +430,8 @@ class TestRecordsThatCanNeverBeWritten:
         self, store: Store, second: Exception
     ) -> None:
         event = start()
-        errors = [self.too_large, second]
+        # The step, its failure, and its failure without the data of the event.
+        errors = [self.too_large, self.too_large, second]
 
         async def refuse(call: str, machine_id: str) -> None:
             if call == store.name("write"):

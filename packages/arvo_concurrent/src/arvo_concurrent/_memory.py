@@ -24,6 +24,7 @@ from arvo_event_handler.memory import (
     WorkflowPage,
     WorkflowQuery,
     check_machine_id,
+    check_previous,
     decode_record,
     encode_record,
 )
@@ -216,21 +217,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if stored is None:
-            moved = previous is not None
-            version = 1
+        version = 1 if stored is None else stored.version + 1
+        held = self._leases.get(machine_id)
+        if stored and held and held.read_from is stored and held.read_as is previous:
+            # The very object that was read from what is still stored: no write since.
+            held.read_from = held.read_as = None
         else:
-            held = self._leases.get(machine_id)
-            if held is not None and held.read_from is stored and held.read_as is previous:
-                # The very object that was read from what is still stored: no write since.
-                held.read_from = held.read_as = None
-                moved = False
-            else:
-                # Comparing what is written is quicker than decoding, and knows True from 1.
-                moved = previous is None or encode_record(previous) != stored.whole_json()
-            version = stored.version + 1
-        if moved:
-            raise TransactionViolation.version_moved(machine_id)
+            found = None if stored is None else stored.whole()
+            check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
         now = self._clock.now()

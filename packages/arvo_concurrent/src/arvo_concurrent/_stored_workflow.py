@@ -8,7 +8,6 @@ from arvo_event_handler.memory import (
     RecordWrite,
     WorkflowSummary,
     decode_record,
-    encode_record,
     summary_of_record,
     whole,
 )
@@ -84,10 +83,6 @@ class Stored:
         self._summary = summary
         self.expires_at = expires_at
         self.tail = tail
-
-    def whole_json(self) -> bytes:
-        stands_alone = not self.tail and not self.life.chunks_above(0)
-        return self.json if stands_alone else encode_record(self.whole())
 
     def whole(self) -> Record:
         chunks = self.life.chunks_above(0)
