@@ -30,17 +30,19 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, Record, to_typescript
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Interception, fail
 from .leased_memory import LeasedMemory
 from .shop import (
     APP,
+    CHARGE,
     ORDER,
     ORDERED,
     RESERVE,
     AnyCall,
+    charged,
     order,
     order_contract,
     reserved,
@@ -79,8 +81,19 @@ class Store:
         return self.leased.locked if self.kind == "leased" else sorted(self.plain._locked)
 
     async def read(self, event: ArvoEvent) -> Any:
-        memory: IMachineMemory = self.leased if self.kind == "leased" else self.plain
-        return await memory.read(event.subject)
+        """Return the record in the TypeScript shape."""
+        record = await self._unwatched.read(event.subject)
+        has_journal = record is not None and "journal" in record
+        return to_typescript(record, subject=event.subject) if record and has_journal else record
+
+    async def replace(self, event: ArvoEvent, record: Record) -> None:
+        """Store another record, by the four calls."""
+        memory = self._unwatched
+        await memory.write(event.subject, record, await memory.read(event.subject))
+
+    @property
+    def _unwatched(self) -> IMachineMemory:
+        return self.leased if self.kind == "leased" else self.plain
 
     def name(self, call: str) -> str:
         """Translate the name of a plain memory's call."""
@@ -158,13 +171,15 @@ class TestExceptions:
         assert error.dataschema == "#/shop/order/0.0.0"
         assert error.data["errorMessage"] == "sold out"
         record = await store.read(event)
-        assert {name: record[name] for name in record if name not in ("error", "redelivery")} == {
+        beside = ("error", "failure", "redelivery")
+        assert {name: record[name] for name in record if name not in beside} == {
             "executionStatus": "failure",
             "status": "active",
             "initEventId": event.id,
             "parentSubject": None,
             "subject": event.subject,
         }
+        assert record["failure"] == {"in": event.to_dict(), "out": [error.to_dict()], "attempt": 1}
         assert record["error"]["name"] == "LookupError"
         assert record["error"]["message"] == "sold out"
         assert "in flow" in record["error"]["stack"]
@@ -392,6 +407,16 @@ class TestRecordsThatCanNeverBeWritten:
         assert (record["executionStatus"], record["error"]["message"]) == ("failure", "too large")
         assert store.locked == []
 
+    async def test_an_event_too_large_by_itself_is_known_again_without_its_data(
+        self, store: Store
+    ) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=2))
+        [error] = await store.order(memory=memory).execute(event)
+        failure = (await store.read(event))["failure"]
+        assert failure["in"] == {**event.to_dict(), "data": None}
+        assert await store.order().execute(event) == [error]
+
     @pytest.mark.parametrize(
         "second",
         [
@@ -405,7 +430,8 @@ class TestRecordsThatCanNeverBeWritten:
         self, store: Store, second: Exception
     ) -> None:
         event = start()
-        errors = [self.too_large, second]
+        # The step, its failure, and its failure without the data of the event.
+        errors = [self.too_large, self.too_large, second]
 
         async def refuse(call: str, machine_id: str) -> None:
             if call == store.name("write"):
@@ -640,6 +666,28 @@ class TestSummary:
             assert summary.initiator == content.execution.initiator
             assert (summary.parent, summary.root) == (None, event.subject)
 
+    async def test_it_says_what_the_workflow_waits_for_and_since_when(self) -> None:
+        """Since the oldest request without an answer; other outputs are waited for by nobody."""
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                note = Emit("com.shop.note", {}, dataschema="#/shop/note/1.0.0")
+                return Step(
+                    services=[Emit(RESERVE, {"item": "a"}), Emit(CHARGE, {"amount": 1}), note]
+                )
+            return Step() if len(call.collected) < 2 else Step(output=Complete({"total": 1}))
+
+        store = Store("leased")
+        handler = store.order(flow)
+        begun = store.clock.now()
+        reserve, charge, _ = await handler.execute(start())
+        store.clock.advance(timedelta(minutes=5))
+        await handler.execute(reserved(reserve))
+        await handler.execute(charged(charge))
+        said = [write.summary for write in store.leased.writes]
+        assert [each.waits_for for each in said] == [(RESERVE, CHARGE), (CHARGE,), ()]
+        assert [each.waits_since for each in said] == [begun, begun, None]
+
     async def test_its_key_is_what_somebody_chose(self) -> None:
         """The execution id, or the id of the first event when that one is random."""
         for chosen in [None, "order-0297"]:
@@ -693,7 +741,7 @@ class TestTombstones:
         store = Store("leased")
         event = start()
         await store.order(raising(LookupError("sold out"))).execute(event)
-        assert store.leased.expiries == [timedelta(hours=24)]
+        assert store.leased.expiries == [timedelta(days=30)]
         assert (await store.read(event))["error"]["message"] == "sold out"
 
     async def test_the_time_can_be_chosen(self) -> None:
@@ -764,7 +812,7 @@ async def test_the_refusal_of_a_record_shows_no_data(member: Any, store: Store) 
     await store.order(ending, answers="awaited").execute(event)
     record = await store.read(event)
     memory = store.memory()
-    await memory.write(event.subject, {**record, "redelivery": member}, record)
+    await store.replace(event, {**record, "redelivery": member})
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(memory=memory, answers="awaited").execute(reserved(event))
     shown = "".join(traceback.format_exception(caught.value))
@@ -793,7 +841,7 @@ async def test_a_record_with_a_damaged_member_is_a_read_failure(
     [request] = await store.order(ending).execute(event)
     whole = await store.read(event)
     damaged = {**whole, **damage}
-    await store.memory().write(event.subject, damaged, whole)
+    await store.replace(event, damaged)
     with pytest.raises(TransactionViolation, match="not a workflow's record") as caught:
         await store.order(ending).execute(reserved(request))
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
@@ -810,7 +858,7 @@ async def test_a_kept_output_that_is_not_an_event_is_a_read_failure(store: Store
     [[own, [output], answered]] = whole["redelivery"]["out"]
     broken = [own, [{"id": output["id"], "data": {"card": "4111"}}], answered]
     damaged = {**whole, "redelivery": {**whole["redelivery"], "out": [broken]}}
-    await store.memory().write(event.subject, damaged, whole)
+    await store.replace(event, damaged)
     with pytest.raises(TransactionViolation, match="an output kept to be sent again") as caught:
         await store.order(ending).execute(event)
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE

@@ -1,7 +1,7 @@
 """What a resumable's function receives and returns."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pytest
@@ -28,7 +28,8 @@ from arvo_event_handler import (
 )
 from arvo_event_handler._workflow._collected_answers import CollectedAnswers
 from arvo_event_handler._workflow._workflow import StoredReads
-from arvo_event_handler.memory._state import KeptEvent, WireEvent
+from arvo_event_handler.memory._collection import Collection
+from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
 
 from .shop import (
     CHARGE,
@@ -77,6 +78,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.replies: list[Reply[dict[str, Any]]] = []
+        self.metadata: Mapping[str, Any] = {}
         self.handler = order(
             self._flow,
             services=[
@@ -98,6 +100,7 @@ class Kept:
                 ],
             )
         self.replies.append(call)
+        self.metadata = call.metadata
         return Step()
 
     async def started(self) -> list[ArvoEvent]:
@@ -260,7 +263,7 @@ class TestServicesThatEmitOneType:
             data=None,
             contract=order_contract.version(ORDER_V1),
             collected=CollectedAnswers(
-                {**answers, "request": []}, current=current, reads=StoredReads()
+                Collection({**answers, "request": []}), current=current, reads=StoredReads()
             ),
             services={service.type: service for service in services},
         )
@@ -280,7 +283,7 @@ class TestServicesThatEmitOneType:
         def read() -> WireEvent:
             raise UnreadableRecordError("chunk 7 is damaged")
 
-        damaged = KeptEvent(id="damaged", source="com.tea.ask", type=self.PRICED, read=read)
+        damaged = KeptEvent(id="damaged", type=self.PRICED, read=read)
         call = self.reply(damaged)
         for service in call.services.values():
             replies = call.replies(service, type=self.PRICED)
@@ -304,7 +307,7 @@ class TestWhatAReplyTells:
         kept = Kept()
         requests = await kept.started()
         call = await kept.reply(reserved(requests[0]))
-        assert set(call.metadata) == {
+        assert set(kept.metadata) == {
             "executionStatus",
             "status",
             "initEventId",
@@ -312,7 +315,9 @@ class TestWhatAReplyTells:
             "subject",
             "events",
         }
-        assert call.metadata["initEventId"] == requests[0].parentid
+        assert kept.metadata["initEventId"] == requests[0].parentid
+        with pytest.raises(RuntimeError, match="after the function had returned"):
+            call.metadata  # noqa: B018
 
     async def test_an_answer_to_nothing_that_is_awaited_is_not_collected(self) -> None:
         kept = Kept()

@@ -24,6 +24,7 @@ from arvo_event_handler.memory import (
     WorkflowPage,
     WorkflowQuery,
     check_machine_id,
+    check_previous,
     decode_record,
     encode_record,
 )
@@ -47,8 +48,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
 
     Args:
         policy: How long leases last and how long to wait for them.
-        chunk_bytes: Length from which a workflow's tail is closed as a chunk. With 0 it is closed
-            at each step, since a chunk has no cost of its own here.
+        chunk_bytes: Length from which a workflow's tail is closed as a chunk; 0 closes it at each
+            step.
         clock: For expiry and waiting.
 
     Raises:
@@ -72,7 +73,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         self,
         *,
         policy: LockPolicy | None = None,
-        chunk_bytes: int = 0,
+        chunk_bytes: int = 4096,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")
@@ -134,7 +135,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         # Counted, not drawn: asking the system for random bytes takes longer than all else here.
-        owner = f"{self._instance} {next(self._owners)}"
+        owner = f"{next(self._owners):012x}{self._instance}"
         leases = self._leases
         if not leases.take(check_machine_id(machine_id), owner) and not await leases.wait(
             machine_id, owner
@@ -207,7 +208,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         stored = self._current(check_machine_id(machine_id))
         if stored is None:
             return None
-        record = decode_record(stored.json)
+        record = stored.whole()
         held = self._leases.get(machine_id)
         if held is not None:
             held.read_from, held.read_as = stored, record
@@ -216,21 +217,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if stored is None:
-            moved = previous is not None
-            version = 1
+        version = 1 if stored is None else stored.version + 1
+        held = self._leases.get(machine_id)
+        if stored and held and held.read_from is stored and held.read_as is previous:
+            # The very object that was read from what is still stored: no write since.
+            held.read_from = held.read_as = None
         else:
-            held = self._leases.get(machine_id)
-            if held is not None and held.read_from is stored and held.read_as is previous:
-                # The very object that was read from what is still stored: no write since.
-                held.read_from = held.read_as = None
-                moved = False
-            else:
-                # Comparing what is written is quicker than decoding, and knows True from 1.
-                moved = previous is None or encode_record(previous) != stored.json
-            version = stored.version + 1
-        if moved:
-            raise TransactionViolation.version_moved(machine_id)
+            found = None if stored is None else stored.whole()
+            check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
         now = self._clock.now()

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from arvo_event_handler.memory import RecordWrite, WorkflowSummary, decode_record, summary_of_record
+from arvo_event_handler.memory import (
+    Record,
+    RecordWrite,
+    WorkflowSummary,
+    decode_record,
+    summary_of_record,
+    whole,
+)
 
 
 class Life:
@@ -76,6 +83,10 @@ class Stored:
         self._summary = summary
         self.expires_at = expires_at
         self.tail = tail
+
+    def whole(self) -> Record:
+        chunks = self.life.chunks_above(0)
+        return whole(decode_record(self.json), tail=self.tail, chunks=chunks)
 
     def summary(self, machine_id: str) -> WorkflowSummary:
         """Return what its writer said about the workflow."""

@@ -18,11 +18,12 @@ from arvo_event_handler.memory import (
     MachineLease,
     Record,
     RecordWrite,
-    encode_record,
+    check_previous,
     pack_chunk,
     pack_record,
     summary_of_record,
     until_granted,
+    whole,
 )
 from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
@@ -246,7 +247,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
-        return None if row is None else self._record(row)
+        return None if row is None else self._whole(row)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -257,10 +258,9 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             owner=secrets.token_hex(16),
             version=0 if row is None else row["version"],
             committed_by="" if row is None else row["committed_by"],
-            record=None if row is None else self._record(row),
+            record=None if row is None else self._whole(row),
         )
-        if _encoded(loaded.record) != _encoded(previous):
-            raise TransactionViolation.version_moved(machine_id)
+        check_previous(previous, stored=loaded.record, machine_id=machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
         columns = summary_columns(summary_of_record(record, subject=machine_id))
@@ -395,13 +395,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     def _record(self, row: Any) -> Record | None:
         return stored_record(row, max_bytes=self._max_record_bytes)
 
+    def _whole(self, row: Any) -> Record | None:
+        record = self._record(row)
+        if record is None:
+            return None
+        chunks = stored_chunks(row, max_bytes=self._max_record_bytes)
+        return whole(record, tail=row["tail"] or b"", chunks=chunks)
+
 
 def _last_number(lease: MachineLease) -> int:
     return lease.chunks[-1][0] if lease.chunks else 0
-
-
-def _encoded(record: Record | None) -> bytes | None:
-    return None if record is None else encode_record(record)
 
 
 def _is_written(row: Any, version: int, *, repeated: bool) -> bool:

@@ -39,6 +39,7 @@ from arvo_event_handler.memory import (
     unpack_chunk,
     unpack_record,
     until_granted,
+    whole,
 )
 from arvo_sqlite import OlderSchemaError, Operation, Query, SqliteClient, Synchronous
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
@@ -278,10 +279,10 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def read(self, machine_id: str) -> Record | None:
         check_machine_id(machine_id)
-        packed = await self._ask(
+        stored = await self._ask(
             "READ", lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
-        return None if packed is None else self._unpack(packed)
+        return None if stored is None else self._unpack_whole(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -295,7 +296,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
                 machine_id,
                 content,
                 previous=previous,
-                unpack=self._unpack,
+                unpack=self._unpack_whole,
                 now=self._clock.now(),
             ),
         )
@@ -370,6 +371,10 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
 
     def _unpack(self, packed: PackedRecord) -> Record:
         return unpack_record(packed, max_bytes=self._max_record_bytes)
+
+    def _unpack_whole(self, stored: rows.StoredRecord) -> Record:
+        chunks = self._unpack_chunks(stored.chunks)
+        return whole(self._unpack(stored.packed), tail=stored.tail, chunks=chunks)
 
     def _unpack_chunks(self, stored: Sequence[rows.StoredChunk]) -> list[tuple[int, bytes]]:
         most = self._max_record_bytes

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWrite
+from arvo_event_handler.memory._journaled_record import to_typescript, whole
 
 Faults = Mapping[str, str]
 """The faults to inject, by call: `lock`, `read`, `write`, `unlock`."""
@@ -17,14 +18,26 @@ Faults = Mapping[str, str]
 class WatchedMemory(IMachineMemory, Protocol):
     """A memory that a scenario runs on."""
 
-    records: dict[str, Record]
-    """The stored records, by subject."""
     calls: list[str] | None
     """The calls since the last `begin_step`; None if the original has no such calls."""
 
     @property
     def locked(self) -> list[str]:
         """The subjects that are locked or leased."""
+        ...
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """The stored records as the original has them, by subject."""
+        ...
+
+    @property
+    def keeps_charts(self) -> bool:
+        """Whether the record of a machine has its definition."""
+        ...
+
+    def restore(self, records: Mapping[str, Record]) -> None:
+        """Store records of the original."""
         ...
 
     def begin_step(self, faults: Faults) -> None:
@@ -36,8 +49,8 @@ class PlainMemory(WatchedMemory):
     """The four calls of `IMachineMemory`, over a dict."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
         self.calls: list[str] | None = []
+        self._stored: dict[str, Record] = {}
         self._held: set[str] = set()
         self._faults = dict[str, str]()
 
@@ -45,6 +58,20 @@ class PlainMemory(WatchedMemory):
     @override
     def locked(self) -> list[str]:
         return sorted(self._held)
+
+    @property
+    @override
+    def records(self) -> dict[str, Record]:
+        return self._stored
+
+    @property
+    @override
+    def keeps_charts(self) -> bool:
+        return True
+
+    @override
+    def restore(self, records: Mapping[str, Record]) -> None:
+        self._stored.update(records)
 
     @override
     def begin_step(self, faults: Faults) -> None:
@@ -63,17 +90,17 @@ class PlainMemory(WatchedMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         self._fail("read", machine_id)
-        record = deepcopy(self.records.get(machine_id))
+        record = deepcopy(self._stored.get(machine_id))
         self._note(f"read {machine_id} -> {'null' if record is None else 'record'}")
         return record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         self._fail("write", machine_id)
-        if previous != self.records.get(machine_id):
+        if previous != self._stored.get(machine_id):
             raise AssertionError("`previous` is not what was read")
         self._note(f"write {machine_id}")
-        self.records[machine_id] = deepcopy(record)
+        self._stored[machine_id] = deepcopy(record)
 
     @override
     async def unlock(self, machine_id: str) -> bool:
@@ -117,6 +144,16 @@ class LeasedMemory(PlainMemory):
 
     @property
     @override
+    def records(self) -> dict[str, Record]:
+        return {machine_id: self._record(machine_id) for machine_id in self._stored}
+
+    @property
+    @override
+    def keeps_charts(self) -> bool:
+        return False
+
+    @property
+    @override
     def locked(self) -> list[str]:
         return sorted(self._owners)
 
@@ -139,7 +176,7 @@ class LeasedMemory(PlainMemory):
             machine_id=machine_id,
             owner=self._owners[machine_id],
             version=self._versions.get(machine_id, 0),
-            record=deepcopy(self.records.get(machine_id)),
+            record=deepcopy(self._stored.get(machine_id)),
             tail=self._tails.get(machine_id, b""),
             chunks=[chunk for chunk in self._chunks.get(machine_id, []) if chunk[0] > after],
             last_chunk=self._last_chunks.get(machine_id, 0),
@@ -156,7 +193,7 @@ class LeasedMemory(PlainMemory):
         self._fail("write", lease.machine_id)
         if self._versions.get(lease.machine_id, 0) != lease.version:
             raise TransactionViolation.version_moved(lease.machine_id)
-        self.records[lease.machine_id] = deepcopy(write.record)
+        self._stored[lease.machine_id] = deepcopy(write.record)
         self._versions[lease.machine_id] = lease.version + 1
         self._tails[lease.machine_id] = write.tail
         kept = [] if write.frees != "none" else self._chunks.get(lease.machine_id, [])
@@ -178,6 +215,14 @@ class LeasedMemory(PlainMemory):
     async def renew(self, lease: MachineLease) -> bool:
         """Do nothing: leases last indefinitely here."""
         return self._owners.get(lease.machine_id) == lease.owner
+
+    def _record(self, machine_id: str) -> Record:
+        record = whole(
+            deepcopy(self._stored[machine_id]),
+            tail=self._tails.get(machine_id, b""),
+            chunks=self._chunks.get(machine_id, ()),
+        )
+        return to_typescript(record, subject=machine_id)
 
     def _fail_to_read(self, machine_id: str) -> None:
         try:

@@ -1,6 +1,6 @@
 """Turns what user code returned into events: the one place where outgoing events are made."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -72,10 +72,12 @@ class Emission:
         headers: The trace context that outgoing events carry.
         limits: How deep the data of outgoing events may be.
         parent_subject: The parent workflow's subject; None for a root workflow or a service.
-        awaited: Ids of earlier outputs that replies are still expected to.
+        awaited: Ids of earlier outputs that replies are still expected to. That of the one which
+            the event answers may be among them.
     """
 
     __slots__ = (
+        "_awaited",
         "_contract",
         "_event",
         "_executionunits",
@@ -97,7 +99,7 @@ class Emission:
         headers: TraceHeaders,
         limits: EventLimits,
         parent_subject: str | None = None,
-        awaited: Sequence[str] = (),
+        awaited: Container[str] = (),
     ) -> None:
         self._source = source
         self._contract = contract
@@ -106,7 +108,8 @@ class Emission:
         self._headers = headers
         self._limits = limits
         self._parent_subject = parent_subject
-        self._ids = set(awaited)
+        self._awaited = awaited
+        self._ids: set[str] = set()
         self._index = 0
 
     def answer(self, item: Emit, *, domains: Sequence[str | None]) -> list[ArvoEvent]:
@@ -208,6 +211,7 @@ class Emission:
         """
         contract = self._contract
         self._index = 0
+        self._awaited = ()
         self._ids.clear()
         envelope = _Envelope(
             contract=contract,
@@ -349,7 +353,9 @@ class Emission:
         return derive_id(event.source, event.id, event.subject, self._source, index, domain)
 
     def _claim(self, event_id: str, item: Emit) -> None:
-        if event_id in self._ids:
+        # The request that the event answers is awaited no longer.
+        awaited = event_id in self._awaited and event_id != self._event.parentid
+        if awaited or event_id in self._ids:
             raise ConfigViolation(
                 f"{item.type} of {self._source}: id {event_id!r} is taken by another output of "
                 "this step or by a request still awaited; leave the id out or choose another"

@@ -13,7 +13,8 @@ from typing_extensions import override
 from arvo_core import ArvoEvent, DataSchema
 from arvo_event_handler._errors import UnreadableRecordError
 from arvo_event_handler._stored_event import stored_event
-from arvo_event_handler.memory._state import KeptEvent
+from arvo_event_handler.memory._collection import Collection
+from arvo_event_handler.memory._kept_event import KeptEvent
 
 from ._stored_record import unreadable
 from ._workflow import StoredReads
@@ -74,26 +75,23 @@ class CollectedAnswers(Mapping[str, Sequence[ArvoEvent]]):
     """Answers to the latest requests by event type, in request order.
 
     Args:
-        answers: Earlier answers as stored, by the id of the request.
+        collection: The latest requests with earlier answers; None when nothing was asked yet.
         current: The event being handled, which is one more if it answers one of the requests.
         reads: Notified of an answer that cannot be read.
     """
 
     def __init__(
         self,
-        answers: Mapping[str, Sequence[KeptEvent]],
+        collection: Collection | None,
         *,
         current: ArvoEvent,
         reads: StoredReads,
     ) -> None:
         self._subject = current.subject
         self._reads = reads
-        self._by_type: dict[str, list[Answer]] = {}
-        for request, collected in answers.items():
-            for answer in collected:
-                self._by_type.setdefault(answer.type, []).append(answer)
-            if request == current.parentid:
-                self._by_type.setdefault(current.type, []).append(current)
+        self._by_type: Mapping[str, Sequence[Answer]] = {}
+        if collection is not None:
+            self._by_type = collection.grouped(current.parentid, current.type, current)
 
     @override
     def __getitem__(self, event_type: str) -> Sequence[ArvoEvent]:

@@ -2,15 +2,14 @@
 
 Orchestrators and resumables both go through here; nothing else touches stored state. Nothing is
 published before the commit, a failure before the commit changes nothing, and what was committed
-but not published stays in the record's `redelivery`. The promise: a workflow's state and
-completion happen once; a service runs at least once and must be idempotent by (source, id).
+but not published is known to the state. The promise: a workflow's state and completion happen
+once; a service runs at least once and must be idempotent by (source, id).
 """
 
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -18,7 +17,6 @@ from arvo_core import (
     EventLimits,
     SubjectContent,
     SystemErrorData,
-    VersionedArvoContract,
 )
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
@@ -36,35 +34,34 @@ from arvo_event_handler._incoming import (
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTrace
 from arvo_event_handler.memory._four_call_memory import FourCallMemory
+from arvo_event_handler.memory._kept_event import KeptEvent
 from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     IMachineMemory,
     MachineLease,
-    Record,
-    WorkflowMemory,
 )
-from arvo_event_handler.memory._record import tombstone, write_state
+from arvo_event_handler.memory._open_requests import OpenRequests
+from arvo_event_handler.memory._owed_outputs import REDELIVERY_WINDOW
 from arvo_event_handler.memory._record_write import RecordWrite
-from arvo_event_handler.memory._state import KeptEvent, WorkflowEntry, WorkflowState
+from arvo_event_handler.memory._state import StepFailure, WorkflowState
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import TEN_YEARS, check_clock, check_count, check_duration
 
+from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore
+from ._journal_store import JournalStore
 from ._lease import (
     LeaseKeeper,
     acquire_lease,
     commit_record,
+    load_workflow,
     release_lease,
     write_failure,
 )
-from ._open_requests import Answers, OpenRequests
-from ._stored_record import (
-    stored_open_requests,
-    stored_outputs,
-    stored_parent_subject,
-    stored_workflow,
-)
+from ._open_requests import Answers, check_answer
+from ._plain_store import PlainStore
+from ._stored_record import stored_outputs, stored_parent_subject
 from ._summary import summary_of
-from ._workflow import Workflow, WorkflowFailure, WorkflowStep
+from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,30 +69,36 @@ class ExecutionPolicy:
     """How a stateful handler treats its stored state.
 
     Raises:
-        TypeError: `finished_expiry` is neither a timedelta nor None, `redelivery_window` not an
-            int, or `clock` not a `Clock`.
-        ValueError: `finished_expiry` is negative or zero, or `redelivery_window` below 1.
+        TypeError: An expiry is neither a timedelta nor None, `redelivery_window` or `warm_bytes`
+            not an int, or `clock` not a `Clock`.
+        ValueError: An expiry is negative or zero, `redelivery_window` below 1, or `warm_bytes`
+            below 0.
     """
 
-    redelivery_window: int = 64
+    redelivery_window: int = REDELIVERY_WINDOW
     """Maximum number of steps whose unanswered outputs a record keeps; at least 1."""
     finished_expiry: timedelta | None = timedelta(hours=24)
     """How long a leased memory remembers that a workflow has ended. Must outlive the longest
     redelivery delay of the transport; at most ten years. None keeps the full record indefinitely.
     """
+    failed_expiry: timedelta | None = timedelta(days=30)
+    """How long a leased memory keeps a workflow that has failed, whole; at most ten years. None
+    keeps it indefinitely."""
+    warm_bytes: int = 64 * 1024 * 1024
+    """How much a handler remembers of the workflows it has stepped over a leased memory, in bytes
+    as stored; in the process it takes about 2.4 times as much. A step of a workflow that is not
+    remembered reads what earlier ones have stored. 0 remembers none."""
     clock: Clock = SYSTEM_CLOCK
     """Times the renewal of leases."""
 
     def __post_init__(self) -> None:
         check_count(self.redelivery_window, name="redelivery_window", least=1)
+        check_count(self.warm_bytes, name="warm_bytes")
         check_clock(self.clock)
-        if self.finished_expiry is not None:
-            check_duration(
-                self.finished_expiry,
-                name="finished_expiry",
-                above_zero=True,
-                most=TEN_YEARS,
-            )
+        for name in ("finished_expiry", "failed_expiry"):
+            expiry: timedelta | None = getattr(self, name)
+            if expiry is not None:
+                check_duration(expiry, name=name, above_zero=True, most=TEN_YEARS)
 
 
 class WorkflowExecution:
@@ -125,9 +128,18 @@ class WorkflowExecution:
         self._workflow = workflow
         self._type = workflow.contract.type
         self._leased = memory if isinstance(memory, ILeasedMachineMemory) else None
-        self._memory: WorkflowMemory = (
-            FourCallMemory(memory, locking=locking) if self._leased is None else self._leased
-        )
+        self._store: WorkflowStore
+        if self._leased is None:
+            plain = FourCallMemory(memory, locking=locking)
+            self._store = PlainStore(plain, window=policy.redelivery_window)
+        else:
+            self._store = JournalStore(
+                self._leased,
+                window=policy.redelivery_window,
+                collects=workflow.collects,
+                awaited=answers == "awaited",
+                warm_bytes=policy.warm_bytes,
+            )
         self._answers = answers
         self._system_errors = system_errors
         self._policy = policy
@@ -153,27 +165,26 @@ class WorkflowExecution:
         keeper: LeaseKeeper | None = None
         committed = False
         try:
-            state = self._state(lease, content)
-            repeated = self._answer_without_step(event, state)
+            held = await self._load(lease, content)
+            repeated = self._answer_without_step(event, held.state)
             if repeated is not None:
                 return repeated
-            step = self._prepare(event, content, lease.record, state, trace)
+            step = self._prepare(event, content, held, trace)
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
-            events, after = await self._react(step)
             # The version decides, not the lease, which may have expired meanwhile.
-            events = await self._store(lease, step, events, after)
+            events = await self._take(lease, held, step)
             committed = True
             return events
         finally:
             if keeper is not None:
                 keeper.stop()
             if not committed:
-                await release_lease(self._memory, lease)
+                await release_lease(self._store.memory, lease)
 
     async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
         started = perf_counter()
-        lease = await acquire_lease(self._memory, subject)
+        lease = await acquire_lease(self._store, subject)
         trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise TransactionViolation(
@@ -183,16 +194,18 @@ class WorkflowExecution:
             )
         return lease
 
-    def _state(self, lease: MachineLease, content: SubjectContent) -> WorkflowState | None:
-        """Return what is stored of the workflow; None when it has never run."""
-        if lease.record is None:
-            return None
-        try:
-            services = self._workflow.services(content.orchestrator.version)
-        except ConfigViolation:
-            # Raised again when the event needs a step; one that was seen does not.
-            services = {}
-        return stored_workflow(lease.record, lease.machine_id, services=_answering(services))
+    async def _load(self, lease: MachineLease, content: SubjectContent) -> HeldWorkflow:
+        """Return what is stored of the workflow."""
+        answering: frozenset[str] = frozenset()
+        # Raised again when the event needs a step; one that was seen does not.
+        with suppress(ConfigViolation):
+            answering = self._answering(content.orchestrator.version)
+        held = await load_workflow(self._store, lease, answering=answering)
+        # A workflow that accepts any answer keeps none open: they would be out of date when it is
+        # deployed with `answers="awaited"` again.
+        if held.state is not None and self._answers == "any":
+            held.state.open = None
+        return held
 
     def _answer_without_step(
         self, event: ArvoEvent, state: WorkflowState | None
@@ -209,30 +222,27 @@ class WorkflowExecution:
         self,
         event: ArvoEvent,
         content: SubjectContent,
-        record: Record | None,
-        state: WorkflowState | None,
+        held: HeldWorkflow,
         trace: ExecutionTrace,
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         trace.applies(contract)
-        is_start = state is None
-        if state is None:
-            state = _first_state(event)
+        is_start = held.state is None
+        state = held.state or self._first_state(event)
         parent_subject = state.parent_subject if is_start else stored_parent_subject(state)
         services = self._workflow.services(contract.version)
         service, data = read_input(event, contract=contract, services=services)
-        requests = self._open_requests(state, is_start=is_start)
         if is_start:
             check_parent_subject(event, parent_subject)
-        elif requests is not None and service is not None:
-            requests.check(event, service)
+        elif state.open is not None and service is not None:
+            check_answer(event, service, open_requests=state.open)
         return WorkflowStep(
             event=event,
             content=content,
             contract=contract,
             service=service,
             data=data,
-            record=record,
+            is_start=is_start,
             state=state,
             emission=Emission(
                 source=contract.type,
@@ -242,32 +252,66 @@ class WorkflowExecution:
                 headers=trace.headers,
                 limits=self._limits,
                 parent_subject=parent_subject,
-                awaited=state.unanswered(but=event.parentid),
+                awaited=state.unanswered,
             ),
             trace=trace,
             consumed=event.to_dict(),
-            requests=requests,
         )
 
-    def _open_requests(self, state: WorkflowState, *, is_start: bool) -> OpenRequests | None:
-        """Return the requests that a workflow waits for; None when it accepts any answer."""
-        if self._answers == "any":
-            return None
-        return OpenRequests() if is_start else stored_open_requests(state)
+    async def _take(
+        self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep
+    ) -> list[ArvoEvent]:
+        """Run the workflow's own code, store what follows, and return what may be published now.
 
-    async def _react(self, step: WorkflowStep) -> tuple[list[ArvoEvent], WorkflowState]:
-        """Run the workflow's own code, and return the state it leads to."""
+        What can never be stored ends the workflow. Any other error of a write is the backend's, and
+        the workflow goes on after it.
+        """
         try:
             outcome = await self._workflow.step(step)
         except WorkflowFailure as failure:
-            return self._fail(step, failure.error)
-        state = self._posted(step, outcome.events)
+            return await self._fail(lease, held, step, failure.error)
+        try:
+            self._post(held, step, outcome)
+            await self._commit(lease, held, step)
+        except UnwritableRecordError as error:
+            # Read again, as the step that cannot be stored was accounted for.
+            held = await self._load(lease, step.content)
+            step.state = held.state or self._first_state(step.event)
+            return await self._fail(lease, held, step, error)
+        return list(outcome.events)
+
+    def _post(self, held: HeldWorkflow, step: WorkflowStep, outcome: StepOutcome) -> None:
+        """Account for a step's event and outputs in the workflow's state."""
+        outputs = [event.to_dict() for event in outcome.events]
+        services = self._workflow.services(step.contract.version)
+        answering = self._answering(step.contract.version)
+        asked = [str(output["type"]) for output in outputs]
+        entry = NewEntry(
+            consumed=step.consumed,
+            outputs=outputs,
+            asks=[position for position, kind in enumerate(asked) if kind in answering],
+            notifies=[
+                position
+                for position, kind in enumerate(asked)
+                if kind in services and kind not in answering
+            ],
+            collects=self._workflow.collects,
+            at=int(self._policy.clock.now().timestamp() * 1000),
+        )
+        state = step.state
         state.status = "done" if outcome.done else "active"
         state.members = {**state.members, **outcome.members}
-        return list(outcome.events), state
+        if held.post(state, entry):
+            window = self._policy.redelivery_window
+            step.trace.warn(
+                "outputs that may not have arrived were dropped from the record, which keeps those "
+                f"of redelivery_window ({window}) steps and at most 64 KiB"
+            )
 
-    def _fail(self, step: WorkflowStep, error: Exception) -> tuple[list[ArvoEvent], WorkflowState]:
-        """Turn an exception of user code into system errors and a state of failure."""
+    async def _fail(
+        self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep, error: Exception
+    ) -> list[ArvoEvent]:
+        """Store that an exception of user code has ended the workflow, and return system errors."""
         step.trace.failed(error, event=step.event, source=step.contract.type)
         events = step.emission.system_error(
             self._system_errors.describe(error),
@@ -276,85 +320,62 @@ class WorkflowExecution:
             domains=self._workflow.domains.system_error,
         )
         described = SystemErrorData.from_exception(error)
-        state = self._posted(step, events)
+        state = step.state
         state.failed = True
         state.error = {
             "name": described.error_name,
             "message": described.error_message,
             "stack": described.error_stack,
         }
-        return events, state
-
-    def _posted(self, step: WorkflowStep, events: Sequence[ArvoEvent]) -> WorkflowState:
-        """Account for a step's event and outputs in its state, and return that."""
-        outputs = [event.to_dict() for event in events]
-        services = self._workflow.services(step.contract.version)
-        answering = _answering(services)
-        window = self._policy.redelivery_window
-        state = step.state
-        entry = WorkflowEntry(
+        state.failure = StepFailure(
             consumed=KeptEvent.of(step.consumed),
-            request=step.event.parentid,
-            outputs=[KeptEvent.of(output, asks=output["type"] in answering) for output in outputs],
-            collects=self._workflow.collects,
+            outputs=[KeptEvent.of(event.to_dict()) for event in events],
+            attempt=1,
         )
-        if state.post(entry, window=window):
-            step.trace.warn(
-                "outputs that may not have arrived were dropped from the record, which keeps those "
-                f"of redelivery_window ({window}) steps and at most 64 KiB"
-            )
-        # A workflow that accepts any answer keeps none: they would be out of date when it is
-        # deployed with `answers="awaited"` again.
-        state.open = (
-            None
-            if step.requests is None
-            else step.requests.after(step.event, outputs, services=services).member()
-        )
-        return state
-
-    async def _store(
-        self, lease: MachineLease, step: WorkflowStep, events: list[ArvoEvent], state: WorkflowState
-    ) -> list[ArvoEvent]:
-        """Commit, and return what may be published now.
-
-        A record that can never be written ends the workflow. Any other error of a write is the
-        backend's, and the workflow goes on after it.
-        """
         try:
-            await self._commit(lease, step, state)
-        except UnwritableRecordError as error:
-            # Read again, as the step that cannot be stored was accounted for.
-            step.state = self._state(lease, step.content) or _first_state(step.event)
-            events, failure = self._fail(step, error)
+            await self._commit(lease, held, step)
+        except UnwritableRecordError:
+            # The event may be too large by itself. Without its data the workflow can still fail.
+            state.failure.consumed = KeptEvent.of({**step.consumed, "data": None})
             try:
-                await self._commit(lease, step, failure)
-            except UnwritableRecordError as second:
-                raise write_failure(step.event.subject, second) from second
+                await self._commit(lease, held, step)
+            except UnwritableRecordError as unwritable:
+                raise write_failure(step.event.subject, unwritable) from unwritable
         return events
 
-    async def _commit(self, lease: MachineLease, step: WorkflowStep, state: WorkflowState) -> None:
-        record = write_state(state)
+    async def _commit(self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep) -> None:
+        state, policy = step.state, self._policy
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
-            expires_in = self._policy.finished_expiry
-        if expires_in is not None:
-            record = tombstone(record)
-        write = RecordWrite(record=record, summary=summary_of(step, state), expires_in=expires_in)
-        await commit_record(self._memory, lease, write)
+            expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
+        written = held.written(state, forgets=expires_in is not None and not state.failed)
+        write = RecordWrite(
+            record=written.record,
+            summary=summary_of(step, state),
+            tail=written.tail,
+            chunk=written.chunk,
+            frees=written.frees,
+            expires_in=expires_in,
+        )
+        await commit_record(self._store.memory, lease, write)
+        held.committed()
 
+    def _first_state(self, event: ArvoEvent) -> WorkflowState:
+        parent = event.data.get(PARENT_SUBJECT)
+        return WorkflowState(
+            subject=event.subject,
+            init_event_id=event.id,
+            parent_subject=parent if isinstance(parent, str) else None,
+            open=OpenRequests() if self._answers == "awaited" else None,
+        )
 
-def _first_state(event: ArvoEvent) -> WorkflowState:
-    parent = event.data.get(PARENT_SUBJECT)
-    return WorkflowState(
-        subject=event.subject,
-        init_event_id=event.id,
-        parent_subject=parent if isinstance(parent, str) else None,
-    )
+    def _answering(self, version: str) -> frozenset[str]:
+        """Return the types that services accept, without those of services that emit nothing.
 
+        These are only notified, and to wait for their answers would keep the notifications for ever.
 
-def _answering(services: Mapping[str, VersionedArvoContract[Any]]) -> set[str]:
-    """Return the types that services accept, without those of services that emit nothing.
-
-    These are only notified, and to wait for their answers would keep the notifications for ever.
-    """
-    return {accepted for accepted, service in services.items() if service.emits}
+        Raises:
+            ConfigViolation: The workflow does not implement the version.
+        """
+        services = self._workflow.services(version)
+        return frozenset(accepted for accepted, service in services.items() if service.emits)

@@ -1,8 +1,10 @@
 """Acquires, renews and releases a workflow's lease; failures of the memory become violations."""
 
 import asyncio
+from collections.abc import Set as AbstractSet
 
 from arvo_event_handler._errors import (
+    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -20,19 +22,20 @@ from arvo_time import Clock, ClockTimer
 from arvo_time.cancellation import shielded
 from arvo_time.logs import bounded_logger
 
+from ._held_workflow import HeldWorkflow, WorkflowStore
 from ._stored_record import unreadable
 
 _logger = bounded_logger("arvo_event_handler")
 
 
-async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | None:
+async def acquire_lease(store: WorkflowStore, subject: str) -> MachineLease | None:
     """Lock and read a workflow; None when another holder has it.
 
     Raises:
         TransactionViolation: The memory failed, or what it holds is not a workflow's record.
     """
     try:
-        return await memory.acquire(subject)
+        return await store.acquire(subject)
     except TransactionViolation:
         raise
     except UnreadableRecordError as error:
@@ -44,6 +47,31 @@ async def acquire_lease(memory: WorkflowMemory, subject: str) -> MachineLease | 
             subject=subject,
             retryable=retryable_of(error),
         ) from error
+
+
+async def load_workflow(
+    store: WorkflowStore, lease: MachineLease, *, answering: AbstractSet[str]
+) -> HeldWorkflow:
+    """Return the workflow of a lease; see `WorkflowStore.load`.
+
+    Raises:
+        TransactionViolation: The memory failed, or what it holds is not a workflow's.
+    """
+    try:
+        return await store.load(lease, answering=answering)
+    except TransactionViolation:
+        raise
+    except (MachineMemoryError, OSError) as error:
+        if isinstance(error, UnreadableRecordError):
+            raise unreadable(lease.machine_id, str(error)) from error
+        raise TransactionViolation(
+            f"the machine memory could not read the workflow: {message_of(error)}",
+            cause=TransactionViolationCause.READ_FAILURE,
+            subject=lease.machine_id,
+            retryable=retryable_of(error),
+        ) from error
+    except Exception as error:  # such as ValueError, where a name is not Unicode
+        raise unreadable(lease.machine_id, str(error)) from error
 
 
 async def commit_record(memory: WorkflowMemory, lease: MachineLease, write: RecordWrite) -> None:

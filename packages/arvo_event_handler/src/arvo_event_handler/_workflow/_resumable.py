@@ -24,8 +24,9 @@ from arvo_event_handler._construction_checks import (
 from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
-from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_event_handler.memory._memory import IMachineMemory, Record
 from arvo_event_handler.memory._record import CONTEXT
+from arvo_event_handler.memory._state import WorkflowState
 from arvo_time.settings import given_or
 
 from ._collected_answers import CollectedAnswers
@@ -239,7 +240,7 @@ class ResumableWorkflow(Workflow):
         )
 
     def _call(self, step: WorkflowStep, reads: StoredReads) -> Start[Any] | Reply[Any]:
-        if step.record is None:
+        if step.is_start:
             return Start(
                 event=step.event,
                 data=step.data,
@@ -251,11 +252,11 @@ class ResumableWorkflow(Workflow):
             event=step.event,
             data=step.data,
             error=step.data if isinstance(step.data, SystemErrorData) else None,
-            collected=CollectedAnswers(step.state.answers or {}, current=step.event, reads=reads),
+            collected=CollectedAnswers(step.state.collection, current=step.event, reads=reads),
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _read_metadata=partial(visible, step.record, step.event.subject),
+            _read_metadata=partial(_metadata, step.state, reads),
             _report_unreadable=reads.failed,
         )
 
@@ -275,3 +276,12 @@ class ResumableWorkflow(Workflow):
                 domains=self._domains.complete,
             )
         return events
+
+
+def _metadata(state: WorkflowState, reads: StoredReads) -> Record:
+    if reads.over:
+        raise RuntimeError(
+            "call.metadata was read after the function had returned, when it is no longer what it "
+            "was; read it before"
+        )
+    return visible(state)

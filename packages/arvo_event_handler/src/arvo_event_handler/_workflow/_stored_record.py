@@ -1,6 +1,6 @@
 """Reads the members of a workflow's record; a damaged one is refused, never acted upon."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, InvalidDataError, Payload
@@ -11,11 +11,10 @@ from arvo_event_handler._errors import (
     TransactionViolationCause,
 )
 from arvo_event_handler._stored_event import stored_event
+from arvo_event_handler.memory._kept_event import KeptEvent
 from arvo_event_handler.memory._memory import Record
-from arvo_event_handler.memory._record import MACHINE_STATE, read_state, shown_to_users
-from arvo_event_handler.memory._state import KeptEvent, WorkflowState
-
-from ._open_requests import OpenRequests
+from arvo_event_handler.memory._record import MACHINE_STATE, shown_to_users, write_state
+from arvo_event_handler.memory._state import WorkflowState
 
 T = TypeVar("T")
 
@@ -28,30 +27,6 @@ def unreadable(subject: str, why: str) -> TransactionViolation:
         subject=subject,
         retryable=False,
     )
-
-
-def stored_workflow(record: Record, subject: str, *, services: Container[str]) -> WorkflowState:
-    """Return the state that a workflow's record says; see `read_state`.
-
-    Raises:
-        TransactionViolation: The record is not a workflow's.
-    """
-    try:
-        return read_state(record, subject, services=services)
-    except Exception as error:  # such as ValueError, where a name is not Unicode
-        raise unreadable(subject, str(error)) from error
-
-
-def stored_open_requests(state: WorkflowState) -> OpenRequests | None:
-    """Return the requests that the workflow waits for; None when its record does not say.
-
-    Raises:
-        TransactionViolation: The record is not a workflow's.
-    """
-    try:
-        return OpenRequests.of(state.open)
-    except Exception as error:
-        raise unreadable(state.subject, f"its open requests: {type(error).__name__}") from error
 
 
 def stored_outputs(outputs: Iterable[KeptEvent], subject: str) -> list[ArvoEvent]:
@@ -111,13 +86,13 @@ def parse_stored(payload: Payload[T], data: object, *, what: str) -> T:
         ) from error
 
 
-def visible(record: Record, subject: str) -> Record:
-    """Return a copy of a record as users may see it; see `shown_to_users`.
+def visible(state: WorkflowState) -> Record:
+    """Return a copy of a workflow's record as users may see it; see `shown_to_users`.
 
     Raises:
-        TransactionViolation: What is stored is not JSON.
+        TransactionViolation: What is stored is damaged, or not JSON.
     """
     try:
-        return shown_to_users(record)
+        return shown_to_users(write_state(state))
     except MachineMemoryError as error:
-        raise unreadable(subject, str(error)) from error
+        raise unreadable(state.subject, str(error)) from error

@@ -15,10 +15,8 @@ from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import raise_violation
 from arvo_event_handler._telemetry import ExecutionTrace
-from arvo_event_handler.memory._memory import Record
-from arvo_event_handler.memory._state import WireEvent, WorkflowState
-
-from ._open_requests import OpenRequests
+from arvo_event_handler.memory._kept_event import WireEvent
+from arvo_event_handler.memory._state import WorkflowState
 
 V = TypeVar("V", bound=ViolationError)
 
@@ -30,11 +28,13 @@ class StoredReads:
     function swallows the violation or turns it into an exception of its own.
     """
 
-    __slots__ = ("failure",)
+    __slots__ = ("failure", "over")
 
     def __init__(self) -> None:
         self.failure: ViolationError | None = None
         """The first violation; None while everything could be read."""
+        self.over = False
+        """Whether user code has ended, after which the workflow's state changes."""
 
     def failed(self, violation: V) -> V:
         """Remember a violation, and return it to be raised."""
@@ -56,8 +56,8 @@ class WorkflowStep:
     """The service that replied; None for the init event."""
     data: Any
     """The event's data, parsed by the contract that describes it."""
-    record: Record | None
-    """The workflow's latest record; None for the init event."""
+    is_start: bool
+    """Whether the event starts the workflow, so that there are no earlier steps."""
     state: WorkflowState
     """What is known of the workflow's earlier steps. The execution accounts for this one in it."""
     emission: Emission
@@ -66,13 +66,6 @@ class WorkflowStep:
     """The execution's telemetry."""
     consumed: WireEvent
     """The event as the record keeps it, taken before user code could change anything."""
-    requests: OpenRequests | None
-    """The requests that wait for an answer; None when the workflow accepts any answer."""
-
-    @property
-    def is_start(self) -> bool:
-        """Whether the event starts the workflow, so that there are no earlier steps."""
-        return self.record is None
 
 
 _T = TypeVar("_T")
@@ -157,6 +150,8 @@ async def user_code(running: Awaitable[_T], *, reads: StoredReads) -> _T:
         _check(reads)
         raise_violation(error)
         raise WorkflowFailure(error) from error
+    finally:
+        reads.over = True
     _check(reads)
     return returned
 

@@ -15,20 +15,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pydantic import JsonValue
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from arvo_event_handler._errors import UnreadableRecordError
 
-from ._state import (
-    KeptEvent,
-    OwedOutputs,
-    OwedStep,
-    SeenEvents,
-    WireEvent,
-    WorkflowEntry,
-    WorkflowState,
-)
+from ._collection import Collection
+from ._kept_event import KeptEvent, WireEvent, event_hash
+from ._open_requests import OpenRequests
+from ._owed_outputs import OwedOutputs, OwedStep
+from ._record import written_answers
+from ._record_codec import decode_json, encode_json
+from ._seen_events import SeenEvents
+from ._state import WorkflowEntry, WorkflowState
 
 
 class Mark(NamedTuple):
@@ -57,17 +55,48 @@ def mark_after(last: Mark, *, owner: str) -> Mark:
     return Mark(last.number + 1, owner[:_BY_DIGITS])
 
 
+def read_mark(stored: Any) -> Mark:
+    """Return the name of an entry from its JSON.
+
+    Raises:
+        TypeError: It is not the name of an entry.
+        ValueError: The same.
+    """
+    number, by = stored
+    if not isinstance(number, int) or not isinstance(by, str):
+        raise TypeError(f"{stored!r:.40} is not the name of an entry")
+    return Mark(number, by)
+
+
 class JournalEntry(NamedTuple):
     """An entry and its name."""
 
     mark: Mark
     version: int
     """The version of the record that it was stored with."""
-    at: int
-    """When it was stored, in milliseconds since 1970."""
     step: WorkflowEntry
-    line: bytes
-    """The entry as stored, without the end of the line."""
+
+
+class _Index(NamedTuple):
+    """What is known of an entry without a look at its body."""
+
+    number: int
+    version: int
+    by: str
+    at: int
+    type: str
+    hash: str
+    """Of the event's source and id."""
+    id: str
+    parentid: str | None
+    outputs: Sequence[str]
+    """Their ids."""
+    sizes: Sequence[int]
+    """Their lengths in bytes."""
+    asked: Sequence[str | None]
+    """The type of each output that goes to a service of the workflow; None of others."""
+    asks: Sequence[int]
+    """The positions of the outputs that await an answer."""
 
 
 def write_entry(
@@ -77,10 +106,11 @@ def write_entry(
     at: int,
     consumed: WireEvent,
     outputs: Sequence[WireEvent],
-    asked: Sequence[bool],
-    members: Mapping[str, JsonValue] | None = None,
-) -> bytes:
-    """Return an entry's line, without its end.
+    asks: Sequence[int],
+    notifies: Sequence[int] = (),
+    collects: bool,
+) -> tuple[JournalEntry, bytes]:
+    """Return an entry and its line, with the end of the line.
 
     Args:
         mark: Its name.
@@ -88,80 +118,50 @@ def write_entry(
         at: When, in milliseconds since 1970.
         consumed: The event that the step consumed.
         outputs: The events that it emitted, of the same subject unless they say another.
-        asked: Of each output, whether it awaits an answer.
-        members: Further members of the body.
+        asks: The positions of the outputs that await an answer.
+        notifies: The positions of those that go to a service which never answers, except by
+            failing.
+        collects: Whether outputs begin a new collection of answers.
     """
     subject = consumed["subject"]
-    written = [to_json(_trimmed(output, subject)) for output in outputs]
-    awaiting = [position for position, asks in enumerate(asked) if asks]
-    index = [
-        mark.number,
-        version,
-        mark.by,
-        at,
-        consumed["type"],
-        consumed["source"],
-        consumed["id"],
-        consumed["parentid"],
-        [output["id"] for output in outputs],
-        [len(each) for each in written],
-        [output["type"] if asks else None for output, asks in zip(outputs, asked, strict=True)],
-    ]
-    body = {
+    written = [encode_json(trimmed(output, subject), what="an output") for output in outputs]
+    to_services = {*asks, *notifies}
+    request = consumed.get("parentid")
+    index = _Index(
+        number=mark.number,
+        version=version,
+        by=mark.by,
+        at=at,
+        type=str(consumed["type"]),
+        hash=event_hash(str(consumed["source"]), str(consumed["id"])),
+        id=str(consumed["id"]),
+        parentid=request if isinstance(request, str) else None,
+        outputs=[str(output["id"]) for output in outputs],
+        sizes=[len(each) for each in written],
+        asked=[
+            str(output["type"]) if position in to_services else None
+            for position, output in enumerate(outputs)
+        ],
+        asks=list(asks),
+    )
+    head = {
         "n": mark.number,
         "v": version,
         "by": mark.by,
         "at": at,
-        "in": _trimmed(consumed, subject),
-        **(members or {}),
-        "ask": awaiting,
+        "in": trimmed(consumed, subject),
+        "ask": index.asks,
+        "notify": list(notifies),
     }
     # The outputs come last, so that their lengths say where each begins.
-    return b"%b\t%b,%b%b]}" % (to_json(index), to_json(body)[:-1], _OUT, b",".join(written))
-
-
-def read_entry(line: bytes, *, subject: str, collects: bool, where: str) -> JournalEntry:
-    """Read an entry's index; its events stay as they are.
-
-    Args:
-        line: The entry as stored, without the end of the line.
-        subject: The workflow's.
-        collects: Whether outputs begin a new collection of answers.
-        where: What an error calls the place.
-
-    Raises:
-        UnreadableRecordError: It is not an entry.
-    """
-    written, tab, body = line.partition(b"\t")
-    try:
-        number, version, by, at, kind, source, name, request, ids, sizes, asked = from_json(written)
-        consumed = KeptEvent(
-            id=name,
-            source=source,
-            type=kind,
-            read=partial(_read_consumed, body, sizes, subject, where),
-        )
-        ends = _ends(body, sizes)
-        outputs = [
-            KeptEvent(
-                id=output,
-                source="",
-                type=type_ or "",
-                asks=type_ is not None,
-                read=partial(_read_output, body, end - size, end, subject, where),
-                size=size,
-            )
-            for output, size, end, type_ in zip(ids, sizes, ends, asked, strict=True)
-        ]
-        mark = _mark([number, by])
-        # Raises for what is not a string, much faster than a look at each.
-        "".join([kind, source, name, request or "", *ids, *filter(None, asked)])
-    except (ValueError, TypeError) as error:
-        raise _damaged(where, error) from error
-    if not tab or not isinstance(version, int) or not isinstance(at, int):
-        raise _damaged(where, "an entry without a body, a version or a time")
-    step = WorkflowEntry(consumed=consumed, request=request, outputs=outputs, collects=collects)
-    return JournalEntry(mark=mark, version=version, at=at, step=step, line=line)
+    body = b"%b,%b%b]}" % (
+        encode_json(head, what="the event that was consumed")[:-1],
+        _OUT,
+        b",".join(written),
+    )
+    step = _step(index, body, subject=str(subject), collects=collects, where="a new entry")
+    line = b"%b\t%b\n" % (encode_json(index, what="the index of an entry"), body)
+    return JournalEntry(mark, version, step), line
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,26 +187,55 @@ def open_segment(after: Mark, *, base: Mapping[str, Any] | None = None) -> bytes
     head: dict[str, Any] = {"after": after}
     if base is not None:
         head["base"] = base
-    return to_json(head) + b"\n"
+    return encode_json(head, what="a base") + b"\n"
+
+
+def with_base(segment: bytes, base: Mapping[str, Any], *, where: str) -> bytes:
+    """Return a segment with a base, in place of any that it had.
+
+    Raises:
+        UnreadableRecordError: It is damaged.
+    """
+    head, _, lines = segment.partition(b"\n")
+    return open_segment(_read_head(head, where)[0], base=base) + lines
 
 
 def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Segment:
-    """Read a chunk or a tail; see `read_entry`.
+    """Read a chunk or a tail; of its entries the indexes, while their events stay as they are.
+
+    Args:
+        data: The segment.
+        subject: The workflow's.
+        collects: Whether outputs begin a new collection of answers.
+        where: What an error calls the place.
 
     Raises:
         UnreadableRecordError: It is damaged.
     """
     head, *lines = data.removesuffix(b"\n").split(b"\n")
+    after, base = _read_head(head, where)
+    written = [line.partition(b"\t") for line in lines]
+    entries: list[JournalEntry] = []
     try:
-        begun = from_json(head)
-        after, base = _mark(begun["after"]), begun.get("base")
-        based = None if base is None else _mark(base["last"])
-    except (ValueError, TypeError, KeyError) as error:
+        # All at once: to begin parsing takes longer than an index.
+        indexes = from_json(b"[%b]" % b",".join([index for index, _, _ in written]))
+        for (_, tab, body), stored in zip(written, indexes, strict=True):
+            index = _Index(*stored)
+            # Raises for what is not a string, much faster than a look at each.
+            request = () if index.parentid is None else (index.parentid,)
+            "".join((index.by, index.type, index.hash, index.id, *request, *index.outputs))
+            "".join(filter(None, index.asked))
+            if not (tab and type(index.number) is type(index.version) is type(index.at) is int):
+                raise TypeError("an entry without a body, a number, a version or a time")
+            step = _step(index, body, subject=subject, collects=collects, where=where)
+            mark = Mark(index.number, index.by)
+            entries.append(JournalEntry(mark, index.version, step))
+    except (ValueError, TypeError) as error:
         raise _damaged(where, error) from error
-    entries = [read_entry(line, subject=subject, collects=collects, where=where) for line in lines]
     numbers = [entry.mark.number for entry in entries]
     if numbers != list(range(after.number + 1, after.number + 1 + len(numbers))):
         raise _damaged(where, f"entries {numbers[:3]}... after entry {after.number}")
+    based = None if base is None else base["last"]
     if based not in (None, after, *(entry.mark for entry in entries)):
         raise _damaged(where, "its base is the state after an entry that it does not hold")
     return Segment(after, base, entries, where)
@@ -220,11 +249,8 @@ def read_segments(
     Raises:
         UnreadableRecordError: One is damaged, or does not begin where the one before it ends.
     """
-    named = [(f"chunk {number}", data) for number, data in chunks]
-    if tail:
-        named.append(("the tail", tail))
     segments: list[Segment] = []
-    for where, data in named:
+    for where, data in named_segments(chunks, tail):
         segment = read_segment(data, subject=subject, collects=collects, where=where)
         if segments and segment.after != segments[-1].last:
             raise _damaged(
@@ -234,55 +260,97 @@ def read_segments(
     return segments
 
 
+def named_segments(chunks: Iterable[tuple[int, bytes]], tail: bytes) -> list[tuple[str, bytes]]:
+    """Return chunks and the tail that follows them, each with what an error calls it."""
+    named = [(f"chunk {number}", data) for number, data in chunks]
+    return [*named, ("the tail", tail)] if tail else named
+
+
 def write_base(state: WorkflowState, last: Mark) -> dict[str, Any]:
-    """Return the base that says a state after its last entry."""
-    answers = state.answers
+    """Return the base that says a state after its last entry.
+
+    Raises:
+        UnreadableRecordError: An event of an earlier step is damaged.
+    """
+    subject = state.subject
     return {
         "last": last,
-        "expected": answers
-        and {
-            request: [_trimmed(answer.wire(), state.subject) for answer in collected]
-            for request, collected in answers.items()
-        },
+        "expected": written_answers(
+            state.collection, lambda answer: trimmed(answer.wire(), subject)
+        ),
         "seen": list(state.seen),
         "owed": [
             [
                 step.event,
+                step.at,
                 output.type if output.asks else None,
-                _trimmed(output.wire(), state.subject),
+                trimmed(output.wire(), subject),
             ]
             for step in state.owed
             for output in step.outputs.values()
         ],
+        "open": None if state.open is None else state.open.member(),
     }
 
 
-def apply_base(state: WorkflowState, base: Mapping[str, Any], *, where: str) -> None:
+def apply_base(
+    state: WorkflowState, base: Mapping[str, Any], *, answering: Iterable[str], where: str
+) -> None:
     """Give a state what a base says.
+
+    Args:
+        state: The state.
+        base: The base.
+        answering: The types of requests that services answer, not only by failing.
+        where: What an error calls the segment that holds it.
 
     Raises:
         UnreadableRecordError: The base is damaged.
     """
     subject = state.subject
     try:
-        expected = base["expected"]
-        state.answers = expected and {
-            request: [KeptEvent.of(_whole(answer, subject)) for answer in collected]
-            for request, collected in expected.items()
-        }
-        state.seen = SeenEvents(base["seen"])
-        steps: dict[str, OwedStep] = {}
-        for event, asked, output in base["owed"]:
-            kept = KeptEvent.of(
-                _whole(output, subject), asks=asked is not None, size=len(to_json(output))
+        expected, requests = base["expected"], base["open"]
+        state.collection = None
+        if expected is not None:
+            state.collection = Collection(
+                {
+                    request: [KeptEvent.of(whole_event(answer, subject)) for answer in answers]
+                    for request, answers in expected.items()
+                }
             )
-            steps.setdefault(event, OwedStep(event, {})).outputs[kept.id] = kept
-        state.owed = OwedOutputs(steps.values())
+            state.collection.size = len(encode_json(expected, what="a base"))
+        state.seen = SeenEvents(base["seen"])
+        steps: list[OwedStep] = []
+        for event, at, asked, output in base["owed"]:
+            kept = KeptEvent.of(
+                whole_event(output, subject),
+                asks=asked is not None,
+                size=len(encode_json(output, what="a base")),
+            )
+            if not isinstance(at, int | None):
+                raise TypeError(f"{at!r:.40} is not a time")
+            if not steps or steps[-1].event != event:
+                steps.append(OwedStep(event, (), at=at))
+            steps[-1].outputs[kept.id] = kept
+        state.owed = OwedOutputs(steps)
+        if state.open is not None:
+            # A base of a workflow that accepted any answer does not say which requests are open.
+            state.open = (
+                None if requests is None else OpenRequests.of(requests, answering=[*answering])
+            )
+        state.arrived_known = True
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(where, error) from error
 
 
-def replay(state: WorkflowState, segments: Sequence[Segment], *, last: Mark, window: int) -> None:
+def replay(
+    state: WorkflowState,
+    segments: Sequence[Segment],
+    *,
+    last: Mark,
+    window: int,
+    answering: Iterable[str] = (),
+) -> bool:
     """Give a state what the entries of a journal lead to.
 
     Args:
@@ -290,77 +358,156 @@ def replay(state: WorkflowState, segments: Sequence[Segment], *, last: Mark, win
         segments: From the newest base on, or from the first; what is before a base is left out.
         last: The last entry, as the record names it.
         window: How many steps' outputs are kept at most.
+        answering: See `apply_base`.
+
+    Returns:
+        False, with the state as it was, when the segments lack the beginning.
 
     Raises:
         UnreadableRecordError: Entries are missing, or there are others than the record says.
     """
     begin = max((at for at, segment in enumerate(segments) if segment.base is not None), default=0)
+    if not segments:
+        # A workflow whose init failed has a record, and no entry yet.
+        return last == START
+    if segments[begin].base is None and segments[begin].after != START:
+        return False
     done = START
     for segment in segments[begin:]:
         if segment.base is not None:
-            apply_base(state, segment.base, where=segment.where)
-            done = _mark(segment.base["last"])
+            apply_base(state, segment.base, answering=answering, where=segment.where)
+            done = segment.base["last"]
         for entry in segment.entries:
             if entry.mark.number > done.number:
                 state.post(entry.step, window=window)
                 done = entry.mark
             elif entry.mark == done:
                 state.latest = entry.step
-    # A workflow whose init failed has a record, and no entry yet.
-    begins = not segments or segments[begin].base is not None or segments[begin].after == START
-    if done != last or not begins:
+    _check_end(done, last)
+    return True
+
+
+def follow(
+    state: WorkflowState, known: Mark, segments: Sequence[Segment], *, last: Mark, window: int
+) -> bool:
+    """Give a state what came after an entry that it already says.
+
+    Args:
+        state: A state.
+        known: The last entry that it says.
+        segments: The latest ones.
+        last: The last entry, as the record names it.
+        window: How many steps' outputs are kept at most.
+
+    Returns:
+        False, with the state as it was, when the entry is not among those that the segments name:
+        the state is of another history, or too old.
+
+    Raises:
+        UnreadableRecordError: Entries are missing, or there are others than the record says.
+    """
+    entries = [entry for segment in segments for entry in segment.entries]
+    named = {segment.after for segment in segments} | {entry.mark for entry in entries}
+    if known not in named:
+        return False
+    done = known
+    for entry in entries:
+        if entry.mark.number > known.number:
+            state.post(entry.step, window=window)
+            done = entry.mark
+    _check_end(done, last)
+    return True
+
+
+def _check_end(done: Mark, last: Mark) -> None:
+    if done != last:
         raise UnreadableRecordError(
             f"the stored journal ends with entry {done.number} where the record says {last.number}, "
             "or its beginning is missing"
         )
 
 
-def _mark(stored: Any) -> Mark:
-    number, by = stored
-    if not isinstance(number, int) or not isinstance(by, str):
-        raise TypeError(f"{stored!r:.40} is not the name of an entry")
-    return Mark(number, by)
-
-
-def _begin_of_outputs(body: bytes, sizes: Sequence[int]) -> int:
-    commas = max(0, len(sizes) - 1)
-    return len(body) - len(b"]}") - sum(sizes) - commas
-
-
-def _ends(body: bytes, sizes: Sequence[int]) -> list[int]:
-    """Return where each output ends in a body, which they are the end of."""
-    ends: list[int] = []
-    end = _begin_of_outputs(body, sizes)
-    for size in sizes:
-        end += size
-        ends.append(end)
-        end += 1  # the comma
-    return ends
-
-
-def _read_consumed(body: bytes, sizes: Sequence[int], subject: str, where: str) -> WireEvent:
-    begin = _begin_of_outputs(body, sizes)
+def _read_head(head: bytes, where: str) -> tuple[Mark, dict[str, Any] | None]:
     try:
-        return _whole(from_json(body[:begin] + b"]}")["in"], subject)
-    except (ValueError, TypeError, KeyError) as error:
+        begun = decode_json(head)
+        base = begun.get("base")
+        if base is not None:
+            base["last"] = read_mark(base["last"])
+        return read_mark(begun["after"]), base
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(where, error) from error
+
+
+def _step(index: _Index, body: bytes, *, subject: str, collects: bool, where: str) -> WorkflowEntry:
+    sizes = index.sizes
+    begin = len(body) - len(b"]}") - sum(sizes) - max(0, len(sizes) - 1)  # and the commas
+    consumed = KeptEvent(
+        id=index.id,
+        type=index.type,
+        hash=index.hash,
+        read=partial(_read_consumed, body, begin, subject, where),
+        size=begin,
+    )
+    outputs: Sequence[KeptEvent] = ()
+    if sizes or index.outputs:
+        outputs = _outputs(index, body, begin, subject=subject, where=where)
+    return WorkflowEntry(
+        consumed=consumed,
+        request=index.parentid,
+        outputs=outputs,
+        collects=collects,
+        at=index.at,
+    )
+
+
+def _outputs(
+    index: _Index, body: bytes, begin: int, *, subject: str, where: str
+) -> list[KeptEvent]:
+    asks = frozenset(index.asks)
+    outputs: list[KeptEvent] = []
+    end = begin
+    for position, (output, size, asked) in enumerate(
+        zip(index.outputs, index.sizes, index.asked, strict=True)
+    ):
+        end += size
+        outputs.append(
+            KeptEvent(
+                id=output,
+                type=asked or "",
+                asks=position in asks,
+                notifies=asked is not None and position not in asks,
+                read=partial(_read_output, body, end - size, end, subject, where),
+                size=size,
+            )
+        )
+        end += 1  # the comma
+    return outputs
+
+
+def _read_consumed(body: bytes, begin: int, subject: str, where: str) -> WireEvent:
+    try:
+        return whole_event(decode_json(body[:begin] + b"]}")["in"], subject)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _damaged(where, error) from error
 
 
 def _read_output(body: bytes, begin: int, end: int, subject: str, where: str) -> WireEvent:
     try:
-        return _whole(from_json(body[begin:end]), subject)
-    except (ValueError, TypeError) as error:
+        return whole_event(decode_json(body[begin:end]), subject)
+    except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(where, error) from error
 
 
-def _trimmed(event: WireEvent, subject: JsonValue) -> WireEvent:
+def trimmed(event: WireEvent, subject: object) -> WireEvent:
+    """Return an event as an entry has it: without what is null or the workflow's subject."""
     kept = {name: v for name, v in event.items() if v is not None or name not in _NULLABLE}
     if kept.get("subject") == subject:
         del kept["subject"]
     return kept
 
 
-def _whole(event: WireEvent, subject: str) -> WireEvent:
+def whole_event(event: WireEvent, subject: str) -> WireEvent:
+    """Return an event as on the wire from how an entry has it."""
     return {"subject": subject, **dict.fromkeys(_NULLABLE), **event}
 
 

@@ -1,11 +1,12 @@
-"""A workflow's state as the TypeScript version stores it, and the names of a record's members.
+"""A workflow's record, in two shapes, and the names of its members.
 
-`redelivery` is a member of ours, which the other version leaves alone: the hashes of events seen,
-the outputs owed by step, and the open requests. A record without it was written there; what was
-seen and is owed is then read off its other members.
+The TypeScript version's has everything in it. `redelivery` is a member of ours, which the other
+version leaves alone: the hashes of events seen, the outputs owed by step, and the open requests. A
+record without it was written there; what was seen and is owed is then read off its other members.
+Beside a journal, the record has only what is rewritten at each step, and names the last entry.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -13,18 +14,14 @@ from typing_extensions import TypeIs
 
 from arvo_event_handler._errors import UnreadableRecordError
 
+from ._collection import Collection
+from ._kept_event import KeptEvent, WireEvent, event_hash
 from ._memory import Record
+from ._open_requests import OpenRequests
+from ._owed_outputs import OwedOutputs, OwedStep
 from ._record_codec import decode_record, encode_record
-from ._state import (
-    KeptEvent,
-    OwedOutputs,
-    OwedStep,
-    SeenEvents,
-    WireEvent,
-    WorkflowEntry,
-    WorkflowState,
-    event_hash,
-)
+from ._seen_events import SeenEvents
+from ._state import StepFailure, WorkflowEntry, WorkflowState
 
 CONTEXT: Final = "state$$"
 """The member that holds a resumable's context."""
@@ -34,6 +31,9 @@ MACHINE_VALUE: Final = "value"
 """The member that holds the state value of a machine, for people who look at records."""
 MACHINE_DEFINITION: Final = "machineDefinition"
 """The member that holds the machine's chart."""
+JOURNAL: Final = "journal"
+"""The member that names the last entry, where the entries stand in a journal."""
+_FAILURE: Final = "failure"
 _REDELIVERY: Final = "redelivery"
 
 _SHARED: Final = frozenset(
@@ -45,6 +45,8 @@ _SHARED: Final = frozenset(
         "subject",
         "error",
         "events",
+        _FAILURE,
+        JOURNAL,
         _REDELIVERY,
     )
 )
@@ -53,13 +55,27 @@ _TOMBSTONE: Final = _SHARED - {"events"}
 
 
 def read_state(record: Record, subject: str, *, services: Container[str] = ()) -> WorkflowState:
-    """Return the state that a record says; it shares what is in the record.
+    """Return the state that a record in the TypeScript shape says; it shares what is in the record.
 
     Args:
         record: As stored.
         subject: The workflow's.
         services: The types of the events that the workflow's services accept and answer: an output
             of such a type awaits an answer.
+
+    Raises:
+        UnreadableRecordError: It is not the record of a workflow.
+    """
+    state = read_head(record, subject)
+    events = _events(record)
+    state.latest = _latest(events, services)
+    state.collection = _collection(events.get("expected"))
+    state.seen, state.owed, state.open = _redelivery(record, events, state.latest, services)
+    return state
+
+
+def read_head(record: Record, subject: str) -> WorkflowState:
+    """Return what a record says beside what follows from entries; it shares what is in the record.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
@@ -74,9 +90,6 @@ def read_state(record: Record, subject: str, *, services: Container[str] = ()) -
     parent_subject = record.get("parentSubject")
     if not isinstance(parent_subject, str | None):
         raise UnreadableRecordError("its parentSubject is not a string")
-    events = _events(record)
-    latest = _latest(events, services)
-    seen, owed, open_requests = _redelivery(record, events, latest, services)
     return WorkflowState(
         subject=subject,
         init_event_id=init_event_id,
@@ -84,17 +97,46 @@ def read_state(record: Record, subject: str, *, services: Container[str] = ()) -
         status=status,
         failed=failed,
         error=record.get("error"),
+        failure=_read_failure(record.get(_FAILURE)),
         members={name: value for name, value in record.items() if name not in _SHARED},
-        answers=_answers(events.get("expected")),
-        latest=latest,
-        seen=seen,
-        owed=owed,
-        open=open_requests,
     )
 
 
 def write_state(state: WorkflowState) -> Record:
-    """Return the record that says a state; it shares what is in the state."""
+    """Return the record in the TypeScript shape that says a state; it shares what is in the state.
+
+    Raises:
+        UnreadableRecordError: An event of an earlier step is damaged.
+    """
+    record = _head(state)
+    record.update(state.members)
+    if state.latest is not None:
+        record["events"] = _written_events(state.latest, state.collection)
+    redelivery: dict[str, Any] = {
+        "seen": list(state.seen),
+        # The third said which event had answered last; the version before expects three.
+        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
+    }
+    if state.open is not None:
+        redelivery["open"] = state.open.member()
+    record[_REDELIVERY] = redelivery
+    return record
+
+
+def write_head(state: WorkflowState) -> Record:
+    """Return a state's record without what follows from entries, for a journal to add its member.
+
+    A machine's chart is not among it: it is the same at each step, and the code has it.
+    """
+    record = _head(state)
+    record.update(state.members)
+    record.pop(MACHINE_DEFINITION, None)
+    # A program that knows no journal refuses this, instead of going on with nothing owed.
+    record[_REDELIVERY] = {}
+    return record
+
+
+def _head(state: WorkflowState) -> Record:
     record: Record = {"executionStatus": "failure" if state.failed else "normal"}
     if state.init_event_id:  # the TypeScript version stores none of these of a failure
         record["status"] = state.status
@@ -103,18 +145,13 @@ def write_state(state: WorkflowState) -> Record:
     record["subject"] = state.subject
     if state.failed:
         record["error"] = state.error
-    else:
-        record.update(state.members)
-        if state.latest is not None:
-            record["events"] = _written_events(state.latest, state.answers)
-    redelivery: dict[str, Any] = {
-        "seen": list(state.seen),
-        # The third said which event had answered last; the version before expects three.
-        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
-    }
-    if state.open is not None:
-        redelivery["open"] = state.open
-    record[_REDELIVERY] = redelivery
+    if state.failure is not None:
+        failure: dict[str, Any] = {
+            "in": state.failure.consumed.wire(),
+            "out": _wires(state.failure.outputs),
+            "attempt": state.failure.attempt,
+        }
+        record[_FAILURE] = failure
     return record
 
 
@@ -129,7 +166,8 @@ def shown_to_users(record: Record) -> Record:
     Raises:
         MachineMemoryError: The record is not JSON.
     """
-    shown = {name: value for name, value in record.items() if name not in {_REDELIVERY, CONTEXT}}
+    hidden = {_REDELIVERY, JOURNAL, CONTEXT}
+    shown = {name: value for name, value in record.items() if name not in hidden}
     return decode_record(encode_record(shown))
 
 
@@ -158,12 +196,29 @@ def _latest(events: Mapping[str, JsonValue], services: Container[str]) -> Workfl
     )
 
 
-def _answers(stored: JsonValue) -> dict[str, list[KeptEvent]] | None:
+def _read_failure(stored: JsonValue) -> StepFailure | None:
+    if stored is None:
+        return None
+    if isinstance(stored, dict):
+        consumed, outputs, attempt = map(stored.get, ("in", "out", "attempt"))
+        if (
+            _is_event(consumed)
+            and isinstance(outputs, list)
+            and isinstance(attempt, int)
+            and not isinstance(attempt, bool)
+        ):
+            return StepFailure(
+                consumed=KeptEvent.of(consumed), outputs=_outputs(outputs, ()), attempt=attempt
+            )
+    raise UnreadableRecordError("its failure is damaged")
+
+
+def _collection(stored: JsonValue) -> Collection | None:
     if stored is None:
         return None
     if not isinstance(stored, dict):
         raise UnreadableRecordError("its events.expected is not an object")
-    return {request: _collected(answers) for request, answers in stored.items()}
+    return Collection({request: _collected(answers) for request, answers in stored.items()})
 
 
 def _collected(stored: JsonValue) -> list[KeptEvent]:
@@ -179,7 +234,7 @@ def _redelivery(
     events: Mapping[str, JsonValue],
     latest: WorkflowEntry | None,
     services: Container[str],
-) -> tuple[SeenEvents, OwedOutputs, JsonValue]:
+) -> tuple[SeenEvents, OwedOutputs, OpenRequests | None]:
     member = record.get(_REDELIVERY)
     if not isinstance(member, dict):
         return *_typescript_redelivery(record, events, latest), None
@@ -190,7 +245,14 @@ def _redelivery(
     if len(seen) < len(hashes):
         raise UnreadableRecordError("a member of its redelivery.seen is not a string")
     owed = OwedOutputs(_owed_step(step, services) for step in steps)
-    return SeenEvents(seen), owed, member.get("open")
+    return SeenEvents(seen), owed, _open(member.get("open"), services)
+
+
+def _open(stored: JsonValue, services: Container[str]) -> OpenRequests | None:
+    try:
+        return None if stored is None else OpenRequests.of(stored, answering=services)
+    except (TypeError, ValueError) as error:
+        raise UnreadableRecordError(f"its open requests: {error}") from error
 
 
 def _typescript_redelivery(
@@ -198,7 +260,8 @@ def _typescript_redelivery(
 ) -> tuple[SeenEvents, OwedOutputs]:
     # The init event's source is not stored, so it is known by its id alone.
     seen = SeenEvents([event_hash("", str(record.get("initEventId")))])
-    for answers in (_answers(events.get("expected")) or {}).values():
+    collection = _collection(events.get("expected"))
+    for _, answers in () if collection is None else collection.items():
         for answer in answers:
             seen.add(answer.hash)
     owed = OwedOutputs()
@@ -214,7 +277,7 @@ def _owed_step(stored: JsonValue, services: Container[str]) -> OwedStep:
     event, outputs, _ = stored
     if not isinstance(event, str) or not isinstance(outputs, list):
         raise UnreadableRecordError("a member of its redelivery.out is damaged")
-    return OwedStep(event, {output.id: output for output in _outputs(outputs, services)})
+    return OwedStep(event, _outputs(outputs, services))
 
 
 def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[KeptEvent]:
@@ -229,17 +292,22 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
     return outputs
 
 
-def _written_events(
-    latest: WorkflowEntry, answers: Mapping[str, list[KeptEvent]] | None
-) -> dict[str, Any]:
+def _written_events(latest: WorkflowEntry, collection: Collection | None) -> dict[str, Any]:
     events: dict[str, Any] = {}
     if latest.collects:
-        events["expected"] = answers and {
-            request: _wires(collected) for request, collected in answers.items()
-        }
+        events["expected"] = written_answers(collection, KeptEvent.wire)
     events["consumed"] = latest.consumed.wire()
     events["produced"] = _wires(latest.outputs)
     return events
+
+
+def written_answers(
+    collection: Collection | None, write: Callable[[KeptEvent], WireEvent]
+) -> dict[str, list[WireEvent]] | None:
+    """Return the answers by request, each as `write` has it; None without a collection."""
+    if collection is None:
+        return None
+    return {request: [write(each) for each in answers] for request, answers in collection.items()}
 
 
 def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:

@@ -8,7 +8,7 @@ times its length in memory once it is objects.
 
 import json
 import zlib
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -42,10 +42,19 @@ def encode_record(record: Record) -> bytes:
         UnwritableRecordError: The record is not JSON or is nested too deeply, so that no memory
             could ever keep it.
     """
+    return encode_json(record, what="the record")
+
+
+def encode_json(value: object, *, what: str) -> bytes:
+    """Write compact JSON in UTF-8; `what` is for errors.
+
+    Raises:
+        UnwritableRecordError: The value is not JSON or is nested too deeply.
+    """
     try:
-        return to_json(record, inf_nan_mode="constants")
+        return to_json(value, inf_nan_mode="constants")
     except ValueError as error:
-        raise UnwritableRecordError(f"the record cannot be written as JSON: {error}") from error
+        raise UnwritableRecordError(f"{what} cannot be written as JSON: {error}") from error
 
 
 def decode_record(stored: bytes) -> Record:
@@ -55,10 +64,10 @@ def decode_record(stored: bytes) -> Record:
         UnreadableRecordError: The bytes are not a JSON object.
     """
     if len(stored) <= _LARGE:
-        record = _decode(stored)
+        record = _decode_record(stored)
     else:
         with collector_at_rest():
-            record = _decode(stored)
+            record = _decode_record(stored)
     if not isinstance(record, dict):
         raise _unreadable(TypeError(f"it is a {type(record).__name__}"))
     return record
@@ -146,18 +155,24 @@ def _too_long(max_bytes: int, *, what: str = "the stored record") -> UnreadableR
     return UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that are allowed")
 
 
-def _decode(stored: bytes) -> object:
+def decode_json(stored: bytes) -> Any:
+    """Read JSON of any depth that `encode_json` writes.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
     try:
         # Keys recur in every event, values hardly ever.
         return from_json(stored, cache_strings="keys")
     except ValueError:
         # The fast parser reads fewer levels than the writer writes.
-        return _decode_slowly(stored)
-
-
-def _decode_slowly(stored: bytes) -> object:
-    try:
         return json.loads(stored)
+
+
+def _decode_record(stored: bytes) -> object:
+    try:
+        return decode_json(stored)
     except (ValueError, RecursionError) as error:
         raise _unreadable(error) from error
 

@@ -1,0 +1,106 @@
+"""One workflow under a lease: its state, and what a commit writes of it."""
+
+from collections.abc import Sequence, Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+from arvo_event_handler.memory._kept_event import WireEvent
+from arvo_event_handler.memory._memory import MachineLease, Record, WorkflowMemory
+from arvo_event_handler.memory._record_write import Frees
+from arvo_event_handler.memory._state import WorkflowState
+
+
+@dataclass(slots=True, kw_only=True)
+class NewEntry:
+    """A step that was taken and is not stored yet."""
+
+    consumed: WireEvent
+    outputs: Sequence[WireEvent]
+    asks: Sequence[int]
+    """The positions of the outputs that await an answer."""
+    notifies: Sequence[int]
+    """The positions of those that go to a service which never answers, except by failing."""
+    collects: bool
+    """Whether outputs begin a new collection of answers."""
+    at: int
+    """When, in milliseconds since 1970."""
+
+
+@dataclass(slots=True, kw_only=True)
+class WrittenState:
+    """What a commit stores of a state, as `RecordWrite` has it."""
+
+    record: Record
+    tail: bytes = b""
+    chunk: bytes | None = None
+    frees: Frees = "none"
+
+
+class HeldWorkflow(Protocol):
+    """One workflow under a lease."""
+
+    @property
+    def state(self) -> WorkflowState | None:
+        """What is stored of it; None when it has never run."""
+        ...
+
+    def post(self, state: WorkflowState, entry: NewEntry) -> bool:
+        """Account for a step in the state.
+
+        Args:
+            state: The one that is stored, or that of a workflow which begins.
+            entry: The step.
+
+        Returns:
+            Whether outputs had to be dropped that may not have arrived.
+
+        Raises:
+            UnwritableRecordError: An event can never be stored.
+        """
+        ...
+
+    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+        """Return what a commit must store.
+
+        Args:
+            state: As of `post`.
+            forgets: Whether the workflow has completed, and only what tells late events is kept.
+
+        Raises:
+            UnwritableRecordError: The state can never be stored.
+        """
+        ...
+
+    def committed(self) -> None:
+        """Keep what the next step of this workflow can use. Call it when the commit succeeded."""
+        ...
+
+
+class WorkflowStore(Protocol):
+    """Loads workflows from a machine memory."""
+
+    @property
+    def memory(self) -> WorkflowMemory:
+        """The memory."""
+        ...
+
+    async def acquire(self, subject: str) -> MachineLease | None:
+        """Lock and read a workflow; None when another holder has it.
+
+        Raises:
+            Exception: As of the memory's `acquire`.
+        """
+        ...
+
+    async def load(self, lease: MachineLease, *, answering: AbstractSet[str]) -> HeldWorkflow:
+        """Return the workflow of a lease.
+
+        Args:
+            lease: The lease, not yet committed.
+            answering: The types of requests that services answer, not only by failing.
+
+        Raises:
+            UnreadableRecordError: What is stored is not a workflow's.
+            Exception: The memory failed.
+        """
+        ...

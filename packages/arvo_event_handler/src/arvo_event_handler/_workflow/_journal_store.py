@@ -1,0 +1,290 @@
+"""Workflows as a small record beside a journal, for memories that keep chunks."""
+
+from collections.abc import Sequence, Set as AbstractSet
+from dataclasses import replace
+from typing import Final
+
+from typing_extensions import override
+
+from arvo_core import collector_at_rest
+from arvo_event_handler._errors import UnreadableRecordError
+from arvo_event_handler.memory._journal import (
+    START,
+    JournalEntry,
+    Mark,
+    Segment,
+    follow,
+    mark_after,
+    open_segment,
+    read_segments,
+    replay,
+    with_base,
+    write_base,
+    write_entry,
+)
+from arvo_event_handler.memory._journaled_record import (
+    beside_journal,
+    has_journal,
+    last_entry,
+    stands_alone,
+    taken_apart,
+)
+from arvo_event_handler.memory._memory import ILeasedMachineMemory, MachineLease, Record
+from arvo_event_handler.memory._open_requests import OpenRequests
+from arvo_event_handler.memory._record import read_head, read_state, tombstone, write_state
+from arvo_event_handler.memory._state import WorkflowState
+
+from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
+from ._warm_states import WarmState, WarmStates
+
+_GARBAGE: Final = 64 * 1024
+"""How many bytes of entries that nobody needs any more are kept before a base replaces them."""
+_LARGEST_BASE: Final = 4 * 1024 * 1024
+"""How many bytes a base has at most: a larger one might not be stored, while its entries are."""
+_SEEN_SIZE: Final = 19
+"""How many bytes a base takes for an event that was seen."""
+
+
+class JournalStore(WorkflowStore):
+    """Appends an entry at each step, and keeps what it has stepped.
+
+    Args:
+        memory: The memory.
+        window: How many steps' outputs are kept at most.
+        collects: Whether the workflow collects answers.
+        awaited: Whether it accepts answers to its open requests only.
+        warm_bytes: How many bytes the states that are kept may have as stored; 0 keeps none.
+    """
+
+    def __init__(
+        self,
+        memory: ILeasedMachineMemory,
+        *,
+        window: int,
+        collects: bool,
+        awaited: bool,
+        warm_bytes: int,
+    ) -> None:
+        self._memory = memory
+        self._window = window
+        self._collects = collects
+        self._awaited = awaited
+        self._warm = WarmStates(warm_bytes)
+
+    @property
+    @override
+    def memory(self) -> ILeasedMachineMemory:
+        return self._memory
+
+    @override
+    async def acquire(self, subject: str) -> MachineLease | None:
+        return await self._memory.acquire(subject, after=self._warm.last_chunk(subject))
+
+    @override
+    async def load(self, lease: MachineLease, *, answering: AbstractSet[str]) -> HeldWorkflow:
+        subject, record = lease.machine_id, lease.record
+        warm = self._warm.take(subject)
+        if record is None:
+            return self._held(lease, None)
+        tail = lease.tail
+        if not has_journal(record):
+            state = read_state(record, subject, services=answering)
+            if state.ended:
+                return self._held(lease, state)
+        if stands_alone(record):
+            record, tail = taken_apart(record, subject, answering=answering, version=lease.version)
+            lease = replace(lease, record=record, tail=tail, chunks=())
+            warm = None
+        return await self._built(lease, record, answering=answering, warm=warm)
+
+    async def _built(
+        self,
+        lease: MachineLease,
+        record: Record,
+        *,
+        answering: AbstractSet[str],
+        warm: WarmState | None,
+    ) -> HeldWorkflow:
+        """Return the state that a record and its journal say, from a warm one if there is one."""
+        last = last_entry(record)
+        state = read_head(record, lease.machine_id)
+        if warm is not None and warm.last == last:
+            state.adopt(warm.state)
+            return self._held(lease, state, last=last, closed=warm.closed)
+        segments = self._segments(lease, lease.chunks)
+        if warm is not None and follow(
+            warm.state, warm.last, segments, last=last, window=self._window
+        ):
+            state.adopt(warm.state)
+            return self._held(
+                lease, state, last=last, closed=_closed(lease.chunks, segments, warm.closed)
+            )
+        if self._awaited:
+            state.open = OpenRequests()
+        chunks = lease.chunks
+        if not self._replayed(state, segments, last, answering):
+            # Some were left out, as a state was warm when the lease was asked for.
+            chunks = await self._memory.chunks(lease)
+            segments = self._segments(lease, chunks)
+            if not self._replayed(state, segments, last, answering):
+                raise UnreadableRecordError(
+                    f"the stored journal lacks its beginning; the record says entry {last.number}"
+                )
+        return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0))
+
+    def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:
+        with collector_at_rest():
+            return read_segments(
+                chunks, lease.tail, subject=lease.machine_id, collects=self._collects
+            )
+
+    def _replayed(
+        self,
+        state: WorkflowState,
+        segments: Sequence[Segment],
+        last: Mark,
+        answering: AbstractSet[str],
+    ) -> bool:
+        with collector_at_rest():
+            return replay(state, segments, last=last, window=self._window, answering=answering)
+
+    def _held(
+        self,
+        lease: MachineLease,
+        state: WorkflowState | None,
+        *,
+        last: Mark = START,
+        closed: int = 0,
+    ) -> HeldWorkflow:
+        return _JournaledWorkflow(
+            lease,
+            state,
+            last=last,
+            closed=closed,
+            chunk_bytes=self._memory.chunk_bytes,
+            window=self._window,
+            warm=self._warm,
+        )
+
+
+class _JournaledWorkflow(HeldWorkflow):
+    """One workflow under a lease, with its journal.
+
+    Args:
+        lease: The lease.
+        state: Its state; None when it has never run.
+        last: The last entry.
+        closed: How many bytes the chunks have that are not freed.
+        chunk_bytes: The length in bytes from which the tail is closed.
+        window: How many steps' outputs are kept at most.
+        warm: Where the state is kept for the next step.
+    """
+
+    __slots__ = (
+        "_chunk_bytes",
+        "_closed",
+        "_entry",
+        "_last",
+        "_lease",
+        "_line",
+        "_next",
+        "_state",
+        "_warm",
+        "_window",
+    )
+
+    def __init__(
+        self,
+        lease: MachineLease,
+        state: WorkflowState | None,
+        *,
+        last: Mark,
+        closed: int,
+        chunk_bytes: int,
+        window: int,
+        warm: WarmStates,
+    ) -> None:
+        self._state = state
+        self._lease = lease
+        self._last = last
+        self._closed = closed
+        self._chunk_bytes = chunk_bytes
+        self._window = window
+        self._warm = warm
+        self._entry: JournalEntry | None = None
+        self._line = b""
+        self._next: WarmState | None = None
+
+    @property
+    @override
+    def state(self) -> WorkflowState | None:
+        return self._state
+
+    @override
+    def post(self, state: WorkflowState, entry: NewEntry) -> bool:
+        self._entry, self._line = write_entry(
+            mark_after(self._last, owner=self._lease.owner),
+            version=self._lease.version + 1,
+            at=entry.at,
+            consumed=entry.consumed,
+            outputs=entry.outputs,
+            asks=entry.asks,
+            notifies=entry.notifies,
+            collects=entry.collects,
+        )
+        return state.post(self._entry.step, window=self._window)
+
+    @override
+    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+        if forgets:
+            return WrittenState(record=tombstone(write_state(state)), frees="all")
+        if self._entry is None:
+            # A step that failed is no entry: it stands in the record.
+            record = beside_journal(state, last=self._last)
+            return WrittenState(record=record, tail=self._lease.tail)
+        return self._with_entry(state, self._entry)
+
+    def _with_entry(self, state: WorkflowState, entry: JournalEntry) -> WrittenState:
+        written = WrittenState(record=beside_journal(state, last=entry.mark))
+        tail = (self._lease.tail or open_segment(self._last)) + self._line
+        closed = self._closed
+        if _mostly_garbage(state, live=closed + len(tail)):
+            # All before it is said by the base.
+            written.chunk = with_base(tail, write_base(state, entry.mark), where="the tail")
+            written.frees = "earlier"
+            closed = len(written.chunk)
+        elif len(tail) > self._chunk_bytes:
+            written.chunk = tail
+            closed += len(tail)
+        else:
+            written.tail = tail
+        if not state.ended:
+            self._next = WarmState(
+                state=state,
+                last=entry.mark,
+                last_chunk=self._lease.last_chunk + (written.chunk is not None),
+                closed=closed,
+                size=closed + len(written.tail),
+            )
+        return written
+
+    @override
+    def committed(self) -> None:
+        if self._next is not None:
+            self._warm.put(self._lease.machine_id, self._next)
+
+
+def _mostly_garbage(state: WorkflowState, *, live: int) -> bool:
+    """Return whether the entries that nobody needs any more are worth a base in their place."""
+    needed = state.owed.size + _SEEN_SIZE * len(state.seen)
+    if state.collection is not None:
+        needed += state.collection.size
+    return live - needed > max(_GARBAGE, 2 * needed) and needed < _LARGEST_BASE
+
+
+def _closed(chunks: Sequence[tuple[int, bytes]], segments: Sequence[Segment], before: int) -> int:
+    """Return how many bytes chunks have from the newest base on; `before` are in front of them."""
+    closed = before
+    for (_, data), segment in zip(chunks, segments, strict=False):
+        closed = len(data) if segment.base is not None else closed + len(data)
+    return closed

@@ -1,0 +1,106 @@
+"""The answers to a workflow's latest requests."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+from typing import TypeVar
+
+from ._kept_event import KeptEvent
+
+E = TypeVar("E")
+
+
+class _Group:
+    """The answers of one type, in the order of their requests."""
+
+    __slots__ = ("answers", "positions")
+
+    def __init__(self) -> None:
+        self.answers: list[KeptEvent] = []
+        self.positions: list[int] = []
+
+    def place(self, position: int) -> int:
+        """Return where the next answer to the request at a position belongs."""
+        return bisect_right(self.positions, position)
+
+
+class Collection:
+    """The ids of a workflow's latest requests, in their order, with the answers so far.
+
+    Answers are grouped and counted as they come, so that one more costs the same among a thousand
+    as among ten.
+
+    Args:
+        requests: The ids of the requests, with the answers that have come already.
+    """
+
+    __slots__ = ("_answers", "_groups", "_positions", "_unanswered", "size")
+
+    def __init__(self, requests: Mapping[str, Iterable[KeptEvent]]) -> None:
+        self._answers: dict[str, list[KeptEvent]] = {request: [] for request in requests}
+        self._positions = {request: position for position, request in enumerate(requests)}
+        self._unanswered = dict.fromkeys(requests)
+        self._groups: dict[str, _Group] = {}
+        self.size: int = 0
+        """How many bytes the answers' JSON has as stored, of those whose size is known."""
+        for request, answers in requests.items():
+            for answer in answers:
+                self._add(request, answer)
+
+    @classmethod
+    def of(cls, outputs: Iterable[KeptEvent]) -> "Collection":
+        """Return one that outputs begin."""
+        return cls({output.id: () for output in outputs})
+
+    def __contains__(self, request: object) -> bool:
+        return request in self._answers
+
+    def items(self) -> Iterator[tuple[str, Sequence[KeptEvent]]]:
+        """Return the requests in their order, each with its answers."""
+        return iter(self._answers.items())
+
+    @property
+    def unanswered(self) -> KeysView[str]:
+        """The ids of the requests that have no answer."""
+        return self._unanswered.keys()
+
+    def add(self, request: str, answer: KeptEvent) -> None:
+        """Take in an answer; one to another request is none of these."""
+        if request in self._answers:
+            self._add(request, answer)
+            self.size += answer.size
+
+    def grouped(
+        self, request: str | None, event_type: str, current: E
+    ) -> dict[str, list[KeptEvent | E]]:
+        """Return the answers by type, in the order of their requests, with one that is not added.
+
+        Args:
+            request: The request that `current` answers; it is left out when it answers none.
+            event_type: Its type.
+            current: One more answer.
+        """
+        grouped: dict[str, list[KeptEvent | E]] = {
+            kind: [*group.answers] for kind, group in self._groups.items()
+        }
+        first = {kind: group.positions[0] for kind, group in self._groups.items()}
+        position = None if request is None else self._positions.get(request)
+        if position is not None:
+            group = self._groups.get(event_type)
+            place = 0 if group is None else group.place(position)
+            grouped.setdefault(event_type, []).insert(place, current)
+            first[event_type] = min(position, first.get(event_type, position))
+        if len(grouped) > 1:
+            # The same for all who know the same answers, in whatever order they came.
+            grouped = {kind: grouped[kind] for _, kind in sorted((first[k], k) for k in grouped)}
+        return grouped
+
+    def _add(self, request: str, answer: KeptEvent) -> None:
+        self._answers[request].append(answer)
+        self._unanswered.pop(request, None)
+        group = self._groups.get(answer.type)
+        if group is None:
+            group = self._groups[answer.type] = _Group()
+        position = self._positions[request]
+        place = group.place(position)
+        group.positions.insert(place, position)
+        group.answers.insert(place, answer)
