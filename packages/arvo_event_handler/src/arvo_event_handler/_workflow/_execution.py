@@ -23,6 +23,7 @@ from arvo_event_handler._errors import (
     ConfigViolation,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
     UnwritableRecordError,
 )
 from arvo_event_handler._incoming import (
@@ -59,7 +60,7 @@ from ._lease import (
 )
 from ._open_requests import Answers, check_answer
 from ._plain_store import PlainStore
-from ._stored_record import stored_outputs, stored_parent_subject
+from ._stored_record import stored_outputs, stored_parent_subject, unreadable
 from ._summary import summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 
@@ -348,7 +349,11 @@ class WorkflowExecution:
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
-        written = held.written(state, forgets=expires_in is not None and not state.failed)
+        forgets = expires_in is not None and not state.failed
+        try:
+            written = held.written(state, forgets=forgets)
+        except UnreadableRecordError as error:
+            raise unreadable(step.event.subject, str(error)) from error
         write = RecordWrite(
             record=written.record,
             summary=summary_of(step, state),

@@ -68,6 +68,7 @@ class HeldWorkflow(Protocol):
 
         Raises:
             UnwritableRecordError: The state can never be stored.
+            UnreadableRecordError: An event of an earlier step, which must be kept, is damaged.
         """
         ...
 

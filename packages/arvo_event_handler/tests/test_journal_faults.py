@@ -1,0 +1,72 @@
+"""What a journal that is damaged, too large or out of reach does to the workflow's next step."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from arvo_core import ArvoEvent
+from arvo_event_handler import (
+    ArvoResumable,
+    Complete,
+    Emit,
+    Start,
+    Step,
+    TransactionViolation,
+    TransactionViolationCause,
+)
+from arvo_event_handler._workflow import _journal_store
+from arvo_time.testing import FakeClock
+
+from .leased_memory import LeasedMemory
+from .shop import RESERVE, AnyCall, order, reserved, start
+
+ENDS = 100
+"""The price at which the workflow ends."""
+
+
+async def flow(call: AnyCall) -> Step[Any]:
+    """Ask twice, and end with either answer."""
+    if isinstance(call, Start):
+        return Step(services=[Emit(RESERVE, {"item": "a"}), Emit(RESERVE, {"item": "b"})])
+    return Step(output=Complete({"total": 1})) if call.data.price == ENDS else Step()
+
+
+def worker(memory: LeasedMemory) -> ArvoResumable:
+    """Make a handler that remembers nothing of the workflow."""
+    return order(flow, memory=memory)
+
+
+@pytest.fixture
+def memory() -> LeasedMemory:
+    return LeasedMemory(clock=FakeClock())
+
+
+async def started(memory: LeasedMemory) -> list[ArvoEvent]:
+    """Start the workflow, and return what it asks."""
+    return await worker(memory).execute(start())
+
+
+def damage_events(memory: LeasedMemory, subject: str) -> None:
+    """Damage every event in the journal, in as many bytes, so that only a look at one finds it."""
+    stored = memory._stored[subject]
+    damaged = [
+        (number, chunk.replace(b'"specversion"', b'"specversion '))
+        for number, chunk in stored.chunks
+    ]
+    memory._stored[subject] = replace(stored, chunks=tuple(damaged))
+
+
+@pytest.mark.parametrize("kept_in", ["tombstone", "base"])
+async def test_a_damaged_output_that_the_commit_must_keep_is_a_read_failure(
+    memory: LeasedMemory, kept_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, asked = await started(memory)
+    damage_events(memory, asked.subject)
+    monkeypatch.setattr(_journal_store, "_mostly_garbage", lambda state, live: True)
+    answer = reserved(asked, price=ENDS if kept_in == "tombstone" else 1)
+    with pytest.raises(TransactionViolation, match="chunk 1 of the stored journal") as caught:
+        await worker(memory).execute(answer)
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert not caught.value.retryable
+    assert (len(memory.writes), memory.locked) == (1, [])
