@@ -10,14 +10,17 @@ from arvo_event_handler import (
     ArvoResumable,
     Complete,
     Emit,
+    MachineMemoryError,
     Start,
     Step,
     TransactionViolation,
     TransactionViolationCause,
+    UnreadableRecordError,
 )
 from arvo_event_handler._workflow import _journal_store
 from arvo_time.testing import FakeClock
 
+from .intercepted_memory import InterceptedLeasedMemory, fail
 from .leased_memory import LeasedMemory
 from .shop import RESERVE, AnyCall, order, reserved, start
 
@@ -70,3 +73,37 @@ async def test_a_damaged_output_that_the_commit_must_keep_is_a_read_failure(
     assert caught.value.cause is TransactionViolationCause.READ_FAILURE
     assert not caught.value.retryable
     assert (len(memory.writes), memory.locked) == (1, [])
+
+
+class DriverError(Exception):
+    """What a client raises that is no OSError."""
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (DriverError("gone"), True),
+        (MachineMemoryError("gone", retryable=True, outcome="failed"), True),
+        (MachineMemoryError("gone", retryable=False, outcome="failed"), False),
+        (UnreadableRecordError("gone"), False),
+    ],
+    ids=["driver", "retryable", "for good", "damaged"],
+)
+async def test_chunks_that_cannot_be_read_are_a_read_failure(
+    memory: LeasedMemory, error: Exception, retryable: bool
+) -> None:
+    """Asked for when a state was remembered of another life of the workflow."""
+    first = start()
+    disturbed = InterceptedLeasedMemory(memory, before=fail("chunks", error, times=1))
+    remembers = order(flow, memory=disturbed)
+    await remembers.execute(first)
+    await memory.cleanup(first.subject)
+    asked, _ = await worker(memory).execute(first)
+    await worker(memory).execute(reserved(asked, price=1))
+    with pytest.raises(TransactionViolation, match="gone") as caught:
+        await remembers.execute(reserved(asked, price=2))
+    assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+    assert bool(caught.value.retryable) is retryable
+    assert memory.locked == []
+    # Nothing else has changed by it.
+    await remembers.execute(reserved(asked, price=2))

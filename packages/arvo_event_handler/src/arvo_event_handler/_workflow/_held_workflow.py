@@ -102,6 +102,6 @@ class WorkflowStore(Protocol):
 
         Raises:
             UnreadableRecordError: What is stored is not a workflow's.
-            Exception: The memory failed.
+            TransactionViolation: The memory failed, or the workflow was written since.
         """
         ...

@@ -35,6 +35,7 @@ from arvo_event_handler.memory._record import read_head, read_state, tombstone, 
 from arvo_event_handler.memory._state import WorkflowState
 
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
+from ._lease import read_chunks
 from ._warm_states import WarmState, WarmStates
 
 _GARBAGE: Final = 64 * 1024
@@ -124,7 +125,7 @@ class JournalStore(WorkflowStore):
         chunks = lease.chunks
         if not self._replayed(state, segments, last, answering):
             # Some were left out, as a state was warm when the lease was asked for.
-            chunks = await self._memory.chunks(lease)
+            chunks = await read_chunks(self._memory, lease)
             segments = self._segments(lease, chunks)
             if not self._replayed(state, segments, last, answering):
                 raise UnreadableRecordError(
