@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
@@ -16,8 +17,10 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
+    UnwritableRecordError,
 )
 from arvo_event_handler._workflow import _journal_store
+from arvo_event_handler.memory import MachineLease, RecordWrite
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, fail
@@ -107,3 +110,31 @@ async def test_chunks_that_cannot_be_read_are_a_read_failure(
     assert memory.locked == []
     # Nothing else has changed by it.
     await remembers.execute(reserved(asked, price=2))
+
+
+class RefusesBases(LeasedMemory):
+    """Finds every chunk with a base too large."""
+
+    refused = 0
+
+    @override
+    async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        if write.chunk is not None and b'"base"' in write.chunk.partition(b"\n")[0]:
+            self.refused += 1
+            raise UnwritableRecordError("too large")
+        await super().commit(lease, write)
+
+
+@pytest.mark.parametrize("chunk_bytes", [0, 1_000_000])
+async def test_a_base_that_is_too_large_for_the_memory_ends_no_workflow(
+    chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It only makes the journal smaller; the entries are fit to be stored without it."""
+    monkeypatch.setattr(_journal_store, "_mostly_garbage", lambda state, live: True)
+    memory = RefusesBases(clock=FakeClock(), chunk_bytes=chunk_bytes)
+    asked, _ = await started(memory)
+    assert await worker(memory).execute(reserved(asked, price=1)) == []
+    [done] = await worker(memory).execute(reserved(asked, price=ENDS))
+    assert done.data == {"total": 1}
+    assert memory.refused == 2
+    assert [write.frees for write in memory.writes] == ["none", "none", "all"]

@@ -7,7 +7,7 @@ once; a service runs at least once and must be idempotent by (source, id).
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
 
@@ -362,7 +362,15 @@ class WorkflowExecution:
             frees=written.frees,
             expires_in=expires_in,
         )
-        await commit_record(self._store.memory, lease, write)
+        try:
+            await commit_record(self._store.memory, lease, write)
+        except UnwritableRecordError:
+            if not written.compacted:
+                raise
+            # The step may be fit to be stored where all that is needed of earlier ones is not.
+            written = held.written(state, forgets=forgets, compacts=False)
+            write = replace(write, tail=written.tail, chunk=written.chunk, frees=written.frees)
+            await commit_record(self._store.memory, lease, write)
         held.committed()
 
     def _first_state(self, event: ArvoEvent) -> WorkflowState:

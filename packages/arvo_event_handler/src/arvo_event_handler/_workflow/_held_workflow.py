@@ -34,6 +34,8 @@ class WrittenState:
     tail: bytes = b""
     chunk: bytes | None = None
     frees: Frees = "none"
+    compacted: bool = False
+    """Whether the chunk also says what is needed of earlier ones, and so may be too large."""
 
 
 class HeldWorkflow(Protocol):
@@ -59,12 +61,15 @@ class HeldWorkflow(Protocol):
         """
         ...
 
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         """Return what a commit must store.
 
         Args:
             state: As of `post`.
             forgets: Whether the workflow has completed, and only what tells late events is kept.
+            compacts: Whether the chunk may say what is needed of earlier ones, to free those.
 
         Raises:
             UnwritableRecordError: The state can never be stored.

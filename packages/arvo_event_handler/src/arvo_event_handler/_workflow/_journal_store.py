@@ -236,23 +236,28 @@ class _JournaledWorkflow(HeldWorkflow):
         return state.post(self._entry.step, window=self._window)
 
     @override
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         if forgets:
             return WrittenState(record=tombstone(write_state(state)), frees="all")
         if self._entry is None:
             # A step that failed is no entry: it stands in the record.
             record = beside_journal(state, last=self._last)
             return WrittenState(record=record, tail=self._lease.tail)
-        return self._with_entry(state, self._entry)
+        return self._with_entry(state, self._entry, compacts=compacts)
 
-    def _with_entry(self, state: WorkflowState, entry: JournalEntry) -> WrittenState:
+    def _with_entry(
+        self, state: WorkflowState, entry: JournalEntry, *, compacts: bool
+    ) -> WrittenState:
         written = WrittenState(record=beside_journal(state, last=entry.mark))
         tail = (self._lease.tail or open_segment(self._last)) + self._line
         closed = self._closed
-        if _mostly_garbage(state, live=closed + len(tail)):
+        if compacts and _mostly_garbage(state, live=closed + len(tail)):
             # All before it is said by the base.
             written.chunk = with_base(tail, write_base(state, entry.mark), where="the tail")
             written.frees = "earlier"
+            written.compacted = True
             closed = len(written.chunk)
         elif len(tail) > self._chunk_bytes:
             written.chunk = tail

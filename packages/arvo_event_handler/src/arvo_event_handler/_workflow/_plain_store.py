@@ -73,7 +73,9 @@ class _PlainWorkflow(HeldWorkflow):
         )
 
     @override
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         return WrittenState(record=write_state(state))
 
     @override
