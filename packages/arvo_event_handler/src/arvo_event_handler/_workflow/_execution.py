@@ -164,6 +164,7 @@ class WorkflowExecution:
             return []
         lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
+        held: HeldWorkflow | None = None
         committed = False
         try:
             held = await self._load(lease, content)
@@ -180,6 +181,8 @@ class WorkflowExecution:
         finally:
             if keeper is not None:
                 keeper.stop()
+            if held is not None:
+                held.released()
             if not committed:
                 await release_lease(self._store.memory, lease)
 

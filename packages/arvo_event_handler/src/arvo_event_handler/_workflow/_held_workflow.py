@@ -81,6 +81,10 @@ class HeldWorkflow(Protocol):
         """Keep what the next step of this workflow can use. Call it when the commit succeeded."""
         ...
 
+    def released(self) -> None:
+        """Keep the same where no step was accounted for. Call it when the workflow is let go."""
+        ...
+
 
 class WorkflowStore(Protocol):
     """Loads workflows from a machine memory."""

@@ -95,7 +95,8 @@ class JournalStore(WorkflowStore):
         if stands_alone(record):
             record, tail = taken_apart(record, subject, answering=answering, version=lease.version)
             lease = replace(lease, record=record, tail=tail, chunks=())
-            warm = None
+            # Another record may come in its place whose entries have the same names.
+            return await self._built(lease, record, answering=answering, warm=None, keeps=False)
         return await self._built(lease, record, answering=answering, warm=warm)
 
     async def _built(
@@ -105,6 +106,7 @@ class JournalStore(WorkflowStore):
         *,
         answering: AbstractSet[str],
         warm: WarmState | None,
+        keeps: bool = True,
     ) -> HeldWorkflow:
         """Return the state that a record and its journal say, from a warm one if there is one."""
         last = last_entry(record)
@@ -131,7 +133,7 @@ class JournalStore(WorkflowStore):
                 raise UnreadableRecordError(
                     f"the stored journal lacks its beginning; the record says entry {last.number}"
                 )
-        return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0))
+        return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0), keeps=keeps)
 
     def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:
         with collector_at_rest():
@@ -156,6 +158,7 @@ class JournalStore(WorkflowStore):
         *,
         last: Mark = START,
         closed: int = 0,
+        keeps: bool = True,
     ) -> HeldWorkflow:
         return _JournaledWorkflow(
             lease,
@@ -165,6 +168,7 @@ class JournalStore(WorkflowStore):
             chunk_bytes=self._memory.chunk_bytes,
             window=self._window,
             warm=self._warm,
+            keeps=keeps,
         )
 
 
@@ -179,6 +183,7 @@ class _JournaledWorkflow(HeldWorkflow):
         chunk_bytes: The length in bytes from which the tail is closed.
         window: How many steps' outputs are kept at most.
         warm: Where the state is kept for the next step.
+        keeps: Whether it is kept if no step is taken.
     """
 
     __slots__ = (
@@ -188,6 +193,7 @@ class _JournaledWorkflow(HeldWorkflow):
         "_last",
         "_lease",
         "_line",
+        "_loaded",
         "_next",
         "_state",
         "_warm",
@@ -204,6 +210,7 @@ class _JournaledWorkflow(HeldWorkflow):
         chunk_bytes: int,
         window: int,
         warm: WarmStates,
+        keeps: bool,
     ) -> None:
         self._state = state
         self._lease = lease
@@ -214,7 +221,10 @@ class _JournaledWorkflow(HeldWorkflow):
         self._warm = warm
         self._entry: JournalEntry | None = None
         self._line = b""
+        self._loaded: WarmState | None = None
         self._next: WarmState | None = None
+        if state is not None and keeps:
+            self._loaded = self._warm_state(state, last, closed=closed, tail=lease.tail)
 
     @property
     @override
@@ -223,6 +233,7 @@ class _JournaledWorkflow(HeldWorkflow):
 
     @override
     def post(self, state: WorkflowState, entry: NewEntry) -> bool:
+        self._loaded = None
         self._entry, self._line = write_entry(
             mark_after(self._last, owner=self._lease.owner),
             version=self._lease.version + 1,
@@ -264,20 +275,41 @@ class _JournaledWorkflow(HeldWorkflow):
             closed += len(tail)
         else:
             written.tail = tail
-        if not state.ended:
-            self._next = WarmState(
-                state=state,
-                last=entry.mark,
-                last_chunk=self._lease.last_chunk + (written.chunk is not None),
-                closed=closed,
-                size=closed + len(written.tail),
-            )
+        self._next = self._warm_state(
+            state,
+            entry.mark,
+            closed=closed,
+            tail=written.tail,
+            more=written.chunk is not None,
+        )
         return written
+
+    def _warm_state(
+        self, state: WorkflowState, last: Mark, *, closed: int, tail: bytes, more: bool = False
+    ) -> WarmState | None:
+        """Return what to keep, with `more` after one more chunk; None of an ended workflow."""
+        if state.ended:
+            return None
+        return WarmState(
+            state=state,
+            last=last,
+            last_chunk=self._lease.last_chunk + more,
+            closed=closed,
+            size=closed + len(tail),
+        )
 
     @override
     def committed(self) -> None:
-        if self._next is not None:
-            self._warm.put(self._lease.machine_id, self._next)
+        self._loaded = None
+        self._keep(self._next)
+
+    @override
+    def released(self) -> None:
+        self._keep(self._loaded)
+
+    def _keep(self, warm: WarmState | None) -> None:
+        if warm is not None:
+            self._warm.put(self._lease.machine_id, warm)
 
 
 def _mostly_garbage(state: WorkflowState, *, live: int) -> bool:

@@ -81,3 +81,7 @@ class _PlainWorkflow(HeldWorkflow):
     @override
     def committed(self) -> None:
         pass
+
+    @override
+    def released(self) -> None:
+        pass
