@@ -20,7 +20,7 @@ from arvo_event_handler import (
     UnwritableRecordError,
 )
 from arvo_event_handler._workflow import _journal_store
-from arvo_event_handler.memory import MachineLease, RecordWrite
+from arvo_event_handler.memory import MachineLease, RecordWrite, to_typescript
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, fail
@@ -138,3 +138,28 @@ async def test_a_base_that_is_too_large_for_the_memory_ends_no_workflow(
     assert done.data == {"total": 1}
     assert memory.refused == 2
     assert [write.frees for write in memory.writes] == ["none", "none", "all"]
+
+
+async def test_a_journal_without_its_beginning_is_not_exported(memory: LeasedMemory) -> None:
+    """As a workflow that has seen nothing and owes nothing."""
+    asked, _ = await started(memory)
+    subject = asked.subject
+    await worker(memory).execute(reserved(asked, price=1))
+    stored = memory._stored[subject]
+    memory._stored[subject] = replace(stored, chunks=stored.chunks[1:])
+    record = await memory.read(subject)
+    assert record is not None
+    with pytest.raises(UnreadableRecordError, match="lacks its beginning; the record says entry 2"):
+        to_typescript(record, subject=subject)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30])
+async def test_a_journal_without_its_last_bytes_is_refused_and_not_appended_to(cut: int) -> None:
+    memory = LeasedMemory(clock=FakeClock(), chunk_bytes=10_000)
+    asked, _ = await started(memory)
+    stored = memory._stored[asked.subject]
+    memory._stored[asked.subject] = replace(stored, tail=stored.tail[:-cut])
+    with pytest.raises(TransactionViolation, match="the tail of the stored journal is damaged"):
+        await worker(memory).execute(reserved(asked, price=1))
+    with pytest.raises(UnreadableRecordError, match="the tail of the stored journal is damaged"):
+        await memory.read(asked.subject)

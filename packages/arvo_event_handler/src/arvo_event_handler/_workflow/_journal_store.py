@@ -7,13 +7,13 @@ from typing import Final
 from typing_extensions import override
 
 from arvo_core import collector_at_rest
-from arvo_event_handler._errors import UnreadableRecordError
 from arvo_event_handler.memory._journal import (
     START,
     JournalEntry,
     Mark,
     Segment,
     follow,
+    lacks_beginning,
     mark_after,
     open_segment,
     read_segments,
@@ -130,9 +130,7 @@ class JournalStore(WorkflowStore):
             chunks = await read_chunks(self._memory, lease)
             segments = self._segments(lease, chunks)
             if not self._replayed(state, segments, last, answering):
-                raise UnreadableRecordError(
-                    f"the stored journal lacks its beginning; the record says entry {last.number}"
-                )
+                raise lacks_beginning(last)
         return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0), keeps=keeps)
 
     def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:

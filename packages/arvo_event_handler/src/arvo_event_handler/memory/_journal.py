@@ -419,6 +419,13 @@ def follow(
     return True
 
 
+def lacks_beginning(last: Mark) -> UnreadableRecordError:
+    """Return the error for a journal of which `replay` has not found the beginning."""
+    return UnreadableRecordError(
+        f"the stored journal lacks its beginning; the record says entry {last.number}"
+    )
+
+
 def _check_end(done: Mark, last: Mark) -> None:
     if done != last:
         raise UnreadableRecordError(

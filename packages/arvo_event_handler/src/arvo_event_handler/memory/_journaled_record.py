@@ -15,6 +15,7 @@ from arvo_event_handler._errors import TransactionViolation, UnreadableRecordErr
 from ._journal import (
     START,
     Mark,
+    lacks_beginning,
     named_segments,
     open_segment,
     read_mark,
@@ -204,7 +205,9 @@ def to_typescript(
     state = read_head(head, subject)
     state.open = OpenRequests()
     segments = read_segments((), tail, subject=subject, collects=CONTEXT in head)
-    replay(state, segments, last=last_entry(head), window=window, answering=answering)
+    last = last_entry(head)
+    if not replay(state, segments, last=last, window=window, answering=answering):
+        raise lacks_beginning(last)
     return write_state(state)
 
 
