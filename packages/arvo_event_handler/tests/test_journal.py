@@ -241,11 +241,11 @@ def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
             "the tail of the stored journal is damaged: it follows entry 1",
         ),
         (
-            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1]),
+            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1] + b"\n"),
             r"the tail of the stored journal is damaged: entries \[2, 2\]",
         ),
         (
-            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0]),
+            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0] + b"\n"),
             "the tail of the stored journal is damaged: an entry without a body",
         ),
     ],

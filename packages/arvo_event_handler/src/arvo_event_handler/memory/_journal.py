@@ -200,6 +200,19 @@ def with_base(segment: bytes, base: Mapping[str, Any], *, where: str) -> bytes:
     return open_segment(_read_head(head, where)[0], base=base) + lines
 
 
+def split_segment(data: bytes, *, where: str) -> tuple[bytes, list[bytes]]:
+    """Return the line that begins a segment, and those of its entries, without their ends.
+
+    Raises:
+        UnreadableRecordError: Its end is missing: what is appended would become a part of its last
+            entry.
+    """
+    head, *lines = data.split(b"\n")
+    if not lines or lines.pop():
+        raise _damaged(where, "its end is missing")
+    return head, lines
+
+
 def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Segment:
     """Read a chunk or a tail; of its entries the indexes, while their events stay as they are.
 
@@ -212,7 +225,7 @@ def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Se
     Raises:
         UnreadableRecordError: It is damaged.
     """
-    head, *lines = data.removesuffix(b"\n").split(b"\n")
+    head, lines = split_segment(data, where=where)
     after, base = _read_head(head, where)
     written = [line.partition(b"\t") for line in lines]
     entries: list[JournalEntry] = []

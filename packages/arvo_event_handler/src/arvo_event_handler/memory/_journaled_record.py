@@ -21,6 +21,7 @@ from ._journal import (
     read_mark,
     read_segments,
     replay,
+    split_segment,
     whole_event,
     write_base,
     write_entry,
@@ -86,7 +87,7 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
     after: JsonValue = [*START]
     entries: list[JsonValue] = []
     for where, data in named_segments(chunks, tail):
-        head, *lines = data.removesuffix(b"\n").split(b"\n")
+        head, lines = split_segment(data, where=where)
         try:
             begun = decode_json(head)
             if not entries:
