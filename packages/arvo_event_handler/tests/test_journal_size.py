@@ -6,14 +6,22 @@ from typing import Any
 
 import pytest
 
-from arvo_event_handler import Emit, IArvoEventHandler, IMachineMemory, Start, Step
+from arvo_event_handler import (
+    Complete,
+    Emit,
+    ExecutionPolicy,
+    IArvoEventHandler,
+    IMachineMemory,
+    Start,
+    Step,
+)
 from arvo_event_handler.memory import RecordWrite, encode_record
 from arvo_statechart.typing import MachineConfig
 from arvo_time.testing import FakeClock
 
 from .leased_memory import LeasedMemory
 from .order_machines import ask, first_context, machine, orchestrator
-from .shop import CHARGE, RESERVE, RESERVED, AnyCall, order, reserved, start
+from .shop import CHARGE, ORDERED, RESERVE, RESERVE_V1, RESERVED, AnyCall, order, reserved, start
 
 KIB = 1024
 WHOLE_RECORD = 2679
@@ -44,6 +52,34 @@ async def test_an_answer_stores_what_it_adds_among_a_thousand_as_among_ten(
     sizes = [size(write) for write in memory.writes[1:]]
     assert sum(sizes) / len(sizes) <= most * KIB
     assert sum(sizes[-100:]) <= 1.1 * sum(sizes[:100])
+
+
+@pytest.mark.parametrize("warm_bytes", [0, 64 * KIB * KIB])
+async def test_answers_that_are_needed_are_not_written_again_and_again(warm_bytes: int) -> None:
+    """Neither before a base nor after one, however a worker knows what they take."""
+    memory = LeasedMemory(clock=FakeClock())
+    policy = ExecutionPolicy(warm_bytes=warm_bytes)
+    handler = order(twice, memory=memory, policy=policy)
+    events = await handler.execute(start(*map(str, range(80))))
+    for _ in range(2):
+        answers = [reserved(request, id=request.id + "x" * 2 * KIB) for request in events]
+        events = [event for answer in answers for event in await handler.execute(answer)]
+    assert [event.type for event in events] == [ORDERED]
+    bases = [number for number, write in enumerate(memory.writes) if write.frees == "earlier"]
+    assert 1 <= len(bases) <= 3
+
+
+async def twice(call: AnyCall) -> Step[Any]:
+    """Ask for everything, and when all has come, once more."""
+    if isinstance(call, Start):
+        return Step(
+            context={"round": 1}, services=[Emit(RESERVE, {"item": i}) for i in call.data.items]
+        )
+    if len(call.replies(RESERVE_V1)) < 80:
+        return Step()
+    if call.context["round"] == 2:
+        return Step(output=Complete({"total": 1}))
+    return Step(context={"round": 2}, services=[Emit(RESERVE, {"item": "a"})] * 80)
 
 
 async def never_charged(call: AnyCall) -> Step[Any]:

@@ -351,7 +351,6 @@ def apply_base(
             state.open = (
                 None if requests is None else OpenRequests.of(requests, answering=[*answering])
             )
-        state.arrived_known = True
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(where, error) from error
 
