@@ -353,6 +353,17 @@ async def test_an_event_that_changes_nothing_forgets_nothing(event: str) -> None
     assert memory.asked_above == [0, 1, 1, 2]
 
 
+@pytest.mark.parametrize("chunk_bytes", [0, 100_000])
+async def test_workers_in_turn_read_only_what_came_since(chunk_bytes: int) -> None:
+    memory = InterceptedLeasedMemory(LeasedMemory(clock=FakeClock(), chunk_bytes=chunk_bytes))
+    workers = [resumable(memory), resumable(memory)]
+    first = start("a", "b", "c", "d")
+    *requests, _ = await workers[0].execute(first)
+    for number, request in enumerate(requests):
+        await workers[number % 2].execute(reserved(request, price=30))
+    assert memory.calls == ["acquire", "commit"] * 5
+
+
 async def test_a_record_that_stands_alone_is_not_remembered_before_a_step() -> None:
     """Its entries have no name that would tell it from another one that is put in its place."""
     memory = LeasedMemory(clock=FakeClock())
