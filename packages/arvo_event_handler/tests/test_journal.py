@@ -12,13 +12,15 @@ from pydantic_core import from_json, to_json
 
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError
 from arvo_event_handler.memory._journal import (
-    START,
-    Mark,
-    mark_after,
     open_segment,
     read_segments,
     replay,
     write_base,
+)
+from arvo_event_handler.memory._journal_entry import (
+    START,
+    Mark,
+    mark_after,
     write_entry,
 )
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent

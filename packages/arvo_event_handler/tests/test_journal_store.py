@@ -28,7 +28,7 @@ from arvo_event_handler import (
 from arvo_event_handler._workflow import _journal_store
 from arvo_event_handler._workflow._warm_states import WarmState, WarmStates
 from arvo_event_handler.memory import MachineLease, Record, _state, to_typescript
-from arvo_event_handler.memory._journal import START
+from arvo_event_handler.memory._journal_entry import START
 from arvo_event_handler.memory._state import WorkflowState
 from arvo_statechart.typing import MachineConfig
 from arvo_time.testing import FakeClock

@@ -8,18 +8,20 @@ from typing_extensions import override
 
 from arvo_core import collector_at_rest
 from arvo_event_handler.memory._journal import (
-    START,
-    JournalEntry,
-    Mark,
     Segment,
     follow,
     lacks_beginning,
-    mark_after,
     open_segment,
     read_segments,
     replay,
     with_base,
     write_base,
+)
+from arvo_event_handler.memory._journal_entry import (
+    START,
+    JournalEntry,
+    Mark,
+    mark_after,
     write_entry,
 )
 from arvo_event_handler.memory._journaled_record import (

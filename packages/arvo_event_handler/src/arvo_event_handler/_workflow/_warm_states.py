@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from arvo_event_handler.memory._journal import Mark
+from arvo_event_handler.memory._journal_entry import Mark
 from arvo_event_handler.memory._state import WorkflowState
 
 

@@ -13,17 +13,19 @@ from pydantic import JsonValue
 from arvo_event_handler._errors import TransactionViolation, UnreadableRecordError
 
 from ._journal import (
-    START,
-    Mark,
     lacks_beginning,
     named_segments,
     open_segment,
-    read_mark,
     read_segments,
     replay,
     split_segment,
-    whole_event,
     write_base,
+)
+from ._journal_entry import (
+    START,
+    Mark,
+    read_mark,
+    whole_event,
     write_entry,
 )
 from ._memory import Record
