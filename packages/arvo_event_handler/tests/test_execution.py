@@ -407,6 +407,16 @@ class TestRecordsThatCanNeverBeWritten:
         assert (record["executionStatus"], record["error"]["message"]) == ("failure", "too large")
         assert store.locked == []
 
+    async def test_all_but_the_failure_is_as_before_the_step(self, store: Store) -> None:
+        event = start()
+        [request] = await store.order(ending).execute(event)
+        before = await store.read(event)
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=1))
+        await store.order(ending, memory=memory).execute(reserved(request))
+        after = await store.read(event)
+        told = {"executionStatus": "failure", "error": after["error"], "failure": after["failure"]}
+        assert after == {**before, **told}
+
     async def test_an_event_too_large_by_itself_is_known_again_without_its_data(
         self, store: Store
     ) -> None:

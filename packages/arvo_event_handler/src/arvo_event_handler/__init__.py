@@ -45,7 +45,7 @@ from ._handler import (
 from ._incoming import version_describing
 from ._simple_broker import SimpleEventBroker
 from ._system_error_policy import SystemErrorPolicy
-from ._workflow._execution import ExecutionPolicy
+from ._workflow._execution_policy import ExecutionPolicy
 from ._workflow._machine import ArvoMachine, MachineRegistry
 from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
 from ._workflow._open_requests import Answers

@@ -22,7 +22,7 @@ from arvo_event_handler.memory._memory import IMachineMemory
 from arvo_event_handler.memory._record import MACHINE_DEFINITION, MACHINE_STATE, MACHINE_VALUE
 from arvo_time.settings import given_or
 
-from ._execution import ExecutionPolicy
+from ._execution_policy import ExecutionPolicy
 from ._machine import ArvoMachine, MachineRegistry
 from ._machine_engine import MachineExecutionEngine
 from ._open_requests import Answers

@@ -30,7 +30,7 @@ from arvo_event_handler.memory._state import WorkflowState
 from arvo_time.settings import given_or
 
 from ._collected_answers import CollectedAnswers
-from ._execution import ExecutionPolicy
+from ._execution_policy import ExecutionPolicy
 from ._open_requests import Answers
 from ._resumable_call import Reply, Start, Step
 from ._stored_context import ContextType, StoredContext

@@ -11,7 +11,8 @@ from arvo_event_handler._telemetry import ExecutionTelemetry
 from arvo_event_handler.memory._memory import IMachineMemory, check_memory
 from arvo_time.settings import check_flag, check_number, given_or
 
-from ._execution import ExecutionPolicy, WorkflowExecution
+from ._execution import WorkflowExecution
+from ._execution_policy import ExecutionPolicy
 from ._open_requests import Answers, check_answers
 from ._workflow import Workflow
 
