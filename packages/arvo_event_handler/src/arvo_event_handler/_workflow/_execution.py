@@ -141,6 +141,7 @@ class WorkflowExecution:
                 warm_bytes=policy.warm_bytes,
             )
         self._answers = answers
+        self._answering_types: dict[str, frozenset[str]] = {}
         self._system_errors = system_errors
         self._policy = policy
         self._limits = limits
@@ -301,7 +302,7 @@ class WorkflowExecution:
         state = step.state
         state.status = "done" if outcome.done else "active"
         state.members = {**state.members, **outcome.members}
-        if held.post(state, entry):
+        if held.post(state, entry, forgets=self._forgets(state)):
             window = self._policy.redelivery_window
             step.trace.warn(
                 "outputs that may not have arrived were dropped from the record, which keeps those "
@@ -348,7 +349,7 @@ class WorkflowExecution:
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
-        written = held.written(state, forgets=expires_in is not None and not state.failed)
+        written = held.written(state, forgets=self._forgets(state))
         write = RecordWrite(
             record=written.record,
             summary=summary_of(step, state),
@@ -359,6 +360,11 @@ class WorkflowExecution:
         )
         await commit_record(self._store.memory, lease, write)
         held.committed()
+
+    def _forgets(self, state: WorkflowState) -> bool:
+        """Return whether only what tells late events is kept of a workflow, as it has completed."""
+        completed = state.status == "done" and not state.failed
+        return completed and self._leased is not None and self._policy.finished_expiry is not None
 
     def _first_state(self, event: ArvoEvent) -> WorkflowState:
         parent = event.data.get(PARENT_SUBJECT)
@@ -377,5 +383,9 @@ class WorkflowExecution:
         Raises:
             ConfigViolation: The workflow does not implement the version.
         """
-        services = self._workflow.services(version)
-        return frozenset(accepted for accepted, service in services.items() if service.emits)
+        answering = self._answering_types.get(version)
+        if answering is None:
+            services = self._workflow.services(version)
+            answering = frozenset(kind for kind, service in services.items() if service.emits)
+            self._answering_types[version] = answering
+        return answering

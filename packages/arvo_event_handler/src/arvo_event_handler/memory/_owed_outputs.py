@@ -89,14 +89,11 @@ class OwedOutputs:
 
         None when none does, or it is not known.
         """
-        return next(
-            (
-                step.at
-                for step in self._steps
-                if any(output.asks for output in step.outputs.values())
-            ),
-            None,
-        )
+        for step in self._steps:
+            for output in step.outputs.values():
+                if output.asks:
+                    return step.at
+        return None
 
     def by(self, event: str) -> Iterator[KeptEvent]:
         """Return the outputs owed for one event, given by its hash."""

@@ -50,8 +50,6 @@ _SHARED: Final = frozenset(
         _REDELIVERY,
     )
 )
-# What an ended workflow must still know: enough to recognise late events and repeat its end.
-_TOMBSTONE: Final = _SHARED - {"events"}
 
 
 def read_state(record: Record, subject: str, *, services: Container[str] = ()) -> WorkflowState:
@@ -112,14 +110,20 @@ def write_state(state: WorkflowState) -> Record:
     record.update(state.members)
     if state.latest is not None:
         record["events"] = _written_events(state.latest, state.collection)
-    redelivery: dict[str, Any] = {
-        "seen": list(state.seen),
-        # The third said which event had answered last; the version before expects three.
-        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
-    }
-    if state.open is not None:
-        redelivery["open"] = state.open.member()
-    record[_REDELIVERY] = redelivery
+    record[_REDELIVERY] = _written_redelivery(state)
+    return record
+
+
+def write_tombstone(state: WorkflowState) -> Record:
+    """Return what is kept of a workflow that has completed.
+
+    That is enough to recognise late events and to repeat the workflow's end.
+
+    Raises:
+        UnreadableRecordError: An event of an earlier step is damaged.
+    """
+    record = _head(state)
+    record[_REDELIVERY] = _written_redelivery(state)
     return record
 
 
@@ -153,11 +157,6 @@ def _head(state: WorkflowState) -> Record:
         }
         record[_FAILURE] = failure
     return record
-
-
-def tombstone(record: Record) -> Record:
-    """Return what a leased memory keeps of a workflow that has ended."""
-    return {name: value for name, value in record.items() if name in _TOMBSTONE}
 
 
 def shown_to_users(record: Record) -> Record:
@@ -295,7 +294,7 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
 def _written_events(latest: WorkflowEntry, collection: Collection | None) -> dict[str, Any]:
     events: dict[str, Any] = {}
     if latest.collects:
-        events["expected"] = written_answers(collection, KeptEvent.wire)
+        events["expected"] = written_answers(collection, lambda answer: answer.wire())
     events["consumed"] = latest.consumed.wire()
     events["produced"] = _wires(latest.outputs)
     return events
@@ -308,6 +307,17 @@ def written_answers(
     if collection is None:
         return None
     return {request: [write(each) for each in answers] for request, answers in collection.items()}
+
+
+def _written_redelivery(state: WorkflowState) -> dict[str, Any]:
+    redelivery: dict[str, Any] = {
+        "seen": list(state.seen),
+        # The third said which event had answered last; the version before expects three.
+        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
+    }
+    if state.open is not None:
+        redelivery["open"] = state.open.member()
+    return redelivery
 
 
 def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
