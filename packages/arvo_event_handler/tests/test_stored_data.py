@@ -7,6 +7,7 @@ step has stored is a violation, also inside a user's function, however that reac
 import asyncio
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -40,7 +41,9 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import Record
 from arvo_statechart.typing import MachineConfig
+from arvo_time.testing import FakeClock
 
+from .leased_memory import LeasedMemory
 from .order_machines import machine, orchestrator
 from .shop import (
     CHARGE,
@@ -395,6 +398,40 @@ class TestDamageThatUserCodeMeets:
         assert not caught.value.retryable
         assert await stored(memory, event) == damaged
 
+    async def test_in_a_journal_when_its_base_is_written(self) -> None:
+        """The step that meets it need not read the event itself."""
+        memory = LeasedMemory(clock=FakeClock())
+        event = start("tea", "cup")
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            items = call.data.items if isinstance(call, Start) else ()
+            return Step(services=[Emit(RESERVE, Reserve(item=item)) for item in items])
+
+        first, _ = await order(flow, memory=memory).execute(event)
+        await order(flow, memory=memory).execute(reserved(first, price=7))
+        stored_before = memory._stored[event.subject]
+        chunks = [
+            (name, data.replace(b'"price":7', b'"price":!')) for name, data in stored_before.chunks
+        ]
+        memory._stored[event.subject] = replace(stored_before, chunks=tuple(chunks))
+
+        async def notes() -> None:
+            for number in range(9):
+                before.append(memory._stored[event.subject])
+                large = answer(first, note="x" * 20_000).model_copy(
+                    update={"id": f"note-{number}", "parentid": None}
+                )
+                await order(flow, memory=memory).execute(large)
+
+        before: list[object] = []
+        with pytest.raises(TransactionViolation, match="stored journal is damaged") as caught:
+            await notes()
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+        assert len(before) > 1
+        assert memory._stored[event.subject] == before[-1]
+        assert memory.locked == []
+
 
 class TestAMachinesSnapshot:
     @pytest.mark.parametrize(
@@ -404,6 +441,9 @@ class TestAMachinesSnapshot:
             pytest.param({"value": 7}, id="no-value"),
             pytest.param({"context": "none"}, id="no-context"),
             pytest.param({"status": []}, id="no-status"),
+            pytest.param({"status": "error", "error": {"message": "x"}}, id="has-failed"),
+            pytest.param({"status": "done", "output": {"total": 1}}, id="has-ended"),
+            pytest.param({"status": "stopped"}, id="was-stopped"),
             pytest.param({"historyValue": 7}, id="no-history"),
             pytest.param({"context": {"arvo$$": 7}}, id="queue-of-ours"),
         ],
