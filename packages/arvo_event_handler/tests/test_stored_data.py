@@ -38,7 +38,9 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
+    WorkflowControl,
 )
+from arvo_event_handler._workflow._control_events import WAKE
 from arvo_event_handler.memory import Record
 from arvo_statechart.typing import MachineConfig
 from arvo_time.testing import FakeClock
@@ -565,12 +567,24 @@ def half_done_once(style: str) -> tuple[ArvoEvent, ArvoEvent, Record]:
     return asyncio.run(run())
 
 
+def failed_at(event: ArvoEvent) -> Record:
+    """Return what a record says when an event has made its workflow fail."""
+    failure: Any = {"in": event.to_dict(), "out": [], "attempt": 1}
+    error: Any = {"name": "LookupError", "message": "sold out", "stack": None}
+    return {"executionStatus": "failure", "error": error, "failure": failure}
+
+
 @pytest.mark.parametrize("style", STYLES)
 @given(choice=st.data())
 def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObject) -> None:
     """It has no effect, or is a violation that leaves the record as it is; never anything else."""
 
     event, reply, record = half_done_once(style)
+    control = WorkflowControl(event.subject, source="com.app.operator")
+    deliveries = [reply, event, control.wake()]
+    if choice.draw(st.booleans(), label="has failed"):
+        record = {**record, **failed_at(reply)}
+        deliveries = [event, control.wake(), control.retry(attempt=1)]
     place = choice.draw(st.sampled_from(list(places(record))))
     damaged = damaged_at(record, place, choice.draw(st.sampled_from(VALUES)))
 
@@ -584,8 +598,9 @@ def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObjec
         else:
             after = await stored(memory, event)
             assert after == damaged or after["executionStatus"] == "normal"
+            assert after == damaged or delivered.type != WAKE
 
-    for delivered in (reply, event):
+    for delivered in deliveries:
         asyncio.run(deliver(delivered))
 
 

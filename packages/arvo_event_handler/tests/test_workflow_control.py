@@ -222,6 +222,17 @@ class TestRetry:
             assert dicts(await orders.take(again)) == dicts([done])
         assert orders.runs == 5
 
+    async def test_that_ends_the_workflow_before_all_have_answered_asks_nobody_again(
+        self, store: Store
+    ) -> None:
+        async def gives_up(call: AnyCall) -> Step[Any]:
+            return Step(output=Complete({"total": 0}))
+
+        event, _ = await Orders(store, "resumable").fail()
+        [done] = await store.order(gives_up).execute(retry(event))
+        assert done.type == ORDERED
+        assert dicts(await store.order(gives_up).execute(retry(event))) == dicts([done])
+
     async def test_of_a_start(self, orders: Orders) -> None:
         event = start(CURSED, "b")
         [error] = await orders.take(event)
@@ -233,7 +244,8 @@ class TestRetry:
             id_after_retry(event, attempt=1, index=1),
         ]
         assert error.id not in {request.id for request in requests}
-        assert dicts(await orders.take(event)) == dicts(requests)
+        for again in (event, retry(event)):
+            assert dicts(await orders.take(again)) == dicts(requests)
         assert await orders.take(reserved(requests[0], price=1)) == []
         [done] = await orders.take(reserved(requests[1], price=2))
         assert done.data == {"total": 3}
