@@ -55,7 +55,10 @@ class _Held:
 class LeasedMemory(ILeasedMachineMemory):
     """Leases expire by the clock; version and last writer are checked in the write. Never waits."""
 
-    def __init__(self, *, clock: Clock, policy: LockPolicy | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, policy: LockPolicy | None = None, chunk_bytes: int = 0
+    ) -> None:
+        self._chunk_bytes = chunk_bytes
         self._clock = clock
         self._policy = policy or LockPolicy()
         self._stored: dict[str, Stored] = {}
@@ -74,7 +77,7 @@ class LeasedMemory(ILeasedMachineMemory):
     @property
     @override
     def chunk_bytes(self) -> int:
-        return 0
+        return self._chunk_bytes
 
     @property
     def locked(self) -> list[str]:

@@ -34,10 +34,12 @@ from arvo_time.testing import FakeClock
 from .intercepted_memory import Interception, fail
 from .shop import (
     APP,
+    CHARGE,
     ORDER,
     ORDERED,
     RESERVE,
     AnyCall,
+    charged,
     order_contract,
     reserved,
     start,
@@ -598,6 +600,28 @@ class TestSummary:
             assert summary.version == content.orchestrator.version
             assert summary.initiator == content.execution.initiator
             assert (summary.parent, summary.root) == (None, event.subject)
+
+    async def test_it_says_what_the_workflow_waits_for_and_since_when(self) -> None:
+        """Since the oldest request without an answer; other outputs are waited for by nobody."""
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                note = Emit("com.shop.note", {}, dataschema="#/shop/note/1.0.0")
+                return Step(
+                    services=[Emit(RESERVE, {"item": "a"}), Emit(CHARGE, {"amount": 1}), note]
+                )
+            return Step() if len(call.collected) < 2 else Step(output=Complete({"total": 1}))
+
+        store = Store("leased")
+        handler = store.order(flow)
+        begun = store.clock.now()
+        reserve, charge, _ = await handler.execute(start())
+        store.clock.advance(timedelta(minutes=5))
+        await handler.execute(reserved(reserve))
+        await handler.execute(charged(charge))
+        said = [write.summary for write in store.leased.writes]
+        assert [each.waits_for for each in said] == [(RESERVE, CHARGE), (CHARGE,), ()]
+        assert [each.waits_since for each in said] == [begun, begun, None]
 
     async def test_its_key_is_what_somebody_chose(self) -> None:
         """The execution id, or the id of the first event when that one is random."""

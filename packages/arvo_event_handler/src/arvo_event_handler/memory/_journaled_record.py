@@ -150,16 +150,28 @@ def stands_alone(record: Record) -> bool:
     return not has_journal(record) or "entries" in _member(record)
 
 
-def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str] = ()) -> Record:
+def to_typescript(
+    record: Record,
+    subject: str,
+    *,
+    answering: AnyCollection[str] = (),
+    window: int = REDELIVERY_WINDOW,
+) -> Record:
     """Return a record in the TypeScript shape.
 
     Args:
         record: One that stands alone; see `whole`.
         subject: The workflow's.
-        answering: See `taken_apart`.
+        answering: The types of requests that services answer, not only by failing.
+        window: The `redelivery_window` of the handler's `ExecutionPolicy`.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
+
+    Example:
+        >>> record = {"executionStatus": "normal", "status": "done", "subject": "order-7"}
+        >>> to_typescript({**record, "initEventId": "1"}, "order-7")["status"]
+        'done'
     """
     if not has_journal(record):
         return write_state(read_state(record, subject, services=answering))
@@ -167,7 +179,7 @@ def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str]
     state = read_head(head, subject)
     state.open = OpenRequests()
     segments = read_segments((), tail, subject=subject, collects=CONTEXT in head)
-    replay(state, segments, last=last_entry(head), window=REDELIVERY_WINDOW, answering=answering)
+    replay(state, segments, last=last_entry(head), window=window, answering=answering)
     return write_state(state)
 
 
