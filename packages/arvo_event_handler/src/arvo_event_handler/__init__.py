@@ -45,6 +45,7 @@ from ._handler import (
 from ._incoming import version_describing
 from ._simple_broker import SimpleEventBroker
 from ._system_error_policy import SystemErrorPolicy
+from ._workflow._control_events import WorkflowControl
 from ._workflow._execution import ExecutionPolicy
 from ._workflow._machine import ArvoMachine, MachineRegistry
 from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
@@ -104,6 +105,7 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
+    "WorkflowControl",
     "check_handler",
     "resolve_event_domain",
     "version_describing",

@@ -88,7 +88,7 @@ class JournalStore(WorkflowStore):
         tail = lease.tail
         if not has_journal(record):
             state = read_state(record, subject, services=answering)
-            if state.ended:
+            if state.ended and state.failure is None:
                 return self._held(lease, state)
         if stands_alone(record):
             record, tail = taken_apart(record, subject, answering=answering, version=lease.version)

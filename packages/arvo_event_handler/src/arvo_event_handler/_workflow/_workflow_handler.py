@@ -101,19 +101,23 @@ class WorkflowHandler(IArvoEventHandler):
 
         An event seen before changes nothing and returns those of its outputs that are still
         unanswered; the init event returns all unanswered outputs, so that starting a workflow
-        again resumes it. A finished workflow ignores events.
+        again resumes it. A finished workflow ignores events. `WorkflowControl` makes the events
+        that retry, cancel or wake a workflow.
 
         Args:
-            event: An init event, or a service's answer.
+            event: An init event, a service's answer, or one that `WorkflowControl` makes.
             parent: The OpenTelemetry context to attach to. None: the event's trace, else the
                 current span.
 
         Raises:
             ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or,
-                with `answers="awaited"`, the event does not answer an open request.
+                with `answers="awaited"`, the event does not answer an open request. Or a workflow
+                cannot be retried, as it has not failed, was cancelled, is a child, or has failed
+                another number of times; or nothing is stored of one to retry, cancel or wake.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown, an output is wired up wrongly,
-                or the deployed code cannot read a stored context, answer or machine state.
+                or the deployed code cannot read a stored context, answer, machine state, or the
+                event at which a workflow that is retried has failed.
             TransactionViolation: The state could not be loaded or stored; `cause` says why.
             ViolationError: The function, an action or a guard raised one.
         """

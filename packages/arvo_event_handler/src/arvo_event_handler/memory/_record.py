@@ -21,7 +21,7 @@ from ._open_requests import OpenRequests
 from ._owed_outputs import OwedOutputs, OwedStep
 from ._record_codec import decode_record, encode_record
 from ._seen_events import SeenEvents
-from ._state import StepFailure, WorkflowEntry, WorkflowState
+from ._state import RetriedStep, StepFailure, WorkflowEntry, WorkflowState
 
 CONTEXT: Final = "state$$"
 """The member that holds a resumable's context."""
@@ -34,6 +34,7 @@ MACHINE_DEFINITION: Final = "machineDefinition"
 JOURNAL: Final = "journal"
 """The member that names the last entry, where the entries stand in a journal."""
 _FAILURE: Final = "failure"
+_ATTEMPT: Final = "attempt"
 _REDELIVERY: Final = "redelivery"
 
 _SHARED: Final = frozenset(
@@ -46,6 +47,7 @@ _SHARED: Final = frozenset(
         "error",
         "events",
         _FAILURE,
+        _ATTEMPT,
         JOURNAL,
         _REDELIVERY,
     )
@@ -96,6 +98,7 @@ def read_head(record: Record, subject: str) -> WorkflowState:
         failed=failed,
         error=record.get("error"),
         failure=_read_failure(record.get(_FAILURE)),
+        retried=_read_retried(record.get(_ATTEMPT)),
         members={name: value for name, value in record.items() if name not in _SHARED},
     )
 
@@ -156,6 +159,8 @@ def _head(state: WorkflowState) -> Record:
             "attempt": state.failure.attempt,
         }
         record[_FAILURE] = failure
+    if state.retried is not None:
+        record[_ATTEMPT] = [state.retried.attempt, state.retried.event]
     return record
 
 
@@ -200,16 +205,21 @@ def _read_failure(stored: JsonValue) -> StepFailure | None:
         return None
     if isinstance(stored, dict):
         consumed, outputs, attempt = map(stored.get, ("in", "out", "attempt"))
-        if (
-            _is_event(consumed)
-            and isinstance(outputs, list)
-            and isinstance(attempt, int)
-            and not isinstance(attempt, bool)
-        ):
+        if _is_event(consumed) and isinstance(outputs, list) and _is_count(attempt):
             return StepFailure(
                 consumed=KeptEvent.of(consumed), outputs=_outputs(outputs, ()), attempt=attempt
             )
     raise UnreadableRecordError("its failure is damaged")
+
+
+def _read_retried(stored: JsonValue) -> RetriedStep | None:
+    if stored is None:
+        return None
+    if isinstance(stored, list) and len(stored) == 2:
+        attempt, event = stored
+        if _is_count(attempt) and isinstance(event, str):
+            return RetriedStep(attempt=attempt, event=event)
+    raise UnreadableRecordError("its attempt is damaged")
 
 
 def _collection(stored: JsonValue) -> Collection | None:
@@ -322,6 +332,10 @@ def _written_redelivery(state: WorkflowState) -> dict[str, Any]:
 
 def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
     return [event.wire() for event in events]
+
+
+def _is_count(value: object) -> TypeIs[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_event(answer: object) -> TypeIs[WireEvent]:
