@@ -21,6 +21,7 @@ from arvo_event_handler.memory import (
     encode_record,
     pack_chunk,
     pack_record,
+    summary_of_record,
     until_granted,
 )
 from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
@@ -34,7 +35,6 @@ from ._rows import (
     stored_chunks,
     stored_record,
     summary_columns,
-    workflow_columns,
 )
 from ._table import WorkflowTable, memory_error
 
@@ -253,7 +253,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             raise TransactionViolation.version_moved(machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        columns = workflow_columns(machine_id, record)
+        columns = summary_columns(summary_of_record(record, subject=machine_id))
         await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
 
     @override

@@ -17,16 +17,24 @@ from arvo_core import ArvoError
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
+    CountRequest,
     ILeasedMachineMemory,
+    IWorkflowQueries,
     LockPolicy,
     MachineLease,
     PackedRecord,
+    PageRequest,
     Record,
     RecordWrite,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
     check_machine_id,
     machine_memory_error,
     pack_chunk,
     pack_record,
+    summary_of_record,
     unpack_chunk,
     unpack_record,
     until_granted,
@@ -38,7 +46,6 @@ from arvo_time.settings import check_clock, check_count
 
 from . import _queries as queries, _rows as rows, _schema as schema
 from ._lease_waiters import LeaseWaiters, WokenClock
-from ._queries import StoredMachine
 
 T = TypeVar("T")
 
@@ -50,7 +57,7 @@ _CHUNK_BYTES: Final = 2048
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
-class SqliteMachineMemory(ILeasedMachineMemory):
+class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
     Acknowledged writes survive when the process is killed, at any time. Get one from `connect`. It
@@ -213,8 +220,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         chunk, most = write.chunk, self._max_record_bytes
         content = rows.Content(
             packed=pack_record(write.record, max_bytes=most),
-            status=write.summary.status,
-            parent=write.summary.parent,
+            summary=write.summary,
             tail=write.tail,
             chunk=None if chunk is None else pack_chunk(chunk, max_bytes=most),
             frees=write.frees,
@@ -259,7 +265,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         check_machine_id(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
-        content = rows.Content.of(record, packed)
+        content = rows.Content(packed=packed, summary=summary_of_record(record, subject=machine_id))
         await self._write(
             "WRITE",
             lambda connection: rows.write(
@@ -281,47 +287,45 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         await self._release(check_machine_id(machine_id), owner=self._instance)
         return True
 
+    # --- queries ------------------------------------------------------------
+
+    @override
+    async def workflows(
+        self,
+        query: WorkflowQuery,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        request = PageRequest.of(
+            query,
+            after=after,
+            limit=limit,
+            oldest_first=oldest_first,
+            cursors="sqlite",
+            length=2,
+        )
+        return await self._query(
+            "WORKFLOWS", lambda connection: queries.page(connection, request, now=self._clock.now())
+        )
+
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        request = CountRequest.of(query, at_most=at_most)
+        return await self._query(
+            "COUNT", lambda connection: queries.count(connection, request, now=self._clock.now())
+        )
+
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        check_machine_id(subject)
+        return await self._query(
+            "WORKFLOW",
+            lambda connection: queries.workflow(connection, subject, now=self._clock.now()),
+        )
+
     # --- for operators ------------------------------------------------------
-
-    async def find(self, *, status: str, limit: int = 100) -> list[StoredMachine]:
-        """Return workflows of a status, in the order in which they were started.
-
-        Args:
-            status: `active`, `done` or `failure`, or any other `status` of a record.
-            limit: How many at most.
-
-        Raises:
-            ValueError: `limit` is below 1.
-            MachineMemoryError: The file could not be read.
-        """
-        _check_limit(limit)
-        return await self._ask(
-            "FIND",
-            lambda connection: queries.find(
-                connection, status=status, limit=limit, now=self._clock.now()
-            ),
-        )
-
-    async def children(self, root: str, *, limit: int = 1000) -> list[StoredMachine]:
-        """Return the workflows below a root workflow, at every depth, in the order of their start.
-
-        Args:
-            root: The subject of the root workflow.
-            limit: How many at most.
-
-        Raises:
-            TransactionViolation: `root` is empty.
-            ValueError: `limit` is below 1.
-            MachineMemoryError: The file could not be read.
-        """
-        check_machine_id(root)
-        _check_limit(limit)
-        return await self._ask(
-            "CHILDREN",
-            lambda connection: queries.children(
-                connection, root, limit=limit, now=self._clock.now()
-            ),
-        )
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -464,6 +468,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
+    async def _query(self, name: str, query: Query[T]) -> T:
+        def within_the_time(connection: sqlite3.Connection) -> T:
+            with queries.ended_in_time(connection, clock=self._clock):
+                return query(connection)
+
+        return await self._ask(name, within_the_time)
+
     def _check_usable(self) -> None:
         if self._closed:
             raise MachineMemoryError(
@@ -508,9 +519,3 @@ def _refuse(refusal: ArvoError) -> NoReturn:
         raise refusal
     finally:
         del refusal  # its traceback has this frame
-
-
-def _check_limit(limit: int) -> None:
-    # To SQLite, a negative limit means no limit.
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, got {limit}")

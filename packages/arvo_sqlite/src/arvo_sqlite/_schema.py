@@ -6,7 +6,7 @@ which is created with the first of them.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,9 +33,9 @@ class Component:
     """Its name in errors, such as "machine memory"."""
     package: str
     """The distribution that errors ask to upgrade when a file is newer."""
-    migrations: tuple[tuple[str, ...], ...]
-    """The SQL statements that bring the tables from each version to the next, the first of them from
-    no tables to version 1."""
+    migrations: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...]
+    """What brings the tables from each version to the next, the first of them from no tables to
+    version 1: SQL statements, and functions for what SQL cannot do. All of it is one transaction."""
 
 
 def check(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
@@ -80,7 +80,10 @@ def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, 
         for component in behind:
             for statements in component.migrations[versions[component.name] :]:
                 for statement in statements:
-                    connection.execute(statement)
+                    if isinstance(statement, str):
+                        connection.execute(statement)
+                    else:
+                        statement(connection)
             _set_version(connection, component)
         connection.execute("COMMIT" if behind else "ROLLBACK")
     except BaseException:
