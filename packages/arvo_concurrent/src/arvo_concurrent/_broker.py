@@ -68,6 +68,10 @@ class ConcurrentEventBroker:
     (the same `source`, `id` and `to`) joins the first: it is handled once, and each caller gets the
     outcome. An event that is handled already runs again, and so does one that a handler waits for.
 
+    A workflow that is started again, by the same event, runs nothing twice: `resolve` waits for the
+    work on it that is on its way, and `publish` adds nothing. To resume one whose work was lost, by
+    a dead letter or with another process, pass `redelivered=True`.
+
     What a handler returns is always taken. It should not await the broker that runs it: `publish`
     raises where it would have to wait for a place, and `resolve` where the answer would have to
     wait for the handler itself, or for others that wait likewise.
@@ -187,27 +191,33 @@ class ConcurrentEventBroker:
 
     # --- taking events ------------------------------------------------------
 
-    async def publish(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+    async def publish(
+        self, event: ArvoEvent, *, answer_to: str | None = None, redelivered: bool = False
+    ) -> None:
         """Take an event; return once it has a place in the queue, not when it is handled.
 
         Args:
             event: The event.
             answer_to: To whom answers are addressed, which go to `on_unclaimed`; None for the
                 event's `source`.
+            redelivered: Whether what came of an earlier delivery may have been lost: then a
+                workflow that has not ended sends all that is unanswered again.
 
         Raises:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        tree = self._tree(event, answer_to, redelivered=redelivered)
         if not self._life.is_open or (
             self._admission.is_full() and not self._router.joins(event, tree)
         ):
             await self._take_in_turn(event, tree)
         else:
-            self._router.take(event, tree, copy_context())
+            self._router.take_from_outside(event, tree, copy_context())
 
-    def publish_nowait(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+    def publish_nowait(
+        self, event: ArvoEvent, *, answer_to: str | None = None, redelivered: bool = False
+    ) -> None:
         """Take an event, as `publish`, or raise.
 
         Raises:
@@ -215,10 +225,10 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        tree = self._tree(event, answer_to, redelivered=redelivered)
         if self._admission.is_full() and not self._router.joins(event, tree):
             raise QueueFullError(event, max_queued=self._admission.limit or 0)
-        self._router.take(event, tree, copy_context())
+        self._router.take_from_outside(event, tree, copy_context())
 
     async def resolve(
         self,
@@ -226,6 +236,7 @@ class ConcurrentEventBroker:
         *,
         answer_to: str | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109 - the waiting ends, the work goes on
+        redelivered: bool = False,
     ) -> ArvoEvent | None:
         """Take an event and wait for the answer that comes of it.
 
@@ -236,6 +247,7 @@ class ConcurrentEventBroker:
             event: The request.
             answer_to: Whom the answer is addressed to; None for the event's `source`.
             timeout: How long to wait; None as long as it takes.
+            redelivered: As for `publish`.
 
         Returns:
             The first event addressed to `answer_to`, as soon as there is one; None when all that
@@ -253,10 +265,10 @@ class ConcurrentEventBroker:
         address = answer_to or event.source
         self._router.topics.check_answer_address(address)
         if timeout is None:
-            return await self._resolve(event, address)
+            return await self._resolve(event, address, redelivered=redelivered)
         check_duration(timeout, name="timeout")
         async with self._clock.timeout(timeout):
-            return await self._resolve(event, address)
+            return await self._resolve(event, address, redelivered=redelivered)
 
     def subscribe(self, handler: HandlerConfig | IArvoEventHandler) -> Subscription:
         """Add a handler.
@@ -331,39 +343,57 @@ class ConcurrentEventBroker:
             random=self._random,
             logger=_logger,
         )
-        return self._router.add(name, runner=runner, settings=settings)
+        return self._router.add(
+            name, runner=runner, settings=settings, stateful=config.handler.stateful
+        )
+
+    def _tree(self, event: ArvoEvent, answer_to: str | None, *, redelivered: bool) -> CausalTree:
+        """Return the causal tree of an event that no caller waits for."""
+        return CausalTree(
+            event,
+            answer_to=answer_to or event.source,
+            admission=self._admission,
+            redelivered=redelivered,
+        )
 
     async def _take_in_turn(self, event: ArvoEvent, tree: AnyTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
         self._life.check_open()
         if not self._admission.is_full() or self._router.joins(event, tree):
-            self._router.take(event, tree, copy_context())
+            self._router.take_from_outside(event, tree, copy_context())
             return
         if handled_by(self._admission):
             raise self_wait(event)
         await self._admission.acquire()
         try:
             self._life.check_open()
-            self._router.take(event, tree, copy_context())
+            self._router.take_from_outside(event, tree, copy_context())
         finally:
             self._admission.release()  # the event is counted by itself now
 
-    async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
+    async def _resolve(
+        self, event: ArvoEvent, address: str, *, redelivered: bool
+    ) -> ArvoEvent | None:
         asker = current_handling()
         if asker is None:
-            return await self._ask(event, address, asker=None)
+            return await self._ask(event, address, asker=None, redelivered=redelivered)
         with asking():
             topic = self._router.topics.get(event.to or event.type)
             if topic is not None and topic.seats.blocked(event.subject):
                 raise self_wait(event)
-            return await self._ask(event, address, asker=asker)
+            return await self._ask(event, address, asker=asker, redelivered=redelivered)
 
     async def _ask(
-        self, event: ArvoEvent, address: str, *, asker: Handling | None
+        self, event: ArvoEvent, address: str, *, asker: Handling | None, redelivered: bool
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(
-            event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
+            event,
+            answer_to=address,
+            admission=self._admission,
+            waiter=waiter,
+            asker=asker,
+            redelivered=redelivered,
         )
         tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)

@@ -37,8 +37,10 @@ from arvo_time import Clock
 from arvo_time.logs import bounded_logger
 
 from ._admission import Admission
+from ._causal_tree import CausalTree
 from ._delivery import Delivery, Identity
 from ._joined_trees import AnyTree
+from ._work_in_hand import WorkInHand
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -69,6 +71,8 @@ class Router(Endable):
         self._closed = False  # whether everything is given up from now on
         # What waits, sleeps or runs; further events with the same identity join it.
         self._under_way: dict[Identity, Delivery] = {}
+        self._workflows: set[str] = set()  # the topics of stateful handlers
+        self._work = WorkInHand()
         self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
         """The handlers' topics by name."""
         self._listeners = Listeners(owner, broker=admission, clock=clock, logger=_logger)
@@ -91,7 +95,7 @@ class Router(Endable):
         )
 
     def add(
-        self, name: str, *, runner: HandlerRunner, settings: HandlerDefaults
+        self, name: str, *, runner: HandlerRunner, settings: HandlerDefaults, stateful: bool
     ) -> Topic[Delivery, Verdict]:
         """Route the events of a topic to a handler.
 
@@ -99,6 +103,7 @@ class Router(Endable):
             name: The topic.
             runner: Tries its events.
             settings: What applies to the handler.
+            stateful: Whether the handler is.
         """
 
         def undelivered(delivery: Delivery, cause: Exception | None) -> None:
@@ -119,6 +124,8 @@ class Router(Endable):
             logger=_logger,
         )
         self.topics[name] = topic
+        if stateful:
+            self._workflows.add(name)
         return topic
 
     async def remove(self, topic: Topic[Delivery, Verdict]) -> None:
@@ -132,11 +139,28 @@ class Router(Endable):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
+            self._workflows.discard(topic.name)
             self._leaving.add(topic)
         await topic.wait_empty()
         topic.stop()
         await topic.ended()
         self._leaving.discard(topic)
+
+    def take_from_outside(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
+        """Send an event on its way that was published, as `take`.
+
+        A caller that starts a workflow again waits for the work on it that is on its way.
+        """
+        address = event.to or event.type
+        if address in self._workflows and isinstance(tree, CausalTree):
+            key = (address, event.subject)
+            if event.type == address and tree.waits and tree.asker is None:
+                for other in self._work.trees(key):
+                    # Another event of that type started nothing, or something else.
+                    if other.root == event or other.root.type != address:
+                        other.lead(tree)
+            self._work.add(key, tree)
+        self.take(event, tree, context)
 
     def take(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
         """Send an event on its way, or let its tree wait for the same event that is on its way."""

@@ -39,6 +39,7 @@ from ._handler import (
     ArvoEventHandlerFunction,
     IArvoEventHandler,
     IRetriedEventHandler,
+    IWorkflowHandler,
     RetryOn,
     check_handler,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "IArvoEventHandler",
     "IMachineMemory",
     "IRetriedEventHandler",
+    "IWorkflowHandler",
     "InvalidHandlerError",
     "MachineExecution",
     "MachineExecutionEngine",
