@@ -251,6 +251,21 @@ class UnreadableRecordError(MachineMemoryError):
         super().__init__(message, retryable=False, outcome="failed")
 
 
+class MemoryInUseError(ArvoError):
+    """Another process works on the workflows of a memory that one process alone may have.
+
+    Attributes:
+        name: The name under which it holds the memory.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name} runs in another process over this memory; wait for its end, or use another "
+            "memory"
+        )
+
+
 class UnknownMemoryError(InvalidValueError):
     """No installed package has a machine memory for a URL. The message shows its scheme only.
 
