@@ -26,7 +26,7 @@ def memory(clock: FakeClock) -> LeasedMemory:
 
 
 async def enter(memory: LeasedMemory, clock: FakeClock, told: list[str]) -> str:
-    async with sole_process(memory, "shop", on_wait=lambda: told.append("waits"), clock=clock):
+    async with sole_process(memory, name="shop", on_wait=lambda: told.append("waits"), clock=clock):
         return "alone"
 
 
@@ -34,12 +34,12 @@ async def test_a_second_process_is_refused_after_one_ttl(
     memory: LeasedMemory, clock: FakeClock
 ) -> None:
     told: list[str] = []
-    async with sole_process(memory, "shop", clock=clock):
+    async with sole_process(memory, name="shop", clock=clock):
         with pytest.raises(MemoryInUseError, match="shop runs in another process"):
             await clock.run_until_complete(enter(memory, clock, told))
         assert told == ["waits"]
         assert 30 <= clock.monotonic() < 31
-        async with sole_process(memory, "another shop", clock=clock):
+        async with sole_process(memory, name="another shop", clock=clock):
             pass
     assert memory.locked == []
     assert await enter(memory, clock, told) == "alone"
@@ -66,7 +66,7 @@ async def test_the_lease_is_kept_for_as_long_as_it_takes_and_survives_a_failed_r
             raise MachineMemoryError("nobody answers", retryable=True, outcome="failed")
 
     failing = InterceptedLeasedMemory(memory, before=fail)
-    async with sole_process(failing, "shop", clock=clock):
+    async with sole_process(failing, name="shop", clock=clock):
         for _ in range(3600):
             clock.advance(SECOND)
             await clock.settle()
@@ -78,7 +78,7 @@ async def test_one_that_was_paused_for_too_long_logs_that_another_took_over(
     memory: LeasedMemory, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken: MachineLease | None = None
-    async with sole_process(memory, "shop", clock=clock):
+    async with sole_process(memory, name="shop", clock=clock):
         await asyncio.sleep(0)
         clock.advance(31 * SECOND)
         taken = await memory.acquire("arvo.app/shop")

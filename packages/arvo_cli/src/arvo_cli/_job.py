@@ -194,7 +194,9 @@ async def _alone(
     wait = f"{target} may still run in another process over this memory; waiting for its end"
     async with AsyncExitStack() as held:
         try:
-            await held.enter_async_context(sole_process(memory, name, on_wait=partial(say, wait)))
+            await held.enter_async_context(
+                sole_process(memory, name=name, on_wait=partial(say, wait))
+            )
         except MemoryInUseError as error:
             raise CommandError(
                 f"{target} runs in another process over this memory; wait for its end, or give "

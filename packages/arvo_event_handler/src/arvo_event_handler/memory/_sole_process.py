@@ -21,8 +21,8 @@ _logger = bounded_logger("arvo_event_handler")
 @asynccontextmanager
 async def sole_process(
     memory: ILeasedMachineMemory,
-    name: str,
     *,
+    name: str,
     on_wait: Callable[[], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[None]:
