@@ -48,7 +48,7 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes", "is_still"}
 
 
 class LoadingServer(Transport):

@@ -210,8 +210,11 @@ class Simulation:
         self.memory = ConcurrentMachineMemory(
             # No lease is held for longer than one ttl, so a slow step loses it.
             policy=LockPolicy(ttl=TTL, max_hold=TTL, max_wait=self.chance.choice([0, 1]) * TTL / 6),
+            chunk_bytes=self.chance.choice([0, 1000, 4096]),
             clock=self.clock,
         )
+        self.warm_bytes = self.chance.choice([0, 4000, 64 * 1024 * 1024])
+        """How much each handler remembers of its workflows."""
         self.lanes = self.chance.random() < 0.5
         """Whether one subject's events wait for each other, or fight for the lease."""
         self.faults = self.chance.randrange(30) if self.chance.random() < 0.7 else 0
@@ -358,7 +361,7 @@ class Simulation:
         return FaultyHandler(handler, self)
 
     def _handlers(self) -> list[IArvoEventHandler]:
-        policy = ExecutionPolicy(clock=self.clock)
+        policy = ExecutionPolicy(warm_bytes=self.warm_bytes, clock=self.clock)
         services = [contract.version("1.0.0") for contract in contracts]
         machine = ArvoMachine(
             contract=child_contract.version(NESTED_V1),

@@ -37,10 +37,12 @@ from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory, Inte
 from .leased_memory import LeasedMemory
 from .shop import (
     APP,
+    CHARGE,
     ORDER,
     ORDERED,
     RESERVE,
     AnyCall,
+    charged,
     order,
     order_contract,
     reserved,
@@ -82,7 +84,7 @@ class Store:
         """Return the record in the TypeScript shape."""
         record = await self._unwatched.read(event.subject)
         has_journal = record is not None and "journal" in record
-        return to_typescript(record, event.subject) if record and has_journal else record
+        return to_typescript(record, subject=event.subject) if record and has_journal else record
 
     async def replace(self, event: ArvoEvent, record: Record) -> None:
         """Store another record, by the four calls."""
@@ -405,6 +407,16 @@ class TestRecordsThatCanNeverBeWritten:
         assert (record["executionStatus"], record["error"]["message"]) == ("failure", "too large")
         assert store.locked == []
 
+    async def test_an_event_too_large_by_itself_is_known_again_without_its_data(
+        self, store: Store
+    ) -> None:
+        event = start()
+        memory = store.memory(before=fail(store.name("write"), self.too_large, times=2))
+        [error] = await store.order(memory=memory).execute(event)
+        failure = (await store.read(event))["failure"]
+        assert failure["in"] == {**event.to_dict(), "data": None}
+        assert await store.order().execute(event) == [error]
+
     @pytest.mark.parametrize(
         "second",
         [
@@ -418,7 +430,8 @@ class TestRecordsThatCanNeverBeWritten:
         self, store: Store, second: Exception
     ) -> None:
         event = start()
-        errors = [self.too_large, second]
+        # The step, its failure, and its failure without the data of the event.
+        errors = [self.too_large, self.too_large, second]
 
         async def refuse(call: str, machine_id: str) -> None:
             if call == store.name("write"):
@@ -652,6 +665,28 @@ class TestSummary:
             assert summary.version == content.orchestrator.version
             assert summary.initiator == content.execution.initiator
             assert (summary.parent, summary.root) == (None, event.subject)
+
+    async def test_it_says_what_the_workflow_waits_for_and_since_when(self) -> None:
+        """Since the oldest request without an answer; other outputs are waited for by nobody."""
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            if isinstance(call, Start):
+                note = Emit("com.shop.note", {}, dataschema="#/shop/note/1.0.0")
+                return Step(
+                    services=[Emit(RESERVE, {"item": "a"}), Emit(CHARGE, {"amount": 1}), note]
+                )
+            return Step() if len(call.collected) < 2 else Step(output=Complete({"total": 1}))
+
+        store = Store("leased")
+        handler = store.order(flow)
+        begun = store.clock.now()
+        reserve, charge, _ = await handler.execute(start())
+        store.clock.advance(timedelta(minutes=5))
+        await handler.execute(reserved(reserve))
+        await handler.execute(charged(charge))
+        said = [write.summary for write in store.leased.writes]
+        assert [each.waits_for for each in said] == [(RESERVE, CHARGE), (CHARGE,), ()]
+        assert [each.waits_since for each in said] == [begun, begun, None]
 
     async def test_its_key_is_what_somebody_chose(self) -> None:
         """The execution id, or the id of the first event when that one is random."""

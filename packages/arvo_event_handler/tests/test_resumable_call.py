@@ -1,7 +1,7 @@
 """What a resumable's function receives and returns."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pytest
@@ -78,6 +78,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.replies: list[Reply[dict[str, Any]]] = []
+        self.metadata: Mapping[str, Any] = {}
         self.handler = order(
             self._flow,
             services=[
@@ -99,6 +100,7 @@ class Kept:
                 ],
             )
         self.replies.append(call)
+        self.metadata = call.metadata
         return Step()
 
     async def started(self) -> list[ArvoEvent]:
@@ -305,7 +307,7 @@ class TestWhatAReplyTells:
         kept = Kept()
         requests = await kept.started()
         call = await kept.reply(reserved(requests[0]))
-        assert set(call.metadata) == {
+        assert set(kept.metadata) == {
             "executionStatus",
             "status",
             "initEventId",
@@ -313,7 +315,9 @@ class TestWhatAReplyTells:
             "subject",
             "events",
         }
-        assert call.metadata["initEventId"] == requests[0].parentid
+        assert kept.metadata["initEventId"] == requests[0].parentid
+        with pytest.raises(RuntimeError, match="after the function had returned"):
+            call.metadata  # noqa: B018
 
     async def test_an_answer_to_nothing_that_is_awaited_is_not_collected(self) -> None:
         kept = Kept()

@@ -4,8 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import example, given, strategies as st
 
-from arvo_event_handler.memory import Record
+from arvo_event_handler.memory import Record, _state
+from arvo_event_handler.memory._collection import Collection
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
 from arvo_event_handler.memory._owed_outputs import OWED_BYTES, OwedOutputs
 from arvo_event_handler.memory._record import read_state, write_state
@@ -121,3 +123,74 @@ def test_members_of_a_record_without_events_stay() -> None:
     written = write_state(read_state(record, "s"))
     assert {name: written[name] for name in record} == record
     assert "events" not in written
+
+
+ANSWERS = st.lists(st.tuples(st.integers(0, 5), st.sampled_from("xyz")), max_size=12)
+
+
+@given(ANSWERS, st.integers(0, 6), st.sampled_from("xyz"))
+def test_answers_are_grouped_in_the_order_of_their_requests(
+    answers: list[tuple[int, str]], request_now: int, type_now: str
+) -> None:
+    """However they come; the last one is not taken in yet, and may answer no request."""
+    collection = Collection({f"r{number}": () for number in range(6)})
+    came: list[tuple[int, str, str]] = []
+    for number, (request, kind) in enumerate(answers):
+        wire: WireEvent = {"id": f"a{number}", "source": "com.stock", "type": kind}
+        collection.add(f"r{request}", KeptEvent.of(wire))
+        came.append((request, kind, f"a{number}"))
+    grouped = collection.grouped(f"r{request_now}", type_now, "now")
+    if request_now < 6:
+        came.append((request_now, type_now, "now"))
+    in_order = sorted(came, key=lambda each: each[0])
+    expected: dict[str, list[str]] = {kind: [] for _, kind, _ in sorted(came)}
+    for _, kind, name in in_order:
+        expected[kind].append(name)
+    names = {
+        kind: [each if isinstance(each, str) else each.id for each in events]
+        for kind, events in grouped.items()
+    }
+    assert list(names.items()) == list(expected.items())
+    assert list(collection.unanswered) == [
+        f"r{number}" for number in range(6) if all(number != each for each, _ in answers)
+    ]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.none() | st.integers(0, 9),
+        st.just([]) | st.just([]) | st.lists(st.booleans(), max_size=3),
+    ),
+    max_size=14,
+)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+@given(steps=STEPS)
+@example(steps=[(None, [True]), *[(None, [])] * 4, (None, [True])])
+def test_of_early_steps_only_what_is_awaited_is_owed(
+    collects: bool, steps: list[tuple[int | None, list[bool]]]
+) -> None:
+    state = WorkflowState(subject="s", init_event_id="e0", parent_subject=None)
+    owes: dict[str, tuple[int, bool, bool]] = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_state, "ARRIVED_AFTER", 3)
+        for number, (answered, asks) in enumerate(steps):
+            request = None if answered is None else [*owes, "none"][answered % (len(owes) + 1)]
+            outputs = [kept(f"o{number}.{at}", asks=each) for at, each in enumerate(asks)]
+            state.post(entry(f"e{number}", *outputs, request=request, collects=collects), window=64)
+            if request is not None:
+                owes.pop(request, None)
+            if collects and outputs:
+                owes = {name: (came, each, False) for name, (came, each, _) in owes.items()}
+            owes |= {output.id: (number, output.asks, True) for output in outputs}
+            # Of the step itself and the three before it, nothing need have arrived.
+            owes = {
+                name: (came, each, current)
+                for name, (came, each, current) in owes.items()
+                if came > number - 3 or (each and current)
+            }
+            assert owed(state) == list(owes)
+            asked = [output for output in state.owed.all() if output.asks]
+            assert set(state.owed.asked) == {output.type for output in asked}
+            assert state.owed.size == sum(output.size for output in state.owed.all())

@@ -20,6 +20,8 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 from storm import answer_to, asking, question
 
+from .inside import writer_of
+
 ASKED: Final = "com.storm.answerer"
 
 
@@ -48,9 +50,9 @@ def change(path: Path, sql: str, *values: object) -> None:
 @contextmanager
 def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
     """Set a condition of the file or the disk for the writer."""
-    memory._client._writer._connection.execute(f"PRAGMA {during}").fetchall()
+    writer_of(memory)._connection.execute(f"PRAGMA {during}").fetchall()
     yield
-    memory._client._writer._connection.execute(f"PRAGMA {after}").fetchall()
+    writer_of(memory)._connection.execute(f"PRAGMA {after}").fetchall()
 
 
 @contextmanager
@@ -108,7 +110,7 @@ async def test_a_record_that_is_too_large_for_sqlite_ends_only_its_own_workflow(
     memory: SqliteMachineMemory,
 ) -> None:
     """The limit is SQLite's own, which a build may set."""
-    memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    writer_of(memory)._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     handler = asking(memory)
     [error] = await handler.execute(question("x" * 30_000))
     assert error.type == "sys.arvo.orc.storm.question.error"

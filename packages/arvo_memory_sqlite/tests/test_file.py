@@ -18,6 +18,7 @@ from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
 from arvo_sqlite import Component, SqliteClient
 from arvo_time.testing import FakeClock
 
+from .inside import writer_of
 from .writer_process import FURTHER, with_version
 
 
@@ -67,9 +68,9 @@ async def test_leases_are_not_flushed_and_records_are(path: Path, level: str, nu
             (value,) = connection.execute("PRAGMA synchronous").fetchone()
             return int(value)
 
-        assert await memory._client._writer.submit(synchronous, durable=True) == number
-        assert await memory._client._writer.submit(synchronous, durable=False) == 1
-        assert await memory._client._writer.submit(synchronous, durable=True) == number
+        assert await writer_of(memory).submit(synchronous, durable=True) == number
+        assert await writer_of(memory).submit(synchronous, durable=False) == 1
+        assert await writer_of(memory).submit(synchronous, durable=True) == number
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from arvo_memory_sqlite._schema import MACHINE
 from arvo_sqlite import SqliteClient
 from arvo_time.testing import FakeClock
 
+from .inside import writer_of
+
 QUICK = LockPolicy(max_wait=timedelta(0))
 HOUR = timedelta(hours=1)
 
@@ -179,7 +181,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
         started.set()
         go_on.wait(10)
 
-    held = memory._client._writer.submit(hold, durable=False)
+    held = writer_of(memory).submit(hold, durable=False)
     # Not in a thread of asyncio's: the loop must not turn before the writer is held.
     assert started.wait(10)
     for _ in range(3):
@@ -191,7 +193,7 @@ async def in_one_group(memory: SqliteMachineMemory, *calls: asyncio.Task[object]
 
 def count_commits(memory: SqliteMachineMemory) -> list[str]:
     seen: list[str] = []
-    memory._client._writer._connection.set_trace_callback(
+    writer_of(memory)._connection.set_trace_callback(
         lambda statement: seen.append(statement) if statement == "COMMIT" else None
     )
     return seen
@@ -268,7 +270,7 @@ async def test_a_write_whose_transaction_failed_to_commit_may_have_happened(
     with pytest.raises(MachineMemoryError) as caught:
         await memory.write("order-7", {}, None)
     assert caught.value.outcome == "failed"
-    memory._client._writer._connection.set_authorizer(None)
+    writer_of(memory)._connection.set_authorizer(None)
     await memory.write("order-7", {}, None)
 
 
@@ -332,7 +334,7 @@ async def test_closing_goes_on_when_it_is_cancelled(path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing
         await memory.aclose()
-    assert not memory._client._writer._thread.is_alive()
+    assert not writer_of(memory)._thread.is_alive()
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 
 

@@ -24,6 +24,7 @@ from arvo_event_handler.memory import (
     WorkflowPage,
     WorkflowQuery,
     check_machine_id,
+    check_previous,
     decode_record,
     encode_record,
 )
@@ -189,14 +190,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         if write.chunk is not None or write.frees != "none":
             life.keep_chunk(write)
         self._stored[machine_id] = Stored(
-            json,
-            lease.version + 1,
-            owner,
-            life=life,
-            updated_at=now,
-            summary=summary,
-            expires_at=expires_at,
-            tail=write.tail,
+            json, lease.version + 1, owner, life, now, summary, expires_at, write.tail
         )
         self._leases.free(machine_id)
         self._forget_expired(_FORGOTTEN_PER_CALL)
@@ -223,21 +217,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if stored is None:
-            moved = previous is not None
-            version = 1
+        version = 1 if stored is None else stored.version + 1
+        held = self._leases.get(machine_id)
+        if stored and held and held.read_from is stored and held.read_as is previous:
+            # The very object that was read from what is still stored: no write since.
+            held.read_from = held.read_as = None
         else:
-            held = self._leases.get(machine_id)
-            if held is not None and held.read_from is stored and held.read_as is previous:
-                # The very object that was read from what is still stored: no write since.
-                held.read_from = held.read_as = None
-                moved = False
-            else:
-                # Comparing what is written is quicker than decoding, and knows True from 1.
-                moved = previous is None or encode_record(previous) != stored.whole_json()
-            version = stored.version + 1
-        if moved:
-            raise TransactionViolation.version_moved(machine_id)
+            found = None if stored is None else stored.whole()
+            check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
         now = self._clock.now()
@@ -247,9 +234,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         else:
             life = stored.life
             life.free_chunks()
-        self._stored[machine_id] = Stored(
-            json, version, writer, life=life, updated_at=now, summary=None, expires_at=None
-        )
+        self._stored[machine_id] = Stored(json, version, writer, life, now, None, None, b"")
 
     @override
     async def lock(self, machine_id: str) -> bool:

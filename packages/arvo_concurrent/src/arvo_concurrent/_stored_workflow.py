@@ -8,7 +8,6 @@ from arvo_event_handler.memory import (
     RecordWrite,
     WorkflowSummary,
     decode_record,
-    encode_record,
     summary_of_record,
     whole,
 )
@@ -63,17 +62,17 @@ class Stored:
         "version",
     )
 
+    # By position, as keywords would double the cost of making one for every step.
     def __init__(
         self,
         json: bytes,
         version: int,
         committed_by: str,
-        *,
         life: Life,
         updated_at: datetime,
         summary: WorkflowSummary | None,
         expires_at: float | None,
-        tail: bytes = b"",
+        tail: bytes,
     ) -> None:
         self.json = json
         self.version = version
@@ -86,13 +85,8 @@ class Stored:
         self.tail = tail
 
     def whole(self) -> Record:
-        """Return the record with its journal in it."""
-        return whole(decode_record(self.json), tail=self.tail, chunks=self.life.chunks_above(0))
-
-    def whole_json(self) -> bytes:
-        """Return the record with its journal in it, as it would be stored."""
-        stands_alone = not self.tail and not self.life.chunks_above(0)
-        return self.json if stands_alone else encode_record(self.whole())
+        chunks = self.life.chunks_above(0)
+        return whole(decode_record(self.json), tail=self.tail, chunks=chunks)
 
     def summary(self, machine_id: str) -> WorkflowSummary:
         """Return what its writer said about the workflow."""

@@ -149,8 +149,8 @@ WHERE key = $1 AND lease_owner = $2 AND relaxed.setting IS NOT NULL
 RETURNING true"""
 
 _READ = f"""
-SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by
-FROM {{table}} AS m
+SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by, m.tail, numbers, chunks
+FROM {{table}} AS m {_CHUNKS_ABOVE.format(row="m", above="m.freed_chunk")}
 WHERE m.key = $1 AND {_HAS_RECORD} AND ({EXPIRED}) IS NOT TRUE"""
 
 _CHUNKS = f"""

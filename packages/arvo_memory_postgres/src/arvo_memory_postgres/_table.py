@@ -36,6 +36,7 @@ from ._queries import WORKFLOW, Question, position, stored_workflow
 from ._rows import WorkflowColumns, machine_key, stored_record, summary_columns
 from ._statements import Statements, in_table, migrations_of
 
+_READS: Final = frozenset(("READ", "CHUNKS", "WORKFLOWS", "COUNT", "WORKFLOW"))
 _FILLED_TOGETHER: Final = 500
 _MOST_BYTES: Final = 2**31
 
@@ -86,13 +87,14 @@ class WorkflowTable(IWorkflowQueries):
             The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
-            MachineMemoryError: The schema is newer than this package, or the database failed.
+            MachineMemoryError: The schema is newer than this package, the memory was opened
+                read-only, or the database failed.
         """
-        self._check_usable("MIGRATE")
+        self._check_writable("MIGRATE")
         try:
             sql = await self._migrations.run(self._connections, dry_run=dry_run)
         except BackendError as error:
-            raise memory_error(error, doing="MIGRATE") from error.__cause__
+            raise self._error(error, doing="MIGRATE") from error.__cause__
         self._schema_checked = self._schema_checked or not dry_run
         if sql and not dry_run:
             await self._fill_from_records()
@@ -172,6 +174,18 @@ class WorkflowTable(IWorkflowQueries):
             if not answer.rows:
                 return deleted
 
+    def _error(self, error: BackendError, *, doing: str) -> MachineMemoryError:
+        return memory_error(error, doing=doing, read_only=self._connections.read_only)
+
+    def _check_writable(self, doing: str) -> None:
+        self._check_usable(doing)
+        if self._connections.read_only:
+            raise MachineMemoryError(
+                f"the memory was opened read-only; {doing} needs one that is not",
+                retryable=False,
+                outcome="failed",
+            )
+
     def _check_usable(self, doing: str) -> None:
         if self._closed or self._connections.is_closed:
             raise memory_error(ClosedError("closed"), doing=doing)
@@ -210,24 +224,40 @@ class WorkflowTable(IWorkflowQueries):
                 raise QueryTimeoutError from error.__cause__
             raise
 
+    async def _check_schema(self) -> None:
+        """Check that the schema is there and up to date.
+
+        Raises:
+            MachineMemoryError: It is missing, older or newer.
+        """
+        if not self._schema_checked:
+            try:
+                await self._migrations.check(self._runner)
+            except BackendError as error:
+                raise self._error(error, doing="SCHEMA") from error.__cause__
+            self._schema_checked = True
+
     async def _ask(
         self, operation: str, sql: str, *args: object, within: timedelta | None = None
     ) -> Rows:
-        self._check_usable(operation)
+        if operation in _READS:
+            self._check_usable(operation)
+        else:
+            self._check_writable(operation)
+        await self._check_schema()
         try:
-            if not self._schema_checked:
-                await self._migrations.check(self._runner)
-                self._schema_checked = True
             return await self._runner.run(operation, sql, *args, within=within)
         except BackendError as error:
-            raise memory_error(error, doing=operation) from error.__cause__
+            raise self._error(error, doing=operation) from error.__cause__
 
 
-def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
+def memory_error(error: BackendError, *, doing: str, read_only: bool = False) -> MachineMemoryError:
     """Return the memory's error for one of the client; raise it from the driver's."""
     match error:
         case ClosedError():
             message = f"the memory is closed, so {doing} was not sent; use it inside its block"
+        case MissingSchemaError() if read_only:
+            message = f"{error}; run `arvo memory migrate --memory URL`"
         case MissingSchemaError():
             message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
         case _:

@@ -19,8 +19,9 @@ from arvo_event_handler.memory import (
     Record,
     RecordWrite,
     check_machine_id,
-    encode_record,
+    check_previous,
     until_granted,
+    whole,
 )
 from arvo_redis import RedisClient, Server, TransportName
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
@@ -29,7 +30,7 @@ from arvo_time.settings import check_count
 
 from . import _scripts as scripts
 from ._failure import memory_error
-from ._stored_chunks import damaged_numbers, stored_chunks
+from ._stored_chunks import damaged_numbers, has_chunks, stored_chunks
 from ._stored_machine import (
     RecordLimits,
     StoredMachine,
@@ -40,8 +41,11 @@ from ._stored_machine import (
 )
 
 _CHUNK_BYTES: Final = 8192
+# What a record is read from, beside its chunks.
+_FIELDS: Final = (
+    *("subject", "version", "last_owner", "codec", "state", "tail", "first_chunk", "last_chunk"),
+)
 _logger: Final = bounded_logger("arvo_memory_redis")
-_FIELDS: Final = ("subject", "version", "codec", "state")
 
 
 class RedisMachineMemory(ILeasedMachineMemory):
@@ -252,21 +256,22 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        stored, _ = await self._stored(check_machine_id(machine_id))
-        return stored.record
+        fields = await self._fields(self._key(check_machine_id(machine_id)))
+        return self._whole(fields).record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         packed = self._limits.pack(record)
-        stored, last_owner = await self._stored(check_machine_id(machine_id))
-        if not _same(stored.record, previous):
-            raise TransactionViolation.version_moved(machine_id)
+        key = self._key(check_machine_id(machine_id))
+        fields = await self._fields(key)
+        stored = self._whole(fields)
+        check_previous(previous, stored=stored.record, machine_id=machine_id)
         written = await self._server.run(
             scripts.WRITE,
-            self._key(machine_id),
+            key,
             secrets.token_hex(16),
             stored.version,
-            last_owner,
+            fields[2] or b"",
             packed.codec,
             packed.data,
             _encoded(machine_id),
@@ -299,8 +304,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
             TransactionViolation: `machine_id` is empty.
             MachineMemoryError: The server could not answer, or what is stored is damaged.
         """
-        fields = await self._server.ask("HMGET", self._key(check_machine_id(machine_id)), *_FIELDS)
-        return stored_machine(*fields, limits=self._limits)
+        fields = await self._fields(self._key(check_machine_id(machine_id)))
+        return stored_machine(fields[0], self._whole(fields))
 
     async def scan(self) -> AsyncIterator[StoredMachine]:
         """Yield all workflows of the prefix, in no particular order.
@@ -313,8 +318,9 @@ class RedisMachineMemory(ILeasedMachineMemory):
         """
         pattern = f"{_escaped(self._prefix)}m:*"
         async for key in self._server.keys(pattern):
-            fields = await self._server.ask("HMGET", key, *_FIELDS)
-            stored = stored_machine(*fields, limits=self._limits)
+            # A key that is not UTF-8 is not of this memory.
+            fields = await self._fields(key.decode("utf-8", "replace"))
+            stored = stored_machine(fields[0], self._whole(fields))
             if stored is not None:
                 yield stored
 
@@ -337,11 +343,21 @@ class RedisMachineMemory(ILeasedMachineMemory):
         digest = blake2b(_encoded(machine_id), digest_size=16).hexdigest()
         return f"{self._prefix}m:{digest}"
 
-    async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes]:
-        *state, last_owner = await self._server.ask(
-            "HMGET", self._key(machine_id), "version", "codec", "state", "last_owner"
-        )
-        return stored_record(*state, limits=self._limits), last_owner or b""
+    async def _fields(self, key: str) -> list[Any]:
+        """Return `_FIELDS` of a hash, and then its chunks."""
+        fields: list[Any] = await self._server.ask("HMGET", key, *_FIELDS)
+        if has_chunks(*fields[-2:]):
+            # All again, so that they are of one moment.
+            fields = await self._server.run(scripts.READ, key, *_FIELDS)
+        return fields
+
+    def _whole(self, fields: Sequence[Any]) -> StoredRecord:
+        _, number, _, codec, state, tail, first, last, *data = fields
+        version, record = stored_record(number, codec, state, limits=self._limits)
+        if record is not None:
+            chunks, _ = stored_chunks(first, last, data, limits=self._limits)
+            record = whole(record, tail=tail or b"", chunks=chunks)
+        return StoredRecord(version, record)
 
     async def _try_acquire(self, machine_id: str, *, after: int) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
@@ -418,13 +434,6 @@ def _check_written(answer: int, machine_id: str) -> None:
 
 def _encoded(machine_id: str) -> bytes:
     return machine_id.encode("utf-8", "surrogatepass")
-
-
-def _same(stored: Record | None, previous: Record | None) -> bool:
-    if stored is None or previous is None:
-        return stored is previous
-    # Not by ==, for which True is 1.
-    return stored == previous and encode_record(stored) == encode_record(previous)
 
 
 def _milliseconds(delta: timedelta) -> int:

@@ -175,6 +175,20 @@ return append_chunks(reply, first, last)
 """,
 )
 
+READ: Final = Script(
+    name="read",
+    source=_CHUNKS
+    + """
+-- the fields to return before the chunks, the last two being the numbers of these
+local reply = redis.call('HMGET', KEYS[1], unpack(ARGV))
+local first, last = chunk_numbers(reply[#reply - 1], reply[#reply])
+if not first then
+    return reply
+end
+return append_chunks(reply, first, last)
+""",
+)
+
 COMMIT: Final = Script(
     name="commit",
     compares=True,

@@ -46,6 +46,15 @@ def stored_chunks(
     return StoredChunks(chunks, last_chunk)
 
 
+def has_chunks(first: bytes | None, last: bytes | None) -> bool:
+    """Return whether the fields `first_chunk` and `last_chunk` say that there are chunks.
+
+    Raises:
+        UnreadableRecordError: They are damaged.
+    """
+    return _number(first, missing=1) <= _number(last, missing=0)
+
+
 def damaged_numbers() -> UnreadableRecordError:
     """Return the error for a hash whose `first_chunk` or `last_chunk` is damaged."""
     return UnreadableRecordError("the stored numbers of chunks are damaged")

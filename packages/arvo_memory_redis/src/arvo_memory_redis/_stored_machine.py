@@ -108,7 +108,7 @@ class StoredMachine:
     version: int
     """How often the record was written; 1 or more."""
     record: Record
-    """The latest record, a fresh copy."""
+    """The latest record as `read` returns it, a fresh copy."""
 
 
 class StoredRecord(NamedTuple):
@@ -152,15 +152,13 @@ def stored_owner(last_owner: bytes | None) -> str:
         raise UnreadableRecordError("the stored last_owner is damaged") from error
 
 
-def stored_machine(
-    subject: bytes | None, *state: bytes | None, limits: RecordLimits
-) -> StoredMachine | None:
-    """Read `subject`, `version`, `codec` and `state` of a hash; None if it never had a record.
+def stored_machine(subject: bytes | None, stored: StoredRecord) -> StoredMachine | None:
+    """Read `subject` of a hash beside its record; None if it never had a record.
 
     Raises:
-        UnreadableRecordError: They are damaged, or of a newer version.
+        UnreadableRecordError: The subject is missing or damaged.
     """
-    version, record = stored_record(*state, limits=limits)
+    version, record = stored
     if record is None:
         return None
     try:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -38,8 +39,9 @@ from arvo_event_handler.memory import (
     unpack_chunk,
     unpack_record,
     until_granted,
+    whole,
 )
-from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
+from arvo_sqlite import OlderSchemaError, Operation, Query, SqliteClient, Synchronous
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_count
@@ -119,11 +121,16 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         *,
         policy: LockPolicy | None = None,
         synchronous: Synchronous = "full",
+        read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a file for as long as the block lasts, and create it if it does not exist.
+
+        Read-only, the file must exist and be up to date. It is neither created nor migrated, and
+        every call that writes, leases too, raises a `MachineMemoryError`. SQLite may leave a `-wal`
+        and a `-shm` beside it.
 
         Args:
             path: The file, on a local disk, in a folder that exists. A new one is private to its
@@ -131,16 +138,19 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             policy: See the class.
             synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
                 survive a killed process; a power cut may lose the last moments, never more.
+            read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             max_record_bytes: See the class.
             clock: See the class.
 
         Raises:
-            TypeError: A number is not an int, or `clock` is not a `Clock`.
+            TypeError: A number is not an int, `read_only` not a bool, or `clock` is not a `Clock`.
             ValueError: `path` is empty, `synchronous` is neither "full" nor "normal",
-                `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
+                `chunk_bytes` is below 0, `max_record_bytes` is below 1, or `:memory:` is to be read
+                only.
             MachineMemoryError: The file cannot be opened or written, is a database of another
-                program, or was made by a newer version.
+                program, or was made by a newer version; read-only, it does not exist, or was made by
+                an older version.
 
         Example:
             >>> async def main() -> None:
@@ -159,11 +169,15 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
                 components=[schema.MACHINE],
                 synchronous=synchronous,
                 busy_timeout=_BUSY_TIMEOUT,
+                read_only=read_only,
                 label="memory",
                 clock=clock,
             )
             try:
                 client = await stack.enter_async_context(connecting)
+            except OlderSchemaError as error:
+                message = f"{error}; run `arvo memory migrate --memory {_url(path)}`"
+                raise machine_memory_error(error, message=message) from error.__cause__
             except BackendError as error:
                 raise machine_memory_error(error) from error.__cause__
             memory = cls(
@@ -201,6 +215,15 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     def chunk_bytes(self) -> int:
         return self._chunk_bytes
+
+    @property
+    def is_still(self) -> bool:
+        """Whether a file opened read-only is shown as it was then.
+
+        That is so if its folder cannot be written and no other program has it open. Calls raise a
+        `MachineMemoryError` as soon as another program writes to it.
+        """
+        return self._client.is_still
 
     # --- leases -------------------------------------------------------------
 
@@ -256,10 +279,10 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     async def read(self, machine_id: str) -> Record | None:
         check_machine_id(machine_id)
-        packed = await self._ask(
+        stored = await self._ask(
             "READ", lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
-        return None if packed is None else self._unpack(packed)
+        return None if stored is None else self._unpack_whole(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -273,7 +296,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
                 machine_id,
                 content,
                 previous=previous,
-                unpack=self._unpack,
+                unpack=self._unpack_whole,
                 now=self._clock.now(),
             ),
         )
@@ -348,6 +371,10 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
 
     def _unpack(self, packed: PackedRecord) -> Record:
         return unpack_record(packed, max_bytes=self._max_record_bytes)
+
+    def _unpack_whole(self, stored: rows.StoredRecord) -> Record:
+        chunks = self._unpack_chunks(stored.chunks)
+        return whole(self._unpack(stored.packed), tail=stored.tail, chunks=chunks)
 
     def _unpack_chunks(self, stored: Sequence[rows.StoredChunk]) -> list[tuple[int, bytes]]:
         most = self._max_record_bytes
@@ -502,6 +529,10 @@ async def _try_again(
 ) -> T | timedelta:
     freed.clear()
     return await attempt(machine_id)
+
+
+def _url(path: str | os.PathLike[str]) -> str:
+    return f"sqlite:///{quote(os.path.abspath(path))}"
 
 
 def _answer(

@@ -30,6 +30,8 @@ _COLUMNS: Final = (
 _EVER: Final = 2**63 - 1
 _STEPS_BETWEEN_LOOKS: Final = 1000
 
+_ACTIVE_LAST: Final = ("done", "failure", "active").index
+
 # Where to look, and what must be true there.
 _Branch: TypeAlias = tuple[str, str]
 
@@ -71,7 +73,7 @@ def count(connection: sqlite3.Connection, request: CountRequest, *, now: datetim
     query = request.query
     earliest, latest = _created(query)
     (found,) = connection.execute(
-        f"SELECT count(*) FROM ({_union(query, '1', 'LIMIT :limit')})",
+        f"SELECT count(*) FROM ({_union(query, '1', 'LIMIT :limit')} LIMIT :limit)",
         {
             **_values(query, now=now),
             "earliest": earliest,
@@ -134,9 +136,11 @@ def _branches(query: WorkflowQuery) -> list[_Branch]:
     index, source = "machine_status", ""
     if query.source is not None:
         index, source = "machine_source", "source = :source AND "
-    # A walk over several statuses at once would not be in order.
+    # A walk over several statuses at once would not be in order. Those that are done come first: most
+    # are, so a count that may end early does.
     return [
-        (f"INDEXED BY {index}", f"{source}status = '{status}'") for status in sorted(query.statuses)
+        (f"INDEXED BY {index}", f"{source}status = '{status}'")
+        for status in sorted(query.statuses, key=_ACTIVE_LAST)
     ]
 
 

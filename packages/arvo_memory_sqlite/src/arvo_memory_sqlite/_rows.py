@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from arvo_event_handler import TransactionViolation, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import (
@@ -15,7 +15,7 @@ from arvo_event_handler.memory import (
     PackedRecord,
     Record,
     WorkflowSummary,
-    encode_record,
+    check_previous,
 )
 
 Unpack: TypeAlias = Callable[[PackedRecord], Record]
@@ -122,22 +122,36 @@ class Granted:
         return None if self.packed is None else unpack(self.packed)
 
 
-def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
-    """Return the latest record; None if there is none.
+class StoredRecord(NamedTuple):
+    """A record, with its journal beside it."""
+
+    packed: PackedRecord
+    tail: bytes
+    chunks: Sequence[StoredChunk]
+
+
+def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> StoredRecord | None:
+    """Return the latest record and its journal, in one snapshot; None if there is none.
 
     Raises:
         UnreadableRecordError: The row is damaged.
     """
-    row = connection.execute(
-        f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED}",
+    rows = connection.execute(
+        f"""
+        SELECT version, codec, state, tail, number, data
+        FROM machine LEFT JOIN chunk ON machine = seq
+        WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED} ORDER BY number
+        """,
         {"id": machine_id, "now": milliseconds(now)},
-    ).fetchone()
-    if row is None:
+    ).fetchall()
+    if not rows:
         return None
-    version, *packed = row
+    version, codec, state, tail, *_ = rows[0]
     if version <= 0:
         raise _damaged(version)
-    return PackedRecord(*packed)
+    # A workflow without chunks is one row, whose chunk is null.
+    chunks = [(number, data) for *_, number, data in rows if number is not None]
+    return StoredRecord(PackedRecord(codec, state), tail or b"", chunks)
 
 
 def acquire(
@@ -282,7 +296,7 @@ def write(
     content: Content,
     *,
     previous: Record | None,
-    unpack: Unpack,
+    unpack: Callable[[StoredRecord], Record],
     now: datetime,
 ) -> None:
     """Write a record over the one that was read; a holder keeps its lease, but cannot commit.
@@ -291,9 +305,8 @@ def write(
         TransactionViolation: Another record is stored.
     """
     stored = read(connection, machine_id, now=now)
-    found = None if stored is None else encode_record(unpack(stored))
-    if found != (None if previous is None else encode_record(previous)):
-        raise TransactionViolation.version_moved(machine_id)
+    found = None if stored is None else unpack(stored)
+    check_previous(previous, stored=found, machine_id=machine_id)
     values = {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)}
     written = _put(
         connection,

@@ -23,6 +23,10 @@ _CREATE_VERSIONS: Final = """
 """
 
 
+class OlderSchemaError(BackendError):
+    """A file that was opened read-only lacks a component, or has an older version of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """The tables of one package; a file may hold those of several."""
@@ -57,6 +61,35 @@ def check(connection: sqlite3.Connection, components: Sequence[Component], *, wh
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def check_current(
+    connection: sqlite3.Connection, components: Sequence[Component], *, where: str
+) -> None:
+    """Check that a file can be read as it is; change nothing.
+
+    Args:
+        connection: One without a transaction.
+        components: What the file must hold, in their current versions.
+        where: The file, for errors.
+
+    Raises:
+        OlderSchemaError: A component is missing, or older than this program.
+        BackendError: A component of the file is newer, or the file is not one of Arvo.
+        sqlite3.Error: The file cannot be read.
+    """
+    versions = _versions(connection, components, where=where)
+    for component in components:
+        version, newest = versions[component.name], len(component.migrations)
+        if version < newest:
+            raise OlderSchemaError(
+                f"{where}: the file has schema version {version} of the {component.title}, older "
+                f"than {newest}"
+                if version
+                else f"{where}: the file has no {component.title}",
+                retryable=False,
+                outcome="failed",
+            )
 
 
 def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:

@@ -369,8 +369,13 @@ class WorkflowExecution:
         )
         try:
             await self._commit(lease, held, step)
-        except UnwritableRecordError as unwritable:
-            raise write_failure(step.event.subject, unwritable) from unwritable
+        except UnwritableRecordError:
+            # The event may be too large by itself. Without its data the workflow can still fail.
+            state.failure.consumed = KeptEvent.of({**step.consumed, "data": None})
+            try:
+                await self._commit(lease, held, step)
+            except UnwritableRecordError as unwritable:
+                raise write_failure(step.event.subject, unwritable) from unwritable
         return events
 
     async def _commit(self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep) -> None:

@@ -24,8 +24,9 @@ from arvo_event_handler._construction_checks import (
 from arvo_event_handler._emission._domain import EmissionDomains
 from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
-from arvo_event_handler.memory._memory import IMachineMemory
+from arvo_event_handler.memory._memory import IMachineMemory, Record
 from arvo_event_handler.memory._record import CONTEXT
+from arvo_event_handler.memory._state import WorkflowState
 from arvo_time.settings import given_or
 
 from ._collected_answers import CollectedAnswers
@@ -255,7 +256,7 @@ class ResumableWorkflow(Workflow):
             contract=step.contract,
             span=step.trace.span,
             services=self._services,
-            _read_metadata=partial(visible, step.state),
+            _read_metadata=partial(_metadata, step.state, reads),
             _report_unreadable=reads.failed,
         )
 
@@ -275,3 +276,12 @@ class ResumableWorkflow(Workflow):
                 domains=self._domains.complete,
             )
         return events
+
+
+def _metadata(state: WorkflowState, reads: StoredReads) -> Record:
+    if reads.over:
+        raise RuntimeError(
+            "call.metadata was read after the function had returned, when it is no longer what it "
+            "was; read it before"
+        )
+    return visible(state)

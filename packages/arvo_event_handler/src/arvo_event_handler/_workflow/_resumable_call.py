@@ -81,6 +81,7 @@ class Reply(Addressed, Generic[C_co]):
         Raises:
             TransactionViolation: The record is damaged. The step is then discarded, even if the
                 function catches this.
+            RuntimeError: The function has returned.
         """
         try:
             return self._read_metadata()

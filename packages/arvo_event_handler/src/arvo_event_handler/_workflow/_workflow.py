@@ -28,11 +28,13 @@ class StoredReads:
     function swallows the violation or turns it into an exception of its own.
     """
 
-    __slots__ = ("failure",)
+    __slots__ = ("failure", "over")
 
     def __init__(self) -> None:
         self.failure: ViolationError | None = None
         """The first violation; None while everything could be read."""
+        self.over = False
+        """Whether user code has ended, after which the workflow's state changes."""
 
     def failed(self, violation: V) -> V:
         """Remember a violation, and return it to be raised."""
@@ -148,6 +150,8 @@ async def user_code(running: Awaitable[_T], *, reads: StoredReads) -> _T:
         _check(reads)
         raise_violation(error)
         raise WorkflowFailure(error) from error
+    finally:
+        reads.over = True
     _check(reads)
     return returned
 

@@ -11,7 +11,7 @@ it has. `IMachineMemory` and the errors that memories raise are in
 
 from ._chunk_codec import pack_chunk, unpack_chunk
 from ._connect import connect_memory
-from ._journaled_record import to_typescript, whole
+from ._journaled_record import check_previous, to_typescript, whole
 from ._lock import LockPolicy, until_granted
 from ._memory import (
     ILeasedMachineMemory,
@@ -62,6 +62,7 @@ __all__ = [
     "WorkflowStatus",
     "WorkflowSummary",
     "check_machine_id",
+    "check_previous",
     "connect_memory",
     "decode_record",
     "encode_record",

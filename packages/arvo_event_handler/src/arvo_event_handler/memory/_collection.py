@@ -90,7 +90,8 @@ class Collection:
             grouped.setdefault(event_type, []).insert(place, current)
             first[event_type] = min(position, first.get(event_type, position))
         if len(grouped) > 1:
-            grouped = {kind: grouped[kind] for kind in sorted(grouped, key=first.__getitem__)}
+            # The same for all who know the same answers, in whatever order they came.
+            grouped = {kind: grouped[kind] for _, kind in sorted((first[k], k) for k in grouped)}
         return grouped
 
     def _add(self, request: str, answer: KeptEvent) -> None:

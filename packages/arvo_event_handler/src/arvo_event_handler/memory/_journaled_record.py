@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from arvo_event_handler._errors import UnreadableRecordError
+from arvo_event_handler._errors import TransactionViolation, UnreadableRecordError
 
 from ._journal import (
     START,
@@ -28,7 +28,7 @@ from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import REDELIVERY_WINDOW
 from ._record import CONTEXT, JOURNAL, read_head, read_state, write_head, write_state
-from ._record_codec import decode_json
+from ._record_codec import decode_json, encode_record
 from ._state import WorkflowState
 
 _UNKNOWN_TIME = 0
@@ -106,6 +106,31 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
     return {**record, JOURNAL: journal}
 
 
+def check_previous(previous: Record | None, *, stored: Record | None, machine_id: str) -> None:
+    """Check that a record to be replaced is the stored one, as `IMachineMemory.write` must.
+
+    Both are compared as JSON, for which True is not 1.
+
+    Args:
+        previous: What the caller of `write` had read; None for nothing.
+        stored: What `read` would return now, which is what `whole` returns; None for nothing.
+        machine_id: The workflow.
+
+    Raises:
+        TransactionViolation: They differ; cause `VERSION_MOVED`.
+        UnwritableRecordError: `previous` is not JSON.
+
+    Example:
+        >>> check_previous({"count": 1}, stored={"count": 1}, machine_id="order-7")
+    """
+    if previous is None or stored is None:
+        same = previous is stored
+    else:
+        same = encode_record(previous) == encode_record(stored)
+    if not same:
+        raise TransactionViolation.version_moved(machine_id)
+
+
 def taken_apart(
     record: Record,
     subject: str,
@@ -150,16 +175,28 @@ def stands_alone(record: Record) -> bool:
     return not has_journal(record) or "entries" in _member(record)
 
 
-def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str] = ()) -> Record:
+def to_typescript(
+    record: Record,
+    *,
+    subject: str,
+    answering: AnyCollection[str] = (),
+    window: int = REDELIVERY_WINDOW,
+) -> Record:
     """Return a record in the TypeScript shape.
 
     Args:
         record: One that stands alone; see `whole`.
         subject: The workflow's.
-        answering: See `taken_apart`.
+        answering: The types of requests that services answer, not only by failing.
+        window: The `redelivery_window` of the handler's `ExecutionPolicy`.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
+
+    Example:
+        >>> record = {"executionStatus": "normal", "status": "done", "subject": "order-7"}
+        >>> to_typescript({**record, "initEventId": "1"}, subject="order-7")["status"]
+        'done'
     """
     if not has_journal(record):
         return write_state(read_state(record, subject, services=answering))
@@ -167,7 +204,7 @@ def to_typescript(record: Record, subject: str, *, answering: AnyCollection[str]
     state = read_head(head, subject)
     state.open = OpenRequests()
     segments = read_segments((), tail, subject=subject, collects=CONTEXT in head)
-    replay(state, segments, last=last_entry(head), window=REDELIVERY_WINDOW, answering=answering)
+    replay(state, segments, last=last_entry(head), window=window, answering=answering)
     return write_state(state)
 
 

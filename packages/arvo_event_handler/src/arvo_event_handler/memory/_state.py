@@ -42,7 +42,7 @@ class StepFailure:
     """A step that failed, and so ended its workflow. It is no entry: its event can come again."""
 
     consumed: KeptEvent
-    """The event at which user code raised."""
+    """The event at which user code raised; its `data` is null where it was too large to be stored."""
     outputs: Sequence[KeptEvent]
     """The system errors that were emitted."""
     attempt: int
