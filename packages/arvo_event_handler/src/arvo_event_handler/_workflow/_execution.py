@@ -15,7 +15,9 @@ from typing import Any
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
+    ArvoOrchestrationSubject,
     EventLimits,
+    InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
     VersionedArvoContract,
@@ -23,6 +25,7 @@ from arvo_core import (
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
     ConfigViolation,
+    ExecutionViolation,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -159,8 +162,15 @@ class WorkflowExecution:
         self._policy = policy
         self._limits = limits
 
-    async def run(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
+    async def run(
+        self, event: ArvoEvent, trace: ExecutionTrace, *, redelivered: bool = True
+    ) -> list[ArvoEvent]:
         """Handle one event and return the events to publish.
+
+        Args:
+            event: The event.
+            trace: Watches this.
+            redelivered: Whether a seen init event resumes a workflow that has not ended.
 
         Raises:
             ExecutionViolation: The event's subject or its parent's is not an orchestration
@@ -182,7 +192,7 @@ class WorkflowExecution:
         try:
             held = await self._load(lease, content)
             if control is None:
-                repeated = self._answer_without_step(event, held.state)
+                repeated = self._answer_without_step(event, held.state, redelivered=redelivered)
             else:
                 own_contract(event, content, self._workflow.contract)
                 repeated = self._answer_control(control, event, held.state, trace)
@@ -205,10 +215,33 @@ class WorkflowExecution:
             if not committed:
                 await release_lease(self._store.memory, lease)
 
-    async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
+    async def owed(self, subject: str) -> list[ArvoEvent]:
+        """Return what a workflow has emitted and may not have arrived, oldest first.
+
+        Raises:
+            ExecutionViolation: `subject` is not an orchestration subject.
+            TransactionViolation: What is stored could not be read; `cause` says why.
+        """
+        try:
+            content = ArvoOrchestrationSubject.parse(subject)
+        except InvalidSubjectError as error:
+            raise ExecutionViolation(
+                f"{subject!r} is not the subject of a workflow: {error}"
+            ) from error
+        if content.orchestrator.name != self._type:
+            return []
+        lease = await self._acquire(subject)
+        try:
+            state = (await self._load(lease, content)).state
+            return [] if state is None else stored_outputs(state.all_owed(), subject)
+        finally:
+            await release_lease(self._store.memory, lease)
+
+    async def _acquire(self, subject: str, trace: ExecutionTrace | None = None) -> MachineLease:
         started = perf_counter()
         lease = await acquire_lease(self._store, subject)
-        trace.lock_acquired(perf_counter() - started, source=self._type)
+        if trace is not None:
+            trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise TransactionViolation(
                 "another event of this workflow is being handled; deliver this one again",
@@ -231,13 +264,15 @@ class WorkflowExecution:
         return held
 
     def _answer_without_step(
-        self, event: ArvoEvent, state: WorkflowState | None
+        self, event: ArvoEvent, state: WorkflowState | None, *, redelivered: bool
     ) -> list[ArvoEvent] | None:
         """Return what to publish when the event changes nothing; None when it must be handled."""
         is_init = event.type == self._type
         if state is None:
             return None if is_init else []
         if state.has_seen(event, is_init=is_init):
+            if is_init and not (redelivered or state.ended):
+                return []  # whoever started it works on it
             return stored_outputs(state.owed_for(event, is_init=is_init), event.subject)
         return [] if state.ended or is_init else None
 

@@ -30,6 +30,7 @@ from ._record_codec import (
     unpack_record,
 )
 from ._record_write import RecordWrite
+from ._sole_process import sole_process
 from ._stored_workflow import StoredWorkflow
 from ._summary import WorkflowStatus, WorkflowSummary, summary_of_record
 from ._url import MemoryUrl
@@ -68,6 +69,7 @@ __all__ = [
     "machine_memory_error",
     "pack_chunk",
     "pack_record",
+    "sole_process",
     "summary_of_record",
     "to_typescript",
     "unpack_chunk",

@@ -103,6 +103,10 @@ class OwedOutputs:
         """Return all of them, oldest first."""
         return (output for step in self._steps for output in step.outputs.values())
 
+    def newest(self) -> Iterator[KeptEvent]:
+        """Return those of the newest step that owes any."""
+        return (output for step in self._steps[-1:] for output in step.outputs.values())
+
     def answer(self, request: str) -> None:
         """Drop an output, as its answer has come; under an id used again, all of them."""
         dropped = [output for step in self._steps if (output := step.drop(request)) is not None]

@@ -128,13 +128,24 @@ class WorkflowState:
     def owed_for(self, event: ArvoEvent, *, is_init: bool) -> Iterator[KeptEvent]:
         """Return what to send again for an event seen before, oldest first.
 
-        For the init event that is everything, so that starting a workflow again resumes it; of one
-        that failed, what its failure emitted.
+        For the init event that is everything, so that delivering it again resumes the workflow; see
+        `all_owed`.
         """
+        if is_init:
+            return self.all_owed()
         hashed = event_hash(event.source, event.id)
-        if self.failure is not None and (is_init or hashed == self.failure.consumed.hash):
+        if self.failure is not None and hashed == self.failure.consumed.hash:
             return iter(self.failure.outputs)
-        return self.owed.all() if is_init else self.owed.by(hashed)
+        return self.owed.by(hashed)
+
+    def all_owed(self) -> Iterator[KeptEvent]:
+        """Return all that may have to be sent again, oldest first.
+
+        Of a workflow that has ended, that is what its end emitted: nobody waits for the rest.
+        """
+        if self.failure is not None:
+            return iter(self.failure.outputs)
+        return self.owed.newest() if self.ended else self.owed.all()
 
     def awaited(self) -> Iterator[KeptEvent]:
         """Return the requests that still wait for an answer, oldest first."""
