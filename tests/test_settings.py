@@ -195,7 +195,7 @@ NOT_SETTINGS = {
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
     *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine", "StoredWorkflow"),
-    *("MemoryUrl", "WorkflowSummary"),
+    *("MemoryUrl", "MigrationReport", "WorkflowSummary"),
 }
 
 

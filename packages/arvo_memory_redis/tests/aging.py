@@ -22,5 +22,5 @@ end
 
 async def make_older(client: Client, prefix: str, by: timedelta) -> None:
     """Bring the end of every lease and every record under the prefix closer."""
-    async for key in client.scan_iter(match=f"{prefix}*"):
+    async for key in client.scan_iter(match=f"{{{prefix}*"):
         await client.eval(_MAKE_OLDER, 1, key, str(by // timedelta(milliseconds=1)))

@@ -46,7 +46,7 @@ async def send(client: Any, *words: str | bytes) -> Any:
 
 
 async def only_key(client: Redis, prefix: str) -> bytes:
-    (key,) = [each async for each in client.scan_iter(match=f"{prefix}*")]
+    (key,) = [each async for each in client.scan_iter(match=f"{{{prefix}*")]
     assert isinstance(key, bytes)
     return key
 

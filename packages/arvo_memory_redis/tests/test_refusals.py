@@ -139,7 +139,9 @@ async def test_json_that_compresses_well_is_bounded_when_written_and_when_read(
             await memory.commit(lease, record_write({"text": "x" * MAX_RECORD_BYTES}))
         await memory.release(lease)
         inflates = zlib.compress(b" " * (MAX_RECORD_BYTES + 1), level=1)
-        await damage(client, memory._key(event.subject), {"codec": b"zlib", "state": inflates})
+        await damage(
+            client, memory._keys.machine(event.subject), {"codec": b"zlib", "state": inflates}
+        )
         await refused(memory, request, f"longer than the {MAX_RECORD_BYTES}")
 
 
@@ -199,7 +201,7 @@ async def test_a_damaged_hash_is_a_read_failure_and_leaves_no_lease(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await damage(client, key, fields)
         before = await client.hgetall(key)
         for _ in range(2):
@@ -221,7 +223,7 @@ async def test_a_damaged_last_owner_is_a_read_failure_for_writers(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await damage(client, key, {"last_owner": b"\xff"})
         before = await client.hgetall(key)
         for _ in range(2):
@@ -236,7 +238,7 @@ async def test_a_key_of_another_type_is_a_read_failure(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await client.set(key, "something else")
         for _ in range(2):
             await refused(memory, request, "the key does not hold a hash")
@@ -257,7 +259,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
         event = question()
         [request] = await asking(memory).execute(event)
         stale = await leased(memory, event.subject)
-        await damage(client, memory._key(event.subject), {"lease_end": end})
+        await damage(client, memory._keys.machine(event.subject), {"lease_end": end})
         [done] = await asking(memory).execute(answer_to(request))
         assert done.data == {"text": "good"}
         with pytest.raises(TransactionViolation) as caught:
@@ -284,7 +286,7 @@ async def test_a_damaged_subject_is_reported_by_the_calls_that_show_it(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        await damage(client, memory._key(event.subject), {"subject": subject})
+        await damage(client, memory._keys.machine(event.subject), {"subject": subject})
         with pytest.raises(UnreadableRecordError, match="subject is missing or damaged"):
             await memory.get(event.subject)
         assert (await memory.read(event.subject) or {})["status"] == "active"

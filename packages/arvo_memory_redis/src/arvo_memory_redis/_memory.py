@@ -6,7 +6,6 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from hashlib import blake2b
 from typing import Any, Final, Self
 
 from typing_extensions import override
@@ -16,6 +15,8 @@ from arvo_event_handler.memory import (
     ILeasedMachineMemory,
     LockPolicy,
     MachineLease,
+    MigrationReport,
+    OnMigrated,
     Record,
     RecordWrite,
     check_machine_id,
@@ -29,6 +30,9 @@ from arvo_time.settings import check_count
 
 from . import _scripts as scripts
 from ._failure import memory_error
+from ._keys import Keys, encoded
+from ._layout import Layout
+from ._migration import migrate
 from ._stored_chunks import damaged_numbers, stored_chunks
 from ._stored_machine import (
     RecordLimits,
@@ -54,7 +58,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     Args:
         client: You close it yourself. A client of redis-py must return bytes and must not repeat
             calls by itself. A `Server` of arvo_redis may have other users.
-        prefix: What all keys begin with. Memories with different prefixes share nothing.
+        prefix: What the names of all keys begin with, after a brace where they have a hash tag.
+            Memories with different prefixes share nothing.
         policy: How leases are granted; None means `LockPolicy()`.
         chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
             closed as a chunk, which is written once.
@@ -67,8 +72,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     Raises:
         TypeError: A number is not an int, `client` is not one of redis-py's asyncio clients, or
             `clock` is not a `Clock`.
-        ValueError: `chunk_bytes` or `compress_above` is negative, or `max_record_bytes` below 1. Or
-            the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
+        ValueError: `chunk_bytes` or `compress_above` is negative, `max_record_bytes` is below 1, or
+            the prefix begins with `}`. Or the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
             replicas, or repeats calls by itself.
     """
 
@@ -87,7 +92,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         self._chunk_bytes = chunk_bytes
         self._own_client: Server | None = None
         self._server = Server(client, clock=clock, translated=memory_error)
-        self._prefix = prefix
+        self._keys = Keys(prefix)
+        self._layout = Layout(self._server, self._keys)
         self._policy = policy or LockPolicy()
         self._limits = RecordLimits(
             compress_above=compress_above, max_record_bytes=max_record_bytes
@@ -141,11 +147,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 small or too large.
             TypeError: `socket_timeout` is not a timedelta, a number is not an int, or `clock` is not a
                 `Clock`.
-            MachineMemoryError: The server cannot be reached or refuses the login.
+            MachineMemoryError: The server cannot be reached or refuses the login. Or it holds workflows
+                under the keys of the version before; see `migrate`.
         """
         # Wrong values are refused before anything is connected.
         check_count(chunk_bytes, name="chunk_bytes")
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
+        Keys(prefix)
         async with AsyncExitStack() as stack:
             connecting = Server.connect(
                 url,
@@ -169,6 +177,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             )
             memory._own_client = client
             stack.push_async_callback(memory.aclose)
+            await memory._ready()
             yield memory
 
     async def aclose(self) -> None:
@@ -195,6 +204,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
+        await self._ready()
         return await until_granted(
             lambda: self._try_acquire(machine_id, after=after),
             policy=self._policy,
@@ -204,7 +214,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
         as_loaded, *fields = await self._server.run(
-            scripts.CHUNKS, self._key(lease.machine_id), lease.version, lease.committed_by
+            scripts.CHUNKS, self._keys.machine(lease.machine_id), lease.version, lease.committed_by
         )
         if not as_loaded:
             raise TransactionViolation.version_moved(lease.machine_id)
@@ -218,14 +228,14 @@ class RedisMachineMemory(ILeasedMachineMemory):
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
         committed = await self._server.run(
             scripts.COMMIT,
-            self._key(lease.machine_id),
+            self._keys.machine(lease.machine_id),
             lease.owner,
             lease.version,
             lease.committed_by,
             packed.codec,
             packed.data,
             # Needed only with the first record: the hash has it afterwards.
-            b"" if lease.version else _encoded(lease.machine_id),
+            b"" if lease.version else encoded(lease.machine_id),
             write.tail,
             chunk,
             write.frees,
@@ -241,7 +251,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def renew(self, lease: MachineLease) -> bool:
         extended = await self._server.run(
             scripts.EXTEND,
-            self._key(lease.machine_id),
+            self._keys.machine(lease.machine_id),
             lease.owner,
             self._ttl_ms,
             self._unwritten_ttl_ms,
@@ -263,13 +273,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
             raise TransactionViolation.version_moved(machine_id)
         written = await self._server.run(
             scripts.WRITE,
-            self._key(machine_id),
+            self._keys.machine(machine_id),
             secrets.token_hex(16),
             stored.version,
             last_owner,
             packed.codec,
             packed.data,
-            _encoded(machine_id),
+            encoded(machine_id),
             # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
             b"",
             b"",
@@ -280,6 +290,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def lock(self, machine_id: str) -> bool:
         check_machine_id(machine_id)
+        await self._ready()
         granted = await until_granted(
             lambda: self._try_lock(machine_id), policy=self._policy, clock=self._clock
         )
@@ -299,7 +310,9 @@ class RedisMachineMemory(ILeasedMachineMemory):
             TransactionViolation: `machine_id` is empty.
             MachineMemoryError: The server could not answer, or what is stored is damaged.
         """
-        fields = await self._server.ask("HMGET", self._key(check_machine_id(machine_id)), *_FIELDS)
+        key = self._keys.machine(check_machine_id(machine_id))
+        await self._ready()
+        fields = await self._server.ask("HMGET", key, *_FIELDS)
         return stored_machine(*fields, limits=self._limits)
 
     async def scan(self) -> AsyncIterator[StoredMachine]:
@@ -311,8 +324,10 @@ class RedisMachineMemory(ILeasedMachineMemory):
         Raises:
             MachineMemoryError: The server could not answer, or what is stored is damaged.
         """
-        pattern = f"{_escaped(self._prefix)}m:*"
-        async for key in self._server.keys(pattern):
+        await self._ready()
+        async for key in self._server.keys(self._keys.machines):
+            if not self._keys.is_machine(key):
+                continue
             fields = await self._server.ask("HMGET", key, *_FIELDS)
             stored = stored_machine(*fields, limits=self._limits)
             if stored is not None:
@@ -328,18 +343,43 @@ class RedisMachineMemory(ILeasedMachineMemory):
             TransactionViolation: `machine_id` is empty.
             MachineMemoryError: The server failed.
         """
-        return bool(await self._server.ask("UNLINK", self._key(check_machine_id(machine_id))))
+        key = self._keys.machine(check_machine_id(machine_id))
+        await self._ready()
+        return bool(await self._server.ask("UNLINK", key))
+
+    async def migrate(
+        self, *, dry_run: bool = False, on_migrated: OnMigrated | None = None
+    ) -> MigrationReport:
+        """Move workflows from the keys of the version before to those of this one.
+
+        Stop all workers of the version before first. This may be interrupted at any time and run
+        again: each workflow is under one of its keys or under both, as a whole and with its expiry.
+        `connect` refuses to open a memory that needs it, so either pass a client to the class, or
+        call `arvo_event_handler.memory.migrate_memory` or `arvo memory migrate` with the URL.
+
+        Args:
+            dry_run: Only count the workflows, and change nothing.
+            on_migrated: Called as the migration proceeds.
+
+        Returns:
+            What was done. A problem is a workflow with different records under both keys.
+
+        Raises:
+            MachineMemoryError: The keys are those of a newer version, a worker of the version before
+                wrote meanwhile, or the server failed.
+        """
+        return await migrate(self._server, self._keys, dry_run=dry_run, on_migrated=on_migrated)
 
     # --- calls to the server ------------------------------------------------
 
-    def _key(self, machine_id: str) -> str:
-        # Subjects are long, and one key is one slot of a Cluster.
-        digest = blake2b(_encoded(machine_id), digest_size=16).hexdigest()
-        return f"{self._prefix}m:{digest}"
+    async def _ready(self) -> None:
+        if not self._layout.checked:
+            await self._layout.check()
 
     async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes]:
+        await self._ready()
         *state, last_owner = await self._server.ask(
-            "HMGET", self._key(machine_id), "version", "codec", "state", "last_owner"
+            "HMGET", self._keys.machine(machine_id), "version", "codec", "state", "last_owner"
         )
         return stored_record(*state, limits=self._limits), last_owner or b""
 
@@ -377,11 +417,11 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> list[Any] | timedelta:
         taking = self._server.run(
             scripts.ACQUIRE,
-            self._key(machine_id),
+            self._keys.machine(machine_id),
             owner,
             self._ttl_ms,
             self._unwritten_ttl_ms,
-            _encoded(machine_id),
+            encoded(machine_id),
             "" if after is None else after,
         )
         # Without an order of calls, giving the lease back might overtake taking it. So the task goes
@@ -406,7 +446,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             _logger.warning("could not give back what a cancelled task had taken", exc_info=True)
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
-        await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
+        await self._server.run(scripts.RELEASE, self._keys.machine(machine_id), owner)
 
 
 def _check_written(answer: int, machine_id: str) -> None:
@@ -414,10 +454,6 @@ def _check_written(answer: int, machine_id: str) -> None:
         raise damaged_numbers()
     if not answer:
         raise TransactionViolation.version_moved(machine_id)
-
-
-def _encoded(machine_id: str) -> bytes:
-    return machine_id.encode("utf-8", "surrogatepass")
 
 
 def _same(stored: Record | None, previous: Record | None) -> bool:
@@ -429,7 +465,3 @@ def _same(stored: Record | None, previous: Record | None) -> bool:
 
 def _milliseconds(delta: timedelta) -> int:
     return math.ceil(delta / timedelta(milliseconds=1))
-
-
-def _escaped(prefix: str) -> str:
-    return "".join(f"\\{each}" if each in "*?[]^-\\" else each for each in prefix)

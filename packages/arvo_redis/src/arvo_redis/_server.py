@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -168,7 +168,7 @@ class Server:
                 doing=f"answer {command}",
             )
 
-    async def keys(self, pattern: str) -> AsyncIterator[bytes]:
+    async def keys(self, pattern: str) -> AsyncGenerator[bytes, None]:
         """Yield all keys that match a pattern, each once; raises as `run` does."""
         seen: set[bytes] = set()
         for tried in range(_TRIES):

@@ -4,7 +4,8 @@ A memory is a class with the four calls of `IMachineMemory`, or with those of `I
 as well. This package has what both are made of: records, chunks and their bytes, leases and how to
 wait for them, and URLs. `IMachineMemory` and the errors that memories raise are in
 `arvo_event_handler`.
-`connect_memory` opens a memory of any installed package by its URL. Test yours with the suites of
+`connect_memory` opens a memory of any installed package by its URL, and `migrate_memory` brings to its
+present form what an older version of the package has stored. Test yours with the suites of
 `arvo_event_handler.testing`; docs/memories.md has two complete ones.
 """
 
@@ -18,6 +19,7 @@ from ._memory import (
     check_machine_id,
     machine_memory_error,
 )
+from ._migration import MigrateUrl, MigrationReport, OnMigrated, migrate_memory
 from ._record_codec import (
     MAX_RECORD_BYTES,
     PackedRecord,
@@ -36,6 +38,9 @@ __all__ = [
     "LockPolicy",
     "MachineLease",
     "MemoryUrl",
+    "MigrateUrl",
+    "MigrationReport",
+    "OnMigrated",
     "PackedRecord",
     "Record",
     "RecordWrite",
@@ -46,6 +51,7 @@ __all__ = [
     "decode_record",
     "encode_record",
     "machine_memory_error",
+    "migrate_memory",
     "pack_chunk",
     "pack_record",
     "unpack_chunk",
