@@ -182,7 +182,10 @@ def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
         case ClosedError():
             message = f"the memory is closed, so {doing} was not sent; use it inside its block"
         case MissingSchemaError():
-            message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
+            message = (
+                f"{error}; run `arvo memory migrate --memory URL` or `await memory.migrate()` once, "
+                "for example when you deploy"
+            )
         case _:
             message = str(error)
     return machine_memory_error(error, message=message)

@@ -18,6 +18,7 @@ from ._keys import Keys
 from ._layout import is_marked, mark
 
 _AT_ONCE: Final = 32
+_UP_TO_DATE: Final = "the keys are up to date"
 
 # Version and last writer name one write. A key that is no hash, by damage, has neither and is moved too.
 _WRITTEN: Final = """
@@ -77,8 +78,10 @@ async def migrate(
     async with aclosing(_earlier_keys(server, keys)) as found:
         async for _ in found:
             total += 1
+    if dry_run and total:
+        return MigrationReport(changed=True, summary=f"would move {_counted(total)}")
     if dry_run:
-        return MigrationReport(changed=total > 0, summary=f"would move {_counted(total)}")
+        return MigrationReport(changed=False, summary=_UP_TO_DATE)
     moving = _Moving(server, keys, total=total, on_migrated=on_migrated)
     # Until a pass finds none: a Cluster that moves slots meanwhile may hide some from a pass.
     while await moving.one_pass():
@@ -87,7 +90,7 @@ async def migrate(
     if not marked and not problems:
         await mark(server, keys)
     if not total:
-        return MigrationReport(changed=False, summary="the keys are up to date")
+        return MigrationReport(changed=False, summary=_UP_TO_DATE)
     return MigrationReport(
         changed=True, summary=f"moved {_counted(moving.moved)}", problems=problems
     )

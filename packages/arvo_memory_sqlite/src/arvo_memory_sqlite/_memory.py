@@ -47,7 +47,8 @@ _Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
 _CHUNK_BYTES: Final = 2048
-_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+"""How long to wait while another process writes."""
 
 
 class SqliteMachineMemory(ILeasedMachineMemory):
@@ -151,7 +152,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 path,
                 components=[schema.MACHINE],
                 synchronous=synchronous,
-                busy_timeout=_BUSY_TIMEOUT,
+                busy_timeout=BUSY_TIMEOUT,
                 label="memory",
                 clock=clock,
             )

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -68,6 +68,21 @@ class Database:
                 f"{self.path}: {error.strerror}", retryable=False, outcome="failed"
             ) from error
 
+    def versions(self) -> dict[str, int]:
+        """Return the version of each component in the file, 0 for one that it does not hold.
+
+        It changes nothing, and does not create the file.
+
+        Raises:
+            BackendError: The file cannot be read, is a database of another program, or a component of
+                it is newer than this program.
+        """
+        try:
+            with closing(self._connect(mode="ro")) as connection:
+                return check(connection, self.components, where=self.path)
+        except sqlite3.Error as error:
+            raise backend_error(error, where=self.path, outcome="failed") from error
+
     def open_reader(self) -> sqlite3.Connection:
         """Open a connection that cannot write.
 
@@ -110,11 +125,11 @@ class Database:
                 outcome="failed",
             )
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
         # A file that was removed must be an error; by default SQLite would create an empty one, not
         # private to its user.
         return sqlite3.connect(
-            self.path if self.in_memory else f"{Path(self.path).as_uri()}?mode=rw",
+            self.path if self.in_memory else f"{Path(self.path).as_uri()}?mode={mode}",
             uri=not self.in_memory,
             timeout=self.busy_timeout.total_seconds(),
             isolation_level=None,
