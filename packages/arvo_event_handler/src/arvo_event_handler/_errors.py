@@ -228,6 +228,18 @@ class UnwritableRecordError(MachineMemoryError):
         super().__init__(message, retryable=False, outcome="failed")
 
 
+class QueryTimeoutError(MachineMemoryError):
+    """A query about workflows was ended because it took too long. Narrow it, and try again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the query took longer than 2 seconds and was ended; narrow it by status, source, key "
+            "or the time of the start",
+            retryable=True,
+            outcome="failed",
+        )
+
+
 class UnreadableRecordError(MachineMemoryError):
     """What a memory holds is not a record: it is damaged, too large, or of a newer version.
 

@@ -2,7 +2,8 @@
 
 A memory is a class with the four calls of `IMachineMemory`, or with those of `ILeasedMachineMemory`
 as well. This package has what both are made of: records, chunks and their bytes, leases and how to
-wait for them, and URLs. `IMachineMemory` and the errors that memories raise are in
+wait for them, and URLs. A memory that implements `IWorkflowQueries` too can be asked which workflows
+it has. `IMachineMemory` and the errors that memories raise are in
 `arvo_event_handler`.
 `connect_memory` opens a memory of any installed package by its URL, and `migrate_memory` brings to its
 present form what an older version of the package has stored. Test yours with the suites of
@@ -20,6 +21,7 @@ from ._memory import (
     machine_memory_error,
 )
 from ._migration import MigrateUrl, MigrationReport, OnMigrated, migrate_memory
+from ._page_request import CountRequest, PageRequest
 from ._record_codec import (
     MAX_RECORD_BYTES,
     PackedRecord,
@@ -29,12 +31,23 @@ from ._record_codec import (
     unpack_record,
 )
 from ._record_write import RecordWrite
-from ._summary import WorkflowStatus, WorkflowSummary
+from ._stored_workflow import StoredWorkflow
+from ._summary import WorkflowStatus, WorkflowSummary, summary_of_record
 from ._url import MemoryUrl
+from ._workflow_queries import (
+    QUERY_TIMEOUT,
+    IWorkflowQueries,
+    WorkflowCount,
+    WorkflowPage,
+)
+from ._workflow_query import WorkflowQuery
 
 __all__ = [
     "MAX_RECORD_BYTES",
+    "QUERY_TIMEOUT",
+    "CountRequest",
     "ILeasedMachineMemory",
+    "IWorkflowQueries",
     "LockPolicy",
     "MachineLease",
     "MemoryUrl",
@@ -42,8 +55,13 @@ __all__ = [
     "MigrationReport",
     "OnMigrated",
     "PackedRecord",
+    "PageRequest",
     "Record",
     "RecordWrite",
+    "StoredWorkflow",
+    "WorkflowCount",
+    "WorkflowPage",
+    "WorkflowQuery",
     "WorkflowStatus",
     "WorkflowSummary",
     "check_machine_id",
@@ -54,6 +72,7 @@ __all__ = [
     "migrate_memory",
     "pack_chunk",
     "pack_record",
+    "summary_of_record",
     "unpack_chunk",
     "unpack_record",
     "until_granted",
