@@ -19,12 +19,13 @@ from arvo_event_handler.testing import (
     LetTimePass,
     MachineMemorySuite,
     SharedMachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import RedisCluster
 
 from .aging import make_older
-from .clients import BUSY_MACHINE
+from .clients import BUSY_MACHINE, subjects
 from .test_migration import check_moved, store
 
 PREFIX = "arvo:"
@@ -69,19 +70,26 @@ class TestShared(SharedMachineMemorySuite):
     pass
 
 
+@pytest.fixture
+async def let_pass(redis_cluster: RedisCluster) -> AsyncIterator[LetTimePass]:
+    async with ClusterClient.from_url(redis_cluster.url) as client:
+        yield partial(make_older, client, PREFIX)
+
+
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    async def let_pass(self, redis_cluster: RedisCluster) -> AsyncIterator[LetTimePass]:
-        async with ClusterClient.from_url(redis_cluster.url) as client:
-            yield partial(make_older, client, PREFIX)
+    pass
 
 
-async def test_scan_finds_the_workflows_of_every_master(redis_cluster: RedisCluster) -> None:
+class TestQueries(WorkflowQueriesSuite):
+    lacks = frozenset({"root", "waits_for", "error", "no_step_since"})
+
+
+async def test_the_workflows_of_every_master_are_listed(redis_cluster: RedisCluster) -> None:
     async with connected(redis_cluster) as memory:
         for number in range(50):
             await memory.write(f"order-{number}", {"number": number}, None)
-        found = {each.machine_id: each.record async for each in memory.scan()}
-    assert found == {f"order-{number}": {"number": number} for number in range(50)}
+        found = await subjects(memory)
+    assert found == [f"order-{number}" for number in reversed(range(50))]
     assert all(int(str(node.command("DBSIZE"))) > 0 for node in redis_cluster.nodes)
 
 

@@ -97,7 +97,7 @@ async def test_a_memory_with_keys_of_the_version_before_is_refused(
             async with connect_url(redis_url, prefix=prefix):
                 raise AssertionError("it must not open")
         assert caught.value.retryable is False
-        for call in (borrowed.acquire, borrowed.read, borrowed.lock, borrowed.get):
+        for call in (borrowed.acquire, borrowed.read, borrowed.lock, borrowed.workflow):
             with pytest.raises(MachineMemoryError, match="arvo memory migrate"):
                 await call(subject)
     assert await keys(client, prefix) == set(before)

@@ -20,16 +20,16 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
+from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import memory_error
-from arvo_memory_redis._stored_machine import RecordLimits
+from arvo_memory_redis._stored_record import RecordLimits
 from arvo_redis import RedisBackendError
 from arvo_time import BackendError, ClosedError
 from storm import answer_to, asking, question
 
-from .clients import Connect, leased
+from .clients import Connect, leased, subjects
 
 
 def wrong_type(*, outcome: Literal["failed", "unknown"]) -> RedisBackendError:
@@ -208,13 +208,11 @@ async def test_a_damaged_hash_is_a_read_failure_and_leaves_no_lease(
             await refused(memory, request, words)
         assert await client.hgetall(key) == before, "unchanged and not leased"
         assert await client.pttl(key) == -1, "it is kept"
-        for call in (memory.read, memory.get):
-            with pytest.raises(UnreadableRecordError, match=words):
-                await call(event.subject)
+        with pytest.raises(UnreadableRecordError, match=words):
+            await memory.read(event.subject)
         with pytest.raises(UnreadableRecordError, match=words):
             await memory.write(event.subject, {}, None)
-        with pytest.raises(UnreadableRecordError, match=words):
-            [each async for each in memory.scan()]
+        await memory.workflows(WorkflowQuery())  # whatever it can show
 
 
 async def test_a_damaged_last_owner_is_a_read_failure_for_writers(
@@ -288,7 +286,8 @@ async def test_a_damaged_subject_is_reported_by_the_calls_that_show_it(
         [request] = await asking(memory).execute(event)
         await damage(client, memory._keys.machine(event.subject), {"subject": subject})
         with pytest.raises(UnreadableRecordError, match="subject is missing or damaged"):
-            await memory.get(event.subject)
+            await memory.workflow(event.subject)
+        assert await subjects(memory) == []
         assert (await memory.read(event.subject) or {})["status"] == "active"
         [done] = await asking(memory).execute(answer_to(request))
         assert done.data == {"text": "good"}

@@ -1,7 +1,8 @@
 """The names of the keys of one prefix.
 
 Everything of one workflow, and in time what is due in its part of the key space, has to be in one slot of a
-Cluster. So the name of a workflow's key begins with a hash tag, one of 256.
+Cluster. So the name of a workflow's key begins with a hash tag, one of 256. The index has a tag of its own, as
+its sets change together.
 """
 
 import re
@@ -25,6 +26,8 @@ class Keys:
     """What tells the keys of these memories from all others."""
     layout: str = field(init=False)
     """The hash that says how the other keys are named."""
+    index: str = field(init=False)
+    """The sorted set of all workflows by their start; the index's other keys begin like it."""
     machines: str = field(init=False)
     """A pattern that every workflow's key matches, and hardly another key."""
     earlier_machines: str = field(init=False)
@@ -38,7 +41,8 @@ class Keys:
         escaped = _escaped(self.prefix)
         exact = re.escape(self.prefix.encode())
         for name, value in {
-            "layout": f"{self.prefix}layout",
+            "layout": f"{{{self.prefix}i}}:layout",
+            "index": f"{{{self.prefix}i}}:all",
             "machines": f"{{{escaped}[0-9]*}}m:*",
             "earlier_machines": f"{escaped}m:*",
             "_machine": re.compile(rb"\{%b([0-9]{1,3})\}m:(%b)" % (exact, _DIGEST)),
@@ -48,14 +52,26 @@ class Keys:
 
     def machine(self, machine_id: str) -> str:
         """Return the key of a workflow."""
-        # Subjects are long.
-        digest = blake2b(encoded(machine_id), digest_size=_DIGEST_BYTES).digest()
-        return self._tagged(digest)
+        return self._tagged(_digest(machine_id))
 
-    def is_machine(self, key: bytes) -> bool:
-        """Return whether a key that matches `machines` is one of a workflow of this prefix."""
+    def member(self, machine_id: str) -> str:
+        """Return what the index calls a workflow: the hash in its key."""
+        return _digest(machine_id).hex()
+
+    def of_member(self, member: bytes) -> str:
+        """Return the key of a workflow of the index.
+
+        Raises:
+            ValueError: It is no such name.
+        """
+        return self._tagged(bytes.fromhex(member.decode()))
+
+    def member_of(self, key: bytes) -> bytes | None:
+        """Return what the index calls the workflow of a key; None for any other key."""
         found = self._machine.fullmatch(key)
-        return found is not None and int(found[1]) == int(found[2][-2:], 16)
+        if found is None or int(found[1]) != int(found[2][-2:], 16):
+            return None
+        return found[2]
 
     def moved(self, key: bytes) -> str | None:
         """Return where a key of the layout before belongs now; None for any other key."""
@@ -64,6 +80,11 @@ class Keys:
 
     def _tagged(self, digest: bytes) -> str:
         return f"{{{self.prefix}{digest[-1]}}}m:{digest.hex()}"
+
+
+def _digest(machine_id: str) -> bytes:
+    # Subjects are long.
+    return blake2b(encoded(machine_id), digest_size=_DIGEST_BYTES).digest()
 
 
 def encoded(machine_id: str) -> bytes:

@@ -5,22 +5,30 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
+    IWorkflowQueries,
     LockPolicy,
     MachineLease,
     MigrationReport,
     OnMigrated,
     Record,
     RecordWrite,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
+    WorkflowSummary,
     check_machine_id,
     encode_record,
+    summary_of_record,
     until_granted,
 )
 from arvo_redis import RedisClient, Server, TransportName
@@ -33,22 +41,22 @@ from ._failure import memory_error
 from ._keys import Keys, encoded
 from ._layout import Layout
 from ._migration import migrate
+from ._queries import WorkflowTable
+from ._shown_workflow import summary_bytes
 from ._stored_chunks import damaged_numbers, stored_chunks
-from ._stored_machine import (
-    RecordLimits,
-    StoredMachine,
-    StoredRecord,
-    stored_machine,
-    stored_owner,
-    stored_record,
-)
+from ._stored_record import RecordLimits, StoredRecord, stored_owner, stored_record
 
 _CHUNK_BYTES: Final = 8192
 _logger: Final = bounded_logger("arvo_memory_redis")
-_FIELDS: Final = ("subject", "version", "codec", "state")
 
 
-class RedisMachineMemory(ILeasedMachineMemory):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lease(MachineLease):
+    status: str | None
+    """How the workflow stood when the lease was granted, as the index says it does; None if it does not."""
+
+
+class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
     Get one from `connect`, or pass a client of your own. Version and last writer are checked inside
@@ -99,6 +107,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             compress_above=compress_above, max_record_bytes=max_record_bytes
         )
         self._clock = clock
+        self._table = WorkflowTable(self._server, self._keys, limits=self._limits, clock=clock)
         self._instance = secrets.token_hex(16)
         # How long a workflow that never committed is kept, so that such hashes do not accumulate.
         self._unwritten_ttl_ms = _milliseconds(2 * self._policy.max_hold)
@@ -226,6 +235,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
         packed = self._limits.pack(write.record)
         chunk = b"" if write.chunk is None else self._limits.pack_chunk(write.chunk)
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
+        stood = lease.status if isinstance(lease, _Lease) else None
+        start = await self._entered(lease.machine_id, write.summary, lease.version, stood=stood)
         committed = await self._server.run(
             scripts.COMMIT,
             self._keys.machine(lease.machine_id),
@@ -239,9 +250,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
             write.tail,
             chunk,
             write.frees,
+            write.summary.status,
+            summary_bytes(write.summary),
+            start,
             expiry,
         )
         _check_written(committed, lease.machine_id)
+        self._settle(lease.machine_id, write.summary, lease.version, stood=stood)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -262,15 +277,17 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        stored, _ = await self._stored(check_machine_id(machine_id))
+        stored, *_ = await self._stored(check_machine_id(machine_id))
         return stored.record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         packed = self._limits.pack(record)
-        stored, last_owner = await self._stored(check_machine_id(machine_id))
+        stored, last_owner, stood = await self._stored(check_machine_id(machine_id))
         if not _same(stored.record, previous):
             raise TransactionViolation.version_moved(machine_id)
+        summary = summary_of_record(record, subject=machine_id)
+        start = await self._entered(machine_id, summary, stored.version, stood=stood)
         written = await self._server.run(
             scripts.WRITE,
             self._keys.machine(machine_id),
@@ -284,8 +301,12 @@ class RedisMachineMemory(ILeasedMachineMemory):
             b"",
             b"",
             "all",
+            summary.status,
+            summary_bytes(summary),
+            start,
         )
         _check_written(written, machine_id)
+        self._settle(machine_id, summary, stored.version, stood=stood)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -303,35 +324,51 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     # --- for operators ------------------------------------------------------
 
-    async def get(self, machine_id: str) -> StoredMachine | None:
-        """Return a workflow's record and its version; None if it never wrote one.
+    @override
+    async def workflows(
+        self,
+        query: WorkflowQuery,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        """Return one page of the workflows of a query; see `IWorkflowQueries`.
+
+        It cannot search by `root`, `waits_for`, `error` and `no_step_since`. A workflow whose hash is
+        damaged is left out, with a warning in the log.
 
         Raises:
-            TransactionViolation: `machine_id` is empty.
-            MachineMemoryError: The server could not answer, or what is stored is damaged.
+            TypeError: An argument has another type.
+            ValueError: `limit` is out of range, `after` is not a cursor of this listing, or the query
+                has a field by which this memory cannot search.
+            MachineMemoryError: The server could not answer.
         """
-        key = self._keys.machine(check_machine_id(machine_id))
         await self._ready()
-        fields = await self._server.ask("HMGET", key, *_FIELDS)
-        return stored_machine(*fields, limits=self._limits)
+        return await self._table.page(query, after=after, limit=limit, oldest_first=oldest_first)
 
-    async def scan(self) -> AsyncIterator[StoredMachine]:
-        """Yield all workflows of the prefix, in no particular order.
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        await self._ready()
+        return await self._table.count(query, at_most=at_most)
 
-        This reads the whole key space of the server, so it is for operators. Workflows that begin
-        or end meanwhile may be missing.
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        check_machine_id(subject)
+        await self._ready()
+        return await self._table.workflow(subject)
+
+    async def reindex(self) -> int:
+        """Make the index of workflows anew, as it would be without any crash; workers may run.
+
+        Returns:
+            How many workflows there are.
 
         Raises:
-            MachineMemoryError: The server could not answer, or what is stored is damaged.
+            MachineMemoryError: The server failed.
         """
         await self._ready()
-        async for key in self._server.keys(self._keys.machines):
-            if not self._keys.is_machine(key):
-                continue
-            fields = await self._server.ask("HMGET", key, *_FIELDS)
-            stored = stored_machine(*fields, limits=self._limits)
-            if stored is not None:
-                yield stored
+        return await self._table.reindex()
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -368,7 +405,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
             MachineMemoryError: The keys are those of a newer version, a worker of the version before
                 wrote meanwhile, or the server failed.
         """
-        return await migrate(self._server, self._keys, dry_run=dry_run, on_migrated=on_migrated)
+        return await migrate(
+            self._server,
+            self._keys,
+            table=self._table,
+            dry_run=dry_run,
+            on_migrated=on_migrated,
+        )
 
     # --- calls to the server ------------------------------------------------
 
@@ -376,19 +419,46 @@ class RedisMachineMemory(ILeasedMachineMemory):
         if not self._layout.checked:
             await self._layout.check()
 
-    async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes]:
+    async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes, str | None]:
         await self._ready()
-        *state, last_owner = await self._server.ask(
-            "HMGET", self._keys.machine(machine_id), "version", "codec", "state", "last_owner"
+        *state, last_owner, status = await self._server.ask(
+            "HMGET",
+            self._keys.machine(machine_id),
+            *("version", "codec", "state", "last_owner", "status"),
         )
-        return stored_record(*state, limits=self._limits), last_owner or b""
+        stood = None if status is None else status.decode("ascii", "replace")
+        return stored_record(*state, limits=self._limits), last_owner or b"", stood
+
+    async def _entered(
+        self, machine_id: str, summary: WorkflowSummary, version: int, *, stood: str | None
+    ) -> int | Literal[""]:
+        """Enter a workflow into the index, where that is not up to date; return when it started.
+
+        Before the write, so that a worker that dies leaves an entry too many, never one too few.
+        """
+        if stood == summary.status and version:
+            return ""
+        member = self._keys.member(machine_id)
+        try:
+            return await self._table.index.enter(
+                member, summary, start="known" if version else "new"
+            )
+        except MachineMemoryError as error:
+            error.outcome = "failed"  # of the write, which is not tried
+            raise
+
+    def _settle(
+        self, machine_id: str, summary: WorkflowSummary, version: int, *, stood: str | None
+    ) -> None:
+        if summary.finished or (version and stood != summary.status):
+            self._server.in_background(self._table.settle(machine_id, summary.status))
 
     async def _try_acquire(self, machine_id: str, *, after: int) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
         answer = await self._take(machine_id, owner=owner, after=after)
         if isinstance(answer, timedelta):
             return answer
-        number, codec, state, last_owner, tail, first, last, *data = answer
+        number, codec, state, last_owner, tail, first, last, status, *data = answer
         try:
             version, record = stored_record(number, codec, state, limits=self._limits)
             committed_by = stored_owner(last_owner)
@@ -396,7 +466,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(
+        return _Lease(
             machine_id=machine_id,
             owner=owner,
             version=version,
@@ -405,6 +475,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             tail=tail or b"",
             chunks=chunks,
             last_chunk=last_chunk,
+            status=None if status is None else status.decode("ascii", "replace"),
         )
 
     async def _try_lock(self, machine_id: str) -> list[Any] | timedelta:

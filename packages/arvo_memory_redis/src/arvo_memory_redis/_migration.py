@@ -5,7 +5,6 @@ is copied as a whole, with its expiry, and the old one is deleted when the copy 
 killed in between leaves both; the next run finds the copy and deletes the old key.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -14,10 +13,11 @@ from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import MigrationReport, OnMigrated
 from arvo_redis import Script, Server
 
+from ._concurrently import AT_ONCE, all_of
 from ._keys import Keys
 from ._layout import is_marked, mark
+from ._queries import WorkflowTable
 
-_AT_ONCE: Final = 32
 _UP_TO_DATE: Final = "the keys are up to date"
 
 # Version and last writer name one write. A key that is no hash, by damage, has neither and is moved too.
@@ -70,9 +70,14 @@ return 1
 
 
 async def migrate(
-    server: Server, keys: Keys, *, dry_run: bool, on_migrated: OnMigrated | None
+    server: Server,
+    keys: Keys,
+    *,
+    table: WorkflowTable,
+    dry_run: bool,
+    on_migrated: OnMigrated | None,
 ) -> MigrationReport:
-    """Move all workflows of a prefix; see `RedisMachineMemory.migrate`."""
+    """Move all workflows of a prefix, and index them; see `RedisMachineMemory.migrate`."""
     marked = await is_marked(server, keys)
     total = 0
     async with aclosing(_earlier_keys(server, keys)) as found:
@@ -86,6 +91,8 @@ async def migrate(
     # Until a pass finds none: a Cluster that moves slots meanwhile may hide some from a pass.
     while await moving.one_pass():
         pass
+    if not marked or moving.moved:
+        await table.reindex()
     problems = tuple(moving.problems)
     if not marked and not problems:
         await mark(server, keys)
@@ -124,7 +131,7 @@ class _Moving:
             async for key in found:
                 if key not in self._kept:
                     batch.append(key)
-                if len(batch) == _AT_ONCE:
+                if len(batch) == AT_ONCE:
                     await self._move_all(batch)
                     batch = []
         await self._move_all(batch)
@@ -133,10 +140,7 @@ class _Moving:
     async def _move_all(self, keys: list[bytes]) -> None:
         if not keys:
             return
-        # All of them end before an error is raised, so none of them goes on behind it.
-        for error in await asyncio.gather(*map(self._move, keys), return_exceptions=True):
-            if error is not None:
-                raise error
+        await all_of(map(self._move, keys))
         if self._on_migrated is not None:
             self._on_migrated(self.moved, max(self._total, self.moved))
 
