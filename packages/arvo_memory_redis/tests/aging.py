@@ -26,7 +26,7 @@ if redis.call('TYPE', KEYS[1]).ok == 'zset' then
     return
 end
 shift('lease_end', ARGV[1])
-shift('created_at', ARGV[1] * 1000)
+shift('started_at', ARGV[1] * 1000)
 shift('updated_at', ARGV[1] * 1000)
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then

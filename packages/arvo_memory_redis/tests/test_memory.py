@@ -21,7 +21,7 @@ from arvo_event_handler.memory import LockPolicy, Record
 from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_redis import RedisMachineMemory
 
-from .clients import Connect, subjects
+from .clients import Connect, leased, subjects
 
 POLICY = LockPolicy(max_wait=timedelta(0), max_hold=timedelta(minutes=10))
 LARGE: Record = {"text": "x" * 300_000}
@@ -46,7 +46,7 @@ async def send(client: Any, *words: str | bytes) -> Any:
 
 
 async def only_key(client: Redis, prefix: str) -> bytes:
-    (key,) = [each async for each in client.scan_iter(match=f"{{{prefix}*")]
+    (key,) = [each async for each in client.scan_iter(match=f"{{{prefix}[0-9]*")]
     assert isinstance(key, bytes)
     return key
 
@@ -228,10 +228,11 @@ class TestOperators:
 
 class TestTelemetry:
     async def test_each_operation_has_a_span(self, memory: RedisMachineMemory) -> None:
+        await memory.commit(await leased(memory), record_write({"count": 1}))
         with SpanRecorder() as recorder:
             lease = await memory.acquire("order-7")
             assert lease is not None
-            await memory.commit(lease, record_write({"count": 1}))
+            await memory.commit(lease, record_write({"count": 2}))
         acquired, committed = recorder.spans
         assert (acquired.name, committed.name) == ("EVALSHA acquire", "EVALSHA commit")
         assert acquired.kind == "CLIENT"

@@ -56,17 +56,30 @@ async def before(client: Redis, prefix: str) -> Hashes:
 
 
 async def keys(client: Any, prefix: str) -> set[str]:
-    return {key.decode() async for key in client.scan_iter(match=f"*{prefix}*")}
+    """The keys of workflows and of the layout, without the index."""
+    found = {key.decode() async for key in client.scan_iter(match=f"*{prefix}*")}
+    return {key for key in found if not key.startswith(f"{{{prefix}i}}") or "layout" in key}
+
+
+def layout(prefix: str) -> str:
+    return f"{{{prefix}i}}:layout"
 
 
 async def check_moved(client: Any, prefix: str, before: Hashes) -> None:
-    """Every hash is under its new key as it was, with its expiry, and under no other."""
+    """Every hash is under its new key as it was, with its expiry, under no other, and listed."""
     placed = {f"{{{prefix}{int(key[-2:], 16)}}}{key.removeprefix(prefix)}": key for key in before}
-    assert await keys(client, prefix) == {*placed, f"{prefix}layout"}
+    assert await keys(client, prefix) == {*placed, layout(prefix)}
     for key, earlier in placed.items():
-        assert await client.hgetall(key) == before[earlier]
+        fields = await client.hgetall(key)
+        assert (b"started_at" in fields) == (b"version" in fields)
+        fields.pop(b"started_at", None)
+        assert fields == before[earlier]
         left = await client.pttl(key)
         assert 3_500_000 < left <= 3_600_000 if earlier == next(iter(before)) else left == -1
+    listed = await client.zrange(f"{{{prefix}i}}:all", 0, -1)
+    assert {f":{each.decode()}" for each in listed} == {
+        key[-33:] for key, fields in before.items() if b"version" in fields
+    }
 
 
 class Interrupted(Exception):
@@ -195,7 +208,7 @@ async def test_a_worker_of_the_version_before_that_still_runs_is_noticed(
     async with client_of(redis_url, Overtaken) as overtaken:
         with pytest.raises(MachineMemoryError, match=f"{FIRST} was written while.*stop all work"):
             await RedisMachineMemory(overtaken, prefix=prefix).migrate()
-    assert f"{prefix}layout" not in await keys(client, prefix)
+    assert layout(prefix) not in await keys(client, prefix)
     await RedisMachineMemory(client, prefix=prefix).migrate()
     moved = {**before[FIRST], b"version": b"9", b"last_owner": b"late"}
     await check_moved(client, prefix, {**before, FIRST: moved})
@@ -213,7 +226,7 @@ async def test_different_records_under_both_keys_are_left_for_a_human(
     assert report.summary == "moved 5 workflows to the present keys"
     [problem] = report.problems
     assert problem.startswith(f"{first} and {both} hold different records of one workflow")
-    assert f"{prefix}layout" not in await keys(client, prefix)
+    assert layout(prefix) not in await keys(client, prefix)
     with pytest.raises(MachineMemoryError, match="arvo memory migrate"):
         await memory.read("order-7")
     await client.unlink(both)
@@ -224,7 +237,7 @@ async def test_different_records_under_both_keys_are_left_for_a_human(
 async def test_keys_of_a_newer_version_are_refused(
     connect_url: Connect, redis_url: str, client: Redis, prefix: str
 ) -> None:
-    await client.hset(f"{prefix}layout", "version", "3")
+    await client.hset(layout(prefix), "version", "3")
     with pytest.raises(MachineMemoryError, match=r"layout b'3'.*pip install --upgrade"):
         async with connect_url(redis_url, prefix=prefix):
             raise AssertionError("it must not open")

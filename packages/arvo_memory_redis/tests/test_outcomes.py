@@ -55,6 +55,7 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
         FaultProxy.open(port=start_redis().port) as proxy,
         connect_url(url_of(proxy), policy=QUICK, clock=clock) as memory,
     ):
+        await memory.commit(await leased(memory), record_write({"count": 0}))
         lease = await leased(memory)
         proxy.pause()
         committing = asyncio.ensure_future(memory.commit(lease, record_write({"count": 1})))

@@ -209,7 +209,7 @@ class Sequence:
 
     async def run_out(self, _: Record) -> None:
         """End the lease without waiting for the server's clock."""
-        async for key in self.client.scan_iter(match=f"{{{self.prefix}*"):
+        async for key in self.client.scan_iter(match=f"{{{self.prefix}[0-9]*"):
             if await self.client.hexists(key, "owner"):
                 await self.client.hset(key, "lease_end", "1")
         self.model.expired = True

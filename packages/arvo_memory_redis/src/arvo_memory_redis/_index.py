@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from arvo_event_handler.memory import WorkflowQuery, WorkflowStatus, WorkflowSummary
 from arvo_redis import Server
 
 from . import _index_scripts as scripts
-from ._keys import Keys
+from ._keys import Keys, encoded
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # A workflow is entered before its first commit, which may be tried again for a while.
 _MAY_BE_UNWRITTEN: Final = timedelta(minutes=10)
+_TOKEN_LENGTH: Final = 8
 
 
 class Entry(NamedTuple):
@@ -36,28 +37,39 @@ class WorkflowIndex:
         self._server = server
         self._keys = keys
 
-    async def enter(
-        self, member: str, summary: WorkflowSummary, *, start: int | Literal["known", "new"]
-    ) -> int:
-        """Enter a workflow under its status, source and key.
+    async def begin(self, member: str, summary: WorkflowSummary, *, owner: str) -> int:
+        """Enter a workflow that is about to be written for the first time; return when it started.
 
         Args:
             member: What the index calls it.
-            summary: What is about to be written, or is.
-            start: When it started; `known` is what the index says, and now if it does not know the
-                workflow.
-
-        Returns:
-            When it started.
+            summary: What is about to be written.
+            owner: The token of who writes it.
         """
+        return await self._entered(member, summary, "new", owner[:_TOKEN_LENGTH])
+
+    async def enter(self, member: str, summary: WorkflowSummary, *, start: int | None) -> int:
+        """Enter a workflow under its status, source and key; return when it started.
+
+        Args:
+            member: What the index calls it.
+            summary: What is written, or is about to be.
+            start: When it started; None is what the index says, and now if it does not know the
+                workflow.
+        """
+        return await self._entered(member, summary, "known" if start is None else start, "")
+
+    async def _entered(
+        self, member: str, summary: WorkflowSummary, start: int | str, token: str
+    ) -> int:
         answer: bytes = await self._server.run(
             scripts.ENTER,
             self._keys.index,
             member,
             summary.status,
-            summary.source,
-            summary.key,
+            encoded(summary.source),
+            encoded(summary.key),
             start,
+            token,
         )
         return int(answer)
 

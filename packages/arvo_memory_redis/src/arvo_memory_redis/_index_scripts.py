@@ -5,7 +5,8 @@ The keys of the index are, after their hash tag:
 * `all`: a sorted set of all workflows, scored by their start in microseconds since 1970, no two alike.
 * `active`, `done`, `failure`, and `source:SOURCE` for each source: the same, of a part of them.
 * `keys`: a sorted set of a workflow's key, a zero byte, and the workflow; all scores are 0.
-* `about`: a hash by workflow, from which its source and its key can be told.
+* `about`: a hash by workflow: a token of the attempt that began it, by which a repeated call is recognised,
+  the length of its source, its source and its key.
 
 A workflow is named by the hash in the name of its key. It is entered before it is written, and leaves its
 former status after it was written, so whoever dies in between leaves an entry too many, never one too few.
@@ -29,12 +30,12 @@ end
 
 local function leave(member)
     local about = redis.call('HGET', base .. 'about', member)
-    local length, text = string.match(about or '', '^(%d+):(.*)$')
+    local token, length, text = string.match(about or '', '^(%x*):(%d+):(.*)$')
     if length then
         redis.call('ZREM', base .. 'source:' .. string.sub(text, 1, tonumber(length)), member)
         redis.call('ZREM', base .. 'keys', string.sub(text, tonumber(length) + 1) .. '\\0' .. member)
     end
-    return about
+    return token or ''
 end
 """
 
@@ -42,19 +43,21 @@ ENTER: Final = Script(
     name="enter",
     source=_SETS
     + """
--- workflow, status, source, key, when it started: a number, `known` to the index, or `new`
-local member, status, source, key, start = unpack(ARGV)
-if start == 'known' then
+-- workflow, status, source, key, when it started: a number, `known` to the index, or `new`, a token
+-- for this start
+local member, status, source, key, start, token = unpack(ARGV)
+local before = leave(member)
+if start ~= 'new' then
+    token = before
+end
+if start == 'known' or token == before and token ~= '' and start == 'new' then
     start = redis.call('ZSCORE', KEYS[1], member)
 end
 if not start or start == 'new' then
     start = next_start()
 end
 start = string.format('%.0f', tonumber(start))
-local about = string.format('%d:', #source) .. source .. key
-if leave(member) ~= about then
-    redis.call('HSET', base .. 'about', member, about)
-end
+redis.call('HSET', base .. 'about', member, token .. ':' .. #source .. ':' .. source .. key)
 redis.call('ZADD', KEYS[1], start, member)
 redis.call('ZADD', base .. status, start, member)
 redis.call('ZADD', base .. 'source:' .. source, start, member)
@@ -65,6 +68,7 @@ return start
 
 SETTLE: Final = Script(
     name="settle",
+    while_closing=True,
     source=_SETS
     + """
 -- workflow, status, how many of that status to return for a look whether they are still there
@@ -91,6 +95,7 @@ return found
 
 DROP: Final = Script(
     name="drop",
+    while_closing=True,
     source=_SETS
     + """
 -- younger than how many microseconds means that it may not be written yet, then workflows that are gone

@@ -236,27 +236,30 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         chunk = b"" if write.chunk is None else self._limits.pack_chunk(write.chunk)
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
         stood = lease.status if isinstance(lease, _Lease) else None
-        start = await self._entered(lease.machine_id, write.summary, lease.version, stood=stood)
-        committed = await self._server.run(
-            scripts.COMMIT,
-            self._keys.machine(lease.machine_id),
-            lease.owner,
-            lease.version,
-            lease.committed_by,
-            packed.codec,
-            packed.data,
-            # Needed only with the first record: the hash has it afterwards.
-            b"" if lease.version else encoded(lease.machine_id),
-            write.tail,
-            chunk,
-            write.frees,
-            write.summary.status,
-            summary_bytes(write.summary),
-            start,
-            expiry,
-        )
-        _check_written(committed, lease.machine_id)
-        self._settle(lease.machine_id, write.summary, lease.version, stood=stood)
+        with self._server.operation():
+            start = await self._entered(
+                lease.machine_id, write.summary, lease.version, stood=stood, owner=lease.owner
+            )
+            committed = await self._server.run(
+                scripts.COMMIT,
+                self._keys.machine(lease.machine_id),
+                lease.owner,
+                lease.version,
+                lease.committed_by,
+                packed.codec,
+                packed.data,
+                # Needed only with the first record: the hash has it afterwards.
+                b"" if lease.version else encoded(lease.machine_id),
+                write.tail,
+                chunk,
+                write.frees,
+                write.summary.status,
+                summary_bytes(write.summary, subject=lease.machine_id),
+                start,
+                expiry,
+            )
+            _check_written(committed, lease.machine_id)
+            self._settle(lease.machine_id, write.summary, lease.version, stood=stood)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -287,26 +290,30 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         if not _same(stored.record, previous):
             raise TransactionViolation.version_moved(machine_id)
         summary = summary_of_record(record, subject=machine_id)
-        start = await self._entered(machine_id, summary, stored.version, stood=stood)
-        written = await self._server.run(
-            scripts.WRITE,
-            self._keys.machine(machine_id),
-            secrets.token_hex(16),
-            stored.version,
-            last_owner,
-            packed.codec,
-            packed.data,
-            encoded(machine_id),
-            # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
-            b"",
-            b"",
-            "all",
-            summary.status,
-            summary_bytes(summary),
-            start,
-        )
-        _check_written(written, machine_id)
-        self._settle(machine_id, summary, stored.version, stood=stood)
+        owner = secrets.token_hex(16)
+        with self._server.operation():
+            start = await self._entered(
+                machine_id, summary, stored.version, stood=stood, owner=owner
+            )
+            written = await self._server.run(
+                scripts.WRITE,
+                self._keys.machine(machine_id),
+                owner,
+                stored.version,
+                last_owner,
+                packed.codec,
+                packed.data,
+                encoded(machine_id),
+                # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
+                b"",
+                b"",
+                "all",
+                summary.status,
+                summary_bytes(summary, subject=machine_id),
+                start,
+            )
+            _check_written(written, machine_id)
+            self._settle(machine_id, summary, stored.version, stood=stood)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -430,7 +437,13 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         return stored_record(*state, limits=self._limits), last_owner or b"", stood
 
     async def _entered(
-        self, machine_id: str, summary: WorkflowSummary, version: int, *, stood: str | None
+        self,
+        machine_id: str,
+        summary: WorkflowSummary,
+        version: int,
+        *,
+        stood: str | None,
+        owner: str,
     ) -> int | Literal[""]:
         """Enter a workflow into the index, where that is not up to date; return when it started.
 
@@ -440,9 +453,9 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             return ""
         member = self._keys.member(machine_id)
         try:
-            return await self._table.index.enter(
-                member, summary, start="known" if version else "new"
-            )
+            if version:
+                return await self._table.index.enter(member, summary, start=None)
+            return await self._table.index.begin(member, summary, owner=owner)
         except MachineMemoryError as error:
             error.outcome = "failed"  # of the write, which is not tried
             raise

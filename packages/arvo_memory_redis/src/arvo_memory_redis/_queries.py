@@ -186,9 +186,7 @@ class WorkflowTable:
             return _Look(None, is_gone=True)
         if shown.started not in {None, entry.start}:
             # Another worker began the same workflow, and lost.
-            await self._index.enter(
-                entry.member.decode(), shown.workflow, start=shown.started or "known"
-            )
+            await self._index.enter(entry.member.decode(), shown.workflow, start=shown.started)
         return _Look(shown.workflow, is_gone=False)
 
     async def _shown(self, key: str, *, start: int | None) -> ShownWorkflow | None:
@@ -200,12 +198,12 @@ class WorkflowTable:
         key, name = self._keys.of_member(member), member.decode()
         before: WorkflowStatus | None = None
         try:
-            # Until it has not changed meanwhile.
-            while (shown := await self._shown(key, start=None)) is not None:
+            # Until it has not changed meanwhile. Where its hash does not say when it started, the index does.
+            while (shown := await self._shown(key, start=0)) is not None:
                 workflow = shown.workflow
                 if workflow.status == before:
                     return 1
-                start = await self._index.enter(name, workflow, start=shown.started or "known")
+                start = await self._index.enter(name, workflow, start=shown.started)
                 await self._server.run(scripts.STAMP, key, start)
                 await self._index.settle(name, workflow.status)
                 before = workflow.status

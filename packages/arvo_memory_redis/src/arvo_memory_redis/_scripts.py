@@ -7,8 +7,8 @@ A hash has these fields; it has no `state` if the workflow never committed:
   are missing when the lease is free.
 * `version`, `codec`, `state`: how often the record was written, and its latest bytes.
 * `status`, `summary`: how the workflow stands, and all that its writer said about it.
-* `created_at`, `updated_at`: when the workflow started, as in the index, and when it was last written,
-  in microseconds since 1970. `created_at` is missing until the index knows the workflow.
+* `started_at`, `updated_at`: when the workflow started, as in the index, and when it was last written,
+  in microseconds since 1970. `started_at` is missing until the index knows the workflow.
 * `last_owner`: the token of the writer of `version`. It identifies a repeated write, and a
   workflow that was forgotten and has reached the same version again.
 * `tail`: what every commit writes again beside the record.
@@ -76,7 +76,7 @@ _WRITE_AS_LOADED: Final = (
 -- token, version and last owner as they were loaded, codec, state, subject, tail, chunk or '' for
 -- none, which chunks to free, status, summary, when it started or '' if the hash says so
 local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk',
-    'created_at')
+    'started_at')
 if stored[2] == ARGV[1] then
     return 1
 end
@@ -98,7 +98,7 @@ if ARGV[2] == '0' then
     set('subject', ARGV[6])
 end
 if ARGV[12] ~= '' and (ARGV[2] == '0' or not stored[5]) then
-    set('created_at', ARGV[12])
+    set('started_at', ARGV[12])
 end
 local new_first, new_last = first, last
 if ARGV[9] ~= 'none' then
@@ -188,6 +188,7 @@ return append_chunks(reply, first, last)
 COMMIT: Final = Script(
     name="commit",
     compares=True,
+    while_closing=True,
     source=_WRITE_AS_LOADED
     + """
 -- and: expiry in ms or 0
@@ -237,6 +238,7 @@ end
 WRITE: Final = Script(
     name="write",
     compares=True,
+    while_closing=True,
     source=_WRITE_AS_LOADED
     + """
 redis.call('PERSIST', KEYS[1])
@@ -248,17 +250,25 @@ SHOW: Final = Script(
     name="show",
     source=_NOW
     + """
-local found = redis.call('HMGET', KEYS[1], 'version', 'summary', 'created_at', 'updated_at', 'owner',
-    'lease_end', 'subject')
+local found = redis.call('HMGET', KEYS[1], 'version', 'summary', 'started_at', 'updated_at', 'subject',
+    'owner', 'lease_end')
 if not found[1] then
     return {}
 end
-found[8] = redis.call('PTTL', KEYS[1])
-found[9] = now
+local lease_end = tonumber(found[7])
+if not found[6] or not lease_end or lease_end <= now then
+    found[7] = false
+end
+-- Redis 7 knows the moment itself
+found[6] = redis.pcall('PEXPIRETIME', KEYS[1])
+if type(found[6]) ~= 'number' then
+    local left = redis.call('PTTL', KEYS[1])
+    found[6] = left < 0 and left or now + left
+end
 if not found[2] then
     -- written by the version before
     local state = redis.call('HMGET', KEYS[1], 'codec', 'state')
-    found[10], found[11] = state[1], state[2]
+    found[8], found[9] = state[1], state[2]
 end
 return found
 """,
@@ -269,7 +279,7 @@ STAMP: Final = Script(
     source="""
 -- when it started
 if redis.call('HEXISTS', KEYS[1], 'version') == 1 then
-    redis.call('HSETNX', KEYS[1], 'created_at', ARGV[1])
+    redis.call('HSETNX', KEYS[1], 'started_at', ARGV[1])
 end
 """,
 )

@@ -1,10 +1,12 @@
 """Workflows as operators see them, read from their hashes."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from arvo_event_handler import UnreadableRecordError
 from arvo_event_handler.memory import StoredWorkflow, WorkflowSummary, summary_of_record
@@ -23,9 +25,19 @@ class ShownWorkflow(NamedTuple):
     """When it started, in microseconds since 1970; None when its hash does not say so."""
 
 
-def summary_bytes(summary: WorkflowSummary) -> bytes:
-    """Return what a hash keeps of what a commit said."""
-    return _SUMMARY.dump_json(summary, exclude_defaults=True)
+def summary_bytes(summary: WorkflowSummary, *, subject: str) -> bytes:
+    """Return what a hash keeps of what a commit said; the subject, which is long, is left out."""
+    said = replace(summary, root="") if summary.root == subject else summary
+    try:
+        return _SUMMARY.dump_json(said, exclude_defaults=True)
+    except PydanticSerializationError:
+        # JSON has no lone surrogates.
+        texts = {
+            name: value.encode("utf-8", "replace").decode()
+            for name in ("source", "key", "version", "initiator", "parent", "root", "error")
+            if (value := getattr(said, name)) is not None
+        }
+        return _SUMMARY.dump_json(replace(said, **texts), exclude_defaults=True)
 
 
 def shown_workflow(
@@ -43,32 +55,42 @@ def shown_workflow(
     """
     if not fields:
         return None
-    version, summary, created, updated, owner, lease_end, subject, left, now, *state = fields
+    version, summary, started_at, updated_at, subject, expires_at, lease_end, *state = fields
+    machine_id = _subject(subject)
     try:
-        if not isinstance(subject, bytes):
-            raise UnreadableRecordError("the stored subject is missing")
-        machine_id = subject.decode("utf-8", "surrogatepass")
         if isinstance(summary, bytes):
             said = _SUMMARY.validate_json(summary)
         else:
             said = _said_by_record(version, *state, subject=machine_id, limits=limits)
-        started = None if created is None else int(created)
-        shown = started if started is not None else start if start is not None else updated
-        at = time_of(_ms(now) * 1000)
-        lease_left = 0 if owner is None else _lease_end(lease_end) - _ms(now)
+        started = None if started_at is None else int(started_at)
+        shown = start if started is None else started
+        if shown is None:
+            raise UnreadableRecordError(
+                "the stored workflow does not say when it started; run "
+                "`arvo memory reindex --memory URL`"
+            )
         workflow = StoredWorkflow.of(
             said,
             subject=machine_id,
-            root=said.root,
+            root=said.root or machine_id,
             record_version=int(version or 0),
-            created_at=at if shown is None else time_of(int(shown)),
-            updated_at=at if updated is None else time_of(int(updated)),
-            expires_at=None if _ms(left) < 0 else at + timedelta(milliseconds=_ms(left)),
-            lease_until=at + timedelta(milliseconds=lease_left) if lease_left > 0 else None,
+            created_at=time_of(shown),
+            updated_at=time_of(shown if updated_at is None else int(updated_at)),
+            expires_at=_moment(expires_at),
+            lease_until=_moment(lease_end),
         )
     except (ValueError, OverflowError) as error:
         raise UnreadableRecordError(f"the stored workflow is damaged: {error}") from error
     return ShownWorkflow(workflow, started)
+
+
+def _subject(stored: bytes | int | None) -> str:
+    try:
+        if isinstance(stored, bytes):
+            return stored.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        pass
+    raise UnreadableRecordError("the stored subject is missing or damaged")
 
 
 def _said_by_record(
@@ -84,12 +106,7 @@ def _said_by_record(
     return summary_of_record(record or {}, subject=subject)
 
 
-def _lease_end(stored: bytes | int | None) -> int:
-    try:
-        return _ms(stored)
-    except ValueError:
-        return 0  # one whose end is damaged has ended
-
-
-def _ms(number: bytes | int | None) -> int:
-    return int(number or 0)
+def _moment(milliseconds: bytes | int | None) -> datetime | None:
+    """Read a time in milliseconds since 1970; None and negative numbers mean that there is none."""
+    number = -1 if milliseconds is None else int(milliseconds)
+    return None if number < 0 else time_of(number * 1000)

@@ -98,10 +98,10 @@ class WorkflowQueriesSuite:
         self, memory: QueriedMachineMemory, let_pass: LetTimePass
     ) -> None:
         """If it begins again, it is the newest."""
-        await _step(memory, "a", expires_in=_SHORT, status="done")
+        await _step(memory, "a", expires_in=_MINUTE, status="done")
         await _step(memory, "b", status="done")
         assert await _subjects(memory) == ["b", "a"]
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_MINUTE * 1.5)
         for query in [_ALL, WorkflowQuery(status={"done"}), WorkflowQuery(key="key-a")]:
             assert "a" not in await _subjects(memory, query)
         assert (await memory.count(_ALL)).value == 1
@@ -219,10 +219,10 @@ class WorkflowQueriesSuite:
         if await self._refuses(memory, "root", WorkflowQuery(root="top")):
             return
         await _step(memory, "top")
-        await _step(memory, "child", parent="top", expires_in=_SHORT)
+        await _step(memory, "child", parent="top", expires_in=_MINUTE)
         await _step(memory, "other")
         await _step(memory, "grandchild", parent="child")
-        await let_pass(_SHORT * 1.5)
+        await let_pass(_MINUTE * 1.5)
         await _step(memory, "grandchild", parent="child")
         await _step(memory, "orphan", parent="elsewhere")
         assert await _subjects(memory, WorkflowQuery(root="top")) == ["grandchild", "top"]
