@@ -142,8 +142,8 @@ def test_migrate_redis(memory: Command, start_redis: StartRedis) -> None:
     with Redis.from_url(server.url) as client:
         for key, fields in made["hashes"].items():
             mapping = {name: value.encode("latin-1") for name, value in fields.items()}
-            client.hset(f"shop:{key}", mapping=mapping)
-        url = f"{server.url}?prefix=shop:"
+            client.hset(f"shop{key}", mapping=mapping)
+        url = f"{server.url}?prefix=shop"
         assert memory("migrate", "--memory", url, "--dry-run") == (
             *(0, ""),
             "arvo: would move 6 workflows to the present keys\n",
@@ -151,16 +151,24 @@ def test_migrate_redis(memory: Command, start_redis: StartRedis) -> None:
         assert client.dbsize() == 6
         # One of them also has a record of a worker of this version.
         [key] = [each for each in made["hashes"] if each.startswith("m:3b47")]
-        both = f"{{shop:{int(key[-2:], 16)}}}{key}"
+        both = f"{{shop{int(key[-2:], 16)}}}{key}"
         client.hset(both, mapping={"version": "1", "last_owner": "other"})
         status, _, err = memory("migrate", "--memory", url, "--yes")
         left, done = err.splitlines()
         assert status == 1
-        assert left.startswith(f"arvo: shop:{key} and {both} hold different records")
+        assert left.startswith(f"arvo: shop{key} and {both} hold different records")
         assert done == "arvo: moved 5 workflows to the present keys"
         client.unlink(both)
         assert memory("migrate", "--memory", url, "--yes")[0] == 0
-    assert memory("migrate", "--memory", url) == (0, "", "arvo: the keys are up to date\n")
+        assert memory("migrate", "--memory", url) == (0, "", "arvo: the keys are up to date\n")
+        listed = client.zrange("{shopi}:all", 0, -1)
+        client.unlink("{shopi}:all")
+        assert memory("reindex", "--memory", url)[0] == 2, "nobody can be asked"
+        assert memory("reindex", "--memory", url, "--yes") == (
+            *(0, ""),
+            "arvo: the index has 5 workflows\n",
+        )
+        assert sorted(client.zrange("{shopi}:all", 0, -1)) == sorted(listed)
 
 
 def test_a_memory_without_a_migration_says_so(memory: Command) -> None:
@@ -187,6 +195,12 @@ def test_a_memory_that_cannot_be_migrated(
     assert "topsecret" not in err
 
 
+def test_a_memory_without_an_index_of_its_own_says_so(memory: Command) -> None:
+    status, out, err = memory("reindex", "--memory", "memory:")
+    assert (status, out, "keeps no index apart" in err) == (0, "", True)
+    assert memory("reindex", "--memory", "redis://127.0.0.1:1/0", "--yes")[0] == 4
+
+
 def test_help_names_the_commands(memory: Command) -> None:
     status, out, _ = memory("--help")
-    assert (status, "migrate" in out) == (0, True)
+    assert (status, "migrate" in out, "reindex" in out) == (0, True, True)

@@ -46,3 +46,18 @@ def _migrate(
     from ._migrate import MigrateJob
 
     raise typer.Exit(MigrateJob(memory=memory, dry_run=dry_run, yes=yes).run())
+
+
+@memory_app.command("reindex")
+def _reindex(memory: _Memory, yes: _Yes = False) -> None:
+    """Make the index of workflows anew, where it is apart from them, as on Redis.
+
+    Workers may run. It is never needed for running workflows: only for listing them, after data was
+    restored or edited by hand. It may be interrupted and run again.
+
+    Exit status: 0 done, or there is no such index; 1 refused; 2 wrong usage; 4 the memory cannot be
+    reached; 130 interrupted.
+    """
+    from ._reindex import ReindexJob
+
+    raise typer.Exit(ReindexJob(memory=memory, yes=yes).run())

@@ -92,14 +92,36 @@ async def migrated(
     except UnknownMemoryError as error:
         raise CommandError(_unknown_memory(error)) from error
     except MachineMemoryError as error:
-        kind = NotReachedError if error.retryable else RefusedError
-        raise _cannot("migrate", url, error, kind=kind) from error
+        raise _failed("migrate", url, error) from error
     except Exception as error:
         raise _cannot("migrate", url, error) from error
 
 
+@asynccontextmanager
+async def memory_for(doing: str, url: str) -> AsyncIterator[IMachineMemory]:
+    """Keep a machine memory open within the block, for a command that looks after it.
+
+    Args:
+        doing: What the command does to it, for errors, such as "reindex".
+        url: Its URL.
+
+    Raises:
+        CommandError: As for `memory_of`, or the memory fails within the block.
+    """
+    try:
+        async with memory_of(url) as memory:
+            yield memory
+    except MachineMemoryError as error:
+        raise _failed(doing, url, error) from error
+
+
 def _scheme(url: str) -> str:
     return url.partition(":")[0].lower()
+
+
+def _failed(do: str, url: str, error: MachineMemoryError) -> CommandError:
+    kind = NotReachedError if error.retryable else RefusedError
+    return _cannot(do, url, error, kind=kind)
 
 
 def _cannot(

@@ -14,6 +14,7 @@ from typing_extensions import override
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
+    IWorkflowIndex,
     IWorkflowQueries,
     LockPolicy,
     MachineLease,
@@ -56,7 +57,7 @@ class _Lease(MachineLease):
     """How the workflow stood when the lease was granted, as the index says it does; None if it does not."""
 
 
-class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
+class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
     Get one from `connect`, or pass a client of your own. Version and last writer are checked inside
@@ -365,6 +366,7 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         await self._ready()
         return await self._table.workflow(subject)
 
+    @override
     async def reindex(self) -> int:
         """Make the index of workflows anew, as it would be without any crash; workers may run.
 

@@ -34,6 +34,7 @@ from ._record_write import RecordWrite
 from ._stored_workflow import StoredWorkflow
 from ._summary import WorkflowStatus, WorkflowSummary, summary_of_record
 from ._url import MemoryUrl
+from ._workflow_index import IWorkflowIndex
 from ._workflow_queries import (
     QUERY_TIMEOUT,
     IWorkflowQueries,
@@ -47,6 +48,7 @@ __all__ = [
     "QUERY_TIMEOUT",
     "CountRequest",
     "ILeasedMachineMemory",
+    "IWorkflowIndex",
     "IWorkflowQueries",
     "LockPolicy",
     "MachineLease",
