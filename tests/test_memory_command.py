@@ -68,7 +68,7 @@ def test_migrate_a_sqlite_file(
     monkeypatch.setenv("ARVO_MEMORY", f"sqlite:///{old_file}")
     before = old_file.read_bytes()
     status, out, err = memory("migrate", "--dry-run")
-    assert (status, err) == (0, "arvo: would bring the tables from version 1 to version 2\n")
+    assert (status, err) == (0, "arvo: would bring the tables from version 1 to version 3\n")
     assert "DROP TABLE machine;\n" in out
     status, out, err = memory("migrate")
     assert (status, out) == (2, "")
@@ -76,10 +76,10 @@ def test_migrate_a_sqlite_file(
     assert old_file.read_bytes() == before
     assert memory("migrate", "--yes") == (
         *(0, ""),
-        "arvo: brought the tables from version 1 to version 2\n",
+        "arvo: brought the tables from version 1 to version 3\n",
     )
-    assert user_version(old_file) == 2
-    assert memory("migrate") == (0, "", "arvo: the tables have version 2, the newest\n")
+    assert user_version(old_file) == 3
+    assert memory("migrate") == (0, "", "arvo: the tables have version 3, the newest\n")
 
 
 @pytest.mark.parametrize(("answer", "expected"), [("n", 1), ("y", 0)])
@@ -94,7 +94,7 @@ def test_a_user_at_a_terminal_is_asked(
     monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
     status, _, err = memory("migrate", "--memory", f"sqlite:///{old_file}")
     assert (status, "are all workers stopped? [y/N]" in err) == (expected, True)
-    assert user_version(old_file) == (1 if expected else 2)
+    assert user_version(old_file) == (1 if expected else 3)
 
 
 def test_a_sqlite_file_that_does_not_exist_is_not_created(memory: Command, tmp_path: Path) -> None:

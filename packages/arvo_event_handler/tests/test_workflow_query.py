@@ -48,6 +48,7 @@ WORKFLOW = StoredWorkflow.of(
         ({"source": 7}, TypeError, "source must be a string or None, got 7"),
         ({"key": ""}, ValueError, "key must not be empty; None means any"),
         ({"error": "\ud800"}, ValueError, "error must be valid Unicode"),
+        ({"root": "a\0b"}, ValueError, "root must not contain NUL"),
         ({"started_after": "today"}, TypeError, "started_after must be a datetime or None"),
         (
             {"started_before": NOW.replace(tzinfo=None)},

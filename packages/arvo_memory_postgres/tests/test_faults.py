@@ -12,7 +12,7 @@ import pytest
 from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_time.testing import FakeClock
@@ -189,6 +189,8 @@ async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: Sta
                 # One more may have been written whose answer never came.
                 assert record["count"] in (count, count + 1)
                 acknowledged[machine_id] = int(str(record["count"]))
+            page = await memory.workflows(WorkflowQuery())
+            assert acknowledged.keys() <= {each.subject for each in page.workflows}
 
 
 async def test_a_memory_works_again_after_its_server_restarted(

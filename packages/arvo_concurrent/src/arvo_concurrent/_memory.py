@@ -189,14 +189,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         if write.chunk is not None or write.frees != "none":
             life.keep_chunk(write)
         self._stored[machine_id] = Stored(
-            json,
-            lease.version + 1,
-            owner,
-            life=life,
-            updated_at=now,
-            summary=summary,
-            expires_at=expires_at,
-            tail=write.tail,
+            json, lease.version + 1, owner, life, now, summary, expires_at, write.tail
         )
         self._leases.free(machine_id)
         self._forget_expired(_FORGOTTEN_PER_CALL)
@@ -247,9 +240,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         else:
             life = stored.life
             life.free_chunks()
-        self._stored[machine_id] = Stored(
-            json, version, writer, life=life, updated_at=now, summary=None, expires_at=None
-        )
+        self._stored[machine_id] = Stored(json, version, writer, life, now, None, None, b"")
 
     @override
     async def lock(self, machine_id: str) -> bool:

@@ -55,17 +55,17 @@ class Stored:
         "version",
     )
 
+    # By position, as keywords would double the cost of making one for every step.
     def __init__(
         self,
         json: bytes,
         version: int,
         committed_by: str,
-        *,
         life: Life,
         updated_at: datetime,
         summary: WorkflowSummary | None,
         expires_at: float | None,
-        tail: bytes = b"",
+        tail: bytes,
     ) -> None:
         self.json = json
         self.version = version

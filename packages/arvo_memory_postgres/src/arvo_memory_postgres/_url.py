@@ -22,6 +22,8 @@ _ASYNCPG: Final = frozenset(
 def connect_url(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
     """Open the memory that a URL names, and create its schema if it is missing.
 
+    With `?read_only=true` the schema must exist.
+
     Args:
         url: A DSN. Arguments of `PostgresMachineMemory.connect`, options of asyncpg, and settings of
             the server such as `application_name` may follow after `?`.
@@ -65,12 +67,13 @@ def _parsed(url: str) -> MemoryUrl:
 
 @asynccontextmanager
 async def _migrated(dsn: str, **options: Any) -> AsyncIterator[PostgresMachineMemory]:
-    """Open a memory and create its schema if it is missing.
+    """Open a memory and create its schema if it is missing, unless it is opened read-only.
 
     Raises:
         MachineMemoryError: The database cannot be reached, or its schema is newer.
         ValueError: An option has a wrong value.
     """
     async with PostgresMachineMemory.connect(dsn, **options) as memory:
-        await memory.migrate()
+        if not options.get("read_only"):
+            await memory.migrate()
         yield memory

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from sqlite3 import Connection
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -60,6 +61,7 @@ async def migrate_url(
         components=(MACHINE,),
         synchronous="full",
         busy_timeout=BUSY_TIMEOUT,
+        read_only=True,
     )
     try:
         versions = await asyncio.to_thread(database.versions)
@@ -77,12 +79,12 @@ async def migrate_url(
     return MigrationReport(
         changed=True,
         summary=f"{done} the tables from version {current} to version {newest}",
-        sql="".join(
-            f"{statement.strip()};\n"
-            for statements in MACHINE.migrations[current:]
-            for statement in statements
-        ),
+        sql="".join(_shown(step) for steps in MACHINE.migrations[current:] for step in steps),
     )
+
+
+def _shown(step: str | Callable[[Connection], None]) -> str:
+    return f"{step.strip()};\n" if isinstance(step, str) else f"-- {step.__doc__}\n"
 
 
 def _parsed(url: str) -> tuple[str, Mapping[str, Any]]:

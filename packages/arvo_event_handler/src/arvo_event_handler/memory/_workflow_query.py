@@ -21,8 +21,8 @@ class WorkflowQuery:
 
     Raises:
         TypeError: A field has another type; a single status must be in a set too.
-        ValueError: A status is unknown, a string is empty or not valid Unicode, or a time has no
-            time zone.
+        ValueError: A status is unknown, a string is empty, is not valid Unicode or contains NUL, or a
+            time has no time zone.
 
     Example:
         >>> WorkflowQuery(status=frozenset({"active"}), source="arvo.orc.order").status
@@ -110,6 +110,8 @@ def _check_text(text: object, *, name: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{name} must be valid Unicode: {error.reason} in {text!r}") from None
+    if "\0" in text:
+        raise ValueError(f"{name} must not contain NUL, got {text!r}")
 
 
 def _check_time(time: object, *, name: str) -> None:
