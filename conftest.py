@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import os
 from collections import Counter
@@ -5,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from typing_extensions import override
 
 pytest.register_assert_rewrite("arvo_event_handler.testing")
 
@@ -33,9 +35,20 @@ def _is_about_slowness(record: logging.LogRecord) -> bool:
 logging.getLogger("asyncio").addFilter(lambda record: not _is_about_slowness(record))
 
 
+class CheckingLoop(asyncio.SelectorEventLoop):
+    """The checks of asyncio's debug mode, without a traceback for every future and callback.
+
+    They only say in logs where something was made, and take most of the time of an async test.
+    """
+
+    @override
+    def get_debug(self) -> bool:
+        return False
+
+
 @pytest.fixture(scope="session")
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"debug": True}
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"debug": True, "loop_factory": CheckingLoop}
 
 
 def pytest_collection() -> None:

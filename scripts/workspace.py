@@ -1,17 +1,19 @@
 """Facts about the packages of this workspace, for the checks.
 
     changed         the tests of what has changed
-    touched         the packages that a change may affect
+    touched         the folders of the packages that a change may affect
     floors          the packages, one line for each floor, the lowest first
     below PACKAGE   the packages named, and every package that they depend on
     public-names    every public name, as listed in tests/public_names.txt
 
 A change is what differs from the commit at which this branch left `main`, committed or not. Where that
-is unknown, nothing has `changed` and everything is `touched`; standard error says why.
+is unknown, nothing has `changed` and everything is `touched`; standard error says why. For `touched`,
+`ARVO_PASSED` names another commit to compare with, one for which `scripts/check --full` has passed.
 """
 
 import argparse
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -132,26 +134,39 @@ def changed_files(root: Path = ROOT) -> list[str]:
     Raises:
         UnknownChangeError: There is no `main`, no common commit, or nothing differs.
     """
-    base = _base(root)
-    changed = _git(root, "diff", "--name-only", "--no-renames", "-z", base)
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
-    files = sorted({*changed.split("\0"), *untracked.split("\0")} - {""})
-    if not files:
-        raise UnknownChangeError("nothing differs from main, so what landed last is unknown")
-    return files
+    return _files_since(_base(root), root, "main")
 
 
-def files_since_main(root: Path = ROOT) -> list[str]:
-    """Return the same as `changed_files`, but only on a branch with commits of its own.
+def unproven_files(passed: str | None, root: Path = ROOT) -> list[str]:
+    """Return the files that differ from what the full check has passed, committed or not.
 
-    On a commit of `main` a single uncommitted file would hide everything that landed with it.
+    That is where this branch left `main`. On a commit of `main` it is unknown, as a single uncommitted
+    file would hide everything that landed with it.
+
+    Args:
+        passed: A commit for which the full check has passed; None to compare with `main`.
+        root: The root of the workspace.
 
     Raises:
-        UnknownChangeError: There is no `main`, no common commit, or this is a commit of `main`.
+        UnknownChangeError: There is no such commit here, or nothing differs; for None: there is no
+            `main`, no common commit, or this is a commit of `main`.
     """
+    if passed is not None:
+        # Contents are compared, so this commit may also be on another branch.
+        commit = _git(root, "rev-parse", "--verify", "--quiet", f"{passed}^{{commit}}").strip()
+        return _files_since(commit, root, passed)
     if _git(root, "rev-parse", "HEAD").strip() == _base(root):
         raise UnknownChangeError("this is a commit of main, so what landed last is unknown")
     return changed_files(root)
+
+
+def _files_since(commit: str, root: Path, name: str) -> list[str]:
+    changed = _git(root, "diff", "--name-only", "--no-renames", "-z", commit)
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
+    files = sorted({*changed.split("\0"), *untracked.split("\0")} - {""})
+    if not files:
+        raise UnknownChangeError(f"nothing differs from {name}, so what landed last is unknown")
+    return files
 
 
 def _base(root: Path) -> str:
@@ -196,10 +211,11 @@ def _changed() -> Iterator[str]:
 def _touched() -> Iterator[str]:
     below = dependencies()
     try:
-        yield from sorted(touched(files_since_main(), below))
+        packages = touched(unproven_files(os.environ.get("ARVO_PASSED") or None), below)
     except UnknownChangeError as error:
         print(f"scripts/workspace.py: all packages count as touched: {error}", file=sys.stderr)
-        yield from below
+        packages = set(below)
+    yield from (f"packages/{package}" for package in sorted(packages))
 
 
 def _floors() -> Iterator[str]:

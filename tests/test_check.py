@@ -55,6 +55,15 @@ class TestArguments:
         assert re.search(r"--fast .*Under 90 seconds\n  --full .*sixty minutes", done.stdout, re.S)
 
 
+def test_every_file_of_tests_that_does_more_is_run_for_that() -> None:
+    """A file without a test that is `scaled` would never run with its larger numbers."""
+    files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/**/test_*.py")]
+    texts = {path: path.read_text("utf-8") for path in files if path != Path(__file__)}
+    larger = {path for path, text in texts.items() if re.search(r"ARVO_FULL|check_storm\(", text)}
+    assert ROOT / "tests" / "storm" / "tests" / "test_storm_redis.py" in larger
+    assert larger == {path for path, text in texts.items() if "pytest.mark.scaled" in text}
+
+
 class TestFloors:
     def test_each_floor_depends_only_on_lower_floors(self) -> None:
         assert workspace.floors(BELOW) == [
@@ -192,7 +201,7 @@ class TestChangedFiles:
         commit(root, "ours.py")
         git(root, "checkout", "--quiet", "--detach")
         (root / "new.py").write_text("new")
-        assert workspace.files_since_main(root) == ["new.py", "ours.py"]
+        assert workspace.unproven_files(None, root) == ["new.py", "ours.py"]
 
     @pytest.mark.parametrize("branch", ["main", "topic"])
     def test_uncommitted_files_on_a_commit_of_main_do_not_hide_what_landed(
@@ -202,7 +211,34 @@ class TestChangedFiles:
         (root / "new.py").write_text("new")
         assert workspace.changed_files(root) == ["new.py"]
         with pytest.raises(workspace.UnknownChangeError, match="a commit of main"):
-            workspace.files_since_main(root)
+            workspace.unproven_files(None, root)
+
+    def test_a_commit_that_has_passed_tells_what_landed_on_main_since(self, root: Path) -> None:
+        commit(root, "first.py")
+        commit(root, "second.py")
+        (root / "new.py").write_text("new")
+        found = workspace.unproven_files("HEAD^^", root)
+        assert found == ["first.py", "new.py", "second.py"]
+
+    def test_a_commit_of_another_branch_that_has_passed_counts_by_its_contents(
+        self, root: Path
+    ) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "ours.py")
+        git(root, "checkout", "--quiet", "main")
+        commit(root, "theirs.py")
+        commit(root, "ours.py")
+        assert workspace.unproven_files("topic", root) == ["theirs.py"]
+
+    def test_the_same_commit_again_is_proven_again(self, root: Path) -> None:
+        with pytest.raises(workspace.UnknownChangeError, match="nothing differs from HEAD"):
+            workspace.unproven_files("HEAD", root)
+
+    def test_a_commit_that_has_passed_and_is_not_here_is_an_error(self, root: Path) -> None:
+        git(root, "checkout", "--quiet", "-b", "topic")
+        commit(root, "ours.py")
+        with pytest.raises(workspace.UnknownChangeError, match="git rev-parse failed"):
+            workspace.unproven_files("f" * 40, root)
 
     def test_the_change_is_unknown_on_an_older_commit_of_main(self, root: Path) -> None:
         commit(root, "later.py")

@@ -98,6 +98,7 @@ def start(folder: Path, flavour: Flavour, memory: Memory) -> subprocess.Popen[st
 
 
 @pytest.mark.alone
+@pytest.mark.scaled
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_killed_runs_end_every_order_as_expected_and_charge_once(

@@ -11,6 +11,7 @@ _COUNT = 150 if os.environ.get("ARVO_FULL") == "1" else 25
 SEEDS = [int(_CHOSEN)] if _CHOSEN else list(range(_COUNT))
 
 
+@pytest.mark.scaled
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("memory", ["leased", "locked", "unlocked"])
 @pytest.mark.parametrize("flavour", ["resumable", "machine"])

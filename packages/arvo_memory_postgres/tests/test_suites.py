@@ -66,6 +66,7 @@ class TestQueries(WorkflowQueriesSuite):
     pass
 
 
+@pytest.mark.scaled
 @pytest.mark.skipif(os.environ.get("ARVO_FULL") != "1", reason="the long check runs it")
 class TestWithoutPreparedStatements(MachineMemorySuite):
     """A PgBouncer may not support them."""

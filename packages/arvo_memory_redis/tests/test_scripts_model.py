@@ -215,6 +215,7 @@ class Sequence:
         self.model.expired = True
 
 
+@pytest.mark.scaled
 @pytest.mark.timeout(300)
 async def test_scripts_answer_as_the_model_does(redis_url: str, prefix: str) -> None:
     random = Random(11)

@@ -44,6 +44,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.alone
+@pytest.mark.scaled
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
     """Two processes write; one after the other is killed, at a random moment. A third lists."""

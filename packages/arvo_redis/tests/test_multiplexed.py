@@ -64,6 +64,7 @@ async def echo(transport: MultiplexedTransport, text: str) -> str:
 
 
 class TestReplies:
+    @pytest.mark.scaled
     async def test_no_call_gets_a_wrong_reply_when_calls_are_cancelled_at_random(
         self, redis_url: str
     ) -> None:

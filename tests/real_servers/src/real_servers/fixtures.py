@@ -2,15 +2,16 @@
 
 Import the fixtures that a package needs into its `conftest.py`, with those that they use themselves:
 
-    from real_servers.fixtures import redis_cluster as redis_cluster
     from real_servers.fixtures import redis_flavour as redis_flavour
+    from real_servers.fixtures import redis_server as redis_server
     from real_servers.fixtures import redis_url as redis_url
     from real_servers.fixtures import start_redis as start_redis
 
 A test that asks for one runs once for each flavour of the machine: on Redis and on Valkey, on the
-installed PostgreSQL and on that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN`
-name a server to use instead, which may hold other data: use random prefixes and schemas, and drop
-them. Servers that a test may kill are always started for it.
+installed PostgreSQL and on that of the wheel; where `ARVO_TEST_SERVERS` is `last`, only on the last of
+each kind, that of the wheel. `ARVO_TEST_REDIS_URL` and `ARVO_TEST_POSTGRES_DSN` name a server to use
+instead, which may hold other data: use random prefixes and schemas, and drop them. Servers that a test
+may kill are always started for it.
 
 Without a server a test fails where `CI` is set, and is skipped elsewhere.
 """
@@ -107,10 +108,17 @@ else:
         return GIVEN_REDIS
 
 
-@pytest.fixture(scope="session")
-def redis_cluster(redis_flavour: RedisFlavour) -> Iterator[RedisCluster]:
-    """A cluster for all tests; leave it running and empty."""
-    with RedisCluster.start(redis_flavour) as cluster:
+@pytest.fixture(scope="session", params=redis_flavours()[-1:] or [None], ids=_name)
+def redis_cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
+    """A cluster for all tests, of one flavour; leave it running and empty.
+
+    What a client does with slots and redirections does not depend on the product.
+    """
+    try:
+        flavour: RedisFlavour = request.param or first_redis()
+    except ServerNotFoundError as error:
+        missing(error)
+    with RedisCluster.start(flavour) as cluster:
         yield cluster
 
 
