@@ -7,7 +7,7 @@ once; a service runs at least once and must be idempotent by (source, id).
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
 from typing import Any
@@ -188,6 +188,7 @@ class WorkflowExecution:
         control = read_control(event)
         lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
+        held: HeldWorkflow | None = None
         committed = False
         try:
             held = await self._load(lease, content)
@@ -212,6 +213,8 @@ class WorkflowExecution:
         finally:
             if keeper is not None:
                 keeper.stop()
+            if held is not None:
+                held.released()
             if not committed:
                 await release_lease(self._store.memory, lease)
 
@@ -456,8 +459,9 @@ class WorkflowExecution:
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
+        forgets = self._forgets(state)
         try:
-            written = held.written(state, forgets=self._forgets(state))
+            written = held.written(state, forgets=forgets)
         except UnreadableRecordError as error:
             raise unreadable(state.subject, str(error)) from error
         write = RecordWrite(
@@ -468,7 +472,15 @@ class WorkflowExecution:
             frees=written.frees,
             expires_in=expires_in,
         )
-        await commit_record(self._store.memory, lease, write)
+        try:
+            await commit_record(self._store.memory, lease, write)
+        except UnwritableRecordError:
+            if not written.compacted:
+                raise
+            # The step may be fit to be stored where all that is needed of earlier ones is not.
+            written = held.written(state, forgets=forgets, compacts=False)
+            write = replace(write, tail=written.tail, chunk=written.chunk, frees=written.frees)
+            await commit_record(self._store.memory, lease, write)
         held.committed()
 
     def _forgets(self, state: WorkflowState) -> bool:
