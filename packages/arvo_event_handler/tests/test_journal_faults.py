@@ -19,8 +19,11 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler._workflow import _journal_store
+from arvo_event_handler._workflow import _execution, _journal_store
 from arvo_event_handler.memory import MachineLease, RecordWrite, to_typescript
+from arvo_event_handler.memory._collection import Collection
+from arvo_event_handler.memory._state import WorkflowState
+from arvo_event_handler.testing import SpanRecorder
 from arvo_time.testing import FakeClock
 
 from .intercepted_memory import InterceptedLeasedMemory, fail
@@ -163,3 +166,28 @@ async def test_a_journal_without_its_last_bytes_is_refused_and_not_appended_to(c
         await worker(memory).execute(reserved(asked, price=1))
     with pytest.raises(UnreadableRecordError, match="the tail of the stored journal is damaged"):
         await memory.read(asked.subject)
+
+
+async def test_a_journal_that_has_grown_large_is_said_on_the_span(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_execution, "_LARGE_JOURNAL", 3000)
+    memory = LeasedMemory(clock=FakeClock())
+    asked, _ = await started(memory)
+    said: list[bool] = []
+    for number in range(4):
+        with SpanRecorder() as spans:
+            await worker(memory).execute(reserved(asked, price=1, id=f"{number}"))
+        [span] = spans.spans
+        said.append(any("of its journal" in str(event.attributes) for event in span.events))
+    assert said == sorted(said)
+    assert len(set(said)) == 2
+
+
+@pytest.mark.parametrize(("more", "compacts"), [(-1, True), (0, False)])
+def test_a_base_of_4_mib_is_not_even_tried(more: int, compacts: bool) -> None:
+    """It would be made at every step, and might be refused at every step."""
+    state = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
+    state.collection = Collection({})
+    state.collection.size = 4 * 1024 * 1024 + more
+    assert _journal_store._mostly_garbage(state, live=20 * 1024 * 1024) is compacts

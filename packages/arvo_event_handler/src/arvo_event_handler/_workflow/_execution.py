@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -78,6 +78,9 @@ from ._plain_store import PlainStore
 from ._stored_record import stored_outputs, stored_parent_subject, unreadable
 from ._summary import summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
+
+_LARGE_JOURNAL: Final = 32 * 1024 * 1024
+"""From how many bytes on the journal of one workflow is a matter for its author."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,6 +485,11 @@ class WorkflowExecution:
             write = replace(write, tail=written.tail, chunk=written.chunk, frees=written.frees)
             await commit_record(self._store.memory, lease, write)
         held.committed()
+        if written.live > _LARGE_JOURNAL:
+            step.trace.warn(
+                f"the workflow needs {written.live} bytes of its journal; a worker that does not "
+                "remember it reads them all: ask for less at a time, or in child workflows"
+            )
 
     def _forgets(self, state: WorkflowState) -> bool:
         """Return whether only what tells late events is kept of a workflow, as it has completed."""

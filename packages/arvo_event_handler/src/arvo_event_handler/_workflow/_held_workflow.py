@@ -49,6 +49,8 @@ class WrittenState:
     tail: bytes = b""
     chunk: bytes | None = None
     frees: Frees = "none"
+    live: int = 0
+    """How many bytes the chunks have after it that are not freed."""
     compacted: bool = False
     """Whether the chunk also says what is needed of earlier ones, and so may be too large."""
 

@@ -42,7 +42,7 @@ from ._warm_states import WarmState, WarmStates
 _GARBAGE: Final = 64 * 1024
 """How many bytes of entries that nobody needs any more are kept before a base replaces them."""
 _LARGEST_BASE: Final = 4 * 1024 * 1024
-"""How many bytes a base has at most: a larger one might not be stored, while its entries are."""
+"""How many bytes a base has at most; a larger one might be made, and refused, at every step."""
 _SEEN_SIZE: Final = 19
 """How many bytes a base takes for an event that was seen."""
 
@@ -272,6 +272,7 @@ class _JournaledWorkflow(HeldWorkflow):
             closed += len(tail)
         else:
             written.tail = tail
+        written.live = closed
         self._next = self._warm_state(
             state,
             entry.mark,
