@@ -51,8 +51,8 @@ async def bytes_each(record: Record, *, expires_in: timedelta | None, held: bool
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    if memory.count != _WORKFLOWS:
-        raise WrongResultError(f"{memory.count} records are stored, not {_WORKFLOWS}")
+    if memory.size != _WORKFLOWS:
+        raise WrongResultError(f"{memory.size} records are stored, not {_WORKFLOWS}")
     return round((after - before) / _WORKFLOWS)
 
 

@@ -105,7 +105,7 @@ async def run(arguments: argparse.Namespace) -> int:
     async with load.broker:
         for number in range(1, arguments.rounds + 1):
             rounds.append(await load.round(each))
-            print(f"round {number:2}  {rounds[-1]}   {load.memory.count:,} remembered", flush=True)
+            print(f"round {number:2}  {rounds[-1]}   {load.memory.size:,} remembered", flush=True)
     seconds = sum(done.seconds for done in rounds)
     print(f"{each * len(rounds):,} workflows in {seconds:.1f} s, every answer right")
     # The first rounds fill caches and the memory.

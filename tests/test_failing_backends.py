@@ -12,7 +12,12 @@ from redis.exceptions import BusyLoadingError
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy, MachineLease
+from arvo_event_handler.memory import (
+    ILeasedMachineMemory,
+    LockPolicy,
+    MachineLease,
+    WorkflowQuery,
+)
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_redis import RedisMachineMemory
@@ -34,16 +39,15 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "write": lambda memory: memory.write(SUBJECT, {}, None),
     "lock": lambda memory: memory.lock(SUBJECT),
     "unlock": lambda memory: memory.unlock(SUBJECT),
-    "find": lambda memory: memory.find(status="active"),
-    "children": lambda memory: memory.children(SUBJECT),
-    "root": lambda memory: memory.root(SUBJECT),
-    "get": lambda memory: memory.get(SUBJECT),
-    "scan": lambda memory: anext(memory.scan()),
+    "workflows": lambda memory: memory.workflows(WorkflowQuery()),
+    "count": lambda memory: memory.count(WorkflowQuery()),
+    "workflow": lambda memory: memory.workflow(SUBJECT),
+    "reindex": lambda memory: memory.reindex(),
     "cleanup": lambda memory: memory.cleanup(SUBJECT),
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes", "is_still"}
 
 
 class LoadingServer(Transport):

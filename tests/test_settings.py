@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ from arvo_event_handler.delivery import (
     Middleware,
     OwnerFunctions,
 )
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import Repeat
 from arvo_time import Backoff, RetryPolicy
 
@@ -120,7 +120,11 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
         {},
         {
             "redelivery_window": [*NOT_A_COUNT, 0, None],
-            "finished_expiry": [*NOT_A_DURATION, timedelta(0), 11 * YEAR, timedelta.max],
+            "warm_bytes": [*NOT_A_COUNT, None],
+            **{
+                name: [*NOT_A_DURATION, timedelta(0), 11 * YEAR, timedelta.max]
+                for name in ("finished_expiry", "failed_expiry")
+            },
             "clock": [*NOT_A_CLOCK, None],
         },
     ),
@@ -171,6 +175,17 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             for name in ("on_broker_error", "on_domained_event", "on_dead_letter", "on_unclaimed")
         },
     ),
+    WorkflowQuery: (
+        {},
+        {
+            "status": ["active", {"running"}, [], None],
+            **{name: [7, ""] for name in ("source", "root", "key", "waits_for", "error")},
+            **{
+                name: ["today", datetime(2030, 5, 6)]  # noqa: DTZ001 - what is refused
+                for name in ("started_after", "started_before", "no_step_since")
+            },
+        },
+    ),
     Bulk: ({"function": listener}, {"function": [7, [], None]}),
     Middleware: (
         {},
@@ -194,8 +209,9 @@ NOT_SETTINGS = {
     *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
-    *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine", "StoredWorkflow"),
-    *("MemoryUrl", "WorkflowSummary"),
+    *("StepFailure", "SuiteReport", "StoredLetter"),
+    *("MemoryUrl", "MigrationReport", "WorkflowSummary"),
+    *("CountRequest", "PageRequest", "StoredWorkflow", "WorkflowCount", "WorkflowPage"),
 }
 
 

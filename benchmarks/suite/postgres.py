@@ -1,8 +1,8 @@
 """What a step on PostgreSQL costs. Run: uv run python -m benchmarks --only memory.postgres."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
 
@@ -12,8 +12,8 @@ from typing_extensions import override
 from arvo_event_handler.memory import Record, encode_record
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
-from benchmarks.workload import UnavailableError, Workload, benchmark
-from real_servers import PostgresServer, ServerNotFoundError
+from benchmarks.servers import postgres_server
+from benchmarks.workload import Workload, benchmark
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
@@ -85,7 +85,7 @@ class _Plain(asyncpg.Connection):  # type: ignore[misc] # untyped
 
 @asynccontextmanager
 async def _memory() -> AsyncIterator[Step]:
-    with _server() as server:
+    with postgres_server() as server:
         async with PostgresMachineMemory.connect(server.dsn, pool_size=20) as memory:
             await memory.migrate()
 
@@ -101,7 +101,7 @@ async def _memory() -> AsyncIterator[Step]:
 
 @asynccontextmanager
 async def _bare_pool(*, reset: bool) -> AsyncIterator[asyncpg.Pool]:
-    with _server() as server:
+    with postgres_server() as server:
         async with asyncpg.create_pool(
             server.dsn,
             min_size=1,
@@ -113,15 +113,6 @@ async def _bare_pool(*, reset: bool) -> AsyncIterator[asyncpg.Pool]:
                 "state bytea, owner text, until timestamptz) WITH (fillfactor = 70)"
             )
             yield pool
-
-
-@contextmanager
-def _server() -> Iterator[PostgresServer]:
-    try:
-        with PostgresServer.start(options={"shared_buffers": "128MB"}) as server:
-            yield server
-    except ServerNotFoundError as error:
-        raise UnavailableError(str(error)) from error
 
 
 def _two_statements(pool: asyncpg.Pool) -> Step:

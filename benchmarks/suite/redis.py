@@ -2,8 +2,8 @@
 
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Literal
 
@@ -16,8 +16,9 @@ from arvo_event_handler.memory import Record, encode_record
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_redis._resp import encode_request
-from benchmarks.workload import UnavailableError, Workload, benchmark
-from real_servers import RedisServer, ServerNotFoundError
+from benchmarks.servers import redis_server
+from benchmarks.workload import Workload, benchmark
+from real_servers import RedisServer
 
 _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
@@ -111,7 +112,10 @@ async def limit_of_the_server() -> AsyncIterator[Workload[bytes, list[object]]]:
 
     What memory.redis.c50 reaches of it is its share of the server's limit.
     """
-    with _server() as server, socket.create_connection((server.host, server.port)) as connection:
+    with (
+        redis_server() as server,
+        socket.create_connection((server.host, server.port)) as connection,
+    ):
         requests = _written_ahead(server)
         yield Workload(
             inputs=lambda n: [requests] * n,
@@ -123,7 +127,7 @@ async def limit_of_the_server() -> AsyncIterator[Workload[bytes, list[object]]]:
 
 @asynccontextmanager
 async def _memory(transport: Literal["auto", "redis-py"]) -> AsyncIterator[Step]:
-    with _server() as server:
+    with redis_server() as server:
         async with RedisMachineMemory.connect(server.url, transport=transport) as memory:
 
             async def step(machine_id: str) -> bool:
@@ -138,7 +142,7 @@ async def _memory(transport: Literal["auto", "redis-py"]) -> AsyncIterator[Step]
 
 @asynccontextmanager
 async def _client() -> AsyncIterator[Redis]:
-    with _server() as server:
+    with redis_server() as server:
         retry = Retry(NoBackoff(), 0)
         pool = BlockingConnectionPool.from_url(server.url, max_connections=50, retry=retry)
         client = Redis.from_pool(pool)
@@ -146,15 +150,6 @@ async def _client() -> AsyncIterator[Redis]:
             yield client
         finally:
             await client.aclose()
-
-
-@contextmanager
-def _server() -> Iterator[RedisServer]:
-    try:
-        with RedisServer.start() as server:
-            yield server
-    except ServerNotFoundError as error:
-        raise UnavailableError(str(error)) from error
 
 
 async def _two_scripts(client: Redis) -> Step:

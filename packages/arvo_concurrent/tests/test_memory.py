@@ -145,7 +145,7 @@ async def test_nothing_is_left_of_unused_workflows(
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
         await memory.release(lease)
-    assert (memory.count, memory.held, memory.waiting) == (0, frozenset(), 0)
+    assert (memory.size, memory.held, memory.waiting) == (0, frozenset(), 0)
     assert memory._leases._held == {}
     assert clock.pending == 0
 
@@ -178,7 +178,7 @@ async def test_cleanup_forgets_and_fences_the_holder(memory: ConcurrentMachineMe
     await memory.write(ID, {"count": 1}, None)
     lease = await taken(memory)
     await memory.cleanup(ID)
-    assert (await memory.read(ID), memory.count) == (None, 0)
+    assert (await memory.read(ID), memory.size) == (None, 0)
     with pytest.raises(TransactionViolation, match="VERSION_MOVED"):
         await memory.commit(lease, record_write({"count": 2}))
     await memory.write(ID, {"again": True}, None)
@@ -194,7 +194,7 @@ async def test_clear_forgets_everything_and_wakes_waiters(memory: ConcurrentMach
     memory.clear()
     lease = await waiter
     assert lease is not None
-    assert (lease.version, lease.record, memory.count) == (0, None, 0)
+    assert (lease.version, lease.record, memory.size) == (0, None, 0)
     with pytest.raises(TransactionViolation):
         await memory.commit(stale, record_write({"count": 2}))
 

@@ -13,6 +13,7 @@ from arvo_event_handler.testing import (
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_time.testing import FakeClock
 
@@ -23,7 +24,7 @@ class TestTheFourCalls(MachineMemorySuite):
         return ConcurrentMachineMemory(policy=LockPolicy(max_wait=timedelta(milliseconds=20)))
 
 
-class TestLeases(LeasedMachineMemorySuite):
+class OnAFakeClock:
     @pytest.fixture
     def clock(self) -> FakeClock:
         return FakeClock()
@@ -39,3 +40,11 @@ class TestLeases(LeasedMachineMemorySuite):
     @pytest.fixture
     def let_pass(self, clock: FakeClock) -> LetTimePass:
         return clock.run_for
+
+
+class TestLeases(OnAFakeClock, LeasedMachineMemorySuite):
+    pass
+
+
+class TestQueries(OnAFakeClock, WorkflowQueriesSuite):
+    pass

@@ -131,8 +131,12 @@ class Chaos:
         self.kind = memory
         self.flavour = flavour
         self.records: LeasedMemory | SimpleMachineMemory = (
-            LeasedMemory(clock=self.clock) if memory == "leased" else SimpleMachineMemory()
+            LeasedMemory(clock=self.clock, chunk_bytes=self.chance.choice([0, 1000, 4096]))
+            if memory == "leased"
+            else SimpleMachineMemory()
         )
+        self.warm_bytes = self.chance.choice([0, 4000, 64 * 1024 * 1024])
+        """How much each handler remembers of its workflows."""
         self.orphaned: set[str] = set()
         """Workflows whose lock could not be released, because that call failed."""
         self.ledger: dict[tuple[str, str], str] = {}
@@ -336,7 +340,7 @@ class Chaos:
 
     def _handlers(self, memory: IMachineMemory) -> list[IArvoEventHandler]:
         locking = self.kind == "locked"
-        policy = ExecutionPolicy(clock=self.clock)
+        policy = ExecutionPolicy(warm_bytes=self.warm_bytes, clock=self.clock)
         return [
             ArvoEventHandler(contract=reserve_contract, handler={"1.0.0": self._reserve}),
             ArvoEventHandler(contract=charge_contract, handler={"1.0.0": self._charge}),

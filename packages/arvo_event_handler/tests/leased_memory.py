@@ -18,6 +18,7 @@ from arvo_event_handler.memory import (
     Record,
     RecordWrite,
     check_machine_id,
+    check_previous,
     encode_record,
     until_granted,
     whole,
@@ -145,8 +146,7 @@ class LeasedMemory(ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if (None if stored is None else stored.whole()) != previous:
-            self._refuse(machine_id, TransactionViolationCause.VERSION_MOVED)
+        self.check_previous(previous, stored, machine_id)
         emptied = record_write(record, frees="all")
         self._store(machine_id, emptied, by=secrets.token_hex(16))
 
@@ -182,6 +182,13 @@ class LeasedMemory(ILeasedMachineMemory):
         if stored is None:
             return lease.version == 0
         return (stored.version, stored.committed_by) == (lease.version, lease.committed_by)
+
+    def check_previous(
+        self, previous: Record | None, stored: Stored | None, machine_id: str
+    ) -> None:
+        """Refuse to replace another record than the stored one."""
+        found = None if stored is None else stored.whole()
+        check_previous(previous, stored=found, machine_id=machine_id)
 
     def _take(self, machine_id: str, owner: str) -> str:
         self._held[machine_id] = _Held(owner=owner, until=self._clock.now() + self._policy.ttl)

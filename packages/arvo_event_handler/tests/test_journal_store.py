@@ -244,7 +244,7 @@ class Compared:
         shown: Record | None = (
             None
             if stored is None
-            else to_typescript(stored, subject, answering={RESERVE, CHARGE}, window=5)
+            else to_typescript(stored, subject=subject, answering={RESERVE, CHARGE}, window=5)
         )
         # Only a workflow that says which requests are open needs them.
         for record in (shown, expected):

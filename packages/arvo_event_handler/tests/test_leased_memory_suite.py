@@ -32,6 +32,7 @@ from arvo_event_handler.testing._watched_renewals import WatchedRenewals
 from arvo_time.testing import FakeClock
 
 from .broken_chunks import BROKEN_CHUNKS
+from .broken_journals import BROKEN_JOURNALS
 from .leased_memory import LeasedMemory, Stored, WaitingLeasedMemory
 
 POLICY = LockPolicy(ttl=timedelta(seconds=10), max_wait=timedelta(seconds=1))
@@ -793,6 +794,7 @@ BROKEN: dict[str, list[type[LeasedMemory]]] = {
     "test_a_cancelled_release_holds_nothing_beyond_the_ttl": [ReleasesInTwoSteps],
     "test_a_cancelled_renewal_keeps_the_lease": [RenewsInTwoSteps],
     **BROKEN_CHUNKS,
+    **BROKEN_JOURNALS,
 }
 
 

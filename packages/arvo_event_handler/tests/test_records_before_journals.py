@@ -64,4 +64,4 @@ async def test_it_runs_to_its_end(stored: Any) -> None:
 @pytest.mark.parametrize("stored", CASES)
 def test_it_is_read_and_written_unchanged(stored: Any) -> None:
     record = stored["record"]
-    assert to_typescript(record, record["subject"]) == record
+    assert to_typescript(record, subject=record["subject"]) == record

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arvo_event_handler.memory import LockPolicy, MachineLease
+from arvo_event_handler.memory import LockPolicy, MachineLease, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 
@@ -23,7 +23,7 @@ CALLS: dict[str, Call] = {
     "read": lambda memory, _: memory.read("order-7"),
     "write": lambda memory, _: memory.write("order-8", {"count": 1}, None),
     "lock": lambda memory, _: memory.lock("order-8"),
-    "find": lambda memory, _: memory.find(),
+    "workflows": lambda memory, _: memory.workflows(WorkflowQuery()),
     "cleanup": lambda memory, _: memory.cleanup("order-7"),
     "delete_finished": lambda memory, _: memory.delete_finished(older_than=timedelta(0)),
     "migrate": lambda memory, _: memory.migrate(),

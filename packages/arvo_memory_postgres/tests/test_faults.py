@@ -12,7 +12,7 @@ import pytest
 from real_servers.fixtures import StartPostgres
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_time.testing import FakeClock
@@ -192,6 +192,8 @@ async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: Sta
                 # One more may have been written whose answer never came.
                 assert record["count"] in (count, count + 1)
                 acknowledged[machine_id] = int(str(record["count"]))
+            page = await memory.workflows(WorkflowQuery())
+            assert acknowledged.keys() <= {each.subject for each in page.workflows}
 
 
 async def test_a_memory_works_again_after_its_server_restarted(
@@ -224,8 +226,9 @@ async def test_a_statement_that_takes_too_long_is_an_error(
     postgres_dsn: str, connect_to: Connect, schema: str
 ) -> None:
     """Another client has locked the row; a change may have happened, so the outcome is unknown."""
-    async with connect_to(statement_timeout=timedelta(milliseconds=100)) as memory:
-        lease = await leased(memory)
+    impatient = connect_to(statement_timeout=timedelta(milliseconds=100))
+    async with connect_to() as patient, impatient as memory:
+        lease = await leased(patient)
         connection = await asyncpg.connect(postgres_dsn)
         try:
             quoted = schema.replace('"', '""')
@@ -236,8 +239,8 @@ async def test_a_statement_that_takes_too_long_is_an_error(
         finally:
             await connection.close()
         assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
-        await memory.commit(lease, record_write({"count": 1}))
-        assert (await leased(memory)).version == 1
+        await patient.commit(lease, record_write({"count": 1}))
+        assert (await leased(patient)).version == 1
 
 
 async def test_a_call_to_an_unreachable_server_has_failed(start_postgres: StartPostgres) -> None:

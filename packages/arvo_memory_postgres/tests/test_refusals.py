@@ -159,10 +159,10 @@ async def test_a_table_that_takes_no_rows_is_reported_after_a_few_tries(
     async with connect_to() as memory:
         run = memory._runner.run
 
-        async def counted(operation: str, sql: str, *args: object) -> Any:
+        async def counted(operation: str, sql: str, *args: object, **within: Any) -> Any:
             asked.append(sql)
             assert len(asked) < 50, "it does not stop asking"
-            return await run(operation, sql, *args)
+            return await run(operation, sql, *args, **within)
 
         monkeypatch.setattr(memory._runner, "run", counted)
         try:

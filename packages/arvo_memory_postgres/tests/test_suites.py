@@ -14,6 +14,7 @@ from arvo_event_handler.testing import (
     LetTimePass,
     MachineMemorySuite,
     SharedMachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_memory_postgres import PostgresMachineMemory
 
@@ -45,20 +46,24 @@ class TestSharedData(SharedMachineMemorySuite):
     pass
 
 
+@pytest.fixture
+def let_pass(postgres_dsn: str, schema: str) -> LetTimePass:
+    """Make everything older: leases and records end sooner, starts and steps are longer ago."""
+    columns = ("lease_until", "expires_at", "created_at", "updated_at")
+    earlier = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
+
+    async def let_pass(delta: timedelta) -> None:
+        await fetch(postgres_dsn, f"UPDATE {quoted(schema)}.machines SET {earlier}", delta)
+
+    return let_pass
+
+
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    def let_pass(self, postgres_dsn: str, schema: str) -> LetTimePass:
-        """Bring the end of every lease and record closer."""
+    pass
 
-        async def let_pass(delta: timedelta) -> None:
-            await fetch(
-                postgres_dsn,
-                f"UPDATE {quoted(schema)}.machines"
-                " SET lease_until = lease_until - $1::interval, expires_at = expires_at - $1::interval",
-                delta,
-            )
 
-        return let_pass
+class TestQueries(WorkflowQueriesSuite):
+    pass
 
 
 @pytest.mark.scaled

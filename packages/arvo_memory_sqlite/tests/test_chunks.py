@@ -14,6 +14,8 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_time.testing import FakeClock
 
+from .inside import writer_of
+
 HOUR = timedelta(hours=1)
 
 
@@ -113,7 +115,7 @@ async def test_a_chunk_that_is_too_large_for_sqlite_changes_nothing(
     memory: SqliteMachineMemory, path: Path
 ) -> None:
     await memory.commit(await granted(memory), record_write({"count": 1}, chunk=b"a", tail=b"tail"))
-    memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 3_000)
+    writer_of(memory)._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 3_000)
     lease = await granted(memory)
     write = record_write({"count": 2}, chunk=b"x" * 3_000, frees="all")
     with pytest.raises(UnwritableRecordError, match=r"a chunk .* is too large for SQLite"):

@@ -15,10 +15,12 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.memory import LockPolicy, Record
+from arvo_event_handler.memory import LockPolicy, Record, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 from storm import answer_to, asking, question
+
+from .inside import writer_of
 
 ASKED: Final = "com.storm.answerer"
 
@@ -48,9 +50,9 @@ def change(path: Path, sql: str, *values: object) -> None:
 @contextmanager
 def pragma(memory: SqliteMachineMemory, during: str, after: str) -> Iterator[None]:
     """Set a condition of the file or the disk for the writer."""
-    memory._client._writer._connection.execute(f"PRAGMA {during}").fetchall()
+    writer_of(memory)._connection.execute(f"PRAGMA {during}").fetchall()
     yield
-    memory._client._writer._connection.execute(f"PRAGMA {after}").fetchall()
+    writer_of(memory)._connection.execute(f"PRAGMA {after}").fetchall()
 
 
 @contextmanager
@@ -108,7 +110,7 @@ async def test_a_record_that_is_too_large_for_sqlite_ends_only_its_own_workflow(
     memory: SqliteMachineMemory,
 ) -> None:
     """The limit is SQLite's own, which a build may set."""
-    memory._client._writer._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
+    writer_of(memory)._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 20_000)
     handler = asking(memory)
     [error] = await handler.execute(question("x" * 30_000))
     assert error.type == "sys.arvo.orc.storm.question.error"
@@ -190,7 +192,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
 
 
 @pytest.mark.parametrize("time", [10**17, -(10**17), 2**63 - 1])
-@pytest.mark.parametrize("column", ["updated_at", "expires_at"])
+@pytest.mark.parametrize("column", ["updated_at", "expires_at", "due"])
 async def test_a_damaged_time_is_reported_by_the_queries_that_show_it(
     memory: SqliteMachineMemory, path: Path, column: str, time: int
 ) -> None:
@@ -198,10 +200,10 @@ async def test_a_damaged_time_is_reported_by_the_queries_that_show_it(
     await memory.write("order-7", {"status": "active"}, None)
     change(path, f"UPDATE machine SET {column} = ?", time)  # noqa: S608 - from above
     if column == "expires_at" and time < 0:
-        assert await memory.find(status="active") == []
+        assert (await memory.workflows(WorkflowQuery())).workflows == ()
         return
     with pytest.raises(UnreadableRecordError, match="the stored time"):
-        await memory.find(status="active")
+        await memory.workflows(WorkflowQuery())
     assert await memory.read("order-7") == {"status": "active"}
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory, _memory, _schema
 from arvo_sqlite import Component, SqliteClient
 from arvo_time.testing import FakeClock
 
+from .inside import writer_of
 from .writer_process import FURTHER, with_version
 
 
@@ -66,9 +68,9 @@ async def test_leases_are_not_flushed_and_records_are(path: Path, level: str, nu
             (value,) = connection.execute("PRAGMA synchronous").fetchone()
             return int(value)
 
-        assert await memory._client._writer.submit(synchronous, durable=True) == number
-        assert await memory._client._writer.submit(synchronous, durable=False) == 1
-        assert await memory._client._writer.submit(synchronous, durable=True) == number
+        assert await writer_of(memory).submit(synchronous, durable=True) == number
+        assert await writer_of(memory).submit(synchronous, durable=False) == 1
+        assert await writer_of(memory).submit(synchronous, durable=True) == number
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
 async def test_a_call_that_waits_too_long_for_another_process_may_be_retried(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(_memory, "BUSY_TIMEOUT", timedelta(milliseconds=20))
     async with SqliteMachineMemory.connect(path) as memory:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -216,8 +218,11 @@ async def test_a_file_of_the_first_version_becomes_one_of_the_present_version(
         record = await memory.read("order-7")
         assert record is not None
         assert record["count"] == 8
-        [child] = await memory.children("order-7")
-        assert (child.machine_id, child.status, child.version) == ("order-8", "done", 1)
+        page = await memory.workflows(WorkflowQuery(root="order-7"))
+        assert [(each.subject, each.status, each.record_version) for each in page.workflows] == [
+            ("order-8", "done", 1),
+            ("order-7", "active", 2),
+        ]
         lease = await memory.acquire("order-7")
         assert lease is not None
         assert (lease.record, lease.tail, list(lease.chunks)) == (record, b"", [])
@@ -226,7 +231,7 @@ async def test_a_file_of_the_first_version_becomes_one_of_the_present_version(
         assert again is not None
         assert again.version == lease.version + 1
         assert (again.tail, list(again.chunks)) == (b"tail", [(1, b"chunk")])
-    assert of(first_version, "PRAGMA user_version") == 2
+    assert of(first_version, "PRAGMA user_version") == 3
 
 
 async def test_a_file_of_the_first_version_has_the_tables_of_a_new_one_afterwards(
@@ -273,7 +278,7 @@ async def test_a_machine_memory_can_be_added_to_a_file_of_another_component(path
     assert of(path, "PRAGMA user_version") == 0
     async with SqliteMachineMemory.connect(path) as memory:
         await memory.write("order-7", {"count": 1}, None)
-    assert of(path, "PRAGMA user_version") == 2
+    assert of(path, "PRAGMA user_version") == 3
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import WorkflowQuery
 from arvo_memory_sqlite import SqliteMachineMemory
 
 from .writer_process import PATIENT, count_up
@@ -46,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.scaled
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
-    """Two processes write; one after the other is killed, at a random moment."""
+    """Two processes write; one after the other is killed, at a random moment. A third lists."""
     random = Random(7)
     acknowledged: dict[str, int] = defaultdict(int)
     writers = {name: start("commit_for_ever", path, name) for name in ("a", "b")}
@@ -106,6 +107,22 @@ def check(path: Path, acknowledged: dict[str, int]) -> None:
         version, written = stored[machine_id]
         assert version == written
         assert version >= count, f"{machine_id}: a commit that was acknowledged is gone"
+    listed = asyncio.run(page_through(path))
+    assert len(listed) == len(set(listed))
+    assert acknowledged.keys() <= set(listed), "a workflow is missing from the listing"
+
+
+async def page_through(path: Path) -> list[str]:
+    """List all workflows, while one of the writers goes on."""
+    listed: list[str] = []
+    cursor: str | None = None
+    async with SqliteMachineMemory.connect(path) as memory:
+        while True:
+            page = await memory.workflows(WorkflowQuery(), after=cursor, limit=3)
+            listed += [workflow.subject for workflow in page.workflows]
+            cursor = page.next
+            if cursor is None:
+                return listed
 
 
 async def test_many_writers_in_several_processes_lose_nothing(path: Path) -> None:
@@ -143,7 +160,7 @@ async def test_several_processes_migrate_an_older_file_concurrently(path: Path) 
         ("migrated from version 1",)
     ]
     connection.close()
-    with pytest.raises(MachineMemoryError, match="schema version 3"):
+    with pytest.raises(MachineMemoryError, match="schema version 4"):
         async with SqliteMachineMemory.connect(path):
             pass
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from arvo_event_handler import TransactionViolation
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_sqlite import SqliteMachineMemory
 
@@ -19,7 +19,7 @@ async def test_each_call_that_reaches_the_file_is_a_span(tmp_path: Path) -> None
         await make_calls(path)
     assert [span.name.partition(" ")[0] for span in recorder.spans] == [
         *("ACQUIRE", "RENEW", "COMMIT", "RELEASE", "ACQUIRE", "RELEASE"),
-        *("READ", "WRITE", "FIND", "CHILDREN", "CLEANUP"),
+        *("READ", "WRITE", "WORKFLOWS", "COUNT", "WORKFLOW", "CLEANUP"),
     ]
     for span in recorder.spans:
         assert span.attributes["db.system.name"] == "sqlite"
@@ -38,8 +38,9 @@ async def make_calls(path: Path) -> None:
         await memory.lock("order-8")
         await memory.unlock("order-8")
         await memory.write("order-8", {}, await memory.read("order-8"))
-        await memory.find(status="active")
-        await memory.children("order-7")
+        await memory.workflows(WorkflowQuery())
+        await memory.count(WorkflowQuery())
+        await memory.workflow("order-7")
         await memory.cleanup("order-7")
 
 

@@ -17,6 +17,7 @@ from arvo_event_handler.testing import (
     LetTimePass,
     MachineMemorySuite,
     SharedMachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_memory_sqlite import SqliteMachineMemory
 from arvo_time import SystemClock
@@ -98,6 +99,14 @@ class TestLeasesOnAFile(OnAFile, LeasedMachineMemorySuite):
 
 
 class TestLeasesWithoutAFile(WithoutAFile, LeasedMachineMemorySuite):
+    pass
+
+
+class TestQueriesOnAFile(OnAFile, WorkflowQueriesSuite):
+    pass
+
+
+class TestQueriesWithoutAFile(WithoutAFile, WorkflowQueriesSuite):
     pass
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy, Record
+from arvo_event_handler.memory import LockPolicy, Record, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory, _schema
 from arvo_sqlite import Component
@@ -162,9 +162,24 @@ async def open_read_only(path: str) -> None:
         say(f"retryable={error.retryable} outcome={error.outcome}: {error}")
 
 
+async def look(path: str) -> None:
+    """Print what is listed, and when the test asks for it, once more."""
+    if os.geteuid() == 0:  # for whom no folder is read-only
+        os.setuid(65534)
+    async with SqliteMachineMemory.connect(path, read_only=True) as memory:
+        page = await memory.workflows(WorkflowQuery())
+        say(f"still={memory.is_still}", *(each.subject for each in page.workflows))
+        sys.stdin.readline()
+        try:
+            page = await memory.workflows(WorkflowQuery())
+            say(*(each.subject for each in page.workflows))
+        except MachineMemoryError as error:
+            say(error)
+
+
 JOBS = {
     job.__name__: job
-    for job in (commit_for_ever, add, migrate, fill_disk, use_after_fork, open_read_only)
+    for job in (commit_for_ever, add, migrate, fill_disk, use_after_fork, open_read_only, look)
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from arvo_event_handler.memory import WorkflowCount, WorkflowQuery
 from arvo_memory_sqlite import SqliteMachineMemory
 from storm import check_storm
 
@@ -20,7 +21,7 @@ async def test_nothing_is_lost(tmp_path: Path) -> None:
     connection.close()
     async with SqliteMachineMemory.connect(path) as memory:
         # Every second workflow has started another one.
-        done = await memory.find(status="done", limit=10_000)
-        assert len(done) == report.workflows * 3 // 2
-        for status in ("active", "failure"):
-            assert await memory.find(status=status) == []
+        done = await memory.count(WorkflowQuery(status={"done"}), at_most=10_000)
+        assert done == WorkflowCount(value=report.workflows * 3 // 2, exact=True)
+        others = await memory.count(WorkflowQuery(status={"active", "failure"}))
+        assert others == WorkflowCount(value=0, exact=True)

@@ -1,99 +1,44 @@
 """The machine memory with leases for one process."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from typing_extensions import override
 
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import (
+    CountRequest,
     ILeasedMachineMemory,
+    IWorkflowQueries,
     LockPolicy,
     MachineLease,
+    PageRequest,
     Record,
     RecordWrite,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
     check_machine_id,
+    check_previous,
     decode_record,
     encode_record,
-    whole,
 )
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import check_clock, check_count, check_instance
 
 from ._lease_table import LeaseTable
+from ._started_workflows import StartedWorkflows
+from ._stored_workflow import Life, Stored
 
 _FORGOTTEN_PER_CALL: Final = 2
 
 
-class _Journal:
-    """A workflow's chunks that are not freed; their numbers have no gaps and end with `last`."""
-
-    __slots__ = ("_chunks", "last")
-
-    def __init__(self) -> None:
-        self.last = 0
-        """The highest number that a chunk was given, freed or not."""
-        self._chunks: list[tuple[int, bytes]] = []
-
-    def above(self, after: int) -> list[tuple[int, bytes]]:
-        # Sliced by number, not scanned, so that the cost is that of what is returned.
-        freed = self.last - len(self._chunks)
-        return self._chunks[max(after - freed, 0) :]
-
-    def keep(self, write: RecordWrite) -> None:
-        if write.frees != "none":
-            self._chunks = []
-        if write.chunk is not None:
-            self.last += 1
-            if write.frees != "all":
-                self._chunks.append((self.last, write.chunk))
-
-    def free_all(self) -> None:
-        self._chunks = []
-
-
-class _Stored:
-    """A record as bytes: no caller shares an object with the memory, and it beats a deep copy."""
-
-    __slots__ = ("committed_by", "expires_at", "journal", "json", "tail", "version")
-
-    def __init__(
-        self,
-        json: bytes,
-        version: int,
-        committed_by: str,
-        *,
-        expires_at: float | None,
-        tail: bytes = b"",
-        journal: _Journal | None = None,
-    ) -> None:
-        self.json = json
-        self.version = version
-        self.committed_by = committed_by
-        self.expires_at = expires_at
-        self.tail = tail
-        # The same object for all versions of one life; None before the first chunk.
-        self.journal = journal
-
-    @property
-    def last_chunk(self) -> int:
-        return 0 if self.journal is None else self.journal.last
-
-    def chunks_above(self, after: int) -> Sequence[tuple[int, bytes]]:
-        return () if self.journal is None else self.journal.above(after)
-
-    def whole_json(self) -> bytes:
-        stands_alone = not self.tail and not self.chunks_above(0)
-        return self.json if stands_alone else encode_record(self.whole())
-
-    def whole(self) -> Record:
-        return whole(decode_record(self.json), tail=self.tail, chunks=self.chunks_above(0))
-
-
-class ConcurrentMachineMemory(ILeasedMachineMemory):
+class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     """Keeps records in the process, with leases that expire and waiters that are woken.
 
     Waiters queue, first come, first served, for at most the policy's `max_wait`. The next one gets
@@ -119,7 +64,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         ...     assert lease is not None
         ...     await memory.release(lease)
         ...     await memory.write("order-7", {"status": "active"}, lease.record)
-        ...     print(await memory.read("order-7"), memory.count, memory.held)
+        ...     print(await memory.read("order-7"), memory.size, memory.held)
         >>> asyncio.run(main())
         {'status': 'active'} 1 frozenset()
     """
@@ -137,7 +82,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             check_instance(policy, kind=LockPolicy, name="policy")
         self._policy = LockPolicy() if policy is None else policy
         self._clock = check_clock(clock)
-        self._stored: dict[str, _Stored] = {}
+        self._stored: dict[str, Stored] = {}
+        self._started = StartedWorkflows(self._stored)
         self._expiries: list[tuple[float, str]] = []
         self._leases = LeaseTable(policy=self._policy, clock=clock)
         # The bare calls have one owner for all tasks.
@@ -156,7 +102,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         return self._chunk_bytes
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many records are stored; those that expired are freed first."""
         self._forget_expired(len(self._expiries))
         return len(self._stored)
@@ -182,6 +128,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     def clear(self) -> None:
         """Forget every record and drop every lease; waiters get theirs."""
         self._stored.clear()
+        self._started.clear()
         self._expiries.clear()
         self._leases.clear()
 
@@ -210,8 +157,8 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
             committed_by=stored.committed_by,
             record=record,
             tail=stored.tail,
-            chunks=stored.chunks_above(after),
-            last_chunk=stored.last_chunk,
+            chunks=stored.life.chunks_above(after),
+            last_chunk=stored.life.last_chunk,
         )
 
     @override
@@ -220,7 +167,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         version, committed_by = (0, "") if stored is None else (stored.version, stored.committed_by)
         if version != lease.version or committed_by != lease.committed_by:
             raise TransactionViolation.version_moved(lease.machine_id)
-        return () if stored is None else stored.chunks_above(0)
+        return () if stored is None else stored.life.chunks_above(0)
 
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
@@ -237,18 +184,13 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         if write.expires_in is not None:
             expires_at = self._clock.monotonic() + write.expires_in.total_seconds()
             heappush(self._expiries, (expires_at, machine_id))
-        journal = None if stored is None else stored.journal
-        if journal is None and write.chunk is not None:
-            journal = _Journal()
-        if journal is not None:
-            journal.keep(write)
-        self._stored[machine_id] = _Stored(
-            json,
-            lease.version + 1,
-            owner,
-            expires_at=expires_at,
-            tail=write.tail,
-            journal=journal,
+        now = self._clock.now()
+        summary = write.summary
+        life = self._begin(machine_id, summary.parent, now) if stored is None else stored.life
+        if write.chunk is not None or write.frees != "none":
+            life.keep_chunk(write)
+        self._stored[machine_id] = Stored(
+            json, lease.version + 1, owner, life, now, summary, expires_at, write.tail
         )
         self._leases.free(machine_id)
         self._forget_expired(_FORGOTTEN_PER_CALL)
@@ -275,27 +217,24 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         stored = self._current(check_machine_id(machine_id))
-        if stored is None:
-            moved = previous is not None
-            version = 1
+        version = 1 if stored is None else stored.version + 1
+        held = self._leases.get(machine_id)
+        if stored and held and held.read_from is stored and held.read_as is previous:
+            # The very object that was read from what is still stored: no write since.
+            held.read_from = held.read_as = None
         else:
-            held = self._leases.get(machine_id)
-            if held is not None and held.read_from is stored and held.read_as is previous:
-                # The very object that was read from what is still stored: no write since.
-                held.read_from = held.read_as = None
-                moved = False
-            else:
-                # Comparing what is written is quicker than decoding, and knows True from 1.
-                moved = previous is None or encode_record(previous) != stored.whole_json()
-            version = stored.version + 1
-        if moved:
-            raise TransactionViolation.version_moved(machine_id)
+            found = None if stored is None else stored.whole()
+            check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
-        journal = None if stored is None else stored.journal
-        if journal is not None:
-            journal.free_all()
-        self._stored[machine_id] = _Stored(json, version, writer, expires_at=None, journal=journal)
+        now = self._clock.now()
+        if stored is None:
+            parent = record.get("parentSubject")
+            life = self._begin(machine_id, parent if isinstance(parent, str) else None, now)
+        else:
+            life = stored.life
+            life.free_chunks()
+        self._stored[machine_id] = Stored(json, version, writer, life, now, None, None, b"")
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -309,7 +248,87 @@ class ConcurrentMachineMemory(ILeasedMachineMemory):
         self._leases.drop(check_machine_id(machine_id), self._instance)
         return True
 
-    def _current(self, machine_id: str) -> _Stored | None:
+    # --- queries ------------------------------------------------------------
+
+    @override
+    async def workflows(
+        self,
+        query: WorkflowQuery,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        request = PageRequest.of(
+            query,
+            after=after,
+            limit=limit,
+            oldest_first=oldest_first,
+            cursors="in-process",
+            length=1,
+        )
+        start = None if request.start is None else request.start[0]
+        found = self._matching(query, start, oldest_first=oldest_first)
+        return request.page(list(islice(found, limit + 1)))
+
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        request = CountRequest.of(query, at_most=at_most)
+        found = self._matching(query, None, oldest_first=False)
+        return request.count(sum(1 for _ in islice(found, at_most + 1)))
+
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        stored = self._current(check_machine_id(subject))
+        return None if stored is None else self._shown(subject, stored)
+
+    def _matching(
+        self, query: WorkflowQuery, start: int | None, *, oldest_first: bool
+    ) -> Iterator[tuple[tuple[int], StoredWorkflow]]:
+        started = self._started
+        now = self._clock.monotonic()
+        for subject, stored in (
+            started.oldest_first(after=start)
+            if oldest_first
+            else started.newest_first(before=start)
+        ):
+            if stored.expires_at is None or stored.expires_at > now:
+                workflow = self._shown(subject, stored)
+                if query.matches(workflow):
+                    yield (stored.life.number,), workflow
+
+    def _shown(self, subject: str, stored: Stored) -> StoredWorkflow:
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        held = self._leases.get(subject)
+        expires_at, life = stored.expires_at, stored.life
+        return StoredWorkflow.of(
+            stored.summary(subject),
+            subject=subject,
+            root=life.root,
+            record_version=stored.version,
+            created_at=life.created_at,
+            updated_at=stored.updated_at,
+            expires_at=None
+            if expires_at is None
+            else now + timedelta(seconds=expires_at - monotonic),
+            lease_until=None
+            if held is None or held.until <= monotonic
+            else now + timedelta(seconds=held.until - monotonic),
+        )
+
+    # --- inside -------------------------------------------------------------
+
+    def _begin(self, machine_id: str, parent: str | None, now: datetime) -> Life:
+        """Start the life of a workflow that is stored next."""
+        root = machine_id
+        if parent is not None:
+            above = self._current(parent)
+            root = parent if above is None else above.life.root
+        life = Life(number=self._started.next_number(), created_at=now, root=root)
+        self._started.add(life, machine_id)
+        return life
+
+    def _current(self, machine_id: str) -> Stored | None:
         stored = self._stored.get(machine_id)
         if (
             stored is not None

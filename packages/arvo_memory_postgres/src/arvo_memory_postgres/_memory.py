@@ -18,10 +18,12 @@ from arvo_event_handler.memory import (
     MachineLease,
     Record,
     RecordWrite,
-    encode_record,
+    check_previous,
     pack_chunk,
     pack_record,
+    summary_of_record,
     until_granted,
+    whole,
 )
 from arvo_postgres import Connections, InvalidDsnError, TableName, is_contention
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
@@ -34,7 +36,6 @@ from ._rows import (
     stored_chunks,
     stored_record,
     summary_columns,
-    workflow_columns,
 )
 from ._table import WorkflowTable, memory_error
 
@@ -123,11 +124,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a memory with a pool of its own for as long as the block lasts.
+
+        Read-only, the schema must exist and be up to date, and every call that writes, leases and
+        `migrate` too, raises a `MachineMemoryError`. The server is told as well
+        (`default_transaction_read_only`), which a PgBouncer must let pass.
 
         Args:
             dsn: Such as `postgresql://user:password@host/database`.
@@ -140,14 +146,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             statement_timeout: See the class.
             statement_cache_size: How many prepared statements a connection keeps. Use 0 for a
                 PgBouncer that pools transactions and does not support prepared statements.
+            read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             max_record_bytes: See the class.
             clock: See the class.
 
         Raises:
-            MachineMemoryError: The database cannot be reached, or the DSN is not valid.
-            TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a
-                `Clock`.
+            MachineMemoryError: The database cannot be reached, or the DSN is not valid; read-only, the
+                schema is missing or older.
+            TypeError: A duration is not a timedelta, a number is not an int, `read_only` not a bool,
+                or `clock` is not a `Clock`.
             ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a
                 day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
                 below 0, or `max_record_bytes` is below 1.
@@ -163,6 +171,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 pool_size=pool_size,
                 pool_timeout=pool_timeout,
                 statement_cache_size=statement_cache_size,
+                read_only=read_only,
                 clock=clock,
             )
             try:
@@ -184,6 +193,8 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             )
             memory._own_client = client
             stack.push_async_callback(memory.aclose)
+            if read_only:
+                await memory._check_schema()
             yield memory
 
     # --- leases -------------------------------------------------------------
@@ -236,7 +247,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         row = (await self._ask("READ", self._sql.read, machine_key(machine_id))).row
-        return None if row is None else self._record(row)
+        return None if row is None else self._whole(row)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
@@ -247,13 +258,12 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             owner=secrets.token_hex(16),
             version=0 if row is None else row["version"],
             committed_by="" if row is None else row["committed_by"],
-            record=None if row is None else self._record(row),
+            record=None if row is None else self._whole(row),
         )
-        if _encoded(loaded.record) != _encoded(previous):
-            raise TransactionViolation.version_moved(machine_id)
+        check_previous(previous, stored=loaded.record, machine_id=machine_id)
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
-        columns = workflow_columns(machine_id, record)
+        columns = summary_columns(summary_of_record(record, subject=machine_id))
         await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
 
     @override
@@ -269,7 +279,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         machine_key(machine_id)
         owner = self._locks.get(machine_id)
         if owner is None:
-            self._check_usable("UNLOCK")
+            self._check_writable("UNLOCK")
             return True
         await self._release(machine_id, owner)
         if self._locks.get(machine_id) == owner:
@@ -385,13 +395,16 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     def _record(self, row: Any) -> Record | None:
         return stored_record(row, max_bytes=self._max_record_bytes)
 
+    def _whole(self, row: Any) -> Record | None:
+        record = self._record(row)
+        if record is None:
+            return None
+        chunks = stored_chunks(row, max_bytes=self._max_record_bytes)
+        return whole(record, tail=row["tail"] or b"", chunks=chunks)
+
 
 def _last_number(lease: MachineLease) -> int:
     return lease.chunks[-1][0] if lease.chunks else 0
-
-
-def _encoded(record: Record | None) -> bytes | None:
-    return None if record is None else encode_record(record)
 
 
 def _is_written(row: Any, version: int, *, repeated: bool) -> bool:

@@ -1,11 +1,9 @@
 """The row of a workflow: its key, its columns, and the record in it."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
 from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
@@ -21,49 +19,29 @@ from arvo_event_handler.memory import (
 )
 from arvo_postgres import is_storable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredWorkflow:
-    """One workflow as a memory lists it, without its record."""
-
-    subject: str
-    """The workflow's subject, which is its machine id."""
-    version: int
-    """How often the record was written."""
-    status: str | None
-    """`failure` if the workflow failed, else the `status` of its record: `active` or `done`. None if
-    the record has none."""
-    parent: str | None
-    """The subject of the workflow that started this one; None if no workflow did."""
-    root: str | None
-    """The subject of the root workflow; its own if no workflow started it. None if `subject` is not
-    an orchestration subject."""
-    initiator: str | None
-    """The source of the event that started it; None if `subject` is not an orchestration subject."""
-    source: str | None
-    """The workflow's own address; None if `subject` is not an orchestration subject."""
-    created_at: datetime
-    """When the workflow was first leased or written."""
-    updated_at: datetime
-    """When the record was last written."""
-    expires_at: datetime | None
-    """When the record will be forgotten; None means never."""
+_LONGEST_SOURCE: Final = 2048
 
 
 class WorkflowColumns(NamedTuple):
     """The columns beside the record, in the order of the statements' parameters.
 
     `parent_key` is empty, which matches no row, if there is no parent; `root` is used if the parent
-    has no row.
+    has no row. What PostgreSQL cannot store is None.
     """
 
-    status: str | None
+    status: str
     finished: bool
     parent: str | None
     parent_key: bytes
     root: str | None
     initiator: str | None
-    source: str | None
+    source: str
+    workflow_key: str | None
+    contract_version: str | None
+    waits_for: list[str] | None
+    waits_since: datetime | None
+    due: datetime | None
+    error: str | None
 
 
 def machine_key(machine_id: str) -> bytes:
@@ -82,38 +60,24 @@ def machine_key(machine_id: str) -> bytes:
     return _key_of(machine_id)
 
 
-def workflow_columns(machine_id: str, record: Record) -> WorkflowColumns:
-    """Read the columns from a record and its subject; None for what these do not contain."""
-    failed = record.get("executionStatus") == "failure"
-    status = "failure" if failed else _str_or_none(record.get("status"))
-    finished = status in {"failure", "done"}
-    try:
-        execution = ArvoOrchestrationSubject.parse(machine_id)
-    except InvalidSubjectError:
-        return WorkflowColumns(status, finished, None, b"", None, None, None)
-    parent = _str_or_none(record.get("parentSubject"))
-    return WorkflowColumns(
-        status,
-        finished,
-        parent,
-        b"" if parent is None else _key_of(parent),
-        machine_id if parent is None else parent,
-        execution.execution.initiator,
-        execution.orchestrator.name,
-    )
-
-
 def summary_columns(summary: WorkflowSummary) -> WorkflowColumns:
-    """Take the columns from what a commit says about its workflow."""
+    """Take the columns from what is said about a workflow."""
     parent = _str_or_none(summary.parent)
     return WorkflowColumns(
-        summary.status,
-        summary.finished,
-        parent,
-        b"" if parent is None else _key_of(parent),
-        _str_or_none(summary.root),
-        _str_or_none(summary.initiator),
-        _str_or_none(summary.source),
+        status=summary.status,
+        finished=summary.finished,
+        parent=parent,
+        parent_key=b"" if parent is None else _key_of(parent),
+        root=_str_or_none(summary.root),
+        initiator=_str_or_none(summary.initiator),
+        # An index cannot hold a longer one, and a contract cannot have it.
+        source=summary.source if len(summary.source) <= _LONGEST_SOURCE else "",
+        workflow_key=_str_or_none(summary.key),
+        contract_version=_str_or_none(summary.version),
+        waits_for=[each for each in summary.waits_for if is_storable(each)] or None,
+        waits_since=summary.waits_since,
+        due=summary.due,
+        error=_str_or_none(summary.error),
     )
 
 

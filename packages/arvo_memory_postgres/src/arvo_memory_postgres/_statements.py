@@ -14,12 +14,14 @@ from arvo_postgres import Migrations, TableName, migration_files
 # wait for the disk. The setting ends with the statement.
 _RELAXED = "(SELECT set_config('synchronous_commit', 'off', true) AS setting) AS relaxed"
 
-_EXPIRED = "m.expires_at <= statement_timestamp()"
+EXPIRED = "m.expires_at <= statement_timestamp()"
+"""Whether the record of a row `m` is forgotten; null if it never will be."""
 
 # A LockPolicy allows at most ten years; a lease without an end, or with a later one, is damaged and
 # counts as free.
-_HELD = """(m.lease_owner IS NOT NULL AND
+HELD = """(m.lease_owner IS NOT NULL AND
     m.lease_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 years')"""
+"""Whether a row `m` is leased."""
 
 # The chunks above a number, as two arrays: a row per chunk would repeat the record in each. They are
 # not looked for when the row says that there are none.
@@ -40,16 +42,17 @@ WHERE relaxed.setting IS NOT NULL
 ON CONFLICT (key) DO UPDATE SET
     lease_owner = excluded.lease_owner,
     lease_until = clock_timestamp() + $4::interval,
-    version = CASE WHEN {_EXPIRED} THEN 0 ELSE m.version END,
-    codec = CASE WHEN {_EXPIRED} THEN NULL ELSE m.codec END,
-    state = CASE WHEN {_EXPIRED} THEN NULL ELSE m.state END,
-    status = CASE WHEN {_EXPIRED} THEN NULL ELSE m.status END,
-    last_owner = CASE WHEN {_EXPIRED} THEN NULL ELSE m.last_owner END,
-    finished_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.finished_at END,
-    tail = CASE WHEN {_EXPIRED} THEN NULL ELSE m.tail END,
-    freed_chunk = CASE WHEN {_EXPIRED} THEN m.last_chunk ELSE m.freed_chunk END,
-    expires_at = CASE WHEN {_EXPIRED} THEN NULL ELSE m.expires_at END
-WHERE {_HELD} IS NOT TRUE OR m.lease_owner = $3
+    version = CASE WHEN {EXPIRED} THEN 0 ELSE m.version END,
+    codec = CASE WHEN {EXPIRED} THEN NULL ELSE m.codec END,
+    state = CASE WHEN {EXPIRED} THEN NULL ELSE m.state END,
+    status = CASE WHEN {EXPIRED} THEN NULL ELSE m.status END,
+    last_owner = CASE WHEN {EXPIRED} THEN NULL ELSE m.last_owner END,
+    finished_at = CASE WHEN {EXPIRED} THEN NULL ELSE m.finished_at END,
+    tail = CASE WHEN {EXPIRED} THEN NULL ELSE m.tail END,
+    freed_chunk = CASE WHEN {EXPIRED} THEN m.last_chunk ELSE m.freed_chunk END,
+    created_at = CASE WHEN {EXPIRED} THEN clock_timestamp() ELSE m.created_at END,
+    expires_at = CASE WHEN {EXPIRED} THEN NULL ELSE m.expires_at END
+WHERE {HELD} IS NOT TRUE OR m.lease_owner = $3
 RETURNING key, version, codec, state, coalesce(last_owner, '') AS committed_by, tail, last_chunk,
     greatest($5::bigint, freed_chunk) AS after
 )
@@ -61,24 +64,26 @@ _HAS_RECORD = "(m.version <> 0 OR m.state IS NOT NULL)"
 
 # The root is looked up with the first record, and then stays. A parameter that is null must not make
 # this cheaper to plan: PostgreSQL would then plan every commit anew, which doubles its cost.
-_WRITTEN = """
+_WRITTEN = f"""
     version = $3::bigint + 1, last_owner = $2, codec = $4, state = $5,
     status = $6, finished_at = CASE WHEN $7::boolean THEN clock_timestamp() END,
     parent = $8::text,
     root = coalesce(
         CASE WHEN $3::bigint > 0 THEN m.root END,
-        (SELECT p.root FROM {table} AS p WHERE p.key = $9::bytea),
+        (SELECT p.root FROM {{table}} AS p WHERE p.key = $9::bytea),
         $10::text
     ),
-    initiator = $11, source = $12,
-    updated_at = clock_timestamp(), expires_at = clock_timestamp() + $13::interval"""
+    initiator = $11, source = $12, workflow_key = $13, contract_version = $14,
+    waits_for = $15::text[], waits_since = $16::timestamptz, due = $17::timestamptz, error = $18,
+    created_at = CASE WHEN {EXPIRED} THEN clock_timestamp() ELSE m.created_at END,
+    updated_at = clock_timestamp(), expires_at = clock_timestamp() + $19::interval"""
 
-# Nothing is written unless the row is as its writer loaded it. $14 is the last writer as loaded: a
+# Nothing is written unless the row is as its writer loaded it. $20 is the last writer as loaded: a
 # version may come again after the workflow was forgotten, but not from the same writer.
 _AS_LOADED = f"""
 WHERE m.key = $1 AND CASE
-    WHEN $3 = 0 THEN m.version = 0 OR {_EXPIRED}
-    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $14 AND ({_EXPIRED}) IS NOT TRUE
+    WHEN $3 = 0 THEN m.version = 0 OR {EXPIRED}
+    ELSE m.version = $3 AND coalesce(m.last_owner, '') = $20 AND ({EXPIRED}) IS NOT TRUE
 END
 RETURNING m.version"""
 
@@ -86,19 +91,19 @@ _UNLEASED = "lease_owner = NULL, lease_until = NULL"
 
 # At version 0 all chunks are freed: if there are any, they are left from an earlier life.
 _COMMIT = f"""
-UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,
+UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $21::bytea,
     freed_chunk = CASE WHEN $3::bigint = 0 THEN m.last_chunk ELSE m.freed_chunk END
 {_AS_LOADED}"""
 
-# A statement of its own, as few commits append or free chunks. $16 is the chunk, $17 the number of
-# chunks (1 or 0), $18 what is freed. All parts depend on the update, so a repetition changes nothing.
+# A statement of its own, as few commits append or free chunks. $22 is the chunk, $23 the number of
+# chunks (1 or 0), $24 what is freed. All parts depend on the update, so a repetition changes nothing.
 _COMMIT_CHUNK = f"""
 WITH written AS (
-    UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $15::bytea,
-        last_chunk = m.last_chunk + $17::bigint,
+    UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $21::bytea,
+        last_chunk = m.last_chunk + $23::bigint,
         freed_chunk = CASE
-            WHEN $18::text = 'all' THEN m.last_chunk + $17::bigint
-            WHEN $18::text = 'earlier' OR $3::bigint = 0 THEN m.last_chunk
+            WHEN $24::text = 'all' THEN m.last_chunk + $23::bigint
+            WHEN $24::text = 'earlier' OR $3::bigint = 0 THEN m.last_chunk
             ELSE m.freed_chunk
         END
     {_AS_LOADED}, m.key, m.last_chunk, m.freed_chunk
@@ -107,8 +112,8 @@ WITH written AS (
     WHERE c.machine = w.key AND c.number <= w.freed_chunk
 ), appended AS (
     INSERT INTO {{chunks}} (machine, number, data)
-    SELECT w.key, w.last_chunk, $16::bytea FROM written AS w
-    WHERE $17::bigint = 1 AND w.last_chunk > w.freed_chunk
+    SELECT w.key, w.last_chunk, $22::bytea FROM written AS w
+    WHERE $23::bigint = 1 AND w.last_chunk > w.freed_chunk
 )
 SELECT version FROM written"""
 
@@ -144,39 +149,36 @@ WHERE key = $1 AND lease_owner = $2 AND relaxed.setting IS NOT NULL
 RETURNING true"""
 
 _READ = f"""
-SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by
-FROM {{table}} AS m
-WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
+SELECT m.version, m.codec, m.state, coalesce(m.last_owner, '') AS committed_by, m.tail, numbers, chunks
+FROM {{table}} AS m {_CHUNKS_ABOVE.format(row="m", above="m.freed_chunk")}
+WHERE m.key = $1 AND {_HAS_RECORD} AND ({EXPIRED}) IS NOT TRUE"""
 
 _CHUNKS = f"""
 SELECT m.version, coalesce(m.last_owner, '') AS committed_by, numbers, chunks
 FROM {{table}} AS m {_CHUNKS_ABOVE.format(row="m", above="greatest($2::bigint, m.freed_chunk)")}
-WHERE m.key = $1 AND {_HAS_RECORD} AND ({_EXPIRED}) IS NOT TRUE"""
-
-_SHOWN = f"""
-SELECT m.machine_id AS subject, m.version, m.status, m.parent, m.root, m.initiator, m.source,
-    m.created_at, m.updated_at, m.expires_at
-FROM {{table}} AS m WHERE m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
-
-_CHILDREN = f"{_SHOWN} AND m.root = $1 AND m.machine_id <> $1 ORDER BY m.created_at, m.key"
-
-_FIND = f"""{_SHOWN}
-    AND ($1::text IS NULL OR m.status = $1)
-    AND ($2::timestamptz IS NULL OR m.updated_at < $2)
-ORDER BY m.updated_at, m.key LIMIT $3"""
-
-_ROOT = f"""
-SELECT m.root FROM {{table}} AS m
-WHERE m.key = $1 AND m.version > 0 AND ({_EXPIRED}) IS NOT TRUE"""
+WHERE m.key = $1 AND {_HAS_RECORD} AND ({EXPIRED}) IS NOT TRUE"""
 
 _CLEANUP = "DELETE FROM {table} WHERE key = $1 RETURNING version"
 
 _DELETE_FINISHED = f"""
 DELETE FROM {{table}} WHERE key IN (
     SELECT m.key FROM {{table}} AS m WHERE m.finished_at < clock_timestamp() - $1::interval
-        AND {_HELD} IS NOT TRUE
+        AND {HELD} IS NOT TRUE
     ORDER BY m.finished_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING key"""
+
+
+# Rows of the version before, a few at a time.
+_UNFILLED = """
+SELECT key, machine_id, version, codec, state FROM {table}
+WHERE version > 0 AND workflow_key IS NULL AND key > $1 ORDER BY key LIMIT $2"""
+
+_FILL = """
+UPDATE {table} AS m
+SET workflow_key = f.workflow_key, contract_version = f.contract_version, error = f.error
+FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[])
+    AS f (key, workflow_key, contract_version, error)
+WHERE m.key = f.key AND m.workflow_key IS NULL"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,11 +195,10 @@ class Statements:
     release: str
     renew: str
     read: str
-    children: str
-    find: str
-    root: str
     cleanup: str
     delete_finished: str
+    unfilled: str
+    fill: str
 
     @classmethod
     def of(cls, table: TableName) -> Self:
@@ -217,11 +218,10 @@ class Statements:
             release=sql(_RELEASE),
             renew=sql(_RENEW),
             read=sql(_READ),
-            children=sql(_CHILDREN),
-            find=sql(_FIND),
-            root=sql(_ROOT),
             cleanup=sql(_CLEANUP),
             delete_finished=sql(_DELETE_FINISHED),
+            unfilled=sql(_UNFILLED),
+            fill=sql(_FILL),
         )
 
 

@@ -1,12 +1,27 @@
 """The table of workflows, and what operators do with it."""
 
-from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from contextlib import suppress
+from datetime import timedelta
+from operator import itemgetter
+from typing import Any, Final
 
 import asyncpg
+from typing_extensions import override
 
-from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import machine_memory_error
+from arvo_event_handler import MachineMemoryError, QueryTimeoutError, UnreadableRecordError
+from arvo_event_handler.memory import (
+    QUERY_TIMEOUT,
+    CountRequest,
+    IWorkflowQueries,
+    PageRequest,
+    Record,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
+    machine_memory_error,
+    summary_of_record,
+)
 from arvo_postgres import (
     Connections,
     MissingSchemaError,
@@ -17,13 +32,16 @@ from arvo_postgres import (
 from arvo_time import BackendError, Clock, ClosedError
 from arvo_time.settings import check_count
 
-from ._rows import StoredWorkflow, machine_key
-from ._statements import Statements, migrations_of
+from ._queries import WORKFLOW, Question, position, stored_workflow
+from ._rows import WorkflowColumns, machine_key, stored_record, summary_columns
+from ._statements import Statements, in_table, migrations_of
 
-WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
+_READS: Final = frozenset(("READ", "CHUNKS", "WORKFLOWS", "COUNT", "WORKFLOW"))
+_FILLED_TOGETHER: Final = 500
+_MOST_BYTES: Final = 2**31
 
 
-class WorkflowTable:
+class WorkflowTable(IWorkflowQueries):
     """The rows of all workflows. Queries do not return forgotten workflows.
 
     None of these calls is needed to run workflows. Each raises `MachineMemoryError` as `read` does.
@@ -38,6 +56,7 @@ class WorkflowTable:
         statement_timeout: timedelta,
         clock: Clock,
     ) -> None:
+        self._name = name
         self._sql = Statements.of(name)
         self._migrations = migrations_of(name)
         self._schema_checked = False
@@ -68,61 +87,55 @@ class WorkflowTable:
             The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
-            MachineMemoryError: The schema is newer than this package, or the database failed.
+            MachineMemoryError: The schema is newer than this package, the memory was opened
+                read-only, or the database failed.
         """
-        self._check_usable("MIGRATE")
+        self._check_writable("MIGRATE")
         try:
             sql = await self._migrations.run(self._connections, dry_run=dry_run)
         except BackendError as error:
-            raise memory_error(error, doing="MIGRATE") from error.__cause__
+            raise self._error(error, doing="MIGRATE") from error.__cause__
         self._schema_checked = self._schema_checked or not dry_run
+        if sql and not dry_run:
+            await self._fill_from_records()
         return sql
 
-    async def children(self, root: str) -> list[StoredWorkflow]:
-        """Return the workflows below a root workflow, at every depth, in the order of their start.
-
-        Args:
-            root: The subject of the root workflow.
-        """
-        machine_key(root)
-        return _workflows(await self._ask("CHILDREN", self._sql.children, root))
-
-    async def root(self, subject: str) -> str | None:
-        """Return the subject of a workflow's root workflow.
-
-        Returns:
-            `subject` itself if no workflow started it; None if it is not stored here or is not an
-            orchestration subject.
-        """
-        row = (await self._ask("ROOT", self._sql.root, machine_key(subject))).row
-        found: str | None = None if row is None else row["root"]
-        return found
-
-    async def find(
+    @override
+    async def workflows(
         self,
+        query: WorkflowQuery,
         *,
-        status: WorkflowStatus | None = None,
-        updated_before: datetime | None = None,
-        limit: int = 100,
-    ) -> list[StoredWorkflow]:
-        """Return workflows, the least recently written first. Reads the whole table.
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        request = PageRequest.of(
+            query,
+            after=after,
+            limit=limit,
+            oldest_first=oldest_first,
+            cursors="postgresql",
+            length=2,
+        )
+        rows = await self._query("WORKFLOWS", Question.page(request))
+        # Each branch comes in order; there are at most three, each at most as long as the page.
+        found = sorted(((position(row), row) for row in rows), key=itemgetter(0))
+        if not oldest_first:
+            found.reverse()
+        return request.page([(place, stored_workflow(row)) for place, row in found[: limit + 1]])
 
-        Args:
-            status: Only workflows of this status; None means all.
-            updated_before: Only workflows not written since then, such as those that are stuck; an
-                aware datetime. None means all.
-            limit: How many at most.
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        request = CountRequest.of(query, at_most=at_most)
+        (row,) = await self._query("COUNT", Question.count(request))
+        return request.count(row["found"])
 
-        Raises:
-            ValueError: `limit` is below 1, or `updated_before` has no time zone.
-        """
-        check_count(limit, name="limit", least=1)
-        if updated_before is not None and updated_before.tzinfo is None:
-            raise ValueError(
-                f"updated_before must have a time zone, got {updated_before!r}; "
-                "write for example datetime.now(UTC)"
-            )
-        return _workflows(await self._ask("FIND", self._sql.find, status, updated_before, limit))
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        question = Question()
+        question.sql, question.values = WORKFLOW, [machine_key(subject)]
+        rows = await self._query("WORKFLOW", question)
+        return stored_workflow(rows[0]) if rows else None
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -161,32 +174,95 @@ class WorkflowTable:
             if not answer.rows:
                 return deleted
 
+    def _error(self, error: BackendError, *, doing: str) -> MachineMemoryError:
+        return memory_error(error, doing=doing, read_only=self._connections.read_only)
+
+    def _check_writable(self, doing: str) -> None:
+        self._check_usable(doing)
+        if self._connections.read_only:
+            raise MachineMemoryError(
+                f"the memory was opened read-only; {doing} needs one that is not",
+                retryable=False,
+                outcome="failed",
+            )
+
     def _check_usable(self, doing: str) -> None:
         if self._closed or self._connections.is_closed:
             raise memory_error(ClosedError("closed"), doing=doing)
 
-    async def _ask(self, operation: str, sql: str, *args: object) -> Rows:
-        self._check_usable(operation)
+    async def _fill_from_records(self) -> None:
+        """Fill the columns that are searched from the records of the version before.
+
+        If this ends half-way, the others are filled by their next step.
+        """
+        last = b""
+        while rows := (await self._ask("MIGRATE", self._sql.unfilled, last, _FILLED_TOGETHER)).rows:
+            columns: list[WorkflowColumns] = []
+            for row in rows:
+                record: Record | None = None
+                # A damaged one is listed by what its subject says.
+                with suppress(UnreadableRecordError):
+                    record = stored_record(row, max_bytes=_MOST_BYTES)
+                summary = summary_of_record(record or {}, subject=row["machine_id"])
+                columns.append(summary_columns(summary))
+            last = rows[-1]["key"]
+            await self._ask(
+                "MIGRATE",
+                self._sql.fill,
+                [row["key"] for row in rows],
+                [each.workflow_key for each in columns],
+                [each.contract_version for each in columns],
+                [each.error for each in columns],
+            )
+
+    async def _query(self, operation: str, question: Question) -> list[Any]:
+        sql = in_table(question.sql, self._name)
         try:
-            if not self._schema_checked:
+            return (await self._ask(operation, sql, *question.values, within=QUERY_TIMEOUT)).rows
+        except MachineMemoryError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise QueryTimeoutError from error.__cause__
+            raise
+
+    async def _check_schema(self) -> None:
+        """Check that the schema is there and up to date.
+
+        Raises:
+            MachineMemoryError: It is missing, older or newer.
+        """
+        if not self._schema_checked:
+            try:
                 await self._migrations.check(self._runner)
-                self._schema_checked = True
-            return await self._runner.run(operation, sql, *args)
+            except BackendError as error:
+                raise self._error(error, doing="SCHEMA") from error.__cause__
+            self._schema_checked = True
+
+    async def _ask(
+        self, operation: str, sql: str, *args: object, within: timedelta | None = None
+    ) -> Rows:
+        if operation in _READS:
+            self._check_usable(operation)
+        else:
+            self._check_writable(operation)
+        await self._check_schema()
+        try:
+            return await self._runner.run(operation, sql, *args, within=within)
         except BackendError as error:
-            raise memory_error(error, doing=operation) from error.__cause__
+            raise self._error(error, doing=operation) from error.__cause__
 
 
-def memory_error(error: BackendError, *, doing: str) -> MachineMemoryError:
+def memory_error(error: BackendError, *, doing: str, read_only: bool = False) -> MachineMemoryError:
     """Return the memory's error for one of the client; raise it from the driver's."""
     match error:
         case ClosedError():
             message = f"the memory is closed, so {doing} was not sent; use it inside its block"
+        case MissingSchemaError() if read_only:
+            message = f"{error}; run `arvo memory migrate --memory URL`"
         case MissingSchemaError():
-            message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
+            message = (
+                f"{error}; run `arvo memory migrate --memory URL` or `await memory.migrate()` once, "
+                "for example when you deploy"
+            )
         case _:
             message = str(error)
     return machine_memory_error(error, message=message)
-
-
-def _workflows(answer: Rows) -> list[StoredWorkflow]:
-    return [StoredWorkflow(**dict(row)) for row in answer.rows]

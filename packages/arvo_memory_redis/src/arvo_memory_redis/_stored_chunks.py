@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from arvo_event_handler import UnreadableRecordError
 
-from ._stored_machine import RecordLimits
+from ._stored_record import RecordLimits
 
 # As many digits as Lua counts exactly.
 _NUMBER: Final = re.compile(rb"[1-9][0-9]{0,14}")
@@ -44,6 +44,15 @@ def stored_chunks(
         for number, chunk in enumerate(data, start)
     ]
     return StoredChunks(chunks, last_chunk)
+
+
+def has_chunks(first: bytes | None, last: bytes | None) -> bool:
+    """Return whether the fields `first_chunk` and `last_chunk` say that there are chunks.
+
+    Raises:
+        UnreadableRecordError: They are damaged.
+    """
+    return _number(first, missing=1) <= _number(last, missing=0)
 
 
 def damaged_numbers() -> UnreadableRecordError:

@@ -4,6 +4,5 @@
 """
 
 from ._memory import SqliteMachineMemory
-from ._queries import StoredMachine
 
-__all__ = ["SqliteMachineMemory", "StoredMachine"]
+__all__ = ["SqliteMachineMemory"]

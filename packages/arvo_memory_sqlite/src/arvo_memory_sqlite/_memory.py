@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -17,28 +18,36 @@ from arvo_core import ArvoError
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
+    CountRequest,
     ILeasedMachineMemory,
+    IWorkflowQueries,
     LockPolicy,
     MachineLease,
     PackedRecord,
+    PageRequest,
     Record,
     RecordWrite,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
     check_machine_id,
     machine_memory_error,
     pack_chunk,
     pack_record,
+    summary_of_record,
     unpack_chunk,
     unpack_record,
     until_granted,
+    whole,
 )
-from arvo_sqlite import Operation, Query, SqliteClient, Synchronous
+from arvo_sqlite import OlderSchemaError, Operation, Query, SqliteClient, Synchronous
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_count
 
 from . import _queries as queries, _rows as rows, _schema as schema
 from ._lease_waiters import LeaseWaiters, WokenClock
-from ._queries import StoredMachine
 
 T = TypeVar("T")
 
@@ -47,10 +56,11 @@ _Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
 _CHUNK_BYTES: Final = 2048
-_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+"""How long to wait while another process writes."""
 
 
-class SqliteMachineMemory(ILeasedMachineMemory):
+class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
     Acknowledged writes survive when the process is killed, at any time. Get one from `connect`. It
@@ -112,11 +122,16 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         *,
         policy: LockPolicy | None = None,
         synchronous: Synchronous = "full",
+        read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a file for as long as the block lasts, and create it if it does not exist.
+
+        Read-only, the file must exist and be up to date. It is neither created nor migrated, and
+        every call that writes, leases too, raises a `MachineMemoryError`. SQLite may leave a `-wal`
+        and a `-shm` beside it.
 
         Args:
             path: The file, on a local disk, in a folder that exists. A new one is private to its
@@ -124,16 +139,19 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             policy: See the class.
             synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
                 survive a killed process; a power cut may lose the last moments, never more.
+            read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             max_record_bytes: See the class.
             clock: See the class.
 
         Raises:
-            TypeError: A number is not an int, or `clock` is not a `Clock`.
+            TypeError: A number is not an int, `read_only` not a bool, or `clock` is not a `Clock`.
             ValueError: `path` is empty, `synchronous` is neither "full" nor "normal",
-                `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
+                `chunk_bytes` is below 0, `max_record_bytes` is below 1, or `:memory:` is to be read
+                only.
             MachineMemoryError: The file cannot be opened or written, is a database of another
-                program, or was made by a newer version.
+                program, or was made by a newer version; read-only, it does not exist, or was made by
+                an older version.
 
         Example:
             >>> async def main() -> None:
@@ -151,12 +169,16 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 path,
                 components=[schema.MACHINE],
                 synchronous=synchronous,
-                busy_timeout=_BUSY_TIMEOUT,
+                busy_timeout=BUSY_TIMEOUT,
+                read_only=read_only,
                 label="memory",
                 clock=clock,
             )
             try:
                 client = await stack.enter_async_context(connecting)
+            except OlderSchemaError as error:
+                message = f"{error}; run `arvo memory migrate --memory {_url(path)}`"
+                raise machine_memory_error(error, message=message) from error.__cause__
             except BackendError as error:
                 raise machine_memory_error(error) from error.__cause__
             memory = cls(
@@ -195,6 +217,15 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     def chunk_bytes(self) -> int:
         return self._chunk_bytes
 
+    @property
+    def is_still(self) -> bool:
+        """Whether a file opened read-only is shown as it was then.
+
+        That is so if its folder cannot be written and no other program has it open. Calls raise a
+        `MachineMemoryError` as soon as another program writes to it.
+        """
+        return self._client.is_still
+
     # --- leases -------------------------------------------------------------
 
     @override
@@ -213,8 +244,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         chunk, most = write.chunk, self._max_record_bytes
         content = rows.Content(
             packed=pack_record(write.record, max_bytes=most),
-            status=write.summary.status,
-            parent=write.summary.parent,
+            summary=write.summary,
             tail=write.tail,
             chunk=None if chunk is None else pack_chunk(chunk, max_bytes=most),
             frees=write.frees,
@@ -250,16 +280,16 @@ class SqliteMachineMemory(ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         check_machine_id(machine_id)
-        packed = await self._ask(
+        stored = await self._ask(
             "READ", lambda connection: rows.read(connection, machine_id, now=self._clock.now())
         )
-        return None if packed is None else self._unpack(packed)
+        return None if stored is None else self._unpack_whole(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         check_machine_id(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
-        content = rows.Content.of(record, packed)
+        content = rows.Content(packed=packed, summary=summary_of_record(record, subject=machine_id))
         await self._write(
             "WRITE",
             lambda connection: rows.write(
@@ -267,7 +297,7 @@ class SqliteMachineMemory(ILeasedMachineMemory):
                 machine_id,
                 content,
                 previous=previous,
-                unpack=self._unpack,
+                unpack=self._unpack_whole,
                 now=self._clock.now(),
             ),
         )
@@ -281,47 +311,45 @@ class SqliteMachineMemory(ILeasedMachineMemory):
         await self._release(check_machine_id(machine_id), owner=self._instance)
         return True
 
+    # --- queries ------------------------------------------------------------
+
+    @override
+    async def workflows(
+        self,
+        query: WorkflowQuery,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        request = PageRequest.of(
+            query,
+            after=after,
+            limit=limit,
+            oldest_first=oldest_first,
+            cursors="sqlite",
+            length=2,
+        )
+        return await self._query(
+            "WORKFLOWS", lambda connection: queries.page(connection, request, now=self._clock.now())
+        )
+
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        request = CountRequest.of(query, at_most=at_most)
+        return await self._query(
+            "COUNT", lambda connection: queries.count(connection, request, now=self._clock.now())
+        )
+
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        check_machine_id(subject)
+        return await self._query(
+            "WORKFLOW",
+            lambda connection: queries.workflow(connection, subject, now=self._clock.now()),
+        )
+
     # --- for operators ------------------------------------------------------
-
-    async def find(self, *, status: str, limit: int = 100) -> list[StoredMachine]:
-        """Return workflows of a status, in the order in which they were started.
-
-        Args:
-            status: `active`, `done` or `failure`, or any other `status` of a record.
-            limit: How many at most.
-
-        Raises:
-            ValueError: `limit` is below 1.
-            MachineMemoryError: The file could not be read.
-        """
-        _check_limit(limit)
-        return await self._ask(
-            "FIND",
-            lambda connection: queries.find(
-                connection, status=status, limit=limit, now=self._clock.now()
-            ),
-        )
-
-    async def children(self, root: str, *, limit: int = 1000) -> list[StoredMachine]:
-        """Return the workflows below a root workflow, at every depth, in the order of their start.
-
-        Args:
-            root: The subject of the root workflow.
-            limit: How many at most.
-
-        Raises:
-            TransactionViolation: `root` is empty.
-            ValueError: `limit` is below 1.
-            MachineMemoryError: The file could not be read.
-        """
-        check_machine_id(root)
-        _check_limit(limit)
-        return await self._ask(
-            "CHILDREN",
-            lambda connection: queries.children(
-                connection, root, limit=limit, now=self._clock.now()
-            ),
-        )
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -344,6 +372,10 @@ class SqliteMachineMemory(ILeasedMachineMemory):
 
     def _unpack(self, packed: PackedRecord) -> Record:
         return unpack_record(packed, max_bytes=self._max_record_bytes)
+
+    def _unpack_whole(self, stored: rows.StoredRecord) -> Record:
+        chunks = self._unpack_chunks(stored.chunks)
+        return whole(self._unpack(stored.packed), tail=stored.tail, chunks=chunks)
 
     def _unpack_chunks(self, stored: Sequence[rows.StoredChunk]) -> list[tuple[int, bytes]]:
         most = self._max_record_bytes
@@ -464,6 +496,13 @@ class SqliteMachineMemory(ILeasedMachineMemory):
             raise machine_memory_error(error) from error.__cause__
         return _refuse(answer) if isinstance(answer, ArvoError) else answer
 
+    async def _query(self, name: str, query: Query[T]) -> T:
+        def within_the_time(connection: sqlite3.Connection) -> T:
+            with queries.ended_in_time(connection, clock=self._clock):
+                return query(connection)
+
+        return await self._ask(name, within_the_time)
+
     def _check_usable(self) -> None:
         if self._closed:
             raise MachineMemoryError(
@@ -493,6 +532,10 @@ async def _try_again(
     return await attempt(machine_id)
 
 
+def _url(path: str | os.PathLike[str]) -> str:
+    return f"sqlite:///{quote(os.path.abspath(path))}"
+
+
 def _answer(
     work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
 ) -> T | ArvoError:
@@ -508,9 +551,3 @@ def _refuse(refusal: ArvoError) -> NoReturn:
         raise refusal
     finally:
         del refusal  # its traceback has this frame
-
-
-def _check_limit(limit: int) -> None:
-    # To SQLite, a negative limit means no limit.
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, got {limit}")

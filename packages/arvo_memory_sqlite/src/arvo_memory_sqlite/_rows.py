@@ -7,10 +7,16 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from arvo_event_handler import TransactionViolation, UnreadableRecordError, UnwritableRecordError
-from arvo_event_handler.memory import MachineLease, PackedRecord, Record, encode_record
+from arvo_event_handler.memory import (
+    MachineLease,
+    PackedRecord,
+    Record,
+    WorkflowSummary,
+    check_previous,
+)
 
 Unpack: TypeAlias = Callable[[PackedRecord], Record]
 """Reads a stored record, or raises an `UnreadableRecordError`."""
@@ -19,7 +25,9 @@ StoredChunk: TypeAlias = tuple[int, bytes]
 """A chunk's number, and its bytes as `pack_chunk` made them."""
 
 # A LockPolicy allows at most ten years; a lease that ends later is damaged and counts as free.
-_FREE: Final = "(owner IS NULL OR lease_end NOT BETWEEN :now + 1 AND :now + 315360000000)"
+HELD: Final = "(owner IS NOT NULL AND lease_end BETWEEN :now + 1 AND :now + 315360000000)"
+"""Rows that are leased; `:now` is the time."""
+_FREE: Final = f"NOT {HELD}"
 # Expired and not leased.
 _FORGOTTEN: Final = f"expires_at <= :now AND {_FREE}"
 _NOT_EXPIRED: Final = "(expires_at IS NULL OR expires_at > :now)"
@@ -44,13 +52,29 @@ _IS_AS_LOADED: Final = f"""
     id = :id AND version = :version AND coalesce(last_owner, '') = :committed_by
         AND (version = 0 OR {_NOT_EXPIRED})
 """
+# What changes with a step, and is in no index.
+_STEP: Final = """
+    contract_version = :contract_version, initiator = :initiator, waits_for = :waits_for,
+    waits_since = :waits_since, due = :due, error = :error, updated_at = :now,
+    codec = :codec, state = :state
+"""
+_INDEXED: Final = f"""
+    status = :status, key = :key, source = :source, parent = :parent, root = {_ROOT}
+"""
+_COMMITTED: Final = """
+    owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
+    tail = :tail, last_chunk = last_chunk + :appended
+"""
 _COMMIT: Final = f"""
-    UPDATE machine SET
-        owner = NULL, lease_end = 0, version = version + 1, last_owner = :owner,
-        status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
-        expires_at = :expires_at, codec = :codec, state = :state,
-        tail = :tail, last_chunk = last_chunk + :appended
+    UPDATE machine SET {_COMMITTED}, {_STEP}, {_INDEXED}, expires_at = :expires_at
     WHERE {_IS_AS_LOADED}
+"""
+# SQLite writes an index anew for each of its columns that is set, even to the same value. So most
+# steps, which set none of them, have a statement of their own.
+_COMMIT_STEP: Final = f"""
+    UPDATE machine SET {_COMMITTED}, {_STEP}
+    WHERE {_IS_AS_LOADED} AND status = :status AND key = :key AND source = :source
+        AND parent IS :parent AND root = {_ROOT} AND expires_at IS NULL
 """
 _FREE_CHUNKS: Final = "DELETE FROM chunk WHERE machine = (SELECT seq FROM machine WHERE id = :id)"
 _APPEND_CHUNK: Final = (
@@ -64,24 +88,16 @@ _ACQUIRED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a commit or a write stores: a packed record, and the columns and chunks beside it."""
+    """What a commit or a write stores: a packed record, and the columns and chunks beside it.
+
+    The defaults are those of a record that stands alone, with neither tail nor chunks.
+    """
 
     packed: PackedRecord
-    status: str | None
-    parent: str | None
+    summary: WorkflowSummary
     tail: bytes = b""
     chunk: bytes | None = None
     frees: Literal["none", "earlier", "all"] = "all"
-
-    @classmethod
-    def of(cls, record: Record, packed: PackedRecord) -> "Content":
-        """Read the columns from a record that stands alone: it has neither tail nor chunks."""
-        failed = record.get("executionStatus") == "failure"
-        return cls(
-            packed=packed,
-            status="failure" if failed else _str_or_none(record.get("status")),
-            parent=_str_or_none(record.get("parentSubject")),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +122,36 @@ class Granted:
         return None if self.packed is None else unpack(self.packed)
 
 
-def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> PackedRecord | None:
-    """Return the latest record; None if there is none.
+class StoredRecord(NamedTuple):
+    """A record, with its journal beside it."""
+
+    packed: PackedRecord
+    tail: bytes
+    chunks: Sequence[StoredChunk]
+
+
+def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> StoredRecord | None:
+    """Return the latest record and its journal, in one snapshot; None if there is none.
 
     Raises:
         UnreadableRecordError: The row is damaged.
     """
-    row = connection.execute(
-        f"SELECT version, codec, state FROM machine WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED}",
+    rows = connection.execute(
+        f"""
+        SELECT version, codec, state, tail, number, data
+        FROM machine LEFT JOIN chunk ON machine = seq
+        WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED} ORDER BY number
+        """,
         {"id": machine_id, "now": milliseconds(now)},
-    ).fetchone()
-    if row is None:
+    ).fetchall()
+    if not rows:
         return None
-    version, *packed = row
+    version, codec, state, tail, *_ = rows[0]
     if version <= 0:
         raise _damaged(version)
-    return PackedRecord(*packed)
+    # A workflow without chunks is one row, whose chunk is null.
+    chunks = [(number, data) for *_, number, data in rows if number is not None]
+    return StoredRecord(PackedRecord(codec, state), tail or b"", chunks)
 
 
 def acquire(
@@ -174,8 +204,8 @@ def acquire(
             return timedelta(milliseconds=held[0] - milliseconds(now))
         row = connection.execute(
             f"""
-            INSERT INTO machine (id, owner, lease_end, updated_at, expires_at)
-            VALUES (:id, :owner, :lease_end, :now, :unwritten_until)
+            INSERT INTO machine (id, owner, lease_end, created_at, updated_at, expires_at)
+            VALUES (:id, :owner, :lease_end, :now, :now, :unwritten_until)
             {_ACQUIRED}
             """,
             values,
@@ -254,7 +284,9 @@ def commit(
         raise TransactionViolation.version_moved(lease.machine_id)
     # The workflow was never written, or is forgotten, and the lease was deleted with its row.
     connection.execute("DELETE FROM machine WHERE id = :id", values)
-    connection.execute("INSERT INTO machine (id, updated_at) VALUES (:id, :now)", values)
+    connection.execute(
+        "INSERT INTO machine (id, created_at, updated_at) VALUES (:id, :now, :now)", values
+    )
     _commit(connection, content, values)
 
 
@@ -264,7 +296,7 @@ def write(
     content: Content,
     *,
     previous: Record | None,
-    unpack: Unpack,
+    unpack: Callable[[StoredRecord], Record],
     now: datetime,
 ) -> None:
     """Write a record over the one that was read; a holder keeps its lease, but cannot commit.
@@ -273,17 +305,16 @@ def write(
         TransactionViolation: Another record is stored.
     """
     stored = read(connection, machine_id, now=now)
-    found = None if stored is None else encode_record(unpack(stored))
-    if found != (None if previous is None else encode_record(previous)):
-        raise TransactionViolation.version_moved(machine_id)
+    found = None if stored is None else unpack(stored)
+    check_previous(previous, stored=found, machine_id=machine_id)
     values = {**_values(machine_id, content, now=now), "writer": secrets.token_hex(16)}
     written = _put(
         connection,
         f"""
-        UPDATE machine SET
+        UPDATE machine SET {_STEP}, {_INDEXED},
             version = CASE WHEN {LIVE} THEN version + 1 ELSE 1 END, last_owner = :writer,
-            status = :status, parent = :parent, root = {_ROOT}, updated_at = :now,
-            expires_at = NULL, codec = :codec, state = :state, tail = NULL
+            created_at = CASE WHEN {LIVE} THEN created_at ELSE :now END,
+            expires_at = NULL, tail = NULL
         WHERE id = :id
         """,
         values,
@@ -294,8 +325,10 @@ def write(
     _put(
         connection,
         f"""
-        INSERT INTO machine (id, version, last_owner, status, parent, root, updated_at, codec, state)
-        VALUES (:id, 1, :writer, :status, :parent, {_ROOT}, :now, :codec, :state)
+        INSERT INTO machine (id, version, last_owner, status, key, source, contract_version,
+            initiator, parent, root, error, created_at, updated_at, codec, state)
+        VALUES (:id, 1, :writer, :status, :key, :source, :contract_version,
+            :initiator, :parent, {_ROOT}, :error, :now, :now, :codec, :state)
         """,
         values,
     )
@@ -353,10 +386,19 @@ def purge(connection: sqlite3.Connection, *, now: datetime, limit: int) -> None:
 
 
 def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, object]:
+    summary = content.summary
     return {
         "id": machine_id,
-        "status": content.status,
-        "parent": content.parent,
+        "status": summary.status,
+        "key": summary.key,
+        "source": summary.source,
+        "contract_version": summary.version,
+        "initiator": summary.initiator,
+        "parent": summary.parent,
+        "waits_for": "\n".join(summary.waits_for) or None,
+        "waits_since": _milliseconds_or_none(summary.waits_since),
+        "due": _milliseconds_or_none(summary.due),
+        "error": summary.error,
         "now": milliseconds(now),
         "codec": content.packed.codec,
         "state": content.packed.data,
@@ -376,7 +418,10 @@ def _commit(connection: sqlite3.Connection, content: Content, values: Mapping[st
     # Checked first: a refusal after the UPDATE would leave the record written.
     if chunk is not None and len(chunk) > _longest_blob(connection):
         raise _too_large("a chunk of the journal", f"it has {len(chunk)} bytes")
-    if not _put(connection, _COMMIT, values).rowcount:
+    is_step = values["version"] and values["expires_at"] is None
+    if not (is_step and _put(connection, _COMMIT_STEP, values).rowcount) and (
+        not _put(connection, _COMMIT, values).rowcount
+    ):
         return False
     if content.frees != "none":
         connection.execute(_FREE_CHUNKS, values)
@@ -420,8 +465,8 @@ def _damaged(version: int) -> UnreadableRecordError:
     return UnreadableRecordError(f"the row of version {version} is damaged")
 
 
-def _str_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _milliseconds_or_none(time: datetime | None) -> int | None:
+    return None if time is None else milliseconds(time)
 
 
 def milliseconds(time: datetime) -> int:

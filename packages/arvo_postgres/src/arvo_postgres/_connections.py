@@ -51,6 +51,7 @@ class Connections:
         self._timeout = pool_timeout
         self._clock = check_clock(clock)
         self._is_ours = False
+        self._read_only = False
         self._idle: list[Any] = []  # the most recently used one is the last
         self._waiting = 0
         self._timer: ClockTimer | None = None
@@ -66,6 +67,7 @@ class Connections:
         pool_size: int = 10,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_cache_size: int = 100,
+        read_only: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a pool and lend its connections for as long as the block lasts.
@@ -75,12 +77,13 @@ class Connections:
             pool_size: The maximum number of connections, up to 10,000.
             pool_timeout: See the class; connecting may take as long.
             statement_cache_size: How many prepared statements a connection keeps.
+            read_only: Whether the server refuses what writes (`default_transaction_read_only`).
             clock: See the class.
 
         Raises:
             BackendError: The database cannot be reached.
-            TypeError: The timeout is not a timedelta, a number is not an int, or `clock` is not a
-                `Clock`.
+            TypeError: The timeout is not a timedelta, a number is not an int, `read_only` not a bool,
+                or `clock` is not a `Clock`.
             ValueError: The timeout is 0 or above a day, `pool_size` is not within 1 and 10,000,
                 `statement_cache_size` is below 0, or asyncpg does not accept the DSN
                 (`InvalidDsnError`).
@@ -90,14 +93,21 @@ class Connections:
             pool_size=pool_size,
             pool_timeout=pool_timeout,
             statement_cache_size=statement_cache_size,
+            read_only=read_only,
         )
         connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
         await open_pool(pool)
         connections._is_ours = True
+        connections._read_only = read_only
         try:
             yield connections
         finally:
             await connections.aclose()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether `connect` was told to write nothing."""
+        return self._read_only
 
     @property
     def is_closed(self) -> bool:

@@ -8,7 +8,7 @@ import asyncpg
 from typing_extensions import override
 
 from arvo_time import Clock
-from arvo_time.settings import check_count, check_duration
+from arvo_time.settings import check_count, check_duration, check_flag
 
 from ._failures import InvalidDsnError, backend_error, unreachable
 
@@ -33,7 +33,12 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
 
 
 def plain_pool(
-    dsn: str, *, pool_size: int, pool_timeout: timedelta, statement_cache_size: int
+    dsn: str,
+    *,
+    pool_size: int,
+    pool_timeout: timedelta,
+    statement_cache_size: int,
+    read_only: bool,
 ) -> asyncpg.Pool:
     """Return a pool for `open_pool`, with one connection at first.
 
@@ -42,15 +47,17 @@ def plain_pool(
         pool_size: How many connections at most, 1 to 10,000.
         pool_timeout: How long connecting may take; above 0, at most a day.
         statement_cache_size: How many prepared statements a connection keeps.
+        read_only: Whether the server refuses what writes.
 
     Raises:
-        TypeError: The timeout is not a timedelta, or a number is not an int.
+        TypeError: The timeout is not a timedelta, a number is not an int, or `read_only` not a bool.
         ValueError: The timeout is not above 0 or is above a day, `pool_size` is not within 1 and
             10,000, or `statement_cache_size` is below 0.
     """
     check_duration(pool_timeout, name="pool_timeout", above_zero=True, most=DAY)
     check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
     check_count(statement_cache_size, name="statement_cache_size")
+    check_flag(read_only, name="read_only")
     return asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -58,6 +65,7 @@ def plain_pool(
         statement_cache_size=statement_cache_size,
         connection_class=PlainConnection,
         timeout=pool_timeout.total_seconds(),
+        server_settings={"default_transaction_read_only": "on"} if read_only else None,
     )
 
 

@@ -64,13 +64,16 @@ class StatementRunner:
         self._timeout = statement_timeout.total_seconds()
         self._clock = check_clock(clock)
 
-    async def run(self, operation: str, sql: str, *args: object) -> Rows:
+    async def run(
+        self, operation: str, sql: str, *args: object, within: timedelta | None = None
+    ) -> Rows:
         """Run a statement that, when it is sent again, finds what it did the first time.
 
         Args:
             operation: The name of the operation in spans and errors.
             sql: The statement.
             *args: Its parameters.
+            within: How long the statement may take, if that is less than `statement_timeout`.
 
         Raises:
             BackendError: It failed; after lost connections it was tried three times.
@@ -80,7 +83,10 @@ class StatementRunner:
         with client_span(
             operation, scope="arvo_postgres", attributes=_SYSTEM, collection=self._table
         ):
-            statement = _Statement(self._connections, operation, sql, args, self._timeout)
+            allowed = self._timeout
+            if within is not None:
+                allowed = min(allowed, within.total_seconds())
+            statement = _Statement(self._connections, operation, sql, args, allowed)
             rows, doubt = await repeated(
                 statement.send, judge=statement.judged, backoff=_BACKOFF, clock=self._clock
             )

@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock, ClosedError
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_clock, check_duration
+from arvo_time.settings import check_clock, check_duration, check_flag
 from arvo_time.telemetry import client_span, tracing_enabled
 
 from ._database import IN_MEMORY, Database, Synchronous
@@ -33,15 +33,21 @@ class SqliteClient:
 
     Args:
         database: The file.
-        connection: What `database.open_writer` returned; the client closes it.
+        connection: What `database.open_writer` returned; the client closes it. None if the database
+            is opened read-only.
         label: What is opened, such as "memory", for errors.
     """
 
-    def __init__(self, database: Database, *, connection: sqlite3.Connection, label: str) -> None:
+    def __init__(
+        self, database: Database, *, connection: sqlite3.Connection | None, label: str
+    ) -> None:
         self._path = database.path
         self._label = label
-        self._writer = Writer(database, connection, label=label)
-        self._readers = None if database.in_memory else Readers(database)
+        self._is_still = database.is_still
+        self._writer = None if connection is None else Writer(database, connection, label=label)
+        # Without a file, the one connection is the writer's.
+        self._in_memory = database.in_memory
+        self._readers = Readers(database)
         self._loop = asyncio.get_running_loop()
         self._attributes = {
             "db.system.name": "sqlite",
@@ -60,6 +66,7 @@ class SqliteClient:
         components: Sequence[Component],
         synchronous: Synchronous = "full",
         busy_timeout: timedelta = _BUSY_TIMEOUT,
+        read_only: bool = False,
         label: str = "database",
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
@@ -72,15 +79,20 @@ class SqliteClient:
             synchronous: With "full", acknowledged writes survive a power cut. With "normal", they
                 survive a killed process; a power cut may lose the last moments, never more.
             busy_timeout: How long to wait while another process writes.
+            read_only: Refuse what writes, and leave the file as it is, which must exist and be up to
+                date. SQLite may leave a `-wal` and a `-shm` beside it.
             label: What is opened, such as "memory", for errors.
             clock: For the pauses while another process creates the file.
 
         Raises:
-            TypeError: `busy_timeout` is not a timedelta, or `clock` is not a `Clock`.
+            TypeError: `busy_timeout` is not a timedelta, `read_only` not a bool, or `clock` is not a
+                `Clock`.
             ValueError: `path` is empty, `synchronous` is neither "full" nor "normal", two
-                components have the same name, or `busy_timeout` is negative.
+                components have the same name, `busy_timeout` is negative, or `:memory:` is to be
+                read only.
             BackendError: The file cannot be opened or written, is a database of another program, or
                 a component of it is newer than this program.
+            OlderSchemaError: The file is opened read-only and lacks a component, or has an older one.
         """
         if synchronous not in {"full", "normal"}:
             raise ValueError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
@@ -90,12 +102,15 @@ class SqliteClient:
                 f"component names must be unique, got twice: {', '.join(map(repr, twice))}"
             )
         check_duration(busy_timeout, name="busy_timeout")
+        check_flag(read_only, name="read_only")
         check_clock(clock, name="clock")
         name = os.fspath(path)
         if not name:
             raise ValueError(
                 f"path must not be empty; for a {label} without a file, write ':memory:'"
             )
+        if name == IN_MEMORY and read_only:
+            raise ValueError("read_only needs a file: without one there is nothing to read")
         if name != IN_MEMORY:
             name = os.path.abspath(name)  # noqa: ASYNC240 - looks at no file
         database = Database(
@@ -103,8 +118,13 @@ class SqliteClient:
             components=tuple(components),
             synchronous=synchronous,
             busy_timeout=busy_timeout,
+            read_only=read_only,
         )
-        connection = await _open_writer(database, clock=clock)
+        connection = None
+        if read_only:
+            database = await asyncio.to_thread(database.opened_read_only)
+        else:
+            connection = await _open_writer(database, clock=clock)
         client = cls(database, connection=connection, label=label)
         try:
             yield client
@@ -115,6 +135,14 @@ class SqliteClient:
     def path(self) -> str:
         """The file, as a full path, or `:memory:`."""
         return self._path
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the file is read as if nobody could write it, because its folder cannot be written.
+
+        Reading fails as soon as somebody does write.
+        """
+        return self._is_still
 
     def write(
         self, operation: Operation[T], *, name: str, collection: str, durable: bool = True
@@ -132,9 +160,15 @@ class SqliteClient:
             It raises a `BackendError` if SQLite failed.
 
         Raises:
-            BackendError: The client is closed, or belongs to another event loop.
+            BackendError: The client is closed, is read-only, or belongs to another event loop.
         """
         self._check_usable()
+        if self._writer is None:
+            raise BackendError(
+                f"{self._path}: the {self._label} was opened read-only; {name} needs one that is not",
+                retryable=False,
+                outcome="failed",
+            )
         result = self._writer.submit(operation, durable=durable)
         # An additional coroutine would be noticeable where many tasks share one flush.
         return self._in_span(result, name, collection) if tracing_enabled() else result
@@ -155,7 +189,7 @@ class SqliteClient:
         """
         self._check_usable()
         result: Awaitable[T]
-        if self._readers is None:
+        if self._in_memory and self._writer is not None:
             result = self._writer.submit(query, durable=False)
         else:
             result = self._readers.ask(query)
@@ -171,7 +205,7 @@ class SqliteClient:
         Returns:
             A function that removes `work`. Idempotent.
         """
-        return self._writer.run_after(work)
+        return _nothing if self._writer is None else self._writer.run_after(work)
 
     def before_close(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await `work()` before the file is closed; until it ends, the client can be used.
@@ -219,15 +253,19 @@ class SqliteClient:
     async def _close(self) -> None:
         # Each step is taken even if one before it fails.
         async with AsyncExitStack() as stack:
-            if self._readers is not None:
-                stack.push_async_callback(self._readers.aclose)
-            stack.push_async_callback(self._writer.aclose)
+            stack.push_async_callback(self._readers.aclose)
+            if self._writer is not None:
+                stack.push_async_callback(self._writer.aclose)
             stack.callback(self._refuse_calls)
             for work in reversed(self._before_close.values()):
                 stack.push_async_callback(work)
 
     def _refuse_calls(self) -> None:
         self._closed = True
+
+
+def _nothing() -> None:
+    """Remove nothing: a read-only client has no writes after which something could be done."""
 
 
 async def _open_writer(database: Database, *, clock: Clock) -> sqlite3.Connection:

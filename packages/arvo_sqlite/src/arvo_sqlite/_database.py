@@ -3,16 +3,16 @@
 import os
 import sqlite3
 import threading
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from arvo_time import BackendError
 
-from ._failure import backend_error
-from ._schema import Component, check, migrate
+from ._failure import backend_error, primary_code
+from ._schema import Component, check, check_current, migrate
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 """When a write is acknowledged: after it is on the disk, or after the operating system has it."""
@@ -22,6 +22,9 @@ IN_MEMORY: Final = ":memory:"
 
 _STRICT_SINCE: Final = (3, 37, 0)
 _JOURNAL_LIMIT: Final = 64 * 1024 * 1024
+
+# What SQLite says where it cannot make the file that it shares with writers.
+_NO_SHARED_MEMORY: Final = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN))
 
 _creating = threading.Lock()
 
@@ -38,6 +41,11 @@ class Database:
     """When a write is acknowledged."""
     busy_timeout: timedelta
     """How long to wait while another process writes."""
+    read_only: bool = False
+    """Whether nothing may be written, not even a newer schema."""
+    is_still: bool = False
+    """Whether the file is read as if nobody could write it, because its folder cannot be written:
+    SQLite cannot make the file there through which it would learn of writers."""
 
     @property
     def in_memory(self) -> bool:
@@ -67,6 +75,49 @@ class Database:
             raise BackendError(
                 f"{self.path}: {error.strerror}", retryable=False, outcome="failed"
             ) from error
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of each component in the file, 0 for one that it does not hold.
+
+        It does not create the file, and changes nothing if the database is read-only.
+
+        Raises:
+            BackendError: The file cannot be read, is a database of another program, or a component of
+                it is newer than this program.
+        """
+        try:
+            with closing(self.open_reader()) as connection:
+                return check(connection, self.components, where=self.path)
+        except sqlite3.Error as error:
+            raise backend_error(error, where=self.path, outcome="failed") from error
+
+    def opened_read_only(self) -> Self:
+        """Check that the file can be read and is up to date, and return how to open it.
+
+        Raises:
+            OlderSchemaError: A component is missing, or older than this program.
+            BackendError: The file does not exist, cannot be read, is not one of Arvo, or is newer.
+        """
+        if not os.path.exists(self.path):
+            raise BackendError(
+                f"{self.path}: there is no such file; only opening it for writing creates it",
+                retryable=False,
+                outcome="failed",
+            )
+        try:
+            _check_readable(self)
+        except BackendError as error:
+            if primary_code(error.__cause__) not in _NO_SHARED_MEMORY or self.has_writer():
+                raise
+        else:
+            return self
+        still = replace(self, is_still=True)
+        _check_readable(still)
+        return still
+
+    def has_writer(self) -> bool:
+        """Return whether there is a write-ahead log: what it holds is not in the file yet."""
+        return os.path.exists(f"{self.path}-wal")
 
     def open_reader(self) -> sqlite3.Connection:
         """Open a connection that cannot write.
@@ -113,13 +164,24 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         # A file that was removed must be an error; by default SQLite would create an empty one, not
         # private to its user.
+        mode = "mode=ro" if self.read_only else "mode=rw"
+        if self.is_still:
+            mode += "&immutable=1"
         return sqlite3.connect(
-            self.path if self.in_memory else f"{Path(self.path).as_uri()}?mode=rw",
+            self.path if self.in_memory else f"{Path(self.path).as_uri()}?{mode}",
             uri=not self.in_memory,
             timeout=self.busy_timeout.total_seconds(),
             isolation_level=None,
             check_same_thread=False,
         )
+
+
+def _check_readable(database: Database) -> None:
+    try:
+        with closing(database.open_reader()) as connection:
+            check_current(connection, database.components, where=database.path)
+    except sqlite3.Error as error:
+        raise backend_error(error, where=database.path, outcome="failed") from error
 
 
 def _create_private(path: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias, TypeVar
 
+from arvo_time import BackendError
+
 from ._database import Database
 from ._failure import backend_error
 
@@ -35,7 +37,8 @@ class Readers:
         """Run a query on a connection that cannot write.
 
         Raises:
-            BackendError: SQLite failed.
+            BackendError: SQLite failed, or the file is read as if nobody could write it, and
+                somebody does.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._answer, query)
@@ -47,6 +50,13 @@ class Readers:
             connection.close()
 
     def _answer(self, query: Query[T]) -> T:
+        database = self._database
+        if database.is_still and database.has_writer():
+            raise BackendError(
+                f"{database.path}: another program has begun to write; open the file again",
+                retryable=False,
+                outcome="failed",
+            )
         try:
             return query(self._connection())
         except Exception as error:

@@ -6,7 +6,7 @@ which is created with the first of them.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,10 @@ _CREATE_VERSIONS: Final = """
 """
 
 
+class OlderSchemaError(BackendError):
+    """A file that was opened read-only lacks a component, or has an older version of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """The tables of one package; a file may hold those of several."""
@@ -33,18 +37,23 @@ class Component:
     """Its name in errors, such as "machine memory"."""
     package: str
     """The distribution that errors ask to upgrade when a file is newer."""
-    migrations: tuple[tuple[str, ...], ...]
-    """The SQL statements that bring the tables from each version to the next, the first of them from
-    no tables to version 1."""
+    migrations: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...]
+    """What brings the tables from each version to the next, the first of them from no tables to
+    version 1: SQL statements, and functions for what SQL cannot do. All of it is one transaction."""
 
 
-def check(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
+def check(
+    connection: sqlite3.Connection, components: Sequence[Component], *, where: str
+) -> dict[str, int]:
     """Check that a file is empty or of Arvo and not newer than this program; change nothing.
 
     Args:
         connection: One without a transaction.
         components: What the file must hold.
         where: The file, for errors.
+
+    Returns:
+        The version of each component in the file, 0 for one that it does not hold.
 
     Raises:
         BackendError: A component of the file is newer, or the file is not one of Arvo.
@@ -53,10 +62,39 @@ def check(connection: sqlite3.Connection, components: Sequence[Component], *, wh
     # One snapshot, so that no half of it is from another process that creates the file meanwhile.
     connection.execute("BEGIN")
     try:
-        _versions(connection, components, where=where)
+        return _versions(connection, components, where=where)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def check_current(
+    connection: sqlite3.Connection, components: Sequence[Component], *, where: str
+) -> None:
+    """Check that a file can be read as it is; change nothing.
+
+    Args:
+        connection: One without a transaction.
+        components: What the file must hold, in their current versions.
+        where: The file, for errors.
+
+    Raises:
+        OlderSchemaError: A component is missing, or older than this program.
+        BackendError: A component of the file is newer, or the file is not one of Arvo.
+        sqlite3.Error: The file cannot be read.
+    """
+    versions = _versions(connection, components, where=where)
+    for component in components:
+        version, newest = versions[component.name], len(component.migrations)
+        if version < newest:
+            raise OlderSchemaError(
+                f"{where}: the file has schema version {version} of the {component.title}, older "
+                f"than {newest}"
+                if version
+                else f"{where}: the file has no {component.title}",
+                retryable=False,
+                outcome="failed",
+            )
 
 
 def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
@@ -80,7 +118,10 @@ def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, 
         for component in behind:
             for statements in component.migrations[versions[component.name] :]:
                 for statement in statements:
-                    connection.execute(statement)
+                    if isinstance(statement, str):
+                        connection.execute(statement)
+                    else:
+                        statement(connection)
             _set_version(connection, component)
         connection.execute("COMMIT" if behind else "ROLLBACK")
     except BaseException:

@@ -222,7 +222,7 @@ class LeasedMemory(PlainMemory):
             tail=self._tails.get(machine_id, b""),
             chunks=self._chunks.get(machine_id, ()),
         )
-        return to_typescript(record, machine_id)
+        return to_typescript(record, subject=machine_id)
 
     def _fail_to_read(self, machine_id: str) -> None:
         try:

@@ -24,7 +24,9 @@ from arvo_event_handler.memory import (
     Record,
     RecordWrite,
     check_machine_id,
+    check_previous,
     until_granted,
+    whole,
 )
 
 
@@ -150,13 +152,12 @@ class FileMachineMemory(ILeasedMachineMemory):
     @override
     async def read(self, machine_id: str) -> Record | None:
         with self._changing(check_machine_id(machine_id)) as stored:
-            return stored.record
+            return _whole(stored)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         with self._changing(check_machine_id(machine_id)) as stored:
-            if stored.record != previous:
-                raise TransactionViolation.version_moved(machine_id)
+            check_previous(previous, stored=_whole(stored), machine_id=machine_id)
             stored.record, stored.version = record, stored.version + 1
             stored.tail, stored.chunks = "", []
             stored.committed_by = secrets.token_hex(16)
@@ -186,6 +187,12 @@ class FileMachineMemory(ILeasedMachineMemory):
                 new = path.with_suffix(".new")
                 new.write_text(json.dumps(after), "utf-8")
                 os.replace(new, path)
+
+
+def _whole(stored: _Stored) -> Record | None:
+    if stored.record is None:
+        return None
+    return whole(stored.record, tail=stored.tail.encode("latin-1"), chunks=_above(stored, 0))
 
 
 def _above(stored: _Stored, after: int) -> list[tuple[int, bytes]]:

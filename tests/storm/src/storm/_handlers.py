@@ -18,6 +18,7 @@ from arvo_event_handler import (
     ArvoResumable,
     Complete,
     Emit,
+    ExecutionPolicy,
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
@@ -59,7 +60,12 @@ class Shopping(BaseModel):
 
 
 def create_handlers(
-    memory: IMachineMemory, *, ledger: Ledger, think: timedelta, random: Random
+    memory: IMachineMemory,
+    *,
+    ledger: Ledger,
+    think: timedelta,
+    policy: ExecutionPolicy,
+    random: Random,
 ) -> list[IArvoEventHandler]:
     """Return all handlers.
 
@@ -67,13 +73,14 @@ def create_handlers(
         memory: Where the workflows' state lives.
         ledger: Where the services book.
         think: The longest pause within a step, so that kills hit steps.
+        policy: How stored state is treated.
         random: Chooses the pauses.
     """
 
     async def pause() -> None:
         await asyncio.sleep(random.random() * think.total_seconds())
 
-    return [*_services(ledger, pause), _buy(memory, pause), _pay(memory)]
+    return [*_services(ledger, pause), _buy(memory, pause, policy), _pay(memory, policy)]
 
 
 def _services(ledger: Ledger, pause: Callable[[], Awaitable[None]]) -> list[IArvoEventHandler]:
@@ -100,7 +107,9 @@ def _services(ledger: Ledger, pause: Callable[[], Awaitable[None]]) -> list[IArv
     ]
 
 
-def _buy(memory: IMachineMemory, pause: Callable[[], Awaitable[None]]) -> ArvoResumable:
+def _buy(
+    memory: IMachineMemory, pause: Callable[[], Awaitable[None]], policy: ExecutionPolicy
+) -> ArvoResumable:
     async def buy_v1(call: Start[Basket] | Reply[Shopping]) -> Step[Shopping]:
         await pause()
         if isinstance(call, Start):
@@ -129,6 +138,7 @@ def _buy(memory: IMachineMemory, pause: Callable[[], Awaitable[None]]) -> ArvoRe
         services=[RESERVE.version(RESERVE_V1), PAY.version(PAY_V1)],
         memory=memory,
         handler={"1.0.0": buy_v1},
+        policy=policy,
     )
 
 
@@ -138,7 +148,7 @@ def _bought(shopping: Shopping, receipt: Receipt) -> Bought:
     return Bought(workflow=shopping.workflow, total=shopping.total, receipt=receipt.receipt)
 
 
-def _pay(memory: IMachineMemory) -> ArvoOrchestrator:
+def _pay(memory: IMachineMemory, policy: ExecutionPolicy) -> ArvoOrchestrator:
     machine = ArvoMachine(
         contract=PAY.version(PAY_V1),
         services=[CHARGE.version(CHARGE_V1), NOTE.version(NOTE_V1)],
@@ -172,7 +182,7 @@ def _pay(memory: IMachineMemory) -> ArvoOrchestrator:
             },
         },
     )
-    return ArvoOrchestrator(machines=[machine], memory=memory)
+    return ArvoOrchestrator(machines=[machine], memory=memory, policy=policy)
 
 
 def _payment(call: Call) -> dict[str, int]:

@@ -21,7 +21,9 @@ _BACKENDS: Final = {
 }
 
 
-def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[IMachineMemory]:
+def open_memory(
+    url: str, *, policy: LockPolicy, chunk_bytes: int | None = None
+) -> AbstractAsyncContextManager[IMachineMemory]:
     """Return the context manager of the machine memory that a URL names.
 
     Args:
@@ -29,6 +31,8 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
             wanted; `redis://...`, also with `?transport=redis-py`; `postgresql://...`;
             or `file:///folder`, see `FileMachineMemory`.
         policy: How leases are granted.
+        chunk_bytes: Length from which a workflow's tail is closed; None for the memory's default.
+            A file has no chunks.
 
     Raises:
         ValueError: The scheme is not known.
@@ -40,11 +44,14 @@ def open_memory(url: str, *, policy: LockPolicy) -> AbstractAsyncContextManager[
     module, name = _BACKENDS[parts.scheme]
     connect: Any = getattr(import_module(module), name).connect
     memory: AbstractAsyncContextManager[IMachineMemory]
+    settings: dict[str, Any] = {"policy": policy}
+    if chunk_bytes is not None:
+        settings["chunk_bytes"] = chunk_bytes
     if parts.scheme == "postgresql":  # asyncpg parses the URL itself
-        memory = connect(url, policy=policy)
+        memory = connect(url, **settings)
         return memory
     place = Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else url.partition("?")[0]
-    memory = connect(place, policy=policy, **dict(parse_qsl(parts.query)))
+    memory = connect(place, **settings, **dict(parse_qsl(parts.query)))
     return memory
 
 

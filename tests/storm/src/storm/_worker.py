@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from arvo_core import ArvoEvent, ViolationError
-from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler import ExecutionPolicy, IArvoEventHandler
 from arvo_event_handler.memory import LockPolicy
 
 from ._handlers import create_handlers
@@ -32,13 +32,17 @@ async def _work(own: WorkerSettings) -> None:
     settings = own.settings
     ledger = Ledger(Path(own.ledger))
     policy = LockPolicy(ttl=settings.ttl, max_hold=max(settings.ttl, LockPolicy().max_hold))
-    async with open_memory(settings.memory, policy=policy) as memory:
+    # What one worker remembers another one reads, and tails are closed early and late.
+    remembers = own.number % 3 != 1
+    chunk_bytes = 0 if own.number % 3 == 2 else None
+    async with open_memory(settings.memory, policy=policy, chunk_bytes=chunk_bytes) as memory:
         handlers = {
             handler.source: handler
             for handler in create_handlers(
                 memory,
                 ledger=ledger,
                 think=settings.think,
+                policy=ExecutionPolicy() if remembers else ExecutionPolicy(warm_bytes=0),
                 random=Random(settings.seed * 1_000_003 + own.number),
             )
         }

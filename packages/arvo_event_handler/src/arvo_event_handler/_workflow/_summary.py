@@ -1,16 +1,14 @@
 """What a commit says about its workflow, beside the record."""
 
-import re
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
 from arvo_event_handler.memory._state import WorkflowState
-from arvo_event_handler.memory._summary import WorkflowStatus, WorkflowSummary
+from arvo_event_handler.memory._summary import WorkflowStatus, WorkflowSummary, workflow_key
 
 from ._workflow import WorkflowStep
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOST_TYPES: Final = 8
 
 
@@ -29,8 +27,7 @@ def summary_of(step: WorkflowStep, state: WorkflowState) -> WorkflowSummary:
         status=status,
         finished=state.ended,
         source=step.contract.type,
-        # An id that was not chosen is random and means nothing to people.
-        key=state.init_event_id if _UUID.fullmatch(execution.id) else execution.id,
+        key=workflow_key(execution_id=execution.id, init_event_id=state.init_event_id),
         version=step.contract.version,
         initiator=execution.initiator,
         parent=parent,

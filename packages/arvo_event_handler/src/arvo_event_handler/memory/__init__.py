@@ -2,15 +2,17 @@
 
 A memory is a class with the four calls of `IMachineMemory`, or with those of `ILeasedMachineMemory`
 as well. This package has what both are made of: records, chunks and their bytes, leases and how to
-wait for them, and URLs. `IMachineMemory` and the errors that memories raise are in
+wait for them, and URLs. A memory that implements `IWorkflowQueries` too can be asked which workflows
+it has. `IMachineMemory` and the errors that memories raise are in
 `arvo_event_handler`.
-`connect_memory` opens a memory of any installed package by its URL. Test yours with the suites of
+`connect_memory` opens a memory of any installed package by its URL, and `migrate_memory` brings to its
+present form what an older version of the package has stored. Test yours with the suites of
 `arvo_event_handler.testing`; docs/memories.md has two complete ones.
 """
 
 from ._chunk_codec import pack_chunk, unpack_chunk
 from ._connect import connect_memory
-from ._journaled_record import to_typescript, whole
+from ._journaled_record import check_previous, to_typescript, whole
 from ._lock import LockPolicy, until_granted
 from ._memory import (
     ILeasedMachineMemory,
@@ -19,6 +21,8 @@ from ._memory import (
     check_machine_id,
     machine_memory_error,
 )
+from ._migration import MigrateUrl, MigrationReport, OnMigrated, migrate_memory
+from ._page_request import CountRequest, PageRequest
 from ._record_codec import (
     MAX_RECORD_BYTES,
     PackedRecord,
@@ -28,27 +32,53 @@ from ._record_codec import (
     unpack_record,
 )
 from ._record_write import RecordWrite
-from ._summary import WorkflowStatus, WorkflowSummary
+from ._sole_process import sole_process
+from ._stored_workflow import StoredWorkflow
+from ._summary import WorkflowStatus, WorkflowSummary, summary_of_record
 from ._url import MemoryUrl
+from ._workflow_index import IWorkflowIndex
+from ._workflow_queries import (
+    QUERY_TIMEOUT,
+    IWorkflowQueries,
+    WorkflowCount,
+    WorkflowPage,
+)
+from ._workflow_query import WorkflowQuery
 
 __all__ = [
     "MAX_RECORD_BYTES",
+    "QUERY_TIMEOUT",
+    "CountRequest",
     "ILeasedMachineMemory",
+    "IWorkflowIndex",
+    "IWorkflowQueries",
     "LockPolicy",
     "MachineLease",
     "MemoryUrl",
+    "MigrateUrl",
+    "MigrationReport",
+    "OnMigrated",
     "PackedRecord",
+    "PageRequest",
     "Record",
     "RecordWrite",
+    "StoredWorkflow",
+    "WorkflowCount",
+    "WorkflowPage",
+    "WorkflowQuery",
     "WorkflowStatus",
     "WorkflowSummary",
     "check_machine_id",
+    "check_previous",
     "connect_memory",
     "decode_record",
     "encode_record",
     "machine_memory_error",
+    "migrate_memory",
     "pack_chunk",
     "pack_record",
+    "sole_process",
+    "summary_of_record",
     "to_typescript",
     "unpack_chunk",
     "unpack_record",

@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from arvo_event_handler._errors import UnreadableRecordError
+from arvo_event_handler._errors import TransactionViolation, UnreadableRecordError
 
 from ._journal import (
     START,
     Mark,
     named_segments,
     open_segment,
+    read_lines,
     read_mark,
     read_segments,
     replay,
@@ -28,7 +29,7 @@ from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import REDELIVERY_WINDOW
 from ._record import CONTEXT, JOURNAL, read_head, read_state, write_head, write_state
-from ._record_codec import decode_json
+from ._record_codec import encode_record
 from ._state import WorkflowState
 
 _UNKNOWN_TIME = 0
@@ -85,18 +86,11 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
     after: JsonValue = [*START]
     entries: list[JsonValue] = []
     for where, data in named_segments(chunks, tail):
-        head, *lines = data.removesuffix(b"\n").split(b"\n")
-        try:
-            begun = decode_json(head)
-            if not entries:
-                after = begun["after"]
-            if begun.get("base") is not None:
-                base = begun["base"]
-            entries += [decode_json(line.partition(b"\t")[2]) for line in lines]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise UnreadableRecordError(
-                f"{where} of the stored journal is damaged: {error}"
-            ) from error
+        begun, based, written = read_lines(data, where=where)
+        if not entries:
+            after = [*begun]
+        base = base if based is None else based
+        entries += written
     journal: JsonValue = {
         "last": [*last_entry(record)],
         "after": after,
@@ -104,6 +98,31 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
         "entries": entries,
     }
     return {**record, JOURNAL: journal}
+
+
+def check_previous(previous: Record | None, *, stored: Record | None, machine_id: str) -> None:
+    """Check that a record to be replaced is the stored one, as `IMachineMemory.write` must.
+
+    Both are compared as JSON, for which True is not 1.
+
+    Args:
+        previous: What the caller of `write` had read; None for nothing.
+        stored: What `read` would return now, which is what `whole` returns; None for nothing.
+        machine_id: The workflow.
+
+    Raises:
+        TransactionViolation: They differ; cause `VERSION_MOVED`.
+        UnwritableRecordError: `previous` is not JSON.
+
+    Example:
+        >>> check_previous({"count": 1}, stored={"count": 1}, machine_id="order-7")
+    """
+    if previous is None or stored is None:
+        same = previous is stored
+    else:
+        same = encode_record(previous) == encode_record(stored)
+    if not same:
+        raise TransactionViolation.version_moved(machine_id)
 
 
 def taken_apart(
@@ -152,8 +171,8 @@ def stands_alone(record: Record) -> bool:
 
 def to_typescript(
     record: Record,
-    subject: str,
     *,
+    subject: str,
     answering: AnyCollection[str] = (),
     window: int = REDELIVERY_WINDOW,
 ) -> Record:
@@ -170,7 +189,7 @@ def to_typescript(
 
     Example:
         >>> record = {"executionStatus": "normal", "status": "done", "subject": "order-7"}
-        >>> to_typescript({**record, "initEventId": "1"}, "order-7")["status"]
+        >>> to_typescript({**record, "initEventId": "1"}, subject="order-7")["status"]
         'done'
     """
     if not has_journal(record):

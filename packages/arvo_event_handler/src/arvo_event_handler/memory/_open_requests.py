@@ -24,9 +24,9 @@ class OpenRequest:
     __slots__ = ("_source", "asked", "notifies")
 
     def __init__(self, asked: str, source: str | KeptEvent | None, *, notifies: bool) -> None:
-        self.asked = asked
+        self.asked: str = asked
         self._source = source
-        self.notifies = notifies
+        self.notifies: bool = notifies
 
     @property
     def source(self) -> str | None:

@@ -1,8 +1,13 @@
 """What every commit says about its workflow, so that workflows can be searched."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from pydantic import JsonValue
+
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
 
 WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
 """How a workflow stands. `failure`: it ended with a system error."""
@@ -38,3 +43,52 @@ class WorkflowSummary:
     """When its next timer fires; None when it has none."""
     error: str | None = None
     """The name of the error that it failed with; None unless it failed."""
+
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def workflow_key(*, execution_id: str, init_event_id: str) -> str:
+    """Return the id that people use for a workflow."""
+    # An id that was not chosen is random and means nothing to people.
+    return init_event_id if _UUID.fullmatch(execution_id) else execution_id
+
+
+def summary_of_record(record: dict[str, JsonValue], *, subject: str) -> WorkflowSummary:
+    """Return what a record and its subject say about a workflow, for a bare `write` of a memory.
+
+    A commit says more. Without a status the workflow counts as active. If the subject is not an
+    orchestration subject, source, version and initiator are empty.
+
+    Example:
+        >>> summary_of_record({"status": "done"}, subject="order-7").status
+        'done'
+    """
+    status: WorkflowStatus = "done" if record.get("status") == "done" else "active"
+    if record.get("executionStatus") == "failure":
+        status = "failure"
+    said, parent, error = (record.get(name) for name in ("initEventId", "parentSubject", "error"))
+    init_event_id = said if isinstance(said, str) and said else subject
+    source = version = initiator = ""
+    key = init_event_id
+    try:
+        content = ArvoOrchestrationSubject.parse(subject)
+    except InvalidSubjectError:
+        pass
+    else:
+        source, version = content.orchestrator.name, content.orchestrator.version
+        initiator = content.execution.initiator
+        key = workflow_key(execution_id=content.execution.id, init_event_id=init_event_id)
+    name = error.get("name") if isinstance(error, dict) else None
+    parent = parent if isinstance(parent, str) and parent else None
+    return WorkflowSummary(
+        status=status,
+        finished=status != "active",
+        source=source,
+        key=key,
+        version=version,
+        initiator=initiator,
+        parent=parent,
+        root=subject if parent is None else parent,
+        error=name if status == "failure" and isinstance(name, str) else None,
+    )

@@ -37,7 +37,7 @@ class MemoryUrl:
     arguments of the memory's own `connect`, so every argument that a string can express is an
     option of the URL:
 
-    * `str`, `int` and `Literal` as they are; `int | None` may be `none`;
+    * `str`, `int` and `Literal` as they are; `int | None` may be `none`; `bool` is `true` or `false`;
     * `timedelta` with its unit: `250ms`, `5s`, `2m`, `1h`;
     * a `policy: LockPolicy` by its fields: `ttl`, `max_wait` and so on.
 
@@ -163,6 +163,8 @@ def _readers(
             yield from ((each.name, _duration) for each in fields(LockPolicy))
         elif kinds == (timedelta,):
             yield name, _seconds if name in seconds else _duration
+        elif kinds == (bool,):
+            yield name, _flag
         elif kinds == (int,):
             yield name, _integer_or_none if may_be_none else _integer
         elif kinds == (str,):
@@ -200,6 +202,12 @@ def _read(name: str, raw: str, reader: _Reader) -> object:
         raise ValueError(f"the option {name} must be percent-encoded UTF-8") from None
     except ValueError as error:
         raise ValueError(f"the option {name} {error}") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
 
 
 def _integer(text: str) -> int:

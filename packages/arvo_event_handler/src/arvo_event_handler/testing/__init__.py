@@ -1,8 +1,8 @@
 """Test kit for what you build on Arvo, not for use in production.
 
 `HandlerSuite` tests handlers and workflows with cases of steps. `MachineMemorySuite`,
-`SharedMachineMemorySuite`, `LeasedMachineMemorySuite` and `ClosedMachineMemorySuite` test a machine
-memory of your own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
+`SharedMachineMemorySuite`, `LeasedMachineMemorySuite`, `WorkflowQueriesSuite` and
+`ClosedMachineMemorySuite` test a machine memory of your own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
 `MetricRecorder` record what was reported to OpenTelemetry; they need the extra
 `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
@@ -18,6 +18,7 @@ from ._record_write import record_write
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
 from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
+from ._workflow_queries_suite import QueriedMachineMemory, WorkflowQueriesSuite
 
 __all__ = [
     "CaseReport",
@@ -34,6 +35,7 @@ __all__ = [
     "LetTimePass",
     "MachineMemorySuite",
     "MetricRecorder",
+    "QueriedMachineMemory",
     "RecordedMetric",
     "RecordedSpan",
     "RecordedSpanEvent",
@@ -44,5 +46,6 @@ __all__ = [
     "StepFailure",
     "StepInput",
     "SuiteReport",
+    "WorkflowQueriesSuite",
     "record_write",
 ]

@@ -17,6 +17,7 @@ from ._lease_cancellation import LeaseCancellation
 from ._lease_chunks import LeaseChunks
 from ._lease_commits import LeaseCommits
 from ._lease_expiry import LeaseExpiry
+from ._lease_journals import LeaseJournals
 from ._lease_progress import LeaseProgress
 from ._record_write import record_write
 from ._refusal import refuses
@@ -25,7 +26,7 @@ _CONTENDERS = 50
 
 
 class LeasedMachineMemorySuite(
-    LeaseCommits, LeaseChunks, LeaseExpiry, LeaseProgress, LeaseCancellation
+    LeaseCommits, LeaseChunks, LeaseJournals, LeaseExpiry, LeaseProgress, LeaseCancellation
 ):
     """What every `ILeasedMachineMemory` must do beyond the four calls, one test for each promise.
 
