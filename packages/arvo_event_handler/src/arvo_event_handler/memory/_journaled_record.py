@@ -89,7 +89,7 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
         begun, based, written = read_lines(data, where=where)
         if not entries:
             after = [*begun]
-        base = base if based is None else based
+        base = base if based is None else {**based, "last": [*based["last"]]}
         entries += written
     journal: JsonValue = {
         "last": [*last_entry(record)],
