@@ -28,7 +28,7 @@ from ._display import Display
 from ._distinct_files import check_distinct
 from ._errors import INTERRUPTED, CommandError, one_line
 from ._input import contract_versions, decoder_for
-from ._interrupt import interrupts
+from ._interrupt import interrupts, woken_by_signals
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
 from ._memory_url import default_concurrency, open_memory
@@ -91,14 +91,14 @@ class Job:
     async def _run(
         self, lines: LineReader, target: Target, display: Display, opened: ExitStack
     ) -> int:
-        async with open_memory(self.memory) as memory:
+        async with woken_by_signals(), open_memory(self.memory) as memory:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             limits = EventLimits(max_bytes=self.max_line_bytes)
             decoder = decoder_for(handlers, self.contract, limits=limits)
-            results = opened.enter_context(open_output("--out", self._out))
+            results = open_output("--out", self._out, opened=opened)
             outputs, rejected = [results], None
             if self.rejects is not None:
-                rejected = opened.enter_context(open_output("--rejects", self.rejects))
+                rejected = open_output("--rejects", self.rejects, opened=opened)
                 outputs.append(rejected)
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
@@ -117,13 +117,14 @@ class Job:
                 clock=SYSTEM_CLOCK,
             )
             try:
-                with display, interrupts(run.stop, run.cancel, last=run.abandon):
-                    async with _alone(memory, handlers, target=self.target, say=display.say):
+                # Outside what answers interrupts: one that comes while this waits ends the command.
+                async with _alone(memory, handlers, target=self.target, say=display.say):
+                    with display, interrupts(run.stop, run.cancel, last=run.abandon) as came:
                         await run.over(lines)
             finally:
                 rejects.flush()
                 await self._conclude(run.report, lines, handlers)
-            if run.interrupted:
+            if came.count:
                 return INTERRUPTED
             return CLEAN if run.report.is_clean else INCOMPLETE
 

@@ -105,8 +105,6 @@ class Run:
         self._open: dict[int, Line] = {}
         # Equal events take turns: the broker could not tell their causal trees apart.
         self._turns: WeakValueDictionary[ArvoEvent, asyncio.Lock] = WeakValueDictionary()
-        self.interrupted = False
-        """Whether `stop` was called."""
         self._cancelled = False
         self._unreadable: CommandError | None = None
 
@@ -136,7 +134,6 @@ class Run:
 
     def stop(self) -> None:
         """Take no more lines, and finish what runs."""
-        self.interrupted = True
         if self._intake is not None:
             self._intake.cancel()
         self._display.say(
