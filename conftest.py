@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Generator
 
@@ -54,6 +55,20 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 def pytest_collection() -> None:
     """Measure the coverage of this process and its workers, already started, and of no others."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save the coverage of a worker before it says that it is done.
+
+    The process that hands out tests kills a worker that then takes more than ten seconds to exit,
+    which would lose what coverage saves at exit.
+    """
+    if hasattr(session.config, "workerinput") and "coverage" in sys.modules:
+        measured = sys.modules["coverage"].Coverage.current()
+        if measured is not None:
+            measured.stop()
+            measured.save()
 
 
 # --- the vectors, summed up here as workers of pytest-xdist have no terminal --------------------

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,31 @@ class TestChangedFiles:
     def test_the_change_is_unknown_without_a_repository(self, tmp_path: Path) -> None:
         with pytest.raises(workspace.UnknownChangeError):
             workspace.changed_files(tmp_path)
+
+
+def test_a_worker_that_is_killed_at_its_end_has_saved_its_coverage(tmp_path: Path) -> None:
+    """As pytest-xdist kills one that takes more than ten seconds to exit."""
+    for name, text in {
+        "conftest.py": (ROOT / "conftest.py").read_text("utf-8"),
+        "pyproject.toml": '[tool.coverage.run]\npatch = ["subprocess"]\nsource_pkgs = ["shop"]\n',
+        "shop.py": "def price() -> int:\n    return 7\n",
+        "test_shop.py": (
+            "import atexit, os, signal, shop\n"
+            "def test_price():\n"
+            "    atexit.register(os.kill, os.getpid(), signal.SIGKILL)\n"
+            "    assert shop.price() == 7\n"
+        ),
+    }.items():
+        (tmp_path / name).write_text(text)
+
+    def coverage(*arguments: str) -> str:
+        command = [sys.executable, "-m", "coverage", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "1 passed" in coverage("run", "-m", "pytest", "-n", "1")
+    coverage("combine")
+    assert coverage("report", "--format", "total") == "100\n"
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from arvo_cli._errors import RejectedLineError
 from arvo_cli._input import Decoder, decoder_for
 from arvo_cli._lines import Line
-from arvo_cli._memory_url import _cannot_open
+from arvo_cli._memory_url import _cannot
 from arvo_core import ArvoEventFactory, EventLimits
 from arvo_event_handler import SimpleMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
@@ -74,7 +74,7 @@ def refusal(opener: Callable[[str], object], url: str) -> str:
     try:
         opener(url)
     except ValueError as error:
-        return str(_cannot_open(url, error))
+        return str(_cannot("open", url, error))
     return ""
 
 

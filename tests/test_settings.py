@@ -120,7 +120,11 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
         {},
         {
             "redelivery_window": [*NOT_A_COUNT, 0, None],
-            "finished_expiry": [*NOT_A_DURATION, timedelta(0), 11 * YEAR, timedelta.max],
+            "warm_bytes": [*NOT_A_COUNT, None],
+            **{
+                name: [*NOT_A_DURATION, timedelta(0), 11 * YEAR, timedelta.max]
+                for name in ("finished_expiry", "failed_expiry")
+            },
             "clock": [*NOT_A_CLOCK, None],
         },
     ),
@@ -205,8 +209,8 @@ NOT_SETTINGS = {
     *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
-    *("StepFailure", "SuiteReport", "StoredLetter", "StoredMachine"),
-    *("MemoryUrl", "WorkflowSummary"),
+    *("StepFailure", "SuiteReport", "StoredLetter"),
+    *("MemoryUrl", "MigrationReport", "WorkflowSummary"),
     *("CountRequest", "PageRequest", "StoredWorkflow", "WorkflowCount", "WorkflowPage"),
 }
 

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_cli._distinct_files import check_distinct
 from arvo_cli._errors import CommandError
@@ -234,9 +235,10 @@ def test_two_names_of_one_file_that_does_not_exist_yet_are_refused(
     out = tmp_path / "out"
 
     class OutFirst(LineWriter):
-        def __init__(self, name: str) -> None:
-            super().__init__(name)
-            if Path(name) == out:
+        @override
+        def open(self) -> None:
+            super().open()
+            if self._name == str(out):
                 (tmp_path / "OUT").hardlink_to(out)
 
     monkeypatch.setattr("arvo_cli._output.LineWriter", OutFirst)

@@ -1,5 +1,6 @@
 """Ctrl-C: what runs is finished, what was not started is reported, nothing is lost silently."""
 
+import json
 import os
 import signal
 import subprocess
@@ -69,6 +70,27 @@ def test_signal_handlers_are_restored_afterwards(greet: Any) -> None:
 
 
 class TestRealProcess:
+    def test_an_interrupt_at_any_line_counts_and_leaves_no_output_half_begun(
+        self, targets: Path, tmp_path: Path
+    ) -> None:
+        """The input is empty, so an interrupt that is lost ends with status 0."""
+        done = subprocess.run(
+            [sys.executable, Path(__file__).with_name("signalled_lines.py"), tmp_path,
+             "run", targets / "greeter", "--events", os.devnull, "--contract", "#/test/greet/1.0.0"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+        *_, rest = done.stdout.partition(b"{")
+        ends = [json.loads(line) for line in (b"{" + rest).splitlines()]
+        assert [end["place"] for end in ends if end["status"] != 130] == []
+        untouched, begun = ("of an earlier run", None), ("", "")
+        outputs = [(end["out"], end["rejects"]) for end in ends]
+        assert outputs == sorted(outputs, key=[untouched, begun].index)
+        assert {untouched, begun} == set(outputs)
+        # Of each signal, before the outputs are opened, while they are, and after.
+        for name in ("SIGINT", "SIGTERM"):
+            for file in ("_job", "_signals", "_output", "_interrupt", "_run"):
+                assert any(end["place"].startswith(f"{name} at {file}.py") for end in ends)
+
     @pytest.fixture
     def gate(self, tmp_path: Path, targets: Path) -> Iterator[subprocess.Popen[bytes]]:
         """A run of one line at a time; each waits for the test at the pipes `begun` and `go`."""

@@ -129,15 +129,18 @@ def test_an_interrupt_before_the_first_line_empties_nothing(
     out = outputs[0]
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "run", targets / "greeter", "--events", "-",
          "--contract", "#/test/greet/1.0.0", "--out", out, "--rejects", fifo],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    with fifo.open("rb"):  # waits until the command opens its other end
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 130  # its input stays open: nothing but the interrupt ends it
-    process.communicate()
+    ) as process:  # fmt: skip
+        try:
+            with fifo.open("rb"):  # waits until the command opens its other end
+                process.send_signal(signal.SIGINT)
+                # Its input stays open: nothing but the interrupt ends it.
+                assert process.wait() == 130
+        finally:
+            process.kill()
     assert out.read_text() == OLD_CONTENT
 
 

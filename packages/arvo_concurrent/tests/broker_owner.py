@@ -92,6 +92,7 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
     held: dict[str, object] = {
         "leaving": router._leaving,
         "under way": router._under_way,
+        "work in hand": router._work._trees,
         "open": admission.open,
         "waiting": admission.waiting,
         "waiters": admission._waiters,

@@ -6,6 +6,7 @@ the same run: what is slow, fails, is published twice, loses its lease or is can
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -38,12 +39,13 @@ from arvo_event_handler import (
     ExecutionViolation,
     HandlerInput,
     IArvoEventHandler,
+    IWorkflowHandler,
     Reply,
     Start,
     Step,
     TransactionViolation,
 )
-from arvo_event_handler.delivery import DeadLetter, HandlerConfig, HandlerDefaults
+from arvo_event_handler.delivery import DeadLetter, HandlerDefaults
 from arvo_event_handler.memory import LockPolicy
 from arvo_statechart import Call, assign, emit
 from arvo_statechart.typing import MachineConfig, StateConfig
@@ -138,6 +140,11 @@ class FaultyHandler(IArvoEventHandler):
 
     @override
     async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+        return await self._run(event, self._handler.execute)
+
+    async def _run(
+        self, event: ArvoEvent, execute: Callable[[ArvoEvent], Awaitable[list[ArvoEvent]]]
+    ) -> list[ArvoEvent]:
         self.running[event.subject] += 1
         try:
             if self.stateful and self._simulation.lanes and self.running[event.subject] > 1:
@@ -148,13 +155,32 @@ class FaultyHandler(IArvoEventHandler):
             self.under_way.add(event)
             await self._simulation.take_time()
             self._simulation.maybe_fail(event)
-            outputs = await self._handler.execute(event, parent=parent)
+            outputs = await execute(event)
             await self._simulation.take_time()
             self._simulation.maybe_fail(event)
             return self._simulation.repeat_some(outputs)
         finally:
             self.running[event.subject] -= 1
             self.under_way.discard(event)
+
+
+class FaultyWorkflow(FaultyHandler, IWorkflowHandler):
+    """A `FaultyHandler` over a workflow."""
+
+    def __init__(self, handler: IWorkflowHandler, simulation: "Simulation") -> None:
+        super().__init__(handler, simulation)
+        self._workflow = handler
+        self.memory = handler.memory
+
+    @override
+    async def execute(
+        self, event: ArvoEvent, *, redelivered: bool = True, parent: Context | None = None
+    ) -> list[ArvoEvent]:
+        return await self._run(event, partial(self._workflow.execute, redelivered=redelivered))
+
+    @override
+    async def owed(self, subject: str) -> list[ArvoEvent]:
+        return await self._workflow.owed(subject)
 
 
 @dataclass(slots=True)
@@ -191,10 +217,14 @@ class Simulation:
         """How much each handler remembers of its workflows."""
         self.lanes = self.chance.random() < 0.5
         """Whether one subject's events wait for each other, or fight for the lease."""
-        self.faults = self.chance.randrange(30)
+        self.faults = self.chance.randrange(30) if self.chance.random() < 0.7 else 0
+        self.undisturbed = self.lanes and not self.faults
+        """Whether nothing is lost or fought for, so that every request is handled once."""
         self.likelihood = self.chance.choice([0.02, 0.1, 0.3])
         self.ledger: dict[tuple[str, str], tuple[str, int]] = {}
         """What the services booked, by source and id of the request."""
+        self.runs: Counter[tuple[str, str]] = Counter()
+        """How often the services ran, by source and id of the request."""
         self.answers: dict[str, dict[str, int]] = defaultdict(dict)
         """What the application received: by the init event's id, then by the answer's id."""
         self.ends: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -210,7 +240,7 @@ class Simulation:
         ]
         self.inits = [self._init(index, values) for index, values in enumerate(self.values)]
         self.broker = ConcurrentEventBroker(
-            [HandlerConfig(FaultyHandler(each, self)) for each in self._handlers()],
+            [self._faulty(each) for each in self._handlers()],
             defaults=HandlerDefaults(
                 prefetch=self.chance.randrange(1, 9),
                 timeout=self.chance.choice([None, 4 * TTL]),
@@ -271,8 +301,8 @@ class Simulation:
 
     async def _resolve(self, init: ArvoEvent, *, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109
         answer = await self.broker.resolve(init, timeout=timeout)
-        if answer is not None:
-            await self._receive(answer)
+        assert answer is not None, f"{init.id} was started again and got no answer"
+        await self._receive(answer)
 
     async def _receive(self, answer: ArvoEvent) -> None:
         self.answers[answer.parentid or ""][answer.id] = answer.data.get("value", -1)
@@ -325,6 +355,11 @@ class Simulation:
             source=APP, data=Numbers(values=values), subject=subject, id=f"init-{index}"
         )
 
+    def _faulty(self, handler: IArvoEventHandler) -> FaultyHandler:
+        if isinstance(handler, IWorkflowHandler):
+            return FaultyWorkflow(handler, self)
+        return FaultyHandler(handler, self)
+
     def _handlers(self) -> list[IArvoEventHandler]:
         policy = ExecutionPolicy(warm_bytes=self.warm_bytes, clock=self.clock)
         services = [contract.version("1.0.0") for contract in contracts]
@@ -360,6 +395,7 @@ class Simulation:
     async def _serve(self, call: HandlerInput[Number], *, index: int) -> Emit:
         event, value = call.event, call.data.value
         booking = (event.to or event.type, value)
+        self.runs[event.source, event.id] += 1
         booked = self.ledger.setdefault((event.source, event.id), booking)
         assert booked == booking, f"event {event.id} came with {booked} and with {booking}"
         return Emit(_answer(index), Number(value=service(index, value)))
@@ -407,6 +443,8 @@ class Simulation:
         assert {len(ends) for ends in self.ends.values()} == {1}
         expected = sum(map(requests_of, self.values), Counter[str]())
         assert Counter(name for name, _ in self.ledger.values()) == expected
+        if self.undisturbed:
+            assert {request: runs for request, runs in self.runs.items() if runs > 1} == {}
         assert left_inside(self.broker) == {}
         assert workers() == []
         # Leases that expired in use were not released; their timers end with their ttl.

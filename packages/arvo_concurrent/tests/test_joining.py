@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_concurrent import ConcurrentEventBroker, ConcurrentMachineMemory, QueueFullError
 from arvo_core import (
@@ -138,6 +140,72 @@ class TestRepeatedStart:
         assert both[0] is not None
         assert both[0] == both[1]
         assert len(runs) == 3
+
+    async def test_a_start_that_its_own_work_overtakes_runs_nothing_twice(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """The answer of the service waits behind the repeated start, for the lane of both."""
+        prices, start, gates = Prices(clock), claim(1), [Gate(), Gate()]
+        memory = ConcurrentMachineMemory(clock=clock)
+        slow = claiming(memory)
+
+        async def hold(event: ArvoEvent) -> None:
+            if event == start and (gate := next(held, None)) is not None:
+                await gate.opened()
+
+        held = iter(gates)
+        config = HandlerConfig(slow, middleware=Middleware(input=hold))
+        async with broker_of(owner, clock, config, prices.handler) as broker:
+            first = asyncio.create_task(broker.resolve(start))
+            await clock.settle()
+            gates[0].open()
+            await clock.settle()
+            second = asyncio.create_task(broker.resolve(start))
+            await clock.settle()
+            clock.advance(SECOND)  # the service answers while the second start is held
+            await clock.settle()
+            gates[1].open()
+            both = await clock.run_until_complete(asyncio.gather(first, second))
+        assert both[0] is not None
+        assert both[0] == both[1]
+        assert len(prices.runs) == 1
+        assert owner.unclaimed == []
+        assert left_inside(broker) == {}
+
+    async def test_a_start_told_to_be_redelivered_resumes_what_was_lost(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        start, memory = claim(2), ConcurrentMachineMemory(clock=clock)
+        assert len(await claiming(memory).execute(start)) == 2  # and never published
+        async with broker_of(owner, clock, claiming(memory), pricing()) as broker:
+            assert await broker.resolve(start) is None
+            await broker.publish(start)
+            await broker.wait_idle()
+            assert owner.unclaimed == []
+            answer = await broker.resolve(start, redelivered=True)
+        assert answer is not None
+        assert answer.data == {"total": 1}
+
+    async def test_a_start_is_redelivered_after_a_failed_try(
+        self, owner: Owner, clock: FakeClock
+    ) -> None:
+        """The try has stored its step, and what came of it was lost with the try."""
+        handler = claiming(ConcurrentMachineMemory(clock=clock))
+
+        class Forgetful(ArvoResumable):
+            @override
+            async def execute(self, event: ArvoEvent, **options: Any) -> list[ArvoEvent]:
+                outputs = await super().execute(event, **options)
+                if event == start and not options.get("redelivered", True):
+                    raise ConnectionError("lost")
+                return outputs
+
+        start = claim(2)
+        handler.__class__ = Forgetful
+        config = HandlerConfig(handler, retry=RetryPolicy(retries=1, backoff=STEADY))
+        async with broker_of(owner, clock, config, pricing()) as broker:
+            answer = await clock.run_until_complete(broker.resolve(start))
+        assert answer is not None
 
     async def test_a_child_workflow_is_started_once(self, owner: Owner, clock: FakeClock) -> None:
         prices = Prices(clock)

@@ -7,6 +7,7 @@ step has stored is a violation, also inside a user's function, however that reac
 import asyncio
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -37,10 +38,14 @@ from arvo_event_handler import (
     Step,
     TransactionViolation,
     TransactionViolationCause,
+    WorkflowControl,
 )
+from arvo_event_handler._workflow._control_events import WAKE
 from arvo_event_handler.memory import Record
 from arvo_statechart.typing import MachineConfig
+from arvo_time.testing import FakeClock
 
+from .leased_memory import LeasedMemory
 from .order_machines import machine, orchestrator
 from .shop import (
     CHARGE,
@@ -395,6 +400,40 @@ class TestDamageThatUserCodeMeets:
         assert not caught.value.retryable
         assert await stored(memory, event) == damaged
 
+    async def test_in_a_journal_when_its_base_is_written(self) -> None:
+        """The step that meets it need not read the event itself."""
+        memory = LeasedMemory(clock=FakeClock())
+        event = start("tea", "cup")
+
+        async def flow(call: AnyCall) -> Step[Any]:
+            items = call.data.items if isinstance(call, Start) else ()
+            return Step(services=[Emit(RESERVE, Reserve(item=item)) for item in items])
+
+        first, _ = await order(flow, memory=memory).execute(event)
+        await order(flow, memory=memory).execute(reserved(first, price=7))
+        stored_before = memory._stored[event.subject]
+        chunks = [
+            (name, data.replace(b'"price":7', b'"price":!')) for name, data in stored_before.chunks
+        ]
+        memory._stored[event.subject] = replace(stored_before, chunks=tuple(chunks))
+
+        async def notes() -> None:
+            for number in range(9):
+                before.append(memory._stored[event.subject])
+                large = answer(first, note="x" * 20_000).model_copy(
+                    update={"id": f"note-{number}", "parentid": None}
+                )
+                await order(flow, memory=memory).execute(large)
+
+        before: list[object] = []
+        with pytest.raises(TransactionViolation, match="stored journal is damaged") as caught:
+            await notes()
+        assert caught.value.cause is TransactionViolationCause.READ_FAILURE
+        assert not caught.value.retryable
+        assert len(before) > 1
+        assert memory._stored[event.subject] == before[-1]
+        assert memory.locked == []
+
 
 class TestAMachinesSnapshot:
     @pytest.mark.parametrize(
@@ -404,6 +443,9 @@ class TestAMachinesSnapshot:
             pytest.param({"value": 7}, id="no-value"),
             pytest.param({"context": "none"}, id="no-context"),
             pytest.param({"status": []}, id="no-status"),
+            pytest.param({"status": "error", "error": {"message": "x"}}, id="has-failed"),
+            pytest.param({"status": "done", "output": {"total": 1}}, id="has-ended"),
+            pytest.param({"status": "stopped"}, id="was-stopped"),
             pytest.param({"historyValue": 7}, id="no-history"),
             pytest.param({"context": {"arvo$$": 7}}, id="queue-of-ours"),
         ],
@@ -525,12 +567,24 @@ def half_done_once(style: str) -> tuple[ArvoEvent, ArvoEvent, Record]:
     return asyncio.run(run())
 
 
+def failed_at(event: ArvoEvent) -> Record:
+    """Return what a record says when an event has made its workflow fail."""
+    failure: Any = {"in": event.to_dict(), "out": [], "attempt": 1}
+    error: Any = {"name": "LookupError", "message": "sold out", "stack": None}
+    return {"executionStatus": "failure", "error": error, "failure": failure}
+
+
 @pytest.mark.parametrize("style", STYLES)
 @given(choice=st.data())
 def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObject) -> None:
     """It has no effect, or is a violation that leaves the record as it is; never anything else."""
 
     event, reply, record = half_done_once(style)
+    control = WorkflowControl(event.subject, source="com.app.operator")
+    deliveries = [reply, event, control.wake()]
+    if choice.draw(st.booleans(), label="has failed"):
+        record = {**record, **failed_at(reply)}
+        deliveries = [event, control.wake(), control.retry(attempt=1)]
     place = choice.draw(st.sampled_from(list(places(record))))
     damaged = damaged_at(record, place, choice.draw(st.sampled_from(VALUES)))
 
@@ -544,8 +598,9 @@ def test_no_damage_of_one_value_ends_a_workflow(style: str, choice: st.DataObjec
         else:
             after = await stored(memory, event)
             assert after == damaged or after["executionStatus"] == "normal"
+            assert after == damaged or delivered.type != WAKE
 
-    for delivered in (reply, event):
+    for delivered in deliveries:
         asyncio.run(deliver(delivered))
 
 

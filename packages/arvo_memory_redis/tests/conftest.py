@@ -41,6 +41,6 @@ async def prefix(redis_url: str) -> AsyncIterator[str]:
     chosen = f"arvo-test-{secrets.token_hex(8)}:"
     yield chosen
     async with Redis.from_url(redis_url) as client:
-        found = [key async for key in client.scan_iter(match=f"{chosen}*")]
+        found = [key async for key in client.scan_iter(match=f"*{chosen}*")]
         if found:
             await client.unlink(*found)

@@ -16,7 +16,7 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy, RedisServer
 
-from .clients import Connect, url_of
+from .clients import Connect, stored, subjects, url_of
 
 # Only a lease that was given back becomes free within max_wait.
 POLICY = LockPolicy(ttl=timedelta(minutes=5), max_wait=timedelta(seconds=10))
@@ -59,7 +59,7 @@ async def is_cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> boo
 
 
 async def scanned(memory: RedisMachineMemory) -> int:
-    return len([each async for each in memory.scan()])
+    return len(await subjects(memory))
 
 
 CALLS: dict[str, Call] = {
@@ -126,9 +126,10 @@ async def written(memory: RedisMachineMemory, name: str) -> MachineLease:
 
 
 async def check(memory: RedisMachineMemory, kind: str, lease: MachineLease) -> None:
-    stored = await memory.get(lease.machine_id)
-    found = None if stored is None else (stored.version, stored.record)
-    assert found in [(1, BEFORE), MAY_HAVE_BECOME.get(kind, (1, BEFORE))]
+    assert await stored(memory, lease.machine_id) in [
+        (1, BEFORE),
+        MAY_HAVE_BECOME.get(kind, (1, BEFORE)),
+    ]
     if kind in NEEDS_A_LEASE:
         again = await CALLS[kind](memory, lease.machine_id, lease)
         assert again is (True if kind == "renew" else None)

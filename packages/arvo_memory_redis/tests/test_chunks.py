@@ -1,10 +1,8 @@
 """How a hash keeps tails and chunks; what they promise is in the suites."""
 
-import json
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,13 +11,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from arvo_core import ArvoEvent
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
 from arvo_event_handler.testing import SpanRecorder, record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
-from storm import asking
 
 from .clients import Connect, leased
 
@@ -45,7 +41,7 @@ async def commit(memory: RedisMachineMemory, **what: Any) -> None:
 
 
 async def stored(client: Redis, memory: RedisMachineMemory) -> dict[Any, Any]:
-    return await client.hgetall(memory._key("order-7"))
+    return await client.hgetall(memory._keys.machine("order-7"))
 
 
 async def numbers(client: Redis, memory: RedisMachineMemory) -> list[int]:
@@ -75,6 +71,7 @@ async def test_a_workflow_without_chunks_stores_no_numbers_of_them(
         await commit(memory, tail=b"tail", frees=frees)
     assert (await stored(client, memory)).keys() == {
         *(b"subject", b"version", b"codec", b"state", b"last_owner", b"tail"),
+        *(b"status", b"summary", b"started_at", b"updated_at"),
     }
 
 
@@ -98,7 +95,7 @@ async def test_a_workflow_is_one_key_that_expires_as_a_whole(
     memory: RedisMachineMemory, client: Redis, prefix: str
 ) -> None:
     await commit(memory, chunk=b"chunk", tail=b"tail", expires_in=timedelta(hours=1))
-    [key] = [each async for each in client.scan_iter(match=f"{prefix}*")]
+    [key] = [each async for each in client.scan_iter(match=f"{{{prefix}[0-9]*")]
     assert 3_590_000 < await client.pttl(key) <= 3_600_000
 
 
@@ -107,7 +104,7 @@ async def test_ten_thousand_chunks_are_read_and_freed(
 ) -> None:
     """More values than Lua's `unpack` takes."""
     await commit(memory, chunk=b"chunk 1")
-    key, count = memory._key("order-7"), 10_000
+    key, count = memory._keys.machine("order-7"), 10_000
     written = [(number, b"chunk %d" % number) for number in range(1, count + 1)]
     await client.hset(key, mapping={f"c{number}": b"p" + chunk for number, chunk in written})
     await client.hset(key, "last_chunk", str(count))
@@ -177,7 +174,7 @@ async def test_a_chunk_that_deflates_well_is_bounded_when_written_and_when_read(
         await memory.commit(lease, write)
     await memory.commit(lease, record_write({}, chunk=b"chunk"))
     inflates = zlib.compress(b"x" * (MAX_RECORD_BYTES + 1), level=1)
-    await client.hset(memory._key("order-7"), "c1", b"z" + inflates)
+    await client.hset(memory._keys.machine("order-7"), "c1", b"z" + inflates)
     with pytest.raises(
         UnreadableRecordError, match=f"chunk 1 is longer than the {MAX_RECORD_BYTES}"
     ):
@@ -240,7 +237,7 @@ async def test_damaged_chunks_are_a_read_failure_that_keeps_no_lease(
         await commit(memory, chunk=chunk)
     lease = await leased(memory)
     await memory.release(lease)
-    key = memory._key("order-7")
+    key = memory._keys.machine("order-7")
     fields, words = DAMAGE[kind]
     for name, value in fields.items():
         if value is None:
@@ -266,7 +263,7 @@ async def test_a_damaged_chunk_that_the_caller_has_already_is_not_read(
 ) -> None:
     for chunk in [b"a", b"b", b"c"]:
         await commit(memory, chunk=chunk)
-    await client.hset(memory._key("order-7"), "c2", b"?")
+    await client.hset(memory._keys.machine("order-7"), "c2", b"?")
     lease = await memory.acquire("order-7", after=2)
     assert lease is not None
     assert list(lease.chunks) == [(3, b"c")]
@@ -280,53 +277,9 @@ async def test_a_last_number_that_is_far_too_high_does_not_block_the_server(
     """A read looks for all chunks up to it, and a commit frees them."""
     await commit(memory, chunk=b"a")
     lease = await leased(memory)
-    await client.hset(memory._key("order-7"), "last_chunk", b"9" * 14)
+    await client.hset(memory._keys.machine("order-7"), "last_chunk", b"9" * 14)
     with pytest.raises(UnreadableRecordError, match="chunk 2 is missing"):
         await memory.read("order-7")
     await memory.commit(lease, record_write({"count": 2}, frees="all"))
     assert await numbers(client, memory) == []
     assert await memory.read("order-7") == {"count": 2}
-
-
-# --- hashes of the version before ---------------------------------------------
-
-BEFORE: Final = json.loads(Path(__file__).with_name("hashes_1.json").read_text())
-"""Made by the last commit without chunks: fields of hashes, and answers to the requests in them."""
-
-
-@pytest.fixture
-async def before(client: Redis, prefix: str) -> Mapping[str, dict[str, str]]:
-    """The hashes by their subjects, stored."""
-    for key, fields in BEFORE["hashes"].items():
-        mapping = {name: value.encode("latin-1") for name, value in fields.items()}
-        await client.hset(f"{prefix}{key}", mapping=mapping)
-    return {fields["subject"]: fields for fields in BEFORE["hashes"].values()}
-
-
-async def test_hashes_of_the_version_before_open_as_they_are(
-    memory: RedisMachineMemory, before: Mapping[str, dict[str, str]]
-) -> None:
-    assert len(before) == 6
-    for subject, fields in before.items():
-        lease = await leased(memory, subject)
-        assert lease.version == int(fields.get("version", "0"))
-        assert lease.committed_by == fields.get("last_owner", "")
-        assert lease.record == await memory.read(subject)
-        if fields.get("codec") == "json":
-            assert lease.record == json.loads(fields["state"])
-        assert (lease.tail, list(lease.chunks), lease.last_chunk) == (b"", [], 0)
-        assert list(await memory.chunks(lease)) == []
-        write = record_write({"count": 9}, tail=b"tail", chunk=b"chunk", frees="earlier")
-        await memory.commit(lease, write)
-        found = await leased(memory, subject)
-        assert (found.version, found.record) == (lease.version + 1, {"count": 9})
-        assert (found.tail, list(found.chunks)) == (b"tail", [(1, b"chunk")])
-
-
-async def test_workflows_of_the_version_before_go_on(
-    memory: RedisMachineMemory, before: Mapping[str, dict[str, str]]
-) -> None:
-    for answer in BEFORE["answers"]:
-        assert answer["subject"] in before
-        [done] = await asking(memory).execute(ArvoEvent.from_dict(answer))
-        assert done.data == {"text": "good"}

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import LoadBalancingStrategy
 
+from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ConnectLeasedMachineMemory,
@@ -18,12 +19,14 @@ from arvo_event_handler.testing import (
     LetTimePass,
     MachineMemorySuite,
     SharedMachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import RedisCluster
 
 from .aging import make_older
-from .clients import BUSY_MACHINE
+from .clients import BUSY_MACHINE, subjects
+from .test_migration import check_moved, store
 
 PREFIX = "arvo:"
 # Leases last as long as a call may take on a busy machine; calls do not wait long.
@@ -67,20 +70,41 @@ class TestShared(SharedMachineMemorySuite):
     pass
 
 
+@pytest.fixture
+async def let_pass(redis_cluster: RedisCluster) -> AsyncIterator[LetTimePass]:
+    async with ClusterClient.from_url(redis_cluster.url) as client:
+        yield partial(make_older, client, PREFIX)
+
+
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    async def let_pass(self, redis_cluster: RedisCluster) -> AsyncIterator[LetTimePass]:
-        async with ClusterClient.from_url(redis_cluster.url) as client:
-            yield partial(make_older, client, PREFIX)
+    pass
 
 
-async def test_scan_finds_the_workflows_of_every_master(redis_cluster: RedisCluster) -> None:
+class TestQueries(WorkflowQueriesSuite):
+    lacks = frozenset({"root", "waits_for", "error", "no_step_since"})
+
+
+async def test_the_workflows_of_every_master_are_listed(redis_cluster: RedisCluster) -> None:
     async with connected(redis_cluster) as memory:
         for number in range(50):
             await memory.write(f"order-{number}", {"number": number}, None)
-        found = {each.machine_id: each.record async for each in memory.scan()}
-    assert found == {f"order-{number}": {"number": number} for number in range(50)}
+        found = await subjects(memory)
+    assert found == [f"order-{number}" for number in reversed(range(50))]
     assert all(int(str(node.command("DBSIZE"))) > 0 for node in redis_cluster.nodes)
+
+
+async def test_workflows_of_the_version_before_are_moved_between_masters(
+    redis_cluster: RedisCluster,
+) -> None:
+    async with ClusterClient.from_url(redis_cluster.url) as client:
+        before = await store(client, PREFIX)
+    async with connected(redis_cluster) as memory:
+        with pytest.raises(MachineMemoryError, match="arvo memory migrate"):
+            await memory.read("order-7")
+        report = await memory.migrate()
+    assert report.summary == f"moved {len(before)} workflows to the present keys"
+    async with ClusterClient.from_url(redis_cluster.url) as client:
+        await check_moved(client, PREFIX, before)
 
 
 async def test_a_client_that_reads_from_replicas_is_refused(redis_cluster: RedisCluster) -> None:

@@ -20,7 +20,7 @@ from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
 from .aging import make_older
-from .clients import BUSY_MACHINE, Connect, leased, url_of
+from .clients import BUSY_MACHINE, Connect, leased, stored, url_of
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 INSTANTS = 200 if FULL else 20
@@ -67,9 +67,9 @@ class TestLostReplies:
             fault = proxy.lose_next_reply()
             await memory.commit(lease, record_write({"count": 2}))
             assert fault.happened.is_set()
-            stored = await memory.get("order-7")
-            assert stored is not None
-            assert (stored.version, stored.record) == (2, {"count": 2})
+            found = await stored(memory, "order-7")
+            assert found is not None
+            assert (found.version, found.record) == (2, {"count": 2})
 
     async def test_an_acquire_whose_reply_is_lost_is_granted(
         self, connect_url: Connect, start_redis: StartRedis
@@ -108,9 +108,9 @@ class TestLostReplies:
             fault = proxy.lose_next_reply(containing=b'"count":1')
             await memory.write("order-7", {"count": 1}, None)
             assert fault.happened.is_set()
-            stored = await memory.get("order-7")
-            assert stored is not None
-            assert stored.version == 1
+            found = await stored(memory, "order-7")
+            assert found is not None
+            assert found.version == 1
 
     @pytest.mark.alone
     @pytest.mark.scaled
@@ -184,14 +184,14 @@ async def test_every_acknowledged_commit_survives_a_killed_server(
         async with Redis.from_url(server.url) as client:
             await make_older(client, "arvo:", QUICK.ttl)
         for machine_id, count in acknowledged.items():
-            stored = await memory.get(machine_id)
-            assert stored is not None
+            found = await stored(memory, machine_id)
+            assert found is not None
             # One more may have been written whose reply did not arrive.
-            assert stored.version in (count, count + 1)
-            assert stored.record == {"count": stored.version}
+            assert found.version in (count, count + 1)
+            assert found.record == {"count": found.version}
             lease = await leased(memory, machine_id)
-            assert lease.tail == b"tail of %d" % stored.version
-            assert list(lease.chunks) == chunks_of(stored.version)
+            assert lease.tail == b"tail of %d" % found.version
+            assert list(lease.chunks) == chunks_of(found.version)
     print(f"{sum(acknowledged.values())} commits acknowledged before SIGKILL, all are there")  # noqa: T201 - the figure of the run
 
 
@@ -202,7 +202,7 @@ async def test_a_call_to_a_server_that_is_gone_has_failed(
     async with connect_url(server.url, policy=QUICK) as memory:
         lease = await leased(memory)
         server.kill()
-        await asyncio.gather(memory.get("order-7"), return_exceptions=True)
+        await asyncio.gather(memory.read("order-7"), return_exceptions=True)
         with pytest.raises(MachineMemoryError) as caught:
             await memory.commit(lease, record_write({"count": 1}))
         assert (caught.value.retryable, caught.value.outcome) == (True, "failed")

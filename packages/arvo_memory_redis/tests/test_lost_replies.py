@@ -15,7 +15,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._scripts import ACQUIRE, CHUNKS, COMMIT, EXTEND, RELEASE, WRITE
 from real_servers import FaultProxy
 
-from .clients import Connect, url_of
+from .clients import Connect, stored, url_of
 
 INSTANTS = 200 if os.environ.get("ARVO_FULL") == "1" else 20
 # Only a lease that was given back becomes free within max_wait.
@@ -105,9 +105,9 @@ async def round_of_calls(memory: RedisMachineMemory, version: int) -> int:
     assert await memory.lock("order-7")
     await memory.write("order-7", {"version": version + 2}, {"version": version + 1})
     assert await memory.unlock("order-7")
-    stored = await memory.get("order-7")
-    assert stored is not None
-    assert (stored.version, stored.record) == (version + 2, {"version": version + 2})
+    found = await stored(memory, "order-7")
+    assert found is not None
+    assert (found.version, found.record) == (version + 2, {"version": version + 2})
     return version + 2
 
 

@@ -12,7 +12,7 @@ from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from real_servers import FaultProxy
 
-from .clients import url_of
+from .clients import stored, url_of
 
 QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
 EIGHT_MIB = 8 * 1024 * 1024
@@ -29,7 +29,7 @@ async def test_replies_that_come_byte_by_byte_are_read(start_redis: StartRedis) 
                 assert (lease.version, lease.record) == (version, record if version else None)
                 assert await memory.acquire("order-7") is None
                 await memory.commit(lease, record_write(record))
-            assert [each.record async for each in memory.scan()] == [record]
+            assert await stored(memory) == (3, record)
 
 
 async def test_a_reply_of_8_mib_is_read_beside_small_ones(redis_url: str, prefix: str) -> None:
@@ -62,8 +62,8 @@ async def test_commits_in_flight_are_retried_and_happen_once(start_redis: StartR
                 )
             )
             assert cut.happened.is_set()
-        found = await asyncio.gather(*map(memory.get, names))
-    assert {each and (each.version, each.record["round"]) for each in found} == {(10, 9)}
+        found = [await stored(memory, name) for name in names]
+    assert found == [(10, {"round": 9})] * len(names)
 
 
 async def test_a_new_connection_is_made_after_a_server_became_a_replica(

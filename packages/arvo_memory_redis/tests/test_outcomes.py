@@ -18,7 +18,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_time.testing import FakeClock
 from real_servers import FaultProxy, RedisCluster, RedisFlavour
 
-from .clients import Connect, leased, url_of
+from .clients import Connect, leased, stored, url_of
 
 QUICK = LockPolicy(max_wait=timedelta(milliseconds=100), max_delay=timedelta(milliseconds=20))
 
@@ -55,6 +55,7 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_timeout(
         FaultProxy.open(port=start_redis().port) as proxy,
         connect_url(url_of(proxy), policy=QUICK, clock=clock) as memory,
     ):
+        await memory.commit(await leased(memory), record_write({"count": 0}))
         lease = await leased(memory)
         proxy.pause()
         committing = asyncio.ensure_future(memory.commit(lease, record_write({"count": 1})))
@@ -128,9 +129,9 @@ class TestCluster:
             faults = [proxy.lose_next_reply(containing=lease.owner.encode()) for proxy in proxies]
             await memory.commit(lease, record_write({"count": 1}))
             assert sum(fault.happened.is_set() for fault in faults) == 1
-            stored = await memory.get("order-7")
-            assert stored is not None
-            assert (stored.version, stored.record) == (2, {"count": 1})
+            found = await stored(memory, "order-7")
+            assert found is not None
+            assert (found.version, found.record) == (2, {"count": 1})
 
     async def test_a_commit_is_unknown_when_its_master_is_gone_before_it_answers(
         self, redis_flavour: RedisFlavour

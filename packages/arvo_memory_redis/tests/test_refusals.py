@@ -20,16 +20,16 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
+from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._failure import memory_error
-from arvo_memory_redis._stored_machine import RecordLimits
+from arvo_memory_redis._stored_record import RecordLimits
 from arvo_redis import RedisBackendError
 from arvo_time import BackendError, ClosedError
 from storm import answer_to, asking, question
 
-from .clients import Connect, leased
+from .clients import Connect, leased, subjects
 
 
 def wrong_type(*, outcome: Literal["failed", "unknown"]) -> RedisBackendError:
@@ -139,7 +139,9 @@ async def test_json_that_compresses_well_is_bounded_when_written_and_when_read(
             await memory.commit(lease, record_write({"text": "x" * MAX_RECORD_BYTES}))
         await memory.release(lease)
         inflates = zlib.compress(b" " * (MAX_RECORD_BYTES + 1), level=1)
-        await damage(client, memory._key(event.subject), {"codec": b"zlib", "state": inflates})
+        await damage(
+            client, memory._keys.machine(event.subject), {"codec": b"zlib", "state": inflates}
+        )
         await refused(memory, request, f"longer than the {MAX_RECORD_BYTES}")
 
 
@@ -199,20 +201,18 @@ async def test_a_damaged_hash_is_a_read_failure_and_leaves_no_lease(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await damage(client, key, fields)
         before = await client.hgetall(key)
         for _ in range(2):
             await refused(memory, request, words)
         assert await client.hgetall(key) == before, "unchanged and not leased"
         assert await client.pttl(key) == -1, "it is kept"
-        for call in (memory.read, memory.get):
-            with pytest.raises(UnreadableRecordError, match=words):
-                await call(event.subject)
+        with pytest.raises(UnreadableRecordError, match=words):
+            await memory.read(event.subject)
         with pytest.raises(UnreadableRecordError, match=words):
             await memory.write(event.subject, {}, None)
-        with pytest.raises(UnreadableRecordError, match=words):
-            [each async for each in memory.scan()]
+        await memory.workflows(WorkflowQuery())  # whatever it can show
 
 
 async def test_a_damaged_last_owner_is_a_read_failure_for_writers(
@@ -221,7 +221,7 @@ async def test_a_damaged_last_owner_is_a_read_failure_for_writers(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await damage(client, key, {"last_owner": b"\xff"})
         before = await client.hgetall(key)
         for _ in range(2):
@@ -236,7 +236,7 @@ async def test_a_key_of_another_type_is_a_read_failure(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        key = memory._key(event.subject)
+        key = memory._keys.machine(event.subject)
         await client.set(key, "something else")
         for _ in range(2):
             await refused(memory, request, "the key does not hold a hash")
@@ -257,7 +257,7 @@ async def test_a_lease_with_a_damaged_end_counts_as_ended(
         event = question()
         [request] = await asking(memory).execute(event)
         stale = await leased(memory, event.subject)
-        await damage(client, memory._key(event.subject), {"lease_end": end})
+        await damage(client, memory._keys.machine(event.subject), {"lease_end": end})
         [done] = await asking(memory).execute(answer_to(request))
         assert done.data == {"text": "good"}
         with pytest.raises(TransactionViolation) as caught:
@@ -284,9 +284,10 @@ async def test_a_damaged_subject_is_reported_by_the_calls_that_show_it(
     async with connect_url(redis_url, prefix=prefix, policy=NOW) as memory:
         event = question()
         [request] = await asking(memory).execute(event)
-        await damage(client, memory._key(event.subject), {"subject": subject})
+        await damage(client, memory._keys.machine(event.subject), {"subject": subject})
         with pytest.raises(UnreadableRecordError, match="subject is missing or damaged"):
-            await memory.get(event.subject)
+            await memory.workflow(event.subject)
+        assert await subjects(memory) == []
         assert (await memory.read(event.subject) or {})["status"] == "active"
         [done] = await asking(memory).execute(answer_to(request))
         assert done.data == {"text": "good"}

@@ -22,6 +22,8 @@ from arvo_event_handler.memory import LockPolicy, MachineLease, Record, RecordWr
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 
+from .clients import stored
+
 SEQUENCES = 500 if os.environ.get("ARVO_FULL") == "1" else 100
 CALLS = 12
 POLICY = LockPolicy(max_wait=timedelta(0))
@@ -134,9 +136,9 @@ class Sequence:
             weights += [5, 2, 1, 2]
         (kind,) = self.random.choices(kinds, weights)
         await getattr(self, kind)({"number": number})
-        stored = await self.memory.get(self.name)
-        assert (stored and stored.record) == self.model.record
-        assert (stored.version if stored else 0) == self.model.version
+        found = await stored(self.memory, self.name)
+        assert (found and found.record) == self.model.record
+        assert (found.version if found else 0) == self.model.version
         self.records.append(self.model.record)
         return kind
 
@@ -207,7 +209,7 @@ class Sequence:
 
     async def run_out(self, _: Record) -> None:
         """End the lease without waiting for the server's clock."""
-        async for key in self.client.scan_iter(match=f"{self.prefix}*"):
+        async for key in self.client.scan_iter(match=f"{{{self.prefix}[0-9]*"):
             if await self.client.hexists(key, "owner"):
                 await self.client.hset(key, "lease_end", "1")
         self.model.expired = True

@@ -15,6 +15,7 @@ from arvo_event_handler.testing import (
     LetTimePass,
     MachineMemorySuite,
     SharedMachineMemorySuite,
+    WorkflowQueriesSuite,
 )
 from arvo_memory_redis import RedisMachineMemory
 
@@ -45,11 +46,18 @@ class TestShared(SharedMachineMemorySuite):
     pass
 
 
+@pytest.fixture
+async def let_pass(redis_url: str, prefix: str) -> AsyncIterator[LetTimePass]:
+    async with Redis.from_url(redis_url) as client:
+        yield partial(make_older, client, prefix)
+
+
 class TestLeases(LeasedMachineMemorySuite):
-    @pytest.fixture
-    async def let_pass(self, redis_url: str, prefix: str) -> AsyncIterator[LetTimePass]:
-        async with Redis.from_url(redis_url) as client:
-            yield partial(make_older, client, prefix)
+    pass
+
+
+class TestQueries(WorkflowQueriesSuite):
+    lacks = frozenset({"root", "waits_for", "error", "no_step_since"})
 
 
 class TestClosed(ClosedMachineMemorySuite):

@@ -26,7 +26,7 @@ from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 from real_servers import FaultProxy, RedisCluster, RedisSentinel, RedisServer
 
-from .clients import BUSY_MACHINE
+from .clients import BUSY_MACHINE, subjects
 
 # Before version 8, redis-py loses the error that a server sends before it closes the connection.
 REFUSED = "max number of clients" + ("|Connection lost" if int(redis.__version__[0]) < 8 else "")
@@ -118,7 +118,7 @@ class TestChoice:
         with caplog.at_level(logging.DEBUG, "arvo_redis"):
             async with RedisMachineMemory.connect(redis_cluster.url, prefix="choice:") as memory:
                 await busy(memory)
-                found = [each.machine_id async for each in memory.scan()]
+                found = await subjects(memory)
                 for machine_id in found:
                     assert await memory.cleanup(machine_id)
         assert len(found) == 30
@@ -229,9 +229,11 @@ class TestWayIn:
     async def test_the_documented_permissions_are_enough(self, start_redis: StartRedis) -> None:
         server = start_redis()
         server.command(
-            *["ACL", "SETUSER", "arvo", "on", ">p@ss", "~arvo:*", "-@all"],
+            *["ACL", "SETUSER", "arvo", "on", ">p@ss", "~{arvo:*", "-@all"],
             *["+evalsha", "+eval", "+hmget", "+hset", "+hget", "+hdel", "+hexists"],
-            *["+pexpire", "+persist", "+del", "+time"],
+            *["+pexpire", "+persist", "+del", "+time", "+scan", "+pttl", "+pexpiretime"],
+            *["+zadd", "+zrem", "+zscore", "+zcard", "+zrange", "+zrevrange", "+zrandmember"],
+            *["+zrangebyscore", "+zrevrangebyscore", "+zrangebylex"],
         )
         url = server.url.replace("redis://", f"redis://arvo:{quote('p@ss')}@")
         async with RedisMachineMemory.connect(url) as memory:
@@ -291,7 +293,7 @@ class TestWayIn:
         async with connect_url(url) as memory:
             await busy(memory)
             assert all(" db=3 " in each and "name=shop" in each for each in clients_of(server))
-        assert "db3:keys=30," in str(server.command("INFO", "keyspace"))
+        assert "db3:keys=36," in str(server.command("INFO", "keyspace"))
 
     async def test_a_unix_socket_works(self, connect_url: Any, start_redis: StartRedis) -> None:
         async with connect_url(start_redis().unix_url) as memory:

@@ -184,7 +184,7 @@ async def test_opening_may_be_cancelled_at_every_await(path: Path) -> None:
 async def test_a_call_that_waits_too_long_for_another_process_may_be_retried(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_memory, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(_memory, "BUSY_TIMEOUT", timedelta(milliseconds=20))
     async with SqliteMachineMemory.connect(path) as memory:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

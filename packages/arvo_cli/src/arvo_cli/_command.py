@@ -13,6 +13,7 @@ from ._errors import INTERRUPTED, CommandError
 from ._job import Job
 from ._lines import MAX_BYTES
 from ._log import LogLevel
+from ._memory_command import memory_app
 from ._memory_url import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
 from ._output import STDOUT
 
@@ -33,6 +34,7 @@ _machine = typer.Typer(
     rich_markup_mode="markdown",
 )
 _app.add_typer(_machine, name="machine")
+_app.add_typer(memory_app, name="memory")
 
 _Target = Annotated[
     str,

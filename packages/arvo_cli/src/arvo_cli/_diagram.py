@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,8 +49,8 @@ class DiagramJob:
         handlers = target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
         machines = self._choose(_machines(handlers), target)
         text = "\n\n".join(map(self._draw, machines))
-        with open_output("--out", self.out) as writer:
-            writer.write(text)
+        with ExitStack() as opened:
+            open_output("--out", self.out, opened=opened).write(text)
 
     def _choose(self, machines: dict[str, ArvoMachine], target: Target) -> list[ArvoMachine]:
         if not machines:

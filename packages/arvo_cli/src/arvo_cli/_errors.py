@@ -2,6 +2,8 @@
 
 * CommandError                  the command cannot start or continue; one line, status 2
   + OutputError                 a result could not be written; status 1
+  + RefusedError                nothing was done, as what is stored does not allow it; status 1
+  + NotReachedError             the backend of a memory fails; status 4
 * RejectedLineError             one line of the input cannot be run
   + PlainPayloadError           it has no attribute of a CloudEvent; --contract may be missing
 """
@@ -22,6 +24,18 @@ class OutputError(CommandError):
     """A result or a reject could not be written."""
 
     status = 1
+
+
+class RefusedError(CommandError):
+    """The command did nothing, because of what is stored, or because the user said no."""
+
+    status = 1
+
+
+class NotReachedError(CommandError):
+    """The backend of a memory cannot be reached, or fails."""
+
+    status = 4
 
 
 class RejectedLineError(Exception):

@@ -3,17 +3,27 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from ._signals import handled_by
+
+
+@dataclass(slots=True)
+class Interrupts:
+    """The interrupts of one block."""
+
+    count: int = 0
+    """How many came, whether or not their responses were called yet."""
 
 
 @contextmanager
-def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iterator[None]:
+def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iterator[Interrupts]:
     """Call the next response at each interrupt within the block, on the running event loop.
 
     Args:
@@ -22,32 +32,42 @@ def interrupts(*responses: Callable[[], None], last: Callable[[], None]) -> Iter
             that never yields to the event loop cannot keep the command alive.
     """
     loop = asyncio.get_running_loop()
-    waiting = list(responses)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    came = Interrupts()
 
     def respond(number: int, frame: FrameType | None) -> None:
-        if waiting:
-            loop.call_soon_threadsafe(waiting.pop(0))
+        came.count += 1
+        if came.count <= len(responses):
+            loop.call_soon_threadsafe(responses[came.count - 1])
         else:
             last()
 
-    def restore() -> None:
-        for number, handler in before.items():
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+    with handled_by(respond):
+        yield came
 
-    for number in SIGNALS:
-        # The loop's own handler would wait for code that blocks the loop. But it sets up the pipe
-        # without which a signal goes unnoticed when it comes just before the loop sleeps; Windows
-        # always has that pipe.
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, _do_nothing)
-        signal.signal(number, respond)
-    try:
-        yield
-    finally:
-        restore()
+
+@asynccontextmanager
+async def woken_by_signals() -> AsyncIterator[None]:
+    """Let each signal within the block wake the running event loop.
+
+    Otherwise one that comes just before the loop sleeps goes unnoticed until it wakes. Not by
+    `loop.add_signal_handler`: between that call and the next `signal.signal` a signal is lost.
+    """
+    loop = asyncio.get_running_loop()
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        reading.setblocking(False)
+        writing.setblocking(False)
+        try:
+            loop.add_reader(reading, _empty, reading)
+        except NotImplementedError:  # the loop of Windows, which does this by itself
+            yield
+            return
+        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(reading)
 
 
 def end_process(status: int, *, say: str) -> NoReturn:
@@ -66,5 +86,6 @@ def end_process(status: int, *, say: str) -> NoReturn:
     os._exit(status)
 
 
-def _do_nothing() -> None:
-    pass
+def _empty(reading: socket.socket) -> None:
+    with suppress(BlockingIOError):
+        reading.recv(4096)

@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -13,14 +14,21 @@ from typing import Final
 from rich.console import Console
 
 from arvo_core import ArvoEvent, EventLimits
-from arvo_event_handler import IArvoEventHandler
+from arvo_event_handler import (
+    IArvoEventHandler,
+    IMachineMemory,
+    IWorkflowHandler,
+    MachineMemoryError,
+    MemoryInUseError,
+)
+from arvo_event_handler.memory import ILeasedMachineMemory, IWorkflowQueries, sole_process
 from arvo_time import SYSTEM_CLOCK
 
 from ._display import Display
 from ._distinct_files import check_distinct
-from ._errors import INTERRUPTED
+from ._errors import INTERRUPTED, CommandError, one_line
 from ._input import contract_versions, decoder_for
-from ._interrupt import interrupts
+from ._interrupt import interrupts, woken_by_signals
 from ._lines import LineReader
 from ._log import LogLevel, shown_logs
 from ._memory_url import default_concurrency, open_memory
@@ -83,14 +91,14 @@ class Job:
     async def _run(
         self, lines: LineReader, target: Target, display: Display, opened: ExitStack
     ) -> int:
-        async with open_memory(self.memory) as memory:
+        async with woken_by_signals(), open_memory(self.memory) as memory:
             handlers = target.create_handlers(memory, flavour=self.flavour)
             limits = EventLimits(max_bytes=self.max_line_bytes)
             decoder = decoder_for(handlers, self.contract, limits=limits)
-            results = opened.enter_context(open_output("--out", self._out))
+            results = open_output("--out", self._out, opened=opened)
             outputs, rejected = [results], None
             if self.rejects is not None:
-                rejected = opened.enter_context(open_output("--rejects", self.rejects))
+                rejected = open_output("--rejects", self.rejects, opened=opened)
                 outputs.append(rejected)
             # Where results and the progress bar share a terminal they take turns.
             together = self._out == STDOUT and display.shows_standard_output
@@ -105,15 +113,18 @@ class Job:
                 report=Report(),
                 display=display,
                 concurrency=self.concurrency or default_concurrency(self.memory),
+                recovers=_are_listed(handlers),
                 clock=SYSTEM_CLOCK,
             )
             try:
-                with display, interrupts(run.stop, run.cancel, last=run.abandon):
-                    await run.over(lines)
+                # Outside what answers interrupts: one that comes while this waits ends the command.
+                async with _alone(memory, handlers, target=self.target, say=display.say):
+                    with display, interrupts(run.stop, run.cancel, last=run.abandon) as came:
+                        await run.over(lines)
             finally:
                 rejects.flush()
                 await self._conclude(run.report, lines, handlers)
-            if run.interrupted:
+            if came.count:
                 return INTERRUPTED
             return CLEAN if run.report.is_clean else INCOMPLETE
 
@@ -152,6 +163,49 @@ class Job:
         if report.payloads and report.payloads == report.lines - report.not_started:
             named = " or ".join(f"'{name}'" for name in contract_versions(handlers))
             console.print(f"for plain payloads give --contract {named}", soft_wrap=True)
+
+
+def _are_listed(handlers: Iterable[IArvoEventHandler]) -> bool:
+    """Return whether the memories can tell which workflows an earlier run left unfinished."""
+    return all(
+        isinstance(handler.memory, IWorkflowQueries)
+        for handler in handlers
+        if isinstance(handler, IWorkflowHandler)
+    )
+
+
+@asynccontextmanager
+async def _alone(
+    memory: IMachineMemory,
+    handlers: Iterable[IArvoEventHandler],
+    *,
+    target: str,
+    say: Callable[[str], None],
+) -> AsyncIterator[None]:
+    """Keep other runs of the same workflows away from the memory: they would do the same work.
+
+    Raises:
+        CommandError: One is going on.
+    """
+    sources = sorted(each.source for each in handlers if isinstance(each, IWorkflowHandler))
+    if not sources or not isinstance(memory, ILeasedMachineMemory):
+        yield
+        return
+    name = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
+    wait = f"{target} may still run in another process over this memory; waiting for its end"
+    async with AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(
+                sole_process(memory, name=name, on_wait=partial(say, wait))
+            )
+        except MemoryInUseError as error:
+            raise CommandError(
+                f"{target} runs in another process over this memory; wait for its end, or give "
+                "another --memory"
+            ) from error
+        except MachineMemoryError as error:
+            raise CommandError(f"cannot use the memory: {one_line(error)}") from error
+        yield
 
 
 @contextmanager

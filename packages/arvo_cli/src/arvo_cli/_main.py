@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from ._errors import INTERRUPTED
+from ._signals import handled_by, raise_interrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -11,8 +12,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: every line has its result. 1: a result could not be written. 2: wrong usage, or something
     that the command was given does not exist. 3: some lines were rejected or failed.
-    130: interrupted. With `ARVO_DEBUG` set in the environment, errors come with a traceback.
-    A third interrupt ends the whole process.
+    130: interrupted, by SIGINT or SIGTERM, which it handles when called in the main thread. With
+    `ARVO_DEBUG` set in the environment, errors come with a traceback. A third interrupt ends the
+    whole process.
 
     Args:
         arguments: What follows the command's name; None for the process's own.
@@ -23,9 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        # Not at the top: it takes long enough for users to press Ctrl-C meanwhile.
-        from ._command import run_command
+        with handled_by(raise_interrupt):
+            # Not at the top: it takes long enough for users to press Ctrl-C meanwhile.
+            from ._command import run_command
+
+            return run_command(arguments)
     except KeyboardInterrupt:
         sys.stderr.write("arvo: interrupted\n")
         return INTERRUPTED
-    return run_command(arguments)

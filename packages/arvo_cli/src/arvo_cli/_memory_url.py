@@ -1,14 +1,19 @@
-"""The URL of `--memory`: how it is opened, and how many workflows run over the memory."""
+"""The URL of `--memory`: how it is opened or migrated, and how many workflows run over the memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 from urllib.parse import unquote
 
-from arvo_event_handler import IMachineMemory, UnknownMemoryError
-from arvo_event_handler.memory import connect_memory
+from arvo_event_handler import IMachineMemory, MachineMemoryError, UnknownMemoryError
+from arvo_event_handler.memory import (
+    MigrationReport,
+    OnMigrated,
+    connect_memory,
+    migrate_memory,
+)
 
-from ._errors import CommandError, one_line
+from ._errors import CommandError, NotReachedError, RefusedError, one_line
 
 DEFAULT: Final = "memory:"
 """The memory that this package brings."""
@@ -55,7 +60,7 @@ def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
     except UnknownMemoryError as error:
         raise CommandError(_unknown_memory(error)) from error
     except Exception as error:
-        raise _cannot_open(url, error) from error
+        raise _cannot("open", url, error) from error
 
 
 @asynccontextmanager
@@ -70,22 +75,65 @@ async def open_memory(url: str) -> AsyncIterator[IMachineMemory]:
         try:
             memory = await stack.enter_async_context(manager)
         except Exception as error:
-            raise _cannot_open(url, error) from error
+            raise _cannot("open", url, error) from error
         yield memory
+
+
+async def migrated(
+    url: str, *, dry_run: bool, on_migrated: OnMigrated | None = None
+) -> MigrationReport:
+    """Migrate the machine memory that a URL names; see `migrate_memory`.
+
+    Raises:
+        CommandError: As for `memory_of`, or the memory refuses to be migrated, or its backend fails.
+    """
+    try:
+        return await migrate_memory(url, dry_run=dry_run, on_migrated=on_migrated)
+    except UnknownMemoryError as error:
+        raise CommandError(_unknown_memory(error)) from error
+    except MachineMemoryError as error:
+        raise _failed("migrate", url, error) from error
+    except Exception as error:
+        raise _cannot("migrate", url, error) from error
+
+
+@asynccontextmanager
+async def memory_for(doing: str, url: str) -> AsyncIterator[IMachineMemory]:
+    """Keep a machine memory open within the block, for a command that looks after it.
+
+    Args:
+        doing: What the command does to it, for errors, such as "reindex".
+        url: Its URL.
+
+    Raises:
+        CommandError: As for `memory_of`, or the memory fails within the block.
+    """
+    try:
+        async with memory_of(url) as memory:
+            yield memory
+    except MachineMemoryError as error:
+        raise _failed(doing, url, error) from error
 
 
 def _scheme(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
-def _cannot_open(url: str, error: Exception) -> CommandError:
+def _failed(do: str, url: str, error: MachineMemoryError) -> CommandError:
+    kind = NotReachedError if error.retryable else RefusedError
+    return _cannot(do, url, error, kind=kind)
+
+
+def _cannot(
+    do: str, url: str, error: Exception, *, kind: type[CommandError] = CommandError
+) -> CommandError:
     """Return the error for a memory that cannot be used. It shows only the URL's scheme."""
     reason = one_line(error)
     user = url.partition("//")[2].rpartition("@")[0]
     secret = user.partition(":")[2]
     if len(secret) >= _MIN_SECRET_LENGTH:  # the memory's own message may show the password
         reason = reason.replace(secret, "***").replace(unquote(secret), "***")
-    return CommandError(f"cannot open the {_scheme(url)} memory: {reason}")
+    return kind(f"cannot {do} the {_scheme(url)} memory: {reason}")
 
 
 def _unknown_memory(error: UnknownMemoryError) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -17,6 +17,7 @@ from arvo_core import ArvoEvent
 from ._distinct_files import check_unused
 from ._errors import CommandError, OutputError, os_reason
 from ._printable import printable
+from ._signals import held_interrupts
 
 STDOUT: Final = "-"
 """The name of standard output."""
@@ -24,12 +25,13 @@ _ID_WIDTH: Final = 16
 _WORD: Final = re.compile(r"[^\s\"]+")
 
 
-def open_output(option: str, name: str) -> "LineWriter":
+def open_output(option: str, name: str, *, opened: ExitStack) -> "LineWriter":
     """Open an output, unless that would empty a file that this process uses.
 
     Args:
         option: The option that names it.
         name: A path, or "-" for standard output.
+        opened: Closes it.
 
     Raises:
         CommandError: It cannot be opened, or is in use by this process.
@@ -37,7 +39,10 @@ def open_output(option: str, name: str) -> "LineWriter":
     if name != STDOUT:
         # Before it is opened: closing a database's file drops the locks that this process holds.
         check_unused(option, name)
-    return LineWriter(name)
+    writer = LineWriter(name)
+    opened.push(writer)  # first, so that an interrupt leaves no new file behind
+    writer.open()
+    return writer
 
 
 class LineWriter:
@@ -48,9 +53,6 @@ class LineWriter:
 
     Args:
         name: A path, or "-" for standard output.
-
-    Raises:
-        CommandError: The file cannot be opened.
     """
 
     def __init__(self, name: str) -> None:
@@ -59,12 +61,11 @@ class LineWriter:
         self._failure: str | None = None
         self._is_new = False
         self._begun = not self._owned
-        try:
-            self._stream: BinaryIO = self._open(name) if self._owned else _stdout()
-        except OSError as error:
-            raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
+        self._stream: BinaryIO
+        self._is_open = False
 
     def __enter__(self) -> Self:
+        self.open()
         return self
 
     def __exit__(
@@ -73,13 +74,33 @@ class LineWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._owned:
+        if not (self._is_open and self._owned):
             return
         if self._is_new and not self._begun:
             with suppress(OSError):
                 if os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self._name)):
                     os.unlink(self._name)
         self._stream.close()
+
+    def open(self) -> None:
+        """Open the file without emptying it; create it if it does not exist.
+
+        Raises:
+            CommandError: It cannot be opened.
+        """
+        try:
+            if not self._owned:
+                self._stream = _stdout()
+                return
+            try:
+                with held_interrupts():  # a file is new, or it is not
+                    self._stream = open(self._name, "xb")  # noqa: SIM115
+                    self._is_new = self._is_open = True
+            except FileExistsError:  # a fifo waits for its reader, so interrupts are not held
+                self._stream = open(self._name, "wb", opener=_unemptied)  # noqa: SIM115
+                self._is_open = True
+        except OSError as error:
+            raise CommandError(f"cannot write {self._name}: {os_reason(error)}") from error
 
     def begin(self) -> None:
         """Empty the file. Does nothing when called again.
@@ -89,8 +110,8 @@ class LineWriter:
         """
         if self._begun:
             return
-        descriptor = self._stream.fileno()
         try:
+            descriptor = self._stream.fileno()
             if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe or a terminal
                 os.ftruncate(descriptor, 0)
         except OSError as error:
@@ -115,22 +136,14 @@ class LineWriter:
             self._failure = f"cannot write {self._name}: {os_reason(error)}"
             raise OutputError(self._failure) from error
 
-    def _open(self, name: str) -> BinaryIO:
-        return open(name, "wb", opener=self._open_descriptor)
-
-    def _open_descriptor(self, name: str, flags: int) -> int:
-        """Open a file without emptying it, and note whether it is new."""
-        try:
-            descriptor = os.open(name, flags | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return os.open(name, flags & ~os.O_TRUNC, 0o666)
-        self._is_new = True
-        return descriptor
-
     def _discard(self) -> None:
         """Discard what is left in the buffer, or closing the stream would fail again."""
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def _unemptied(name: str, flags: int) -> int:
+    return os.open(name, flags & ~os.O_TRUNC, 0o666)
 
 
 def _stdout() -> BinaryIO:

@@ -29,6 +29,8 @@ class Report:
         """Rejected lines that may be plain payloads."""
         self.repeated = 0
         """Results of events that an earlier line held too."""
+        self.recovered = 0
+        """Workflows of an earlier run that went on."""
         self.disturbed = 0
         """Lines with a result, on which something else failed."""
         self.elapsed = 0.0
@@ -107,6 +109,8 @@ class Report:
         if self.repeated:
             verb = "answers" if self.repeated == 1 else "answer"
             yield Text(f"{self.repeated} of the results {verb} an event seen on an earlier line")
+        if self.recovered:
+            yield Text(f"{counted(self.recovered, 'workflow')} of an earlier run went on")
         if self.blank:
             yield Text(f"{counted(self.blank, 'blank line')} skipped")
         p50, p95 = self.percentile(50), self.percentile(95)

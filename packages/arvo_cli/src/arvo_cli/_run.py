@@ -12,6 +12,7 @@ from arvo_concurrent import ConcurrentEventBroker
 from arvo_core import ArvoError, ArvoEvent
 from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import DeadLetter, DomainedEventListener, HandlerDefaults, Publish
+from arvo_event_handler.memory import StoredWorkflow
 from arvo_time import Clock
 
 from ._display import Display
@@ -61,6 +62,8 @@ class Run:
         report: Updated as lines end.
         display: Shows the progress of the run.
         concurrency: How many lines are run at the same time.
+        recovers: Whether to go on, before the first line, with the workflows that an earlier run
+            left unfinished. Otherwise each line resumes its own.
         clock: For latencies.
     """
 
@@ -76,6 +79,7 @@ class Run:
         report: Report,
         display: Display,
         concurrency: int,
+        recovers: bool,
         clock: Clock,
     ) -> None:
         self._broker = ConcurrentEventBroker(
@@ -93,6 +97,7 @@ class Run:
         self._rejects = rejects
         self.report = report
         self._display = display
+        self._recovers = recovers
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
         self._intake: asyncio.Task[None] | None = None
@@ -100,8 +105,6 @@ class Run:
         self._open: dict[int, Line] = {}
         # Equal events take turns: the broker could not tell their causal trees apart.
         self._turns: WeakValueDictionary[ArvoEvent, asyncio.Lock] = WeakValueDictionary()
-        self.interrupted = False
-        """Whether `stop` was called."""
         self._cancelled = False
         self._unreadable: CommandError | None = None
 
@@ -131,7 +134,6 @@ class Run:
 
     def stop(self) -> None:
         """Take no more lines, and finish what runs."""
-        self.interrupted = True
         if self._intake is not None:
             self._intake.cancel()
         self._display.say(
@@ -156,6 +158,8 @@ class Run:
         )
 
     async def _take_in(self, lines: LineReader, tasks: asyncio.TaskGroup) -> None:
+        if self._recovers:
+            await self._recover()
         try:
             await lines.begin()
         except CommandError as error:
@@ -182,6 +186,24 @@ class Run:
                 task = tasks.create_task(self._answer(line, request))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
+
+    async def _recover(self) -> None:
+        """Go on with what an earlier run left unfinished."""
+        try:
+            count = await self._broker.recover(on_error=self._record_unrecovered)
+        except ArvoError as error:
+            raise CommandError(
+                f"cannot look for the workflows that an earlier run left: {one_line(error)}"
+            ) from error
+        self.report.recovered = count
+        if count:
+            verb = "goes" if count == 1 else "go"
+            self._display.say(f"{counted(count, 'workflow')} of an earlier run {verb} on")
+
+    async def _record_unrecovered(self, workflow: StoredWorkflow, error: Exception) -> None:
+        self._display.say(
+            f"the {workflow.source} {workflow.key} of an earlier run cannot go on: {one_line(error)}"
+        )
 
     async def _answer(self, line: Line, request: Request) -> None:
         """Run one line until it has a final event or has failed."""
@@ -210,7 +232,9 @@ class Run:
     async def _resolve(self, request: Request) -> ArvoEvent | None:
         turn = self._turns.setdefault(request.event, asyncio.Lock())
         async with turn:
-            return await self._broker.resolve(request.event, answer_to=request.answer_to)
+            return await self._broker.resolve(
+                request.event, answer_to=request.answer_to, redelivered=not self._recovers
+            )
 
     def _reject(self, line: Line, reason: str) -> None:
         self.report.rejected += 1

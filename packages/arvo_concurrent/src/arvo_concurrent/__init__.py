@@ -7,11 +7,13 @@ of their workflows.
 from ._broker import ConcurrentEventBroker
 from ._errors import QueueFullError
 from ._memory import ConcurrentMachineMemory
+from ._recovery import RecoveryErrorListener
 from ._subscription import Subscription
 
 __all__ = [
     "ConcurrentEventBroker",
     "ConcurrentMachineMemory",
     "QueueFullError",
+    "RecoveryErrorListener",
     "Subscription",
 ]

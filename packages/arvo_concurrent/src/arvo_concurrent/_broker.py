@@ -1,7 +1,7 @@
 """The concurrent broker: carries events between handlers of one process, concurrently."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from arvo_core import ArvoEvent
+from arvo_core import ArvoEvent, ArvoOrchestrationSubject
 from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import (
     CONTENTION_TIMEOUT,
@@ -31,9 +31,11 @@ from arvo_event_handler.delivery import (
     current_handling,
     handled_by,
 )
+from arvo_event_handler.memory import StoredWorkflow
 from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import (
+    check_async,
     check_clock,
     check_count,
     check_duration,
@@ -46,6 +48,7 @@ from ._causal_tree import CausalTree
 from ._delivery import Delivery
 from ._errors import QueueFullError, self_wait
 from ._joined_trees import AnyTree
+from ._recovery import Recovery, RecoveryErrorListener
 from ._router import Router
 from ._subscription import Subscription
 
@@ -67,6 +70,10 @@ class ConcurrentEventBroker:
     An event that is published, resolved or emitted again while the broker has it queued or running
     (the same `source`, `id` and `to`) joins the first: it is handled once, and each caller gets the
     outcome. An event that is handled already runs again, and so does one that a handler waits for.
+
+    A workflow that is started again, by the same event, runs nothing twice: `resolve` waits for the
+    work on it that is on its way, and `publish` adds nothing. To resume one whose work was lost, by
+    a dead letter or with another process, pass `redelivered=True`.
 
     What a handler returns is always taken. It should not await the broker that runs it: `publish`
     raises where it would have to wait for a place, and `resolve` where the answer would have to
@@ -187,27 +194,33 @@ class ConcurrentEventBroker:
 
     # --- taking events ------------------------------------------------------
 
-    async def publish(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+    async def publish(
+        self, event: ArvoEvent, *, answer_to: str | None = None, redelivered: bool = False
+    ) -> None:
         """Take an event; return once it has a place in the queue, not when it is handled.
 
         Args:
             event: The event.
             answer_to: To whom answers are addressed, which go to `on_unclaimed`; None for the
                 event's `source`.
+            redelivered: Whether what came of an earlier delivery may have been lost: then a
+                workflow that has not ended sends all that is unanswered again.
 
         Raises:
             BrokerClosedError: The broker does not run, or stopped while this waited.
             ConfigViolation: A handler of this broker awaits it, and `max_queued` is reached.
         """
-        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        tree = self._tree(event, answer_to, redelivered=redelivered)
         if not self._life.is_open or (
             self._admission.is_full() and not self._router.joins(event, tree)
         ):
             await self._take_in_turn(event, tree)
         else:
-            self._router.take(event, tree, copy_context())
+            self._router.take_from_outside(event, tree, copy_context())
 
-    def publish_nowait(self, event: ArvoEvent, *, answer_to: str | None = None) -> None:
+    def publish_nowait(
+        self, event: ArvoEvent, *, answer_to: str | None = None, redelivered: bool = False
+    ) -> None:
         """Take an event, as `publish`, or raise.
 
         Raises:
@@ -215,10 +228,10 @@ class ConcurrentEventBroker:
             QueueFullError: `max_queued` events wait.
         """
         self._life.check_open()
-        tree = CausalTree(event, answer_to=answer_to or event.source, admission=self._admission)
+        tree = self._tree(event, answer_to, redelivered=redelivered)
         if self._admission.is_full() and not self._router.joins(event, tree):
             raise QueueFullError(event, max_queued=self._admission.limit or 0)
-        self._router.take(event, tree, copy_context())
+        self._router.take_from_outside(event, tree, copy_context())
 
     async def resolve(
         self,
@@ -226,6 +239,7 @@ class ConcurrentEventBroker:
         *,
         answer_to: str | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109 - the waiting ends, the work goes on
+        redelivered: bool = False,
     ) -> ArvoEvent | None:
         """Take an event and wait for the answer that comes of it.
 
@@ -236,6 +250,7 @@ class ConcurrentEventBroker:
             event: The request.
             answer_to: Whom the answer is addressed to; None for the event's `source`.
             timeout: How long to wait; None as long as it takes.
+            redelivered: As for `publish`.
 
         Returns:
             The first event addressed to `answer_to`, as soon as there is one; None when all that
@@ -253,10 +268,50 @@ class ConcurrentEventBroker:
         address = answer_to or event.source
         self._router.topics.check_answer_address(address)
         if timeout is None:
-            return await self._resolve(event, address)
+            return await self._resolve(event, address, redelivered=redelivered)
         check_duration(timeout, name="timeout")
         async with self._clock.timeout(timeout):
-            return await self._resolve(event, address)
+            return await self._resolve(event, address, redelivered=redelivered)
+
+    async def recover(self, *, on_error: RecoveryErrorListener | None = None) -> int:
+        """Go on with the workflows that the end of another process has interrupted.
+
+        For each workflow in the memories of the handlers that has not ended, oldest first, all that
+        it has asked for without an answer is sent again, and so are its latest notifications:
+        rather twice than never. Nothing is written. Await it once, before other events are
+        published: what this broker works on already would be asked for twice. No other process may
+        handle these workflows meanwhile.
+
+        Completions go to `on_unclaimed`, or to those who `resolve` the init event meanwhile. Output
+        middleware is not called again. A workflow that somebody else handles is tried until
+        `contention_timeout`.
+
+        Args:
+            on_error: Awaited for each workflow that cannot be read; the others go on. None: they
+                are logged.
+
+        Returns:
+            For how many workflows something was sent.
+
+        Raises:
+            BrokerClosedError: The broker does not run.
+            ConfigViolation: The memory of a handler does not implement `IWorkflowQueries`. Or a
+                handler of this broker awaits it, and `max_queued` is reached.
+            MachineMemoryError: A memory cannot list its workflows at this moment.
+            TypeError: `on_error` is not async.
+        """
+        self._life.check_open()
+        if on_error is not None:
+            check_async(on_error, name="on_error")
+        recovery = Recovery(
+            self._router.workflow_handlers,
+            publish=self._send_again,
+            on_error=on_error or _log_unrecovered,
+            contention_timeout=self._contention_timeout,
+            clock=self._clock,
+            random=self._random,
+        )
+        return await recovery.run()
 
     def subscribe(self, handler: HandlerConfig | IArvoEventHandler) -> Subscription:
         """Add a handler.
@@ -331,39 +386,77 @@ class ConcurrentEventBroker:
             random=self._random,
             logger=_logger,
         )
-        return self._router.add(name, runner=runner, settings=settings)
+        return self._router.add(name, runner=runner, settings=settings, handler=config.handler)
+
+    def _tree(self, event: ArvoEvent, answer_to: str | None, *, redelivered: bool) -> CausalTree:
+        """Return the causal tree of an event that no caller waits for."""
+        return CausalTree(
+            event,
+            answer_to=answer_to or event.source,
+            admission=self._admission,
+            redelivered=redelivered,
+        )
 
     async def _take_in_turn(self, event: ArvoEvent, tree: AnyTree) -> None:
         """Take an event from outside when there is a place for it, first come, first served."""
+        take = partial(self._router.take_from_outside, event, tree, copy_context())
         self._life.check_open()
-        if not self._admission.is_full() or self._router.joins(event, tree):
-            self._router.take(event, tree, copy_context())
+        if self._router.joins(event, tree):
+            take()
+        else:
+            await self._when_admitted(event, take)
+
+    async def _send_again(self, workflow: StoredWorkflow, outputs: list[ArvoEvent]) -> None:
+        """Send what a workflow owes when there is a place for it."""
+        # Its own completion goes to its parent, so the answer is that of the topmost workflow.
+        subject = workflow.root if ArvoOrchestrationSubject.is_valid(workflow.root) else None
+        content = ArvoOrchestrationSubject.parse(subject or workflow.subject)
+        send = partial(
+            self._router.send_again,
+            outputs,
+            key=(content.orchestrator.name, subject or workflow.subject),
+            answer_to=content.meta.get("redirectto") or content.execution.initiator,
+            context=copy_context(),
+        )
+        self._life.check_open()
+        await self._when_admitted(outputs[0], send)
+
+    async def _when_admitted(self, event: ArvoEvent, take: Callable[[], None]) -> None:
+        if not self._admission.is_full():
+            take()
             return
         if handled_by(self._admission):
             raise self_wait(event)
         await self._admission.acquire()
         try:
             self._life.check_open()
-            self._router.take(event, tree, copy_context())
+            take()
         finally:
             self._admission.release()  # the event is counted by itself now
 
-    async def _resolve(self, event: ArvoEvent, address: str) -> ArvoEvent | None:
+    async def _resolve(
+        self, event: ArvoEvent, address: str, *, redelivered: bool
+    ) -> ArvoEvent | None:
         asker = current_handling()
         if asker is None:
-            return await self._ask(event, address, asker=None)
+            return await self._ask(event, address, asker=None, redelivered=redelivered)
         with asking():
             topic = self._router.topics.get(event.to or event.type)
             if topic is not None and topic.seats.blocked(event.subject):
                 raise self_wait(event)
-            return await self._ask(event, address, asker=asker)
+            return await self._ask(event, address, asker=asker, redelivered=redelivered)
 
     async def _ask(
-        self, event: ArvoEvent, address: str, *, asker: Handling | None
+        self, event: ArvoEvent, address: str, *, asker: Handling | None, redelivered: bool
     ) -> ArvoEvent | None:
         waiter: asyncio.Future[ArvoEvent | None] = asyncio.get_running_loop().create_future()
         tree = CausalTree(
-            event, answer_to=address, admission=self._admission, waiter=waiter, asker=asker
+            event,
+            answer_to=address,
+            admission=self._admission,
+            waiter=waiter,
+            asker=asker,
+            redelivered=redelivered,
         )
         tree.begin()  # so that it ends, once, even if nothing comes of the event
         await self._take_in_turn(event, tree)
@@ -376,3 +469,7 @@ class ConcurrentEventBroker:
                 if answer is not None and tree.unanswer():  # no caller is left to take it
                     self._router.unclaimed(answer, tree, copy_context())
             raise
+
+
+async def _log_unrecovered(workflow: StoredWorkflow, error: Exception) -> None:
+    _logger.error("cannot go on with the workflow %s: %s", workflow.subject, error, exc_info=error)

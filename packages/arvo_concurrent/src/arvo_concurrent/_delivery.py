@@ -35,6 +35,7 @@ class Delivery(Trial):
         """Recognises a repeated event; None for what no event may join."""
         self.context = context
         self.asker = tree.asker
+        self.redelivered = tree.redelivered
         self.failed = 0
         self.contention = None
         self.errors = ()
@@ -48,9 +49,10 @@ class Delivery(Trial):
             handles, and nothing would find out that it waits for itself.
         """
         own = self.tree.trees
-        others = tuple(other for other in tree.trees if other not in own)
+        others = tuple(other for other in tree.trees if not any(each.covers(other) for each in own))
         if any(other.asker is not None for other in others):
             return False
+        self.redelivered = self.redelivered or tree.redelivered
         for other in others:
             other.begin()
         if others:

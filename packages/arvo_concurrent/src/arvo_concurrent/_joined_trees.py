@@ -6,7 +6,7 @@ from arvo_core import ArvoEvent
 from arvo_event_handler.delivery import Handling, Seats
 
 from ._admission import Admission
-from ._causal_tree import CausalTree
+from ._causal_tree import CausalTree, have_in_common
 
 
 class JoinedTrees:
@@ -35,6 +35,11 @@ class JoinedTrees:
         return self.trees[0].asker
 
     @property
+    def redelivered(self) -> bool:
+        """Whether earlier deliveries of the events of one of them may have been lost."""
+        return any(tree.redelivered for tree in self.trees)
+
+    @property
     def ended(self) -> bool:
         """Whether no event of any of them is on its way."""
         return all(tree.ended for tree in self.trees)
@@ -55,10 +60,8 @@ class JoinedTrees:
 
     def answer(self, event: ArvoEvent) -> bool:
         """Deliver an answer to each caller; return False when none waits for it (any more)."""
-        answered = [tree for tree in self.trees if tree.expects(event) and tree.answer(event)]
-        for tree in answered:
-            tree.answered = answered
-        return bool(answered)
+        reached = [each for tree in self.trees for each in tree.reached(event)]
+        return have_in_common(list(dict.fromkeys(reached)))
 
     def queued(self, seats: Seats, subject: str) -> None:
         """An event waits for a handler."""

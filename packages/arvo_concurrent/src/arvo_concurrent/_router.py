@@ -1,7 +1,7 @@
 """Where events go: to a topic, to a waiting caller, outside, or to the dead letters."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +10,12 @@ from functools import partial
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
-from arvo_event_handler import UndeliveredError, UnroutableError
+from arvo_event_handler import (
+    IArvoEventHandler,
+    IWorkflowHandler,
+    UndeliveredError,
+    UnroutableError,
+)
 from arvo_event_handler.delivery import (
     BrokerClosedError,
     BrokerStats,
@@ -37,8 +42,10 @@ from arvo_time import Clock
 from arvo_time.logs import bounded_logger
 
 from ._admission import Admission
+from ._causal_tree import CausalTree
 from ._delivery import Delivery, Identity
 from ._joined_trees import AnyTree
+from ._work_in_hand import WorkflowKey, WorkInHand
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -69,6 +76,8 @@ class Router(Endable):
         self._closed = False  # whether everything is given up from now on
         # What waits, sleeps or runs; further events with the same identity join it.
         self._under_way: dict[Identity, Delivery] = {}
+        self._stateful: dict[str, IArvoEventHandler] = {}
+        self._work = WorkInHand()
         self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
         """The handlers' topics by name."""
         self._listeners = Listeners(owner, broker=admission, clock=clock, logger=_logger)
@@ -91,7 +100,12 @@ class Router(Endable):
         )
 
     def add(
-        self, name: str, *, runner: HandlerRunner, settings: HandlerDefaults
+        self,
+        name: str,
+        *,
+        runner: HandlerRunner,
+        settings: HandlerDefaults,
+        handler: IArvoEventHandler,
     ) -> Topic[Delivery, Verdict]:
         """Route the events of a topic to a handler.
 
@@ -99,6 +113,7 @@ class Router(Endable):
             name: The topic.
             runner: Tries its events.
             settings: What applies to the handler.
+            handler: The handler.
         """
 
         def undelivered(delivery: Delivery, cause: Exception | None) -> None:
@@ -119,6 +134,8 @@ class Router(Endable):
             logger=_logger,
         )
         self.topics[name] = topic
+        if handler.stateful:
+            self._stateful[name] = handler
         return topic
 
     async def remove(self, topic: Topic[Delivery, Verdict]) -> None:
@@ -132,11 +149,28 @@ class Router(Endable):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
+            self._stateful.pop(topic.name, None)
             self._leaving.add(topic)
         await topic.wait_empty()
         topic.stop()
         await topic.ended()
         self._leaving.discard(topic)
+
+    def take_from_outside(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
+        """Send an event on its way that was published, as `take`.
+
+        A caller that starts a workflow again waits for the work on it that is on its way.
+        """
+        address = event.to or event.type
+        if address in self._stateful and isinstance(tree, CausalTree):
+            key = (address, event.subject)
+            if event.type == address and tree.waits and tree.asker is None:
+                for other in self._work.trees(key):
+                    # Another event of that type started nothing, or something else.
+                    if other.root == event or other.root.type != address:
+                        other.lead(tree)
+            self._work.add(key, tree)
+        self.take(event, tree, context)
 
     def take(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
         """Send an event on its way, or let its tree wait for the same event that is on its way."""
@@ -159,6 +193,39 @@ class Router(Endable):
                 self.unclaimed(event, tree, context)
         else:
             self._unroutable(Delivery(event, tree, context))
+
+    @property
+    def workflow_handlers(self) -> list[IWorkflowHandler]:
+        """The handlers whose workflows can be recovered."""
+        return [each for each in self._stateful.values() if isinstance(each, IWorkflowHandler)]
+
+    def send_again(
+        self, outputs: Sequence[ArvoEvent], *, key: WorkflowKey, answer_to: str, context: Context
+    ) -> None:
+        """Send what a workflow emitted before, as part of the work on the topmost one above it.
+
+        Args:
+            outputs: The events; at least one.
+            key: The topmost workflow.
+            answer_to: To whom its completion is addressed.
+            context: The context variables they carry along.
+        """
+        working = (
+            tree
+            for tree in self._work.trees(key)
+            if tree.answer_to == answer_to and tree.asker is None
+        )
+        # A root of its own: the outputs themselves may be addressed to the caller.
+        root = outputs[0].model_copy()
+        tree = next(working, None) or CausalTree(
+            root, answer_to=answer_to, admission=self._admission
+        )
+        tree.begin()
+        self._work.add(key, tree)
+        cause = Delivery(root, tree, context)
+        for event in outputs:
+            self._emit(event, cause)
+        tree.end()
 
     def joins(self, event: ArvoEvent, tree: AnyTree) -> bool:
         """Return whether an event from outside joins one on its way, and so needs no place."""

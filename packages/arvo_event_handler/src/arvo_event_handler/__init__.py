@@ -22,6 +22,7 @@ from ._errors import (
     ExecutionViolation,
     InvalidHandlerError,
     MachineMemoryError,
+    MemoryInUseError,
     QueryTimeoutError,
     ResolveError,
     RetryableFailure,
@@ -39,12 +40,14 @@ from ._handler import (
     ArvoEventHandlerFunction,
     IArvoEventHandler,
     IRetriedEventHandler,
+    IWorkflowHandler,
     RetryOn,
     check_handler,
 )
 from ._incoming import version_describing
 from ._simple_broker import SimpleEventBroker
 from ._system_error_policy import SystemErrorPolicy
+from ._workflow._control_events import WorkflowControl
 from ._workflow._execution_policy import ExecutionPolicy
 from ._workflow._machine import ArvoMachine, MachineRegistry
 from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
@@ -80,11 +83,13 @@ __all__ = [
     "IArvoEventHandler",
     "IMachineMemory",
     "IRetriedEventHandler",
+    "IWorkflowHandler",
     "InvalidHandlerError",
     "MachineExecution",
     "MachineExecutionEngine",
     "MachineMemoryError",
     "MachineRegistry",
+    "MemoryInUseError",
     "Outputs",
     "QueryTimeoutError",
     "Reply",
@@ -104,6 +109,7 @@ __all__ = [
     "UnreadableRecordError",
     "UnroutableError",
     "UnwritableRecordError",
+    "WorkflowControl",
     "check_handler",
     "resolve_event_domain",
     "version_describing",

@@ -11,7 +11,9 @@
   x InvalidValueError
     + InvalidHandlerError       a handler's definition does not fit its contract
     + UnknownMemoryError        no installed package has a machine memory for a URL
+  x MemoryInUseError            another process has the memory that one process alone may have
   x MachineMemoryError          what a machine memory raises when its backend fails
+    + QueryTimeoutError         a query about workflows took too long
     + UnwritableRecordError     a record that this memory can never keep; ends its workflow
     + UnreadableRecordError     what is stored is damaged, or of a newer version
   x UnroutableError             no handler listens at the address that an event is for
@@ -249,6 +251,21 @@ class UnreadableRecordError(MachineMemoryError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False, outcome="failed")
+
+
+class MemoryInUseError(ArvoError):
+    """Another process works on the workflows of a memory that one process alone may have.
+
+    Attributes:
+        name: The name under which it holds the memory.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name} runs in another process over this memory; wait for its end, or use another "
+            "memory"
+        )
 
 
 class UnknownMemoryError(InvalidValueError):

@@ -33,6 +33,7 @@ from ._errors import (
 from ._incoming import event_schema, parse_data, version_describing
 from ._system_error_policy import SystemErrorPolicy
 from ._telemetry import ExecutionTelemetry, ExecutionTrace, log_failure
+from .memory._memory import IMachineMemory
 
 ArvoEventHandlerFunction: TypeAlias = Callable[[HandlerInput[Any]], Awaitable[Outputs]]
 """An async function of one `HandlerInput` that returns what to emit."""
@@ -81,6 +82,48 @@ class IRetriedEventHandler(IArvoEventHandler, Protocol):
     @property
     def retry(self) -> RetryPolicy | None:
         """How often and when; None leaves it to the broker."""
+        ...
+
+
+@runtime_checkable
+class IWorkflowHandler(IArvoEventHandler, Protocol):
+    """A stateful handler whose workflows a broker can go on with: an orchestrator or a resumable.
+
+    Brokers tell it whether they deliver an event anew, and ask it for what was interrupted.
+    """
+
+    memory: IMachineMemory
+    """Where the state of its workflows lives."""
+
+    @override
+    async def execute(
+        self, event: ArvoEvent, *, redelivered: bool = True, parent: Context | None = None
+    ) -> list[ArvoEvent]:
+        """Handle one event, as `IArvoEventHandler.execute`.
+
+        Args:
+            event: The event.
+            redelivered: Whether an earlier delivery of the event may have been lost on its way. An
+                init event that was seen resumes its workflow only then; if it is merely published
+                again, somebody works on the workflow already, and it leads to nothing.
+            parent: The OpenTelemetry context to attach to. None: the event's trace, else the
+                current span.
+
+        Raises:
+            ViolationError: As `IArvoEventHandler.execute`.
+            RetryableFailure: As `IArvoEventHandler.execute`.
+        """
+        ...
+
+    async def owed(self, subject: str) -> list[ArvoEvent]:
+        """Return what a workflow has emitted and may not have arrived, oldest first.
+
+        Args:
+            subject: The workflow's subject.
+
+        Raises:
+            ViolationError: What is stored cannot be read at this moment.
+        """
         ...
 
 

@@ -304,7 +304,7 @@ class SimpleEventBroker:
         Raises:
             Exception: What the last try ended with.
         """
-        trial = Trial(event, context=None)
+        trial = Trial(event, context=None, redelivered=True)
         while isinstance(verdict := await runner.run(trial), TryAgain):
             await self._clock.sleep(verdict.after)
         if isinstance(verdict, GiveUp):

@@ -259,7 +259,10 @@ def memory_error(error: BackendError, *, doing: str, read_only: bool = False) ->
         case MissingSchemaError() if read_only:
             message = f"{error}; run `arvo memory migrate --memory URL`"
         case MissingSchemaError():
-            message = f"{error}; run `await memory.migrate()` once, for example when you deploy"
+            message = (
+                f"{error}; run `arvo memory migrate --memory URL` or `await memory.migrate()` once, "
+                "for example when you deploy"
+            )
         case _:
             message = str(error)
     return machine_memory_error(error, message=message)

@@ -4,6 +4,5 @@
 """
 
 from ._memory import RedisMachineMemory
-from ._stored_machine import StoredMachine
 
-__all__ = ["RedisMachineMemory", "StoredMachine"]
+__all__ = ["RedisMachineMemory"]

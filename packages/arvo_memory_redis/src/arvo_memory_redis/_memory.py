@@ -5,21 +5,31 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import blake2b
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
+    IWorkflowIndex,
+    IWorkflowQueries,
     LockPolicy,
     MachineLease,
+    MigrationReport,
+    OnMigrated,
     Record,
     RecordWrite,
+    StoredWorkflow,
+    WorkflowCount,
+    WorkflowPage,
+    WorkflowQuery,
+    WorkflowSummary,
     check_machine_id,
     check_previous,
+    summary_of_record,
     until_granted,
     whole,
 )
@@ -30,25 +40,29 @@ from arvo_time.settings import check_count
 
 from . import _scripts as scripts
 from ._failure import memory_error
+from ._keys import Keys, encoded
+from ._layout import Layout
+from ._migration import migrate
+from ._queries import WorkflowTable
+from ._shown_workflow import summary_bytes
 from ._stored_chunks import damaged_numbers, has_chunks, stored_chunks
-from ._stored_machine import (
-    RecordLimits,
-    StoredMachine,
-    StoredRecord,
-    stored_machine,
-    stored_owner,
-    stored_record,
-)
+from ._stored_record import RecordLimits, StoredRecord, stored_owner, stored_record
 
 _CHUNK_BYTES: Final = 8192
 # What a record is read from, beside its chunks.
 _FIELDS: Final = (
-    *("subject", "version", "last_owner", "codec", "state", "tail", "first_chunk", "last_chunk"),
+    *("version", "last_owner", "codec", "state", "status", "tail", "first_chunk", "last_chunk"),
 )
 _logger: Final = bounded_logger("arvo_memory_redis")
 
 
-class RedisMachineMemory(ILeasedMachineMemory):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lease(MachineLease):
+    status: str | None
+    """How the workflow stood when the lease was granted, as the index says it does; None if it does not."""
+
+
+class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
     Get one from `connect`, or pass a client of your own. Version and last writer are checked inside
@@ -58,7 +72,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     Args:
         client: You close it yourself. A client of redis-py must return bytes and must not repeat
             calls by itself. A `Server` of arvo_redis may have other users.
-        prefix: What all keys begin with. Memories with different prefixes share nothing.
+        prefix: What the names of all keys begin with, after a brace where they have a hash tag.
+            Memories with different prefixes share nothing.
         policy: How leases are granted; None means `LockPolicy()`.
         chunk_bytes: From how many bytes on a workflow's tail, which every step writes again, is
             closed as a chunk, which is written once.
@@ -71,8 +86,8 @@ class RedisMachineMemory(ILeasedMachineMemory):
     Raises:
         TypeError: A number is not an int, `client` is not one of redis-py's asyncio clients, or
             `clock` is not a `Clock`.
-        ValueError: `chunk_bytes` or `compress_above` is negative, or `max_record_bytes` below 1. Or
-            the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
+        ValueError: `chunk_bytes` or `compress_above` is negative, `max_record_bytes` is below 1, or
+            the prefix begins with `}`. Or the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
             replicas, or repeats calls by itself.
     """
 
@@ -91,12 +106,14 @@ class RedisMachineMemory(ILeasedMachineMemory):
         self._chunk_bytes = chunk_bytes
         self._own_client: Server | None = None
         self._server = Server(client, clock=clock, translated=memory_error)
-        self._prefix = prefix
+        self._keys = Keys(prefix)
+        self._layout = Layout(self._server, self._keys)
         self._policy = policy or LockPolicy()
         self._limits = RecordLimits(
             compress_above=compress_above, max_record_bytes=max_record_bytes
         )
         self._clock = clock
+        self._table = WorkflowTable(self._server, self._keys, limits=self._limits, clock=clock)
         self._instance = secrets.token_hex(16)
         # How long a workflow that never committed is kept, so that such hashes do not accumulate.
         self._unwritten_ttl_ms = _milliseconds(2 * self._policy.max_hold)
@@ -145,11 +162,13 @@ class RedisMachineMemory(ILeasedMachineMemory):
                 small or too large.
             TypeError: `socket_timeout` is not a timedelta, a number is not an int, or `clock` is not a
                 `Clock`.
-            MachineMemoryError: The server cannot be reached or refuses the login.
+            MachineMemoryError: The server cannot be reached or refuses the login. Or it holds workflows
+                under the keys of the version before; see `migrate`.
         """
         # Wrong values are refused before anything is connected.
         check_count(chunk_bytes, name="chunk_bytes")
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
+        Keys(prefix)
         async with AsyncExitStack() as stack:
             connecting = Server.connect(
                 url,
@@ -173,6 +192,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             )
             memory._own_client = client
             stack.push_async_callback(memory.aclose)
+            await memory._ready()
             yield memory
 
     async def aclose(self) -> None:
@@ -199,6 +219,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         check_machine_id(machine_id)
+        await self._ready()
         return await until_granted(
             lambda: self._try_acquire(machine_id, after=after),
             policy=self._policy,
@@ -208,7 +229,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     @override
     async def chunks(self, lease: MachineLease) -> Sequence[tuple[int, bytes]]:
         as_loaded, *fields = await self._server.run(
-            scripts.CHUNKS, self._key(lease.machine_id), lease.version, lease.committed_by
+            scripts.CHUNKS, self._keys.machine(lease.machine_id), lease.version, lease.committed_by
         )
         if not as_loaded:
             raise TransactionViolation.version_moved(lease.machine_id)
@@ -220,22 +241,31 @@ class RedisMachineMemory(ILeasedMachineMemory):
         packed = self._limits.pack(write.record)
         chunk = b"" if write.chunk is None else self._limits.pack_chunk(write.chunk)
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
-        committed = await self._server.run(
-            scripts.COMMIT,
-            self._key(lease.machine_id),
-            lease.owner,
-            lease.version,
-            lease.committed_by,
-            packed.codec,
-            packed.data,
-            # Needed only with the first record: the hash has it afterwards.
-            b"" if lease.version else _encoded(lease.machine_id),
-            write.tail,
-            chunk,
-            write.frees,
-            expiry,
-        )
-        _check_written(committed, lease.machine_id)
+        stood = lease.status if isinstance(lease, _Lease) else None
+        with self._server.operation():
+            start = await self._entered(
+                lease.machine_id, write.summary, lease.version, stood=stood, owner=lease.owner
+            )
+            committed = await self._server.run(
+                scripts.COMMIT,
+                self._keys.machine(lease.machine_id),
+                lease.owner,
+                lease.version,
+                lease.committed_by,
+                packed.codec,
+                packed.data,
+                # Needed only with the first record: the hash has it afterwards.
+                b"" if lease.version else encoded(lease.machine_id),
+                write.tail,
+                chunk,
+                write.frees,
+                write.summary.status,
+                summary_bytes(write.summary, subject=lease.machine_id),
+                start,
+                expiry,
+            )
+            _check_written(committed, lease.machine_id)
+            self._settle(lease.machine_id, write.summary, lease.version, stood=stood)
 
     @override
     async def release(self, lease: MachineLease) -> None:
@@ -245,7 +275,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
     async def renew(self, lease: MachineLease) -> bool:
         extended = await self._server.run(
             scripts.EXTEND,
-            self._key(lease.machine_id),
+            self._keys.machine(lease.machine_id),
             lease.owner,
             self._ttl_ms,
             self._unwritten_ttl_ms,
@@ -256,35 +286,44 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     @override
     async def read(self, machine_id: str) -> Record | None:
-        fields = await self._fields(self._key(check_machine_id(machine_id)))
-        return self._whole(fields).record
+        stored, *_ = await self._stored(check_machine_id(machine_id))
+        return stored.record
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         packed = self._limits.pack(record)
-        key = self._key(check_machine_id(machine_id))
-        fields = await self._fields(key)
-        stored = self._whole(fields)
+        stored, last_owner, stood = await self._stored(check_machine_id(machine_id))
         check_previous(previous, stored=stored.record, machine_id=machine_id)
-        written = await self._server.run(
-            scripts.WRITE,
-            key,
-            secrets.token_hex(16),
-            stored.version,
-            fields[2] or b"",
-            packed.codec,
-            packed.data,
-            _encoded(machine_id),
-            # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
-            b"",
-            b"",
-            "all",
-        )
-        _check_written(written, machine_id)
+        summary = summary_of_record(record, subject=machine_id)
+        owner = secrets.token_hex(16)
+        with self._server.operation():
+            start = await self._entered(
+                machine_id, summary, stored.version, stood=stood, owner=owner
+            )
+            written = await self._server.run(
+                scripts.WRITE,
+                self._keys.machine(machine_id),
+                owner,
+                stored.version,
+                last_owner,
+                packed.codec,
+                packed.data,
+                encoded(machine_id),
+                # Its record stands alone: neither a tail nor a chunk, and none is needed any more.
+                b"",
+                b"",
+                "all",
+                summary.status,
+                summary_bytes(summary, subject=machine_id),
+                start,
+            )
+            _check_written(written, machine_id)
+            self._settle(machine_id, summary, stored.version, stood=stood)
 
     @override
     async def lock(self, machine_id: str) -> bool:
         check_machine_id(machine_id)
+        await self._ready()
         granted = await until_granted(
             lambda: self._try_lock(machine_id), policy=self._policy, clock=self._clock
         )
@@ -297,32 +336,52 @@ class RedisMachineMemory(ILeasedMachineMemory):
 
     # --- for operators ------------------------------------------------------
 
-    async def get(self, machine_id: str) -> StoredMachine | None:
-        """Return a workflow's record and its version; None if it never wrote one.
+    @override
+    async def workflows(
+        self,
+        query: WorkflowQuery,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> WorkflowPage:
+        """Return one page of the workflows of a query; see `IWorkflowQueries`.
+
+        It cannot search by `root`, `waits_for`, `error` and `no_step_since`. A workflow whose hash is
+        damaged is left out, with a warning in the log.
 
         Raises:
-            TransactionViolation: `machine_id` is empty.
-            MachineMemoryError: The server could not answer, or what is stored is damaged.
+            TypeError: An argument has another type.
+            ValueError: `limit` is out of range, `after` is not a cursor of this listing, or the query
+                has a field by which this memory cannot search.
+            MachineMemoryError: The server could not answer.
         """
-        fields = await self._fields(self._key(check_machine_id(machine_id)))
-        return stored_machine(fields[0], self._whole(fields))
+        await self._ready()
+        return await self._table.page(query, after=after, limit=limit, oldest_first=oldest_first)
 
-    async def scan(self) -> AsyncIterator[StoredMachine]:
-        """Yield all workflows of the prefix, in no particular order.
+    @override
+    async def count(self, query: WorkflowQuery, *, at_most: int = 1000) -> WorkflowCount:
+        await self._ready()
+        return await self._table.count(query, at_most=at_most)
 
-        This reads the whole key space of the server, so it is for operators. Workflows that begin
-        or end meanwhile may be missing.
+    @override
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        check_machine_id(subject)
+        await self._ready()
+        return await self._table.workflow(subject)
+
+    @override
+    async def reindex(self) -> int:
+        """Make the index of workflows anew, as it would be without any crash; workers may run.
+
+        Returns:
+            How many workflows there are.
 
         Raises:
-            MachineMemoryError: The server could not answer, or what is stored is damaged.
+            MachineMemoryError: The server failed.
         """
-        pattern = f"{_escaped(self._prefix)}m:*"
-        async for key in self._server.keys(pattern):
-            # A key that is not UTF-8 is not of this memory.
-            fields = await self._fields(key.decode("utf-8", "replace"))
-            stored = stored_machine(fields[0], self._whole(fields))
-            if stored is not None:
-                yield stored
+        await self._ready()
+        return await self._table.reindex()
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -334,37 +393,97 @@ class RedisMachineMemory(ILeasedMachineMemory):
             TransactionViolation: `machine_id` is empty.
             MachineMemoryError: The server failed.
         """
-        return bool(await self._server.ask("UNLINK", self._key(check_machine_id(machine_id))))
+        key = self._keys.machine(check_machine_id(machine_id))
+        await self._ready()
+        return bool(await self._server.ask("UNLINK", key))
+
+    async def migrate(
+        self, *, dry_run: bool = False, on_migrated: OnMigrated | None = None
+    ) -> MigrationReport:
+        """Move workflows from the keys of the version before to those of this one.
+
+        Stop all workers of the version before first. This may be interrupted at any time and run
+        again: each workflow is under one of its keys or under both, as a whole and with its expiry.
+        `connect` refuses to open a memory that needs it, so either pass a client to the class, or
+        call `arvo_event_handler.memory.migrate_memory` or `arvo memory migrate` with the URL.
+
+        Args:
+            dry_run: Only count the workflows, and change nothing.
+            on_migrated: Called as the migration proceeds.
+
+        Returns:
+            What was done. A problem is a workflow with different records under both keys.
+
+        Raises:
+            MachineMemoryError: The keys are those of a newer version, a worker of the version before
+                wrote meanwhile, or the server failed.
+        """
+        return await migrate(
+            self._server,
+            self._keys,
+            table=self._table,
+            dry_run=dry_run,
+            on_migrated=on_migrated,
+        )
 
     # --- calls to the server ------------------------------------------------
 
-    def _key(self, machine_id: str) -> str:
-        # Subjects are long, and one key is one slot of a Cluster.
-        digest = blake2b(_encoded(machine_id), digest_size=16).hexdigest()
-        return f"{self._prefix}m:{digest}"
+    async def _ready(self) -> None:
+        if not self._layout.checked:
+            await self._layout.check()
 
-    async def _fields(self, key: str) -> list[Any]:
-        """Return `_FIELDS` of a hash, and then its chunks."""
+    async def _stored(self, machine_id: str) -> tuple[StoredRecord, bytes, str | None]:
+        """Return what a hash holds, with its whole record; its last writer; and its status."""
+        await self._ready()
+        key = self._keys.machine(machine_id)
         fields: list[Any] = await self._server.ask("HMGET", key, *_FIELDS)
         if has_chunks(*fields[-2:]):
             # All again, so that they are of one moment.
             fields = await self._server.run(scripts.READ, key, *_FIELDS)
-        return fields
-
-    def _whole(self, fields: Sequence[Any]) -> StoredRecord:
-        _, number, _, codec, state, tail, first, last, *data = fields
+        number, last_owner, codec, state, status, tail, first, last, *data = fields
         version, record = stored_record(number, codec, state, limits=self._limits)
         if record is not None:
             chunks, _ = stored_chunks(first, last, data, limits=self._limits)
             record = whole(record, tail=tail or b"", chunks=chunks)
-        return StoredRecord(version, record)
+        stood = None if status is None else status.decode("ascii", "replace")
+        return StoredRecord(version, record), last_owner or b"", stood
+
+    async def _entered(
+        self,
+        machine_id: str,
+        summary: WorkflowSummary,
+        version: int,
+        *,
+        stood: str | None,
+        owner: str,
+    ) -> int | Literal[""]:
+        """Enter a workflow into the index, where that is not up to date; return when it started.
+
+        Before the write, so that a worker that dies leaves an entry too many, never one too few.
+        """
+        if stood == summary.status and version:
+            return ""
+        member = self._keys.member(machine_id)
+        try:
+            if version:
+                return await self._table.index.enter(member, summary, start=None)
+            return await self._table.index.begin(member, summary, owner=owner)
+        except MachineMemoryError as error:
+            error.outcome = "failed"  # of the write, which is not tried
+            raise
+
+    def _settle(
+        self, machine_id: str, summary: WorkflowSummary, version: int, *, stood: str | None
+    ) -> None:
+        if summary.finished or (version and stood != summary.status):
+            self._server.in_background(self._table.settle(machine_id, summary.status))
 
     async def _try_acquire(self, machine_id: str, *, after: int) -> MachineLease | timedelta:
         owner = secrets.token_hex(16)
         answer = await self._take(machine_id, owner=owner, after=after)
         if isinstance(answer, timedelta):
             return answer
-        number, codec, state, last_owner, tail, first, last, *data = answer
+        number, codec, state, last_owner, tail, first, last, status, *data = answer
         try:
             version, record = stored_record(number, codec, state, limits=self._limits)
             committed_by = stored_owner(last_owner)
@@ -372,7 +491,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
         except MachineMemoryError:
             await self._release(machine_id, owner=owner)
             raise
-        return MachineLease(
+        return _Lease(
             machine_id=machine_id,
             owner=owner,
             version=version,
@@ -381,6 +500,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             tail=tail or b"",
             chunks=chunks,
             last_chunk=last_chunk,
+            status=None if status is None else status.decode("ascii", "replace"),
         )
 
     async def _try_lock(self, machine_id: str) -> list[Any] | timedelta:
@@ -393,11 +513,11 @@ class RedisMachineMemory(ILeasedMachineMemory):
     ) -> list[Any] | timedelta:
         taking = self._server.run(
             scripts.ACQUIRE,
-            self._key(machine_id),
+            self._keys.machine(machine_id),
             owner,
             self._ttl_ms,
             self._unwritten_ttl_ms,
-            _encoded(machine_id),
+            encoded(machine_id),
             "" if after is None else after,
         )
         # Without an order of calls, giving the lease back might overtake taking it. So the task goes
@@ -422,7 +542,7 @@ class RedisMachineMemory(ILeasedMachineMemory):
             _logger.warning("could not give back what a cancelled task had taken", exc_info=True)
 
     async def _release(self, machine_id: str, *, owner: str) -> None:
-        await self._server.run(scripts.RELEASE, self._key(machine_id), owner)
+        await self._server.run(scripts.RELEASE, self._keys.machine(machine_id), owner)
 
 
 def _check_written(answer: int, machine_id: str) -> None:
@@ -432,13 +552,5 @@ def _check_written(answer: int, machine_id: str) -> None:
         raise TransactionViolation.version_moved(machine_id)
 
 
-def _encoded(machine_id: str) -> bytes:
-    return machine_id.encode("utf-8", "surrogatepass")
-
-
 def _milliseconds(delta: timedelta) -> int:
     return math.ceil(delta / timedelta(milliseconds=1))
-
-
-def _escaped(prefix: str) -> str:
-    return "".join(f"\\{each}" if each in "*?[]^-\\" else each for each in prefix)

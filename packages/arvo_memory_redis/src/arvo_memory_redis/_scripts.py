@@ -6,6 +6,9 @@ A hash has these fields; it has no `state` if the workflow never committed:
 * `owner`, `lease_end`: the token of the lease's holder, and its end by the server's clock, in ms. Both
   are missing when the lease is free.
 * `version`, `codec`, `state`: how often the record was written, and its latest bytes.
+* `status`, `summary`: how the workflow stands, and all that its writer said about it.
+* `started_at`, `updated_at`: when the workflow started, as in the index, and when it was last written,
+  in microseconds since 1970. `started_at` is missing until the index knows the workflow.
 * `last_owner`: the token of the writer of `version`. It identifies a repeated write, and a
   workflow that was forgotten and has reached the same version again.
 * `tail`: what every commit writes again beside the record.
@@ -67,11 +70,13 @@ end
 # The hash may be gone by then: a lease on a workflow that was never written expires. All that is
 # written is one command, so that a missing permission cannot part record, tail and chunk.
 _WRITE_AS_LOADED: Final = (
-    _CHUNKS
+    _NOW
+    + _CHUNKS
     + """
 -- token, version and last owner as they were loaded, codec, state, subject, tail, chunk or '' for
--- none, which chunks to free
-local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk')
+-- none, which chunks to free, status, summary, when it started or '' if the hash says so
+local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk',
+    'started_at')
 if stored[2] == ARGV[1] then
     return 1
 end
@@ -83,13 +88,17 @@ if not first then
     return -1
 end
 local fields = {'version', string.format('%.0f', tonumber(ARGV[2]) + 1), 'codec', ARGV[4],
-    'state', ARGV[5], 'last_owner', ARGV[1], 'tail', ARGV[7]}
+    'state', ARGV[5], 'last_owner', ARGV[1], 'tail', ARGV[7], 'status', ARGV[10],
+    'summary', ARGV[11], 'updated_at', string.format('%.0f', time[1] * 1000000 + time[2])}
 local function set(field, value)
     table.insert(fields, field)
     table.insert(fields, value)
 end
 if ARGV[2] == '0' then
     set('subject', ARGV[6])
+end
+if ARGV[12] ~= '' and (ARGV[2] == '0' or not stored[5]) then
+    set('started_at', ARGV[12])
 end
 local new_first, new_last = first, last
 if ARGV[9] ~= 'none' then
@@ -131,7 +140,7 @@ if ARGV[5] == '' then
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version')
 else
     held = redis.call('HMGET', KEYS[1], 'owner', 'lease_end', 'version', 'codec', 'state',
-        'last_owner', 'tail', 'first_chunk', 'last_chunk')
+        'last_owner', 'tail', 'first_chunk', 'last_chunk', 'status')
 end
 -- a lease whose end is damaged has ended, also one further away than the ten years of a LockPolicy
 local left = (tonumber(held[2]) or 0) - now
@@ -143,12 +152,13 @@ redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_end', string.format('%.0f',
 if not held[3] and redis.call('HEXISTS', KEYS[1], 'state') == 0 then
     redis.call('HSET', KEYS[1], 'subject', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, false, false, false, false, false, false, false}
+    return {1, false, false, false, false, false, false, false, false}
 end
 if ARGV[5] == '' then
     return {1}
 end
-local reply = {1, held[3], held[4], held[5], held[6], held[7], held[8], held[9]}
+local reply = {1, held[3], held[4], held[5], held[6], held[7], held[8], held[9],
+    held[10]}
 local first, last = chunk_numbers(held[8], held[9])
 if not first then
     return reply
@@ -192,14 +202,15 @@ return append_chunks(reply, first, last)
 COMMIT: Final = Script(
     name="commit",
     compares=True,
+    while_closing=True,
     source=_WRITE_AS_LOADED
     + """
 -- and: expiry in ms or 0
 redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
-if ARGV[10] == '0' then
+if ARGV[13] == '0' then
     redis.call('PERSIST', KEYS[1])
 else
-    redis.call('PEXPIRE', KEYS[1], ARGV[10])
+    redis.call('PEXPIRE', KEYS[1], ARGV[13])
 end
 return 1
 """,
@@ -241,9 +252,48 @@ end
 WRITE: Final = Script(
     name="write",
     compares=True,
+    while_closing=True,
     source=_WRITE_AS_LOADED
     + """
 redis.call('PERSIST', KEYS[1])
 return 1
+""",
+)
+
+SHOW: Final = Script(
+    name="show",
+    source=_NOW
+    + """
+local found = redis.call('HMGET', KEYS[1], 'version', 'summary', 'started_at', 'updated_at', 'subject',
+    'owner', 'lease_end')
+if not found[1] then
+    return {}
+end
+local lease_end = tonumber(found[7])
+if not found[6] or not lease_end or lease_end <= now then
+    found[7] = false
+end
+-- Redis 7 knows the moment itself
+found[6] = redis.pcall('PEXPIRETIME', KEYS[1])
+if type(found[6]) ~= 'number' then
+    local left = redis.call('PTTL', KEYS[1])
+    found[6] = left < 0 and left or now + left
+end
+if not found[2] then
+    -- written by the version before
+    local state = redis.call('HMGET', KEYS[1], 'codec', 'state')
+    found[8], found[9] = state[1], state[2]
+end
+return found
+""",
+)
+
+STAMP: Final = Script(
+    name="stamp",
+    source="""
+-- when it started
+if redis.call('HEXISTS', KEYS[1], 'version') == 1 then
+    redis.call('HSETNX', KEYS[1], 'started_at', ARGV[1])
+end
 """,
 )

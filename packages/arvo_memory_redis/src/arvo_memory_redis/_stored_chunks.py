@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from arvo_event_handler import UnreadableRecordError
 
-from ._stored_machine import RecordLimits
+from ._stored_record import RecordLimits
 
 # As many digits as Lua counts exactly.
 _NUMBER: Final = re.compile(rb"[1-9][0-9]{0,14}")

@@ -56,7 +56,8 @@ _Taken: TypeAlias = rows.Granted | timedelta
 
 _TABLE: Final = "machine"
 _CHUNK_BYTES: Final = 2048
-_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+"""How long to wait while another process writes."""
 
 
 class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
@@ -168,7 +169,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
                 path,
                 components=[schema.MACHINE],
                 synchronous=synchronous,
-                busy_timeout=_BUSY_TIMEOUT,
+                busy_timeout=BUSY_TIMEOUT,
                 read_only=read_only,
                 label="memory",
                 clock=clock,

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -118,6 +118,21 @@ class Server:
         finally:
             await server.aclose()
 
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Make several calls count as one, which `aclose` waits for as a whole.
+
+        While this closes, an operation that has begun goes on with its scripts that have
+        `while_closing`.
+
+        Raises:
+            ClosedError: This was closed, or is closing.
+        """
+        if self._closing:
+            raise self._closed_error()
+        with self._pending:
+            yield
+
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         """Run a script, and run it again after a broken connection, which changes nothing twice.
 
@@ -168,7 +183,7 @@ class Server:
                 doing=f"answer {command}",
             )
 
-    async def keys(self, pattern: str) -> AsyncIterator[bytes]:
+    async def keys(self, pattern: str) -> AsyncGenerator[bytes, None]:
         """Yield all keys that match a pattern, each once; raises as `run` does."""
         seen: set[bytes] = set()
         for tried in range(_TRIES):

@@ -25,7 +25,7 @@ class Script:
     compares: bool = False
     """Whether it returns 0 if the stored data is not what its caller loaded."""
     while_closing: bool = False
-    """Whether a client that is closing still runs it, for scripts that give back what was taken."""
+    """Whether a client that is closing still runs it, for scripts that end what has begun."""
 
     sha: str = field(init=False)
     """SHA-1 digest, for EVALSHA."""

@@ -76,6 +76,21 @@ class Database:
                 f"{self.path}: {error.strerror}", retryable=False, outcome="failed"
             ) from error
 
+    def versions(self) -> dict[str, int]:
+        """Return the version of each component in the file, 0 for one that it does not hold.
+
+        It does not create the file, and changes nothing if the database is read-only.
+
+        Raises:
+            BackendError: The file cannot be read, is a database of another program, or a component of
+                it is newer than this program.
+        """
+        try:
+            with closing(self.open_reader()) as connection:
+                return check(connection, self.components, where=self.path)
+        except sqlite3.Error as error:
+            raise backend_error(error, where=self.path, outcome="failed") from error
+
     def opened_read_only(self) -> Self:
         """Check that the file can be read and is up to date, and return how to open it.
 

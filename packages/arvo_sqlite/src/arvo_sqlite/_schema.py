@@ -42,13 +42,18 @@ class Component:
     version 1: SQL statements, and functions for what SQL cannot do. All of it is one transaction."""
 
 
-def check(connection: sqlite3.Connection, components: Sequence[Component], *, where: str) -> None:
+def check(
+    connection: sqlite3.Connection, components: Sequence[Component], *, where: str
+) -> dict[str, int]:
     """Check that a file is empty or of Arvo and not newer than this program; change nothing.
 
     Args:
         connection: One without a transaction.
         components: What the file must hold.
         where: The file, for errors.
+
+    Returns:
+        The version of each component in the file, 0 for one that it does not hold.
 
     Raises:
         BackendError: A component of the file is newer, or the file is not one of Arvo.
@@ -57,7 +62,7 @@ def check(connection: sqlite3.Connection, components: Sequence[Component], *, wh
     # One snapshot, so that no half of it is from another process that creates the file meanwhile.
     connection.execute("BEGIN")
     try:
-        _versions(connection, components, where=where)
+        return _versions(connection, components, where=where)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -74,9 +74,12 @@ class Emission:
         parent_subject: The parent workflow's subject; None for a root workflow or a service.
         awaited: Ids of earlier outputs that replies are still expected to. That of the one which
             the event answers may be among them.
+        attempt: How often the workflow had failed when it was last retried, which enters the ids;
+            None before the first retry.
     """
 
     __slots__ = (
+        "_attempt",
         "_awaited",
         "_contract",
         "_event",
@@ -100,6 +103,7 @@ class Emission:
         limits: EventLimits,
         parent_subject: str | None = None,
         awaited: Container[str] = (),
+        attempt: int | None = None,
     ) -> None:
         self._source = source
         self._contract = contract
@@ -109,6 +113,7 @@ class Emission:
         self._limits = limits
         self._parent_subject = parent_subject
         self._awaited = awaited
+        self._attempt = attempt
         self._ids: set[str] = set()
         self._index = 0
 
@@ -350,7 +355,9 @@ class Emission:
 
     def _derived_id(self, index: int, domain: str | None) -> str:
         event = self._event
-        return derive_id(event.source, event.id, event.subject, self._source, index, domain)
+        # Those of a step that is run again must not be taken for those of the run that failed.
+        again = () if self._attempt is None else (self._attempt,)
+        return derive_id(event.source, event.id, event.subject, self._source, index, domain, *again)
 
     def _claim(self, event_id: str, item: Emit) -> None:
         # The request that the event answers is awaited no longer.

@@ -10,24 +10,29 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from arvo_core import (
     PARENT_SUBJECT,
     ArvoEvent,
+    ArvoOrchestrationSubject,
     EventLimits,
+    InvalidSubjectError,
     SubjectContent,
     SystemErrorData,
+    VersionedArvoContract,
 )
 from arvo_event_handler._emission._emission import Emission
 from arvo_event_handler._errors import (
     ConfigViolation,
+    ExecutionViolation,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
     UnwritableRecordError,
 )
 from arvo_event_handler._incoming import (
+    WorkflowInput,
     check_parent_subject,
     own_contract,
     read_input,
@@ -36,7 +41,7 @@ from arvo_event_handler._incoming import (
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTrace
 from arvo_event_handler.memory._four_call_memory import FourCallMemory
-from arvo_event_handler.memory._kept_event import KeptEvent
+from arvo_event_handler.memory._kept_event import KeptEvent, event_hash
 from arvo_event_handler.memory._memory import (
     ILeasedMachineMemory,
     IMachineMemory,
@@ -44,8 +49,17 @@ from arvo_event_handler.memory._memory import (
 )
 from arvo_event_handler.memory._open_requests import OpenRequests
 from arvo_event_handler.memory._record_write import RecordWrite
-from arvo_event_handler.memory._state import StepFailure, WorkflowState
+from arvo_event_handler.memory._state import WorkflowState
 
+from ._control import (
+    WorkflowCancelled,
+    answer_control,
+    check_known,
+    failed_event,
+    lost_requests,
+    refuse_unreadable,
+)
+from ._control_events import Cancel, Control, Retry, Wake, read_control
 from ._execution_policy import ExecutionPolicy
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore
 from ._journal_store import JournalStore
@@ -107,40 +121,57 @@ class WorkflowExecution:
                 warm_bytes=policy.warm_bytes,
             )
         self._answers = answers
+        self._answering_types: dict[str, frozenset[str]] = {}
         self._system_errors = system_errors
         self._policy = policy
         self._limits = limits
 
-    async def run(self, event: ArvoEvent, trace: ExecutionTrace) -> list[ArvoEvent]:
+    async def run(
+        self, event: ArvoEvent, trace: ExecutionTrace, *, redelivered: bool = True
+    ) -> list[ArvoEvent]:
         """Handle one event and return the events to publish.
+
+        Args:
+            event: The event.
+            trace: Watches this.
+            redelivered: Whether a seen init event resumes a workflow that has not ended.
 
         Raises:
             ExecutionViolation: The event's subject or its parent's is not an orchestration
                 subject; or the event does not answer an open request, where only such answers
                 are accepted.
             ContractViolation: The event or an output does not match its contract.
-            ConfigViolation: The event's version or type is unknown to the workflow, or an output
-                is wired up wrongly.
+            ConfigViolation: The event's version or type is unknown to the workflow, an output is
+                wired up wrongly, or the deployed code cannot read what is stored.
             TransactionViolation: The state could not be loaded or stored; `cause` says why.
             ViolationError: User code raised one.
         """
         content = read_subject(event)
         if content.orchestrator.name != self._type:
             return []
+        control = read_control(event)
         lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
         held: HeldWorkflow | None = None
         committed = False
         try:
             held = await self._load(lease, content)
-            repeated = self._answer_without_step(event, held.state)
+            if control is None:
+                repeated = self._answer_without_step(event, held.state, redelivered=redelivered)
+            else:
+                own_contract(event, content, self._workflow.contract)
+                repeated = self._answer_control(control, event, held.state, trace)
             if repeated is not None:
                 return repeated
-            step = self._prepare(event, content, held, trace)
+            step = self._prepare(event, content, held, trace, control=control)
             if self._leased is not None:
                 keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             # The version decides, not the lease, which may have expired meanwhile.
-            events = await self._take(lease, held, step)
+            if isinstance(control, Cancel):
+                cancelled = WorkflowCancelled(control.reason)
+                events = await self._fail(lease, held, step, cancelled)
+            else:
+                events = await self._take(lease, held, step)
             committed = True
             return events
         finally:
@@ -151,10 +182,33 @@ class WorkflowExecution:
             if not committed:
                 await release_lease(self._store.memory, lease)
 
-    async def _acquire(self, subject: str, trace: ExecutionTrace) -> MachineLease:
+    async def owed(self, subject: str) -> list[ArvoEvent]:
+        """Return what a workflow has emitted and may not have arrived, oldest first.
+
+        Raises:
+            ExecutionViolation: `subject` is not an orchestration subject.
+            TransactionViolation: What is stored could not be read; `cause` says why.
+        """
+        try:
+            content = ArvoOrchestrationSubject.parse(subject)
+        except InvalidSubjectError as error:
+            raise ExecutionViolation(
+                f"{subject!r} is not the subject of a workflow: {error}"
+            ) from error
+        if content.orchestrator.name != self._type:
+            return []
+        lease = await self._acquire(subject)
+        try:
+            state = (await self._load(lease, content)).state
+            return [] if state is None else stored_outputs(state.all_owed(), subject)
+        finally:
+            await release_lease(self._store.memory, lease)
+
+    async def _acquire(self, subject: str, trace: ExecutionTrace | None = None) -> MachineLease:
         started = perf_counter()
         lease = await acquire_lease(self._store, subject)
-        trace.lock_acquired(perf_counter() - started, source=self._type)
+        if trace is not None:
+            trace.lock_acquired(perf_counter() - started, source=self._type)
         if lease is None:
             raise TransactionViolation(
                 "another event of this workflow is being handled; deliver this one again",
@@ -177,15 +231,32 @@ class WorkflowExecution:
         return held
 
     def _answer_without_step(
-        self, event: ArvoEvent, state: WorkflowState | None
+        self, event: ArvoEvent, state: WorkflowState | None, *, redelivered: bool
     ) -> list[ArvoEvent] | None:
         """Return what to publish when the event changes nothing; None when it must be handled."""
         is_init = event.type == self._type
         if state is None:
             return None if is_init else []
         if state.has_seen(event, is_init=is_init):
+            if is_init and not (redelivered or state.ended):
+                return []  # whoever started it works on it
             return stored_outputs(state.owed_for(event, is_init=is_init), event.subject)
         return [] if state.ended or is_init else None
+
+    def _answer_control(
+        self,
+        control: Control,
+        event: ArvoEvent,
+        state: WorkflowState | None,
+        trace: ExecutionTrace,
+    ) -> list[ArvoEvent] | None:
+        """Return what to publish when a control event changes nothing; None when it does."""
+        state = check_known(event, state)
+        outputs = answer_control(control, event, state)
+        asks_again = isinstance(control, Wake | Retry) and (outputs is None or not state.ended)
+        if asks_again and (lost := lost_requests(state)):
+            trace.warn(f"requests that the record has no copy of are not sent again: {lost}")
+        return None if outputs is None else stored_outputs(outputs, event.subject)
 
     def _prepare(
         self,
@@ -193,25 +264,34 @@ class WorkflowExecution:
         content: SubjectContent,
         held: HeldWorkflow,
         trace: ExecutionTrace,
+        *,
+        control: Control | None,
     ) -> WorkflowStep:
         contract = own_contract(event, content, self._workflow.contract)
         trace.applies(contract)
-        is_start = held.state is None
+        is_new = held.state is None
         state = held.state or self._first_state(event)
-        parent_subject = state.parent_subject if is_start else stored_parent_subject(state)
-        services = self._workflow.services(contract.version)
-        service, data = read_input(event, contract=contract, services=services)
-        if is_start:
-            check_parent_subject(event, parent_subject)
-        elif state.open is not None and service is not None:
-            check_answer(event, service, open_requests=state.open)
+        retries = isinstance(control, Retry)
+        if retries:
+            event = failed_event(state)
+            state.reopen()
+        is_start = is_new or (retries and event.type == self._type)
+        parent_subject = state.parent_subject if is_new else stored_parent_subject(state)
+        if control is None:
+            read = self._read(event, contract, state, is_start=is_start)
+        elif retries:
+            with refuse_unreadable(event):
+                read = self._read(event, contract, state, is_start=is_start)
+        else:
+            read = WorkflowInput(service=None, data=None)
         return WorkflowStep(
             event=event,
             content=content,
             contract=contract,
-            service=service,
-            data=data,
+            service=read.service,
+            data=read.data,
             is_start=is_start,
+            is_retry=retries,
             state=state,
             emission=Emission(
                 source=contract.type,
@@ -222,10 +302,28 @@ class WorkflowExecution:
                 limits=self._limits,
                 parent_subject=parent_subject,
                 awaited=state.unanswered,
+                attempt=None if state.retried is None else state.retried.attempt,
             ),
             trace=trace,
             consumed=event.to_dict(),
         )
+
+    def _read(
+        self,
+        event: ArvoEvent,
+        contract: VersionedArvoContract[Any],
+        state: WorkflowState,
+        *,
+        is_start: bool,
+    ) -> WorkflowInput:
+        """Validate an event for the workflow and parse its data."""
+        services = self._workflow.services(contract.version)
+        read = read_input(event, contract=contract, services=services)
+        if is_start:
+            check_parent_subject(event, state.parent_subject)
+        elif state.open is not None and read.service is not None:
+            check_answer(event, read.service, open_requests=state.open)
+        return read
 
     async def _take(
         self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep
@@ -241,13 +339,24 @@ class WorkflowExecution:
             return await self._fail(lease, held, step, failure.error)
         try:
             self._post(held, step, outcome)
+            again = self._asked_again(step) if step.is_retry else []
             await self._commit(lease, held, step)
         except UnwritableRecordError as error:
             # Read again, as the step that cannot be stored was accounted for.
             held = await self._load(lease, step.content)
             step.state = held.state or self._first_state(step.event)
+            if step.is_retry:
+                step.state.reopen()
             return await self._fail(lease, held, step, error)
-        return list(outcome.events)
+        return [*outcome.events, *again]
+
+    def _asked_again(self, step: WorkflowStep) -> list[ArvoEvent]:
+        """Return what earlier steps wait for, whose answers a failed workflow has ignored."""
+        own = {
+            output.id for output in step.state.owed.by(event_hash(step.event.source, step.event.id))
+        }
+        earlier = (output for output in step.state.awaited() if output.id not in own)
+        return stored_outputs(earlier, step.event.subject)
 
     def _post(self, held: HeldWorkflow, step: WorkflowStep, outcome: StepOutcome) -> None:
         """Account for a step's event and outputs in the workflow's state."""
@@ -270,7 +379,7 @@ class WorkflowExecution:
         state = step.state
         state.status = "done" if outcome.done else "active"
         state.members = {**state.members, **outcome.members}
-        if held.post(state, entry):
+        if held.post(state, entry, forgets=self._forgets(state)):
             window = self._policy.redelivery_window
             step.trace.warn(
                 "outputs that may not have arrived were dropped from the record, which keeps those "
@@ -280,7 +389,7 @@ class WorkflowExecution:
     async def _fail(
         self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep, error: Exception
     ) -> list[ArvoEvent]:
-        """Store that an exception of user code has ended the workflow, and return system errors."""
+        """Store that an exception has ended the workflow, and return system errors."""
         step.trace.failed(error, event=step.event, source=step.contract.type)
         events = step.emission.system_error(
             self._system_errors.describe(error),
@@ -289,23 +398,20 @@ class WorkflowExecution:
             domains=self._workflow.domains.system_error,
         )
         described = SystemErrorData.from_exception(error)
-        state = step.state
-        state.failed = True
-        state.error = {
-            "name": described.error_name,
-            "message": described.error_message,
-            "stack": described.error_stack,
-        }
-        state.failure = StepFailure(
+        failure = step.state.fail(
+            {
+                "name": described.error_name,
+                "message": described.error_message,
+                "stack": described.error_stack,
+            },
             consumed=KeptEvent.of(step.consumed),
             outputs=[KeptEvent.of(event.to_dict()) for event in events],
-            attempt=1,
         )
         try:
             await self._commit(lease, held, step)
         except UnwritableRecordError:
             # The event may be too large by itself. Without its data the workflow can still fail.
-            state.failure.consumed = KeptEvent.of({**step.consumed, "data": None})
+            failure.consumed = KeptEvent.of({**step.consumed, "data": None})
             try:
                 await self._commit(lease, held, step)
             except UnwritableRecordError as unwritable:
@@ -317,11 +423,11 @@ class WorkflowExecution:
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
-        forgets = expires_in is not None and not state.failed
+        forgets = self._forgets(state)
         try:
             written = held.written(state, forgets=forgets)
         except UnreadableRecordError as error:
-            raise unreadable(step.event.subject, str(error)) from error
+            raise unreadable(state.subject, str(error)) from error
         write = RecordWrite(
             record=written.record,
             summary=summary_of(step, state),
@@ -346,6 +452,11 @@ class WorkflowExecution:
                 "remember it reads them all: ask for less at a time, or in child workflows"
             )
 
+    def _forgets(self, state: WorkflowState) -> bool:
+        """Return whether only what tells late events is kept of a workflow, as it has completed."""
+        completed = state.status == "done" and not state.failed
+        return completed and self._leased is not None and self._policy.finished_expiry is not None
+
     def _first_state(self, event: ArvoEvent) -> WorkflowState:
         parent = event.data.get(PARENT_SUBJECT)
         return WorkflowState(
@@ -363,5 +474,9 @@ class WorkflowExecution:
         Raises:
             ConfigViolation: The workflow does not implement the version.
         """
-        services = self._workflow.services(version)
-        return frozenset(accepted for accepted, service in services.items() if service.emits)
+        answering = self._answering_types.get(version)
+        if answering is None:
+            services = self._workflow.services(version)
+            answering = frozenset(kind for kind, service in services.items() if service.emits)
+            self._answering_types[version] = answering
+        return answering

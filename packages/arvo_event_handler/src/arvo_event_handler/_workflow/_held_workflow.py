@@ -4,10 +4,10 @@ from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-from arvo_event_handler.memory._kept_event import WireEvent
+from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
 from arvo_event_handler.memory._memory import MachineLease, Record, WorkflowMemory
 from arvo_event_handler.memory._record_write import Frees
-from arvo_event_handler.memory._state import WorkflowState
+from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +24,21 @@ class NewEntry:
     """Whether outputs begin a new collection of answers."""
     at: int
     """When, in milliseconds since 1970."""
+
+    def kept(self) -> WorkflowEntry:
+        """Return it as a state keeps it, with its events as they are at hand."""
+        request = self.consumed.get("parentid")
+        asks, notifies = frozenset(self.asks), frozenset(self.notifies)
+        return WorkflowEntry(
+            consumed=KeptEvent.of(self.consumed),
+            request=request if isinstance(request, str) else None,
+            outputs=[
+                KeptEvent.of(output, asks=position in asks, notifies=position in notifies)
+                for position, output in enumerate(self.outputs)
+            ],
+            collects=self.collects,
+            at=self.at,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,12 +63,14 @@ class HeldWorkflow(Protocol):
         """What is stored of it; None when it has never run."""
         ...
 
-    def post(self, state: WorkflowState, entry: NewEntry) -> bool:
+    def post(self, state: WorkflowState, entry: NewEntry, *, forgets: bool) -> bool:
         """Account for a step in the state.
 
         Args:
             state: The one that is stored, or that of a workflow which begins.
             entry: The step.
+            forgets: Whether the workflow has completed with it, and only what tells late events is
+                kept.
 
         Returns:
             Whether outputs had to be dropped that may not have arrived.
@@ -70,7 +87,7 @@ class HeldWorkflow(Protocol):
 
         Args:
             state: As of `post`.
-            forgets: Whether the workflow has completed, and only what tells late events is kept.
+            forgets: As of `post`; false for a step that failed.
             compacts: Whether the chunk may say what is needed of earlier ones, to free those.
 
         Raises:

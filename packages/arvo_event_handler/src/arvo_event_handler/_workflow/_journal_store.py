@@ -6,7 +6,6 @@ from typing import Final
 
 from typing_extensions import override
 
-from arvo_core import collector_at_rest
 from arvo_event_handler.memory._journal import (
     Segment,
     follow,
@@ -33,7 +32,7 @@ from arvo_event_handler.memory._journaled_record import (
 )
 from arvo_event_handler.memory._memory import ILeasedMachineMemory, MachineLease, Record
 from arvo_event_handler.memory._open_requests import OpenRequests
-from arvo_event_handler.memory._record import read_head, read_state, tombstone, write_state
+from arvo_event_handler.memory._record import read_head, read_state, write_tombstone
 from arvo_event_handler.memory._state import WorkflowState
 
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
@@ -92,7 +91,7 @@ class JournalStore(WorkflowStore):
         tail = lease.tail
         if not has_journal(record):
             state = read_state(record, subject, services=answering)
-            if state.ended:
+            if state.ended and state.failure is None:
                 return self._held(lease, state)
         if stands_alone(record):
             record, tail = taken_apart(record, subject, answering=answering, version=lease.version)
@@ -136,10 +135,7 @@ class JournalStore(WorkflowStore):
         return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0), keeps=keeps)
 
     def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:
-        with collector_at_rest():
-            return read_segments(
-                chunks, lease.tail, subject=lease.machine_id, collects=self._collects
-            )
+        return read_segments(chunks, lease.tail, subject=lease.machine_id, collects=self._collects)
 
     def _replayed(
         self,
@@ -148,8 +144,7 @@ class JournalStore(WorkflowStore):
         last: Mark,
         answering: AbstractSet[str],
     ) -> bool:
-        with collector_at_rest():
-            return replay(state, segments, last=last, window=self._window, answering=answering)
+        return replay(state, segments, last=last, window=self._window, answering=answering)
 
     def _held(
         self,
@@ -232,8 +227,10 @@ class _JournaledWorkflow(HeldWorkflow):
         return self._state
 
     @override
-    def post(self, state: WorkflowState, entry: NewEntry) -> bool:
+    def post(self, state: WorkflowState, entry: NewEntry, *, forgets: bool) -> bool:
         self._loaded = None
+        if forgets:
+            return state.post(entry.kept(), window=self._window)
         self._entry, self._line = write_entry(
             mark_after(self._last, owner=self._lease.owner),
             version=self._lease.version + 1,
@@ -251,7 +248,7 @@ class _JournaledWorkflow(HeldWorkflow):
         self, state: WorkflowState, *, forgets: bool, compacts: bool = True
     ) -> WrittenState:
         if forgets:
-            return WrittenState(record=tombstone(write_state(state)), frees="all")
+            return WrittenState(record=write_tombstone(state), frees="all")
         if self._entry is None:
             # A step that failed is no entry: it stands in the record.
             record = beside_journal(state, last=self._last)
@@ -315,6 +312,8 @@ class _JournaledWorkflow(HeldWorkflow):
 
 def _mostly_garbage(state: WorkflowState, *, live: int) -> bool:
     """Return whether the entries that nobody needs any more are worth a base in their place."""
+    if live <= _GARBAGE:
+        return False
     needed = state.owed.size + _SEEN_SIZE * len(state.seen)
     if state.collection is not None:
         needed += state.collection.size

@@ -9,7 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from arvo_core import InvalidDataError, JsonObject, json_problems
 from arvo_event_handler._errors import ConfigViolation, ContractViolation, raise_violation
 from arvo_event_handler._stored_event import STORED_DEPTH
-from arvo_statechart import GuardError, InvalidResultError, Snapshot
+from arvo_statechart import (
+    GuardError,
+    InvalidResultError,
+    MachineDefinitionError,
+    MicrostepLimitError,
+    Snapshot,
+)
 
 from ._machine import QUEUE, ArvoMachine, queued_events
 from ._workflow import WorkflowFailure
@@ -54,7 +60,7 @@ class MachineExecutionEngine:
 
         Raises:
             WorkflowFailure: A guard or an action raised, or the new state is not JSON.
-            ConfigViolation: The machine cannot read the stored state.
+            ConfigViolation: The machine cannot read the stored state, or does not come to rest.
             ContractViolation: A function returned a value that cannot be used in its place.
             ViolationError: A guard or an action raised one.
         """
@@ -66,8 +72,7 @@ class MachineExecutionEngine:
         if result.snapshot.status == "error":
             error = _as_exception(result.error)
             raise_violation(_raised_by_user(error))
-            if isinstance(error, InvalidResultError):
-                raise ContractViolation(f"{machine.contract.dataschema}: {error}") from error
+            _raise_misuse(machine, error)
             raise WorkflowFailure(error) from error
         persisted = chart.persist(result.snapshot)
         queued = _take_queued(persisted)
@@ -78,6 +83,15 @@ class MachineExecutionEngine:
             output={} if result.output is None else result.output,
             emitted=(*result.emitted, *queued),
         )
+
+
+def _raise_misuse(machine: ArvoMachine, error: Exception) -> None:
+    """Raise the violation that a mistake in the machine amounts to; return for other errors."""
+    where = machine.contract.dataschema
+    if isinstance(error, InvalidResultError | MachineDefinitionError):
+        raise ContractViolation(f"{where}: {error}") from error
+    if isinstance(error, MicrostepLimitError):
+        raise ConfigViolation(f"{where}: {error}") from error
 
 
 def _take_queued(persisted: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -104,7 +118,10 @@ def _storable(machine: ArvoMachine, persisted: dict[str, Any]) -> dict[str, Any]
 def _restored(machine: ArvoMachine, state: Mapping[str, Any]) -> Snapshot:
     try:
         # A copy, so that no action can change what the write is compared with.
-        return machine.machine.restore(_copy(state))
+        restored = machine.machine.restore(_copy(state))
+        if restored.status != "active":
+            raise ValueError(f"its status is {restored.status!r}, while the workflow is active")
+        return restored
     except Exception as error:
         # Restoring runs no user code, so any error is about the stored state.
         raise ConfigViolation(

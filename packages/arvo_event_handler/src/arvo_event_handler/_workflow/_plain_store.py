@@ -4,10 +4,9 @@ from collections.abc import Set as AbstractSet
 
 from typing_extensions import override
 
-from arvo_event_handler.memory._kept_event import KeptEvent
 from arvo_event_handler.memory._memory import MachineLease, WorkflowMemory
 from arvo_event_handler.memory._record import read_state, write_state
-from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
+from arvo_event_handler.memory._state import WorkflowState
 
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
 
@@ -54,23 +53,8 @@ class _PlainWorkflow(HeldWorkflow):
         return self._state
 
     @override
-    def post(self, state: WorkflowState, entry: NewEntry) -> bool:
-        request = entry.consumed.get("parentid")
-        return state.post(
-            WorkflowEntry(
-                consumed=KeptEvent.of(entry.consumed),
-                request=request if isinstance(request, str) else None,
-                outputs=[
-                    KeptEvent.of(
-                        output, asks=position in entry.asks, notifies=position in entry.notifies
-                    )
-                    for position, output in enumerate(entry.outputs)
-                ],
-                collects=entry.collects,
-                at=entry.at,
-            ),
-            window=self._window,
-        )
+    def post(self, state: WorkflowState, entry: NewEntry, *, forgets: bool) -> bool:
+        return state.post(entry.kept(), window=self._window)
 
     @override
     def written(

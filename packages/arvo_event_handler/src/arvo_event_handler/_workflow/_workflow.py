@@ -58,6 +58,8 @@ class WorkflowStep:
     """The event's data, parsed by the contract that describes it."""
     is_start: bool
     """Whether the event starts the workflow, so that there are no earlier steps."""
+    is_retry: bool
+    """Whether the event failed before, and is handled again."""
     state: WorkflowState
     """What is known of the workflow's earlier steps. The execution accounts for this one in it."""
     emission: Emission

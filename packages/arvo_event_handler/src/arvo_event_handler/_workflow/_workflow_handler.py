@@ -1,11 +1,13 @@
 """What orchestrators and resumables share: an address, a memory, and how they handle an event."""
 
+from functools import partial
+
 from opentelemetry.context import Context
 from typing_extensions import override
 
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, EventLimits
 from arvo_core.telemetry import ArvoSpanKind
-from arvo_event_handler._handler import IArvoEventHandler
+from arvo_event_handler._handler import IWorkflowHandler
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler._telemetry import ExecutionTelemetry
 from arvo_event_handler.memory._memory import IMachineMemory, check_memory
@@ -17,7 +19,7 @@ from ._open_requests import Answers, check_answers
 from ._workflow import Workflow
 
 
-class WorkflowHandler(IArvoEventHandler):
+class WorkflowHandler(IWorkflowHandler):
     """A stateful handler: takes events through a workflow over a machine memory.
 
     Args:
@@ -97,28 +99,62 @@ class WorkflowHandler(IArvoEventHandler):
         return self._contract.domain
 
     @override
-    async def execute(self, event: ArvoEvent, *, parent: Context | None = None) -> list[ArvoEvent]:
+    async def execute(
+        self, event: ArvoEvent, *, redelivered: bool = True, parent: Context | None = None
+    ) -> list[ArvoEvent]:
         """Advance the workflow by one event and return the events to publish, in order.
 
         An event seen before changes nothing and returns those of its outputs that are still
-        unanswered; the init event returns all unanswered outputs, so that starting a workflow
-        again resumes it. A finished workflow ignores events.
+        unanswered. The init event returns all unanswered outputs, so that delivering it again
+        resumes the workflow; of a workflow that has ended, what its end emitted. A finished
+        workflow ignores other events. `WorkflowControl` makes the events that retry, cancel or wake
+        a workflow.
 
         Args:
-            event: An init event, or a service's answer.
+            event: An init event, a service's answer, or one that `WorkflowControl` makes.
+            redelivered: Whether an earlier delivery of the event may have been lost, with what came
+                of it. False when the event was published anew: then a seen init event of a workflow
+                that has not ended returns nothing, since somebody works on it already.
             parent: The OpenTelemetry context to attach to. None: the event's trace, else the
                 current span.
 
         Raises:
             ExecutionViolation: The subject, or a parent's, is not an orchestration subject; or,
-                with `answers="awaited"`, the event does not answer an open request.
+                with `answers="awaited"`, the event does not answer an open request. Or a workflow
+                cannot be retried, as it has not failed, was cancelled, is a child, or has failed
+                another number of times; or nothing is stored of one to retry, cancel or wake.
             ContractViolation: The event or an output does not match its contract.
             ConfigViolation: The event's version or type is unknown, an output is wired up wrongly,
-                or the deployed code cannot read a stored context, answer or machine state.
+                or the deployed code cannot read a stored context, answer, machine state, or the
+                event at which a workflow that is retried has failed.
             TransactionViolation: The state could not be loaded or stored; `cause` says why.
             ViolationError: The function, an action or a guard raised one.
         """
-        return await self._telemetry.watch(event, self._execution.run, parent=parent)
+        run = partial(self._execution.run, redelivered=redelivered)
+        return await self._telemetry.watch(event, run, parent=parent)
+
+    @override
+    async def owed(self, subject: str) -> list[ArvoEvent]:
+        """Return what a workflow has emitted and may not have arrived, oldest first.
+
+        These are the requests without an answer and the notifications of its latest steps; of a
+        workflow that has ended, what its end emitted. Nothing runs and nothing is written, but no
+        event of the workflow is handled meanwhile. Publish them to go on with a workflow whose
+        process died; `ConcurrentEventBroker.recover` does so for all workflows of a memory.
+
+        Args:
+            subject: The workflow's subject.
+
+        Returns:
+            The events, with the ids that they had before; none for a workflow that was never
+            started, or is another handler's.
+
+        Raises:
+            ExecutionViolation: `subject` is not an orchestration subject.
+            TransactionViolation: What is stored cannot be read, or an event of the workflow is
+                being handled; `cause` says which.
+        """
+        return await self._execution.owed(subject)
 
     @override
     def __repr__(self) -> str:

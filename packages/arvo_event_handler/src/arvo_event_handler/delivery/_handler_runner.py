@@ -1,13 +1,13 @@
 """One try to handle an event: middleware, handler, and what is to follow."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 from arvo_core import ArvoContract, ArvoEvent, ViolationError
 from arvo_event_handler._errors import (
@@ -16,7 +16,7 @@ from arvo_event_handler._errors import (
     RetryLater,
     TransactionViolation,
 )
-from arvo_event_handler._handler import IArvoEventHandler
+from arvo_event_handler._handler import IArvoEventHandler, IWorkflowHandler
 from arvo_time import Clock
 
 from ._contention import Contention
@@ -27,6 +27,8 @@ from ._guarded_call import check_events, guarded_call
 from ._handler_config import HandlerDefaults
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
+
+_Execute: TypeAlias = Callable[[ArvoEvent], Awaitable[list[ArvoEvent]]]
 
 # Shared by all events that lead to nothing, so a verdict is never changed.
 _NOTHING: Final = Handled(outputs=())
@@ -64,8 +66,14 @@ class HandlerRunner:
         self._random = random
         self._logger = logger
         self._named = f"handler {handler.source!r}"
-        plain = settings.timeout is None and settings.middleware.input is None
-        self._execute = handler.execute if plain else self._execute_within
+        execute = handler.execute
+        self._redelivers: _Execute = execute
+        self._delivers: _Execute = execute
+        if isinstance(handler, IWorkflowHandler):
+            self._delivers = partial(handler.execute, redelivered=False)
+        if settings.timeout is not None or settings.middleware.input is not None:
+            self._redelivers = partial(self._execute_within, self._redelivers)
+            self._delivers = partial(self._execute_within, self._delivers)
         self._outputs_pass = settings.middleware.output is None
         self._contract = _replying_contract(handler) if settings.dead_letter_reply else None
 
@@ -81,8 +89,12 @@ class HandlerRunner:
             KeyboardInterrupt: As user code raised it: it ends the program.
             SystemExit: As user code raised it: it ends the program.
         """
+        execute = self._delivers
+        if trial.redelivered or trial.failed or trial.contention is not None:
+            # A try that failed may have stored its step all the same.
+            execute = self._redelivers
         try:
-            outputs = await guarded_call(trial.context, self._execute, trial.event)
+            outputs = await guarded_call(trial.context, execute, trial.event)
             if outputs != []:
                 outputs = check_events(outputs, what=self._named)
         except Exception as error:
@@ -136,11 +148,11 @@ class HandlerRunner:
             trial.event, trial, error=error, reason=reason, errors=_take_errors(trial)
         )
 
-    async def _execute_within(self, event: ArvoEvent) -> list[ArvoEvent]:
+    async def _execute_within(self, execute: _Execute, event: ArvoEvent) -> list[ArvoEvent]:
         if self._settings.timeout is None:
-            return await self._handler.execute(await self._settings.middleware.enter(event))
+            return await execute(await self._settings.middleware.enter(event))
         async with self._clock.timeout(self._settings.timeout):
-            return await self._handler.execute(await self._settings.middleware.enter(event))
+            return await execute(await self._settings.middleware.enter(event))
 
     async def _ended(self, trial: Trial, *, outputs: list[ArvoEvent]) -> Handled:
         """Let an event be done although its last try failed."""

@@ -24,12 +24,27 @@ class Trial:
         context: The context variables it carries along; nothing else may run in them meanwhile.
             None: it runs in those of the task that handles it.
         asker: The try that waits for what comes of the event; None when none does.
+        redelivered: Whether an earlier delivery of the event may have been lost.
     """
 
-    __slots__ = ("asker", "contention", "context", "errors", "event", "failed", "given_up")
+    __slots__ = (
+        "asker",
+        "contention",
+        "context",
+        "errors",
+        "event",
+        "failed",
+        "given_up",
+        "redelivered",
+    )
 
     def __init__(
-        self, event: ArvoEvent, *, context: Context | None, asker: Handling | None = None
+        self,
+        event: ArvoEvent,
+        *,
+        context: Context | None,
+        asker: Handling | None = None,
+        redelivered: bool = False,
     ) -> None:
         self.event: ArvoEvent = event
         """The event."""
@@ -37,6 +52,8 @@ class Trial:
         """The context variables it carries along; None for those of the task that handles it."""
         self.asker: Handling | None = asker
         """The try that waits for what comes of the event; None when none does."""
+        self.redelivered: bool = redelivered
+        """Whether an earlier delivery of the event may have been lost."""
         self.failed: int = 0
         """How many tries failed; contention does not count."""
         self.contention: Contention | None = None

@@ -5,7 +5,8 @@ as well. This package has what both are made of: records, chunks and their bytes
 wait for them, and URLs. A memory that implements `IWorkflowQueries` too can be asked which workflows
 it has. `IMachineMemory` and the errors that memories raise are in
 `arvo_event_handler`.
-`connect_memory` opens a memory of any installed package by its URL. Test yours with the suites of
+`connect_memory` opens a memory of any installed package by its URL, and `migrate_memory` brings to its
+present form what an older version of the package has stored. Test yours with the suites of
 `arvo_event_handler.testing`; docs/memories.md has two complete ones.
 """
 
@@ -20,6 +21,7 @@ from ._memory import (
     check_machine_id,
     machine_memory_error,
 )
+from ._migration import MigrateUrl, MigrationReport, OnMigrated, migrate_memory
 from ._page_request import CountRequest, PageRequest
 from ._record_codec import (
     MAX_RECORD_BYTES,
@@ -30,9 +32,11 @@ from ._record_codec import (
     unpack_record,
 )
 from ._record_write import RecordWrite
+from ._sole_process import sole_process
 from ._stored_workflow import StoredWorkflow
 from ._summary import WorkflowStatus, WorkflowSummary, summary_of_record
 from ._url import MemoryUrl
+from ._workflow_index import IWorkflowIndex
 from ._workflow_queries import (
     QUERY_TIMEOUT,
     IWorkflowQueries,
@@ -46,10 +50,14 @@ __all__ = [
     "QUERY_TIMEOUT",
     "CountRequest",
     "ILeasedMachineMemory",
+    "IWorkflowIndex",
     "IWorkflowQueries",
     "LockPolicy",
     "MachineLease",
     "MemoryUrl",
+    "MigrateUrl",
+    "MigrationReport",
+    "OnMigrated",
     "PackedRecord",
     "PageRequest",
     "Record",
@@ -66,8 +74,10 @@ __all__ = [
     "decode_record",
     "encode_record",
     "machine_memory_error",
+    "migrate_memory",
     "pack_chunk",
     "pack_record",
+    "sole_process",
     "summary_of_record",
     "to_typescript",
     "unpack_chunk",

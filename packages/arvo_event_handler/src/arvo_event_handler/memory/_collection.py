@@ -36,8 +36,8 @@ class Collection:
     __slots__ = ("_answers", "_groups", "_positions", "_unanswered", "size")
 
     def __init__(self, requests: Mapping[str, Iterable[KeptEvent]]) -> None:
-        self._answers: dict[str, list[KeptEvent]] = {request: [] for request in requests}
         self._positions = {request: position for position, request in enumerate(requests)}
+        self._answers: dict[str, list[KeptEvent]] = {}
         self._unanswered = dict.fromkeys(requests)
         self._groups: dict[str, _Group] = {}
         self.size: int = 0
@@ -52,11 +52,11 @@ class Collection:
         return cls({output.id: () for output in outputs})
 
     def __contains__(self, request: object) -> bool:
-        return request in self._answers
+        return request in self._positions
 
     def items(self) -> Iterator[tuple[str, Sequence[KeptEvent]]]:
         """Return the requests in their order, each with its answers."""
-        return iter(self._answers.items())
+        return ((request, self._answers.get(request, ())) for request in self._positions)
 
     @property
     def unanswered(self) -> KeysView[str]:
@@ -65,7 +65,7 @@ class Collection:
 
     def add(self, request: str, answer: KeptEvent) -> None:
         """Take in an answer; one to another request is none of these."""
-        if request in self._answers:
+        if request in self._positions:
             self._add(request, answer)
             self.size += answer.size
 
@@ -95,7 +95,7 @@ class Collection:
         return grouped
 
     def _add(self, request: str, answer: KeptEvent) -> None:
-        self._answers[request].append(answer)
+        self._answers.setdefault(request, []).append(answer)
         self._unanswered.pop(request, None)
         group = self._groups.get(answer.type)
         if group is None:

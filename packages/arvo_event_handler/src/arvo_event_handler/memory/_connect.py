@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from arvo_event_handler._errors import UnknownMemoryError
@@ -36,11 +36,20 @@ def connect_memory(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
         ...
         arvo_event_handler._errors.UnknownMemoryError: no installed package has ...
     """
+    connect: Callable[[str], AbstractAsyncContextManager[IMachineMemory]]
+    connect = registered(url).load()
+    return connect(url)
+
+
+def registered(url: str) -> EntryPoint:
+    """Return the entry point that is named like the scheme of a memory's URL.
+
+    Raises:
+        UnknownMemoryError: It is not a URL, or no installed package knows its scheme.
+    """
     found = _SCHEME.match(url)
     scheme = None if found is None else found[1].lower()
     installed = {entry.name: entry for entry in entry_points(group=_GROUP)}
     if scheme not in installed:
         raise UnknownMemoryError(scheme=scheme, installed=installed)
-    connect: Callable[[str], AbstractAsyncContextManager[IMachineMemory]]
-    connect = installed[scheme].load()
-    return connect(url)
+    return installed[scheme]

@@ -18,6 +18,7 @@ from ._journal_entry import (
     Mark,
     damaged,
     read_entries,
+    read_line,
     read_mark,
     trimmed,
     whole_event,
@@ -102,6 +103,19 @@ def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Se
     if based not in (None, after, *(entry.mark for entry in entries)):
         raise damaged(where, "its base is the state after an entry that it does not hold")
     return Segment(after, base, entries, where)
+
+
+def read_lines(
+    data: bytes, *, where: str
+) -> tuple[Mark, dict[str, Any] | None, list[dict[str, Any]]]:
+    """Return what a segment says as JSON: the entry before its first, its base, and its entries.
+
+    Raises:
+        UnreadableRecordError: It is damaged.
+    """
+    head, lines = split_segment(data, where=where)
+    after, base = _read_head(head, where)
+    return after, base, [read_line(line, where=where) for line in lines]
 
 
 def read_segments(

@@ -7,12 +7,12 @@ forgotten and begun anew, comes to the same numbers.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
+from typing_extensions import override
 
-from arvo_event_handler._errors import UnreadableRecordError
+from arvo_event_handler._errors import UnreadableRecordError, UnwritableRecordError
 
 from ._kept_event import KeptEvent, WireEvent, event_hash
 from ._record_codec import decode_json, encode_json
@@ -32,11 +32,13 @@ START: Final = Mark(0, "")
 """What stands before the first entry."""
 
 _BY_DIGITS: Final = 12
-_OUT: Final = b'"out":['
+# The outputs come last, so that their lengths say where each begins.
+_IN: Final = b'{"in":'
+_OUT: Final = b',"out":['
 # What an event's members are when they are left out.
-_NULLABLE: Final = (
-    "dataschema", "accesscontrol", "redirectto", "executionunits", "traceparent", "tracestate",
-    "parentid", "domain",
+_NULLS: Final = dict.fromkeys(
+    ("dataschema", "accesscontrol", "redirectto", "executionunits", "traceparent", "tracestate",
+    "parentid", "domain")
 )  # fmt: skip
 
 
@@ -112,46 +114,62 @@ def write_entry(
         notifies: The positions of those that go to a service which never answers, except by
             failing.
         collects: Whether outputs begin a new collection of answers.
+
+    Raises:
+        UnwritableRecordError: An event can never be stored.
     """
     subject = consumed["subject"]
-    written = [encode_json(trimmed(output, subject), what="an output") for output in outputs]
+    try:
+        received = to_json(trimmed(consumed, subject))
+        written = [to_json(trimmed(output, subject)) for output in outputs]
+    except ValueError as error:
+        raise UnwritableRecordError(f"an event cannot be written as JSON: {error}") from error
     to_services = {*asks, *notifies}
     request = consumed.get("parentid")
     index = _Index(
-        number=mark.number,
-        version=version,
-        by=mark.by,
-        at=at,
-        type=str(consumed["type"]),
-        hash=event_hash(str(consumed["source"]), str(consumed["id"])),
-        id=str(consumed["id"]),
-        parentid=request if isinstance(request, str) else None,
-        outputs=[str(output["id"]) for output in outputs],
-        sizes=[len(each) for each in written],
-        asked=[
+        mark.number,
+        version,
+        mark.by,
+        at,
+        str(consumed["type"]),
+        event_hash(str(consumed["source"]), str(consumed["id"])),
+        str(consumed["id"]),
+        request if isinstance(request, str) else None,
+        [str(output["id"]) for output in outputs],
+        [*map(len, written)],
+        [
             str(output["type"]) if position in to_services else None
             for position, output in enumerate(outputs)
         ],
-        asks=list(asks),
+        asks,
     )
-    head = {
-        "n": mark.number,
-        "v": version,
-        "by": mark.by,
-        "at": at,
-        "in": trimmed(consumed, subject),
-        "ask": index.asks,
-        "notify": list(notifies),
-    }
-    # The outputs come last, so that their lengths say where each begins.
-    body = b"%b,%b%b]}" % (
-        encode_json(head, what="the event that was consumed")[:-1],
-        _OUT,
-        b",".join(written),
-    )
+    body = b"%b%b%b%b]}" % (_IN, received, _OUT, b",".join(written))
     step = _step(index, body, subject=str(subject), collects=collects, where="a new entry")
     line = b"%b\t%b\n" % (encode_json(index, what="the index of an entry"), body)
     return JournalEntry(mark, version, step), line
+
+
+def read_line(line: bytes, *, where: str) -> dict[str, Any]:
+    """Return an entry as one JSON object, with what its index says.
+
+    Raises:
+        UnreadableRecordError: It is damaged.
+    """
+    written, _, body = line.partition(b"\t")
+    try:
+        index = _Index(*from_json(written))
+        to_services = [at for at, kind in enumerate(index.asked) if kind is not None]
+        return {
+            "n": index.number,
+            "v": index.version,
+            "by": index.by,
+            "at": index.at,
+            "ask": index.asks,
+            "notify": [at for at in to_services if at not in index.asks],
+            **decode_json(body),
+        }
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(where, error) from error
 
 
 def read_entries(
@@ -189,15 +207,50 @@ def read_entries(
     return entries
 
 
+class _EntryEvent(KeptEvent):
+    """An event of a stored entry, which is read when it is looked at.
+
+    Args:
+        place: The arguments of `_read_event`.
+    """
+
+    __slots__ = ("_place",)
+
+    # Not by way of `super`: one is made for each event of a journal that is read.
+    def __init__(
+        self,
+        *,
+        id: str,
+        type: str,
+        asks: bool = False,
+        notifies: bool = False,
+        hash: str | None = None,  # noqa: A002
+        size: int,
+        place: tuple[bytes, int, int, str, str],
+    ) -> None:
+        self.id = id
+        self.type = type
+        self.asks = asks
+        self.notifies = notifies
+        self._hash = hash
+        self._size = size
+        self._place = place
+
+    @override
+    def wire(self) -> WireEvent:
+        return _read_event(*self._place)
+
+
 def _step(index: _Index, body: bytes, *, subject: str, collects: bool, where: str) -> WorkflowEntry:
     sizes = index.sizes
     begin = len(body) - len(b"]}") - sum(sizes) - max(0, len(sizes) - 1)  # and the commas
-    consumed = KeptEvent(
+    end = begin - len(_OUT)
+    consumed = _EntryEvent(
         id=index.id,
         type=index.type,
         hash=index.hash,
-        read=partial(_read_consumed, body, begin, subject, where),
-        size=begin,
+        size=end - len(_IN),
+        place=(body, len(_IN), end, subject, where),
     )
     outputs: Sequence[KeptEvent] = ()
     if sizes or index.outputs:
@@ -222,27 +275,20 @@ def _outputs(
     ):
         end += size
         outputs.append(
-            KeptEvent(
+            _EntryEvent(
                 id=output,
                 type=asked or "",
                 asks=position in asks,
                 notifies=asked is not None and position not in asks,
-                read=partial(_read_output, body, end - size, end, subject, where),
                 size=size,
+                place=(body, end - size, end, subject, where),
             )
         )
         end += 1  # the comma
     return outputs
 
 
-def _read_consumed(body: bytes, begin: int, subject: str, where: str) -> WireEvent:
-    try:
-        return whole_event(decode_json(body[:begin] + b"]}")["in"], subject)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise damaged(where, error) from error
-
-
-def _read_output(body: bytes, begin: int, end: int, subject: str, where: str) -> WireEvent:
+def _read_event(body: bytes, begin: int, end: int, subject: str, where: str) -> WireEvent:
     try:
         return whole_event(decode_json(body[begin:end]), subject)
     except (ValueError, TypeError, RecursionError) as error:
@@ -251,7 +297,7 @@ def _read_output(body: bytes, begin: int, end: int, subject: str, where: str) ->
 
 def trimmed(event: WireEvent, subject: object) -> WireEvent:
     """Return an event as an entry has it: without what is null or the workflow's subject."""
-    kept = {name: v for name, v in event.items() if v is not None or name not in _NULLABLE}
+    kept = {name: v for name, v in event.items() if v is not None or name not in _NULLS}
     if kept.get("subject") == subject:
         del kept["subject"]
     return kept
@@ -259,7 +305,7 @@ def trimmed(event: WireEvent, subject: object) -> WireEvent:
 
 def whole_event(event: WireEvent, subject: str) -> WireEvent:
     """Return an event as on the wire from how an entry has it."""
-    return {"subject": subject, **dict.fromkeys(_NULLABLE), **event}
+    return {"subject": subject, **_NULLS, **event}
 
 
 def damaged(where: str, why: object) -> UnreadableRecordError:

@@ -16,9 +16,9 @@ from ._journal import (
     lacks_beginning,
     named_segments,
     open_segment,
+    read_lines,
     read_segments,
     replay,
-    split_segment,
     write_base,
 )
 from ._journal_entry import (
@@ -32,7 +32,7 @@ from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import REDELIVERY_WINDOW
 from ._record import CONTEXT, JOURNAL, read_head, read_state, write_head, write_state
-from ._record_codec import decode_json, encode_record
+from ._record_codec import encode_record
 from ._state import WorkflowState
 
 _UNKNOWN_TIME = 0
@@ -89,18 +89,11 @@ def whole(record: Record, *, tail: bytes, chunks: Iterable[tuple[int, bytes]]) -
     after: JsonValue = [*START]
     entries: list[JsonValue] = []
     for where, data in named_segments(chunks, tail):
-        head, lines = split_segment(data, where=where)
-        try:
-            begun = decode_json(head)
-            if not entries:
-                after = begun["after"]
-            if begun.get("base") is not None:
-                base = begun["base"]
-            entries += [decode_json(line.partition(b"\t")[2]) for line in lines]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise UnreadableRecordError(
-                f"{where} of the stored journal is damaged: {error}"
-            ) from error
+        begun, based, written = read_lines(data, where=where)
+        if not entries:
+            after = [*begun]
+        base = base if based is None else {**based, "last": [*based["last"]]}
+        entries += written
     journal: JsonValue = {
         "last": [*last_entry(record)],
         "after": after,

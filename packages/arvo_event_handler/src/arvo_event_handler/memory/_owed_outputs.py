@@ -89,14 +89,11 @@ class OwedOutputs:
 
         None when none does, or it is not known.
         """
-        return next(
-            (
-                step.at
-                for step in self._steps
-                if any(output.asks for output in step.outputs.values())
-            ),
-            None,
-        )
+        for step in self._steps:
+            for output in step.outputs.values():
+                if output.asks:
+                    return step.at
+        return None
 
     def by(self, event: str) -> Iterator[KeptEvent]:
         """Return the outputs owed for one event, given by its hash."""
@@ -105,6 +102,10 @@ class OwedOutputs:
     def all(self) -> Iterator[KeptEvent]:
         """Return all of them, oldest first."""
         return (output for step in self._steps for output in step.outputs.values())
+
+    def newest(self) -> Iterator[KeptEvent]:
+        """Return those of the newest step that owes any."""
+        return (output for step in self._steps[-1:] for output in step.outputs.values())
 
     def answer(self, request: str) -> None:
         """Drop an output, as its answer has come; under an id used again, all of them."""

@@ -21,7 +21,7 @@ from ._open_requests import OpenRequests
 from ._owed_outputs import OwedOutputs, OwedStep
 from ._record_codec import decode_record, encode_record
 from ._seen_events import SeenEvents
-from ._state import StepFailure, WorkflowEntry, WorkflowState
+from ._state import RetriedStep, StepFailure, WorkflowEntry, WorkflowState
 
 CONTEXT: Final = "state$$"
 """The member that holds a resumable's context."""
@@ -34,6 +34,7 @@ MACHINE_DEFINITION: Final = "machineDefinition"
 JOURNAL: Final = "journal"
 """The member that names the last entry, where the entries stand in a journal."""
 _FAILURE: Final = "failure"
+_ATTEMPT: Final = "attempt"
 _REDELIVERY: Final = "redelivery"
 
 _SHARED: Final = frozenset(
@@ -46,12 +47,11 @@ _SHARED: Final = frozenset(
         "error",
         "events",
         _FAILURE,
+        _ATTEMPT,
         JOURNAL,
         _REDELIVERY,
     )
 )
-# What an ended workflow must still know: enough to recognise late events and repeat its end.
-_TOMBSTONE: Final = _SHARED - {"events"}
 
 
 def read_state(record: Record, subject: str, *, services: Container[str] = ()) -> WorkflowState:
@@ -98,6 +98,7 @@ def read_head(record: Record, subject: str) -> WorkflowState:
         failed=failed,
         error=record.get("error"),
         failure=_read_failure(record.get(_FAILURE)),
+        retried=_read_retried(record.get(_ATTEMPT)),
         members={name: value for name, value in record.items() if name not in _SHARED},
     )
 
@@ -112,14 +113,20 @@ def write_state(state: WorkflowState) -> Record:
     record.update(state.members)
     if state.latest is not None:
         record["events"] = _written_events(state.latest, state.collection)
-    redelivery: dict[str, Any] = {
-        "seen": list(state.seen),
-        # The third said which event had answered last; the version before expects three.
-        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
-    }
-    if state.open is not None:
-        redelivery["open"] = state.open.member()
-    record[_REDELIVERY] = redelivery
+    record[_REDELIVERY] = _written_redelivery(state)
+    return record
+
+
+def write_tombstone(state: WorkflowState) -> Record:
+    """Return what is kept of a workflow that has completed.
+
+    That is enough to recognise late events and to repeat the workflow's end.
+
+    Raises:
+        UnreadableRecordError: An event of an earlier step is damaged.
+    """
+    record = _head(state)
+    record[_REDELIVERY] = _written_redelivery(state)
     return record
 
 
@@ -152,12 +159,9 @@ def _head(state: WorkflowState) -> Record:
             "attempt": state.failure.attempt,
         }
         record[_FAILURE] = failure
+    if state.retried is not None:
+        record[_ATTEMPT] = [state.retried.attempt, state.retried.event]
     return record
-
-
-def tombstone(record: Record) -> Record:
-    """Return what a leased memory keeps of a workflow that has ended."""
-    return {name: value for name, value in record.items() if name in _TOMBSTONE}
 
 
 def shown_to_users(record: Record) -> Record:
@@ -201,16 +205,21 @@ def _read_failure(stored: JsonValue) -> StepFailure | None:
         return None
     if isinstance(stored, dict):
         consumed, outputs, attempt = map(stored.get, ("in", "out", "attempt"))
-        if (
-            _is_event(consumed)
-            and isinstance(outputs, list)
-            and isinstance(attempt, int)
-            and not isinstance(attempt, bool)
-        ):
+        if _is_event(consumed) and isinstance(outputs, list) and _is_count(attempt):
             return StepFailure(
                 consumed=KeptEvent.of(consumed), outputs=_outputs(outputs, ()), attempt=attempt
             )
     raise UnreadableRecordError("its failure is damaged")
+
+
+def _read_retried(stored: JsonValue) -> RetriedStep | None:
+    if stored is None:
+        return None
+    if isinstance(stored, list) and len(stored) == 2:
+        attempt, event = stored
+        if _is_count(attempt) and isinstance(event, str):
+            return RetriedStep(attempt=attempt, event=event)
+    raise UnreadableRecordError("its attempt is damaged")
 
 
 def _collection(stored: JsonValue) -> Collection | None:
@@ -295,7 +304,7 @@ def _outputs(stored: Iterable[JsonValue], services: Container[str]) -> list[Kept
 def _written_events(latest: WorkflowEntry, collection: Collection | None) -> dict[str, Any]:
     events: dict[str, Any] = {}
     if latest.collects:
-        events["expected"] = written_answers(collection, KeptEvent.wire)
+        events["expected"] = written_answers(collection, lambda answer: answer.wire())
     events["consumed"] = latest.consumed.wire()
     events["produced"] = _wires(latest.outputs)
     return events
@@ -310,8 +319,23 @@ def written_answers(
     return {request: [write(each) for each in answers] for request, answers in collection.items()}
 
 
+def _written_redelivery(state: WorkflowState) -> dict[str, Any]:
+    redelivery: dict[str, Any] = {
+        "seen": list(state.seen),
+        # The third said which event had answered last; the version before expects three.
+        "out": [[step.event, _wires(step.outputs.values()), None] for step in state.owed],
+    }
+    if state.open is not None:
+        redelivery["open"] = state.open.member()
+    return redelivery
+
+
 def _wires(events: Iterable[KeptEvent]) -> list[WireEvent]:
     return [event.wire() for event in events]
+
+
+def _is_count(value: object) -> TypeIs[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_event(answer: object) -> TypeIs[WireEvent]:

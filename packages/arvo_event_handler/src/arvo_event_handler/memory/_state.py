@@ -49,6 +49,16 @@ class StepFailure:
     """How often the workflow has failed so far, this time included."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetriedStep:
+    """The latest failure that was taken back, so that its step could be run again."""
+
+    attempt: int
+    """How often the workflow had failed by then. It enters the ids of all later outputs."""
+    event: str
+    """The hash of the event at which user code had raised."""
+
+
 @dataclass(slots=True, kw_only=True)
 class WorkflowState:
     """One workflow between two events."""
@@ -67,6 +77,8 @@ class WorkflowState:
     """Whether user code has raised, which ended the workflow."""
     failure: StepFailure | None = None
     """The step that raised; None while none has, or where it was not stored."""
+    retried: RetriedStep | None = None
+    """The latest failure that was taken back; None while none was."""
     members: Record = field(default_factory=dict)
     """What is rewritten at each step beside all that: a context, a machine's state."""
     collection: Collection | None = None
@@ -91,6 +103,13 @@ class WorkflowState:
         """Whether it has completed or failed."""
         return self.failed or self.status == "done"
 
+    @property
+    def failures(self) -> int:
+        """How often it has failed so far, as far as that was stored."""
+        if self.failure is not None:
+            return self.failure.attempt
+        return 0 if self.retried is None else self.retried.attempt
+
     def has_seen(self, event: ArvoEvent, *, is_init: bool) -> bool:
         """Return whether the event was consumed before.
 
@@ -109,13 +128,57 @@ class WorkflowState:
     def owed_for(self, event: ArvoEvent, *, is_init: bool) -> Iterator[KeptEvent]:
         """Return what to send again for an event seen before, oldest first.
 
-        For the init event that is everything, so that starting a workflow again resumes it; of one
-        that failed, what its failure emitted.
+        For the init event that is everything, so that delivering it again resumes the workflow; see
+        `all_owed`.
         """
+        if is_init:
+            return self.all_owed()
         hashed = event_hash(event.source, event.id)
-        if self.failure is not None and (is_init or hashed == self.failure.consumed.hash):
+        if self.failure is not None and hashed == self.failure.consumed.hash:
             return iter(self.failure.outputs)
-        return self.owed.all() if is_init else self.owed.by(hashed)
+        return self.owed.by(hashed)
+
+    def all_owed(self) -> Iterator[KeptEvent]:
+        """Return all that may have to be sent again, oldest first.
+
+        Of a workflow that has ended, that is what its end emitted: nobody waits for the rest.
+        """
+        if self.failure is not None:
+            return iter(self.failure.outputs)
+        return self.owed.newest() if self.ended else self.owed.all()
+
+    def awaited(self) -> Iterator[KeptEvent]:
+        """Return the requests that still wait for an answer, oldest first."""
+        return (output for output in self.owed.all() if not self.ended and self._is_awaited(output))
+
+    def fail(
+        self, error: JsonValue, *, consumed: KeptEvent, outputs: Sequence[KeptEvent]
+    ) -> StepFailure:
+        """End the workflow, as a step has failed, and return what is kept of that.
+
+        Args:
+            error: What was raised, by name, message and stack.
+            consumed: The event at which it was raised.
+            outputs: The system errors that are emitted.
+        """
+        failure = StepFailure(consumed=consumed, outputs=outputs, attempt=self.failures + 1)
+        self.failure = failure
+        self.failed = True
+        self.error = error
+        return failure
+
+    def reopen(self) -> None:
+        """Take the failure back, so that its step can be run again.
+
+        Raises:
+            ValueError: The workflow has not failed, or the failure was not stored.
+        """
+        if self.failure is None:
+            raise ValueError("no failure is stored")
+        self.retried = RetriedStep(attempt=self.failure.attempt, event=self.failure.consumed.hash)
+        self.failure = None
+        self.failed = False
+        self.error = None
 
     def adopt(self, other: "WorkflowState") -> None:
         """Take over what follows from entries from another state, which must not be used after."""
@@ -161,15 +224,13 @@ class WorkflowState:
         Of the steps looked at before, only the one that has just come of age can owe any, unless
         its requests are no longer waited for.
         """
-        collection = self.collection if entry.collects else None
-
-        def is_awaited(output: KeptEvent) -> bool:
-            return output.asks and (collection is None or output.id in collection)
-
         if all_steps:
             latest = self.seen.latest(ARRIVED_AFTER)
             if latest is not None:
-                self.owed.forget_arrived(latest, awaited=is_awaited)
+                self.owed.forget_arrived(latest, awaited=self._is_awaited)
             self.arrived_known = True
         elif (event := self.seen.before_latest(ARRIVED_AFTER)) is not None:
-            self.owed.arrived(event, awaited=is_awaited)
+            self.owed.arrived(event, awaited=self._is_awaited)
+
+    def _is_awaited(self, output: KeptEvent) -> bool:
+        return output.asks and (self.collection is None or output.id in self.collection)

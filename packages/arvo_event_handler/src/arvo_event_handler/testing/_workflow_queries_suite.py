@@ -177,6 +177,9 @@ class WorkflowQueriesSuite:
             subject = f"{status}-{len(await _subjects(memory))}"
             await _step(memory, subject)
             await _step(memory, subject, status=status)
+        # A failure can be taken back.
+        await _step(memory, "active-3", status="failure")
+        await _step(memory, "active-3")
         expected: list[tuple[set[WorkflowStatus], list[str]]] = [
             ({"active"}, ["active-3", "active-0"]),
             ({"done"}, ["done-1"]),

@@ -1,4 +1,4 @@
-"""The stored form of a workflow: its limits, how it is read, and what operators see."""
+"""The stored form of a workflow's record: its limits, and how it is read."""
 
 import re
 from dataclasses import dataclass
@@ -99,18 +99,6 @@ class RecordLimits:
         return unpack_chunk(stored, number=number, max_bytes=self.max_json_bytes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredMachine:
-    """A workflow's latest record."""
-
-    machine_id: str
-    """The workflow's subject."""
-    version: int
-    """How often the record was written; 1 or more."""
-    record: Record
-    """The latest record as `read` returns it, a fresh copy."""
-
-
 class StoredRecord(NamedTuple):
     """What a hash holds of a workflow's state."""
 
@@ -150,22 +138,6 @@ def stored_owner(last_owner: bytes | None) -> str:
         return (last_owner or b"").decode("ascii")
     except UnicodeDecodeError as error:
         raise UnreadableRecordError("the stored last_owner is damaged") from error
-
-
-def stored_machine(subject: bytes | None, stored: StoredRecord) -> StoredMachine | None:
-    """Read `subject` of a hash beside its record; None if it never had a record.
-
-    Raises:
-        UnreadableRecordError: The subject is missing or damaged.
-    """
-    version, record = stored
-    if record is None:
-        return None
-    try:
-        machine_id = (subject or b"\xff").decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise UnreadableRecordError("the stored subject is missing or damaged") from error
-    return StoredMachine(machine_id=machine_id, version=version, record=record)
 
 
 def _warn(message: str) -> None:
