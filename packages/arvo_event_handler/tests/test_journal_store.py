@@ -333,7 +333,7 @@ class Watched(LeasedMemory):
         return await super().acquire(machine_id, after=after)
 
 
-@pytest.mark.parametrize("event", ["seen", "refused", "a violation", "cancelled"])
+@pytest.mark.parametrize("event", ["seen", "refused", "a violation", "cancelled", "owed"])
 async def test_an_event_that_changes_nothing_forgets_nothing(event: str) -> None:
     async def fickle(call: AnyCall) -> Step[dict[str, Any]]:
         if isinstance(call, Start) or call.data.price == 1:
@@ -348,7 +348,10 @@ async def test_an_event_that_changes_nothing_forgets_nothing(event: str) -> None
     asked, other, _ = await handler.execute(first)
     disturbing = {"seen": first, "refused": reserved(first)}.get(event, reserved(asked, price=2))
     with suppress(ExecutionViolation, asyncio.CancelledError):
-        await handler.execute(disturbing)
+        if event == "owed":
+            await handler.owed(first.subject)
+        else:
+            await handler.execute(disturbing)
     await handler.execute(reserved(other, price=1))
     await handler.execute(reserved(asked, price=1))
     assert memory.asked_above == [0, 1, 1, 2]

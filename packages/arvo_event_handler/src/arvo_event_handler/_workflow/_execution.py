@@ -199,8 +199,9 @@ class WorkflowExecution:
             return []
         lease = await self._acquire(subject)
         try:
-            state = (await self._load(lease, content)).state
-            return [] if state is None else stored_outputs(state.all_owed(), subject)
+            held = await self._load(lease, content)
+            held.released()
+            return [] if held.state is None else stored_outputs(held.state.all_owed(), subject)
         finally:
             await release_lease(self._store.memory, lease)
 
