@@ -74,7 +74,7 @@ from ._lease import (
 from ._open_requests import Answers, check_answer
 from ._plain_store import PlainStore
 from ._stored_record import stored_outputs, stored_parent_subject, unreadable
-from ._summary import summary_of
+from ._summary import UNSEARCHED, summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
 
 _LARGE_JOURNAL: Final = 32 * 1024 * 1024
@@ -364,16 +364,16 @@ class WorkflowExecution:
         outputs = [event.to_dict() for event in outcome.events]
         services = self._workflow.services(step.contract.version)
         answering = self._answering(step.contract.version)
-        asked = [str(output["type"]) for output in outputs]
+        asks: list[int] = []
+        notifies: list[int] = []
+        for position, output in enumerate(outputs):
+            if output["type"] in services:
+                (asks if output["type"] in answering else notifies).append(position)
         entry = NewEntry(
             consumed=step.consumed,
             outputs=outputs,
-            asks=[position for position, kind in enumerate(asked) if kind in answering],
-            notifies=[
-                position
-                for position, kind in enumerate(asked)
-                if kind in services and kind not in answering
-            ],
+            asks=asks,
+            notifies=notifies,
             collects=self._workflow.collects,
             at=int(self._policy.clock.now().timestamp() * 1000),
         )
@@ -431,7 +431,7 @@ class WorkflowExecution:
             raise unreadable(state.subject, str(error)) from error
         write = RecordWrite(
             record=written.record,
-            summary=summary_of(step, state),
+            summary=UNSEARCHED if self._leased is None else summary_of(step, state),
             tail=written.tail,
             chunk=written.chunk,
             frees=written.frees,

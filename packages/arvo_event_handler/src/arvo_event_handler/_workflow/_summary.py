@@ -11,6 +11,11 @@ from ._workflow import WorkflowStep
 
 _MOST_TYPES: Final = 8
 
+UNSEARCHED: Final = WorkflowSummary(
+    status="active", finished=False, source="", key="", version="", initiator="", root=""
+)
+"""For a memory with four calls, which stores no summary."""
+
 
 def summary_of(step: WorkflowStep, state: WorkflowState) -> WorkflowSummary:
     """Compose the summary of the state that a step leads to.
