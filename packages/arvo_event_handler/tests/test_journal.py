@@ -12,13 +12,15 @@ from pydantic_core import from_json, to_json
 
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError
 from arvo_event_handler.memory._journal import (
-    START,
-    Mark,
-    mark_after,
     open_segment,
     read_segments,
     replay,
     write_base,
+)
+from arvo_event_handler.memory._journal_entry import (
+    START,
+    Mark,
+    mark_after,
     write_entry,
 )
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
@@ -241,11 +243,11 @@ def test_a_base_keeps_the_sizes_that_its_events_had(collects: bool) -> None:
             "the tail of the stored journal is damaged: it follows entry 1",
         ),
         (
-            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1]),
+            lambda j: setattr(j, "tail", j.tail + j.tail.split(b"\n")[1] + b"\n"),
             r"the tail of the stored journal is damaged: entries \[2, 2\]",
         ),
         (
-            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0]),
+            lambda j: setattr(j, "tail", j.tail.split(b"\t")[0] + b"\n"),
             "the tail of the stored journal is damaged: an entry without a body",
         ),
     ],

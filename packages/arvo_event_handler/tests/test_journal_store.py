@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 from pydantic import JsonValue
+from typing_extensions import override
 
 from arvo_core import ArvoContract, ArvoEvent, ContractVersion
 from arvo_event_handler import (
@@ -25,8 +27,8 @@ from arvo_event_handler import (
 )
 from arvo_event_handler._workflow import _journal_store
 from arvo_event_handler._workflow._warm_states import WarmState, WarmStates
-from arvo_event_handler.memory import Record, _state, to_typescript
-from arvo_event_handler.memory._journal import START
+from arvo_event_handler.memory import MachineLease, Record, _state, to_typescript
+from arvo_event_handler.memory._journal_entry import START
 from arvo_event_handler.memory._state import WorkflowState
 from arvo_statechart.typing import MachineConfig
 from arvo_time.testing import FakeClock
@@ -317,7 +319,80 @@ async def test_a_state_of_an_earlier_life_is_not_taken_for_this_one() -> None:
     assert done.data == {"total": 60 + ENDS}
 
 
+class Watched(LeasedMemory):
+    """Notes above which chunk each lease was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=FakeClock())
+        self.asked_above: list[int] = []
+
+    @override
+    async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
+        self.asked_above.append(after)
+        return await super().acquire(machine_id, after=after)
+
+
+@pytest.mark.parametrize("event", ["seen", "refused", "a violation", "cancelled"])
+async def test_an_event_that_changes_nothing_forgets_nothing(event: str) -> None:
+    async def fickle(call: AnyCall) -> Step[dict[str, Any]]:
+        if isinstance(call, Start) or call.data.price == 1:
+            return await flow(call)
+        if event == "cancelled":
+            raise asyncio.CancelledError
+        raise ExecutionViolation("not now")
+
+    memory = Watched()
+    handler = order(fickle, memory=memory, services=SERVICES, answers="awaited")
+    first = start("a", "b")
+    asked, other, _ = await handler.execute(first)
+    disturbing = {"seen": first, "refused": reserved(first)}.get(event, reserved(asked, price=2))
+    with suppress(ExecutionViolation, asyncio.CancelledError):
+        await handler.execute(disturbing)
+    await handler.execute(reserved(other, price=1))
+    await handler.execute(reserved(asked, price=1))
+    assert memory.asked_above == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("chunk_bytes", [0, 100_000])
+async def test_workers_in_turn_read_only_what_came_since(chunk_bytes: int) -> None:
+    memory = InterceptedLeasedMemory(LeasedMemory(clock=FakeClock(), chunk_bytes=chunk_bytes))
+    workers = [resumable(memory), resumable(memory)]
+    first = start("a", "b", "c", "d")
+    *requests, _ = await workers[0].execute(first)
+    for number, request in enumerate(requests):
+        await workers[number % 2].execute(reserved(request, price=30))
+    assert memory.calls == ["acquire", "commit"] * 5
+
+
+async def test_a_record_that_stands_alone_is_not_remembered_before_a_step() -> None:
+    """Its entries have no name that would tell it from another one that is put in its place."""
+    memory = LeasedMemory(clock=FakeClock())
+    first = start("tea", "milk")
+    remembers = resumable(memory)
+    for price in (50, 60):
+        plain = resumable(other := SimpleMachineMemory())
+        [asked, last, _] = await plain.execute(first)
+        await plain.execute(reserved(asked, price=price, id="the same"))
+        record = await other.read(first.subject)
+        assert record is not None
+        await memory.write(first.subject, record, await memory.read(first.subject))
+        if price == 50:
+            await remembers.execute(first)
+    await resumable(memory).execute(reserved(last, price=70))
+    [done] = await remembers.execute(reserved(last, price=ENDS))
+    assert done.data == {"total": 60 + 70 + ENDS}
+
+
 class TestWhatIsRemembered:
+    async def test_it_is_what_follows_from_entries_only(self) -> None:
+        """A context is read with each record, may be large, and is not counted."""
+        handler = resumable(LeasedMemory(clock=FakeClock()))
+        first = start("tea")
+        await handler.execute(first)
+        warm = handler._execution._store._warm.take(first.subject)  # type: ignore[attr-defined]
+        assert warm.last.number == 1
+        assert (warm.state.members, warm.state.failure) == ({}, None)
+
     def state(self, size: int) -> WarmState:
         state = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
         return WarmState(state=state, last=START, last_chunk=1, closed=0, size=size)

@@ -9,6 +9,7 @@ from hypothesis import example, given, strategies as st
 from arvo_event_handler.memory import Record, _state
 from arvo_event_handler.memory._collection import Collection
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
+from arvo_event_handler.memory._open_requests import OpenRequests
 from arvo_event_handler.memory._owed_outputs import OWED_BYTES, OwedOutputs
 from arvo_event_handler.memory._record import read_state, write_state
 from arvo_event_handler.memory._seen_events import SEEN_LIMIT, SeenEvents
@@ -51,6 +52,30 @@ class TestSeenEvents:
         seen = SeenEvents(["a", "b"])
         seen.add("a")
         assert list(seen) == ["a", "b"]
+
+
+class TestOpenRequests:
+    """Of a type that only fails the latest 64 are kept."""
+
+    def notification(self, name: str) -> KeptEvent:
+        wire: WireEvent = {"id": name, "source": "com.shop", "type": "com.audit.note"}
+        return KeptEvent.of(wire, notifies=True)
+
+    def test_one_that_was_answered_is_none_of_them(self) -> None:
+        requests = OpenRequests()
+        requests.add([self.notification(f"n{number}") for number in range(64)])
+        requests.answer("n0")
+        requests.add([self.notification("n64")])
+        assert list(requests) == [f"n{number}" for number in range(1, 65)]
+        requests.add([self.notification("n65")])
+        assert list(requests) == [f"n{number}" for number in range(2, 66)]
+
+    def test_an_id_used_again_counts_as_what_it_is_now(self) -> None:
+        requests = OpenRequests()
+        requests.add([self.notification("n0"), self.notification("n1")])
+        requests.add([kept("n0", asks=True), self.notification("n1")])
+        requests.add([self.notification(f"n{number}") for number in range(2, 66)])
+        assert list(requests) == ["n0", *(f"n{number}" for number in range(2, 66))]
 
 
 class TestOwedOutputs:
@@ -97,10 +122,22 @@ def test_a_step_leaves_the_record_that_was_read_as_it_was() -> None:
 
 def test_a_machine_keeps_as_many_steps_as_the_window_although_they_ask() -> None:
     """Its requests make no collection, so that nothing else would end their number."""
-    state = started(kept("o1", asks=True), collects=False)
+    state = started(kept("o1", asks=True, type="first"), collects=False)
     assert not state.post(entry("e2", kept("o2", asks=True), collects=False), window=2)
     assert state.post(entry("e3", kept("o3", asks=True), collects=False), window=2)
     assert owed(state) == ["o2", "o3"]
+    assert list(state.owed.asked) == ["com.stock.reserve"]
+
+
+def test_a_state_takes_over_all_that_follows_from_entries() -> None:
+    """So that none of it is built, or looked for, again."""
+    state = started(kept("o1", asks=True))
+    state.open = OpenRequests()
+    other = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
+    other.adopt(state)
+    for name in ("collection", "latest", "seen", "owed", "open", "arrived_known"):
+        assert getattr(other, name) is getattr(state, name) is not None
+    assert other.arrived_known
 
 
 def test_a_machine_keeps_a_request_whatever_comes_between() -> None:

@@ -7,10 +7,10 @@ once; a service runs at least once and must be idempotent by (source, id).
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -78,6 +78,9 @@ from ._plain_store import PlainStore
 from ._stored_record import stored_outputs, stored_parent_subject, unreadable
 from ._summary import summary_of
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
+
+_LARGE_JOURNAL: Final = 32 * 1024 * 1024
+"""From how many bytes on the journal of one workflow is a matter for its author."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +191,7 @@ class WorkflowExecution:
         control = read_control(event)
         lease = await self._acquire(event.subject, trace)
         keeper: LeaseKeeper | None = None
+        held: HeldWorkflow | None = None
         committed = False
         try:
             held = await self._load(lease, content)
@@ -212,6 +216,8 @@ class WorkflowExecution:
         finally:
             if keeper is not None:
                 keeper.stop()
+            if held is not None:
+                held.released()
             if not committed:
                 await release_lease(self._store.memory, lease)
 
@@ -456,8 +462,9 @@ class WorkflowExecution:
         expires_in: timedelta | None = None
         if state.ended and self._leased is not None:
             expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
+        forgets = self._forgets(state)
         try:
-            written = held.written(state, forgets=self._forgets(state))
+            written = held.written(state, forgets=forgets)
         except UnreadableRecordError as error:
             raise unreadable(state.subject, str(error)) from error
         write = RecordWrite(
@@ -468,8 +475,21 @@ class WorkflowExecution:
             frees=written.frees,
             expires_in=expires_in,
         )
-        await commit_record(self._store.memory, lease, write)
+        try:
+            await commit_record(self._store.memory, lease, write)
+        except UnwritableRecordError:
+            if not written.compacted:
+                raise
+            # The step may be fit to be stored where all that is needed of earlier ones is not.
+            written = held.written(state, forgets=forgets, compacts=False)
+            write = replace(write, tail=written.tail, chunk=written.chunk, frees=written.frees)
+            await commit_record(self._store.memory, lease, write)
         held.committed()
+        if written.live > _LARGE_JOURNAL:
+            step.trace.warn(
+                f"the workflow needs {written.live} bytes of its journal; a worker that does not "
+                "remember it reads them all: ask for less at a time, or in child workflows"
+            )
 
     def _forgets(self, state: WorkflowState) -> bool:
         """Return whether only what tells late events is kept of a workflow, as it has completed."""

@@ -49,6 +49,10 @@ class WrittenState:
     tail: bytes = b""
     chunk: bytes | None = None
     frees: Frees = "none"
+    live: int = 0
+    """How many bytes the chunks have after it that are not freed."""
+    compacted: bool = False
+    """Whether the chunk also says what is needed of earlier ones, and so may be too large."""
 
 
 class HeldWorkflow(Protocol):
@@ -76,20 +80,28 @@ class HeldWorkflow(Protocol):
         """
         ...
 
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         """Return what a commit must store.
 
         Args:
             state: As of `post`.
             forgets: As of `post`; false for a step that failed.
+            compacts: Whether the chunk may say what is needed of earlier ones, to free those.
 
         Raises:
             UnwritableRecordError: The state can never be stored.
+            UnreadableRecordError: An event of an earlier step, which must be kept, is damaged.
         """
         ...
 
     def committed(self) -> None:
         """Keep what the next step of this workflow can use. Call it when the commit succeeded."""
+        ...
+
+    def released(self) -> None:
+        """Keep the same where no step was accounted for. Call it when the workflow is let go."""
         ...
 
 
@@ -118,6 +130,6 @@ class WorkflowStore(Protocol):
 
         Raises:
             UnreadableRecordError: What is stored is not a workflow's.
-            Exception: The memory failed.
+            TransactionViolation: The memory failed, or the workflow was written since.
         """
         ...

@@ -6,19 +6,21 @@ from typing import Final
 
 from typing_extensions import override
 
-from arvo_event_handler._errors import UnreadableRecordError
 from arvo_event_handler.memory._journal import (
-    START,
-    JournalEntry,
-    Mark,
     Segment,
     follow,
-    mark_after,
+    lacks_beginning,
     open_segment,
     read_segments,
     replay,
     with_base,
     write_base,
+)
+from arvo_event_handler.memory._journal_entry import (
+    START,
+    JournalEntry,
+    Mark,
+    mark_after,
     write_entry,
 )
 from arvo_event_handler.memory._journaled_record import (
@@ -34,12 +36,13 @@ from arvo_event_handler.memory._record import read_head, read_state, write_tombs
 from arvo_event_handler.memory._state import WorkflowState
 
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
+from ._lease import read_chunks
 from ._warm_states import WarmState, WarmStates
 
 _GARBAGE: Final = 64 * 1024
 """How many bytes of entries that nobody needs any more are kept before a base replaces them."""
 _LARGEST_BASE: Final = 4 * 1024 * 1024
-"""How many bytes a base has at most: a larger one might not be stored, while its entries are."""
+"""How many bytes a base has at most; a larger one might be made, and refused, at every step."""
 _SEEN_SIZE: Final = 19
 """How many bytes a base takes for an event that was seen."""
 
@@ -93,7 +96,8 @@ class JournalStore(WorkflowStore):
         if stands_alone(record):
             record, tail = taken_apart(record, subject, answering=answering, version=lease.version)
             lease = replace(lease, record=record, tail=tail, chunks=())
-            warm = None
+            # Another record may come in its place whose entries have the same names.
+            return await self._built(lease, record, answering=answering, warm=None, keeps=False)
         return await self._built(lease, record, answering=answering, warm=warm)
 
     async def _built(
@@ -103,6 +107,7 @@ class JournalStore(WorkflowStore):
         *,
         answering: AbstractSet[str],
         warm: WarmState | None,
+        keeps: bool = True,
     ) -> HeldWorkflow:
         """Return the state that a record and its journal say, from a warm one if there is one."""
         last = last_entry(record)
@@ -123,13 +128,11 @@ class JournalStore(WorkflowStore):
         chunks = lease.chunks
         if not self._replayed(state, segments, last, answering):
             # Some were left out, as a state was warm when the lease was asked for.
-            chunks = await self._memory.chunks(lease)
+            chunks = await read_chunks(self._memory, lease)
             segments = self._segments(lease, chunks)
             if not self._replayed(state, segments, last, answering):
-                raise UnreadableRecordError(
-                    f"the stored journal lacks its beginning; the record says entry {last.number}"
-                )
-        return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0))
+                raise lacks_beginning(last)
+        return self._held(lease, state, last=last, closed=_closed(chunks, segments, 0), keeps=keeps)
 
     def _segments(self, lease: MachineLease, chunks: Sequence[tuple[int, bytes]]) -> list[Segment]:
         return read_segments(chunks, lease.tail, subject=lease.machine_id, collects=self._collects)
@@ -150,6 +153,7 @@ class JournalStore(WorkflowStore):
         *,
         last: Mark = START,
         closed: int = 0,
+        keeps: bool = True,
     ) -> HeldWorkflow:
         return _JournaledWorkflow(
             lease,
@@ -159,6 +163,7 @@ class JournalStore(WorkflowStore):
             chunk_bytes=self._memory.chunk_bytes,
             window=self._window,
             warm=self._warm,
+            keeps=keeps,
         )
 
 
@@ -173,6 +178,7 @@ class _JournaledWorkflow(HeldWorkflow):
         chunk_bytes: The length in bytes from which the tail is closed.
         window: How many steps' outputs are kept at most.
         warm: Where the state is kept for the next step.
+        keeps: Whether it is kept if no step is taken.
     """
 
     __slots__ = (
@@ -182,6 +188,7 @@ class _JournaledWorkflow(HeldWorkflow):
         "_last",
         "_lease",
         "_line",
+        "_loaded",
         "_next",
         "_state",
         "_warm",
@@ -198,6 +205,7 @@ class _JournaledWorkflow(HeldWorkflow):
         chunk_bytes: int,
         window: int,
         warm: WarmStates,
+        keeps: bool,
     ) -> None:
         self._state = state
         self._lease = lease
@@ -208,7 +216,10 @@ class _JournaledWorkflow(HeldWorkflow):
         self._warm = warm
         self._entry: JournalEntry | None = None
         self._line = b""
+        self._loaded: WarmState | None = None
         self._next: WarmState | None = None
+        if state is not None and keeps:
+            self._loaded = self._warm_state(state, last, closed=closed, tail=lease.tail)
 
     @property
     @override
@@ -217,6 +228,7 @@ class _JournaledWorkflow(HeldWorkflow):
 
     @override
     def post(self, state: WorkflowState, entry: NewEntry, *, forgets: bool) -> bool:
+        self._loaded = None
         if forgets:
             return state.post(entry.kept(), window=self._window)
         self._entry, self._line = write_entry(
@@ -232,43 +244,70 @@ class _JournaledWorkflow(HeldWorkflow):
         return state.post(self._entry.step, window=self._window)
 
     @override
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         if forgets:
             return WrittenState(record=write_tombstone(state), frees="all")
         if self._entry is None:
             # A step that failed is no entry: it stands in the record.
             record = beside_journal(state, last=self._last)
             return WrittenState(record=record, tail=self._lease.tail)
-        return self._with_entry(state, self._entry)
+        return self._with_entry(state, self._entry, compacts=compacts)
 
-    def _with_entry(self, state: WorkflowState, entry: JournalEntry) -> WrittenState:
+    def _with_entry(
+        self, state: WorkflowState, entry: JournalEntry, *, compacts: bool
+    ) -> WrittenState:
         written = WrittenState(record=beside_journal(state, last=entry.mark))
         tail = (self._lease.tail or open_segment(self._last)) + self._line
         closed = self._closed
-        if _mostly_garbage(state, live=closed + len(tail)):
+        if compacts and _mostly_garbage(state, live=closed + len(tail)):
             # All before it is said by the base.
             written.chunk = with_base(tail, write_base(state, entry.mark), where="the tail")
             written.frees = "earlier"
+            written.compacted = True
             closed = len(written.chunk)
         elif len(tail) > self._chunk_bytes:
             written.chunk = tail
             closed += len(tail)
         else:
             written.tail = tail
-        if not state.ended:
-            self._next = WarmState(
-                state=state,
-                last=entry.mark,
-                last_chunk=self._lease.last_chunk + (written.chunk is not None),
-                closed=closed,
-                size=closed + len(written.tail),
-            )
+        written.live = closed
+        self._next = self._warm_state(
+            state,
+            entry.mark,
+            closed=closed,
+            tail=written.tail,
+            more=written.chunk is not None,
+        )
         return written
+
+    def _warm_state(
+        self, state: WorkflowState, last: Mark, *, closed: int, tail: bytes, more: bool = False
+    ) -> WarmState | None:
+        """Return what to keep, with `more` after one more chunk; None of an ended workflow."""
+        if state.ended:
+            return None
+        return WarmState(
+            state=state,
+            last=last,
+            last_chunk=self._lease.last_chunk + more,
+            closed=closed,
+            size=closed + len(tail),
+        )
 
     @override
     def committed(self) -> None:
-        if self._next is not None:
-            self._warm.put(self._lease.machine_id, self._next)
+        self._loaded = None
+        self._keep(self._next)
+
+    @override
+    def released(self) -> None:
+        self._keep(self._loaded)
+
+    def _keep(self, warm: WarmState | None) -> None:
+        if warm is not None:
+            self._warm.put(self._lease.machine_id, warm)
 
 
 def _mostly_garbage(state: WorkflowState, *, live: int) -> bool:

@@ -1,10 +1,9 @@
 """Acquires, renews and releases a workflow's lease; failures of the memory become violations."""
 
 import asyncio
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence, Set as AbstractSet
 
 from arvo_event_handler._errors import (
-    MachineMemoryError,
     TransactionViolation,
     TransactionViolationCause,
     UnreadableRecordError,
@@ -61,17 +60,30 @@ async def load_workflow(
         return await store.load(lease, answering=answering)
     except TransactionViolation:
         raise
-    except (MachineMemoryError, OSError) as error:
-        if isinstance(error, UnreadableRecordError):
-            raise unreadable(lease.machine_id, str(error)) from error
+    except Exception as error:  # such as ValueError, where a name is not Unicode
+        raise unreadable(lease.machine_id, str(error)) from error
+
+
+async def read_chunks(
+    memory: ILeasedMachineMemory, lease: MachineLease
+) -> Sequence[tuple[int, bytes]]:
+    """Return all chunks of the workflow of a lease.
+
+    Raises:
+        TransactionViolation: The workflow was written since, or the memory failed.
+        UnreadableRecordError: A chunk is damaged.
+    """
+    try:
+        return await memory.chunks(lease)
+    except (TransactionViolation, UnreadableRecordError):
+        raise
+    except Exception as error:
         raise TransactionViolation(
             f"the machine memory could not read the workflow: {message_of(error)}",
             cause=TransactionViolationCause.READ_FAILURE,
             subject=lease.machine_id,
             retryable=retryable_of(error),
         ) from error
-    except Exception as error:  # such as ValueError, where a name is not Unicode
-        raise unreadable(lease.machine_id, str(error)) from error
 
 
 async def commit_record(memory: WorkflowMemory, lease: MachineLease, write: RecordWrite) -> None:

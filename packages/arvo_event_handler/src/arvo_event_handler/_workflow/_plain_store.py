@@ -57,9 +57,15 @@ class _PlainWorkflow(HeldWorkflow):
         return state.post(entry.kept(), window=self._window)
 
     @override
-    def written(self, state: WorkflowState, *, forgets: bool) -> WrittenState:
+    def written(
+        self, state: WorkflowState, *, forgets: bool, compacts: bool = True
+    ) -> WrittenState:
         return WrittenState(record=write_state(state))
 
     @override
     def committed(self) -> None:
+        pass
+
+    @override
+    def released(self) -> None:
         pass

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from arvo_event_handler.memory._journal import Mark
+from arvo_event_handler.memory._journal_entry import Mark
 from arvo_event_handler.memory._state import WorkflowState
 
 
@@ -12,7 +12,7 @@ class WarmState:
     """A state, and which history it says."""
 
     state: WorkflowState
-    """Only what follows from entries counts; the rest is the record's."""
+    """What follows from entries; the rest is the record's, and not kept."""
     last: Mark
     """The last entry."""
     last_chunk: int
@@ -26,8 +26,8 @@ class WarmState:
 class WarmStates:
     """States by workflow, the least recently used dropped first.
 
-    A state is taken by whoever steps it, and put back when the step is stored: two steps never
-    share one.
+    A state is taken by whoever steps it, and put back when the step is stored, or none was taken:
+    two steps never share one.
 
     Args:
         most: How many bytes the kept states may have as stored; decoded they take about twice that.
@@ -55,6 +55,10 @@ class WarmStates:
         self.take(subject)
         if warm.size > self._most:
             return
+        # A context may be large, and is not counted.
+        state = WorkflowState(subject=subject, init_event_id="", parent_subject=None)
+        state.adopt(warm.state)
+        warm.state = state
         self._states[subject] = warm
         self._size += warm.size
         while self._size > self._most:

@@ -13,16 +13,19 @@ from pydantic import JsonValue
 from arvo_event_handler._errors import TransactionViolation, UnreadableRecordError
 
 from ._journal import (
-    START,
-    Mark,
+    lacks_beginning,
     named_segments,
     open_segment,
     read_lines,
-    read_mark,
     read_segments,
     replay,
-    whole_event,
     write_base,
+)
+from ._journal_entry import (
+    START,
+    Mark,
+    read_mark,
+    whole_event,
     write_entry,
 )
 from ._memory import Record
@@ -198,7 +201,9 @@ def to_typescript(
     state = read_head(head, subject)
     state.open = OpenRequests()
     segments = read_segments((), tail, subject=subject, collects=CONTEXT in head)
-    replay(state, segments, last=last_entry(head), window=window, answering=answering)
+    last = last_entry(head)
+    if not replay(state, segments, last=last, window=window, answering=answering):
+        raise lacks_beginning(last)
     return write_state(state)
 
 

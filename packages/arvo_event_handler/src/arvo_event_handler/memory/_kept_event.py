@@ -51,7 +51,6 @@ class KeptEvent:
         self.notifies: bool = notifies
         self._read = read
         self._hash = hash
-        self._hash = hash
         self._size = size
 
     @classmethod
@@ -86,7 +85,11 @@ class KeptEvent:
 
     @property
     def size(self) -> int:
-        """How many bytes its JSON has as stored."""
+        """How many bytes its JSON has as stored.
+
+        Raises:
+            UnreadableRecordError: It has to be measured, and what is stored is damaged.
+        """
         if self._size is None:
             self._size = len(to_json(self.wire()))
         return self._size

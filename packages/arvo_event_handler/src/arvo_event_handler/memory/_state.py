@@ -212,14 +212,13 @@ class WorkflowState:
         if self.open is not None:
             self.open.add(entry.outputs)
         event = entry.consumed.hash
-        is_new = event not in self.seen
         self.seen.add(event)
-        self._forget_arrived(entry, all_steps=replaced or not self.arrived_known, is_new=is_new)
+        self._forget_arrived(entry, all_steps=replaced or not self.arrived_known)
         self.owed.add(event, entry.outputs, at=entry.at)
         self.latest = entry
         return self.owed.fit(window)
 
-    def _forget_arrived(self, entry: WorkflowEntry, *, all_steps: bool, is_new: bool) -> None:
+    def _forget_arrived(self, entry: WorkflowEntry, *, all_steps: bool) -> None:
         """Drop outputs that must have arrived by now.
 
         Of the steps looked at before, only the one that has just come of age can owe any, unless
@@ -230,7 +229,7 @@ class WorkflowState:
             if latest is not None:
                 self.owed.forget_arrived(latest, awaited=self._is_awaited)
             self.arrived_known = True
-        elif is_new and (event := self.seen.before_latest(ARRIVED_AFTER)) is not None:
+        elif (event := self.seen.before_latest(ARRIVED_AFTER)) is not None:
             self.owed.arrived(event, awaited=self._is_awaited)
 
     def _is_awaited(self, output: KeptEvent) -> bool:

@@ -6,14 +6,8 @@ from typing import Final, Literal, TypeAlias
 
 from arvo_event_handler import TransactionViolationCause
 from arvo_event_handler.memory import ILeasedMachineMemory, MachineLease, Record, whole
-from arvo_event_handler.memory._journal import (
-    START,
-    mark_after,
-    open_segment,
-    with_base,
-    write_base,
-    write_entry,
-)
+from arvo_event_handler.memory._journal import open_segment, with_base, write_base
+from arvo_event_handler.memory._journal_entry import START, mark_after, write_entry
 from arvo_event_handler.memory._journaled_record import beside_journal
 from arvo_event_handler.memory._kept_event import WireEvent
 from arvo_event_handler.memory._record_write import Frees
