@@ -5,8 +5,8 @@ import gc
 import hashlib
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -42,8 +42,6 @@ CLEAN: Final = 0
 """Every line has its result."""
 INCOMPLETE: Final = 3
 """Some lines were rejected or failed; the others have their results."""
-_YOUNG_OBJECTS: Final = 20_000
-"""New objects after which the garbage collector looks for cycles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,8 @@ class Job:
             target = load_target(self.target)
             display = Display(total=lines.size)
             opened.enter_context(shown_logs(self.log_level, say=display.say))
-            opened.enter_context(_collecting_rarely())
+            gc.freeze()  # what was imported stays to the end
+            opened.callback(gc.unfreeze)
             return asyncio.run(self._run(lines, target, display, opened))
 
     async def _run(
@@ -206,23 +205,6 @@ async def _alone(
         except MachineMemoryError as error:
             raise CommandError(f"cannot use the memory: {one_line(error)}") from error
         yield
-
-
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """Spare the garbage collector most of its work, a twentieth of a run.
-
-    Events that are run make hardly any cycles, and what was imported stays to the end. But by
-    default the collector visits the new objects after every few events, and all others at times.
-    """
-    young, *older = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(max(young, _YOUNG_OBJECTS) if young else 0, *older)
-    try:
-        yield
-    finally:
-        gc.set_threshold(young, *older)
-        gc.unfreeze()
 
 
 def _begin(outputs: Iterable[LineWriter]) -> None:

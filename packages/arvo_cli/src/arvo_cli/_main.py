@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from ._collector import collecting_rarely
 from ._errors import INTERRUPTED
 from ._signals import handled_by, raise_interrupt
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        with handled_by(raise_interrupt):
+        with handled_by(raise_interrupt), collecting_rarely():
             # Not at the top: it takes long enough for users to press Ctrl-C meanwhile.
             from ._command import run_command
 
