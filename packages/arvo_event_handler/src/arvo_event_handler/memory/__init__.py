@@ -12,7 +12,12 @@ present form what an older version of the package has stored. Test yours with th
 
 from ._chunk_codec import pack_chunk, unpack_chunk
 from ._connect import connect_memory
-from ._journaled_record import check_previous, to_typescript, whole
+from ._journaled_record import (
+    check_previous,
+    lacks_machine_definition,
+    to_typescript,
+    whole,
+)
 from ._lock import LockPolicy, until_granted
 from ._memory import (
     ILeasedMachineMemory,
@@ -73,6 +78,7 @@ __all__ = [
     "connect_memory",
     "decode_record",
     "encode_record",
+    "lacks_machine_definition",
     "machine_memory_error",
     "migrate_memory",
     "pack_chunk",

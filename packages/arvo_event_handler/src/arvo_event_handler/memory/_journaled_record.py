@@ -31,7 +31,16 @@ from ._journal_entry import (
 from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import REDELIVERY_WINDOW
-from ._record import CONTEXT, JOURNAL, read_head, read_state, write_head, write_state
+from ._record import (
+    CONTEXT,
+    JOURNAL,
+    MACHINE_DEFINITION,
+    MACHINE_STATE,
+    read_head,
+    read_state,
+    write_head,
+    write_state,
+)
 from ._record_codec import encode_record
 from ._state import WorkflowState
 
@@ -178,6 +187,7 @@ def to_typescript(
     subject: str,
     answering: AnyCollection[str] = (),
     window: int = REDELIVERY_WINDOW,
+    machine_definition: str | None = None,
 ) -> Record:
     """Return a record in the TypeScript shape.
 
@@ -186,6 +196,8 @@ def to_typescript(
         subject: The workflow's.
         answering: The types of requests that services answer, not only by failing.
         window: The `redelivery_window` of the handler's `ExecutionPolicy`.
+        machine_definition: The `definition` of the workflow's `ArvoMachine`, which is added to the
+            record of a machine that has none stored; None adds nothing.
 
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
@@ -195,8 +207,30 @@ def to_typescript(
         >>> to_typescript({**record, "initEventId": "1"}, subject="order-7")["status"]
         'done'
     """
-    if not has_journal(record):
-        return write_state(read_state(record, subject, services=answering))
+    if has_journal(record):
+        state = _replayed(record, subject, answering=answering, window=window)
+    else:
+        state = read_state(record, subject, services=answering)
+    if machine_definition is not None and lacks_machine_definition(state.members):
+        state.members[MACHINE_DEFINITION] = machine_definition
+    return write_state(state)
+
+
+def lacks_machine_definition(record: Record) -> bool:
+    """Return whether a record is that of a machine, and does not have the machine's chart.
+
+    A journaled record never has it. The TypeScript version stores it at each step.
+
+    Example:
+        >>> lacks_machine_definition({"value": "paid", "state": {}, "status": "active"})
+        True
+    """
+    return MACHINE_STATE in record and MACHINE_DEFINITION not in record
+
+
+def _replayed(
+    record: Record, subject: str, *, answering: AnyCollection[str], window: int
+) -> WorkflowState:
     head, tail = _without_entries(record, subject)
     state = read_head(head, subject)
     state.open = OpenRequests()
@@ -204,7 +238,7 @@ def to_typescript(
     last = last_entry(head)
     if not replay(state, segments, last=last, window=window, answering=answering):
         raise lacks_beginning(last)
-    return write_state(state)
+    return state
 
 
 def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
