@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tally
 
+from arvo_cli._memory_url import read_only
 from arvo_core import ArvoOrchestratorEventFactory
 
 TOY = """
@@ -176,3 +177,18 @@ def test_known_schemes_name_their_package(
         f"arvo: no installed package has a machine memory for {scheme}: (installed: none); "
         f"install a package that registers it, such as {package}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///state.db", "sqlite:///state.db?read_only=true"),
+        ("SQLite:///state.db?", "SQLite:///state.db?read_only=true"),
+        ("postgresql://h/d?schema=s", "postgresql://h/d?schema=s&read_only=true"),
+        ("sqlite:///state.db?ttl=1s&read_only=false", "sqlite:///state.db?ttl=1s&read_only=false"),
+        ("redis://h/0?prefix=p", "redis://h/0?prefix=p"),
+        ("toy:x", "toy:x"),
+    ],
+)
+def test_a_url_is_made_read_only_where_its_memory_has_the_option(url: str, expected: str) -> None:
+    assert read_only(url) == expected

@@ -10,6 +10,7 @@ import typer
 
 from ._diagram import DiagramJob, Format
 from ._errors import INTERRUPTED, CommandError
+from ._flavour_option import FlavourOption
 from ._job import Job
 from ._lines import MAX_BYTES
 from ._log import LogLevel
@@ -43,16 +44,6 @@ _Target = Annotated[
         show_default=False,
         help="A folder that is a package with `create_handlers`, or `module:factory`. "
         "The factory takes the machine memory and returns the handlers.",
-    ),
-]
-_Flavour = Annotated[
-    str | None,
-    typer.Option(
-        "--flavour",
-        metavar="NAME",
-        show_default=False,
-        help="Which kind of handlers the factory makes, when it has a parameter "
-        '`flavour: Literal["one", "other"]`. Without it, the parameter\'s default.',
     ),
 ]
 
@@ -170,7 +161,7 @@ def _run(
             "connect, as in sqlite:///state.db?synchronous=normal&ttl=10s.",
         ),
     ] = DEFAULT,
-    flavour: _Flavour = None,
+    flavour: FlavourOption = None,
     log_level: Annotated[
         LogLevel,
         typer.Option(
@@ -215,7 +206,7 @@ def _run(
 @_machine.command("diagram")
 def _diagram(
     target: _Target,
-    flavour: _Flavour = None,
+    flavour: FlavourOption = None,
     machine: Annotated[
         str | None,
         typer.Option(

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ._flavour_option import FlavourOption
+
 memory_app = typer.Typer(
     help="Look after a machine memory: what it has stored, and in which form.",
     no_args_is_help=True,
@@ -61,3 +63,95 @@ def _reindex(memory: _Memory, yes: _Yes = False) -> None:
     from ._reindex import ReindexJob
 
     raise typer.Exit(ReindexJob(memory=memory, yes=yes).run())
+
+
+@memory_app.command("export")
+def _export(
+    memory: _Memory,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|-",
+            show_default=False,
+            help="Where the lines go; - is standard output.",
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]",
+            show_default=False,
+            help="The code of the workflows, as for `arvo run`. It adds the charts of machines.",
+        ),
+    ] = None,
+    flavour: FlavourOption = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="active|done|failure",
+            show_default=False,
+            help="Only workflows of this status; repeat for several.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="TYPE",
+            show_default=False,
+            help="Only workflows of this type, such as `arvo.orc.order`.",
+        ),
+    ] = None,
+    yes: _Yes = False,
+) -> None:
+    """Write workflows as JSON Lines that `import` and Arvo for TypeScript read: subject and record.
+
+    Oldest first, with all their data. Workers may run; SQLite and PostgreSQL are opened read-only. A
+    FILE that exists is replaced after asking.
+
+    Exit status: 0 done; 1 refused, a record cannot be read, or a line cannot be written; 2 wrong usage,
+    or the memory cannot list its workflows; 4 the memory cannot be reached; 130 interrupted.
+    """
+    from ._export import ExportJob
+
+    job = ExportJob(
+        memory=memory,
+        file=file,
+        target=target,
+        flavour=flavour,
+        status=frozenset(status or ()),
+        source=source,
+        yes=yes,
+    )
+    raise typer.Exit(job.run())
+
+
+@memory_app.command("import")
+def _import(
+    memory: _Memory,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|-",
+            show_default=False,
+            help="Lines that `export` wrote, in UTF-8; - is standard input. Input compressed with "
+            "gzip is decompressed.",
+        ),
+    ],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace workflows that the memory has already."),
+    ] = False,
+    yes: _Yes = False,
+) -> None:
+    """Write workflows of JSON Lines into a memory; workers over it go on with them.
+
+    A workflow that the memory has already is left as it is and named. No line is written by halves.
+
+    Exit status: 0 each line was written; 1 refused, or a line was not; 2 wrong usage; 4 the memory
+    cannot be reached; 130 interrupted.
+    """
+    from ._import import ImportJob
+
+    raise typer.Exit(ImportJob(memory=memory, file=file, replace=replace, yes=yes).run())

@@ -36,6 +36,8 @@ second; `benchmarks/RESULTS.md` has the figures.
 """
 
 _MIN_SECRET_LENGTH: Final = 4
+_CAN_BE_READ_ONLY: Final = frozenset(("sqlite", "postgres", "postgresql"))
+"""The schemes whose URLs have the option `read_only`."""
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
     "redis": "arvo-memory-redis",
@@ -113,6 +115,23 @@ async def memory_for(doing: str, url: str) -> AsyncIterator[IMachineMemory]:
             yield memory
     except MachineMemoryError as error:
         raise _failed(doing, url, error) from error
+
+
+def read_only(url: str) -> str:
+    """Return the URL for a command that only looks: read-only, if the memory has that option.
+
+    What the user has chosen stays.
+
+    Example:
+        >>> read_only("sqlite:///state.db?ttl=10s"), read_only("redis://localhost")
+        ('sqlite:///state.db?ttl=10s&read_only=true', 'redis://localhost')
+    """
+    where, _, query = url.partition("?")
+    options = query.split("&") if query else []
+    chosen = any(option.partition("=")[0] == "read_only" for option in options)
+    if chosen or _scheme(url) not in _CAN_BE_READ_ONLY:
+        return url
+    return f"{where}?{'&'.join([*options, 'read_only=true'])}"
 
 
 def _scheme(url: str) -> str:

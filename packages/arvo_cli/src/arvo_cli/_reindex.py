@@ -3,14 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-import typer
-
 from arvo_event_handler.memory import IWorkflowIndex
 
 from ._confirm import confirm
 from ._errors import INTERRUPTED
 from ._memory_url import memory_for
-from ._printable import printable
+from ._printable import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +29,15 @@ class ReindexJob:
         try:
             asyncio.run(self._run())
         except KeyboardInterrupt:
-            _say("interrupted; run it again")
+            say("interrupted; run it again")
             return INTERRUPTED
         return 0
 
     async def _run(self) -> None:
         async with memory_for("reindex", self.memory) as memory:
             if not isinstance(memory, IWorkflowIndex):
-                _say("this memory keeps no index apart from its workflows; there is nothing to do")
+                say("this memory keeps no index apart from its workflows; there is nothing to do")
                 return
             confirm("the index of workflows is made anew; go on?", yes=self.yes)
             count = await memory.reindex()
-        _say(f"the index has {count} {'workflow' if count == 1 else 'workflows'}")
-
-
-def _say(text: str) -> None:
-    typer.echo(f"arvo: {printable(text)}", err=True)
+        say(f"the index has {count} {'workflow' if count == 1 else 'workflows'}")

@@ -1,0 +1,175 @@
+"""`arvo memory export`: writes the workflows of a memory as JSON Lines."""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, cast
+
+from arvo_event_handler import IMachineMemory, SimpleMachineMemory, UnreadableRecordError
+from arvo_event_handler.memory import (
+    IWorkflowQueries,
+    Record,
+    WorkflowPage,
+    WorkflowQuery,
+    WorkflowStatus,
+    encode_record,
+    lacks_machine_definition,
+    to_typescript,
+)
+
+from ._confirm import confirm
+from ._errors import INTERRUPTED, CommandError, one_line
+from ._memory_url import memory_for, read_only
+from ._output import STDOUT, LineWriter, open_output
+from ._printable import say
+from ._progress import progress
+from ._report import counted
+from ._target import load_target
+from ._workflow_code import WorkflowCodes
+
+_PAGE: Final = 200
+"""How many workflows are listed at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportJob:
+    """The options of `arvo memory export`."""
+
+    memory: str
+    """The memory's URL."""
+    file: str
+    """Where the lines go; "-" for standard output."""
+    target: str | None
+    """A folder, or `module:factory`, with the code of the workflows; None without."""
+    flavour: str | None
+    """Which handlers the factory makes; None for its default."""
+    status: frozenset[str]
+    """Only workflows of these statuses; empty means all."""
+    source: str | None
+    """Only workflows of this type; None means all."""
+    yes: bool
+    """Whether not to ask."""
+
+    def run(self) -> int:
+        """Write the workflows, and return the exit status.
+
+        Raises:
+            CommandError: The memory cannot be read or list its workflows, the target has no
+                handlers, the file cannot be written, or the user does not want it replaced.
+        """
+        try:
+            # It is what checks the statuses.
+            wanted = cast(frozenset[WorkflowStatus], self.status)
+            query = WorkflowQuery(status=wanted, source=self.source)
+        except ValueError as error:
+            raise CommandError(one_line(error)) from error
+        codes = WorkflowCodes(())
+        if self.target is not None:
+            target = load_target(self.target)
+            codes = WorkflowCodes(
+                target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
+            )
+        elif self.flavour is not None:
+            raise CommandError("--flavour chooses among the handlers of a TARGET; give one")
+        if self.file != STDOUT and Path(self.file).is_file():
+            confirm(f"{self.file} exists and is replaced; go on?", yes=self.yes)
+        export = _Export(codes)
+        try:
+            asyncio.run(self._run(query, export))
+        except KeyboardInterrupt:
+            say(f"interrupted; {export.left_off}")
+            return INTERRUPTED
+        except CommandError:
+            if export.written:
+                say(export.left_off)
+            raise
+        say(export.summary)
+        return 1 if export.unreadable else 0
+
+    async def _run(self, query: WorkflowQuery, export: "_Export") -> None:
+        async with memory_for("export", read_only(self.memory)) as memory:
+            if not isinstance(memory, IWorkflowQueries):
+                raise CommandError(
+                    "this memory cannot list its workflows, so they cannot be exported"
+                )
+            page = await _page(memory, query, after=None)
+            with ExitStack() as opened:
+                # Only now: a database's file is in use, and so refused, once it was asked something.
+                out = open_output("FILE", self.file, opened=opened)
+                out.begin()
+                # A bar would get between lines that go to the same terminal.
+                bar = None if self.file == STDOUT else opened.enter_context(progress())
+                while True:
+                    for workflow in page.workflows:
+                        await export.write(workflow.subject, memory, out)
+                        if bar is not None:
+                            bar(export.written + export.unreadable, None)
+                    if page.next is None:
+                        return
+                    page = await _page(memory, query, after=page.next)
+
+
+async def _page(
+    memory: IWorkflowQueries, query: WorkflowQuery, *, after: str | None
+) -> WorkflowPage:
+    try:
+        return await memory.workflows(query, after=after, limit=_PAGE, oldest_first=True)
+    except ValueError as error:  # not every memory can search by every field
+        raise CommandError(one_line(error)) from error
+
+
+@dataclass(slots=True)
+class _Export:
+    """What one export has done so far."""
+
+    codes: WorkflowCodes
+    written: int = 0
+    unreadable: int = 0
+    _without_definition: bool = field(default=False, init=False)
+
+    async def write(self, subject: str, memory: IMachineMemory, out: LineWriter) -> None:
+        """Write the line of one workflow, or say that its record cannot be read.
+
+        Raises:
+            OutputError: The line cannot be written.
+            MachineMemoryError: The memory fails.
+        """
+        try:
+            record = await memory.read(subject)
+            if record is None:  # it was forgotten since it was listed
+                return
+            line = self._line(subject, record)
+        except UnreadableRecordError as error:
+            self.unreadable += 1
+            say(f"cannot read the workflow {subject}: {one_line(error)}")
+            return
+        out.write(line)
+        self.written += 1
+
+    def _line(self, subject: str, record: Record) -> str:
+        code = self.codes.of(subject)
+        shown = to_typescript(
+            record,
+            subject=subject,
+            answering=code.answering,
+            machine_definition=code.machine_definition,
+        )
+        if lacks_machine_definition(shown) and not self._without_definition:
+            self._without_definition = True
+            say(
+                "there are machines whose charts are not at hand, so their records are written "
+                "without machineDefinition; give a TARGET that has these machines"
+            )
+        return encode_record({"subject": subject, "record": shown}).decode()
+
+    @property
+    def left_off(self) -> str:
+        """What is said of an export that did not come to its end."""
+        return f"the export is not complete: it has {counted(self.written, 'workflow')}"
+
+    @property
+    def summary(self) -> str:
+        """What is said at the end."""
+        done = f"exported {counted(self.written, 'workflow')}"
+        return f"{done}; {self.unreadable} cannot be read" if self.unreadable else done
