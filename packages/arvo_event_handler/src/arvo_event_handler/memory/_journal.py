@@ -52,7 +52,7 @@ class Segment:
 
 def open_segment(after: Mark, *, base: Mapping[str, Any] | None = None) -> bytes:
     """Return the line that begins a segment."""
-    head: dict[str, Any] = {"after": after}
+    head: dict[str, Any] = {"after": [*after]}
     if base is not None:
         head["base"] = base
     return encode_json(head, what="a base") + b"\n"
@@ -149,7 +149,7 @@ def write_base(state: WorkflowState, last: Mark) -> dict[str, Any]:
     """
     subject = state.subject
     return {
-        "last": last,
+        "last": [*last],
         "expected": written_answers(
             state.collection, lambda answer: trimmed(answer.wire(), subject)
         ),
