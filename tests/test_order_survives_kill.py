@@ -48,7 +48,7 @@ def sqlite_memory(folder: Path) -> Iterator[Memory]:
 
 
 END_LEASES = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
+for _, key in ipairs(redis.call('KEYS', '*}m:*')) do
     if redis.call('HEXISTS', key, 'owner') == 1 then redis.call('HSET', key, 'lease_end', 0) end
 end
 """
