@@ -39,6 +39,7 @@ def test_a_function_has_services_only() -> None:
 @pytest.mark.parametrize(
     "stored",
     [subject("arvo.orc.door", "2.0.0"), subject("arvo.orc.other", "1.0.0"), "order-7"],
+    ids=["another version", "another workflow", "not a subject"],  # subjects are random
 )
 def test_of_unknown_code_nothing_is_known(stored: str) -> None:
     assert CODES_OF_ONE_VERSION.of(stored) == WorkflowCode()
