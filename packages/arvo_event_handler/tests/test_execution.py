@@ -836,3 +836,13 @@ async def test_nothing_is_logged(store: Store, caplog: pytest.LogCaptureFixture)
     assert [(line.levelname, line.name) for line in caplog.records] == [
         ("INFO", "arvo_event_handler")
     ]
+
+
+async def test_versions_that_subjects_make_up_are_not_kept(store: Store) -> None:
+    handler = store.order(ending)
+    for number in range(200):
+        subject = ArvoOrchestrationSubject.new(
+            orchestrator=order_contract.type, version=f"9.0.{number}", initiator=APP
+        )
+        await handler.owed(subject)
+    assert handler._execution._answering.cache_info().currsize <= 64

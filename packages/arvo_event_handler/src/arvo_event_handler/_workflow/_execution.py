@@ -9,6 +9,7 @@ once; a service runs at least once and must be idempotent by (source, id).
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 
@@ -121,7 +122,8 @@ class WorkflowExecution:
                 warm_bytes=policy.warm_bytes,
             )
         self._answers = answers
-        self._answering_types: dict[str, frozenset[str]] = {}
+        # Bounded: the version is that of an event's subject, which anybody may make up.
+        self._answering = lru_cache(maxsize=64)(self._answering_types)
         self._system_errors = system_errors
         self._policy = policy
         self._limits = limits
@@ -467,7 +469,7 @@ class WorkflowExecution:
             open=OpenRequests() if self._answers == "awaited" else None,
         )
 
-    def _answering(self, version: str) -> frozenset[str]:
+    def _answering_types(self, version: str) -> frozenset[str]:
         """Return the types that services accept, without those of services that emit nothing.
 
         These are only notified, and to wait for their answers would keep the notifications for ever.
@@ -475,9 +477,5 @@ class WorkflowExecution:
         Raises:
             ConfigViolation: The workflow does not implement the version.
         """
-        answering = self._answering_types.get(version)
-        if answering is None:
-            services = self._workflow.services(version)
-            answering = frozenset(kind for kind, service in services.items() if service.emits)
-            self._answering_types[version] = answering
-        return answering
+        services = self._workflow.services(version)
+        return frozenset(kind for kind, service in services.items() if service.emits)
