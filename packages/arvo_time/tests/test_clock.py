@@ -2,8 +2,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typing_extensions import override
 
-from arvo_time import SYSTEM_CLOCK
+from arvo_time import SYSTEM_CLOCK, SystemClock
 
 AN_HOUR = timedelta(hours=1)
 A_MOMENT = timedelta(microseconds=1)
@@ -54,6 +55,56 @@ async def test_call_later_makes_the_call() -> None:
     SYSTEM_CLOCK.call_later(A_MOMENT, called.set)
     assert not called.is_set()
     await called.wait()
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, set by a test."""
+
+    shift = timedelta(0)
+
+    @override
+    def now(self) -> datetime:
+        return super().now() + self.shift
+
+
+async def test_a_call_at_a_time_follows_a_clock_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a machine has slept, when the event loop's timers stood still."""
+    monkeypatch.setattr("arvo_time._clock._LOOK", A_MOMENT)
+    clock = ShiftedClock()
+    called = asyncio.Event()
+    when = clock.now() + AN_HOUR
+    clock.call_at(when, called.set)
+    looks = asyncio.Event()
+    clock.call_later(timedelta(milliseconds=2), looks.set)
+    await looks.wait()
+    assert not called.is_set()
+    clock.shift = AN_HOUR
+    await called.wait()
+    assert clock.now() >= when
+
+
+async def test_a_call_at_a_time_that_has_passed_is_made_at_once() -> None:
+    called = asyncio.Event()
+    SYSTEM_CLOCK.call_at(SYSTEM_CLOCK.now() - AN_HOUR, called.set)
+    await called.wait()
+
+
+async def test_a_call_at_a_time_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arvo_time._clock._LOOK", A_MOMENT)
+    clock = ShiftedClock()
+    calls: list[str] = []
+    timer = clock.call_at(clock.now() + AN_HOUR, lambda: calls.append("made"))
+    looks = asyncio.Event()
+    clock.call_later(timedelta(milliseconds=2), looks.set)
+    await looks.wait()
+    timer.cancel()
+    clock.shift = 2 * AN_HOUR
+    again = asyncio.Event()
+    clock.call_later(timedelta(milliseconds=2), again.set)
+    await again.wait()
+    assert calls == []
 
 
 async def test_a_cancelled_call_is_not_made() -> None:

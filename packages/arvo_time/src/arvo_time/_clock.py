@@ -12,6 +12,9 @@ from typing import Final, Protocol
 
 from typing_extensions import override
 
+_LOOK: Final = timedelta(minutes=1)
+"""How often to look whether the wall clock has moved by itself."""
+
 
 class ClockTimer(Protocol):
     """A call that is due later."""
@@ -47,6 +50,19 @@ class Clock(Protocol):
         """Call `callback` on the running event loop after `delay`."""
         ...
 
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> ClockTimer:
+        """Call `callback` on the running event loop once `now` says a time.
+
+        The event loop's timers do not follow the wall clock: it is set, and in most systems they stand
+        still while the machine sleeps. `SYSTEM_CLOCK` looks at it once a minute, so such a call is late by
+        a minute at most.
+
+        Args:
+            when: The time, with its zone; one that has passed is due at once.
+            callback: What to call.
+        """
+        return self.call_later(when - self.now(), callback)
+
 
 class SystemClock(Clock):
     """The machine's own clock and the running event loop's timers."""
@@ -67,15 +83,42 @@ class SystemClock(Clock):
 
     @override
     def timeout(self, delay: timedelta) -> AbstractAsyncContextManager[object]:
-        import asyncio
+        from ._timeout import timeout
 
-        return asyncio.timeout(delay.total_seconds())
+        return timeout(delay.total_seconds())
 
     @override
     def call_later(self, delay: timedelta, callback: Callable[[], None]) -> ClockTimer:
         import asyncio
 
         return asyncio.get_running_loop().call_later(delay.total_seconds(), callback)
+
+    @override
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> ClockTimer:
+        return _Alarm(self, when, callback)
+
+
+class _Alarm(ClockTimer):
+    """A call at a time of the wall clock."""
+
+    def __init__(self, clock: Clock, when: datetime, callback: Callable[[], None]) -> None:
+        self._clock = clock
+        self._when = when
+        self._callback = callback
+        self._timer = self._rest()
+
+    @override
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _rest(self) -> ClockTimer:
+        return self._clock.call_later(min(self._when - self._clock.now(), _LOOK), self._wake)
+
+    def _wake(self) -> None:
+        if self._clock.now() < self._when:
+            self._timer = self._rest()
+        else:
+            self._callback()
 
 
 SYSTEM_CLOCK: Final[Clock] = SystemClock()

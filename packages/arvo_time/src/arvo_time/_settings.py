@@ -16,7 +16,7 @@ T = TypeVar("T")
 TEN_YEARS: Final = timedelta(days=3650)
 """The longest lease and expiry: every backend can store their ends."""
 
-_CLOCK_METHODS: Final = ("now", "monotonic", "sleep", "timeout", "call_later")
+_CLOCK_METHODS: Final = ("now", "monotonic", "sleep", "timeout", "call_later", "call_at")
 
 
 def check_count(value: object, *, name: str, least: int = 0, most: int | None = None) -> int:

@@ -14,6 +14,7 @@ from weakref import WeakSet
 from typing_extensions import override
 
 from arvo_time import Clock, ClockTimer
+from arvo_time._timeout import timeout
 
 T = TypeVar("T")
 
@@ -102,14 +103,14 @@ class FakeClock(Clock):
 
     @override
     def timeout(self, delay: timedelta) -> AbstractAsyncContextManager[object]:
-        return asyncio.timeout(0) if delay <= _ZERO else self._timeout(delay)
+        return timeout(0) if delay <= _ZERO else self._timeout(delay)
 
     @asynccontextmanager
     async def _timeout(self, delay: timedelta) -> AsyncIterator[object]:
         # asyncio's own block without a deadline; when the time comes, its deadline becomes now. So
         # asyncio does the cancelling and nesting, and tells its own cancellation from others.
         now = asyncio.get_running_loop().time
-        async with asyncio.timeout(None) as block:
+        async with timeout(None) as block:
             timer = self.call_later(delay, lambda: block.reschedule(now()))
             try:
                 yield block
