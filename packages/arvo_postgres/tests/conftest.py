@@ -2,13 +2,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import asyncpg
 import pytest
 from real_servers.fixtures import (
     postgres_dsn as postgres_dsn,
     postgres_flavour as postgres_flavour,
     postgres_server as postgres_server,
 )
+from real_servers.postgres_sql import execute as execute, fetch as fetch, quoted as quoted
 
 from arvo_postgres import Connections, StatementRunner, TableName
 from real_servers import FaultProxy
@@ -41,23 +41,6 @@ def runner_on(connections: Connections) -> StatementRunner:
     return StatementRunner(connections, table=NAME)
 
 
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
-async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
-        return rows
-    finally:
-        await connection.close()
-
-
 @asynccontextmanager
 async def behind_proxy(dsn: str) -> AsyncIterator[tuple[FaultProxy, Connections]]:
     """Open connections with a pool of one, through a proxy that can cut it."""
@@ -68,7 +51,3 @@ async def behind_proxy(dsn: str) -> AsyncIterator[tuple[FaultProxy, Connections]
         through = f"{user}@{proxy.host}:{proxy.port}/{database}"
         async with Connections.connect(through, pool_size=1) as connections:
             yield proxy, connections
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

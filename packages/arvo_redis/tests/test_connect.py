@@ -70,6 +70,20 @@ async def test_a_missing_server_is_a_backend_error(transport: TransportName) -> 
 
 
 @pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
+@pytest.mark.parametrize("login", ["", ":wrong@", "nobody:right@"])
+async def test_a_refused_login_is_not_worth_another_try(
+    start_redis: StartRedis, transport: TransportName, login: str
+) -> None:
+    server = start_redis()
+    server.command("CONFIG", "SET", "requirepass", "right")
+    place = f"{server.host}:{server.port}"
+    with pytest.raises(BackendError, match=f"Redis at {place} refused the login: ") as caught:
+        async with connected(f"redis://{login}{place}", transport):
+            raise AssertionError("it must not open")
+    assert (caught.value.retryable, caught.value.outcome) == (False, "failed")
+
+
+@pytest.mark.parametrize("transport", ["multiplexed", "redis-py"])
 async def test_after_the_block_the_server_has_no_client_left(
     start_redis: StartRedis, transport: TransportName
 ) -> None:

@@ -31,7 +31,9 @@ EIGHT_MIB = 8 * 1024 * 1024
 @asynccontextmanager
 async def opened(url: str, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[MultiplexedTransport]:
     endpoint = Endpoint.of(redis_py_client(url, connect_timeout=5 * SECOND), timeout=5 * SECOND)
-    async with aclosing(MultiplexedTransport(endpoint, clock=clock)) as transport:
+    async with aclosing(
+        MultiplexedTransport(endpoint, clock=clock, open_pubsub=pytest.fail)
+    ) as transport:
         yield transport
 
 

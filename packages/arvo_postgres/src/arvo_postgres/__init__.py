@@ -5,9 +5,16 @@ meaning of asyncpg's errors.
 """
 
 from ._connections import Connections
-from ._failures import InvalidDsnError, MissingSchemaError, is_contention
+from ._failures import (
+    InvalidDsnError,
+    MissingSchemaError,
+    NewerSchemaError,
+    is_contention,
+)
 from ._migrations import Migrations, migration_files
-from ._statement_runner import Rows, StatementRunner
+from ._open_transaction import OpenTransaction
+from ._rows import Rows, RunsStatements
+from ._statement_runner import StatementRunner
 from ._table_name import TableName, is_storable
 
 __all__ = [
@@ -15,7 +22,10 @@ __all__ = [
     "InvalidDsnError",
     "Migrations",
     "MissingSchemaError",
+    "NewerSchemaError",
+    "OpenTransaction",
     "Rows",
+    "RunsStatements",
     "StatementRunner",
     "TableName",
     "is_contention",

@@ -1,8 +1,8 @@
 """Lends the connections of a pool, each for one statement."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -18,6 +18,7 @@ from ._pool import DAY, close_pool, open_pool, plain_pool
 _TEN_SECONDS: Final = timedelta(seconds=10)
 # After this time idle connections go back to the pool, which has its own rules for them.
 _IDLE_TIME: Final = timedelta(milliseconds=100)
+_NO_SETTINGS: Final[Mapping[str, str]] = {}
 _logger = bounded_logger("arvo_postgres")
 
 
@@ -68,6 +69,7 @@ class Connections:
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_cache_size: int = 100,
         read_only: bool = False,
+        server_settings: Mapping[str, str] = _NO_SETTINGS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a pool and lend its connections for as long as the block lasts.
@@ -78,6 +80,8 @@ class Connections:
             pool_timeout: See the class; connecting may take as long.
             statement_cache_size: How many prepared statements a connection keeps.
             read_only: Whether the server refuses what writes (`default_transaction_read_only`).
+            server_settings: Settings of the server for these connections; a PgBouncer must let them
+                pass.
             clock: See the class.
 
         Raises:
@@ -94,6 +98,7 @@ class Connections:
             pool_timeout=pool_timeout,
             statement_cache_size=statement_cache_size,
             read_only=read_only,
+            server_settings=server_settings,
         )
         connections = cls(pool, pool_timeout=pool_timeout, clock=clock)
         await open_pool(pool)
@@ -159,7 +164,9 @@ class Connections:
             lost: Whether it can no longer be used.
         """
         if lost:
-            connection.terminate()  # otherwise the pool may lend it again
+            # Otherwise the pool may lend it again. If it has closed it already, this is refused.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
         await self._return(connection)
 
     async def aclose(self) -> None:

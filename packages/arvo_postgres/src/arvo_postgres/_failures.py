@@ -98,6 +98,10 @@ class MissingSchemaError(BackendError):
     """A schema or table is missing, or older than its user expects: it must be migrated."""
 
 
+class NewerSchemaError(BackendError):
+    """A schema is newer than its user: the program must be upgraded."""
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Return whether the same statement may succeed on another connection."""
     # A timeout is an OSError too, but another try would only wait as long again.

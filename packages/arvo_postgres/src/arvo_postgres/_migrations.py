@@ -10,8 +10,8 @@ from typing import Any
 from arvo_time import BackendError, Outcome
 
 from ._connections import Connections
-from ._failures import MissingSchemaError, backend_error, is_refusal
-from ._statement_runner import StatementRunner
+from ._failures import MissingSchemaError, NewerSchemaError, backend_error, is_refusal
+from ._rows import RunsStatements
 from ._table_name import TableName
 
 _KNOWN = """
@@ -57,12 +57,13 @@ class Migrations:
         """The number of the last migration."""
         return max(self.sql)
 
-    async def check(self, runner: StatementRunner) -> None:
+    async def check(self, runner: RunsStatements) -> None:
         """Check that the schema is the one that these migrations make.
 
         Raises:
             MissingSchemaError: It is missing or older.
-            BackendError: It is newer, or the database failed; the outcome is "failed".
+            NewerSchemaError: It is newer.
+            BackendError: The database failed; the outcome is "failed".
         """
 
         async def fetch(sql: str, *args: object) -> list[Any]:
@@ -94,7 +95,8 @@ class Migrations:
             The SQL that was run, or would be; empty if the schema is up to date.
 
         Raises:
-            BackendError: The schema is newer than these migrations, or the database failed.
+            NewerSchemaError: The schema is newer than these migrations.
+            BackendError: The database failed.
         """
         connection = None
         try:
@@ -153,8 +155,8 @@ class Migrations:
                 )
         return "\n".join(parts)
 
-    def _newer(self, version: int) -> BackendError:
-        return BackendError(
+    def _newer(self, version: int) -> NewerSchemaError:
+        return NewerSchemaError(
             f"the table {str(self.table)!r} has version {version}, but this package supports at most "
             f"{self.newest}; run `pip install --upgrade {self.distribution}`",
             retryable=False,

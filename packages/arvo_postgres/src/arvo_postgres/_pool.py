@@ -1,6 +1,7 @@
 """A pool of our own, which does not reset connections that are given back."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -39,6 +40,7 @@ def plain_pool(
     pool_timeout: timedelta,
     statement_cache_size: int,
     read_only: bool,
+    server_settings: Mapping[str, str],
 ) -> asyncpg.Pool:
     """Return a pool for `open_pool`, with one connection at first.
 
@@ -48,6 +50,7 @@ def plain_pool(
         pool_timeout: How long connecting may take; above 0, at most a day.
         statement_cache_size: How many prepared statements a connection keeps.
         read_only: Whether the server refuses what writes.
+        server_settings: Settings of the server for these connections.
 
     Raises:
         TypeError: The timeout is not a timedelta, a number is not an int, or `read_only` not a bool.
@@ -58,6 +61,9 @@ def plain_pool(
     check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
     check_count(statement_cache_size, name="statement_cache_size")
     check_flag(read_only, name="read_only")
+    settings = {**server_settings}
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
     return asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -65,7 +71,7 @@ def plain_pool(
         statement_cache_size=statement_cache_size,
         connection_class=PlainConnection,
         timeout=pool_timeout.total_seconds(),
-        server_settings={"default_transaction_read_only": "on"} if read_only else None,
+        server_settings=settings or None,
     )
 
 

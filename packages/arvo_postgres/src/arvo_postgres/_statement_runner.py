@@ -1,39 +1,26 @@
-"""Runs statements on connections of a pool, each held for one statement only."""
+"""Runs statements on connections of a pool, each held for one statement or one transaction."""
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from arvo_time import SYSTEM_CLOCK, Backoff, Clock, Judgement, repeated
+from arvo_time import SYSTEM_CLOCK, Backoff, Clock, Judgement, Outcome, repeated
+from arvo_time.cancellation import timeout
 from arvo_time.settings import check_clock, check_duration
-from arvo_time.telemetry import client_span
 
 from ._connections import Connections
-from ._failures import closed, is_connection_lost, judged
+from ._failures import backend_error, closed, is_connection_lost, is_refusal, judged
+from ._open_transaction import OpenTransaction
 from ._pool import DAY
+from ._rows import Rows
+from ._statement_span import statement_span
 from ._table_name import TableName
 
 _THIRTY_SECONDS: Final = timedelta(seconds=30)
 _BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=20), maximum=timedelta(milliseconds=200), jitter=False
 )
-_SYSTEM: Final = {"db.system.name": "postgresql"}
-
-
-# Not frozen: that would triple the cost of making one for every statement.
-@dataclass(slots=True, kw_only=True)
-class Rows:
-    """What a statement returned."""
-
-    rows: list[Any]
-    """All rows, as asyncpg's records."""
-    repeated: bool
-    """Whether an earlier try may have taken effect too: its answer was lost."""
-
-    @property
-    def row(self) -> Any:
-        """The first row; None if there is none."""
-        return self.rows[0] if self.rows else None
 
 
 class StatementRunner:
@@ -60,7 +47,8 @@ class StatementRunner:
     ) -> None:
         check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=DAY)
         self._connections = connections
-        self._table = str(table)
+        self._table = table
+        self._statement_timeout = statement_timeout
         self._timeout = statement_timeout.total_seconds()
         self._clock = check_clock(clock)
 
@@ -80,9 +68,7 @@ class StatementRunner:
         """
         if self._connections.is_closed:
             raise closed(operation)  # without a span: nothing is sent
-        with client_span(
-            operation, scope="arvo_postgres", attributes=_SYSTEM, collection=self._table
-        ):
+        with statement_span(operation, table=str(self._table)):
             allowed = self._timeout
             if within is not None:
                 allowed = min(allowed, within.total_seconds())
@@ -91,6 +77,52 @@ class StatementRunner:
                 statement.send, judge=statement.judged, backoff=_BACKOFF, clock=self._clock
             )
             return Rows(rows=rows, repeated=doubt is not None)
+
+    @asynccontextmanager
+    async def transaction(self, operation: str) -> AsyncIterator[OpenTransaction]:
+        """Begin a transaction on a connection of the pool, and commit it at the end of the block.
+
+        An exception of the block undoes it, and propagates. Its isolation is READ COMMITTED.
+
+        Args:
+            operation: The name of the operation in errors.
+
+        Raises:
+            BackendError: It could not begin, or not be committed. It is "unknown" whether it was if
+                the connection was lost during the commit, and otherwise it was not.
+        """
+        if self._connections.is_closed:
+            raise closed(operation)
+        beginning = _Beginning(self._connections, operation, self._timeout)
+        (connection, transaction), _ = await repeated(
+            beginning.send, judge=beginning.judged, backoff=_BACKOFF, clock=self._clock
+        )
+        opened = OpenTransaction(
+            connection, table=self._table, statement_timeout=self._statement_timeout
+        )
+        try:
+            try:
+                yield opened
+                await opened.check(operation)
+            except BaseException as error:
+                opened.end()
+                # If the connection is lost, the server undoes it by itself.
+                with suppress(Exception):
+                    async with timeout(self._timeout):
+                        await transaction.__aexit__(type(error), error, None)
+                raise
+            opened.end()
+            try:
+                async with timeout(self._timeout):
+                    await transaction.__aexit__(None, None, None)
+            except Exception as error:
+                outcome: Outcome = "failed" if is_refusal(error) else "unknown"
+                raise backend_error(error, what=operation, outcome=outcome) from error
+        except BaseException as error:
+            lost = is_connection_lost(error.__cause__ or error)
+            await self._connections.drop(connection, lost=lost)
+            raise
+        await self._connections.give_back(connection)
 
 
 class _Statement:
@@ -129,3 +161,30 @@ class _Statement:
     def judged(self, error: Exception) -> Judgement:
         """Return what an error of the last `send` means."""
         return judged(error, what=self._operation, sent=self._sent)
+
+
+class _Beginning:
+    """The begin of a transaction."""
+
+    __slots__ = ("_connections", "_operation", "_timeout")
+
+    def __init__(self, connections: Connections, operation: str, timeout: float) -> None:
+        self._connections = connections
+        self._operation = operation
+        self._timeout = timeout
+
+    async def send(self) -> tuple[Any, Any]:
+        """Return a connection, and its transaction as an open context manager of asyncpg."""
+        connection = await self._connections.take(self._operation)
+        try:
+            transaction = connection.transaction(isolation="read_committed")
+            async with timeout(self._timeout):
+                await transaction.__aenter__()
+        except BaseException as error:
+            await self._connections.drop(connection, lost=is_connection_lost(error))
+            raise
+        return connection, transaction
+
+    def judged(self, error: Exception) -> Judgement:
+        """Return what an error of the last `send` means; nothing is stored in any case."""
+        return judged(error, what=self._operation, sent=False)

@@ -9,16 +9,20 @@ from ._connect import TransportName
 from ._failure import RedisBackendError
 from ._redis_py import RedisClient
 from ._server import Server
-from ._transport import Script, Transport
+from ._subscription import OnMessage, Subscription
+from ._transport import Script, Transport, Word
 from ._url import URL_OPTIONS, check_place
 
 __all__ = [
     "URL_OPTIONS",
+    "OnMessage",
     "RedisBackendError",
     "RedisClient",
     "Script",
     "Server",
+    "Subscription",
     "Transport",
     "TransportName",
+    "Word",
     "check_place",
 ]

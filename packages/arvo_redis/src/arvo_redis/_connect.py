@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from arvo_time import BackendError, Clock
 from arvo_time.logs import bounded_logger
@@ -82,11 +82,16 @@ async def open_transport(settings: ConnectionSettings, *, ask: Ask) -> AsyncIter
     Raises:
         ValueError: redis-py does not understand the URL, or the transport cannot serve what the URL
             leads to.
-        BackendError: The server cannot be reached or refuses the login.
+        BackendError: The server cannot be reached or, `retryable` being false, refuses the login.
     """
     async with AsyncExitStack() as stack:
         opened, name = await stack.enter_async_context(_one_server(settings))
-        mode = await _mode_of(opened, ask)
+        try:
+            mode = await _mode_of(opened, ask)
+        except BackendError as error:
+            if isinstance(error.__cause__, AuthenticationError):
+                raise _login_refused(name, error.__cause__) from error.__cause__
+            raise
         if mode == "sentinel":
             raise ValueError(
                 "the URL leads to a Sentinel, which keeps no data; use the client of redis-py's "
@@ -116,7 +121,9 @@ async def _one_server(settings: ConnectionSettings) -> AsyncIterator[tuple[Trans
         if settings.transport == "redis-py":
             yield redis_py, endpoint.name
             return
-        async with aclosing(MultiplexedTransport(endpoint, clock=settings.clock)) as multiplexed:
+        async with aclosing(
+            MultiplexedTransport(endpoint, clock=settings.clock, open_pubsub=client.pubsub)
+        ) as multiplexed:
             yield multiplexed, endpoint.name
 
 
@@ -152,3 +159,17 @@ async def _mode_of(transport: Transport, ask: Ask) -> str:
     pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2])  # noqa: B905
     mode: bytes = dict(pairs).get(b"mode", b"standalone")
     return mode.decode()
+
+
+def _login_refused(name: str, error: AuthenticationError) -> BackendError:
+    """Return the error for a user or password that is wrong or missing.
+
+    Here another try cannot help. Later one can: a password that was right may be in the middle of a
+    change.
+    """
+    return BackendError(
+        f"Redis at {name} refused the login: {type(error).__name__}: {error}; "
+        "check user and password; nothing was changed",
+        retryable=False,
+        outcome="failed",
+    )

@@ -1,7 +1,7 @@
 """One connection for all calls, as a transport."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -26,9 +26,16 @@ class MultiplexedTransport(Transport):
     a pause that grows with each failed try.
     """
 
-    def __init__(self, endpoint: Endpoint, *, clock: Clock) -> None:
-        """Do not connect yet: the first call does. `clock` is for pauses and timeouts."""
+    def __init__(self, endpoint: Endpoint, *, clock: Clock, open_pubsub: Callable[[], Any]) -> None:
+        """Do not connect yet: the first call does.
+
+        Args:
+            endpoint: The server, and how to log in.
+            clock: For pauses and timeouts.
+            open_pubsub: Returns a `PubSub` of redis-py that is not connected.
+        """
         self._endpoint = endpoint
+        self._open_pubsub = open_pubsub
         self._clock = clock
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
@@ -44,6 +51,11 @@ class MultiplexedTransport(Transport):
     @override
     def ordered(self) -> bool:
         return True
+
+    @property
+    @override
+    def clustered(self) -> bool:
+        return False
 
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
@@ -69,6 +81,10 @@ class MultiplexedTransport(Transport):
                 yield key
             if cursor == b"0":
                 return
+
+    @override
+    def pubsub(self) -> Any:
+        return self._open_pubsub()
 
     async def aclose(self) -> None:
         """Close the connection when the calls in flight are answered; further calls are refused."""

@@ -77,6 +77,11 @@ class RedisPyTransport(Transport):
     def ordered(self) -> bool:
         return False  # each call has a connection of its own
 
+    @property
+    @override
+    def clustered(self) -> bool:
+        return isinstance(self._client, RedisCluster)
+
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         try:
@@ -93,6 +98,10 @@ class RedisPyTransport(Transport):
         keys = self._client.scan_iter(match=pattern, count=1000)
         while (key := await self._ask(anext, keys, None)) is not None:
             yield key
+
+    @override
+    def pubsub(self) -> Any:
+        return self._client.pubsub()
 
     async def _ask(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         async with self._call_limit:

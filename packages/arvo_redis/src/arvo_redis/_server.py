@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from arvo_time import SYSTEM_CLOCK, BackendError, Backoff, Clock, ClosedError, repeated
-from arvo_time.settings import check_clock
+from arvo_time.settings import check_clock, check_flag
 from arvo_time.telemetry import client_span
 
 from ._connect import ConnectionSettings, TransportName, open_transport
 from ._failure import DRIVER_ERRORS, failure, in_doubt, judged, worth_another_try
 from ._redis_py import RedisClient, RedisPyTransport
+from ._subscription import OnMessage, Subscription
 from ._transport import Script, Transport, Word
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ T = TypeVar("T")
 _SCOPE: Final = "arvo_redis"
 _TRIES: Final = 3
 _FIVE_SECONDS: Final = timedelta(seconds=5)
+# Commands that change nothing, as far as they are asked for.
+_READS: Final = frozenset(("EXISTS", "HGET", "HMGET", "PING"))
 _BACKOFF: Final = Backoff(
     initial=timedelta(milliseconds=10), maximum=timedelta(milliseconds=100), factor=4
 )
@@ -34,7 +37,7 @@ class Server:
 
     Args:
         client: Carries the calls; it stays open. A client of redis-py must return bytes and must not
-            repeat calls by itself. Another `Server` lends its transport.
+            repeat calls by itself. Another `Server` lends its transport, read-only if it is.
         clock: For the pauses between tries.
         translated: Returns what to raise instead of a `BackendError`; None raises that as it is.
 
@@ -53,11 +56,14 @@ class Server:
         transport = _transport_of(client)
         self.transport: Final = transport
         """Carries the calls."""
+        self._read_only = isinstance(client, Server) and client.read_only
         self._clock = check_clock(clock)
         self._translated = translated
         self._attributes = {"db.system.name": "redis", **transport.attributes}
         self.ordered: Final = transport.ordered
         """See `Transport.ordered`."""
+        self.clustered: Final = transport.clustered
+        """See `Transport.clustered`."""
         self._pending = PendingCalls()
         self._closing = self._closed = False
         self._owned = AsyncExitStack()  # opened by `connect`
@@ -72,6 +78,7 @@ class Server:
         transport: TransportName = "auto",
         max_connections: int = 50,
         socket_timeout: timedelta = _FIVE_SECONDS,
+        read_only: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Connect to a server or Cluster for as long as the block lasts.
@@ -89,6 +96,8 @@ class Server:
             socket_timeout: How long to wait for a connection, and how long a server may send nothing
                 while an answer is outstanding; through redis-py, how long a call may take. Above 0, at
                 most a day.
+            read_only: Whether to refuse what writes: scripts that say so, and all commands but those that
+                are known to write nothing. The server is told nothing.
             clock: For pauses and timeouts.
 
         Raises:
@@ -96,10 +105,11 @@ class Server:
                 encoding other than UTF-8, leads to a Sentinel, or leads to a Cluster with
                 `transport="multiplexed"`; there is no such transport; or a number or timeout is too
                 small or too large.
-            TypeError: `socket_timeout` is not a timedelta, `max_connections` is not an int, or `clock`
-                is not a `Clock`.
-            BackendError: The server cannot be reached or refuses the login.
+            TypeError: `socket_timeout` is not a timedelta, `max_connections` is not an int, `read_only`
+                not a bool, or `clock` is not a `Clock`.
+            BackendError: The server cannot be reached or, `retryable` being false, refuses the login.
         """
+        check_flag(read_only, name="read_only")
         settings = ConnectionSettings(
             url=url,
             transport=transport,
@@ -112,11 +122,35 @@ class Server:
                 settings, ask=lambda opened, command: cls(opened, clock=clock).ask(command)
             )
             server = cls(await stack.enter_async_context(opening), clock=clock)
+            server._read_only = read_only
             server._owned = stack.pop_all()
         try:
             yield server
         finally:
             await server.aclose()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what writes is refused."""
+        return self._read_only
+
+    def check_writable(self, doing: str) -> None:
+        """Check that something may be written.
+
+        Args:
+            doing: What is about to write, for the error.
+
+        Raises:
+            BackendError: This was opened read-only.
+        """
+        if self._read_only:
+            raise self._error(
+                BackendError(
+                    f"the connection to Redis was opened read-only; {doing} needs one that is not",
+                    retryable=False,
+                    outcome="failed",
+                )
+            )
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -137,13 +171,16 @@ class Server:
         """Run a script, and run it again after a broken connection, which changes nothing twice.
 
         Raises:
-            BackendError: The server failed. Or a script that compares refused the second time, and
-                may have succeeded the first time: other writers may have followed.
+            BackendError: The server failed, or this is read-only and the script writes. Or a script that
+                compares refused the second time, and may have succeeded the first time: other writers
+                may have followed.
             ClosedError: This was closed. While it closes, only scripts with `while_closing` run.
         """
         # No span: nothing is sent.
         if self._closing and (self._closed or not script.while_closing):
             raise self._closed_error()
+        if script.writes:
+            self.check_writable(script.name)
         with (
             client_span(
                 "EVALSHA", scope=_SCOPE, attributes=self._attributes, procedure=script.name
@@ -167,6 +204,8 @@ class Server:
         """Send a command that may run twice; raises as `run` does."""
         if self._closing:
             raise self._closed_error()
+        if command not in _READS:
+            self.check_writable(command)
         with (
             client_span(command, scope=_SCOPE, attributes=self._attributes),
             self._pending,
@@ -199,6 +238,15 @@ class Server:
                 if tried == _TRIES - 1 or not worth_another_try(error):
                     raise self._error(failure("scan", error, outcome="failed")) from error
             await self._clock.sleep(_BACKOFF.delay(tried))
+
+    def subscription(self, *, on_message: OnMessage) -> Subscription:
+        """Return what listens to channels, over a connection of its own; close it yourself.
+
+        Args:
+            on_message: Receives the channel and each message; None instead of a message says that the
+                subscription begins, or begins again. It must not raise.
+        """
+        return Subscription(self.transport.pubsub, on_message=on_message, clock=self._clock)
 
     def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that `aclose` waits for."""

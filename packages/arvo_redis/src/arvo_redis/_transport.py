@@ -11,7 +11,9 @@ Word: TypeAlias = str | bytes | int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A Lua script of one key.
+    """A Lua script that is given one key.
+
+    On a single server it may compute the names of other keys. A Cluster has them elsewhere.
 
     It may run twice with the same arguments, which happens when a reply was lost. The second run must
     return what the first one did and change nothing.
@@ -24,6 +26,8 @@ class Script:
 
     compares: bool = False
     """Whether it returns 0 if the stored data is not what its caller loaded."""
+    writes: bool = True
+    """Whether it may change anything; a `Server` that was opened read-only refuses it then."""
     while_closing: bool = False
     """Whether a client that is closing still runs it, for scripts that end what has begun."""
 
@@ -37,7 +41,7 @@ class Script:
 
 @runtime_checkable
 class Transport(Protocol):
-    """Carries commands and scripts that concern one key each. Replies are bytes, never strings.
+    """Carries commands and scripts that are given one key each. Replies are bytes, never strings.
 
     It repeats nothing by itself: only the caller knows whether a call may be made again. Failures
     are raised as redis-py's exceptions.
@@ -56,6 +60,11 @@ class Transport(Protocol):
         """
         ...
 
+    @property
+    def clustered(self) -> bool:
+        """Whether it serves a Cluster, where a script finds the key that it is given alone."""
+        ...
+
     def run(self, script: Script, key: str, *arguments: Word) -> Awaitable[Any]:
         """Run a script, and send its source if the server does not know it yet."""
         ...
@@ -66,4 +75,8 @@ class Transport(Protocol):
 
     def keys(self, pattern: str) -> AsyncIterator[bytes]:
         """Yield all keys that match a pattern, on all masters; a key may come twice."""
+        ...
+
+    def pubsub(self) -> Any:
+        """Return a `PubSub` of redis-py that is not connected yet, with a connection of its own."""
         ...

@@ -6,13 +6,14 @@
 from ._client import SqliteClient
 from ._database import IN_MEMORY, Database, Synchronous
 from ._readers import Query
-from ._schema import Component, OlderSchemaError
+from ._schema import Component, NewerSchemaError, OlderSchemaError
 from ._writer import Operation
 
 __all__ = [
     "IN_MEMORY",
     "Component",
     "Database",
+    "NewerSchemaError",
     "OlderSchemaError",
     "Operation",
     "Query",

@@ -42,6 +42,7 @@ class SqliteClient:
         self, database: Database, *, connection: sqlite3.Connection | None, label: str
     ) -> None:
         self._path = database.path
+        self._components = database.components
         self._label = label
         self._is_still = database.is_still
         self._writer = None if connection is None else Writer(database, connection, label=label)
@@ -90,8 +91,8 @@ class SqliteClient:
             ValueError: `path` is empty, `synchronous` is neither "full" nor "normal", two
                 components have the same name, `busy_timeout` is negative, or `:memory:` is to be
                 read only.
-            BackendError: The file cannot be opened or written, is a database of another program, or
-                a component of it is newer than this program.
+            BackendError: The file cannot be opened or written, or is a database of another program.
+            NewerSchemaError: A component of the file is newer than this program.
             OlderSchemaError: The file is opened read-only and lacks a component, or has an older one.
         """
         if synchronous not in {"full", "normal"}:
@@ -135,6 +136,11 @@ class SqliteClient:
     def path(self) -> str:
         """The file, as a full path, or `:memory:`."""
         return self._path
+
+    @property
+    def components(self) -> Sequence[Component]:
+        """What it was connected with; the file holds these in their current versions."""
+        return self._components
 
     @property
     def is_still(self) -> bool:

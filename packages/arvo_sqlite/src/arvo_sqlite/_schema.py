@@ -27,6 +27,10 @@ class OlderSchemaError(BackendError):
     """A file that was opened read-only lacks a component, or has an older version of it."""
 
 
+class NewerSchemaError(BackendError):
+    """A component of a file has a newer version than this program knows; nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """The tables of one package; a file may hold those of several."""
@@ -56,7 +60,8 @@ def check(
         The version of each component in the file, 0 for one that it does not hold.
 
     Raises:
-        BackendError: A component of the file is newer, or the file is not one of Arvo.
+        NewerSchemaError: A component of the file is newer.
+        BackendError: The file is not one of Arvo.
         sqlite3.Error: The file cannot be read.
     """
     # One snapshot, so that no half of it is from another process that creates the file meanwhile.
@@ -80,7 +85,8 @@ def check_current(
 
     Raises:
         OlderSchemaError: A component is missing, or older than this program.
-        BackendError: A component of the file is newer, or the file is not one of Arvo.
+        NewerSchemaError: A component of the file is newer.
+        BackendError: The file is not one of Arvo.
         sqlite3.Error: The file cannot be read.
     """
     versions = _versions(connection, components, where=where)
@@ -106,7 +112,8 @@ def migrate(connection: sqlite3.Connection, components: Sequence[Component], *, 
         where: The file, for errors.
 
     Raises:
-        BackendError: A component of the file is newer, or the file is not one of Arvo.
+        NewerSchemaError: A component of the file is newer.
+        BackendError: The file is not one of Arvo.
         sqlite3.Error: The file cannot be read or written.
     """
     connection.execute("BEGIN IMMEDIATE")
@@ -140,8 +147,10 @@ def _versions(
     ours = application == _APPLICATION_ID if user_version or tables else application == 0
     if not ours:
         titles = " and the ".join(component.title for component in components)
-        raise _refused(
-            f"{where}: this database was not made by Arvo; use a separate file for the {titles}"
+        raise BackendError(
+            f"{where}: this database was not made by Arvo; use a separate file for the {titles}",
+            retryable=False,
+            outcome="failed",
         )
     versions = {_USER_VERSION_COMPONENT: user_version}
     if "schema_version" in tables:
@@ -150,9 +159,11 @@ def _versions(
         version = versions.setdefault(component.name, 0)
         newest = len(component.migrations)
         if version > newest:
-            raise _refused(
+            raise NewerSchemaError(
                 f"{where}: the file has schema version {version}, but this {component.package} "
-                f"supports at most {newest}; install a newer {component.package}"
+                f"supports at most {newest}; install a newer {component.package}",
+                retryable=False,
+                outcome="failed",
             )
     return versions
 
@@ -168,10 +179,6 @@ def _set_version(connection: sqlite3.Connection, component: Component) -> None:
         "ON CONFLICT (component) DO UPDATE SET version = excluded.version",
         (component.name, version),
     )
-
-
-def _refused(message: str) -> BackendError:
-    return BackendError(message, retryable=False, outcome="failed")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
