@@ -51,7 +51,6 @@ def state(**config: Any) -> dict[str, Any]:
             state(version="1"), "states.a.version", "unknown key", id="version-in-a-state"
         ),
         pytest.param(state(invoke={}), "states.a.invoke", "not supported", id="invoke"),
-        pytest.param({"after": {}}, "after", "not supported", id="after"),
         pytest.param(state(on={"": "a"}), "states.a.on['']", "'always'", id="empty-event-type"),
         pytest.param(state(on=["GO"]), "states.a.on", "expected a mapping", id="on-is-a-list"),
         pytest.param(state(type="compund"), "states.a.type", "did you mean 'compound'?", id="type"),

@@ -47,7 +47,7 @@ def in_a_state(**config: Any) -> dict[str, Any]:
         ({"entry": {"type": "g", "parms": {}}}, "entry", "'parms': did you mean 'params'?"),
         ({"exit": [{"type": "g", "wait": 3}]}, "exit[0]", "unknown key 'wait'"),
         ({"on": {"GO": {"actions": {"type": "g", "exec": 1}}}}, "on.GO.actions", "of XState 4"),
-        ({"on": {"GO": {"actions": {"type": "g", "delay": 1}}}}, "on.GO.actions", "by the clock"),
+        ({"on": {"GO": {"actions": {"type": "g", "delay": 1}}}}, "on.GO.actions", "write raise_("),
         ({"on": {"GO": {"guard": {"type": "g", "parms": {}}}}}, "on.GO.guard", "mean 'params'?"),
         ({"on": {"GO": {"guard": {"and": ["g"]}}}}, "on.GO.guard", "write and_([...])"),
         ({"on": {"GO": {"guard": {"or": ["g"]}}}}, "on.GO.guard", "write or_([...])"),
@@ -276,7 +276,7 @@ def test_guards_that_name_each_other_twice_are_compiled_once() -> None:
 
 
 STATE_WORDS = [
-    "invoke", "after", "activities", "actions", "guards", "actors", "services", "delays", "data",
+    "invoke", "activities", "actions", "guards", "actors", "services", "delays", "data",
     "types", "schemas", "schema", "tsTypes", "strict", "predictableActionArguments",
     "preserveActionOrder", "delimiter", "parallel", "onEntry", "onExit", "onError", "on_enter",
     "on_exit", "transitions", "children", "initial_state", "name", "timeout", "final",
@@ -321,7 +321,7 @@ def test_a_word_of_another_library_in_an_initial_transition_gets_a_hint(
         (in_a_state(unless="g"), "unless", "belong to a transition; write 'guard': not_(...)"),
         (in_a_state(exec="g"), "exec", "belong to an action; a word of XState 4"),
         ({"on": {"GO": {"invoke": {}}}}, "invoke", "belong to a state; invoke is not supported"),
-        ({"on": {"GO": {"delays": {}}}}, "delays", "belong to a state; delays are not supported"),
+        ({"on": {"GO": {"delays": {}}}}, "delays", "belong to a state; delays are given beside"),
         ({"on": {"GO": {"types": {}}}}, "types", "belong to a state; types are for TypeScript"),
         ({"on": {"GO": {"services": {}}}}, "services", "belong to a state; a word of XState 4"),
         ({"on": {"GO": {"onEntry": "g"}}}, "onEntry", "belong to a state; a word of XState 3"),

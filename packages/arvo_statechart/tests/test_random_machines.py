@@ -8,12 +8,15 @@ from hypothesis import given, settings, strategies as st
 
 from arvo_statechart import (
     Call,
+    CancelEffect,
     Machine,
     RunResult,
+    ScheduleEffect,
     Snapshot,
     StatechartError,
     and_,
     assign,
+    cancel,
     emit,
     enqueue_actions,
     log,
@@ -22,7 +25,7 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
-from arvo_statechart.typing import Action, Guard, MachineConfig
+from arvo_statechart.typing import Action, Event, Guard, MachineConfig
 
 
 class Failure(Exception):
@@ -46,6 +49,9 @@ ACTIONS: dict[str, Any] = {
     "count": assign(count),
     "emit": emit(lambda call: {"type": "out", "n": call.context["n"]}),
     "raise": raise_({"type": "A"}),
+    "later": raise_({"type": "B"}, delay=15, id="x"),
+    "soon": raise_(lambda call: {"type": "C.d", "n": call.context["n"]}, delay="SOON"),
+    "cancel": cancel("x"),
     "log": log(lambda call: call.context["n"]),
     "note": lambda call: None,
     "fail": fail,
@@ -57,6 +63,7 @@ GUARDS: dict[str, Any] = {
     "few": lambda call: call.context["n"] < 4,
     "fail": fail,
 }
+DELAYS: dict[str, Any] = {"SOON": lambda call: 5 * call.context["n"] or None}
 
 # Those that fail are rare, so that most machines live for a few steps.
 actions: st.SearchStrategy[list[Action]] = st.lists(
@@ -139,6 +146,9 @@ def machines(draw: st.DrawFn, *, parallel: bool = True) -> MachineConfig:
         }
         if not draw(st.integers(0, 4)):
             state["always"] = transition(guarded=True)
+        if not draw(st.integers(0, 2)):
+            keys = draw(st.lists(st.sampled_from([0, 10, "20", "SOON"]), max_size=2, unique=True))
+            state["after"] = {key: transition(guarded=False) for key in keys}
         if state is not root and "states" in state and not draw(st.integers(0, 2)):
             state["onDone"] = transition(guarded=False)
         for child in state.get("states", {}).values():
@@ -152,7 +162,7 @@ events = st.lists(st.sampled_from(EVENT_TYPES).map(lambda name: {"type": name}),
 
 
 def build(config: MachineConfig) -> Machine:
-    return Machine(config, actions=ACTIONS, guards=GUARDS, max_microsteps=60)
+    return Machine(config, actions=ACTIONS, guards=GUARDS, delays=DELAYS, max_microsteps=60)
 
 
 def ignore(message: object) -> None:
@@ -160,11 +170,53 @@ def ignore(message: object) -> None:
 
 
 def observed(machine: Machine, result: RunResult) -> str:
-    return json.dumps([machine.persist(result.snapshot), list(result.emitted)])
+    timers = [(timer.id, timer.event, timer.delay) for timer in result.scheduled]
+    stored = machine.persist(result.snapshot)
+    return json.dumps([stored, list(result.emitted), timers, list(result.cancelled)])
 
 
 def stored_and_restored(machine: Machine, snapshot: Snapshot) -> Snapshot:
     return machine.restore(json.loads(json.dumps(machine.persist(snapshot))))
+
+
+class Host:
+    """Keeps the timers of a machine, and lets time pass."""
+
+    def __init__(self, machine: Machine, *, resumed: bool) -> None:
+        self._machine = machine
+        self._resumed = resumed
+        self._now = 0
+        self._pending: list[tuple[float, str | None, Event]] = []
+        self.seen: list[str] = []
+        self._keep(machine.start(log=ignore))
+
+    def send(self, event: Event) -> None:
+        """Process an event."""
+        before = self._snapshot
+        if self._resumed:
+            before = stored_and_restored(self._machine, before)
+        self._keep(self._machine.run(before, event, log=ignore))
+
+    def wait(self, ms: int) -> None:
+        """Let time pass, and send the events that are due in order, 10 at most."""
+        end = self._now + ms
+        for _ in range(10):
+            if not self._pending or min(self._pending, key=lambda timer: timer[0])[0] > end:
+                break
+            due = min(self._pending, key=lambda timer: timer[0])
+            self._pending.remove(due)
+            self._now = max(self._now, int(due[0]))
+            self.send(due[2])
+        self._now = end
+
+    def _keep(self, result: RunResult) -> None:
+        self._snapshot = result.snapshot
+        self.seen.append(observed(self._machine, result))
+        gone = {*result.cancelled, *(timer.id for timer in result.scheduled)} - {None}
+        active = result.snapshot.status == "active"
+        self._pending = [timer for timer in self._pending if active and timer[1] not in gone]
+        for timer in result.scheduled:
+            self._pending.append((self._now + timer.delay, timer.id, timer.event))
 
 
 def is_ordinary(snapshot: Snapshot) -> bool:
@@ -232,6 +284,51 @@ def test_without_parallel_states_a_resumed_machine_behaves_as_a_live_one(
         live = machine.run(live.snapshot, event, log=ignore)
         resumed = machine.run(stored_and_restored(machine, resumed.snapshot), event, log=ignore)
         assert observed(machine, resumed) == observed(machine, live)
+
+
+@settings(max_examples=50)
+@given(machines(parallel=False), st.lists(st.sampled_from([*EVENT_TYPES, 0, 5, 20]), max_size=8))
+def test_without_parallel_states_timers_outlive_being_stored(
+    config: MachineConfig, steps: list[str | int]
+) -> None:
+    live, resumed = (Host(build(config), resumed=stored) for stored in (False, True))
+    for step in steps:
+        for host in (live, resumed):
+            if isinstance(step, int):
+                host.wait(step)
+            else:
+                host.send({"type": step})
+    assert resumed.seen == live.seen
+
+
+@settings(max_examples=50)
+@given(machines(), events)
+def test_timers_of_pure_steps_are_those_of_a_host(
+    config: MachineConfig, sent: list[dict[str, Any]]
+) -> None:
+    machine = build(config)
+    result = machine.start(log=ignore)
+    for event in sent:
+        before = result.snapshot
+        result = machine.run(before, event, log=ignore)
+        if result.snapshot.status != "active":
+            assert (result.scheduled, result.cancelled) == ((), ())
+            break
+        pending: list[ScheduleEffect] = []
+        cancelled: list[str] = []
+        for effect in machine.transition(before, event)[1]:
+            match effect:
+                case ScheduleEffect(id=name) if name is not None:
+                    pending = [timer for timer in pending if timer.id != name] + [effect]
+                case ScheduleEffect():
+                    pending.append(effect)
+                case CancelEffect(id=name):
+                    pending = [timer for timer in pending if timer.id != name]
+                    cancelled.append(name)
+                case _:
+                    pass
+        assert list(result.scheduled) == pending
+        assert set(result.cancelled) == set(cancelled)
 
 
 @given(machines(), events)

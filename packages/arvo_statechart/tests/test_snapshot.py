@@ -130,6 +130,6 @@ def test_machines_snapshots_and_calls_have_no_other_public_attributes(snapshot: 
         {"id", "initial_transition", "persist", "provide", "resolve", "restore", "run", "start"}
         | {"transition", "version", "warnings"},
         {"can", "context", "error", "has_tag", "matches", "meta", "output", "status", "tags"}
-        | {"value"},
+        | {"expected_timers", "value"},
         {"check", "context", "event", "input", "matches", "params"},
     ]

@@ -73,7 +73,22 @@ GUARDS: Any = {
         ),
         ({"on": {"done.state.a": {}}}, "on['done.state.a']", "write 'onDone'"),
         ({"on": {"done.invoke.a": {}}}, "on['done.invoke.a']", "actors are not supported"),
-        ({"on": {"xstate.after.10.a": {}}}, "on['xstate.after.10.a']", "delays are not supported"),
+        ({"on": {"xstate.after(10)#a": {}}}, "on['xstate.after(10)#a']", "write 'after'"),
+        (
+            {"id": "m", "after": {10: {}}, "on": {"xstate.after.1.m": {}}},
+            "on['xstate.after.1.m']",
+            "did you mean 'xstate.after.10.m'?",
+        ),
+        (
+            {"id": "m", "after": {10: {}}, "on": {"xstate.after.20.*": {}}},
+            "on['xstate.after.20.*']",
+            "nothing that it covers is sent or raised",
+        ),
+        (
+            {**TWO, "after": {10: {"guard": state_in("opend"), "actions": "note"}}},
+            "after[10].guard",
+            "did you mean 'open'?",
+        ),
         (
             {"id": "order", "on": {"xstate.done.state.oder": {}}},
             "on['xstate.done.state.oder']",

@@ -1,14 +1,14 @@
-"""Statecharts that behave like those of XState 5, without actors, delays and dependencies.
+"""Statecharts that behave like those of XState 5, without actors and dependencies.
 
 Define a `Machine`, `start` it and `run` it with events; `persist` its snapshots and `restore` them.
 Names for annotations are in `arvo_statechart.typing`.
 """
 
-from ._actions import BuiltInAction, assign, emit, enqueue_actions, log, raise_
+from ._actions import BuiltInAction, assign, cancel, emit, enqueue_actions, log, raise_
 from ._call import BuiltInGuard, Call
 from ._diagrams.dot import to_dot
 from ._diagrams.mermaid import to_mermaid
-from ._effects import ActionEffect, EmitEffect, LogEffect
+from ._effects import ActionEffect, CancelEffect, EmitEffect, LogEffect, ScheduleEffect
 from ._errors import (
     DefinitionProblem,
     GuardError,
@@ -28,6 +28,7 @@ __all__ = [
     "BuiltInAction",
     "BuiltInGuard",
     "Call",
+    "CancelEffect",
     "DefinitionProblem",
     "EmitEffect",
     "GuardError",
@@ -39,10 +40,12 @@ __all__ = [
     "MachineDefinitionError",
     "MicrostepLimitError",
     "RunResult",
+    "ScheduleEffect",
     "Snapshot",
     "StatechartError",
     "and_",
     "assign",
+    "cancel",
     "emit",
     "enqueue_actions",
     "log",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
 from ._call import Call, Computed, Params
+from ._delay import Delay, delay_label
 from ._event import Event
 from ._messages import LABEL_CHARACTERS, cut, name_of
 
@@ -19,7 +20,7 @@ class ActionConfig(TypedDict):
 
 
 class BuiltInAction:
-    """What `assign`, `emit`, `raise_`, `log` and `enqueue_actions` return.
+    """What `assign`, `emit`, `raise_`, `cancel`, `log` and `enqueue_actions` return.
 
     Use it wherever an action is expected, and as an implementation of a named action.
     """
@@ -50,9 +51,18 @@ class Emit(BuiltInAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raise(BuiltInAction):
-    """Puts an event into the internal queue."""
+    """Puts an event into the internal queue, or sets a timer that sends it later."""
 
     event: Event | Callable[[Call], Event]
+    delay: str | Delay | None
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(BuiltInAction):
+    """Cancels a timer."""
+
+    id: str | Callable[[Call], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +109,44 @@ def emit(event: Event | Callable[[Call], Event]) -> BuiltInAction:
     return Emit(event=event)
 
 
-def raise_(event: Event | Callable[[Call], Event]) -> BuiltInAction:
-    """Send the machine an event of its own, processed within the same step.
+def raise_(
+    event: Event | Callable[[Call], Event],
+    *,
+    delay: str | Delay | None = None,
+    id: str | None = None,
+) -> BuiltInAction:
+    """Send the machine an event of its own: within the same step, or later.
 
-    It waits behind those raised before it and behind `always` transitions.
+    Without a delay it waits behind the events raised before it and behind `always` transitions. With
+    one the host is asked to send it to the machine later: see `RunResult.scheduled`. Event and delay
+    are computed here, not when the delay is over. Leaving a state does not cancel the event.
 
     Args:
         event: The event, or a function that returns it.
+        delay: A number of milliseconds, a timedelta, a function that returns one of them, or a name
+            out of the machine's `delays`. Zero and less are delays, too: the event comes in a step
+            of its own. None, also from a function, means no delay.
+        id: The name by which `cancel` finds the event while it waits. An event that waits under the
+            same id is replaced. It has no effect without a delay. Default: `cancel` does not find it.
+
+    Example:
+        >>> search = [cancel("search"), raise_({"type": "SEARCH"}, delay=300, id="search")]
+        >>> machine = Machine({"on": {"KEY": {"actions": search}, "SEARCH": {"actions": log("found")}}})
+        >>> result = machine.run(machine.start().snapshot, {"type": "KEY"})
+        >>> result.scheduled
+        (ScheduleEffect(id='search', event={'type': 'SEARCH'}, delay=300),)
     """
-    return Raise(event=event)
+    return Raise(event=event, delay=delay, id=id)
+
+
+def cancel(id: str | Callable[[Call], str]) -> BuiltInAction:
+    """Cancel an event that waits for its delay to pass; nothing happens if none has that id.
+
+    Args:
+        id: The id that `raise_` was given, or a function that returns it. The id of an `after` is the
+            type of its event, such as `xstate.after.1000.order.open`.
+    """
+    return Cancel(id=id)
 
 
 def _context_and_event(call: Call) -> dict[str, Any]:
@@ -164,8 +203,12 @@ def _action_label(action: object) -> str:
             return f"assign({name_of(update)})"
         case Emit(event=event):
             return f"emit({_event_label(event)})"
-        case Raise(event=event):
+        case Raise(event=event, delay=None):
             return f"raise({_event_label(event)})"
+        case Raise(event=event, delay=delay):
+            return f"raise({_event_label(event)} after {delay_label(delay)})"
+        case Cancel(id=timer):
+            return f"cancel({name_of(timer)})"
         case Log():
             return "log"
         case EnqueueActions(choose=choose):

@@ -1,4 +1,4 @@
-"""The definition of a machine, as a typed dict: what XState takes, without actors and delays."""
+"""The definition of a machine, as a typed dict: what XState takes, without actors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -31,6 +31,9 @@ class TransitionConfig(TypedDict, total=False):
 Transitions: TypeAlias = str | TransitionConfig | Sequence[str | TransitionConfig]
 """A target, a transition, or a list of them to try in order."""
 
+DelayedTransitions: TypeAlias = str | TransitionConfig | Sequence[TransitionConfig]
+"""A target, a transition, or a list of transitions to try in order."""
+
 
 class InitialConfig(TypedDict, total=False):
     """The initial child, with actions."""
@@ -60,6 +63,11 @@ class StateConfig(TypedDict, total=False):
     """Transitions by event type. `*` takes any event, `order.*` takes `order` and `order.paid`."""
     always: Transitions
     """Transitions taken as soon as their guard passes, without an event."""
+    after: Mapping[str | float, DelayedTransitions]
+    """Transitions taken when the machine has been in this state for some time.
+
+    The keys are numbers of milliseconds, or names out of the `delays` of the machine.
+    """
     onDone: Transitions
     """Transitions taken when a final child, or every region, is reached."""
     entry: Action | Sequence[Action]

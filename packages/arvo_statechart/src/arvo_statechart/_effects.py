@@ -1,7 +1,7 @@
 """Effects: what a step asks to be done outside of the machine."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -41,7 +41,27 @@ class ActionEffect:
         self.function(self.call)
 
 
-Effect: TypeAlias = EmitEffect | LogEffect | ActionEffect
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleEffect:
+    """A timer to set: an event for the host to send to the machine later."""
+
+    id: str | None
+    """The name of the timer, which replaces one of that name; None if it cannot be cancelled."""
+    event: Event
+    """The event to send, as it was when the timer was set."""
+    delay: float
+    """The delay in milliseconds as computed: it may be fractional, 0 or negative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelEffect:
+    """A timer to cancel."""
+
+    id: str
+    """The name of the timer, which may not be pending."""
+
+
+Effect: TypeAlias = EmitEffect | LogEffect | ActionEffect | ScheduleEffect | CancelEffect
 """What a step asks to be done outside of the machine."""
 
 
@@ -52,18 +72,6 @@ def write_to_logger(message: object) -> None:
     """Write a message of a `log` action to the logger `arvo_statechart`."""
     # A message may contain an event, whose sender must not be able to fill a disk.
     _logger.info("%.2000s", message)
-
-
-def performed(effects: Iterable[Effect], log: Callable[[object], None]) -> Iterator[Event]:
-    """Perform effects in order and yield the emitted events."""
-    for effect in effects:
-        match effect:
-            case EmitEffect():
-                yield effect.event
-            case LogEffect():
-                log(effect.message)
-            case _:
-                effect.perform()
 
 
 class Host(Protocol):
@@ -78,45 +86,8 @@ class Host(Protocol):
     def act(self, name: str, function: Callable[[Call], object], call: Call) -> None:
         """Receive a call of an action."""
 
+    def schedule(self, timer: ScheduleEffect) -> None:
+        """Receive a timer to set."""
 
-class RecordingHost:
-    """Records the effects without performing them."""
-
-    __slots__ = ("effects",)
-
-    def __init__(self) -> None:
-        self.effects: list[Effect] = []
-
-    def emit(self, event: Event) -> None:
-        """Record an event."""
-        self.effects.append(EmitEffect(event=event))
-
-    def log(self, message: object) -> None:
-        """Record a message."""
-        self.effects.append(LogEffect(message=message))
-
-    def act(self, name: str, function: Callable[[Call], object], call: Call) -> None:
-        """Record a call."""
-        self.effects.append(ActionEffect(type=name, function=function, call=call))
-
-
-class PerformingHost:
-    """Performs actions and messages immediately, and collects the emitted events."""
-
-    __slots__ = ("_write", "emitted")
-
-    def __init__(self, write: Callable[[object], None]) -> None:
-        self.emitted: list[Event] = []
-        self._write = write
-
-    def emit(self, event: Event) -> None:
-        """Collect an event."""
-        self.emitted.append(event)
-
-    def log(self, message: object) -> None:
-        """Write a message."""
-        self._write(message)
-
-    def act(self, name: str, function: Callable[[Call], object], call: Call) -> None:
-        """Call an action."""
-        function(call)
+    def cancel(self, id: str) -> None:
+        """Receive the name of a timer to cancel."""

@@ -39,3 +39,8 @@ def init_event(start_input: object) -> Event:
 def done_event_type(state_id: str) -> str:
     """Return the type of the event that reports the end of a state."""
     return f"xstate.done.state.{state_id}"
+
+
+def after_event_type(delay: str, state_id: str) -> str:
+    """Return the type of the event that reports that a state has waited for a delay."""
+    return f"xstate.after.{delay}.{state_id}"

@@ -1,6 +1,7 @@
 """Machines, which users define once and run any number of times."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from ._call import Context
@@ -8,12 +9,14 @@ from ._config import MachineConfig
 from ._definition.chart import compile_chart
 from ._definition.implementations import ActionImplementation, GuardImplementation
 from ._definition.rules import XStateVersion
-from ._effects import Effect, PerformingHost, RecordingHost, performed, write_to_logger
+from ._delay import Delay
+from ._effects import Effect, write_to_logger
 from ._errors import DefinitionProblem, InvalidSnapshotError
 from ._event import Event, init_event, type_of
+from ._hosts import PerformingHost, RecordingHost
 from ._interpreter.persistence import persist, resolve, restore
 from ._interpreter.plan import Planner
-from ._interpreter.snapshot import RunResult, Snapshot
+from ._interpreter.snapshot import RunResult, Snapshot, new_result
 from ._interpreter.step import (
     begin,
     failed,
@@ -40,8 +43,12 @@ class Machine:
     Args:
         config: The definition, as XState takes it. It must not be changed afterwards.
         actions: The implementations of named actions: functions, or what `assign`, `emit`,
-            `raise_`, `log` and `enqueue_actions` return.
+            `raise_`, `cancel`, `log` and `enqueue_actions` return.
         guards: The implementations of named guards: functions, or combinations of guards.
+        delays: The delays that `after` and `raise_` name: numbers of milliseconds, timedeltas, or
+            functions that return one of them.
+        longest_delay: The longest constant delay; a longer one is an error of the definition, and of the step
+            if `enqueue_actions` has chosen it. Default: any.
         events: The types of the events that a host will send. `warnings` then name each `on` that
             waits for another event. Default: any event may come.
         xstate: The version of XState to follow where versions differ. "5.33" is the current one.
@@ -80,6 +87,8 @@ class Machine:
         *,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        delays: Mapping[str, Delay] | None = None,
+        longest_delay: timedelta | None = None,
         events: Iterable[str] | None = None,
         xstate: XStateVersion | None = None,
         max_microsteps: float | None = None,
@@ -87,8 +96,10 @@ class Machine:
         self._config = config
         self._actions: Mapping[str, ActionImplementation] = {} if actions is None else actions
         self._guards: Mapping[str, GuardImplementation] = {} if guards is None else guards
+        self._delays: Mapping[str, Delay] = {} if delays is None else delays
         if isinstance(events, Iterable) and not isinstance(events, str):
             events = tuple(events)  # an iterator would be exhausted for `provide`
+        self._longest_delay = longest_delay
         self._events = events
         self._xstate: XStateVersion | None = xstate
         self._max_microsteps = max_microsteps
@@ -96,6 +107,8 @@ class Machine:
             config,
             actions=self._actions,
             guards=self._guards,
+            delays=self._delays,
+            longest_delay=longest_delay,
             events=events,
             xstate=xstate,
             max_microsteps=max_microsteps,
@@ -121,6 +134,7 @@ class Machine:
         *,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        delays: Mapping[str, Delay] | None = None,
     ) -> "Machine":
         """Return a machine of the same definition with other implementations.
 
@@ -130,9 +144,10 @@ class Machine:
         Args:
             actions: Implementations of named actions to replace. Others stay as they are.
             guards: Implementations of named guards to replace. Others stay as they are.
+            delays: Named delays to replace. Others stay as they are.
 
         Raises:
-            MachineDefinitionError: If an implementation is not valid.
+            MachineDefinitionError: If an implementation or a delay is not valid.
 
         Example:
             >>> door = Machine(
@@ -148,6 +163,8 @@ class Machine:
             self._config,
             actions={**self._actions, **(actions or {})},
             guards={**self._guards, **(guards or {})},
+            delays={**self._delays, **(delays or {})},
+            longest_delay=self._longest_delay,
             events=self._events,
             xstate=self._xstate,
             max_microsteps=self._max_microsteps,
@@ -220,10 +237,12 @@ class Machine:
             snapshot = begin(self._planner, before, event, host)
         except Exception as error:
             return RunResult(snapshot=failed_to_start(before, error))
+        performing = PerformingHost(log)
         try:
-            return RunResult(snapshot=snapshot, emitted=tuple(performed(host.effects, log)))
+            performing.perform(host.effects)
         except Exception as error:
             return RunResult(snapshot=failed(snapshot, error))
+        return _result(snapshot, performing)
 
     def run(
         self,
@@ -257,7 +276,7 @@ class Machine:
             after = proceed(self._planner, snapshot, event, event_type, host)
         except Exception as error:
             return RunResult(snapshot=failed(snapshot, error))
-        return RunResult(snapshot=after, emitted=tuple(host.emitted))
+        return _result(after, host)
 
     def persist(self, snapshot: Snapshot) -> dict[str, Any]:
         """Return a snapshot as the JSON object that XState stores.
@@ -305,3 +324,10 @@ class Machine:
                 f"snapshot: expected one of machine {self.id!r}, got one of another machine, "
                 f"{other!r}; persist it there and restore it here"
             )
+
+
+def _result(snapshot: Snapshot, host: PerformingHost) -> RunResult:
+    emitted, timers = tuple(host.emitted), host.timers
+    if timers is None or snapshot.status != "active":
+        return new_result(snapshot, emitted)
+    return new_result(snapshot, emitted, tuple(timers.scheduled), tuple(timers.cancelled))

@@ -6,6 +6,7 @@ They are aliases and typed dicts; none of them is needed to run a machine.
 from ._actions import Action, ActionConfig, Update
 from ._call import Computed, Context, Guard, GuardConfig, Params
 from ._config import (
+    DelayedTransitions,
     InitialConfig,
     MachineConfig,
     OptionsConfig,
@@ -15,6 +16,7 @@ from ._config import (
 )
 from ._definition.implementations import ActionImplementation, GuardImplementation
 from ._definition.rules import XStateVersion
+from ._delay import Delay
 from ._effects import Effect
 from ._event import Event
 from ._state_value import PartialStateValue, StateValue, Status
@@ -25,6 +27,8 @@ __all__ = [
     "ActionImplementation",
     "Computed",
     "Context",
+    "Delay",
+    "DelayedTransitions",
     "Effect",
     "Event",
     "Guard",

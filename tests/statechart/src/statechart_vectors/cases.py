@@ -17,6 +17,7 @@ VERSIONS: dict[str, tuple[XStateVersion, ...]] = {
     "fuzz.json": ("5.24",),
     "scxml.json": ("5.24",),
     "xstate-5.33.json": ("5.33", "5.24"),
+    "after.json": ("5.33", "5.24"),
 }
 """The versions of XState whose behaviour the cases of each file describe."""
 FILES = tuple(VERSIONS)
@@ -30,14 +31,22 @@ class Case:
     xstate: XStateVersion
     content: dict[str, Any]
 
+    @property
+    def ours(self) -> str:
+        """How we differ from XState on purpose; empty if we do not."""
+        return str(self.content.get("ours", ""))
+
     def expected(self, *, resumed: bool) -> list[dict[str, Any]]:
         """Return the expected steps; `resumed` if the machine is stored between events."""
         # Where 5.24.0 is not listed separately, it does the same.
         version = "_5.24.0" if self.xstate == "5.24" and "expected_5.24.0" in self.content else ""
-        changed = f"expected_resumed{version}"
-        if not (resumed and changed in self.content):
-            changed = f"expected{version}"
-        steps: list[dict[str, Any]] = self.content[changed]
+        # Setting a timer whose id is pending replaces it; in XState it does not.
+        names = ("replaced_resumed", "replaced", "resumed") if resumed else ("replaced",)
+        listed = (f"expected_{name}{version}" for name in names)
+        # None where this version, other than the current one, does the same as without them.
+        given = (name for name in listed if self.content.get(name) is not None)
+        found = next(given, f"expected{version}")
+        steps: list[dict[str, Any]] = self.content[found]
         return steps
 
 
@@ -57,8 +66,10 @@ def load(file: str) -> list[Case]:
     source = source_of(file)
     if source is None:
         return []
+    content = json.loads(source.read_text("utf-8"))
+    listed = content["cases"] if isinstance(content, dict) else content
     return [
         Case(name=content["name"], xstate=xstate, content=content)
-        for content in json.loads(source.read_text("utf-8"))
+        for content in listed
         for xstate in VERSIONS[file]
     ]

@@ -1,7 +1,7 @@
 """The actions and guards that the cases use, and their configs as ours."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from arvo_statechart import (
     BuiltInGuard,
@@ -9,6 +9,7 @@ from arvo_statechart import (
     Machine,
     and_,
     assign,
+    cancel,
     emit,
     enqueue_actions,
     log,
@@ -17,7 +18,15 @@ from arvo_statechart import (
     raise_,
     state_in,
 )
-from arvo_statechart.typing import Action, ActionImplementation, Guard, MachineConfig, XStateVersion
+from arvo_statechart.typing import (
+    Action,
+    ActionImplementation,
+    Delay,
+    Guard,
+    GuardImplementation,
+    MachineConfig,
+    XStateVersion,
+)
 
 from .json_values import at_path, fill, is_number, mentions, same
 
@@ -34,18 +43,42 @@ class Observations:
         self.notes.clear()
 
 
+class Implementations(TypedDict):
+    """What the names in a config stand for."""
+
+    actions: Mapping[str, ActionImplementation]
+    guards: Mapping[str, GuardImplementation]
+    delays: Mapping[str, Delay]
+
+
 class Failure(Exception):
     """Raised by the actions and guards that fail on purpose."""
 
 
 def build(config: Mapping[str, Any], seen: Observations, *, xstate: XStateVersion) -> Machine:
     """Build the machine of a case, with every action observed."""
-    return Machine(
-        machine_config(config),
-        actions={name: _observed(name, _ACTIONS[name], seen) for name in _ACTIONS},
-        guards={name: _GUARDS[name] for name in _GUARDS},
-        xstate=xstate,
-    )
+    return Machine(machine_config(config), **implementations(config, seen), xstate=xstate)
+
+
+def implementations(
+    config: Mapping[str, Any], seen: Observations, *, notes_logs: bool = False
+) -> Implementations:
+    """Return what the names in the config of a case stand for, with every action observed.
+
+    Args:
+        config: The case's.
+        seen: Where actions are recorded.
+        notes_logs: Whether `log` is a note, for hosts that keep what it says to themselves.
+    """
+    acts = {**_ACTIONS, "log": _note_log} if notes_logs else _ACTIONS
+    return {
+        "actions": {
+            "delayed": _observed("raise", _nothing, seen),
+            **{name: _observed(name, act, seen) for name, act in acts.items()},
+        },
+        "guards": {name: _GUARDS[name] for name in _GUARDS},
+        "delays": {name: _delay(delay) for name, delay in config.get("delays", {}).items()},
+    }
 
 
 # --- configs ---
@@ -61,11 +94,14 @@ def machine_config(config: Mapping[str, Any]) -> MachineConfig:
 
 
 def _state(config: Mapping[str, Any]) -> dict[str, Any]:
-    state = dict(config)
+    state = _with_actions({key: value for key, value in config.items() if key != "delays"})
+    if isinstance(state.get("initial"), Mapping):
+        state["initial"] = _with_actions(state["initial"])
     if "states" in state:
         state["states"] = {key: _state(below) for key, below in state["states"].items()}
-    if "on" in state:
-        state["on"] = {key: _transitions(each) for key, each in state["on"].items()}
+    for key in ("on", "after"):
+        if key in state:
+            state[key] = {word: _transitions(each) for word, each in state[key].items()}
     for key in ("always", "onDone"):
         if key in state:
             state[key] = _transitions(state[key])
@@ -77,9 +113,31 @@ def _state(config: Mapping[str, Any]) -> dict[str, Any]:
 def _transitions(config: Any) -> Any:
     if isinstance(config, list):
         return [_transitions(each) for each in config]
-    if isinstance(config, Mapping) and "guard" in config:
-        return {**config, "guard": guard_of(config["guard"])}
-    return config
+    if not isinstance(config, Mapping):
+        return config
+    guard = {"guard": guard_of(config["guard"])} if "guard" in config else {}
+    return {**_with_actions(config), **guard}
+
+
+def _with_actions(config: Mapping[str, Any]) -> dict[str, Any]:
+    keys = config.keys() & {"actions", "entry", "exit"}
+    return {**config, **{key: _actions(config[key]) for key in keys}}
+
+
+def _actions(config: Any) -> list[Action]:
+    listed = config if isinstance(config, list) else [config]
+    return [each for action in listed for each in _delayed(action)]
+
+
+def _delayed(action: Any) -> list[Action]:
+    """Return an action; a delayed `raise` is made here, so that the machine checks its delay."""
+    match action:
+        case {"type": "raise", "params": {"delay": delay, "event": event} as params}:
+            observed: Action = {"type": "delayed", "params": params}
+            later = raise_(_template(event), delay=_delay(delay), id=params.get("id"))
+            return [observed, later]
+        case _:
+            return [action]
 
 
 def guard_of(config: Any) -> Guard:
@@ -95,6 +153,23 @@ def guard_of(config: Any) -> Guard:
             return state_in(value)
         case _:
             return config  # type: ignore[no-any-return]  # a name, with or without parameters
+
+
+def _delay(config: Any) -> Any:
+    """Return a delay of a case as one of ours: a number, a name, or a function for a reference."""
+    match config:
+        case {"$num": text}:
+            return float(text)
+        case {"$fail": message}:
+            return lambda call: _raise_failure(message)
+        case {}:
+            return _template(config)
+        case _:
+            return config
+
+
+def _raise_failure(message: str) -> None:
+    raise Failure(message)
 
 
 def _template(template: object) -> Callable[[Call], Any]:
@@ -165,7 +240,15 @@ def _fail_assign(call: Call, seen: Observations) -> Action:
 
 
 def _raise(call: Call, seen: Observations) -> Action:
-    return raise_(_filled(call, "event"))
+    return raise_(_filled(call, "event"), id=call.params.get("id"))
+
+
+def _nothing(call: Call, seen: Observations) -> Iterator[Action]:
+    return iter(())
+
+
+def _cancel(call: Call, seen: Observations) -> Action:
+    return cancel(call.params["id"])
 
 
 def _emit(call: Call, seen: Observations) -> Action:
@@ -177,8 +260,15 @@ def _log(call: Call, seen: Observations) -> Action:
 
 
 def _note(call: Call, seen: Observations) -> Action:
-    text = _filled(call, "text")
-    return lambda _: seen.notes.append(text)
+    return _noted(_filled(call, "text"), seen)
+
+
+def _note_log(call: Call, seen: Observations) -> Action:
+    return _noted(_filled(call, "message"), seen)
+
+
+def _noted(value: Any, seen: Observations) -> Action:
+    return lambda _: seen.notes.append(value)
 
 
 def _fail(call: Call, seen: Observations) -> Action:
@@ -191,8 +281,7 @@ def _fail(call: Call, seen: Observations) -> Action:
 def _enqueue(call: Call, seen: Observations) -> Iterator[Action]:
     for item in call.params["items"]:
         if "guard" not in item or call.check(guard_of(item["guard"])):
-            actions = item["actions"]
-            yield from actions if isinstance(actions, list) else [actions]
+            yield from _actions(item["actions"])
 
 
 _ACTIONS: dict[str, _Act] = {
@@ -204,6 +293,7 @@ _ACTIONS: dict[str, _Act] = {
     "copyFromEvent": _copy_from_event,
     "failAssign": _fail_assign,
     "raise": _raise,
+    "cancel": _cancel,
     "emit": _emit,
     "log": _log,
     "note": _note,

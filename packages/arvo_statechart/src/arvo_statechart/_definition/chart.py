@@ -1,12 +1,14 @@
 """Compiled machines, and the compilation of a config."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from arvo_statechart._call import Call, Context
 from arvo_statechart._config import MachineConfig
+from arvo_statechart._delay import Delay
 from arvo_statechart._errors import DefinitionProblem
 from arvo_statechart._event import INIT
 from arvo_statechart._messages import short_repr, unknown
@@ -17,10 +19,35 @@ from .keys import OPTIONS_KEYS
 from .problems import Place, Problems
 from .rules import RULES, Rules, XStateVersion
 from .state_compiler import StateCompiler
-from .states import HISTORY, StateNode, Transition
+from .states import HISTORY, StateNode, Transition, is_covered
 from .targets import check_history
 from .tree import Tree
 from .warnings import find_warnings
+
+
+def _leaving_delays(nodes: Sequence[StateNode]) -> dict[StateNode, tuple[str, ...]]:
+    """Return the events of `after` that are certain to leave their states, of states that have some."""
+    waiting = [node for node in nodes if node.after]
+    wild = [node for node in nodes if node.wildcards] if waiting else []
+    found: dict[StateNode, tuple[str, ...]] = {}
+    for node in waiting:
+        # A state below is asked first, and one of another region may leave both in its own way.
+        others = [each for each in wild if each is not node and each not in node.ancestors]
+        wildcards = {wildcard for each in others for wildcard in each.wildcards}
+        leaving = tuple(
+            each for each in node.after if _leaves(node, each) and not is_covered(each, wildcards)
+        )
+        if leaving:
+            found[node] = leaving
+    return found
+
+
+def _leaves(node: StateNode, event_type: str) -> bool:
+    first = next(iter(node.on.get(event_type, ())), None)
+    if first is None or first.guard is not None:
+        return False
+    outside = any(target is not node and not target.is_below(node) for target in first.targets)
+    return outside or (first.reenter and bool(first.targets))
 
 
 class Chart:
@@ -33,6 +60,7 @@ class Chart:
         "context",
         "has_eventless",
         "implementations",
+        "leaving_delays",
         "max_microsteps",
         "nodes",
         "root",
@@ -64,6 +92,8 @@ class Chart:
         # May be infinite.
         self.max_microsteps: float = max_microsteps
         self.has_eventless: bool = any(node.always for node in nodes)
+        # By state, the types of `after` events that are certain to leave it.
+        self.leaving_delays: dict[StateNode, tuple[str, ...]] = _leaving_delays(nodes)
         self._takers: dict[str, list[StateNode]] | None = None
         self._takers_of_wildcards: list[StateNode] = []
 
@@ -92,6 +122,8 @@ def compile_chart(
     *,
     actions: Mapping[str, ActionImplementation],
     guards: Mapping[str, GuardImplementation],
+    delays: Mapping[str, Delay],
+    longest_delay: timedelta | None,
     events: Iterable[str] | None,
     xstate: XStateVersion | None,
     max_microsteps: float | None,
@@ -103,11 +135,14 @@ def compile_chart(
     """
     problems = Problems()
     tree = Tree(config, problems)
+    longest = _longest(longest_delay, problems)
     # If states are wrong, the rest would only fail for the same reasons.
     problems.raise_errors()
     implementations = Implementations(
         actions=problems.mapping(None, actions),
         guards=problems.mapping(None, guards),
+        delays=problems.mapping(None, delays),
+        longest_delay=longest,
         by_id=tree.by_id,
     )
     rules = _rules(xstate, problems)
@@ -158,6 +193,13 @@ def _max_microsteps(given: object, config: Mapping[str, Any], problems: Problems
     if given is not None:
         return _at_least_one(None, "max_microsteps: ", given, problems)
     return _at_least_one((place, "maxIterations"), "", configured, problems)
+
+
+def _longest(given: object, problems: Problems) -> timedelta | None:
+    if given is None or isinstance(given, timedelta):
+        return given
+    problems.error(None, f"longest_delay: expected a timedelta, got {short_repr(given)}")
+    return None
 
 
 def _at_least_one(place: Place, name: str, value: object, problems: Problems) -> float:

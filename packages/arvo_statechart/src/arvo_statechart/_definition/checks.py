@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Final
 
-from arvo_statechart._actions import Assign, BuiltInAction, Emit, Log, Raise
+from arvo_statechart._actions import Assign, BuiltInAction, Cancel, Emit, Log, Raise
 from arvo_statechart._errors import InvalidEventError, MachineDefinitionError
 from arvo_statechart._event import type_of
 from arvo_statechart._messages import short_repr
@@ -75,6 +75,29 @@ def check_event(action: str, event: object) -> None:
         ) from None
 
 
+def check_timer_id(id: object) -> None:
+    """Refuse what `raise_` cannot use as the id of its timer.
+
+    Raises:
+        MachineDefinitionError: If it is neither None nor a string.
+    """
+    if id is not None and not isinstance(id, str):
+        raise MachineDefinitionError(f"raise_ expects a string as id, got {short_repr(id)}")
+
+
+def check_cancelled(id: object) -> None:
+    """Refuse what `cancel` cannot use.
+
+    Raises:
+        MachineDefinitionError: If it is neither a string nor a function.
+    """
+    if not isinstance(id, str) and not callable(id):
+        raise MachineDefinitionError(
+            f"cancel expects the id of a timer, or a function that returns it, got {short_repr(id)}"
+        )
+    check_plain("cancel", id)
+
+
 def check_choice(choose: object) -> None:
     """Refuse what `enqueue_actions` cannot use.
 
@@ -112,7 +135,9 @@ def looks_at_params(action: BuiltInAction) -> bool:
     match action:
         case Assign(update=Mapping() as update):
             return any(map(callable, update.values()))
-        case Emit(event=given) | Raise(event=given) | Log(message=given):
+        case Raise(event=given, delay=delay):
+            return callable(given) or callable(delay)
+        case Emit(event=given) | Log(message=given) | Cancel(id=given):
             return callable(given)
         case _:
             return True

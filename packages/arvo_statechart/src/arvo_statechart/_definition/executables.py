@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from arvo_statechart._actions import Action, Update
 from arvo_statechart._call import Call, Computed, ConfigurationView, Context, Params
-from arvo_statechart._effects import Host
+from arvo_statechart._effects import Host, ScheduleEffect
 from arvo_statechart._errors import InvalidEventError, InvalidResultError
 from arvo_statechart._event import Event, type_of
 from arvo_statechart._state_value import Status
@@ -45,6 +45,9 @@ class ActionScope(Protocol):
 
 Executable: TypeAlias = Callable[[ActionScope], None]
 """A compiled action."""
+
+Wait: TypeAlias = float | Callable[[Call], float | None]
+"""A compiled delay: milliseconds, or a function that computes them; None means no delay."""
 
 
 def performer(name: str, function: Callable[[Call], object], params: Params) -> Executable:
@@ -99,8 +102,45 @@ def raiser(event: Event | Callable[[Call], Event], params: Params) -> Executable
     """Return an executable that puts an event into the internal queue."""
 
     def execute(scope: ActionScope) -> None:
-        raised = event(scope.call(params)) if callable(event) else copy_containers(event)
-        scope.queue.append(_checked("raise_", raised))
+        scope.queue.append(_raised(event, params, scope))
+
+    return execute
+
+
+def scheduler(
+    event: Event | Callable[[Call], Event], params: Params, *, wait: Wait, id: str | None
+) -> Executable:
+    """Return an executable that asks the host to send an event later.
+
+    If the delay is computed and there is none, it puts the event into the internal queue.
+    """
+
+    def execute(scope: ActionScope) -> None:
+        raised = _raised(event, params, scope)
+        delay = wait(scope.call(params)) if callable(wait) else wait
+        if delay is None:
+            scope.queue.append(raised)
+        else:
+            scope.host.schedule(ScheduleEffect(id=id, event=raised, delay=delay))
+
+    return execute
+
+
+def _raised(event: Event | Callable[[Call], Event], params: Params, scope: ActionScope) -> Event:
+    made = event(scope.call(params)) if callable(event) else copy_containers(event)
+    return _checked("raise_", made)
+
+
+def canceller(id: str | Callable[[Call], str], params: Params) -> Executable:
+    """Return an executable that asks the host to cancel a timer."""
+
+    def execute(scope: ActionScope) -> None:
+        name = id(scope.call(params)) if callable(id) else id
+        if not isinstance(name, str):
+            raise InvalidResultError(
+                f"cancel expects the function to return a string, got {type(name).__name__}"
+            )
+        scope.host.cancel(name)
 
     return execute
 

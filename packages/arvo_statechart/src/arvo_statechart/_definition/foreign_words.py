@@ -6,7 +6,8 @@ from typing import Final
 _ACTIONS = "actions are given beside the config: Machine(config, actions={...})"
 _GUARDS = "guards are given beside the config: Machine(config, guards={...})"
 _ACTORS = "actors are not supported: emit an event, let the host do the work, wait for the answer"
-_DELAYS = "delays are not supported: nothing here runs by the clock"
+_DELAYS = "delays are given beside the config: Machine(config, delays={...})"
+_AFTER = "write 'after': {milliseconds: transition}, or raise_({...}, delay=...)"
 _TYPES = "types are for TypeScript's compiler only: leave it out, and annotate your functions"
 _SETTING = "a setting of XState 4 that has no counterpart here: leave it out"
 _ENTRY = "write 'entry'"
@@ -18,13 +19,12 @@ _NOT_GUARD = "write 'guard': not_(...)"
 
 STATE_WORDS: Final = {
     "invoke": "invoke is not supported: emit an event and wait for the answer",
-    "after": "after is not supported: nothing here runs by the clock",
     "activities": f"a word of XState 4; {_ACTORS}",
     "actions": _ACTIONS,
     "actors": _ACTORS,
     "children": "write 'states'",
     "data": "a word of XState 4: write 'output'",
-    "delay": _DELAYS,
+    "delay": _AFTER,
     "delays": _DELAYS,
     "delimiter": "a setting of XState 4: ids are joined by dots",
     "enter": _ENTRY,
@@ -45,7 +45,7 @@ STATE_WORDS: Final = {
     "schemas": _TYPES,
     "services": f"a word of XState 4; {_ACTORS}",
     "strict": "a setting of XState 4: an event that nothing takes is ignored",
-    "timeout": _DELAYS,
+    "timeout": _AFTER,
     "transitions": "write 'on': {event type: transition}, or 'always' for those without an event",
     "tsTypes": _TYPES,
     "types": _TYPES,
@@ -59,7 +59,7 @@ TRANSITION_WORDS: Final = {
     "cond": f"a word of XState 4: {_GUARD}",
     "condition": _GUARD,
     "conditions": f"{_GUARD}; several are and_([...])",
-    "delay": _DELAYS,
+    "delay": "a delay is the key of its transitions in the 'after' of a state",
     "dest": "write 'target'",
     "effect": _TRANSITION_ACTIONS,
     "event": "an event type is the key of its transitions in 'on'",
@@ -86,7 +86,7 @@ INITIAL_WORDS: Final = {
 
 ACTION_WORDS: Final = {
     "assignment": "write assign({...})",
-    "delay": _DELAYS,
+    "delay": "write raise_({...}, delay=...)",
     "event": "write emit({...}) or raise_({...})",
     "exec": "a word of XState 4: give the function itself, or name it in Machine(actions={...})",
     "guard": "write enqueue_actions(...), which may ask call.check(...)",
@@ -114,7 +114,9 @@ EVENT_WORDS: Final = (
     ("done.invoke.", _ACTORS),
     ("error.platform.", _ACTORS),
     ("xstate.done.actor.", _ACTORS),
-    ("xstate.after.", _DELAYS),
-    ("xstate.after(", _DELAYS),
+    (
+        "xstate.after(",
+        "XState 4's word for a delay: write 'after', or xstate.after.<ms or name>.<id>",
+    ),
 )
 """By what an event type begins with."""

@@ -1,12 +1,15 @@
-"""The named actions and guards of a machine, and the compilation of actions and guards."""
+"""The named actions, guards and delays of a machine, and the compilation of actions and guards."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from arvo_statechart._actions import (
     Assign,
     BuiltInAction,
+    Cancel,
     Emit,
     EnqueueActions,
     Log,
@@ -14,19 +17,33 @@ from arvo_statechart._actions import (
     action_label,
 )
 from arvo_statechart._call import NO_PARAMS, BuiltInGuard, Call, Params, new_call
+from arvo_statechart._delay import Delay
 from arvo_statechart._errors import MachineDefinitionError
 from arvo_statechart._guards import All, AnyOf, Not, StateIn
 from arvo_statechart._messages import short_repr, unknown
 
 from .checks import (
+    check_cancelled,
     check_choice,
     check_event,
     check_plain,
     check_state_value,
+    check_timer_id,
     check_update,
     looks_at_params,
 )
-from .executables import Executable, assigner, emitter, enqueuer, logger, performer, raiser
+from .delays import Delays
+from .executables import (
+    Executable,
+    assigner,
+    canceller,
+    emitter,
+    enqueuer,
+    logger,
+    performer,
+    raiser,
+    scheduler,
+)
 from .keys import ACTION_KEYS, GUARD_KEYS, Keys
 from .problems import Problems
 from .states import StateNode, Test
@@ -47,19 +64,31 @@ _MOST_PARTS = 1_000
 
 
 class Implementations:
-    """The named actions and guards of a machine."""
+    """The named actions, guards and delays of a machine."""
 
-    __slots__ = ("_actions", "_by_id", "_guards", "_levels", "_parts", "_plain", "_tests")
+    __slots__ = (
+        "_actions",
+        "_by_id",
+        "_guards",
+        "_levels",
+        "_parts",
+        "_plain",
+        "_tests",
+        "delays",
+    )
 
     def __init__(
         self,
         *,
         actions: Mapping[str, ActionImplementation],
         guards: Mapping[str, GuardImplementation],
+        delays: Mapping[str, Delay],
+        longest_delay: timedelta | None,
         by_id: Mapping[str, StateNode],
     ) -> None:
         self._actions = dict(actions)
         self._guards = dict(guards)
+        self.delays: Delays = Delays(delays, longest=longest_delay)
         self._by_id = by_id
         # Actions that were used by name alone, as `enqueue_actions` may use them repeatedly.
         self._plain: dict[str, Executable] = {}
@@ -74,6 +103,7 @@ class Implementations:
             problems.attempt(None, self._try_action, name)
         for name in self._guards.keys() - self._tests.keys():
             problems.attempt(None, self._try_guard, name)
+        self.delays.check_all(problems)
 
     def _try_action(self, name: str) -> None:
         try:
@@ -125,9 +155,19 @@ class Implementations:
             case Emit(event=event):
                 check_event("emit", event)
                 executable = emitter(event, params)
-            case Raise(event=event):
+            case Raise(event=event, delay=None, id=timer):
                 check_event("raise_", event)
+                check_timer_id(timer)
                 executable = raiser(event, params)
+            case Raise(event=event, delay=delay, id=timer):
+                check_event("raise_", event)
+                check_timer_id(timer)
+                wait = self.delays.of_action(delay)
+                executable = scheduler(event, params, wait=wait, id=timer)
+                action = replace(action, delay=wait)
+            case Cancel(id=cancelled):
+                check_cancelled(cancelled)
+                executable = canceller(cancelled, params)
             case Log(message=message):
                 check_plain("log", message)
                 executable = logger(message, params)

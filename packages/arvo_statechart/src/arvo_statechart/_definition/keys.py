@@ -42,7 +42,7 @@ _BY_TYPE: Final[Mapping[StateType, Mapping[str, str]]] = {
     StateType.PARALLEL: {"initial": _NO_CHILD, "output": _NO_OUTPUT},
     StateType.FINAL: {"initial": _NO_CHILD, "onDone": "a final state is an end itself"},
     StateType.HISTORY: dict.fromkeys(
-        ("initial", "on", "always", "onDone", "entry", "exit", "tags", "meta", "output"),
+        ("initial", "on", "always", "after", "onDone", "entry", "exit", "tags", "meta", "output"),
         _NEVER_ACTIVE,
     ),
 }

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from arvo_statechart._call import NO_PARAMS
 from arvo_statechart._event import done_event_type
 from arvo_statechart._messages import short_repr, unknown
 
+from .after import After, keys_of_after
 from .checks import check_plain
-from .executables import Executable
+from .executables import Executable, Wait, canceller, scheduler
 from .implementations import Implementations
 from .keys import INITIAL_KEYS, TRANSITION_KEYS, Keys
 from .problems import Place, Problems, listed
@@ -46,6 +48,8 @@ class StateCompiler:
             node.entry = self._actions(config["entry"], (place, "entry"))
         if "exit" in config:
             node.exit = self._actions(config["exit"], (place, "exit"))
+        if "after" in config:
+            self._fill_after(node, config["after"], (place, "after"))
         if "tags" in config:
             node.tags = self._strings(config["tags"], (place, "tags"))
         if "meta" in config:
@@ -107,6 +111,47 @@ class StateCompiler:
         if "always" in config:
             always = config["always"]
             node.always = self._transitions(node, "always", always, (place, "always"))
+
+    def _fill_after(self, node: StateNode, config: object, place: Place) -> None:
+        """Add the transitions of an `after`, and its timers to the entry and exit actions."""
+        node.after = keys_of_after(config, node.id, place, self._problems)
+        starting: list[Executable] = []
+        for after in node.after.values():
+            self._add_delayed(node, after)
+            wait = self._wait(after)
+            if wait is not None:
+                event = {"type": after.event_type}
+                starting.append(scheduler(event, NO_PARAMS, wait=wait, id=after.event_type))
+        node.entry += tuple(starting)
+        node.exit += tuple([canceller(event_type, NO_PARAMS) for event_type in node.after])
+
+    def _add_delayed(self, node: StateNode, after: After) -> None:
+        self._refuse_bare_targets(after)
+        event_type = after.event_type
+        transitions = self._transitions(node, event_type, after.config, after.place)
+        if not transitions:
+            return
+        if event_type not in node.on and _is_wildcard(event_type):
+            wildcards = (*node.wildcards, event_type)
+            node.wildcards = tuple(sorted(wildcards, key=len, reverse=True))
+        node.on[event_type] = node.on.get(event_type, ()) + transitions
+
+    def _refuse_bare_targets(self, after: After) -> None:
+        if isinstance(after.config, str):
+            return
+        for at, target in listed(after.place, after.config):
+            if isinstance(target, str):
+                self._problems.error(
+                    at,
+                    f"write {{'target': {short_repr(target)}}}: in a list of 'after', XState takes "
+                    "a string for a transition without a target",
+                )
+
+    def _wait(self, after: After) -> Wait | None:
+        delays = self._implementations.delays
+        if isinstance(after.delay, str):
+            return self._problems.attempt(after.place, delays.of_key, after.delay)
+        return self._problems.attempt(after.place, delays.of_number, after.delay)
 
     def _transitions(
         self, node: StateNode, descriptor: str, configs: object, place: Place

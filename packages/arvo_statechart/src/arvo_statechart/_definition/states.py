@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from arvo_statechart._call import Call
 from arvo_statechart._guards import guard_label
 
+from .after import After
 from .executables import Executable
 from .problems import Place
 from .rules import Rules
@@ -47,7 +48,8 @@ HISTORY: Final = StateType.HISTORY
 class Transition:
     """A transition of one state, for one event or for none.
 
-    `targets` may hold history states; `descriptor` is the key in `on`, or `always`. `config` is the
+    `targets` may hold history states; `descriptor` is the key in `on`, the
+    type of an `after`'s event, or `always`. `config` is the
     transition in the definition, for messages and diagrams; empty if that is only a target.
     """
 
@@ -89,6 +91,7 @@ class StateNode:
     """
 
     __slots__ = (
+        "after",
         "always",
         "ancestors",
         "children",
@@ -158,6 +161,8 @@ class StateNode:
         # The keys of `on` that end in a wildcard, longest first.
         self.wildcards: tuple[str, ...] = ()
         self.always: tuple[Transition, ...] = ()
+        # By event type, in the order of setting their timers, which `entry` and `exit` do.
+        self.after: Mapping[str, After] = NOTHING
         self.entry: tuple[Executable, ...] = ()
         self.exit: tuple[Executable, ...] = ()
         self.tags: tuple[str, ...] = ()

@@ -16,12 +16,14 @@ from .implementations import Implementations
 from .known_events import KnownEvents
 from .problems import Place, listed, problem_at
 from .rules import XStateVersion
-from .states import HISTORY, PARALLEL, StateNode, StateType, Transition, is_covered
+from .states import StateNode, StateType, Transition, is_covered
+from .version_differences import version_differences
 
 _Warning: TypeAlias = tuple[Place, str]
 
 _MOST_WARNINGS = 20
 _DONE = done_event_type("")
+_AFTER = "xstate.after."
 
 
 def find_warnings(
@@ -41,7 +43,7 @@ def find_warnings(
     """
     warnings = _Search(nodes, implementations, events).all()
     if chosen is None:
-        warnings = chain(warnings, _differences(nodes))
+        warnings = chain(warnings, version_differences(nodes))
     found = [problem_at(place, message) for place, message in islice(warnings, _MOST_WARNINGS)]
     if next(warnings, None) is not None:
         found.append(
@@ -65,6 +67,8 @@ class _Search:
         self._wildcards = {key for node in nodes for key in node.wildcards}
         self._known = None if events is None else self._known_events(events)
         self._ends = KnownEvents(map(done_event_type, self._by_id), others=False)
+        delayed = (event_type for node in nodes for event_type in node.after)
+        self._delayed = KnownEvents(delayed, others=False)
         # The ids of guards that were checked: many transitions may use one guard.
         self._judged: set[int] = set()
 
@@ -101,7 +105,7 @@ class _Search:
     def _about_state(self, node: StateNode) -> Iterator[_Warning]:
         config, place = node.config, node.place
         if node.type is StateType.FINAL:
-            for key in ("on", "always"):
+            for key in ("on", "always", "after"):
                 if key in config:
                     yield (place, key), "leads out of a final state, which is an end"
         if "onDone" in config and not _may_end(node):
@@ -139,6 +143,8 @@ class _Search:
             if ended in self._by_id:
                 return ""
             return f"waits indefinitely: {unknown('id', ended, self._by_id)}"
+        if descriptor.startswith(_AFTER):
+            return "" if descriptor == f"{_AFTER}*" else self._delayed.objection(descriptor)
         if self._known is None or descriptor == "*" or descriptor.startswith("xstate."):
             return ""
         return self._known.objection(descriptor)
@@ -146,12 +152,21 @@ class _Search:
     def _about_actions(self, actions: object, place: Place) -> Iterator[_Warning]:
         for at, action in listed(place, actions):
             match self._implementations.action(action):
-                case Raise(event={"type": str(event_type)}) if not self._takes(event_type):
-                    close = suggestion(event_type, self._taken)
-                    message = f"raises {short_repr(event_type)}, which no state takes"
-                    yield at, f"{message}: {close}" if close else message
+                case Raise() as raised:
+                    yield from ((at, message) for message in self._about_raise(raised))
                 case _:
                     pass
+
+    def _about_raise(self, action: Raise) -> Iterator[str]:
+        match action.event:
+            case {"type": str(event_type)} if not self._takes(event_type):
+                close = suggestion(event_type, self._taken)
+                message = f"raises {short_repr(event_type)}, which no state takes"
+                yield f"{message}: {close}" if close else message
+            case _:
+                pass
+        if action.id is not None and action.delay is None:
+            yield f"the id {short_repr(action.id)} has no effect without a delay"
 
     def _takes(self, event_type: str) -> bool:
         return event_type in self._taken or is_covered(event_type, self._wildcards)
@@ -191,6 +206,7 @@ def _transitions_of(node: StateNode) -> Iterator[tuple[Place, Mapping[str, Any]]
         for descriptor, transitions in config.get("on", {}).items()
     ]
     found += [((place, key), config[key]) for key in ("onDone", "always") if key in config]
+    found += [(after.place, after.config) for after in node.after.values()]
     for around, transitions in found:
         for at, transition in listed(around, transitions):
             if isinstance(transition, Mapping):
@@ -270,48 +286,3 @@ def _entered_with(node: StateNode) -> Iterable[StateNode]:
             return node.children.values()
         case _:
             return () if node.initial is None else (node.initial,)
-
-
-_CHOOSE = "choose with xstate='5.33' or xstate='5.24'"
-_NAMED_WILDCARDS = 5
-
-
-def _differences(nodes: Iterable[StateNode]) -> Iterator[tuple[Place, str]]:
-    """Yield what behaves differently in XState 5.24, for machines without a chosen version."""
-    for node in nodes:
-        yield from _of_history(node) if node.type is HISTORY else _of_wildcards(node)
-
-
-def _of_history(node: StateNode) -> Iterator[tuple[Place, str]]:
-    above = node.ancestors[0]
-    if above.type is PARALLEL and not node.config.get("target"):
-        place: Place = (node.place, "target")
-        today = (
-            f"without one it leads to the whole of {short_repr(above.id)} while nothing is recorded"
-        )
-        yield place, f"{today}; in XState before 5.32.4 it leads nowhere: {_CHOOSE}"
-
-
-def _of_wildcards(node: StateNode) -> Iterator[tuple[Place, str]]:
-    if not node.wildcards:
-        return
-    wildcards = set(node.wildcards)
-    for event_type, candidates in node.on.items():
-        if event_type in wildcards or any(each.guard is None for each in candidates):
-            continue
-        if not is_covered(event_type, wildcards):
-            continue
-        beside = [key for key in node.wildcards_beside(event_type) if node.on[key]]
-        if beside:
-            tried = " and ".join(map(short_repr, beside[:_NAMED_WILDCARDS]))
-            today = f"if no guard passes, {tried} beside it is tried"
-            yield (
-                _place(node, event_type),
-                f"{today}; in XState before 5.32.2 it is not: {_CHOOSE}",
-            )
-
-
-def _place(node: StateNode, event_type: str) -> Place:
-    if "onDone" in node.config and event_type == done_event_type(node.id):
-        return (node.place, "onDone")
-    return ((node.place, "on"), event_type)

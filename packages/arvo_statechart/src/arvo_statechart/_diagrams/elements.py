@@ -61,11 +61,11 @@ def title(node: StateNode) -> str:
 
 def lines(node: StateNode) -> list[str]:
     """Return the lines inside a state: its actions and its transitions without a target."""
-    found: list[str] = []
-    if node.entry:
-        found.append(f"entry / {', '.join(_action_labels(node.config['entry']))}")
-    if node.exit:
-        found.append(f"exit / {', '.join(_action_labels(node.config['exit']))}")
+    found = [
+        f"{key} / {', '.join(actions)}"
+        for key in ("entry", "exit")
+        if (actions := _action_labels(node.config.get(key, ())))
+    ]
     found += [" ".join(_label(each)) for each in _transitions(node) if not each.targets]
     return found
 
@@ -101,8 +101,7 @@ def _transitions(node: StateNode) -> Iterator[Transition]:
 
 def _label(transition: Transition) -> tuple[str, ...]:
     """Return the parts of a label: `PAY`, `[is_large]`, `/ charge, emit(order.paid)`."""
-    done = transition.descriptor == done_event_type(transition.source.id)
-    parts = ["done" if done else transition.descriptor]
+    parts = [_event_label(transition)]
     if transition.guard is not None:
         parts.append(f"[{transition.guard_name}]")
     if transition.actions:
@@ -112,6 +111,13 @@ def _label(transition: Transition) -> tuple[str, ...]:
     if transition.reenter and transition.targets:
         parts.append("(reenter)")
     return tuple(parts)
+
+
+def _event_label(transition: Transition) -> str:
+    node, event_type = transition.source, transition.descriptor
+    if event_type == done_event_type(node.id):
+        return "done"
+    return node.after[event_type].label if event_type in node.after else event_type
 
 
 def _action_labels(actions: object) -> tuple[str, ...]:

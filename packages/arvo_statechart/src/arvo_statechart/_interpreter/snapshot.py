@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from arvo_statechart._call import NO_PARAMS, Context, new_call
 from arvo_statechart._definition.states import UNSET
+from arvo_statechart._effects import ScheduleEffect
 from arvo_statechart._event import Event, type_of
 from arvo_statechart._messages import short_repr
 from arvo_statechart._state_value import PartialStateValue, StateValue, Status, copy_value
@@ -61,6 +62,20 @@ class Snapshot:
         """The exception that failed, or what was stored of it; None unless the status is "error"."""
         return None if self._error is UNSET else self._error
 
+    @property
+    def expected_timers(self) -> tuple[str, ...]:
+        """The ids of timers that a host has pending while the machine is here, in document order.
+
+        These are the timers of `after`s which are certain to leave one of the active states when they are
+        due; others may have fired already. A host without one of them has entered the state when that had
+        no such delay, or under XState, which stores no timers. Nor has it one that an action cancelled.
+        """
+        leaving = self._configuration.chart.leaving_delays
+        if not leaving:
+            return ()
+        active = self._configuration.in_document_order
+        return tuple(each for node in active for each in leaving.get(node, ()))
+
     def matches(self, value: PartialStateValue) -> bool:
         """Return whether the machine is in a state.
 
@@ -114,12 +129,22 @@ def new_snapshot(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """The result of running a step: the new snapshot and the emitted events."""
+    """The result of running a step: the new snapshot, the emitted events and the timers.
+
+    A host that keeps timers first removes the one whose event this step processed, then those in
+    `cancelled`, and then sets those in `scheduled`; one that is set replaces a pending one of its id.
+    A machine that is not active has no timers: the host removes all of them.
+    """
 
     snapshot: Snapshot
     """The snapshot after the step."""
     emitted: tuple[Event, ...] = ()
     """The emitted events in order; none if the step failed."""
+    scheduled: tuple[ScheduleEffect, ...] = ()
+    """The timers to set, in order; empty if the machine is not active after the step."""
+    cancelled: tuple[str, ...] = ()
+    """The ids of timers to cancel, some of which may not be pending; empty if the machine is not active
+    after the step."""
 
     @property
     def done(self) -> bool:
@@ -135,3 +160,24 @@ class RunResult:
     def error(self) -> Any:
         """The exception that failed, or what was stored of it; None unless the status is "error"."""
         return self.snapshot.error
+
+
+# The slots of a frozen dataclass, which refuses plain assignments.
+_set_snapshot, _set_emitted, _set_scheduled, _set_cancelled = (
+    vars(RunResult)[name].__set__ for name in ("snapshot", "emitted", "scheduled", "cancelled")
+)
+
+
+def new_result(
+    snapshot: Snapshot,
+    emitted: tuple[Event, ...],
+    scheduled: tuple[ScheduleEffect, ...] = (),
+    cancelled: tuple[str, ...] = (),
+) -> RunResult:
+    """Return a result, made in a third of the time that keyword arguments take."""
+    result = _new(RunResult)
+    _set_snapshot(result, snapshot)
+    _set_emitted(result, emitted)
+    _set_scheduled(result, scheduled)
+    _set_cancelled(result, cancelled)
+    return result
