@@ -107,6 +107,7 @@ def left_inside(broker: ConcurrentEventBroker) -> dict[str, object]:
             f"{topic.name} sleeping": topic._sleeping,
             f"{topic.name} running": topic._running,
             f"{topic.name} seats": topic.seats._taken,
-            f"{topic.name} subjects": topic.seats._subjects,
+            f"{topic.name} metered": topic._metered,
+            f"{topic.name} held lanes": topic.seats._lanes,
         }
     return {what: value for what, value in held.items() if value}

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
+from typing_extensions import override
 
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import IMachineMemory
@@ -13,6 +14,8 @@ from arvo_event_handler.testing import (
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
+    MachineTimerSuite,
+    StepHistorySuite,
     WorkflowQueriesSuite,
 )
 from arvo_time.testing import FakeClock
@@ -48,3 +51,18 @@ class TestLeases(OnAFakeClock, LeasedMachineMemorySuite):
 
 class TestQueries(OnAFakeClock, WorkflowQueriesSuite):
     pass
+
+
+class TestTimers(OnAFakeClock, MachineTimerSuite):
+    pending = 1000
+
+
+class TestHistory(OnAFakeClock, StepHistorySuite):
+    @pytest.fixture(params=[0, 4096])
+    @override
+    def memory(self, clock: FakeClock, request: pytest.FixtureRequest) -> ConcurrentMachineMemory:
+        return ConcurrentMachineMemory(clock=clock, chunk_bytes=request.param, history=self.history)
+
+    @pytest.fixture
+    def forgetful(self, clock: FakeClock) -> ConcurrentMachineMemory:
+        return ConcurrentMachineMemory(clock=clock)

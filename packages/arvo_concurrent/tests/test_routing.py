@@ -195,3 +195,18 @@ class TestLateReplies:
         with pytest.raises(BrokerClosedError):
             await publish(emitted(question, to=ONE))
         assert workers() == []
+
+
+async def test_an_output_for_later_ends_its_event_instead_of_leaving_now(
+    owner: Owner, clock: FakeClock
+) -> None:
+    async def act(cause: ArvoEvent) -> list[ArvoEvent]:
+        late = emitted(cause, 1, to=TWO).to_dict() | {"notbefore": "2030-01-01T00:00:00Z"}
+        return [emitted(cause, 0, to=TWO), ArvoEvent.from_dict(late)]
+
+    two = StubHandler(source=TWO)
+    async with broker_of(owner, clock, StubHandler(act), two) as broker:
+        await broker.publish(event("a"))
+    assert owner.reasons == [("a", DeadLetterReason.NOT_RETRYABLE)]
+    assert isinstance(owner.letters[0].error, ConfigViolation)
+    assert two.tried == []

@@ -17,7 +17,6 @@ CHUNKS = (
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 async def test_every_workflow_ends_once_with_the_right_answer(seeds: range) -> None:
     for seed in seeds:

@@ -175,14 +175,14 @@ class TestDeadLetterReply:
         start = claim(1).model_copy(update={"traceparent": traceparent, "tracestate": "a=b"})
         child = start.model_copy(update={"data": {**start.data, PARENT_SUBJECT: "parent"}})
         contract = claiming(ConcurrentMachineMemory()).contract
-        [reply] = dead_letter_reply(letter_of(child), contract)
+        [reply] = dead_letter_reply(letter_of(child), contract=contract)
         assert reply is not None
         assert (reply.subject, reply.parentid, reply.to) == ("parent", child.id, child.source)
         assert (reply.traceparent, reply.tracestate) == (traceparent, "a=b")
 
     def test_a_dead_answer_gets_no_reply(self) -> None:
         contract = claiming(ConcurrentMachineMemory()).contract
-        assert dead_letter_reply(letter_of(event("e1")), contract) == []
+        assert dead_letter_reply(letter_of(event("e1")), contract=contract) == []
 
     async def test_dead_letter_reply_needs_a_contract(self) -> None:
         with pytest.raises(ConfigViolation, match="needs a handler with a `contract`"):

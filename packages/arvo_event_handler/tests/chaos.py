@@ -43,7 +43,8 @@ from arvo_event_handler.memory import LockPolicy
 from arvo_statechart import Call
 from arvo_time.testing import FakeClock
 
-from .intercepted_memory import InterceptedLeasedMemory, InterceptedMemory
+from .historic_memory import HistoricMemory
+from .intercepted_memory import InterceptedHistoricMemory, InterceptedMemory
 from .leased_memory import LeasedMemory
 from .order_machines import EVERY_ITEM_CONFIG, first_context, machine, orchestrator
 from .shop import (
@@ -130,8 +131,12 @@ class Chaos:
         self.clock = FakeClock()
         self.kind = memory
         self.flavour = flavour
-        self.records: LeasedMemory | SimpleMachineMemory = (
-            LeasedMemory(clock=self.clock, chunk_bytes=self.chance.choice([0, 1000, 4096]))
+        self.records: HistoricMemory | SimpleMachineMemory = (
+            HistoricMemory(
+                clock=self.clock,
+                chunk_bytes=self.chance.choice([0, 1000, 4096]),
+                history=self.chance.choice([None, timedelta(days=7)]),
+            )
             if memory == "leased"
             else SimpleMachineMemory()
         )
@@ -272,8 +277,8 @@ class Chaos:
                     self.orphaned.add(machine_id)
                 raise
 
-        if isinstance(self.records, LeasedMemory):
-            return InterceptedLeasedMemory(self.records, before=before, after=after)
+        if isinstance(self.records, HistoricMemory):
+            return InterceptedHistoricMemory(self.records, before=before, after=after)
         return InterceptedMemory(self.records, before=before, after=after)
 
     async def _others(self) -> None:

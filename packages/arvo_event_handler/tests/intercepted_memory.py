@@ -1,6 +1,7 @@
 """Machine memories whose every call can be watched, held up or made to fail."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from typing_extensions import override
@@ -8,11 +9,15 @@ from typing_extensions import override
 from arvo_event_handler import IMachineMemory
 from arvo_event_handler.memory import (
     ILeasedMachineMemory,
+    IStepHistory,
     LockPolicy,
     MachineLease,
     Record,
     RecordWrite,
+    StoredStep,
 )
+
+from .historic_memory import HistoricMemory
 
 T = TypeVar("T")
 
@@ -114,6 +119,33 @@ class InterceptedLeasedMemory(InterceptedMemory, ILeasedMachineMemory):
     @override
     async def renew(self, lease: MachineLease) -> bool:
         return await self._through("renew", lease.machine_id, lambda: self._leased.renew(lease))
+
+
+class InterceptedHistoricMemory(InterceptedLeasedMemory, IStepHistory):
+    """The same for one that keeps a history, whose questions are passed on as they are."""
+
+    def __init__(
+        self,
+        memory: HistoricMemory,
+        *,
+        before: Interception = _let_pass,
+        after: Interception = _let_pass,
+    ) -> None:
+        super().__init__(memory, before=before, after=after)
+        self._historic = memory
+
+    @property
+    @override
+    def history(self) -> timedelta | None:
+        return self._historic.history
+
+    @override
+    async def steps(self, subject: str, *, after: int = 0, limit: int = 200) -> list[StoredStep]:
+        return await self._historic.steps(subject, after=after, limit=limit)
+
+    @override
+    async def times(self, subjects: Collection[str]) -> dict[str, list[datetime]]:
+        return await self._historic.times(subjects)
 
 
 def fail(call: str, error: BaseException, *, times: int | None = None) -> Interception:

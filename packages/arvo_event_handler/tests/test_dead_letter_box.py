@@ -8,7 +8,7 @@ import pytest
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import ConfigViolation
-from arvo_event_handler.delivery import DeadLetter, DeadLetterBox, DeadLetterReason
+from arvo_event_handler.delivery import DeadLetter, DeadLetterBox, DeadLetterReason, StoredLetter
 from arvo_time.testing import FakeClock
 
 
@@ -27,6 +27,11 @@ def letter(id: str, **changes: Any) -> DeadLetter:
     return DeadLetter(event=event, **given)
 
 
+def published(stored: StoredLetter) -> ArvoEvent:
+    assert stored.event is not None
+    return stored.event
+
+
 async def box_of(*letters: DeadLetter, most: int = 100) -> DeadLetterBox:
     box = DeadLetterBox(most=most)
     for each in letters:
@@ -35,7 +40,7 @@ async def box_of(*letters: DeadLetter, most: int = 100) -> DeadLetterBox:
 
 
 async def ids(box: DeadLetterBox, **which: Any) -> list[str]:
-    return [stored.letter.event.id for stored in await box.dead_letters(**which)]
+    return [published(stored).id for stored in await box.dead_letters(**which)]
 
 
 async def keys(box: DeadLetterBox) -> list[str]:
@@ -50,7 +55,7 @@ class TestLooking:
         clock.advance(timedelta(seconds=5))
         await box(letter("e2"))
         first, second = await box.dead_letters()
-        assert [first.letter.event.id, second.letter.event.id] == ["e1", "e2"]
+        assert [published(first).id, published(second).id] == ["e1", "e2"]
         assert second.at - first.at == timedelta(seconds=5)
 
     async def test_some_are_found_by_topic_reason_and_type(self) -> None:

@@ -368,6 +368,12 @@ class TestOtherAttributes:
         assert said.time == "2026-01-31T09:30:00.000+00:00"
         assert said.extensions == {"tenant": "is", "retries": 2}
 
+    async def test_the_partition_key_is_an_extension_beside_the_others(self) -> None:
+        [said] = await answer(
+            Emit(SAID, Said(text="a"), partitionkey="tenant-7", extensions={"retries": 2})
+        )
+        assert said.extensions == {"retries": 2, "partitionkey": "tenant-7"}
+
     async def test_the_dataschema_is_the_contracts(self) -> None:
         [said] = await answer(Emit(SAID, Said(text="a"), dataschema="#/other/1.0.0"))
         assert said.dataschema == "#/talk/1.0.0"

@@ -845,4 +845,4 @@ async def test_versions_that_subjects_make_up_are_not_kept(store: Store) -> None
             orchestrator=order_contract.type, version=f"9.0.{number}", initiator=APP
         )
         await handler.owed(subject)
-    assert handler._execution._answering.cache_info().currsize <= 64
+    assert handler._execution.answering.cache_info().currsize <= 64

@@ -19,7 +19,7 @@ from arvo_event_handler import (
     UnreadableRecordError,
     UnwritableRecordError,
 )
-from arvo_event_handler._workflow import _execution, _journal_store
+from arvo_event_handler._workflow import _journal_store, _step_commit
 from arvo_event_handler.memory import MachineLease, RecordWrite, to_typescript
 from arvo_event_handler.memory._collection import Collection
 from arvo_event_handler.memory._state import WorkflowState
@@ -171,7 +171,7 @@ async def test_a_journal_without_its_last_bytes_is_refused_and_not_appended_to(c
 async def test_a_journal_that_has_grown_large_is_said_on_the_span(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_execution, "_LARGE_JOURNAL", 3000)
+    monkeypatch.setattr(_step_commit, "_LARGE_JOURNAL", 3000)
     memory = LeasedMemory(clock=FakeClock())
     asked, _ = await started(memory)
     said: list[bool] = []
@@ -188,6 +188,5 @@ async def test_a_journal_that_has_grown_large_is_said_on_the_span(
 def test_a_base_of_4_mib_is_not_even_tried(more: int, compacts: bool) -> None:
     """It would be made at every step, and might be refused at every step."""
     state = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
-    state.collection = Collection({})
-    state.collection.size = 4 * 1024 * 1024 + more
+    state.collection = Collection({}, size=4 * 1024 * 1024 + more)
     assert _journal_store._mostly_garbage(state, live=20 * 1024 * 1024) is compacts

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import (
@@ -123,6 +124,21 @@ async def overtaken() -> Slow:
     await slow.clock.run_for(TTL / 3)
     assert slow.renewals == 1
     return slow
+
+
+async def test_user_code_hears_of_its_cancellation_and_may_go_on() -> None:
+    class Impatient(Slow):
+        @override
+        async def _flow(self, call: AnyCall) -> Step[Any]:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await self.go_on.wait()
+            return Step(output=Complete({"total": 2}))
+
+    impatient = Impatient()
+    [done] = await impatient.task
+    assert done.data == {"total": 2}
+    assert not impatient.is_locked()
 
 
 async def test_a_lost_lease_is_renewed_no_more() -> None:

@@ -8,10 +8,12 @@ import pytest
 from pydantic import BaseModel
 
 from arvo_core import (
+    ArvoContract,
     ArvoEvent,
     ArvoOrchestrationSubject,
     ArvoOrchestratorContract,
     ArvoOrchestratorEventFactory,
+    ContractVersion,
     OrchestratorVersion,
 )
 from arvo_event_handler import (
@@ -59,6 +61,7 @@ from .shop import (
     RESERVED,
     Order,
     Ordered,
+    Reserve,
     charged,
     order,
     order_contract,
@@ -890,3 +893,16 @@ def test_what_is_not_a_memory_is_refused_when_it_is_made(memory: Any) -> None:
 def test_warnings_about_a_machine_are_listed() -> None:
     doubtful = machine(waiting_for("evt.stock.reserve.sucess", {"type": "final"}))
     assert "evt.stock.reserve.success" in str(doubtful.warnings[0])
+
+
+def test_it_says_which_requests_the_services_of_a_version_answer() -> None:
+    notified = ArvoContract(
+        uri="#/shop/note",
+        type="com.shop.note",
+        versions=[ContractVersion("1.0.0", accepts=Reserve, emits={})],
+    )
+    services = [RESERVE_SERVICE, notified.version("1.0.0")]
+    handler = orchestrator(machine(services=services))
+    assert handler.answering("1.0.0") == frozenset({RESERVE})
+    with pytest.raises(ConfigViolation, match=r"2\.0\.0"):
+        handler.answering("2.0.0")

@@ -1,5 +1,6 @@
 """A topic reports to each trial its place, so that a broker can count it."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -50,6 +51,7 @@ def topic_of(
     *,
     clock: FakeClock,
     given_up: list[Moving] | None = None,
+    prefetch: int = 1,
 ) -> Topic[Moving, timedelta | None]:
     """Make a topic of one worker, in which a verdict is the pause itself."""
 
@@ -62,8 +64,8 @@ def topic_of(
         run=run,
         carry_out=lambda pause, _: pause,
         undelivered=undelivered,
-        prefetch=1,
-        by_subject=True,
+        prefetch=prefetch,
+        order="subject",
         broker=object(),
         clock=clock,
         logger=LOGGER,
@@ -127,3 +129,73 @@ async def test_what_is_cancelled_is_reported_and_ends_once() -> None:
     assert given_up == [trial]
     assert trial.moves == ["enter", "start", "end"]
     assert (topic.running, topic.queued) == (0, 0)
+
+
+class TestWithdrawing:
+    """What does not run can be taken out of a topic that goes on."""
+
+    async def test_takes_out_what_sleeps_and_waits_and_lets_the_rest_run(self) -> None:
+        clock, asleep, behind = FakeClock(), Moving("e1"), Moving("e2")
+        topic = topic_of(once_more, clock=clock)
+        for trial in (asleep, behind):
+            topic.put(trial)
+        await clock.settle()
+        assert topic.withdraw() == [asleep, behind]
+        assert (topic.sleeping, topic.queued, topic.running) == (0, 0, 0)
+        again = Moving("e1")
+        topic.put(again)
+        await clock.run_until_complete(topic.wait_empty())
+        assert again.moves[-1] == "end"
+        await stop_topics([topic], patience=SECOND, clock=clock)
+
+    async def test_keeps_the_lane_of_what_runs_closed(self) -> None:
+        clock, first, later = FakeClock(), Moving("e1"), Moving("e3")
+        begun: list[str] = []
+        going_on = asyncio.Event()
+
+        async def run(trial: Moving) -> timedelta | None:
+            begun.append(trial.event.id)
+            await going_on.wait()
+            return None
+
+        topic = topic_of(run, clock=clock, prefetch=2)
+        topic.put(first)
+        topic.put(Moving("e2"))
+        await clock.settle()
+        assert [trial.event.id for trial in topic.withdraw()] == ["e2"]
+        topic.put(later)
+        await clock.settle()
+        assert begun == ["e1"]
+        going_on.set()
+        await topic.wait_empty()
+        assert begun == ["e1", "e3"]
+        await stop_topics([topic], patience=SECOND, clock=clock)
+
+    async def test_what_waits_behind_an_event_comes_out_in_order(self) -> None:
+        clock = FakeClock()
+        taken: list[str] = []
+
+        async def run(trial: Moving) -> timedelta | None:
+            await asyncio.sleep(0)
+            if trial.event.id == "e1":
+                taken.extend(each.event.id for each in topic.withdraw_behind(trial))
+            return None
+
+        topic = topic_of(run, clock=clock)
+        for id in ("e1", "e2", "e3"):
+            topic.put(Moving(id))
+        topic.put(Moving("other", subject="order-8"))
+        await topic.wait_empty()
+        assert taken == ["e2", "e3"]
+        await stop_topics([topic], patience=SECOND, clock=clock)
+
+    async def test_what_sleeps_comes_out_with_what_waits_behind_it(self) -> None:
+        clock, asleep, behind = FakeClock(), Moving("e1"), Moving("e2")
+        topic = topic_of(once_more, clock=clock)
+        for trial in (asleep, behind):
+            topic.put(trial)
+        await clock.settle()
+        assert topic.withdraw_sleeping() == [asleep, behind]
+        assert clock.pending == 0
+        await topic.wait_empty()
+        await stop_topics([topic], patience=SECOND, clock=clock)

@@ -11,9 +11,9 @@ from arvo_event_handler.memory._collection import Collection
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
 from arvo_event_handler.memory._open_requests import OpenRequests
 from arvo_event_handler.memory._owed_outputs import OWED_BYTES, OwedOutputs
-from arvo_event_handler.memory._record import read_state, write_state
+from arvo_event_handler.memory._record import apply_head, read_state, write_head, write_state
 from arvo_event_handler.memory._seen_events import SEEN_LIMIT, SeenEvents
-from arvo_event_handler.memory._state import WorkflowEntry, WorkflowState
+from arvo_event_handler.memory._state import RetriedStep, WorkflowEntry, WorkflowState
 
 
 def kept(name: str, *, asks: bool = False, **members: Any) -> KeptEvent:
@@ -129,15 +129,22 @@ def test_a_machine_keeps_as_many_steps_as_the_window_although_they_ask() -> None
     assert list(state.owed.asked) == ["com.stock.reserve"]
 
 
-def test_a_state_takes_over_all_that_follows_from_entries() -> None:
-    """So that none of it is built, or looked for, again."""
+def test_a_state_takes_all_that_a_record_says_and_keeps_its_entries() -> None:
+    """So that nothing that follows from entries is built again."""
     state = started(kept("o1", asks=True))
-    state.open = OpenRequests()
-    other = WorkflowState(subject="s", init_event_id="e1", parent_subject=None)
-    other.adopt(state)
-    for name in ("collection", "latest", "seen", "owed", "open", "arrived_known"):
-        assert getattr(other, name) is getattr(state, name) is not None
-    assert other.arrived_known
+    entries = [state.collection, state.latest, state.seen, state.owed]
+    said = WorkflowState(
+        subject="s", init_event_id="e7", parent_subject="p", members={"value": "paid"}
+    )
+    said.retried = RetriedStep(attempt=2, event="h1")
+    said.fail({"name": "E"}, consumed=kept("e8"), outputs=[kept("o8")])
+    apply_head(state, write_head(said))
+    assert write_head(state) == write_head(said)
+    said.reopen()
+    said.status, said.members = "done", {}
+    apply_head(state, write_head(said))
+    assert write_head(state) == write_head(said)
+    assert [state.collection, state.latest, state.seen, state.owed] == entries
 
 
 def test_a_machine_keeps_a_request_whatever_comes_between() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject
 from arvo_event_handler import IArvoEventHandler
@@ -24,6 +24,7 @@ from arvo_event_handler.delivery import (
     Handling,
     Lifecycle,
     OwnerFunctions,
+    TimerPump,
     Topic,
     UnclaimedListener,
     Verdict,
@@ -31,7 +32,7 @@ from arvo_event_handler.delivery import (
     current_handling,
     handled_by,
 )
-from arvo_event_handler.memory import StoredWorkflow
+from arvo_event_handler.memory import DueMachine, IWorkflowQueries, StoredWorkflow
 from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import (
@@ -53,6 +54,10 @@ from ._router import Router
 from ._subscription import Subscription
 
 _logger = bounded_logger("arvo_concurrent")
+
+
+_MOST_FOREIGN: Final = 100
+"""Of how many types of workflows to say that their timers are due without a handler."""
 
 
 class ConcurrentEventBroker:
@@ -78,6 +83,11 @@ class ConcurrentEventBroker:
     What a handler returns is always taken. It should not await the broker that runs it: `publish`
     raises where it would have to wait for a place, and `resolve` where the answer would have to
     wait for the handler itself, or for others that wait likewise.
+
+    It fires the timers of workflows whose memory has an index of them, and lets schedules begin when it is
+    entered. A pending timer is nothing to do: `resolve` returns None when only a timer is left, and
+    `wait_idle` and `drain` do not wait for it. What a
+    handler without a record emits for later is refused: its event is a dead letter.
 
     TypeScript: `createConcurrentEventBroker`.
 
@@ -153,6 +163,8 @@ class ConcurrentEventBroker:
         self._clock = check_clock(clock)
         self._random = check_random(random)
         self._admission = Admission(max_queued)
+        self._foreign: set[str] = set()
+        self._pump = TimerPump(self._take_tick, clock=clock, random=random, logger=_logger)
         self._router = Router(
             OwnerFunctions(
                 on_broker_error=on_broker_error,
@@ -162,6 +174,7 @@ class ConcurrentEventBroker:
             ),
             take_in_turn=self._take_in_turn,
             admission=self._admission,
+            pump=self._pump,
             clock=clock,
         )
         self._life = Lifecycle(self._router, clock=clock, identity=self._admission)
@@ -169,7 +182,9 @@ class ConcurrentEventBroker:
             self._add(handler)
 
     async def __aenter__(self) -> Self:
+        await self._pump.begin()
         self._life.open()
+        self._pump.start()
         return self
 
     async def __aexit__(
@@ -305,7 +320,7 @@ class ConcurrentEventBroker:
             check_async(on_error, name="on_error")
         recovery = Recovery(
             self._router.workflow_handlers,
-            publish=self._send_again,
+            publish=self._go_on,
             on_error=on_error or _log_unrecovered,
             contention_timeout=self._contention_timeout,
             clock=self._clock,
@@ -406,15 +421,43 @@ class ConcurrentEventBroker:
         else:
             await self._when_admitted(event, take)
 
-    async def _send_again(self, workflow: StoredWorkflow, outputs: list[ArvoEvent]) -> None:
-        """Send what a workflow owes when there is a place for it."""
+    async def _go_on(self, workflow: StoredWorkflow, outputs: list[ArvoEvent]) -> None:
+        await self._send_again(workflow.subject, outputs, root=workflow.root)
+
+    async def _take_tick(self, due: DueMachine, tick: ArvoEvent) -> None:
+        """Take the tick of a timer, as part of the work on the topmost workflow above its own."""
+        handler = self._router.workflow_handler(tick.to or tick.type)
+        if handler is None:
+            self._warn_foreign(due, type=tick.to or tick.type)
+            return
+        memory, root = handler.memory, due.machine_id
+        if isinstance(memory, IWorkflowQueries):
+            workflow = await memory.workflow(due.machine_id)
+            root = due.machine_id if workflow is None else workflow.root
+        await self._send_again(due.machine_id, [tick], root=root)
+
+    def _warn_foreign(self, due: DueMachine, *, type: str) -> None:
+        """Say once of each type that its timers are due, and that nobody here handles them."""
+        if type in self._foreign or len(self._foreign) >= _MOST_FOREIGN:
+            return
+        self._foreign.add(type)
+        _logger.warning(
+            "a timer of %s is due, and this broker has no handler for %s: it waits for another program "
+            "until the claim of this one ends, 30 seconds the first time and longer each time; give each "
+            "program a memory of its own, or a part of one, so that its timers are not late",
+            due.machine_id,
+            type,
+        )
+
+    async def _send_again(self, workflow: str, outputs: list[ArvoEvent], *, root: str) -> None:
+        """Send what a workflow owes, or its tick, when there is a place for it."""
         # Its own completion goes to its parent, so the answer is that of the topmost workflow.
-        subject = workflow.root if ArvoOrchestrationSubject.is_valid(workflow.root) else None
-        content = ArvoOrchestrationSubject.parse(subject or workflow.subject)
+        subject = root if ArvoOrchestrationSubject.is_valid(root) else workflow
+        content = ArvoOrchestrationSubject.parse(subject)
         send = partial(
             self._router.send_again,
             outputs,
-            key=(content.orchestrator.name, subject or workflow.subject),
+            key=(content.orchestrator.name, subject),
             answer_to=content.meta.get("redirectto") or content.execution.initiator,
             context=copy_context(),
         )
@@ -442,7 +485,7 @@ class ConcurrentEventBroker:
             return await self._ask(event, address, asker=None, redelivered=redelivered)
         with asking():
             topic = self._router.topics.get(event.to or event.type)
-            if topic is not None and topic.seats.blocked(event.subject):
+            if topic is not None and topic.seats.blocked(topic.seats.lane(event)):
                 raise self_wait(event)
             return await self._ask(event, address, asker=asker, redelivered=redelivered)
 

@@ -162,17 +162,17 @@ class CausalTree:
         self.answered.remove(self)
         return not self.answered
 
-    def queued(self, seats: Seats, subject: str) -> None:
+    def queued(self, seats: Seats, lane: str) -> None:
         """An event waits for a handler."""
         if self._queued is not None:
-            self._queued[seats, subject] += 1
+            self._queued[seats, lane] += 1
 
-    def taken(self, seats: Seats, subject: str) -> None:
+    def taken(self, seats: Seats, lane: str) -> None:
         """An event no longer waits for a handler."""
         if self._queued is not None:
-            self._queued[seats, subject] -= 1
-            if not self._queued[seats, subject]:
-                del self._queued[seats, subject]
+            self._queued[seats, lane] -= 1
+            if not self._queued[seats, lane]:
+                del self._queued[seats, lane]
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
         """Keep a failure for the caller that waits."""
@@ -194,7 +194,7 @@ class CausalTree:
         """
         if queued.total() < self.open:
             return False
-        return all(seats.blocked(subject) for seats, subject in queued)
+        return all(seats.blocked(lane) for seats, lane in queued)
 
 
 def have_in_common(trees: list[CausalTree]) -> bool:

@@ -69,13 +69,13 @@ class Delivery(Trial):
         tree.admission.enter()
         tree.begin()
         if self.asker is not None:
-            self.tree.queued(seats, self.event.subject)
+            self.tree.queued(seats, seats.lane(self.event))
 
     @override
     def start(self, seats: Seats) -> None:
         self.tree.admission.release()
         if self.asker is not None:
-            self.tree.taken(seats, self.event.subject)
+            self.tree.taken(seats, seats.lane(self.event))
 
     @override
     def pause(self) -> None:
@@ -84,7 +84,7 @@ class Delivery(Trial):
     @override
     def resume(self, seats: Seats) -> None:
         if self.asker is not None:
-            self.tree.queued(seats, self.event.subject)
+            self.tree.queued(seats, seats.lane(self.event))
 
     @override
     def end(self) -> None:

@@ -63,13 +63,13 @@ class JoinedTrees:
         reached = [each for tree in self.trees for each in tree.reached(event)]
         return have_in_common(list(dict.fromkeys(reached)))
 
-    def queued(self, seats: Seats, subject: str) -> None:
+    def queued(self, seats: Seats, lane: str) -> None:
         """An event waits for a handler."""
-        self.trees[0].queued(seats, subject)
+        self.trees[0].queued(seats, lane)
 
-    def taken(self, seats: Seats, subject: str) -> None:
+    def taken(self, seats: Seats, lane: str) -> None:
         """An event no longer waits for a handler."""
-        self.trees[0].taken(seats, subject)
+        self.trees[0].taken(seats, lane)
 
     def failed(self, event: ArvoEvent, error: Exception) -> None:
         """Keep a failure for each caller that waits."""

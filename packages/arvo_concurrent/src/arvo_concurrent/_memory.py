@@ -1,7 +1,7 @@
 """The machine memory with leases for one process."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -11,22 +11,34 @@ from typing_extensions import override
 
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import (
+    UNCHANGED,
     CountRequest,
-    ILeasedMachineMemory,
+    DueMachine,
+    IStepHistory,
+    ITimedMachineMemory,
+    ITimerSource,
     IWorkflowQueries,
     LockPolicy,
     MachineLease,
     PageRequest,
     Record,
     RecordWrite,
+    StoredJournal,
+    StoredStep,
     StoredWorkflow,
     WorkflowCount,
     WorkflowPage,
     WorkflowQuery,
+    check_claim,
+    check_history,
     check_machine_id,
     check_previous,
+    check_subjects,
     decode_record,
     encode_record,
+    next_timer,
+    read_step_times,
+    read_steps,
 )
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import check_clock, check_count, check_instance
@@ -34,11 +46,12 @@ from arvo_time.settings import check_clock, check_count, check_instance
 from ._lease_table import LeaseTable
 from ._started_workflows import StartedWorkflows
 from ._stored_workflow import Life, Stored
+from ._timer_index import TimerIndex
 
 _FORGOTTEN_PER_CALL: Final = 2
 
 
-class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
+class ConcurrentMachineMemory(ITimedMachineMemory, ITimerSource, IWorkflowQueries, IStepHistory):
     """Keeps records in the process, with leases that expire and waiters that are woken.
 
     Waiters queue, first come, first served, for at most the policy's `max_wait`. The next one gets
@@ -50,12 +63,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         policy: How long leases last and how long to wait for them.
         chunk_bytes: Length from which a workflow's tail is closed as a chunk; 0 closes it at each
             step.
+        history: How long to keep steps that nobody needs any more, so that `steps` shows them; None
+            keeps none of them.
         clock: For expiry and waiting.
 
     Raises:
-        TypeError: `policy` is not a `LockPolicy`, `chunk_bytes` not an int, or `clock` not a
-            `Clock`.
-        ValueError: `chunk_bytes` is below 0.
+        TypeError: `policy` is not a `LockPolicy`, `chunk_bytes` not an int, `history` not a timedelta,
+            or `clock` not a `Clock`.
+        ValueError: `chunk_bytes` is below 0, or `history` is not above zero or above ten years.
 
     Example:
         >>> async def main() -> None:
@@ -74,9 +89,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         *,
         policy: LockPolicy | None = None,
         chunk_bytes: int = 4096,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")
+        self._history = check_history(history)
         self._chunk_bytes = chunk_bytes
         if policy is not None:
             check_instance(policy, kind=LockPolicy, name="policy")
@@ -85,6 +102,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         self._stored: dict[str, Stored] = {}
         self._started = StartedWorkflows(self._stored)
         self._expiries: list[tuple[float, str]] = []
+        self._timers = TimerIndex()
         self._leases = LeaseTable(policy=self._policy, clock=clock)
         # The bare calls have one owner for all tasks.
         self._instance = secrets.token_hex(16)
@@ -100,6 +118,11 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     @override
     def chunk_bytes(self) -> int:
         return self._chunk_bytes
+
+    @property
+    @override
+    def history(self) -> timedelta | None:
+        return self._history
 
     @property
     def size(self) -> int:
@@ -123,13 +146,14 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         Raises:
             TransactionViolation: The id is empty; cause `INVALID_SUBJECT`.
         """
-        self._stored.pop(check_machine_id(machine_id), None)
+        self._forget(check_machine_id(machine_id))
 
     def clear(self) -> None:
         """Forget every record and drop every lease; waiters get theirs."""
         self._stored.clear()
         self._started.clear()
         self._expiries.clear()
+        self._timers.clear()
         self._leases.clear()
 
     @override
@@ -188,10 +212,12 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         summary = write.summary
         life = self._begin(machine_id, summary.parent, now) if stored is None else stored.life
         if write.chunk is not None or write.frees != "none":
-            life.keep_chunk(write)
+            self._keep_chunk(life, write)
         self._stored[machine_id] = Stored(
             json, lease.version + 1, owner, life, now, summary, expires_at, write.tail
         )
+        if write.timer is not UNCHANGED:
+            self._timers.move(machine_id, write.timer)
         self._leases.free(machine_id)
         self._forget_expired(_FORGOTTEN_PER_CALL)
 
@@ -227,6 +253,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             check_previous(previous, stored=found, machine_id=machine_id)
         writer = f"write {next(self._owners)}"
         json = encode_record(record)
+        timer = next_timer(record)
         now = self._clock.now()
         if stored is None:
             parent = record.get("parentSubject")
@@ -235,6 +262,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             life = stored.life
             life.free_chunks()
         self._stored[machine_id] = Stored(json, version, writer, life, now, None, None, b"")
+        self._timers.move(machine_id, timer)
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -247,6 +275,23 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     async def unlock(self, machine_id: str) -> bool:
         self._leases.drop(check_machine_id(machine_id), self._instance)
         return True
+
+    # --- timers -------------------------------------------------------------
+
+    @override
+    async def claim_due(self, *, limit: int, hold: timedelta) -> Sequence[DueMachine]:
+        check_claim(limit=limit, hold=hold)
+        self._forget_expired(len(self._expiries))
+        return self._timers.claim(limit=limit, hold=hold, now=self._clock.now())
+
+    @override
+    def watch_timers(self, watcher: Callable[[datetime], None]) -> Callable[[], None]:
+        return self._timers.watch(watcher)
+
+    @override
+    async def next_due(self) -> datetime | None:
+        self._forget_expired(len(self._expiries))
+        return self._timers.next_due()
 
     # --- queries ------------------------------------------------------------
 
@@ -316,7 +361,51 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             else now + timedelta(seconds=held.until - monotonic),
         )
 
+    # --- history ------------------------------------------------------------
+
+    @override
+    async def steps(self, subject: str, *, after: int = 0, limit: int = 200) -> list[StoredStep]:
+        check_machine_id(subject)
+
+        async def fetch(below: int | None) -> StoredJournal | None:
+            stored = self._current(subject)
+            if stored is None:
+                return None
+            return StoredJournal(
+                record=decode_record(stored.json),
+                version=stored.version,
+                updated_at=stored.updated_at,
+                tail=stored.tail,
+                chunks=[
+                    chunk for chunk in stored.life.history() if below is None or chunk[0] < below
+                ],
+            )
+
+        return await read_steps(subject, fetch=fetch, after=after, limit=limit)
+
+    @override
+    async def times(self, subjects: Collection[str]) -> dict[str, list[datetime]]:
+        return {subject: self._times(subject) for subject in check_subjects(subjects)}
+
+    def _times(self, subject: str) -> list[datetime]:
+        stored = self._current(subject)
+        if stored is None:
+            return []
+        failed = stored.summary(subject).status == "failure"
+        return read_step_times(
+            stored.tail,
+            chunk=lambda: stored.life.newest_chunk,
+            failed_at=stored.updated_at if failed else None,
+        )
+
     # --- inside -------------------------------------------------------------
+
+    def _keep_chunk(self, life: Life, write: RecordWrite) -> None:
+        now, kept_since = 0.0, None
+        if self._history is not None:
+            now = self._clock.monotonic()
+            kept_since = now - self._history.total_seconds()
+        life.keep_chunk(write, kept_since=kept_since, now=now)
 
     def _begin(self, machine_id: str, parent: str | None, now: datetime) -> Life:
         """Start the life of a workflow that is stored next."""
@@ -324,9 +413,7 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         if parent is not None:
             above = self._current(parent)
             root = parent if above is None else above.life.root
-        life = Life(number=self._started.next_number(), created_at=now, root=root)
-        self._started.add(life, machine_id)
-        return life
+        return Life(number=self._started.next_number(), created_at=now, root=root)
 
     def _current(self, machine_id: str) -> Stored | None:
         stored = self._stored.get(machine_id)
@@ -335,9 +422,13 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             and stored.expires_at is not None
             and stored.expires_at <= self._clock.monotonic()
         ):
-            del self._stored[machine_id]
+            self._forget(machine_id)
             return None
         return stored
+
+    def _forget(self, machine_id: str) -> None:
+        self._stored.pop(machine_id, None)
+        self._timers.move(machine_id, None)
 
     def _forget_expired(self, most: int) -> None:
         """Free records that expired, a few at a time: each call frees more than it adds."""
@@ -349,5 +440,5 @@ class ConcurrentMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             stored = self._stored.get(machine_id)
             # It may have been written again since.
             if stored is not None and stored.expires_at == expires_at:
-                del self._stored[machine_id]
+                self._forget(machine_id)
             most -= 1

@@ -29,6 +29,7 @@ from arvo_event_handler.delivery import (
     HandlerTable,
     Listeners,
     OwnerFunctions,
+    TimerPump,
     Topic,
     TopicStats,
     Verdict,
@@ -57,6 +58,7 @@ class Router(Endable):
         owner: The functions of the broker's owner.
         take_in_turn: Takes an event from outside when there is a place for it.
         admission: What counts the events, and identifies the broker.
+        pump: Fires the timers of the handlers' workflows.
         clock: For delays, and for what is waited for at the end.
     """
 
@@ -66,9 +68,11 @@ class Router(Endable):
         *,
         take_in_turn: Callable[[ArvoEvent, AnyTree], Awaitable[None]],
         admission: Admission,
+        pump: TimerPump,
         clock: Clock,
     ) -> None:
         self._owner = owner
+        self._pump = pump
         self._clock = clock
         self._admission = admission
         self._take_in_turn = take_in_turn
@@ -128,7 +132,8 @@ class Router(Endable):
             carry_out=self._carry_out,
             undelivered=undelivered,
             prefetch=settings.prefetch,
-            by_subject=settings.order == "subject",
+            order=settings.order or "none",
+            rate=settings.rate,
             broker=self._admission,
             clock=self._clock,
             logger=_logger,
@@ -136,6 +141,7 @@ class Router(Endable):
         self.topics[name] = topic
         if handler.stateful:
             self._stateful[name] = handler
+            self._pump.watch(handler)
         return topic
 
     async def remove(self, topic: Topic[Delivery, Verdict]) -> None:
@@ -149,7 +155,9 @@ class Router(Endable):
             raise endless_wait("unsubscribe")
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
-            self._stateful.pop(topic.name, None)
+            handler = self._stateful.pop(topic.name, None)
+            if handler is not None:
+                self._pump.unwatch(handler)
             self._leaving.add(topic)
         await topic.wait_empty()
         topic.stop()
@@ -199,10 +207,15 @@ class Router(Endable):
         """The handlers whose workflows can be recovered."""
         return [each for each in self._stateful.values() if isinstance(each, IWorkflowHandler)]
 
+    def workflow_handler(self, address: str) -> IWorkflowHandler | None:
+        """Return the handler of the workflows of an address; None if there is none."""
+        handler = self._stateful.get(address)
+        return handler if isinstance(handler, IWorkflowHandler) else None
+
     def send_again(
         self, outputs: Sequence[ArvoEvent], *, key: WorkflowKey, answer_to: str, context: Context
     ) -> None:
-        """Send what a workflow emitted before, as part of the work on the topmost one above it.
+        """Send what a workflow emitted before, or a tick, as part of the work on the topmost one above it.
 
         Args:
             outputs: The events; at least one.
@@ -252,6 +265,7 @@ class Router(Endable):
 
     @override
     def stop_accepting(self) -> None:
+        self._pump.stop()
         self._admission.close(BrokerClosedError())
 
     @override
@@ -271,6 +285,7 @@ class Router(Endable):
 
     @override
     async def stop_handlers(self, *, patience: timedelta) -> None:
+        await self._pump.ended()
         await stop_topics(self._all_topics(), patience=patience, clock=self._clock)
 
     @override

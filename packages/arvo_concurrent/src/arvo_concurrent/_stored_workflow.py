@@ -1,7 +1,9 @@
 """What is kept of one workflow: its record as bytes, its chunks, and what its commit said."""
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from arvo_event_handler.memory import (
     Record,
@@ -13,13 +15,22 @@ from arvo_event_handler.memory import (
 )
 
 
+class _KeptChunk(NamedTuple):
+    """A chunk that was freed."""
+
+    number: int
+    data: bytes
+    freed_at: float
+
+
 class Life:
     """What all versions of a record share, from its first write until it is forgotten.
 
-    It has the chunks that are not freed; their numbers have no gaps and end with `last_chunk`.
+    It has the chunks that are not freed; their numbers have no gaps and end with `last_chunk`. Before
+    them it has those that were freed and are kept as history.
     """
 
-    __slots__ = ("_chunks", "created_at", "last_chunk", "number", "root")
+    __slots__ = ("_chunks", "_kept", "created_at", "last_chunk", "number", "root")
 
     def __init__(self, *, number: int, created_at: datetime, root: str) -> None:
         self.number = number
@@ -30,22 +41,53 @@ class Life:
         self.last_chunk = 0
         """The highest number that a chunk was given, freed or not."""
         self._chunks: list[tuple[int, bytes]] = []
+        self._kept: deque[_KeptChunk] = deque()
 
     def chunks_above(self, after: int) -> Sequence[tuple[int, bytes]]:
         # Sliced by number, not scanned, so that the cost is that of what is returned.
         freed = self.last_chunk - len(self._chunks)
         return self._chunks[max(after - freed, 0) :]
 
-    def keep_chunk(self, write: RecordWrite) -> None:
+    def history(self) -> list[tuple[int, bytes]]:
+        """Return all chunks, those that were freed first."""
+        return [*((each.number, each.data) for each in self._kept), *self._chunks]
+
+    @property
+    def newest_chunk(self) -> bytes | None:
+        """The last chunk, freed or not; None if it is gone, or none was written."""
+        if self._chunks:
+            return self._chunks[-1][1]
+        return self._kept[-1].data if self._kept else None
+
+    def keep_chunk(self, write: RecordWrite, *, kept_since: float | None, now: float) -> None:
+        """Append the chunk of a commit, and free those that it frees.
+
+        Args:
+            write: The commit.
+            kept_since: Chunks that were freed before this are deleted, and freed ones kept; None
+                keeps none.
+            now: The time.
+        """
+        freed: list[tuple[int, bytes]] = []
         if write.frees != "none":
-            self._chunks = []
+            freed, self._chunks = self._chunks, []
         if write.chunk is not None:
             self.last_chunk += 1
-            if write.frees != "all":
-                self._chunks.append((self.last_chunk, write.chunk))
+            own = (self.last_chunk, write.chunk)
+            (freed if write.frees == "all" else self._chunks).append(own)
+        if write.frees == "none":
+            return
+        if kept_since is None:
+            self._kept.clear()
+            return
+        self._kept.extend(_KeptChunk(*chunk, now) for chunk in freed)
+        while self._kept and self._kept[0].freed_at < kept_since:
+            self._kept.popleft()
 
     def free_chunks(self) -> None:
+        """Delete all chunks, and those that are kept as history."""
         self._chunks = []
+        self._kept.clear()
 
 
 class Stored:
@@ -85,8 +127,10 @@ class Stored:
         self.tail = tail
 
     def whole(self) -> Record:
-        chunks = self.life.chunks_above(0)
-        return whole(decode_record(self.json), tail=self.tail, chunks=chunks)
+        record = decode_record(self.json)
+        if self._summary is None:
+            return record  # that of a bare write stands alone
+        return whole(record, tail=self.tail, chunks=self.life.chunks_above(0))
 
     def summary(self, machine_id: str) -> WorkflowSummary:
         """Return what its writer said about the workflow."""

@@ -45,6 +45,8 @@ from ._handler import (
     check_handler,
 )
 from ._incoming import version_describing
+from ._schedule._schedule import ArvoSchedule
+from ._schedule._schedule_workflow import ArvoScheduleFunction, MissedTimes
 from ._simple_broker import SimpleEventBroker
 from ._system_error_policy import SystemErrorPolicy
 from ._workflow._control_events import WorkflowControl
@@ -54,7 +56,7 @@ from ._workflow._machine_engine import MachineExecution, MachineExecutionEngine
 from ._workflow._open_requests import Answers
 from ._workflow._orchestrator import ArvoOrchestrator
 from ._workflow._resumable import ArvoResumable, ArvoResumableFunction
-from ._workflow._resumable_call import Reply, Start, Step
+from ._workflow._resumable_call import Due, Reply, Start, Step, Timer
 from ._workflow._stored_context import ContextType
 from .memory._memory import IMachineMemory
 from .memory._simple_memory import SimpleMachineMemory
@@ -68,12 +70,15 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoResumable",
     "ArvoResumableFunction",
+    "ArvoSchedule",
+    "ArvoScheduleFunction",
     "Complete",
     "ConfigViolation",
     "ContextType",
     "ContractViolation",
     "DomainChoice",
     "DomainContext",
+    "Due",
     "EmissionDomains",
     "Emit",
     "ExecutionPolicy",
@@ -90,6 +95,7 @@ __all__ = [
     "MachineMemoryError",
     "MachineRegistry",
     "MemoryInUseError",
+    "MissedTimes",
     "Outputs",
     "QueryTimeoutError",
     "Reply",
@@ -102,6 +108,7 @@ __all__ = [
     "Start",
     "Step",
     "SystemErrorPolicy",
+    "Timer",
     "TransactionViolation",
     "TransactionViolationCause",
     "UndeliveredError",

@@ -77,10 +77,21 @@ def argument_annotations(function: Callable[..., Any], wrapper: type[Addressed])
     """
     return [
         argument
-        for member in _argument_members(function)
+        for member in argument_members(function)
         if get_origin(member) is wrapper
         for argument in get_args(member)
     ]
+
+
+def argument_members(function: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the members of the union that a function's argument is annotated with."""
+    names = list(inspect.signature(function).parameters)
+    written: Any = function
+    while isinstance(written, partial):
+        written = written.func
+    hints = get_type_hints(written if inspect.isroutine(written) else type(written).__call__)
+    if names and names[0] in hints:
+        yield from _members(hints[names[0]])
 
 
 def _handler_of(contract: ArvoContract) -> str:
@@ -119,7 +130,7 @@ def _check_annotation(
     inputs: tuple[type[Addressed], ...],
 ) -> None:
     try:
-        members = list(_argument_members(function))
+        members = list(argument_members(function))
     except Exception:
         return
     for member in members:
@@ -148,17 +159,6 @@ def _check_accepted(
             f"{where} is annotated {wrapper.__name__}[{annotated.__name__}], "
             f"but the contract accepts {payload.name}"
         )
-
-
-def _argument_members(function: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the members of the union that a function's argument is annotated with."""
-    names = list(inspect.signature(function).parameters)
-    written: Any = function
-    while isinstance(written, partial):
-        written = written.func
-    hints = get_type_hints(written if inspect.isroutine(written) else type(written).__call__)
-    if names and names[0] in hints:
-        yield from _members(hints[names[0]])
 
 
 def _members(annotation: Any) -> Iterator[Any]:

@@ -26,7 +26,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Literal, Self
 
-from arvo_core import ArvoError, ArvoEvent, InvalidValueError, ViolationError
+from arvo_core import (
+    ArvoError,
+    ArvoEvent,
+    InvalidValueError,
+    UnknownVersionError,
+    ViolationError,
+)
+from arvo_core.semantic_version import SemanticVersion, is_semantic_version
 from arvo_time.settings import check_duration
 
 
@@ -247,10 +254,14 @@ class UnreadableRecordError(MachineMemoryError):
 
     The execution raises a `TransactionViolation` of cause `READ_FAILURE` that is not retryable:
     a person has to look at what is stored. A memory that raises it keeps no lease.
+
+    Attributes:
+        newer: Whether a newer version of Arvo may have written it, which can read it.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, newer: bool = False) -> None:
         super().__init__(message, retryable=False, outcome="failed")
+        self.newer = newer
 
 
 class MemoryInUseError(ArvoError):
@@ -296,6 +307,28 @@ def retryable_of(error: Exception) -> bool | None:
     if isinstance(error, MachineMemoryError) and error.outcome == "failed":
         return error.retryable
     return None
+
+
+def needs_newer_code(error: BaseException) -> bool:
+    """Return whether a worker with newer code might handle the event that this one cannot.
+
+    Its contract has a newer version than the handler knows, or its workflow a record of a newer form.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UnreadableRecordError):
+            return cause.newer
+        if isinstance(cause, UnknownVersionError):
+            return _is_newer(cause.version, than=cause.versions)
+        cause = cause.__cause__
+    return False
+
+
+def _is_newer(version: str, *, than: Iterable[str]) -> bool:
+    if not is_semantic_version(version):
+        return False
+    parsed = SemanticVersion.parse(version)
+    return all(parsed > SemanticVersion.parse(known) for known in than)
 
 
 def message_of(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The interface of all handlers, and stateless handlers: one event in, any number out."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from opentelemetry.context import Context
@@ -16,8 +17,8 @@ from arvo_core import (
     ViolationError,
 )
 from arvo_core.telemetry import ArvoSpanKind
-from arvo_time import RetryPolicy
-from arvo_time.settings import check_instance, check_number, given_or
+from arvo_time import SYSTEM_CLOCK, Clock, RetryPolicy
+from arvo_time.settings import check_clock, check_instance, check_number, given_or
 
 from ._call import HandlerInput
 from ._construction_checks import check_functions
@@ -95,6 +96,14 @@ class IWorkflowHandler(IArvoEventHandler, Protocol):
     memory: IMachineMemory
     """Where the state of its workflows lives."""
 
+    @property
+    def asked_services(self) -> Collection[VersionedArvoContract[Any]]:
+        """The services that its workflows may ask, in whatever version of theirs.
+
+        A worker makes room for requests to them, also before the services are deployed.
+        """
+        return ()
+
     @override
     async def execute(
         self, event: ArvoEvent, *, redelivered: bool = True, parent: Context | None = None
@@ -125,6 +134,23 @@ class IWorkflowHandler(IArvoEventHandler, Protocol):
             ViolationError: What is stored cannot be read at this moment.
         """
         ...
+
+
+class SelfStarting(ABC):
+    """A handler that begins by itself, without an event: a schedule.
+
+    Not a protocol, which would take any handler for one that has a method of that name.
+    """
+
+    @abstractmethod
+    async def begin(self) -> None:
+        """Begin; idempotent, also where several workers do so at the same time.
+
+        Brokers await it when they begin to fire timers, and again if it fails.
+
+        Raises:
+            Exception: It could not begin at this moment.
+        """
 
 
 def check_handler(value: object, *, name: str = "handler") -> None:
@@ -189,10 +215,12 @@ class ArvoEventHandler(IRetriedEventHandler):
             its `HandlerConfig` sets a policy. None: as the broker's defaults say.
         limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
             Their readers need limits as large, and are the ones who check the size.
+        clock: From when the `after` of an `Emit` counts.
 
     Raises:
         TypeError: `retry_on` is not what `except` accepts, `retry` not a `RetryPolicy`, `domains`
-            not an `EmissionDomains`, `limits` not `EventLimits`, or `executionunits` not a number.
+            not an `EmissionDomains`, `limits` not `EventLimits`, `executionunits` not a number, or
+            `clock` not a `Clock`.
         ValueError: `retry_on` names a violation, or `executionunits` is not finite.
         InvalidHandlerError: `contract` is not an `ArvoContract`; a version lacks a function, or a
             function is for an unknown version; or a function is not async, takes more than one
@@ -226,6 +254,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         retry_on: RetryOn = (),
         retry: RetryPolicy | None = None,
         limits: EventLimits | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_functions(contract, handler, kind=ArvoContract, inputs=(HandlerInput,))
         where = contract.type
@@ -243,6 +272,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         self._retry_on = (RetryLater, RetryableFailure, *_checked_retry_on(retry_on, where))
         self._retry = retry
         self._limits = given_or(limits, default=EventLimits(), name=f"{where}: limits")
+        self._clock = check_clock(clock)
         self._telemetry = ExecutionTelemetry(
             label="Handler", contract=contract, kind=ArvoSpanKind.EVENT_HANDLER
         )
@@ -331,7 +361,7 @@ class ArvoEventHandler(IRetriedEventHandler):
         return [
             made
             for item in as_emits(returned, where=f"{self.source} {contract.version}")
-            for made in emission.answer(item, domains=self._domains.outputs)
+            for made in emission.answer(item, domains=self._domains.outputs, clock=self._clock)
         ]
 
     def _contract_of(self, event: ArvoEvent, trace: ExecutionTrace) -> VersionedArvoContract[Any]:

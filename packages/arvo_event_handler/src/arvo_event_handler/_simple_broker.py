@@ -113,6 +113,10 @@ class SimpleEventBroker:
     A failure that asks for another try, `RetryableFailure` or `RetryLater`, is tried again in
     place, as the handler's `retry` says; nothing else is.
 
+    It fires no timers, deadlines or delayed requests of workflows: run such workflows with
+    `ConcurrentEventBroker` or `DistributedEventBroker`, one of which may share the memory. What a
+    handler without a record emits for later is refused: its event has failed.
+
     A handler may await `publish` and `resolve`, but not for the workflow that it is handling: that
     would wait for itself.
 

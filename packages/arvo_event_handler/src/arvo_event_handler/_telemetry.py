@@ -50,6 +50,9 @@ _executions = _meter.create_counter(
 _duration = _meter.create_histogram(
     "arvo.execution.duration", unit="ms", description="Time to handle one event."
 )
+_ticks_ignored = _meter.create_counter(
+    "arvo.timers.ignored", description="Ticks of timers that were not pending, by source."
+)
 _lock_wait = _meter.create_histogram(
     "arvo.lock.wait", unit="ms", description="Time to acquire a workflow."
 )
@@ -113,6 +116,12 @@ class ExecutionTrace:
                         f"event {event.id!r} of type {event.type!r}: {place} is an integer beyond "
                         "2**53, which TypeScript rounds; send it as a string"
                     )
+
+    def tick_ignored(self, *, source: str) -> None:
+        """Count a tick whose timer is not pending, and that therefore does nothing."""
+        if self.observed:
+            _ticks_ignored.add(1, {"arvo.source": source})
+        self.warn("the timer is not pending: it has fired, was cancelled, or never set")
 
     def lock_acquired(self, seconds: float, *, source: str) -> None:
         """Measure how long acquiring a workflow took."""

@@ -1,7 +1,7 @@
 """Turns what user code returned into events: the one place where outgoing events are made."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,10 +20,13 @@ from arvo_core.event_id import EventId, derive_id
 from arvo_core.telemetry import TraceHeaders
 from arvo_event_handler._errors import ConfigViolation, ContractViolation
 from arvo_event_handler._stored_event import fit_string
+from arvo_time import Clock
 
 from ._child_subject import child_subject
+from ._delayed_output import NOT_BEFORE
 from ._domain import ArvoDomain, DomainContext, resolve_event_domain
-from ._emit import Complete, Emit
+from ._emit import PARTITION_KEY, Complete, Emit
+from ._moment import moment
 
 _T = TypeVar("_T")
 
@@ -102,7 +105,7 @@ class Emission:
         headers: TraceHeaders,
         limits: EventLimits,
         parent_subject: str | None = None,
-        awaited: Container[str] = (),
+        awaited: Collection[str] = (),
         attempt: int | None = None,
     ) -> None:
         self._source = source
@@ -117,14 +120,25 @@ class Emission:
         self._ids: set[str] = set()
         self._index = 0
 
-    def answer(self, item: Emit, *, domains: Sequence[str | None]) -> list[ArvoEvent]:
+    def answer(self, item: Emit, *, domains: Sequence[str | None], clock: Clock) -> list[ArvoEvent]:
         """Make a stateless handler's output: an answer to the event being handled.
 
+        One that leaves later says so in an extension, as there is no record to keep it in.
+
         Raises:
-            ContractViolation: The contract emits no such type, or the event cannot be built.
+            ContractViolation: The contract emits no such type, the event cannot be built, or it is
+                to leave in more than 10 years.
             ConfigViolation: No domain is left, or two outputs have one id.
         """
         event = self._event
+        if item.is_delayed:
+            what = f"{self._source}: Emit of {item.type}"
+            at = moment(what, at=item.at, after=item.after, now=clock.now())
+            extensions = {
+                **(item.extensions or {}),
+                NOT_BEFORE: at.isoformat(timespec="milliseconds"),
+            }
+            item = replace(item, extensions=extensions, at=None, after=None)
         payload = self._contract.emits.get(item.type)
         envelope = _Envelope(
             contract=None if payload is None else self._contract,
@@ -142,8 +156,15 @@ class Emission:
         *,
         services: Mapping[str, VersionedArvoContract[Any]],
         domains: Sequence[str | None],
+        roots: bool = False,
     ) -> list[ArvoEvent]:
         """Make a workflow's request to one of its services or child workflows.
+
+        Args:
+            item: The request.
+            services: What the workflow may ask, by the event type they accept.
+            domains: Where it goes unless it says so itself.
+            roots: Whether a workflow that it starts belongs to no other, instead of to this one.
 
         Raises:
             ContractViolation: No service accepts such a type, or the event cannot be built.
@@ -164,9 +185,13 @@ class Emission:
             subject=self._event.subject,
         )
         if contract is not None and isinstance(contract.accepts, InitPayload):
-            return self._request_child(item, contract, contract.accepts, envelope)
+            return self._request_child(item, contract, contract.accepts, envelope, roots=roots)
         payload = None if contract is None else contract.accepts
         return self._build(item, payload, envelope, known=tuple(services.values()))
+
+    def release(self, awaited: Collection[str]) -> None:
+        """Let ids be used again, as nothing answers those requests any more."""
+        self._awaited = [each for each in self._awaited if each not in awaited]
 
     def completion(
         self,
@@ -237,11 +262,17 @@ class Emission:
         contract: VersionedArvoContract[Any],
         payload: InitPayload[Any],
         envelope: _Envelope,
+        *,
+        roots: bool,
     ) -> list[ArvoEvent]:
         """Make the event that starts a child workflow; it gets a subject of its own."""
+        given = item.data
+        if roots and isinstance(given, Mapping):
+            given = {PARENT_SUBJECT: None, **given}
+        parent = None if roots else self._event.subject
         try:
             # A mapping may name another parent, or None for a workflow of its own.
-            data = payload.to_wire(item.data, parent_subject=self._event.subject)
+            data = payload.to_wire(given, parent_subject=parent)
         except Exception as error:
             raise self._refusal(item, contract, error) from error
         envelope.subject = partial(
@@ -320,7 +351,7 @@ class Emission:
                         tracestate=self._headers.tracestate,
                         parentid=envelope.parentid,
                         domain=domain,
-                        extensions=item.extensions,
+                        extensions=_extensions(item),
                         limits=self._limits,
                     )
                 )
@@ -398,3 +429,9 @@ def _own_id(item: Emit) -> str | None:
     """Return the id that the user wants; None to derive one."""
     wish = EventId.developer_managed(item.id) if isinstance(item.id, str) else item.id
     return None if wish is None or wish.is_blank else wish.text()
+
+
+def _extensions(item: Emit) -> Mapping[str, str | bool | int | float | None] | None:
+    if item.partitionkey is None:
+        return item.extensions
+    return {**(item.extensions or {}), PARTITION_KEY: item.partitionkey}

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime
-from typing import TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
 
 from pydantic import BaseModel
 
@@ -11,6 +11,10 @@ from arvo_core.event_id import EventId
 from arvo_event_handler._errors import ContractViolation
 
 from ._domain import DomainChoice
+from ._moment import check_moment
+
+PARTITION_KEY: Final = "partitionkey"
+"""The CloudEvents extension that names what events are ordered by, with `order="key"`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,19 @@ class Emit:
     accesscontrol: str | None = None
     """None: that of the event being handled."""
     redirectto: str | None = None
-    """Where the answer to this event goes. None: a workflow's own address; not set by a service."""
+    """Where the answer to this event goes; a system error comes back to the sender all the same. None: a
+    workflow's own address; not set by a service."""
+    partitionkey: str | None = None
+    """What the event is ordered by where its handler has `order="key"`, such as a tenant: the CloudEvents
+    extension `partitionkey`. None: its subject."""
     extensions: Mapping[str, str | bool | int | float | None] | None = None
     """Custom extensions by name."""
+    at: datetime | None = None
+    """When the event leaves, with a time zone. None: now. A resumable's record keeps it until then; a
+    stateless handler's leaves by the delay of a transport, and is refused where there is none. It then
+    carries the time as the extension `notbefore`."""
+    after: timedelta | None = None
+    """The same as a delay, in place of `at`; not negative. Zero leaves as soon as a broker looks."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.type, str):
@@ -54,6 +68,13 @@ class Emit:
                 "write Emit(type, data)"
             )
         _check_data(self.data, f"of {self.type}")
+        if self.at is not None or self.after is not None:
+            check_moment(f"Emit of {self.type}", at=self.at, after=self.after)
+
+    @property
+    def is_delayed(self) -> bool:
+        """Whether it leaves later, by `at` or `after`."""
+        return self.at is not None or self.after is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """What a workflow does when it is itself retried, cancelled or woken."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from arvo_core import ArvoEvent
 from arvo_event_handler._errors import ConfigViolation, ContractViolation, ExecutionViolation
 from arvo_event_handler._stored_event import stored_event
+from arvo_event_handler._timer_event import tick_id
 from arvo_event_handler.memory._kept_event import KeptEvent
 from arvo_event_handler.memory._state import StepFailure, WorkflowState
 
-from ._control_events import CANCEL, Cancel, Control, Retry, Wake
+from ._control_events import CANCEL, Cancel, Retry, Tick, Wake
 from ._stored_record import unreadable
 
 
@@ -32,7 +33,7 @@ def check_known(event: ArvoEvent, state: WorkflowState | None) -> WorkflowState:
 
 
 def answer_control(
-    control: Control, event: ArvoEvent, state: WorkflowState
+    control: Retry | Cancel | Wake, event: ArvoEvent, state: WorkflowState
 ) -> Iterable[KeptEvent] | None:
     """Return what to publish when nothing changes; None when there is a step to take.
 
@@ -53,6 +54,21 @@ def answer_control(
             return () if state.ended else None
         case Retry():
             return _answer_retry(control, event, state)
+
+
+def answer_tick(
+    tick: Tick, event: ArvoEvent, state: WorkflowState | None
+) -> Sequence[KeptEvent] | None:
+    """Return what to publish for a tick that changes nothing; None when its timer is pending.
+
+    A timer that is not pending has fired, or was cancelled; or its workflow has ended, or was
+    forgotten. A tick with the id of another timer is made up, and would be taken for that one's.
+    """
+    if state is None or event.id != tick_id(event.subject, tick.key):
+        return ()
+    if state.has_seen(event, is_init=False):
+        return tuple(state.owed_for(event, is_init=False))
+    return () if state.ended or tick.key not in state.timers else None
 
 
 def _answer_retry(
@@ -139,9 +155,11 @@ def refuse_unreadable(failed: ArvoEvent) -> Iterator[None]:
 def lost_requests(state: WorkflowState) -> list[str]:
     """Return the ids of unanswered requests that cannot be sent again.
 
-    A record that the TypeScript version has written lacks those of earlier steps.
+    A record that the TypeScript version has written lacks those of earlier steps. Those that leave
+    later are not lost.
     """
     kept = {output.id for output in state.owed.all()}
+    kept |= {str(timer.event.get("id")) for timer in state.timers.values() if timer.event}
     return [request for request in state.unanswered if request not in kept]
 
 

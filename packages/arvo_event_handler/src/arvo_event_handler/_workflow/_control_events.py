@@ -1,4 +1,4 @@
-"""Events that people and tools send to a workflow itself: go on after a failure, end, ask again.
+"""Events to a workflow itself: go on after a failure, end, ask again, fire a timer.
 
 They go to the workflow's address under its subject, from any source and domain, and need no
 contract.
@@ -6,7 +6,7 @@ contract.
 
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict
 from typing_extensions import Unpack
 
 from arvo_core import (
@@ -18,6 +18,7 @@ from arvo_core import (
 )
 from arvo_core.telemetry import current_trace_headers
 from arvo_event_handler._errors import ContractViolation
+from arvo_event_handler.memory._pending_timers import TIMER_DUE
 
 
 class _ControlData(BaseModel):
@@ -44,7 +45,18 @@ class Wake(_ControlData):
     """Send again what waits for an answer."""
 
 
-Control: TypeAlias = Retry | Cancel | Wake
+class Tick(_ControlData):
+    """Fire a timer; see `timer_event`."""
+
+    key: Annotated[str, Strict(), Field(min_length=1)]
+    """Its key in the record."""
+    at: AwareDatetime
+    """When it was due."""
+    due_by: AwareDatetime
+    """The memory's time when it was claimed: what is due by then need not be claimed itself."""
+
+
+Control: TypeAlias = Retry | Cancel | Wake | Tick
 
 RETRY: Final = "arvo.workflow.retry"
 CANCEL: Final = "arvo.workflow.cancel"
@@ -53,6 +65,7 @@ _PAYLOADS: Final[dict[str, Payload[Any]]] = {
     RETRY: Payload(Retry),
     CANCEL: Payload(Cancel),
     WAKE: Payload(Wake),
+    TIMER_DUE: Payload(Tick),
 }
 
 

@@ -6,12 +6,10 @@ but not published is known to the state. The promise: a workflow's state and com
 once; a service runs at least once and must be idempotent by (source, id).
 """
 
-from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 from arvo_core import (
     PARENT_SUBJECT,
@@ -29,9 +27,9 @@ from arvo_event_handler._errors import (
     ExecutionViolation,
     TransactionViolation,
     TransactionViolationCause,
-    UnreadableRecordError,
     UnwritableRecordError,
 )
+from arvo_event_handler._ignored_events import IgnoredEvents
 from arvo_event_handler._incoming import (
     WorkflowInput,
     check_parent_subject,
@@ -49,37 +47,35 @@ from arvo_event_handler.memory._memory import (
     MachineLease,
 )
 from arvo_event_handler.memory._open_requests import OpenRequests
-from arvo_event_handler.memory._record_write import RecordWrite
 from arvo_event_handler.memory._state import WorkflowState
+from arvo_event_handler.memory._step_history import history_of
 
 from ._control import (
     WorkflowCancelled,
     answer_control,
+    answer_tick,
     check_known,
     failed_event,
     lost_requests,
     refuse_unreadable,
 )
-from ._control_events import Cancel, Control, Retry, Wake, read_control
+from ._control_events import Cancel, Control, Retry, Tick, Wake, read_control
 from ._execution_policy import ExecutionPolicy
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore
 from ._journal_store import JournalStore
 from ._lease import (
     LeaseKeeper,
     acquire_lease,
-    commit_record,
     load_workflow,
     release_lease,
     write_failure,
 )
 from ._open_requests import Answers, check_answer
 from ._plain_store import PlainStore
-from ._stored_record import stored_outputs, stored_parent_subject, unreadable
-from ._summary import UNSEARCHED, summary_of
+from ._step_commit import StepCommit
+from ._stored_record import stored_outputs, stored_parent_subject
+from ._timers import DEADLINE, WorkflowDeadlineExceeded, WorkflowTimers
 from ._workflow import StepOutcome, Workflow, WorkflowFailure, WorkflowStep
-
-_LARGE_JOURNAL: Final = 32 * 1024 * 1024
-"""From how many bytes on the journal of one workflow is a matter for its author."""
 
 
 class WorkflowExecution:
@@ -93,6 +89,7 @@ class WorkflowExecution:
         system_errors: How a failure is described to the workflow's initiator.
         policy: How stored state is treated.
         limits: How deep the data of outgoing events may be.
+        deadline: How long a workflow may take; None for any time.
     """
 
     def __init__(
@@ -105,9 +102,11 @@ class WorkflowExecution:
         system_errors: SystemErrorPolicy,
         policy: ExecutionPolicy,
         limits: EventLimits,
+        deadline: timedelta | None = None,
     ) -> None:
         self._workflow = workflow
         self._type = workflow.contract.type
+        self._ignored = IgnoredEvents(self._type)
         self._leased = memory if isinstance(memory, ILeasedMachineMemory) else None
         self._store: WorkflowStore
         if self._leased is None:
@@ -121,9 +120,26 @@ class WorkflowExecution:
                 awaited=answers == "awaited",
                 warm_bytes=policy.warm_bytes,
             )
+        self._history = history_of(self._leased)
+        self.timers = WorkflowTimers(
+            memory,
+            requests=workflow.collects,
+            deadline=deadline,
+            clock=policy.clock,
+            where=workflow.contract.type,
+        )
+        """The timers of its workflows."""
+        self._commit = StepCommit(
+            self._store,
+            leased=self._leased is not None,
+            history=self._history,
+            timers=self.timers,
+            policy=policy,
+        )
         self._answers = answers
         # Bounded: the version is that of an event's subject, which anybody may make up.
-        self._answering = lru_cache(maxsize=64)(self._answering_types)
+        self.answering = lru_cache(maxsize=64)(self._answering_types)
+        """See `WorkflowHandler.answering`."""
         self._system_errors = system_errors
         self._policy = policy
         self._limits = limits
@@ -153,7 +169,6 @@ class WorkflowExecution:
             return []
         control = read_control(event)
         lease = await self._acquire(event.subject, trace)
-        keeper: LeaseKeeper | None = None
         held: HeldWorkflow | None = None
         committed = False
         try:
@@ -166,19 +181,20 @@ class WorkflowExecution:
             if repeated is not None:
                 return repeated
             step = self._prepare(event, content, held, trace, control=control)
-            if self._leased is not None:
-                keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
             # The version decides, not the lease, which may have expired meanwhile.
-            if isinstance(control, Cancel):
-                cancelled = WorkflowCancelled(control.reason)
-                events = await self._fail(lease, held, step, cancelled)
+            ended_by = None if control is None else self._ended_by(control, step)
+            if ended_by is not None:
+                running = self._fail(lease, held, step, ended_by)
             else:
-                events = await self._take(lease, held, step)
+                running = self._take(lease, held, step)
+            if self._leased is None:
+                events = await running
+            else:
+                keeper = LeaseKeeper(self._leased, lease, clock=self._policy.clock)
+                events = await keeper.during(running)
             committed = True
             return events
         finally:
-            if keeper is not None:
-                keeper.stop()
             if held is not None:
                 held.released()
             if not committed:
@@ -202,8 +218,10 @@ class WorkflowExecution:
         lease = await self._acquire(subject)
         try:
             held = await self._load(lease, content)
-            held.released()
-            return [] if held.state is None else stored_outputs(held.state.all_owed(), subject)
+            try:
+                return [] if held.state is None else stored_outputs(held.state.all_owed(), subject)
+            finally:
+                held.released()
         finally:
             await release_lease(self._store.memory, lease)
 
@@ -222,10 +240,11 @@ class WorkflowExecution:
 
     async def _load(self, lease: MachineLease, content: SubjectContent) -> HeldWorkflow:
         """Return what is stored of the workflow."""
-        answering: frozenset[str] = frozenset()
-        # Raised again when the event needs a step; one that was seen does not.
-        with suppress(ConfigViolation):
-            answering = self._answering(content.orchestrator.version)
+        try:
+            answering = self.answering(content.orchestrator.version)
+        except ConfigViolation:
+            # Raised again when the event needs a step; one that was seen does not.
+            answering = frozenset()
         held = await load_workflow(self._store, lease, answering=answering)
         # A workflow that accepts any answer keeps none open: they would be out of date when it is
         # deployed with `answers="awaited"` again.
@@ -239,7 +258,10 @@ class WorkflowExecution:
         """Return what to publish when the event changes nothing; None when it must be handled."""
         is_init = event.type == self._type
         if state is None:
-            return None if is_init else []
+            if is_init:
+                return None
+            self._ignored.add(event)
+            return []
         if state.has_seen(event, is_init=is_init):
             if is_init and not (redelivered or state.ended):
                 return []  # whoever started it works on it
@@ -254,12 +276,27 @@ class WorkflowExecution:
         trace: ExecutionTrace,
     ) -> list[ArvoEvent] | None:
         """Return what to publish when a control event changes nothing; None when it does."""
+        if isinstance(control, Tick):
+            repeated = answer_tick(control, event, state)
+            if repeated is not None and not repeated:
+                trace.tick_ignored(source=self._type)
+            return None if repeated is None else stored_outputs(repeated, event.subject)
         state = check_known(event, state)
         outputs = answer_control(control, event, state)
         asks_again = isinstance(control, Wake | Retry) and (outputs is None or not state.ended)
         if asks_again and (lost := lost_requests(state)):
             trace.warn(f"requests that the record has no copy of are not sent again: {lost}")
         return None if outputs is None else stored_outputs(outputs, event.subject)
+
+    def _ended_by(self, control: Control, step: WorkflowStep) -> Exception | None:
+        """Return what ends a workflow without any code of its own; None if nothing does."""
+        if isinstance(control, Cancel):
+            return WorkflowCancelled(control.reason)
+        if isinstance(control, Tick) and step.fired is not None and step.fired.name == DEADLINE:
+            return WorkflowDeadlineExceeded(
+                f"the workflow had to end by {step.fired.at.isoformat(timespec='milliseconds')}"
+            )
+        return None
 
     def _prepare(
         self,
@@ -279,10 +316,12 @@ class WorkflowExecution:
             event = failed_event(state)
             state.reopen()
         is_start = is_new or (retries and event.type == self._type)
+        tick = read_control(event) if retries else control
+        fired = self.timers.pending(tick, state) if isinstance(tick, Tick) else None
         parent_subject = state.parent_subject if is_new else stored_parent_subject(state)
         if control is None:
             read = self._read(event, contract, state, is_start=is_start)
-        elif retries:
+        elif retries and fired is None:
             with refuse_unreadable(event):
                 read = self._read(event, contract, state, is_start=is_start)
         else:
@@ -309,6 +348,7 @@ class WorkflowExecution:
             ),
             trace=trace,
             consumed=event.to_dict(),
+            fired=fired,
         )
 
     def _read(
@@ -336,14 +376,17 @@ class WorkflowExecution:
         What can never be stored ends the workflow. Any other error of a write is the backend's, and
         the workflow goes on after it.
         """
+        clock = None if self._history is None else self._policy.clock
+        started = 0.0 if clock is None else clock.monotonic()
         try:
-            outcome = await self._workflow.step(step)
+            outcome = await (self._workflow.step if step.fired is None else self._fire)(step)
         except WorkflowFailure as failure:
             return await self._fail(lease, held, step, failure.error)
+        took = None if clock is None else timedelta(seconds=clock.monotonic() - started)
         try:
-            self._post(held, step, outcome)
-            again = self._asked_again(step) if step.is_retry else []
-            await self._commit(lease, held, step)
+            self._post(held, step, outcome, took=took)
+            again = self._asked_again(step) if step.is_retry else self.timers.next_tick(step)
+            await self._commit.commit(lease, held, step)
         except UnwritableRecordError as error:
             # Read again, as the step that cannot be stored was accounted for.
             held = await self._load(lease, step.content)
@@ -353,6 +396,13 @@ class WorkflowExecution:
             return await self._fail(lease, held, step, error)
         return [*outcome.events, *again]
 
+    async def _fire(self, step: WorkflowStep) -> StepOutcome:
+        """React to a timer."""
+        if step.fired is not None and step.fired.name == DEADLINE:
+            # The workflow has failed at its deadline, and is retried.
+            return StepOutcome(events=(), done=False, members={})
+        return await self._workflow.step(step)
+
     def _asked_again(self, step: WorkflowStep) -> list[ArvoEvent]:
         """Return what earlier steps wait for, whose answers a failed workflow has ignored."""
         own = {
@@ -361,11 +411,19 @@ class WorkflowExecution:
         earlier = (output for output in step.state.awaited() if output.id not in own)
         return stored_outputs(earlier, step.event.subject)
 
-    def _post(self, held: HeldWorkflow, step: WorkflowStep, outcome: StepOutcome) -> None:
+    def _post(
+        self,
+        held: HeldWorkflow,
+        step: WorkflowStep,
+        outcome: StepOutcome,
+        *,
+        took: timedelta | None,
+    ) -> None:
         """Account for a step's event and outputs in the workflow's state."""
+        timers = self.timers.after(step, outcome)
         outputs = [event.to_dict() for event in outcome.events]
         services = self._workflow.services(step.contract.version)
-        answering = self._answering(step.contract.version)
+        answering = self.answering(step.contract.version)
         asks: list[int] = []
         notifies: list[int] = []
         for position, output in enumerate(outputs):
@@ -378,11 +436,15 @@ class WorkflowExecution:
             notifies=notifies,
             collects=self._workflow.collects,
             at=int(self._policy.clock.now().timestamp() * 1000),
+            took=took,
         )
         state = step.state
+        if timers is not None:
+            entry.delayed, entry.dropped = timers.delayed, timers.dropped
+            state.timers = timers.timers
         state.status = "done" if outcome.done else "active"
         state.members = {**state.members, **outcome.members}
-        if held.post(state, entry, forgets=self._forgets(state)):
+        if held.post(state, entry, forgets=self._commit.forgets(state)):
             window = self._policy.redelivery_window
             step.trace.warn(
                 "outputs that may not have arrived were dropped from the record, which keeps those "
@@ -411,54 +473,15 @@ class WorkflowExecution:
             outputs=[KeptEvent.of(event.to_dict()) for event in events],
         )
         try:
-            await self._commit(lease, held, step)
+            await self._commit.commit(lease, held, step)
         except UnwritableRecordError:
             # The event may be too large by itself. Without its data the workflow can still fail.
             failure.consumed = KeptEvent.of({**step.consumed, "data": None})
             try:
-                await self._commit(lease, held, step)
+                await self._commit.commit(lease, held, step)
             except UnwritableRecordError as unwritable:
                 raise write_failure(step.event.subject, unwritable) from unwritable
         return events
-
-    async def _commit(self, lease: MachineLease, held: HeldWorkflow, step: WorkflowStep) -> None:
-        state, policy = step.state, self._policy
-        expires_in: timedelta | None = None
-        if state.ended and self._leased is not None:
-            expires_in = policy.failed_expiry if state.failed else policy.finished_expiry
-        forgets = self._forgets(state)
-        try:
-            written = held.written(state, forgets=forgets)
-        except UnreadableRecordError as error:
-            raise unreadable(state.subject, str(error)) from error
-        write = RecordWrite(
-            record=written.record,
-            summary=UNSEARCHED if self._leased is None else summary_of(step, state),
-            tail=written.tail,
-            chunk=written.chunk,
-            frees=written.frees,
-            expires_in=expires_in,
-        )
-        try:
-            await commit_record(self._store.memory, lease, write)
-        except UnwritableRecordError:
-            if not written.compacted:
-                raise
-            # The step may be fit to be stored where all that is needed of earlier ones is not.
-            written = held.written(state, forgets=forgets, compacts=False)
-            write = replace(write, tail=written.tail, chunk=written.chunk, frees=written.frees)
-            await commit_record(self._store.memory, lease, write)
-        held.committed()
-        if written.live > _LARGE_JOURNAL:
-            step.trace.warn(
-                f"the workflow needs {written.live} bytes of its journal; a worker that does not "
-                "remember it reads them all: ask for less at a time, or in child workflows"
-            )
-
-    def _forgets(self, state: WorkflowState) -> bool:
-        """Return whether only what tells late events is kept of a workflow, as it has completed."""
-        completed = state.status == "done" and not state.failed
-        return completed and self._leased is not None and self._policy.finished_expiry is not None
 
     def _first_state(self, event: ArvoEvent) -> WorkflowState:
         parent = event.data.get(PARENT_SUBJECT)

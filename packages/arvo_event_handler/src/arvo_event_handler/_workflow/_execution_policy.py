@@ -24,6 +24,7 @@ class ExecutionPolicy:
     finished_expiry: timedelta | None = timedelta(hours=24)
     """How long a leased memory remembers that a workflow has ended. Must outlive the longest
     redelivery delay of the transport; at most ten years. None keeps the full record indefinitely.
+    Both expiries are at least the `history` of the memory.
     """
     failed_expiry: timedelta | None = timedelta(days=30)
     """How long a leased memory keeps a workflow that has failed, whole; at most ten years. None
@@ -33,7 +34,7 @@ class ExecutionPolicy:
     as stored; in the process it takes about 2.4 times as much. A step of a workflow that is not
     remembered reads what earlier ones have stored. 0 remembers none."""
     clock: Clock = SYSTEM_CLOCK
-    """Times the renewal of leases."""
+    """Says when a timer is due that a step sets, and times the renewal of leases."""
 
     def __post_init__(self) -> None:
         check_count(self.redelivery_window, name="redelivery_window", least=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from arvo_event_handler.memory._kept_event import KeptEvent, WireEvent
@@ -24,20 +25,29 @@ class NewEntry:
     """Whether outputs begin a new collection of answers."""
     at: int
     """When, in milliseconds since 1970."""
+    took: timedelta | None = None
+    """How long the workflow's own code ran; None where nobody wants to know."""
+    delayed: Sequence[str] = ()
+    """The ids of requests that leave later."""
+    dropped: Sequence[str] = ()
+    """The ids of earlier such requests that were cancelled."""
 
     def kept(self) -> WorkflowEntry:
         """Return it as a state keeps it, with its events as they are at hand."""
         request = self.consumed.get("parentid")
-        asks, notifies = frozenset(self.asks), frozenset(self.notifies)
+        outputs = [KeptEvent.of(output) for output in self.outputs]
+        for position in self.asks:
+            outputs[position].asks = True
+        for position in self.notifies:
+            outputs[position].notifies = True
         return WorkflowEntry(
             consumed=KeptEvent.of(self.consumed),
             request=request if isinstance(request, str) else None,
-            outputs=[
-                KeptEvent.of(output, asks=position in asks, notifies=position in notifies)
-                for position, output in enumerate(self.outputs)
-            ],
+            outputs=outputs,
             collects=self.collects,
             at=self.at,
+            delayed=self.delayed,
+            dropped=self.dropped,
         )
 
 
@@ -52,7 +62,7 @@ class WrittenState:
     live: int = 0
     """How many bytes the chunks have after it that are not freed."""
     compacted: bool = False
-    """Whether the chunk also says what is needed of earlier ones, and so may be too large."""
+    """Whether the chunk says more than the record needs, and so may be too large where that is not."""
 
 
 class HeldWorkflow(Protocol):

@@ -18,7 +18,6 @@ from arvo_event_handler.memory._journal import (
 )
 from arvo_event_handler.memory._journal_entry import (
     START,
-    JournalEntry,
     Mark,
     mark_after,
     write_entry,
@@ -30,15 +29,19 @@ from arvo_event_handler.memory._journaled_record import (
     stands_alone,
     taken_apart,
 )
+from arvo_event_handler.memory._kept_state import write_kept_state
 from arvo_event_handler.memory._memory import ILeasedMachineMemory, MachineLease, Record
 from arvo_event_handler.memory._open_requests import OpenRequests
-from arvo_event_handler.memory._record import read_head, read_state, write_tombstone
+from arvo_event_handler.memory._record import apply_head, read_head, read_state, write_tombstone
 from arvo_event_handler.memory._state import WorkflowState
+from arvo_event_handler.memory._step_history import history_of
 
 from ._held_workflow import HeldWorkflow, NewEntry, WorkflowStore, WrittenState
 from ._lease import read_chunks
 from ._warm_states import WarmState, WarmStates
 
+_BEGUN: Final = open_segment(START)
+"""The first line of every journal."""
 _GARBAGE: Final = 64 * 1024
 """How many bytes of entries that nobody needs any more are kept before a base replaces them."""
 _LARGEST_BASE: Final = 4 * 1024 * 1024
@@ -68,6 +71,7 @@ class JournalStore(WorkflowStore):
         warm_bytes: int,
     ) -> None:
         self._memory = memory
+        self._remembers = history_of(memory) is not None
         self._window = window
         self._collects = collects
         self._awaited = awaited
@@ -111,18 +115,17 @@ class JournalStore(WorkflowStore):
     ) -> HeldWorkflow:
         """Return the state that a record and its journal say, from a warm one if there is one."""
         last = last_entry(record)
-        state = read_head(record, lease.machine_id)
         if warm is not None and warm.last == last:
-            state.adopt(warm.state)
-            return self._held(lease, state, last=last, closed=warm.closed)
+            apply_head(warm.state, record)
+            return self._held(lease, warm.state, last=last, closed=warm.closed)
         segments = self._segments(lease, lease.chunks)
         if warm is not None and follow(
             warm.state, warm.last, segments, last=last, window=self._window
         ):
-            state.adopt(warm.state)
-            return self._held(
-                lease, state, last=last, closed=_closed(lease.chunks, segments, warm.closed)
-            )
+            apply_head(warm.state, record)
+            closed = _closed(lease.chunks, segments, warm.closed)
+            return self._held(lease, warm.state, last=last, closed=closed)
+        state = read_head(record, lease.machine_id)
         if self._awaited:
             state.open = OpenRequests()
         chunks = lease.chunks
@@ -163,7 +166,8 @@ class JournalStore(WorkflowStore):
             chunk_bytes=self._memory.chunk_bytes,
             window=self._window,
             warm=self._warm,
-            keeps=keeps,
+            keeps=keeps and state is not None,
+            remembers=self._remembers,
         )
 
 
@@ -179,17 +183,19 @@ class _JournaledWorkflow(HeldWorkflow):
         window: How many steps' outputs are kept at most.
         warm: Where the state is kept for the next step.
         keeps: Whether it is kept if no step is taken.
+        remembers: Whether the memory keeps a history, for people.
     """
 
     __slots__ = (
+        "_added",
         "_chunk_bytes",
         "_closed",
-        "_entry",
+        "_keeps",
         "_last",
         "_lease",
         "_line",
-        "_loaded",
         "_next",
+        "_remembers",
         "_state",
         "_warm",
         "_window",
@@ -206,20 +212,20 @@ class _JournaledWorkflow(HeldWorkflow):
         window: int,
         warm: WarmStates,
         keeps: bool,
+        remembers: bool,
     ) -> None:
         self._state = state
+        self._remembers = remembers
         self._lease = lease
         self._last = last
         self._closed = closed
         self._chunk_bytes = chunk_bytes
         self._window = window
         self._warm = warm
-        self._entry: JournalEntry | None = None
+        self._added: Mark | None = None
         self._line = b""
-        self._loaded: WarmState | None = None
         self._next: WarmState | None = None
-        if state is not None and keeps:
-            self._loaded = self._warm_state(state, last, closed=closed, tail=lease.tail)
+        self._keeps = keeps
 
     @property
     @override
@@ -228,11 +234,12 @@ class _JournaledWorkflow(HeldWorkflow):
 
     @override
     def post(self, state: WorkflowState, entry: NewEntry, *, forgets: bool) -> bool:
-        self._loaded = None
-        if forgets:
+        self._keeps = False
+        if forgets and not self._remembers:
             return state.post(entry.kept(), window=self._window)
-        self._entry, self._line = write_entry(
-            mark_after(self._last, owner=self._lease.owner),
+        mark = mark_after(self._last, owner=self._lease.owner)
+        step, self._line = write_entry(
+            mark,
             version=self._lease.version + 1,
             at=entry.at,
             consumed=entry.consumed,
@@ -240,30 +247,47 @@ class _JournaledWorkflow(HeldWorkflow):
             asks=entry.asks,
             notifies=entry.notifies,
             collects=entry.collects,
+            extra=write_kept_state(state.members, took=entry.took) if self._remembers else b"",
+            delayed=entry.delayed,
+            dropped=entry.dropped,
         )
-        return state.post(self._entry.step, window=self._window)
+        self._added = mark
+        return state.post(step, window=self._window)
 
     @override
     def written(
         self, state: WorkflowState, *, forgets: bool, compacts: bool = True
     ) -> WrittenState:
         if forgets:
-            return WrittenState(record=write_tombstone(state), frees="all")
-        if self._entry is None:
+            return self._closed_journal(state, compacts=compacts)
+        if self._added is None:
             # A step that failed is no entry: it stands in the record.
             record = beside_journal(state, last=self._last)
             return WrittenState(record=record, tail=self._lease.tail)
-        return self._with_entry(state, self._entry, compacts=compacts)
+        return self._with_entry(state, self._added, compacts=compacts)
 
-    def _with_entry(
-        self, state: WorkflowState, entry: JournalEntry, *, compacts: bool
-    ) -> WrittenState:
-        written = WrittenState(record=beside_journal(state, last=entry.mark))
-        tail = (self._lease.tail or open_segment(self._last)) + self._line
+    def _closed_journal(self, state: WorkflowState, *, compacts: bool) -> WrittenState:
+        """Return what is kept of a workflow that has completed: a tombstone, and its history."""
+        written = WrittenState(record=write_tombstone(state), frees="all")
+        if self._added is not None:
+            # A history that cannot be stored must not fail the workflow.
+            written.compacted = True
+            tail = self._lease.tail
+            fits = 0 < len(tail) <= self._chunk_bytes
+            written.chunk = self._appended() if compacts else tail if fits else None
+        return written
+
+    def _appended(self) -> bytes:
+        opened = self._lease.tail or (_BEGUN if self._last == START else open_segment(self._last))
+        return opened + self._line
+
+    def _with_entry(self, state: WorkflowState, added: Mark, *, compacts: bool) -> WrittenState:
+        written = WrittenState(record=beside_journal(state, last=added))
+        tail = self._appended()
         closed = self._closed
         if compacts and _mostly_garbage(state, live=closed + len(tail)):
             # All before it is said by the base.
-            written.chunk = with_base(tail, write_base(state, entry.mark), where="the tail")
+            written.chunk = with_base(tail, write_base(state, added), where="the tail")
             written.frees = "earlier"
             written.compacted = True
             closed = len(written.chunk)
@@ -275,7 +299,7 @@ class _JournaledWorkflow(HeldWorkflow):
         written.live = closed
         self._next = self._warm_state(
             state,
-            entry.mark,
+            added,
             closed=closed,
             tail=written.tail,
             more=written.chunk is not None,
@@ -298,12 +322,16 @@ class _JournaledWorkflow(HeldWorkflow):
 
     @override
     def committed(self) -> None:
-        self._loaded = None
+        self._keeps = False
         self._keep(self._next)
 
     @override
     def released(self) -> None:
-        self._keep(self._loaded)
+        if self._keeps and self._state is not None:
+            loaded = self._warm_state(
+                self._state, self._last, closed=self._closed, tail=self._lease.tail
+            )
+            self._keep(loaded)
 
     def _keep(self, warm: WarmState | None) -> None:
         if warm is not None:

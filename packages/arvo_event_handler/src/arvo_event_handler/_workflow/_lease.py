@@ -1,7 +1,10 @@
 """Acquires, renews and releases a workflow's lease; failures of the memory become violations."""
 
 import asyncio
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Coroutine, Generator, Sequence, Set as AbstractSet
+from datetime import timedelta
+from types import coroutine
+from typing import Any, TypeVar
 
 from arvo_event_handler._errors import (
     TransactionViolation,
@@ -23,6 +26,8 @@ from arvo_time.logs import bounded_logger
 
 from ._held_workflow import HeldWorkflow, WorkflowStore
 from ._stored_record import unreadable
+
+T = TypeVar("T")
 
 _logger = bounded_logger("arvo_event_handler")
 
@@ -113,28 +118,52 @@ async def release_lease(memory: WorkflowMemory, lease: MachineLease) -> None:
 class LeaseKeeper:
     """Renews one lease every third of its ttl, up to the policy's `max_hold`.
 
-    Until a third of the ttl has passed there is only a timer, so quick steps never start a task.
-    When another holder takes the lease, renewal stops and the step goes on: its commit may still
-    come first.
+    What never waits for anything needs no timer, and most steps within one process do not. Until a
+    third of the ttl has passed there is only a timer, so quick steps never start a task. When
+    another holder takes the lease, renewal stops and the step goes on: its commit may still come
+    first.
 
     Args:
         memory: The memory that granted the lease.
-        lease: The lease to renew.
+        lease: The lease to renew, granted just now.
         clock: The timer's clock.
     """
 
-    __slots__ = ("_clock", "_lease", "_memory", "_task", "_timer")
+    __slots__ = ("_clock", "_lease", "_memory", "_since", "_task", "_timer")
 
     def __init__(self, memory: ILeasedMachineMemory, lease: MachineLease, *, clock: Clock) -> None:
         self._memory = memory
         self._lease = lease
         self._clock = clock
+        self._since = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
-        self._timer: ClockTimer = clock.call_later(memory.policy.ttl / 3, self._start)
+        self._timer: ClockTimer | None = None
 
-    def stop(self) -> None:
-        """Stop renewing."""
-        self._timer.cancel()
+    @coroutine
+    def during(self, running: Coroutine[Any, None, T]) -> Generator[Any, None, T]:
+        """Await a coroutine; renew the lease as long as it takes."""
+        try:
+            waits_for = running.send(None)
+            self._watch()
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as error:
+                    waits_for = running.throw(error)
+                else:
+                    waits_for = running.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            self._stop()
+
+    def _watch(self) -> None:
+        passed = timedelta(seconds=self._clock.monotonic() - self._since)
+        self._timer = self._clock.call_later(self._memory.policy.ttl / 3 - passed, self._start)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 

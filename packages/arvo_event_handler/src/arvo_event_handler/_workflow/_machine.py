@@ -10,11 +10,13 @@ from typing_extensions import override
 from arvo_core import ArvoEvent, ArvoOrchestratorContract, VersionedArvoContract
 from arvo_core.semantic_version import SemanticVersion, is_semantic_version
 from arvo_event_handler._construction_checks import services_by_type
+from arvo_event_handler._emission._moment import LONGEST_DELAY
 from arvo_event_handler._errors import ConfigViolation, InvalidHandlerError
 from arvo_event_handler._incoming import read_input
 from arvo_statechart import Call, DefinitionProblem, Machine, MachineDefinitionError, assign
 from arvo_statechart.typing import (
     ActionImplementation,
+    Delay,
     GuardImplementation,
     MachineConfig,
     XStateVersion,
@@ -47,18 +49,20 @@ class ArvoMachine:
     Args:
         contract: The workflow's contract in the version that the machine implements.
         services: The contract versions it may ask; contracts must be unique.
-        config: The statechart as XState accepts it, without `invoke` and `after`.
+        config: The statechart as XState accepts it, without `invoke`.
         actions: Implementations of actions, by name.
         guards: Implementations of guards, by name.
+        delays: Delays that `after` and `raise_` name: numbers of milliseconds, timedeltas, or functions
+            that return one of them. A memory with an index of what is due keeps the timers.
         xstate: The XState version to behave like, where versions differ: "5.24" for a workflow
             that TypeScript Arvo runs too, as that is its version. Default: "5.33", with an entry
             in `warnings` wherever the choice makes a difference for the definition.
 
     Raises:
-        ConfigViolation: The config uses `invoke` or `after`, names another version, or uses a
+        ConfigViolation: The config uses `invoke`, names another version, or uses a
             reserved name; two services share a URI or a type, or the workflow is its own service.
         InvalidHandlerError: `contract` is not an orchestrator contract in one version, or the
-            statechart is wrong; the message says what and where.
+            statechart is wrong, as by a constant delay above 10 years; the message says what and where.
 
     Example:
         >>> class Ask(BaseModel):
@@ -89,6 +93,7 @@ class ArvoMachine:
         config: MachineConfig,
         actions: Mapping[str, ActionImplementation] | None = None,
         guards: Mapping[str, GuardImplementation] | None = None,
+        delays: Mapping[str, Delay] | None = None,
         xstate: XStateVersion | None = None,
     ) -> None:
         if not isinstance(contract, VersionedArvoContract):
@@ -113,6 +118,8 @@ class ArvoMachine:
                 config,
                 actions={**(actions or {}), ENQUEUE: assign(_enqueue)},
                 guards=guards,
+                delays=delays,
+                longest_delay=LONGEST_DELAY,
                 events=_awaitable(self.services),
                 xstate=xstate,
             )
@@ -121,6 +128,8 @@ class ArvoMachine:
             raise _refusal(where, error) from error
         for warning in self.machine.warnings:
             _logger.warning("%s: %s: %s", where, warning.location, warning.message)
+        self.waits_for_time: bool = _has_delays(config)
+        """Whether a state has `after`, so that the memory must have an index of what is due."""
         self.requires_resource_locking: bool = _has_parallel_regions(where, config) or any(
             len(service.emits) > 1 for service in self.services.values()
         )
@@ -214,18 +223,18 @@ def _refusal(where: str, error: MachineDefinitionError) -> ConfigViolation | Inv
     unsupported = [problem.location for problem in error.problems if _is_unsupported(problem.path)]
     if unsupported:
         return ConfigViolation(
-            f"{where}: {', '.join(unsupported)}: a workflow waits for events, not for actors or "
-            "delays; ask a service instead"
+            f"{where}: {', '.join(unsupported)}: a workflow waits for events, not for actors; "
+            "ask a service instead"
         )
     return InvalidHandlerError(f"{where}: {error}")
 
 
 def _is_unsupported(path: tuple[str | int, ...]) -> bool:
-    """Return whether a path leads to a state's `invoke` or `after`, not to a state of that name."""
+    """Return whether a path leads to a state's `invoke`, not to a state of that name."""
     depth = 0
     while path[depth : depth + 1] == ("states",):
         depth += 2
-    return path[depth:] in {("invoke",), ("after",)}
+    return path[depth:] == ("invoke",)
 
 
 def _has_parallel_regions(where: str, config: Mapping[str, Any]) -> bool:
@@ -247,6 +256,17 @@ def _has_parallel_regions(where: str, config: Mapping[str, Any]) -> bool:
                 "record cannot hold; flatten the statechart"
             )
     return parallel
+
+
+def _has_delays(config: Mapping[str, Any]) -> bool:
+    """Return whether a state has `after`."""
+    waiting = [config]
+    while waiting:
+        state = waiting.pop()
+        if state.get("after"):
+            return True
+        waiting += (state.get("states") or {}).values()
+    return False
 
 
 def _as_json(where: str, config: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from arvo_statechart import (
     InvalidResultError,
     MachineDefinitionError,
     MicrostepLimitError,
+    ScheduleEffect,
     Snapshot,
 )
 
@@ -40,6 +41,12 @@ class MachineExecution:
     """What it computed at its end; an empty object when it computes nothing."""
     emitted: tuple[Mapping[str, Any], ...]
     """The events it requests: those of `emit`, then those of `enqueueArvoEvent`."""
+    scheduled: tuple[ScheduleEffect, ...] = ()
+    """The timers it sets, in order: those of `after`, and of `raise_` with a delay."""
+    cancelled: tuple[str, ...] = ()
+    """The ids of timers it cancels, which may not be pending; before the others are set."""
+    expected: tuple[str, ...] = ()
+    """The ids of timers that had to be pending before the event; see `Snapshot.expected_timers`."""
 
 
 class MachineExecutionEngine:
@@ -65,10 +72,13 @@ class MachineExecutionEngine:
             ViolationError: A guard or an action raised one.
         """
         chart = machine.machine
+        expected: tuple[str, ...] = ()
         if state is None:
             result = chart.start(event)
         else:
-            result = chart.run(_restored(machine, state), event)
+            restored = _restored(machine, state)
+            expected = restored.expected_timers
+            result = chart.run(restored, event)
         if result.snapshot.status == "error":
             error = _as_exception(result.error)
             raise_violation(_raised_by_user(error))
@@ -82,6 +92,9 @@ class MachineExecutionEngine:
             done=result.done,
             output={} if result.output is None else result.output,
             emitted=(*result.emitted, *queued),
+            scheduled=result.scheduled,
+            cancelled=result.cancelled,
+            expected=expected,
         )
 
 

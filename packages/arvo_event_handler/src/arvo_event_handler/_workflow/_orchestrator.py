@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
 from typing_extensions import override
@@ -20,18 +21,22 @@ from arvo_event_handler._errors import ContractViolation
 from arvo_event_handler._system_error_policy import SystemErrorPolicy
 from arvo_event_handler.memory._memory import IMachineMemory
 from arvo_event_handler.memory._record import MACHINE_DEFINITION, MACHINE_STATE, MACHINE_VALUE
+from arvo_time import Clock
 from arvo_time.settings import given_or
 
 from ._execution_policy import ExecutionPolicy
 from ._machine import ArvoMachine, MachineRegistry
 from ._machine_engine import MachineExecutionEngine
+from ._machine_timers import MissingTimers, machine_event, machine_timers
 from ._open_requests import Answers
 from ._stored_record import stored_machine_state
+from ._timers import check_indexed
 from ._workflow import StepOutcome, Workflow, WorkflowStep
 from ._workflow_handler import WorkflowHandler
 
 _EXTENSIONS = "__extensions"  # TypeScript's name for an event's custom extensions
-_EMIT_FIELDS = frozenset(item.name for item in fields(Emit)) | {_EXTENSIONS}
+_DELAYS = frozenset(("at", "after"))  # a machine delays by its own means
+_EMIT_FIELDS = (frozenset(item.name for item in fields(Emit)) - _DELAYS) | {_EXTENSIONS}
 
 
 class ArvoOrchestrator(WorkflowHandler):
@@ -62,13 +67,16 @@ class ArvoOrchestrator(WorkflowHandler):
         policy: How stored state is treated.
         limits: How deep the data of its outputs may be; None for the defaults of `EventLimits`.
             Their readers need limits as large, and are the ones who check the size.
+        deadline: How long a workflow may take from the time of its init event; see `ArvoResumable`.
 
     Raises:
         InvalidHandlerError: `machines` is empty.
         ConfigViolation: The machines belong to several contracts, or two implement one version;
-            or `memory` is not a machine memory.
+            or `memory` is not a machine memory, or has no index of what is due, and a machine has
+            `after`, or there is a deadline.
         TypeError: A setting is of another type than its parameter.
-        ValueError: `answers` is neither "any" nor "awaited", or `executionunits` not finite.
+        ValueError: `answers` is neither "any" nor "awaited", `executionunits` not finite, or
+            `deadline` not above zero or above 10 years.
 
     Example:
         >>> class Ask(BaseModel):
@@ -107,15 +115,20 @@ class ArvoOrchestrator(WorkflowHandler):
         system_errors: SystemErrorPolicy | None = None,
         policy: ExecutionPolicy | None = None,
         limits: EventLimits | None = None,
+        deadline: timedelta | None = None,
     ) -> None:
         self.registry: MachineRegistry = MachineRegistry(machines)
         """The machines by version."""
         where = self.registry.contract.type
+        policy = given_or(policy, default=ExecutionPolicy(), name=f"{where}: policy")
+        if any(machine.waits_for_time for machine in self.registry.machines):
+            check_indexed(memory, where=where, what="a machine with `after`")
         workflow = OrchestratorWorkflow(
             registry=self.registry,
             engine=given_or(engine, default=MachineExecutionEngine(), name=f"{where}: engine"),
             executionunits=executionunits,
             domains=given_or(domains, default=EmissionDomains(), name=f"{where}: domains"),
+            clock=policy.clock,
         )
         if requires_resource_locking is None:
             requires_resource_locking = any(
@@ -131,6 +144,7 @@ class ArvoOrchestrator(WorkflowHandler):
             system_errors=system_errors,
             policy=policy,
             limits=limits,
+            deadline=deadline,
         )
 
 
@@ -142,6 +156,7 @@ class OrchestratorWorkflow(Workflow):
         engine: What runs them.
         executionunits: The default cost of an output.
         domains: Where outputs go by default.
+        clock: Says what time it is.
     """
 
     def __init__(
@@ -151,11 +166,14 @@ class OrchestratorWorkflow(Workflow):
         engine: MachineExecutionEngine,
         executionunits: float,
         domains: EmissionDomains,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._registry = registry
         self._engine = engine
         self._executionunits = executionunits
         self._domains = domains
+        self._missing = MissingTimers()
 
     @property
     @override
@@ -186,9 +204,10 @@ class OrchestratorWorkflow(Workflow):
         machine = self._registry.machine(step.contract.version)
         reaction = self._engine.execute(
             machine,
-            event={**step.consumed, "data": _wire_data(step)},
+            event=_event_of(step),
             state=None if step.is_start else stored_machine_state(step.state),
         )
+        self._missing.look(reaction, step, where=machine.contract.dataschema)
         events = [
             event
             for asked in reaction.emitted
@@ -211,7 +230,17 @@ class OrchestratorWorkflow(Workflow):
                 MACHINE_STATE: reaction.state,
                 MACHINE_DEFINITION: machine.definition,
             },
+            timers=machine_timers(
+                reaction, now=self._clock.now(), where=machine.contract.dataschema
+            ),
         )
+
+
+def _event_of(step: WorkflowStep) -> Mapping[str, Any]:
+    """Return the event that the machine sees."""
+    if step.fired is not None:
+        return machine_event(step.fired)
+    return {**step.consumed, "data": _wire_data(step)}
 
 
 def _wire_data(step: WorkflowStep) -> dict[str, Any]:

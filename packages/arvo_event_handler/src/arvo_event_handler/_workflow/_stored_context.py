@@ -20,7 +20,7 @@ from arvo_event_handler._stored_event import STORED_DEPTH
 from arvo_event_handler.memory._record import CONTEXT
 from arvo_event_handler.memory._state import WorkflowState
 
-from ._resumable_call import Reply
+from ._resumable_call import Due, Reply
 from ._stored_record import parse_stored, unreadable
 from ._workflow import WorkflowFailure
 
@@ -117,7 +117,7 @@ def _payload_of_model(kind: type[BaseModel]) -> Payload[Any]:
 
 def _annotated(function: Callable[[Any], object], where: str, version: str) -> ContextType | None:
     try:
-        annotated = argument_annotations(function, Reply)
+        annotated = argument_annotations(function, Reply) or argument_annotations(function, Due)
     except Exception as error:
         raise InvalidHandlerError(
             f"{where}: its annotation cannot be resolved ({error}); move "

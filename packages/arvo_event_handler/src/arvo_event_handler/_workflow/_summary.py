@@ -1,15 +1,17 @@
 """What a commit says about its workflow, beside the record."""
 
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Final
 
+from arvo_event_handler.memory._pending_timers import earliest_timer
 from arvo_event_handler.memory._state import WorkflowState
 from arvo_event_handler.memory._summary import WorkflowStatus, WorkflowSummary, workflow_key
 
 from ._workflow import WorkflowStep
 
 _MOST_TYPES: Final = 8
+_FOR_TIME: Final = "timer"
+"""What a workflow waits for that has a pending timer, beside the types of events."""
 
 UNSEARCHED: Final = WorkflowSummary(
     status="active", finished=False, source="", key="", version="", initiator="", root=""
@@ -18,19 +20,23 @@ UNSEARCHED: Final = WorkflowSummary(
 
 
 def summary_of(step: WorkflowStep, state: WorkflowState) -> WorkflowSummary:
-    """Compose the summary of the state that a step leads to.
-
-    There are no timers yet, so `due` is None.
-    """
+    """Compose the summary of the state that a step leads to."""
     execution, parent = step.content.execution, state.parent_subject
     status: WorkflowStatus = "done" if state.status == "done" else "active"
     if state.failed:
         status = "failure"
-    waits_for = () if state.ended else tuple(islice(state.owed.asked, _MOST_TYPES))
+    ended = state.ended
+    waits_for = () if ended else tuple(state.owed.asked)[:_MOST_TYPES]
     since = state.owed.asked_since if waits_for else None
+    due = None
+    if (timer := earliest_timer(state.timers)) is not None:
+        due = timer.at
+        waits_for = (*waits_for[: _MOST_TYPES - 1], _FOR_TIME)
+        if since is None and state.latest is not None:
+            since = state.latest.at
     return WorkflowSummary(
         status=status,
-        finished=state.ended,
+        finished=ended,
         source=step.contract.type,
         key=workflow_key(execution_id=execution.id, init_event_id=state.init_event_id),
         version=step.contract.version,
@@ -39,5 +45,6 @@ def summary_of(step: WorkflowStep, state: WorkflowState) -> WorkflowSummary:
         root=step.event.subject if parent is None else parent,
         waits_for=waits_for,
         waits_since=None if since is None else datetime.fromtimestamp(since / 1000, tz=UTC),
+        due=due,
         error=str(state.error["name"]) if isinstance(state.error, dict) else None,
     )

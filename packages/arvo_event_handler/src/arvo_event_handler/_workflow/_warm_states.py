@@ -51,14 +51,12 @@ class WarmStates:
         return warm
 
     def put(self, subject: str, warm: WarmState) -> None:
-        """Keep a state, unless it alone is above what may be kept."""
+        """Keep a state, unless it alone is above what may be kept; do not use it afterwards."""
         self.take(subject)
         if warm.size > self._most:
             return
         # A context may be large, and is not counted.
-        state = WorkflowState(subject=subject, init_event_id="", parent_subject=None)
-        state.adopt(warm.state)
-        warm.state = state
+        warm.state.keep_entries_only()
         self._states[subject] = warm
         self._size += warm.size
         while self._size > self._most:

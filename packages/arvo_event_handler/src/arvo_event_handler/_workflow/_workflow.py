@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arvo_core import (
     ArvoEvent,
@@ -42,6 +43,39 @@ class StoredReads:
         return violation
 
 
+class FiredTimer(NamedTuple):
+    """The timer that a step fires."""
+
+    key: str
+    name: str
+    at: datetime
+    """When it was due."""
+    event: WireEvent | None
+    """What a machine takes, or the request that leaves; None of a timer that has neither."""
+    due_by: datetime
+    """The memory's time when it was claimed."""
+
+
+class NewTimer(NamedTuple):
+    """A timer that a step sets."""
+
+    name: str
+    at: datetime
+    event: WireEvent | None = None
+    """What a machine takes when it is due, or the request that leaves; None for neither."""
+    named: bool = True
+    """Whether it replaces a pending timer of its name, and can be cancelled by it."""
+
+
+class TimerChanges(NamedTuple):
+    """What a step does to the timers of its workflow."""
+
+    cancel: Sequence[str] = ()
+    """Names of timers, and ids of requests that were to leave later; taken out before others are set."""
+    set: Sequence[NewTimer] = ()
+    """In the order of setting."""
+
+
 # Not frozen, here and below: that would triple the cost of making one for every event.
 @dataclass(slots=True, kw_only=True)
 class WorkflowStep:
@@ -68,6 +102,8 @@ class WorkflowStep:
     """The execution's telemetry."""
     consumed: WireEvent
     """The event as the record keeps it, taken before user code could change anything."""
+    fired: FiredTimer | None = None
+    """The timer that the event fires; None of any other event."""
 
 
 _T = TypeVar("_T")
@@ -83,6 +119,8 @@ class StepOutcome:
     """Whether the workflow has ended."""
     members: Mapping[str, Any]
     """The members of its record beyond those that all records have; JSON."""
+    timers: TimerChanges | None = None
+    """What it does to its timers; None for nothing."""
 
 
 class Workflow(Protocol):

@@ -9,14 +9,18 @@ to. `Topic` holds the events of one handler, in lanes by subject, and the worker
 authors of one.
 """
 
+from arvo_event_handler._emission._delayed_output import DelayedOutput
+from arvo_event_handler._emission._emit import PARTITION_KEY
+from arvo_event_handler._timer_event import timer_event
+
 from ._contention import CONTENTION_TIMEOUT, Contention
-from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason
-from ._dead_letter_box import DeadLetterBox, IDeadLetters, Republish, StoredLetter
+from ._dead_letter import DeadLetter, DeadLetterListener, DeadLetterReason, dead_letter_reply
+from ._dead_letter_box import DeadLetterBox, IDeadLetters, Republish
 from ._dead_letter_log import log_dead_letter
 from ._errors import BrokerClosedError, endless_wait
 from ._failed_try import ErrorListener, ErrorResponse, FailedTry
 from ._guarded_call import guarded_call
-from ._handler_config import HandlerConfig, HandlerDefaults, Order
+from ._handler_config import HandlerConfig, HandlerDefaults
 from ._handler_runner import HandlerRunner
 from ._handler_table import HandlerTable
 from ._lifecycle import DEFAULT_GRACE, BrokerState, Endable, Lifecycle
@@ -30,9 +34,13 @@ from ._listeners import (
     UnclaimedListener,
 )
 from ._middleware import Bulk, BulkFunction, InputMiddleware, Middleware, OutputMiddleware
+from ._ordering import Order, ordering_key
+from ._rate import Rate
 from ._seats import Handling, Seats, asking, current_handling, handled_by, holds
 from ._stats import BrokerStats, HasStats, TopicStats
+from ._stored_letter import LetterError, StoredLetter
 from ._telemetry import count_retry
+from ._timer_pump import PublishTick, TimerPump
 from ._topic import Topic, stop_topics
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
@@ -40,6 +48,7 @@ from ._verdict import GiveUp, Handled, TryAgain, Verdict
 __all__ = [
     "CONTENTION_TIMEOUT",
     "DEFAULT_GRACE",
+    "PARTITION_KEY",
     "BrokerClosedError",
     "BrokerErrorListener",
     "BrokerState",
@@ -51,6 +60,7 @@ __all__ = [
     "DeadLetterBox",
     "DeadLetterListener",
     "DeadLetterReason",
+    "DelayedOutput",
     "DomainedEventListener",
     "Endable",
     "ErrorListener",
@@ -66,6 +76,7 @@ __all__ = [
     "HasStats",
     "IDeadLetters",
     "InputMiddleware",
+    "LetterError",
     "Lifecycle",
     "ListenerCall",
     "Listeners",
@@ -74,9 +85,12 @@ __all__ = [
     "OutputMiddleware",
     "OwnerFunctions",
     "Publish",
+    "PublishTick",
+    "Rate",
     "Republish",
     "Seats",
     "StoredLetter",
+    "TimerPump",
     "Topic",
     "TopicStats",
     "Trial",
@@ -86,10 +100,13 @@ __all__ = [
     "asking",
     "count_retry",
     "current_handling",
+    "dead_letter_reply",
     "endless_wait",
     "guarded_call",
     "handled_by",
     "holds",
     "log_dead_letter",
+    "ordering_key",
     "stop_topics",
+    "timer_event",
 ]

@@ -33,6 +33,20 @@ class DeadLetterReason(StrEnum):
     one's own failed, which is the error then."""
     CLOSED = "closed"
     """The broker was closed before the event was handled."""
+    REDELIVERED_TOO_OFTEN = "redelivered too often"
+    """Worker after worker ended while it had the event in hand."""
+    UNKNOWN_VERSION = "unknown version"
+    """No worker knows the version of its contract, or of its workflow's record."""
+    UNPARSABLE = "unparsable"
+    """The bytes are not an event."""
+    EXPIRED = "expired"
+    """Its `expirytime` had passed before it was handled."""
+    TOO_LARGE = "too large"
+    """The engine of the transport takes no event of this size."""
+    NOT_ACCEPTED = "not accepted"
+    """It came in by the door of a transport, and may not."""
+    ANSWERS_NOTHING = "answers nothing"
+    """It is addressed to a client, and has no `parentid` that says which request it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +59,8 @@ class DeadLetter:
     """The last error."""
     attempts: int
     """How many tries failed; 0 when none was made."""
+    deliveries: int = 1
+    """How often the event was delivered; always 1 within one process."""
     handler: str | None
     """The topic of the handler that was to handle it; None when there is none."""
     reason: DeadLetterReason
@@ -57,11 +73,15 @@ DeadLetterListener: TypeAlias = Callable[[DeadLetter], Awaitable[None]]
 """Receives dead letters."""
 
 
-def dead_letter_reply(letter: DeadLetter, contract: ArvoContract) -> list[ArvoEvent]:
+def dead_letter_reply(letter: DeadLetter, *, contract: ArvoContract) -> list[ArvoEvent]:
     """Return the system errors that answer a dead request; none when it is not a request.
 
     A `RetryableFailure` brings them along, as its handler would have returned them. Any other
     reply has an id of its own making, so that the same letter gives the same reply.
+
+    Args:
+        letter: The letter.
+        contract: The contract of the handler that the event was for.
     """
     event = letter.event
     if event.type != contract.type:

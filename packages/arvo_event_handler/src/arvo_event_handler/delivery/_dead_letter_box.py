@@ -1,7 +1,6 @@
 """Where dead letters are kept, looked at, published again and dropped."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -15,23 +14,12 @@ from arvo_time.settings import check_async, check_clock, check_count
 
 from ._dead_letter import DeadLetter, DeadLetterReason
 from ._dead_letter_log import log_dead_letter
+from ._stored_letter import StoredLetter
 
 _logger = bounded_logger("arvo_event_handler")
 
 Republish: TypeAlias = Callable[[ArvoEvent], Awaitable[None]]
 """Publishes the event of a dead letter again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLetter:
-    """A dead letter that is kept."""
-
-    key: str
-    """Names the letter; later letters have greater keys, also of the same event."""
-    at: datetime
-    """When it was kept, in UTC."""
-    letter: DeadLetter
-    """The letter."""
 
 
 class IDeadLetters(Protocol):
@@ -113,19 +101,20 @@ class DeadLetterBox(IDeadLetters):
         ... )
         >>> asyncio.run(lose(lost))
         >>> [stored] = asyncio.run(box.dead_letters(reason="unroutable"))
-        >>> stored.letter.event == lost, asyncio.run(box.drop([stored.key])), len(box)
+        >>> stored.event == lost, asyncio.run(box.drop([stored.key])), len(box)
         (True, 1, 0)
     """
 
     def __init__(self, *, most: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
         self._most = check_count(most, name="most", least=1)
         self._clock = check_clock(clock)
-        self._stored: dict[str, StoredLetter] = {}
+        # As they came: they are described when somebody looks, not when they die.
+        self._letters: dict[str, tuple[datetime, DeadLetter]] = {}
         self._count = 0
         self._republish: Republish | None = None
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._letters)
 
     def publish_with(self, publish: Republish) -> None:
         """Say how events are published again, such as by `broker.publish`.
@@ -140,9 +129,10 @@ class DeadLetterBox(IDeadLetters):
         """Keep a letter."""
         self._count += 1
         key = f"{self._count:016d}"
-        self._stored[key] = StoredLetter(key=key, at=self._clock.now(), letter=letter)
-        while len(self._stored) > self._most:
-            self._push_out(self._stored.pop(next(iter(self._stored))).letter)
+        self._letters[key] = self._clock.now(), letter
+        while len(self._letters) > self._most:
+            _, pushed_out = self._letters.pop(next(iter(self._letters)))
+            self._push_out(pushed_out)
 
     @override
     async def dead_letters(
@@ -156,15 +146,14 @@ class DeadLetterBox(IDeadLetters):
     ) -> Sequence[StoredLetter]:
         check_count(limit, name="limit", least=1)
         found: list[StoredLetter] = []
-        for stored in self._stored.values():
-            letter = stored.letter
+        for key, (at, letter) in self._letters.items():
             if (
-                (after is None or stored.key > after)
+                (after is None or key > after)
                 and topic in (None, letter.handler)
                 and reason in (None, letter.reason)
                 and type in (None, letter.event.type)
             ):
-                found.append(stored)
+                found.append(StoredLetter.of(letter, key=key, at=at))
                 if len(found) == limit:
                     break
         return found
@@ -176,8 +165,8 @@ class DeadLetterBox(IDeadLetters):
                 "the dead letters cannot be published again: say how, as by "
                 "`box.publish_with(broker.publish)`"
             )
-        wanted = [key for key in dict.fromkeys(keys) if key in self._stored]
-        replied = [key for key in wanted if self._stored[key].letter.replied]
+        wanted = [key for key in dict.fromkeys(keys) if key in self._letters]
+        replied = [key for key in wanted if self._letters[key][1].replied]
         if replied and not force:
             raise ValueError(
                 f"{len(replied)} of the letters were answered by a system error, such as "
@@ -185,24 +174,22 @@ class DeadLetterBox(IDeadLetters):
             )
         published = 0
         for key in wanted:
-            stored = self._stored.pop(key, None)  # another call may have taken it meanwhile
-            if stored is None:
+            kept = self._letters.pop(key, None)  # another call may have taken it meanwhile
+            if kept is None:
                 continue
+            _, letter = kept
             try:
-                await self._republish(stored.letter.event)
+                await self._republish(letter.event)
             except BaseException:
-                self._put_back(stored)
+                self._letters = dict(sorted({**self._letters, key: kept}.items()))
                 raise
             published += 1
         return published
 
     @override
     async def drop(self, keys: Iterable[str]) -> int:
-        dropped = [self._stored.pop(key, None) for key in keys]
-        return sum(stored is not None for stored in dropped)
-
-    def _put_back(self, stored: StoredLetter) -> None:
-        self._stored = dict(sorted({**self._stored, stored.key: stored}.items()))
+        dropped = [self._letters.pop(key, None) for key in keys]
+        return sum(letter is not None for letter in dropped)
 
     def _push_out(self, letter: DeadLetter) -> None:
         log_dead_letter(

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import get_args
 
 from arvo_event_handler._handler import (
     IArvoEventHandler,
@@ -20,9 +20,8 @@ from arvo_time.settings import (
 
 from ._failed_try import ErrorListener
 from ._middleware import Middleware
-
-Order: TypeAlias = Literal["subject", "none"]
-"""`subject`: the events of one subject one after another, as published. `none`: concurrently."""
+from ._ordering import Order
+from ._rate import Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +47,11 @@ class HandlerDefaults:
     """Decides what follows each failed try. None: violations go by their `retryable`,
     every other error is tried again."""
     order: Order | None = None
-    """Whether events of one subject wait for each other. None: `subject` for stateful handlers,
-    `none` for stateless ones."""
+    """What events wait for: `subject`, those of their subject; `key`, those of their extension
+    `partitionkey`, or of their subject where they have none; `none`, nothing. `key` is for
+    stateless handlers alone. None: `subject` for stateful handlers, `none` for stateless ones."""
+    rate: Rate | None = None
+    """How many tries of a handler may begin within a time, in this process. None: any number."""
     dead_letter_reply: bool = False
     """Whether the sender of a request that becomes a dead letter gets the contract's system error,
     so that it does not wait indefinitely."""
@@ -59,7 +61,7 @@ class HandlerDefaults:
         check_instance(self.retry, kind=RetryPolicy, name="retry")
         check_instance(self.middleware, kind=Middleware, name="middleware")
         check_flag(self.dead_letter_reply, name="dead_letter_reply")
-        _check(self.timeout, self.on_error, self.order)
+        _check(self.timeout, self.on_error, self.order, self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class HandlerConfig:
     """As `HandlerDefaults.on_error`."""
     order: Order | None = None
     """As `HandlerDefaults.order`."""
+    rate: Rate | None = None
+    """As `HandlerDefaults.rate`."""
     dead_letter_reply: bool | None = None
     """As `HandlerDefaults.dead_letter_reply`."""
 
@@ -100,20 +104,32 @@ class HandlerConfig:
                 check_instance(self.middleware, kind=Middleware, name="middleware")
             if self.dead_letter_reply is not None:
                 check_flag(self.dead_letter_reply, name="dead_letter_reply")
-            _check(self.timeout, self.on_error, self.order)
+            _check(self.timeout, self.on_error, self.order, self.rate)
         except (TypeError, ValueError) as error:
             raise type(error)(f"handler {self.handler.source!r}: {error}") from None
 
     def settled(self, defaults: HandlerDefaults) -> HandlerDefaults:
-        """Return what applies: the handler's own settings over the defaults, field by field."""
+        """Return what applies: the handler's own settings over the defaults, field by field.
+
+        Raises:
+            ValueError: A stateful handler is to have `order="key"`: what belongs to one workflow
+                has one subject, but not one key.
+        """
         middleware = defaults.middleware
+        order = self.order or defaults.order or _natural_order(self.handler)
+        if order == "key" and self.handler.stateful:
+            raise ValueError(
+                f'handler {self.handler.source!r}: order="key" is for stateless handlers; the '
+                'events of a workflow are ordered by their subject: order="subject"'
+            )
         return HandlerDefaults(
             prefetch=defaults.prefetch if self.prefetch is None else self.prefetch,
             timeout=defaults.timeout if self.timeout is None else self.timeout,
             retry=self.retry or own_retry_policy(self.handler) or defaults.retry,
             middleware=self.middleware.over(middleware) if self.middleware else middleware,
             on_error=self.on_error or defaults.on_error,
-            order=self.order or defaults.order or _natural_order(self.handler),
+            order=order,
+            rate=self.rate or defaults.rate,
             dead_letter_reply=defaults.dead_letter_reply
             if self.dead_letter_reply is None
             else self.dead_letter_reply,
@@ -124,12 +140,16 @@ def _natural_order(handler: IArvoEventHandler) -> Order:
     return "subject" if handler.stateful else "none"
 
 
-def _check(timeout: timedelta | None, on_error: ErrorListener | None, order: object) -> None:
+def _check(
+    timeout: timedelta | None, on_error: ErrorListener | None, order: object, rate: object
+) -> None:
     if timeout is not None:
         check_duration(timeout, name="timeout", above_zero=True)
     if on_error is not None:
         check_callable(on_error, name="on_error")
     if order is not None:
         check_instance(order, kind=str, name="order")
-        if order not in ("subject", "none"):
-            raise ValueError(f'order must be "subject" or "none", got {order!r}')
+        if order not in get_args(Order):
+            raise ValueError(f'order must be "subject", "key" or "none", got {order!r}')
+    if rate is not None:
+        check_instance(rate, kind=Rate, name="rate")

@@ -10,11 +10,13 @@ from random import Random
 from typing import Final, TypeAlias
 
 from arvo_core import ArvoContract, ArvoEvent, ViolationError
+from arvo_event_handler._emission._delayed_output import is_delayed, set_apart
 from arvo_event_handler._errors import (
     ConfigViolation,
     RetryableFailure,
     RetryLater,
     TransactionViolation,
+    needs_newer_code,
 )
 from arvo_event_handler._handler import IArvoEventHandler, IWorkflowHandler
 from arvo_time import Clock
@@ -44,6 +46,10 @@ class HandlerRunner:
         clock: For timeouts.
         random: For the jitter of pauses.
         logger: The broker's, for events that `on_error` drops.
+        among_others: Whether other workers, perhaps with newer code, handle the same events: one
+            that needs newer code is for them then, and has not failed.
+        longest_delay: How far ahead the broker can publish what a stateless handler emits for later;
+            None where it cannot, so that such a try has failed.
 
     Raises:
         ConfigViolation: `settings.dead_letter_reply` is set, and the handler has no contract.
@@ -58,6 +64,8 @@ class HandlerRunner:
         clock: Clock,
         random: Random,
         logger: logging.Logger,
+        among_others: bool = False,
+        longest_delay: timedelta | None = None,
     ) -> None:
         self._handler = handler
         self._settings = settings
@@ -65,6 +73,9 @@ class HandlerRunner:
         self._clock = clock
         self._random = random
         self._logger = logger
+        self._among_others = among_others
+        self._longest_delay = longest_delay
+        self._stateful = handler.stateful
         self._named = f"handler {handler.source!r}"
         execute = handler.execute
         self._redelivers: _Execute = execute
@@ -99,9 +110,24 @@ class HandlerRunner:
                 outputs = check_events(outputs, what=self._named)
         except Exception as error:
             return await self.refused(trial, error=error)
-        if self._outputs_pass or trial.given_up:
-            return Handled(outputs=outputs) if outputs else _NOTHING
-        return await self._through_output_middleware(trial, outputs)
+        if not self._outputs_pass and not trial.given_up:
+            handled = await self._through_output_middleware(trial, outputs)
+        elif outputs:
+            handled = Handled(outputs=outputs)
+        else:
+            return _NOTHING
+        if self._stateful or not any(map(is_delayed, handled.outputs)):
+            return handled
+        try:
+            outputs, delayed = set_apart(
+                handled.outputs,
+                source=self._handler.source,
+                longest=self._longest_delay,
+                now=self._clock.now(),
+            )
+        except ViolationError as error:
+            return await self.refused(trial, error=error)
+        return replace(handled, outputs=outputs, delayed=delayed)
 
     async def refused(self, trial: Trial, *, error: Exception) -> Verdict:
         """Judge a try that failed, in the handler or when its outcome was to be stored.
@@ -118,6 +144,8 @@ class HandlerRunner:
             return _NOTHING
         if isinstance(error, TransactionViolation) and error.cause.is_contention:
             return self._after_contention(trial, error)
+        if self._among_others and needs_newer_code(error):
+            return TryAgain(after=timedelta(0), counts=False, error=error, elsewhere=True)
         trial.contention = None
         trial.failed += 1
         response = await self._ask(trial, error)
@@ -244,7 +272,7 @@ class HandlerRunner:
         if self._contract is None:
             return GiveUp(letter=letter, errors=errors)
         try:
-            replies = dead_letter_reply(letter, self._contract)
+            replies = dead_letter_reply(letter, contract=self._contract)
         except Exception as failure:
             return GiveUp(letter=letter, reply_error=failure, errors=errors)
         if replies:

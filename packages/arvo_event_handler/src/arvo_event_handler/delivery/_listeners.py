@@ -127,7 +127,7 @@ class Listeners:
             carry_out=_done,
             undelivered=self._listener_skipped,
             prefetch=_MAX_CALLS,
-            by_subject=False,
+            order="none",
             broker=broker,
             clock=clock,
             logger=logger,

@@ -1,10 +1,12 @@
 """Which handlers hold a slot or a lane while they wait for an answer, to find waits for oneself."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
+
+from arvo_core import ArvoEvent
 
 
 class Seats:
@@ -13,40 +15,49 @@ class Seats:
     Args:
         broker: Identifies the broker whose handler or listeners it is.
         slots: Maximum number of events that are handled at a time.
-        by_subject: Whether an event holds the lane of its subject.
+        lane_of: Names the lane that an event holds; None when there are no lanes.
         of_listeners: Whether the topic is that of the listeners.
     """
 
-    __slots__ = ("_by_subject", "_slots", "_subjects", "_taken", "broker", "of_listeners")
+    __slots__ = ("_lane_of", "_lanes", "_slots", "_taken", "broker", "of_listeners")
 
     def __init__(
-        self, broker: object, *, slots: int, by_subject: bool, of_listeners: bool = False
+        self,
+        broker: object,
+        *,
+        slots: int,
+        lane_of: Callable[[ArvoEvent], str] | None,
+        of_listeners: bool = False,
     ) -> None:
         self.broker: object = broker
         """Identifies the broker."""
         self.of_listeners: bool = of_listeners
         """Whether the topic is that of the listeners."""
         self._slots = slots
-        self._by_subject = by_subject
+        self._lane_of = lane_of
         self._taken = 0
-        self._subjects: Counter[str] = Counter()
+        self._lanes: Counter[str] = Counter()
 
-    def blocked(self, subject: str) -> bool:
+    def lane(self, event: ArvoEvent) -> str:
+        """Return the lane that an event holds or waits for; empty when there are no lanes."""
+        return "" if self._lane_of is None else self._lane_of(event)
+
+    def blocked(self, lane: str) -> bool:
         """Return whether an event must wait for handlers that wait for answers themselves."""
         full = self._taken >= self._slots
-        return full or (self._by_subject and self._subjects[subject] > 0)
+        return full or (self._lane_of is not None and self._lanes[lane] > 0)
 
-    def take(self, subject: str) -> None:
+    def take(self, lane: str) -> None:
         """One more handler waits for an answer."""
         self._taken += 1
-        self._subjects[subject] += 1
+        self._lanes[lane] += 1
 
-    def leave(self, subject: str) -> None:
+    def leave(self, lane: str) -> None:
         """One handler waits no more."""
         self._taken -= 1
-        self._subjects[subject] -= 1
-        if not self._subjects[subject]:
-            del self._subjects[subject]
+        self._lanes[lane] -= 1
+        if not self._lanes[lane]:
+            del self._lanes[lane]
 
 
 class Handling:
@@ -56,37 +67,37 @@ class Handling:
 
     Args:
         seats: Those of the handler's topic.
-        subject: The subject of the event.
+        event: The event.
         asker: The try that waits for what comes of the event; None when none does.
     """
 
-    __slots__ = ("_asking", "_subject", "asker", "seats")
+    __slots__ = ("_asking", "_event", "asker", "seats")
 
-    def __init__(self, seats: Seats, subject: str, asker: "Handling | None") -> None:
+    def __init__(self, seats: Seats, event: ArvoEvent, asker: "Handling | None") -> None:
         self.seats: Seats | None = seats
         """Those of the handler's topic; None when the try has ended."""
         self.asker: Handling | None = asker
         """The try that waits for what comes of the event; None when none does."""
-        self._subject = subject
+        self._event = event
         self._asking = 0  # answers that this one, or one that waits for it, waits for
 
     def end(self) -> None:
         """The try has ended."""
         if self._asking and self.seats is not None:
-            self.seats.leave(self._subject)
+            self.seats.leave(self.seats.lane(self._event))
         self.seats = None
 
     def ask(self) -> None:
         """One more answer is waited for."""
         self._asking += 1
         if self._asking == 1 and self.seats is not None:
-            self.seats.take(self._subject)
+            self.seats.take(self.seats.lane(self._event))
 
     def hear(self) -> None:
         """One answer is waited for no more."""
         self._asking -= 1
         if not self._asking and self.seats is not None:
-            self.seats.leave(self._subject)
+            self.seats.leave(self.seats.lane(self._event))
 
 
 _current: Final[ContextVar[Handling | None]] = ContextVar("arvo_handling", default=None)

@@ -11,6 +11,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from arvo_time import Clock, ClockTimer
 
+from ._ordering import Order, laning
+from ._rate import Rate, TokenBucket
 from ._seats import Handling, Seats, enter
 from ._trial import Trial
 
@@ -37,11 +39,13 @@ class Topic(Generic[TrialT, VerdictT]):
             to be tried again when everything else had been abandoned, or an error beside its
             handling, which is passed too, left no worker to decide what comes next.
         prefetch: How many workers there are, at most.
-        by_subject: Whether events of one subject go one after another, in a lane that stays
-            closed until its head is done.
+        order: What an event waits for: those of its `ordering_key`, in a lane that stays closed
+            until its head is done; or nothing.
         broker: Identifies the broker.
         clock: For the delays.
         logger: The broker's.
+        rate: How many tries may begin, before each of which an event waits without a slot; None
+            for any number.
         of_listeners: Whether it is for the listeners of the broker's owner, not for a handler.
     """
 
@@ -53,10 +57,11 @@ class Topic(Generic[TrialT, VerdictT]):
         carry_out: Callable[[VerdictT, TrialT], timedelta | None],
         undelivered: Callable[[TrialT, Exception | None], None],
         prefetch: int,
-        by_subject: bool,
+        order: Order,
         broker: object,
         clock: Clock,
         logger: logging.Logger,
+        rate: Rate | None = None,
         of_listeners: bool = False,
     ) -> None:
         self.name: str = name
@@ -66,14 +71,18 @@ class Topic(Generic[TrialT, VerdictT]):
         self._run = run
         self._carry_out = carry_out
         self._undelivered = undelivered
-        self._by_subject = by_subject
+        self._lane_of = laning(order)
         self._clock = clock
         self._logger = logger
+        self._bucket = None if rate is None else TokenBucket(rate, clock=clock)
+        # Before the lanes, or before another try, until there is a token for the first of them.
+        self._metered: deque[tuple[TrialT, Callable[[TrialT], None]]] = deque()
+        self._refill: ClockTimer | None = None
         self._ready: deque[TrialT] = deque()
         # Behind the head of each lane; None while nothing waits behind it.
         self._lanes: dict[str, deque[TrialT] | None] = {}
         self.seats: Seats = Seats(
-            broker, slots=prefetch, by_subject=by_subject, of_listeners=of_listeners
+            broker, slots=prefetch, lane_of=self._lane_of, of_listeners=of_listeners
         )
         """What of it is held by handlers that wait for an answer."""
         self._sleeping: dict[TrialT, ClockTimer] = {}
@@ -102,21 +111,34 @@ class Topic(Generic[TrialT, VerdictT]):
         """How many events wait for a worker or for their lane."""
         return self._size - len(self._running) - len(self._sleeping)
 
+    @property
+    def behind_sleepers(self) -> int:
+        """How many events wait for one of their lane that sleeps."""
+        if self._lane_of is None:
+            return 0
+        lanes = (self._lanes.get(self._lane_of(trial.event)) for trial in self._sleeping)
+        return sum(len(lane) for lane in lanes if lane)
+
     def put(self, trial: TrialT) -> None:
         """Add an event at the end."""
         self._size += 1
         trial.enter(self.seats)
-        if self._by_subject:
-            subject = trial.event.subject
-            if subject in self._lanes:
-                lane = self._lanes[subject]
+        if self._bucket is None:
+            self._enter_lane(trial)
+        else:
+            self._meter(trial, self._enter_lane)
+
+    def _enter_lane(self, trial: TrialT) -> None:
+        if self._lane_of is not None:
+            key = self._lane_of(trial.event)
+            if key in self._lanes:
+                lane = self._lanes[key]
                 if lane is None:
-                    lane = self._lanes[subject] = deque()
+                    lane = self._lanes[key] = deque()
                 lane.append(trial)
                 return
-            self._lanes[subject] = None
-        self._ready.append(trial)
-        self._call_worker()
+            self._lanes[key] = None
+        self._make_ready(trial)
 
     async def wait_empty(self) -> None:
         """Wait until no event is left."""
@@ -135,21 +157,75 @@ class Topic(Generic[TrialT, VerdictT]):
     def abandon(self) -> Iterator[TrialT]:
         """Take out, one after another, what waits and what sleeps; from now on nothing sleeps."""
         self._abandoned = True
+        for trial in self._withdrawn():
+            yield trial
+            self._done(trial)
+
+    def withdraw(self) -> list[TrialT]:
+        """Take out what waits and what sleeps; events of one lane in order.
+
+        Those that run are left, and later ones are handled as before.
+        """
+        withdrawn = self._withdrawn()
+        for trial in withdrawn:
+            self._done(trial)
+        return withdrawn
+
+    def withdraw_sleeping(self) -> list[TrialT]:
+        """Take out what sleeps, each event followed by those behind it in its lane."""
+        withdrawn: list[TrialT] = []
+        for trial, timer in self._sleeping.items():
+            timer.cancel()
+            trial.resume(self.seats)
+            trial.start(self.seats)
+            withdrawn += (trial, *self._lane_behind(trial))
+            if self._lane_of is not None:
+                del self._lanes[self._lane_of(trial.event)]
+        self._sleeping.clear()
+        for trial in withdrawn:
+            self._done(trial)
+        return withdrawn
+
+    def withdraw_behind(self, trial: TrialT) -> list[TrialT]:
+        """Take out what waits behind an event that runs, in its lane, in order."""
+        withdrawn = self._lane_behind(trial)
+        for each in withdrawn:
+            self._done(each)
+        return withdrawn
+
+    def _withdrawn(self) -> list[TrialT]:
         for timer in self._sleeping.values():
             timer.cancel()
         sleeping, waiting = [*self._sleeping], [*self._ready]
         for lane in self._lanes.values():
             waiting.extend(lane or ())
+        waiting.extend(trial for trial, _ in self._metered)
+        self._metered.clear()
         self._sleeping.clear()
         self._ready.clear()
         self._lanes.clear()
+        if self._lane_of is not None:
+            self._lanes = {self._lane_of(trial.event): None for trial in self._running}
         for trial in sleeping:
             trial.resume(self.seats)
         for trial in (*sleeping, *waiting):
             trial.start(self.seats)
-        for trial in (*sleeping, *waiting):
-            yield trial
-            self._done(trial)
+        return sleeping + waiting
+
+    def _lane_behind(self, trial: TrialT) -> list[TrialT]:
+        """Empty the lane behind its head, and what waits for a token to enter it."""
+        if self._lane_of is None:
+            return []
+        key = self._lane_of(trial.event)
+        behind = [*(self._lanes.get(key) or ())]
+        self._lanes[key] = None
+        for metered in [*self._metered]:
+            if metered[0] is not trial and self._lane_of(metered[0].event) == key:
+                behind.append(metered[0])
+                self._metered.remove(metered)
+        for each in behind:
+            each.start(self.seats)
+        return behind
 
     def stop(self) -> None:
         """Cancel the workers, each of which reports what it was handling."""
@@ -178,6 +254,22 @@ class Topic(Generic[TrialT, VerdictT]):
     def _make_ready(self, trial: TrialT) -> None:
         self._ready.append(trial)
         self._call_worker()
+
+    def _meter(self, trial: TrialT, go_on: Callable[[TrialT], None]) -> None:
+        """Let an event go on once there is a token for it, first come, first served."""
+        self._metered.append((trial, go_on))
+        if self._refill is None:
+            self._hand_out_tokens()
+
+    def _hand_out_tokens(self) -> None:
+        self._refill = None
+        bucket = self._bucket
+        while bucket is not None and self._metered:
+            if pause := bucket.take():
+                self._refill = self._clock.call_later(pause, self._hand_out_tokens)
+                return
+            trial, go_on = self._metered.popleft()
+            go_on(trial)
 
     def _call_worker(self) -> None:
         while self._unoccupied:
@@ -210,7 +302,7 @@ class Topic(Generic[TrialT, VerdictT]):
             trial = ready.popleft()
             running.add(trial)
             trial.start(seats)
-            handling = Handling(seats, trial.event.subject, trial.asker)
+            handling = Handling(seats, trial.event, trial.asker)
             if trial.context is None:
                 enter(handling)
             else:
@@ -220,9 +312,7 @@ class Topic(Generic[TrialT, VerdictT]):
                 if trial.given_up:
                     self._log_late(trial)
                 elif (pause := carry_out(verdict, trial)) is None:
-                    if self._by_subject:
-                        self._open_lane(trial)
-                    self._done(trial)
+                    self._finish(trial)
                 elif self._abandoned:
                     self._end_undelivered(trial)
                 else:
@@ -280,7 +370,10 @@ class Topic(Generic[TrialT, VerdictT]):
     def _wake(self, trial: TrialT) -> None:
         del self._sleeping[trial]
         trial.resume(self.seats)
-        self._make_ready(trial)
+        if self._bucket is None:
+            self._make_ready(trial)
+        else:
+            self._meter(trial, self._make_ready)
 
     def _end_undelivered(self, trial: TrialT, *, cause: Exception | None = None) -> None:
         if trial.given_up:
@@ -290,18 +383,17 @@ class Topic(Generic[TrialT, VerdictT]):
         self._finish(trial)
 
     def _finish(self, trial: TrialT) -> None:
-        if self._by_subject:
-            self._open_lane(trial)
+        if self._lane_of is not None:
+            self._open_lane(self._lane_of(trial.event))
         self._done(trial)
 
-    def _open_lane(self, trial: TrialT) -> None:
-        """Let the next event of the subject go."""
-        subject = trial.event.subject
-        lane = self._lanes.get(subject)
+    def _open_lane(self, key: str) -> None:
+        """Let the next event of a key go."""
+        lane = self._lanes.get(key)
         if lane:
             self._make_ready(lane.popleft())
         else:
-            self._lanes.pop(subject, None)
+            self._lanes.pop(key, None)
 
     def _done(self, trial: TrialT) -> None:
         self._size -= 1

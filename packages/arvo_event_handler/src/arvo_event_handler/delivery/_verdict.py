@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from arvo_core import ArvoEvent
+from arvo_event_handler._emission._delayed_output import DelayedOutput
 
 from ._dead_letter import DeadLetter
 
@@ -20,6 +21,8 @@ class Handled:
     """Outputs that will not be published, each given up by itself, in order."""
     errors: Sequence[Exception] = ()
     """What failed beside the handling, such as `on_error` itself."""
+    delayed: Sequence[DelayedOutput] = ()
+    """What to publish as well, for later; never any for a broker that cannot."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class TryAgain:
     """Whether the try costs one of the budget; contention does not."""
     error: Exception
     """What the try ended with."""
+    elsewhere: bool = False
+    """Whether it is for another worker: the event needs newer code than this one has."""
     errors: Sequence[Exception] = ()
     """As `Handled.errors`."""
 

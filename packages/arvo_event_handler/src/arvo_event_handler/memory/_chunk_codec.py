@@ -58,7 +58,8 @@ def unpack_chunk(stored: bytes, *, number: int, max_bytes: int = MAX_RECORD_BYTE
     if tag != _PLAIN:
         raise UnreadableRecordError(
             f"{what} has the tag {tag!r}, which this version does not know; it was written by a "
-            "newer one, or is damaged"
+            "newer one, or is damaged",
+            newer=True,
         )
     if len(data) > max_bytes:
         raise UnreadableRecordError(f"{what} is longer than the {max_bytes} bytes that are allowed")

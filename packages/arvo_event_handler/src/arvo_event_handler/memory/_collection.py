@@ -31,25 +31,41 @@ class Collection:
 
     Args:
         requests: The ids of the requests, with the answers that have come already.
+        size: How many bytes the JSON of those answers has as stored.
     """
 
-    __slots__ = ("_answers", "_groups", "_positions", "_unanswered", "size")
+    __slots__ = ("_answers", "_groups", "_positions", "_size", "_unanswered", "_unmeasured")
 
-    def __init__(self, requests: Mapping[str, Iterable[KeptEvent]]) -> None:
+    def __init__(self, requests: Mapping[str, Iterable[KeptEvent]], *, size: int = 0) -> None:
         self._positions = {request: position for position, request in enumerate(requests)}
         self._answers: dict[str, list[KeptEvent]] = {}
         self._unanswered = dict.fromkeys(requests)
         self._groups: dict[str, _Group] = {}
-        self.size: int = 0
-        """How many bytes the answers' JSON has as stored, of those whose size is known."""
+        self._size = size
+        self._unmeasured: list[KeptEvent] = []
         for request, answers in requests.items():
             for answer in answers:
                 self._add(request, answer)
 
     @classmethod
-    def of(cls, outputs: Iterable[KeptEvent]) -> "Collection":
-        """Return one that outputs begin."""
-        return cls({output.id: () for output in outputs})
+    def of(cls, outputs: Iterable[KeptEvent], *, delayed: Iterable[str] = ()) -> "Collection":
+        """Return one that outputs begin, and requests that leave later, given by their ids."""
+        return cls({**{output.id: () for output in outputs}, **dict.fromkeys(delayed, ())})
+
+    def extend(self, requests: Iterable[str]) -> None:
+        """Add requests, given by their ids; those that are among them already stay."""
+        position = max(self._positions.values(), default=-1)
+        for request in requests:
+            if request not in self._positions:
+                position += 1
+                self._positions[request] = position
+                self._unanswered[request] = None
+
+    def drop(self, requests: Iterable[str]) -> None:
+        """Drop requests, given by their ids, that have no answer."""
+        for request in requests:
+            if request in self._unanswered:
+                del self._unanswered[request], self._positions[request]
 
     def __contains__(self, request: object) -> bool:
         return request in self._positions
@@ -57,6 +73,18 @@ class Collection:
     def items(self) -> Iterator[tuple[str, Sequence[KeptEvent]]]:
         """Return the requests in their order, each with its answers."""
         return ((request, self._answers.get(request, ())) for request in self._positions)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the answers' JSON has as stored.
+
+        Raises:
+            UnreadableRecordError: One has to be measured, and what is stored is damaged.
+        """
+        # Not as they come: most collections are done before anybody asks.
+        self._size += sum(answer.size for answer in self._unmeasured)
+        self._unmeasured.clear()
+        return self._size
 
     @property
     def unanswered(self) -> KeysView[str]:
@@ -67,7 +95,7 @@ class Collection:
         """Take in an answer; one to another request is none of these."""
         if request in self._positions:
             self._add(request, answer)
-            self.size += answer.size
+            self._unmeasured.append(answer)
 
     def grouped(
         self, request: str | None, event_type: str, current: E

@@ -65,7 +65,7 @@ def with_base(segment: bytes, base: Mapping[str, Any], *, where: str) -> bytes:
         UnreadableRecordError: It is damaged.
     """
     head, _, lines = segment.partition(b"\n")
-    return open_segment(_read_head(head, where)[0], base=base) + lines
+    return open_segment(read_segment_head(head, where)[0], base=base) + lines
 
 
 def split_segment(data: bytes, *, where: str) -> tuple[bytes, list[bytes]]:
@@ -94,15 +94,31 @@ def read_segment(data: bytes, *, subject: str, collects: bool, where: str) -> Se
         UnreadableRecordError: It is damaged.
     """
     head, lines = split_segment(data, where=where)
-    after, base = _read_head(head, where)
+    after, base = read_segment_head(head, where)
     entries = read_entries(lines, subject=subject, collects=collects, where=where)
     numbers = [entry.mark.number for entry in entries]
     if numbers != list(range(after.number + 1, after.number + 1 + len(numbers))):
         raise damaged(where, f"entries {numbers[:3]}... after entry {after.number}")
     based = None if base is None else base["last"]
-    if based not in (None, after, *(entry.mark for entry in entries)):
+    if based is not None and based not in (after, *(entry.mark for entry in entries)):
         raise damaged(where, "its base is the state after an entry that it does not hold")
     return Segment(after, base, entries, where)
+
+
+def read_segment_head(head: bytes, where: str) -> tuple[Mark, dict[str, Any] | None]:
+    """Return what the line says that begins a segment: the entry before its first, and its base.
+
+    Raises:
+        UnreadableRecordError: It is damaged.
+    """
+    try:
+        begun = decode_json(head)
+        base = begun.get("base")
+        if base is not None:
+            base["last"] = read_mark(base["last"])
+        return read_mark(begun["after"]), base
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise damaged(where, error) from error
 
 
 def read_lines(
@@ -114,7 +130,7 @@ def read_lines(
         UnreadableRecordError: It is damaged.
     """
     head, lines = split_segment(data, where=where)
-    after, base = _read_head(head, where)
+    after, base = read_segment_head(head, where)
     return after, base, [read_line(line, where=where) for line in lines]
 
 
@@ -191,9 +207,9 @@ def apply_base(
                 {
                     request: [KeptEvent.of(whole_event(answer, subject)) for answer in answers]
                     for request, answers in expected.items()
-                }
+                },
+                size=len(encode_json(expected, what="a base")),
             )
-            state.collection.size = len(encode_json(expected, what="a base"))
         state.seen = SeenEvents(base["seen"])
         steps: list[OwedStep] = []
         for event, at, asked, output in base["owed"]:
@@ -306,14 +322,3 @@ def _check_end(done: Mark, last: Mark) -> None:
             f"the stored journal ends with entry {done.number} where the record says {last.number}, "
             "or its beginning is missing"
         )
-
-
-def _read_head(head: bytes, where: str) -> tuple[Mark, dict[str, Any] | None]:
-    try:
-        begun = decode_json(head)
-        base = begun.get("base")
-        if base is not None:
-            base["last"] = read_mark(base["last"])
-        return read_mark(begun["after"]), base
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise damaged(where, error) from error

@@ -28,6 +28,7 @@ from ._journal_entry import (
     whole_event,
     write_entry,
 )
+from ._kept_state import kept_state_again
 from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import REDELIVERY_WINDOW
@@ -70,7 +71,8 @@ def last_entry(record: Record) -> Mark:
     except (ValueError, TypeError, KeyError) as error:
         raise UnreadableRecordError(
             f"its {JOURNAL} does not name the last entry; the record is damaged, or of a newer "
-            "form than this version knows"
+            "form than this version knows",
+            newer=isinstance(record.get(JOURNAL), dict),
         ) from error
 
 
@@ -257,6 +259,9 @@ def _without_entries(record: Record, subject: str) -> tuple[Record, bytes]:
                 asks=entry["ask"],
                 notifies=entry["notify"],
                 collects=False,
+                extra=kept_state_again(entry),
+                delayed=entry.get("delayed", ()),
+                dropped=entry.get("dropped", ()),
             )
             tail += line
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -17,7 +17,8 @@ from ._lock import LockPolicy
 from ._record_write import Record as Record, RecordWrite
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would triple the cost of making one for every step.
+@dataclass(slots=True, kw_only=True)
 class MachineLease:
     """The right to write one workflow's next record, and the record as it stood when granted."""
 

@@ -109,9 +109,10 @@ class OwedOutputs:
 
     def answer(self, request: str) -> None:
         """Drop an output, as its answer has come; under an id used again, all of them."""
-        dropped = [output for step in self._steps if (output := step.drop(request)) is not None]
-        if dropped:
-            self._dropped(dropped)
+        for step in self._steps:
+            output = step.drop(request)
+            if output is not None:
+                self._dropped((output,))
 
     def add(self, event: str, outputs: Sequence[KeptEvent], *, at: int | None = None) -> None:
         """Keep what an event, given by its hash, has brought; see `OwedStep`."""
@@ -127,11 +128,9 @@ class OwedOutputs:
             event: The event, given by its hash.
             awaited: Whether an output is such a request.
         """
-        dropped = [
-            output for step in self._steps if step.event == event for output in step.keep(awaited)
-        ]
-        if dropped:
-            self._dropped(dropped)
+        for step in self._steps:
+            if step.event == event:
+                self._dropped(step.keep(awaited))
 
     def forget_arrived(
         self, latest: Container[str], *, awaited: Callable[[KeptEvent], bool]
@@ -142,14 +141,9 @@ class OwedOutputs:
             latest: The events, given by their hashes, whose outputs may still be on their way.
             awaited: Whether an output is such a request.
         """
-        dropped = [
-            output
-            for step in self._steps
-            if step.event not in latest
-            for output in step.keep(awaited)
-        ]
-        if dropped:
-            self._dropped(dropped)
+        for step in self._steps:
+            if step.event not in latest:
+                self._dropped(step.keep(awaited))
 
     def fit(self, window: int) -> bool:
         """Drop the oldest steps' outputs beyond what is kept; the newest step's always are.
@@ -163,6 +157,8 @@ class OwedOutputs:
             Whether outputs were dropped that may not have arrived.
         """
         steps = self._steps
+        if len(steps) < 2:
+            return False
         begin = max(0, len(steps) - window)
         if len(steps) - begin > 1:
             size = sum(step.size for step in steps[begin:])
@@ -176,7 +172,9 @@ class OwedOutputs:
 
     def _dropped(self, outputs: Iterable[KeptEvent]) -> None:
         self._count(outputs, -1)
-        self._steps = [step for step in self._steps if step.outputs]
+        if not all(step.outputs for step in self._steps):
+            # A new list: the one before may be gone through just now.
+            self._steps = [step for step in self._steps if step.outputs]
 
     def _count(self, outputs: Iterable[KeptEvent], change: int) -> None:
         for output in outputs:

@@ -19,6 +19,7 @@ from ._kept_event import KeptEvent, WireEvent, event_hash
 from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import OwedOutputs, OwedStep
+from ._pending_timers import NO_TIMERS, TIMERS, read_timers, write_timers
 from ._record_codec import decode_record, encode_record
 from ._seen_events import SeenEvents
 from ._state import RetriedStep, StepFailure, WorkflowEntry, WorkflowState
@@ -49,6 +50,7 @@ _SHARED: Final = frozenset(
         _FAILURE,
         _ATTEMPT,
         JOURNAL,
+        TIMERS,
         _REDELIVERY,
     )
 )
@@ -80,6 +82,17 @@ def read_head(record: Record, subject: str) -> WorkflowState:
     Raises:
         UnreadableRecordError: It is not the record of a workflow.
     """
+    state = WorkflowState(subject=subject, init_event_id="", parent_subject=None)
+    apply_head(state, record)
+    return state
+
+
+def apply_head(state: WorkflowState, record: Record) -> None:
+    """Give a state, which says what follows from entries, what `read_head` reads of a record.
+
+    Raises:
+        UnreadableRecordError: It is not the record of a workflow.
+    """
     failed = record.get("executionStatus") == "failure"
     status = record.get("status", "active" if failed else None)
     if not (failed or record.get("executionStatus") == "normal") or not isinstance(status, str):
@@ -90,17 +103,16 @@ def read_head(record: Record, subject: str) -> WorkflowState:
     parent_subject = record.get("parentSubject")
     if not isinstance(parent_subject, str | None):
         raise UnreadableRecordError("its parentSubject is not a string")
-    return WorkflowState(
-        subject=subject,
-        init_event_id=init_event_id,
-        parent_subject=parent_subject,
-        status=status,
-        failed=failed,
-        error=record.get("error"),
-        failure=_read_failure(record.get(_FAILURE)),
-        retried=_read_retried(record.get(_ATTEMPT)),
-        members={name: value for name, value in record.items() if name not in _SHARED},
-    )
+    state.init_event_id = init_event_id
+    state.parent_subject = parent_subject
+    state.status = status
+    state.failed = failed
+    state.error = record.get("error")
+    state.failure = _read_failure(record.get(_FAILURE))
+    state.retried = _read_retried(record.get(_ATTEMPT))
+    timers = record.get(TIMERS)
+    state.timers = state.stored_timers = NO_TIMERS if timers is None else read_timers(timers)
+    state.members = {name: value for name, value in record.items() if name not in _SHARED}
 
 
 def write_state(state: WorkflowState) -> Record:
@@ -158,9 +170,13 @@ def _head(state: WorkflowState) -> Record:
             "out": _wires(state.failure.outputs),
             "attempt": state.failure.attempt,
         }
+        if state.failure.timers:
+            failure[TIMERS] = write_timers(state.failure.timers)
         record[_FAILURE] = failure
     if state.retried is not None:
         record[_ATTEMPT] = [state.retried.attempt, state.retried.event]
+    if state.timers:
+        record[TIMERS] = write_timers(state.timers)
     return record
 
 
@@ -207,7 +223,10 @@ def _read_failure(stored: JsonValue) -> StepFailure | None:
         consumed, outputs, attempt = map(stored.get, ("in", "out", "attempt"))
         if _is_event(consumed) and isinstance(outputs, list) and _is_count(attempt):
             return StepFailure(
-                consumed=KeptEvent.of(consumed), outputs=_outputs(outputs, ()), attempt=attempt
+                consumed=KeptEvent.of(consumed),
+                outputs=_outputs(outputs, ()),
+                attempt=attempt,
+                timers=read_timers(stored[TIMERS]) if TIMERS in stored else NO_TIMERS,
             )
     raise UnreadableRecordError("its failure is damaged")
 

@@ -127,7 +127,8 @@ def unpack_record(packed: PackedRecord, *, max_bytes: int = MAX_RECORD_BYTES) ->
         case unknown:
             raise UnreadableRecordError(
                 f"the stored record has the codec {unknown!r:.40}, which this version does not "
-                "know; it was written by a newer one, or is damaged"
+                "know; it was written by a newer one, or is damaged",
+                newer=True,
             )
 
 

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
+from ._next_timer import UNCHANGED, NextTimer, Unchanged
 from ._summary import WorkflowSummary
 
 Record: TypeAlias = dict[str, JsonValue]
@@ -14,7 +15,8 @@ Record: TypeAlias = dict[str, JsonValue]
 Frees: TypeAlias = Literal["none", "earlier", "all"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would triple the cost of making one for every step.
+@dataclass(slots=True, kw_only=True)
 class RecordWrite:
     """Everything that one commit stores, in one atomic write.
 
@@ -33,5 +35,9 @@ class RecordWrite:
     frees: Frees = "none"
     """Which chunks are no longer needed: `none`, those `earlier` than this write's own chunk (all of
     them when it has none), or `all`, including its own, whose number counts as used."""
+    timer: NextTimer | Unchanged | None = UNCHANGED
+    """The workflow's earliest timer, for the index of an `ITimedMachineMemory`: a new one replaces the
+    entry and counts its claims from 0; None removes it. `UNCHANGED` leaves the entry with its hold and
+    its claims, so that a step taken beside a claimed timer does not reset them."""
     expires_in: timedelta | None = None
     """Forget record, tail and chunks after this; None keeps them."""

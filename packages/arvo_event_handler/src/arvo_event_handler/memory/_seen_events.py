@@ -1,8 +1,6 @@
 """The events that a workflow has consumed."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 SEEN_LIMIT = 1024
 """How many consumed events are remembered; the init event always is."""
@@ -18,7 +16,7 @@ class SeenEvents:
     __slots__ = ("_hashes", "_known")
 
     def __init__(self, hashes: Iterable[str] = ()) -> None:
-        self._hashes = deque(hashes)
+        self._hashes = list(hashes)
         self._known = set(self._hashes)
 
     def __contains__(self, event: object) -> bool:
@@ -50,7 +48,7 @@ class SeenEvents:
         """Return the hashes of the latest events; None while there are no more than `count`."""
         if len(self._hashes) <= count:
             return None
-        return set(islice(reversed(self._hashes), count))
+        return set(self._hashes[-count:])
 
     def before_latest(self, count: int) -> str | None:
         """Return the hash of the event before the latest `count`; None while there is none."""

@@ -7,7 +7,7 @@ just that beside the members that are rewritten at each step. How it is stored i
 codec: `_record` or `_journal`.
 """
 
-from collections.abc import Collection as AnyCollection, Iterator, Sequence
+from collections.abc import Collection as AnyCollection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -19,6 +19,7 @@ from ._kept_event import KeptEvent, event_hash
 from ._memory import Record
 from ._open_requests import OpenRequests
 from ._owed_outputs import ARRIVED_AFTER, OwedOutputs
+from ._pending_timers import NO_TIMERS, TIMER_DUE, PendingTimer
 from ._seen_events import SeenEvents
 
 
@@ -35,6 +36,10 @@ class WorkflowEntry:
     """Whether outputs begin a new collection of answers, as those of a resumable do."""
     at: int | None = None
     """When it was stored, in milliseconds since 1970; None when it is not known."""
+    delayed: Sequence[str] = ()
+    """The ids of requests that leave later; an output is one that leaves now."""
+    dropped: Sequence[str] = ()
+    """The ids of earlier such requests that were cancelled before they left."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +52,8 @@ class StepFailure:
     """The system errors that were emitted."""
     attempt: int
     """How often the workflow has failed so far, this time included."""
+    timers: Mapping[str, PendingTimer] = field(default_factory=lambda: NO_TIMERS)
+    """Those that were pending. They fire no more, unless the step is run again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,10 @@ class WorkflowState:
     """The latest failure that was taken back; None while none was."""
     members: Record = field(default_factory=dict)
     """What is rewritten at each step beside all that: a context, a machine's state."""
+    timers: Mapping[str, PendingTimer] = field(default_factory=lambda: NO_TIMERS)
+    """The pending timers by key, in the order of setting; replaced, never changed."""
+    stored_timers: Mapping[str, PendingTimer] = field(default_factory=lambda: NO_TIMERS)
+    """Those of the record that was loaded: its memory has the earliest in its index."""
     collection: Collection | None = None
     """The latest requests with their answers. None when nothing was asked yet, or the workflow does
     not collect answers."""
@@ -161,8 +172,11 @@ class WorkflowState:
             consumed: The event at which it was raised.
             outputs: The system errors that are emitted.
         """
-        failure = StepFailure(consumed=consumed, outputs=outputs, attempt=self.failures + 1)
+        failure = StepFailure(
+            consumed=consumed, outputs=outputs, attempt=self.failures + 1, timers=self.timers
+        )
         self.failure = failure
+        self.timers = NO_TIMERS
         self.failed = True
         self.error = error
         return failure
@@ -176,18 +190,16 @@ class WorkflowState:
         if self.failure is None:
             raise ValueError("no failure is stored")
         self.retried = RetriedStep(attempt=self.failure.attempt, event=self.failure.consumed.hash)
+        self.timers = self.failure.timers
         self.failure = None
         self.failed = False
         self.error = None
 
-    def adopt(self, other: "WorkflowState") -> None:
-        """Take over what follows from entries from another state, which must not be used after."""
-        self.collection = other.collection
-        self.latest = other.latest
-        self.seen = other.seen
-        self.owed = other.owed
-        self.open = other.open
-        self.arrived_known = other.arrived_known
+    def keep_entries_only(self) -> None:
+        """Drop what its record says, which may be large; see `apply_head` of `_record`."""
+        self.members = {}
+        self.error = self.failure = self.retried = None
+        self.timers = self.stored_timers = NO_TIMERS
 
     def post(self, entry: WorkflowEntry, *, window: int) -> bool:
         """Account for one more step.
@@ -206,9 +218,17 @@ class WorkflowState:
                 self.collection.add(request, entry.consumed)
             if self.open is not None:
                 self.open.answer(request)
-        replaced = entry.collects and bool(entry.outputs)
+        if entry.dropped and self.collection is not None:
+            # First, as one that is cancelled may be sent anew with its id.
+            self.collection.drop(entry.dropped)
+        asked = entry.collects and bool(entry.outputs or entry.delayed)
+        # What a timer makes a workflow ask is one more: the answers so far stay collected.
+        replaced = asked and entry.consumed.type != TIMER_DUE
         if replaced:
-            self.collection = Collection.of(entry.outputs)
+            self.collection = Collection.of(entry.outputs, delayed=entry.delayed)
+        elif asked:
+            self.collection = self.collection or Collection({})
+            self.collection.extend([*(output.id for output in entry.outputs), *entry.delayed])
         if self.open is not None:
             self.open.add(entry.outputs)
         event = entry.consumed.hash

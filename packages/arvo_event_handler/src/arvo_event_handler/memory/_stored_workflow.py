@@ -7,7 +7,7 @@ from typing import Any, Self
 from ._summary import WorkflowSummary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StoredWorkflow(WorkflowSummary):
     """What its latest commit said about a workflow, and what the memory knows beside it.
 

@@ -13,7 +13,8 @@ WorkflowStatus: TypeAlias = Literal["active", "done", "failure"]
 """How a workflow stands. `failure`: it ended with a system error."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would triple the cost of making one for every step.
+@dataclass(slots=True, kw_only=True)
 class WorkflowSummary:
     """A workflow as of one commit: what a memory can search without reading the record."""
 
@@ -36,7 +37,7 @@ class WorkflowSummary:
     """The subject of the topmost workflow as far as this one knows: its parent's, or its own. A
     memory that has the parent's row takes the root from there."""
     waits_for: tuple[str, ...] = ()
-    """The event types that it waits for, at most 8."""
+    """The event types that it waits for, and `timer` at the end if it waits for a time; at most 8."""
     waits_since: datetime | None = None
     """When it began to wait; None when it does not wait."""
     due: datetime | None = None
@@ -45,7 +46,7 @@ class WorkflowSummary:
     """The name of the error that it failed with; None unless it failed."""
 
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID: Final = re.compile(r"-".join(rf"[0-9a-fA-F]{{{count}}}" for count in (8, 4, 4, 4, 12)))
 
 
 def workflow_key(*, execution_id: str, init_event_id: str) -> str:

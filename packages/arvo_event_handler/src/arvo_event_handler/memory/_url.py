@@ -14,12 +14,13 @@ from ._lock import LockPolicy
 
 _HOST: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]*))?")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
-_DURATION: Final = re.compile(r"(?P<amount>[0-9]{1,9}(?:\.[0-9]{1,6})?)(?P<unit>ms|s|m|h)?")
+_DURATION: Final = re.compile(r"(?P<amount>[0-9]{1,9}(?:\.[0-9]{1,6})?)(?P<unit>ms|s|m|h|d)?")
 _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
+    "d": timedelta(days=1),
 }
 _ESCAPES: Final = "in a name or password write @ / ? # : as %40 %2F %3F %23 %3A"
 _LONGEST_NAME: Final = 40
@@ -37,8 +38,9 @@ class MemoryUrl:
     arguments of the memory's own `connect`, so every argument that a string can express is an
     option of the URL:
 
-    * `str`, `int` and `Literal` as they are; `int | None` may be `none`; `bool` is `true` or `false`;
-    * `timedelta` with its unit: `250ms`, `5s`, `2m`, `1h`;
+    * `str`, `int` and `Literal` as they are; `bool` is `true` or `false`;
+    * `timedelta` with its unit: `250ms`, `5s`, `2m`, `1h`, `7d`;
+    * `int | None` and `timedelta | None` as these, or `none`;
     * a `policy: LockPolicy` by its fields: `ttl`, `max_wait` and so on.
 
     No error message shows any part of the URL that may be a password.
@@ -162,7 +164,8 @@ def _readers(
         if kinds == (LockPolicy,):
             yield from ((each.name, _duration) for each in fields(LockPolicy))
         elif kinds == (timedelta,):
-            yield name, _seconds if name in seconds else _duration
+            reader = _seconds if name in seconds else _duration
+            yield name, _or_none(reader) if may_be_none else reader
         elif kinds == (bool,):
             yield name, _flag
         elif kinds == (int,):
@@ -225,12 +228,19 @@ def _integer_or_none(text: str) -> int | None:
 def _duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if found is None or found["unit"] is None:
-        raise ValueError("must be a number with its unit, such as 250ms, 5s, 2m or 1h")
+        raise ValueError("must be a number with its unit, such as 250ms, 5s, 2m, 1h or 7d")
     return float(found["amount"]) * _UNITS[found["unit"]]
 
 
 def _seconds(text: str) -> timedelta:
     return _duration(f"{text}s" if text[-1:].isdecimal() else text)
+
+
+def _or_none(reader: _Reader) -> _Reader:
+    def read(text: str) -> object:
+        return None if text == "none" else reader(text)
+
+    return read
 
 
 def _one_of(choices: tuple[str, ...]) -> _Reader:

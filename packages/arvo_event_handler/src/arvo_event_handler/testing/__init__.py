@@ -1,8 +1,9 @@
 """Test kit for what you build on Arvo, not for use in production.
 
 `HandlerSuite` tests handlers and workflows with cases of steps. `MachineMemorySuite`,
-`SharedMachineMemorySuite`, `LeasedMachineMemorySuite`, `WorkflowQueriesSuite` and
-`ClosedMachineMemorySuite` test a machine memory of your own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
+`SharedMachineMemorySuite`, `LeasedMachineMemorySuite`, `WorkflowQueriesSuite`,
+`StepHistorySuite`, `MachineTimerSuite` and `ClosedMachineMemorySuite` test a machine memory of your
+own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
 `MetricRecorder` record what was reported to OpenTelemetry; they need the extra
 `arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
 """
@@ -10,13 +11,23 @@
 from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite
 from ._contention import ConnectLeasedMachineMemory, LetTimePass
 from ._expectation import ExpectedError, ExpectedEvent
-from ._handler_suite import HandlerCase, HandlerStep, HandlerSuite, Repeat, StepInput
+from ._handler_suite import (
+    HandlerCase,
+    HandlerStep,
+    HandlerSuite,
+    Repeat,
+    StepInput,
+    TimeStep,
+)
 from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
+from ._machine_timer_suite import MachineTimerSuite
 from ._metric_recorder import MetricRecorder, RecordedMetric
+from ._pending_timers import TimedMachineMemory
 from ._record_write import record_write
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
 from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
+from ._step_history_suite import HistoricMachineMemory, StepHistorySuite
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 from ._workflow_queries_suite import QueriedMachineMemory, WorkflowQueriesSuite
 
@@ -31,9 +42,11 @@ __all__ = [
     "HandlerCase",
     "HandlerStep",
     "HandlerSuite",
+    "HistoricMachineMemory",
     "LeasedMachineMemorySuite",
     "LetTimePass",
     "MachineMemorySuite",
+    "MachineTimerSuite",
     "MetricRecorder",
     "QueriedMachineMemory",
     "RecordedMetric",
@@ -44,8 +57,11 @@ __all__ = [
     "SharedMachineMemorySuite",
     "SpanRecorder",
     "StepFailure",
+    "StepHistorySuite",
     "StepInput",
     "SuiteReport",
+    "TimeStep",
+    "TimedMachineMemory",
     "WorkflowQueriesSuite",
     "record_write",
 ]

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeAlias
 
 from typing_extensions import override
 
 from arvo_core import ArvoEvent
 from arvo_event_handler import IArvoEventHandler
-from arvo_time.settings import check_count, check_number
+from arvo_time.settings import check_count, check_duration, check_number
 
 from ._expectation import ExpectedError, ExpectedEvent
+from ._passing_time import UnmovableTimeError, pass_time
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 
 StepInput: TypeAlias = ArvoEvent | Callable[[Sequence[Sequence[ArvoEvent]]], ArvoEvent]
@@ -27,6 +29,29 @@ class HandlerStep:
     expects: Sequence[ExpectedEvent] | ExpectedError
     """The events that must be emitted, all of them and in order; or the error that must be
     raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeStep:
+    """Time that passes, and what the timers lead to that are due by its end, each at its own time.
+
+    The handler's workflows must tell the time by a `FakeClock`, which `make_handler` gives to
+    `ExecutionPolicy(clock=...)` and to `ConcurrentMachineMemory(clock=...)`. An error that a timer
+    leads to ends the step, and that timer comes again 30 seconds later.
+
+    Raises:
+        TypeError: `advance` is not a timedelta.
+        ValueError: `advance` is negative.
+    """
+
+    advance: timedelta
+    """How far the clock moves; zero fires what is due already."""
+    expects: Sequence[ExpectedEvent] | ExpectedError
+    """The events that must be emitted, all of them and in order; or the error that must be
+    raised."""
+
+    def __post_init__(self) -> None:
+        check_duration(self.advance, name="advance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +85,7 @@ class HandlerCase:
 
     name: str
     """What the case proves."""
-    steps: Sequence[HandlerStep]
+    steps: Sequence[HandlerStep | TimeStep]
     """The steps in order; the first that fails ends the run."""
     repeat: Repeat | None = None
     """How often to run the case. None: once, and it must pass."""
@@ -144,18 +169,24 @@ class HandlerSuite:
 
 async def _run_step(
     handler: IArvoEventHandler,
-    step: HandlerStep,
+    step: HandlerStep | TimeStep,
     *,
     number: int,
     before: Sequence[Sequence[ArvoEvent]],
 ) -> list[ArvoEvent] | StepFailure:
     """Return what a step emitted, nothing if it failed as expected; or how it went wrong."""
     event: ArvoEvent | None = None
+    advance = step.advance if isinstance(step, TimeStep) else None
     try:
-        event = step.input(before) if callable(step.input) else step.input
-        emitted = await handler.execute(event)
+        if isinstance(step, TimeStep):
+            emitted = await pass_time(handler, step.advance)
+        else:
+            event = step.input(before) if callable(step.input) else step.input
+            emitted = await handler.execute(event)
     except Exception as error:
-        if event is None:
+        if isinstance(error, UnmovableTimeError):
+            differences = [str(error)]
+        elif event is None and advance is None:
             differences = [f"the input could not be made: {type(error).__name__}: {error}"]
         elif isinstance(step.expects, ExpectedError):
             differences = step.expects.differences(error)
@@ -163,7 +194,9 @@ async def _run_step(
             differences = [f"expected events, but it raised {type(error).__name__}: {error}"]
         if not differences:
             return []
-        return StepFailure(step=number, event=event, differences=tuple(differences), error=error)
+        return StepFailure(
+            step=number, event=event, differences=tuple(differences), error=error, advance=advance
+        )
     if isinstance(step.expects, ExpectedError):
         differences = [f"expected {step.expects.type.__name__}, but it raised nothing"]
     else:
@@ -171,7 +204,11 @@ async def _run_step(
     if not differences:
         return emitted
     return StepFailure(
-        step=number, event=event, differences=tuple(differences), emitted=tuple(emitted)
+        step=number,
+        event=event,
+        differences=tuple(differences),
+        emitted=tuple(emitted),
+        advance=advance,
     )
 
 

@@ -2,7 +2,15 @@
 
 from datetime import timedelta
 
-from arvo_event_handler.memory import Record, RecordWrite, WorkflowStatus, WorkflowSummary
+from arvo_event_handler.memory import (
+    UNCHANGED,
+    NextTimer,
+    Record,
+    RecordWrite,
+    Unchanged,
+    WorkflowStatus,
+    WorkflowSummary,
+)
 from arvo_event_handler.memory._record_write import Frees
 
 
@@ -12,6 +20,7 @@ def record_write(
     tail: bytes = b"",
     chunk: bytes | None = None,
     frees: Frees = "none",
+    timer: NextTimer | Unchanged | None = UNCHANGED,
     expires_in: timedelta | None = None,
 ) -> RecordWrite:
     """Return a `RecordWrite` with a made-up summary, for tests of memories.
@@ -37,10 +46,12 @@ def record_write(
             initiator="com.suite.main",
             parent=parent if isinstance(parent, str) else None,
             root=parent if isinstance(parent, str) else "order-7",
+            due=timer.at if isinstance(timer, NextTimer) else None,
             error="Error" if status == "failure" else None,
         ),
         tail=tail,
         chunk=chunk,
         frees=frees,
+        timer=timer,
         expires_in=expires_in,
     )

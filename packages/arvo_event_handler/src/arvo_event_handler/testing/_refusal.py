@@ -1,6 +1,6 @@
 """What the memory suites expect of calls that must be refused."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from arvo_event_handler import IMachineMemory, TransactionViolation, TransactionViolationCause
@@ -31,3 +31,17 @@ async def wins(memory: IMachineMemory, record: Record, previous: Record | None) 
             raise
         return False
     return True
+
+
+async def refused_with(call: Awaitable[object], name: str, *, error: type[Exception]) -> None:
+    """Fail unless a call raises an error of that kind whose message has a name in it."""
+    wanted = f"{error.__name__} that names {name} must be raised"
+    try:
+        await call
+    except error as refusal:
+        if name not in str(refusal):
+            raise AssertionError(f"{wanted}, got: {refusal}") from refusal
+    except Exception as other:
+        raise AssertionError(f"{wanted}, not {type(other).__name__}: {other}") from other
+    else:
+        raise AssertionError(wanted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from typing_extensions import override
 
@@ -17,17 +18,22 @@ class StepFailure:
     step: int
     """Counted from 1."""
     event: ArvoEvent | None
-    """What the handler was given; None when the step's input or the handler could not be made."""
+    """What the handler was given; None when time has passed instead, or when the step's input or the
+    handler could not be made."""
     differences: tuple[str, ...]
     """How the outcome differs from what was expected, one line each."""
     emitted: tuple[ArvoEvent, ...] = ()
     """What the handler emitted in this step."""
     error: Exception | None = None
     """What was raised; None when nothing was."""
+    advance: timedelta | None = None
+    """How much time has passed in the step; None when it was given an event."""
 
     @override
     def __str__(self) -> str:
         given = "" if self.event is None else f", given {self.event.type} {self.event.id!r}"
+        if self.advance is not None:
+            given = f", after {self.advance}"
         return "\n".join(
             [
                 f"step {self.step}{given}:",

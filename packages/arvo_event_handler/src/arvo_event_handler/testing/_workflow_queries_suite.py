@@ -1,6 +1,6 @@
 """What every machine memory that answers queries must do, as tests to subclass."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,7 +22,7 @@ from arvo_event_handler.memory import (
 )
 
 from ._contention import ConnectLeasedMachineMemory, LetTimePass, after_ttl, granted
-from ._refusal import refuses
+from ._refusal import refused_with, refuses
 
 _SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -380,9 +380,9 @@ class WorkflowQueriesSuite:
     async def test_a_wrong_limit_is_refused(self, memory: QueriedMachineMemory) -> None:
         """By name, for pages and for counts."""
         for limit in [0, -1, 1001]:
-            await _refused(memory.workflows(_ALL, limit=limit), "limit", error=ValueError)
+            await refused_with(memory.workflows(_ALL, limit=limit), "limit", error=ValueError)
         for at_most in [0, -1]:
-            await _refused(memory.count(_ALL, at_most=at_most), "at_most", error=ValueError)
+            await refused_with(memory.count(_ALL, at_most=at_most), "at_most", error=ValueError)
 
     async def test_a_cursor_that_is_not_of_this_listing_is_refused(
         self, memory: QueriedMachineMemory
@@ -392,18 +392,18 @@ class WorkflowQueriesSuite:
             await _step(memory, subject)
         cursor = (await memory.workflows(_ALL, limit=1)).next
         assert cursor is not None
-        await _refused(
+        await refused_with(
             memory.workflows(_ALL, after=cursor, oldest_first=True), "after", error=ValueError
         )
         altered = cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")
         for text in ["", "0", "\u00fc", "a b", cursor[:-1], cursor + "A", altered, "a" * 10_000]:
-            await _refused(memory.workflows(_ALL, after=text), "after", error=ValueError)
+            await refused_with(memory.workflows(_ALL, after=text), "after", error=ValueError)
 
     async def test_a_query_that_is_none_is_refused(self, memory: QueriedMachineMemory) -> None:
         """Before anything is asked."""
         no_query: Any = {"status": "active"}
-        await _refused(memory.workflows(no_query), "query", error=TypeError)
-        await _refused(memory.count(no_query), "query", error=TypeError)
+        await refused_with(memory.workflows(no_query), "query", error=TypeError)
+        await refused_with(memory.count(no_query), "query", error=TypeError)
 
     async def test_an_empty_subject_is_refused_by_workflow(
         self, memory: QueriedMachineMemory
@@ -418,8 +418,8 @@ class WorkflowQueriesSuite:
         """Return whether the memory cannot search by a field, and check that it says so."""
         if field not in self.lacks:
             return False
-        await _refused(memory.workflows(query), field, error=ValueError)
-        await _refused(memory.count(query), field, error=ValueError)
+        await refused_with(memory.workflows(query), field, error=ValueError)
+        await refused_with(memory.count(query), field, error=ValueError)
         return True
 
 
@@ -506,19 +506,6 @@ async def _pages(
         if cursor is None:
             return pages
     raise AssertionError("workflows must come to a page without a cursor")
-
-
-async def _refused(call: Awaitable[object], name: str, *, error: type[Exception]) -> None:
-    wanted = f"{error.__name__} that names {name} must be raised"
-    try:
-        await call
-    except error as refusal:
-        if name not in str(refusal):
-            raise AssertionError(f"{wanted}, got: {refusal}") from refusal
-    except Exception as other:
-        raise AssertionError(f"{wanted}, not {type(other).__name__}: {other}") from other
-    else:
-        raise AssertionError(wanted)
 
 
 def _now() -> datetime:
