@@ -10,6 +10,7 @@ from real_servers.fixtures import (
     postgres_server as postgres_server,
     start_postgres as start_postgres,
 )
+from real_servers.postgres_sql import execute as execute, fetch as fetch, quoted as quoted
 
 from arvo_event_handler.memory import MachineLease
 from arvo_memory_postgres import PostgresMachineMemory
@@ -53,23 +54,6 @@ def connect_to(postgres_dsn: str, schema: str) -> Connect:
     return connect
 
 
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
-async def fetch(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
-        return rows
-    finally:
-        await connection.close()
-
-
 async def on_its_connection(memory: PostgresMachineMemory, sql: str) -> list[asyncpg.Record]:
     """Run a statement on the connection that the memory used last."""
     return (await memory._runner.run("TEST", sql)).rows
@@ -93,7 +77,3 @@ async def leased(memory: PostgresMachineMemory, machine_id: str = "order-7") -> 
     lease = await memory.acquire(machine_id)
     assert lease is not None
     return lease
-
-
-def quoted(schema: str) -> str:
-    return '"' + schema.replace('"', '""') + '"'

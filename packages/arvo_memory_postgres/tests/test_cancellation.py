@@ -1,15 +1,15 @@
 """A call that is cancelled at any of its awaits leaves connections and leases sound."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from arvo_event_handler.memory import LockPolicy, MachineLease, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
+from real_servers import cancelled
 
 from .conftest import Connect
 
@@ -28,53 +28,6 @@ CALLS: dict[str, Call] = {
     "delete_finished": lambda memory, _: memory.delete_finished(older_than=timedelta(0)),
     "migrate": lambda memory, _: memory.migrate(),
 }
-
-
-class CancelledAt:
-    """Awaits a call and cancels it when it waits for the nth time."""
-
-    def __init__(self, call: Awaitable[object], *, wait: int) -> None:
-        self._call = call
-        self._wait = wait
-        self.was_cancelled = False
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        steps = self._call.__await__()
-        waits = 0
-        try:
-            waited_for = next(steps)
-            while True:
-                waits += 1
-                if waits == self._wait:
-                    task = asyncio.current_task()
-                    assert task is not None
-                    self.was_cancelled = True
-                    task.cancel()
-                answer: Any = None
-                try:
-                    answer = yield waited_for
-                except BaseException as error:
-                    waited_for = steps.throw(error)
-                else:
-                    waited_for = steps.send(answer)
-        except StopIteration:
-            return
-
-
-async def cancelled(call: Awaitable[object], *, wait: int) -> bool:
-    """Run the call in a task that is cancelled at its nth wait; return False if it has fewer."""
-    at = CancelledAt(call, wait=wait)
-
-    async def run() -> None:
-        await at
-
-    (ended,) = await asyncio.gather(run_in_task(run), return_exceptions=True)
-    assert ended is None or isinstance(ended, asyncio.CancelledError), ended
-    return at.was_cancelled
-
-
-def run_in_task(run: Callable[[], Any]) -> asyncio.Task[None]:
-    return asyncio.create_task(run())
 
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["first", "later"])

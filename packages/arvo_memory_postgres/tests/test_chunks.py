@@ -116,7 +116,7 @@ async def test_a_commit_with_a_chunk_is_planned_once(connect_to: Connect) -> Non
         prepared = await on_its_connection(memory, "SELECT * FROM pg_prepared_statements")
     plans = {row["statement"]: (row["custom_plans"], row["generic_plans"]) for row in prepared}
     assert plans[memory._sql.acquire] == (5, 15)
-    assert plans[memory._sql.commit_chunk] == (5, 15)
+    assert plans[memory._sql.commit_chunk["kept"]] == (5, 15)
 
 
 async def test_tails_are_closed_from_8_kib_on_by_default(connect_to: Connect) -> None:

@@ -25,7 +25,6 @@ CRASHES = 10 if os.environ.get("ARVO_FULL") == "1" else 2
 
 @pytest.mark.alone
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
 async def test_a_backend_terminated_around_a_commit_leaves_no_doubt(
     postgres_dsn: str, connect_to: Connect
 ) -> None:
@@ -81,7 +80,6 @@ def count_sent(memory: PostgresMachineMemory) -> Counter[str]:
 
 @pytest.mark.alone
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
 async def test_a_connection_cut_anywhere_in_a_commit_leaves_no_doubt(
     postgres_dsn: str, schema: str
 ) -> None:
@@ -161,7 +159,6 @@ async def test_a_lost_commit_is_unknown_if_another_write_followed(
 
 @pytest.mark.alone
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
 async def test_a_killed_server_loses_nothing_it_acknowledged(start_postgres: StartPostgres) -> None:
     """SIGKILL with fsync on, in the middle of commits."""
     server = start_postgres()

@@ -108,7 +108,7 @@ async def test_a_schema_of_the_first_version_is_migrated_and_keeps_its_workflows
     made = (Path(__file__).parent / "schema_1.sql").read_text("utf-8")
     await execute(postgres_dsn, made.replace('"shop"', quoted(no_schema)))
     async with PostgresMachineMemory.connect(postgres_dsn, schema=no_schema) as memory:
-        with pytest.raises(MachineMemoryError, match=r"version 1, older than 3.*migrate\(\)"):
+        with pytest.raises(MachineMemoryError, match=r"version 1, older than 5.*migrate\(\)"):
             await memory.read("order-7")
         assert "machines_chunks" in await memory.migrate()
         assert await memory.migrate() == ""
@@ -166,6 +166,7 @@ async def test_names_and_ids_are_never_run_as_sql(
         assert {row["tablename"] for row in tables} == {
             injected,
             f"{injected}_chunks",
+            f"{injected}_due",
             f"{injected}_migrations",
         }
     finally:
@@ -257,7 +258,7 @@ async def test_a_step_is_planned_once(of_a_child: bool, connect_to: Connect) -> 
         prepared = await on_its_connection(memory, "SELECT * FROM pg_prepared_statements")
     plans = {row["statement"]: (row["custom_plans"], row["generic_plans"]) for row in prepared}
     assert plans[memory._sql.acquire] == (5, 15)
-    assert plans[memory._sql.commit] == (5, 15)
+    assert plans[memory._sql.commit["kept"]] == (5, 15)
 
 
 async def _hot_updates(connection: asyncpg.Connection, table: str) -> int:

@@ -1,6 +1,7 @@
 """Opened read-only, a memory shows what is there, and changes neither data nor schema."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +23,7 @@ WRITES: dict[str, Callable[[PostgresMachineMemory], Awaitable[object]]] = {
     "release": lambda memory: memory.release(LEASE),
     "renew": lambda memory: memory.renew(LEASE),
     "write": lambda memory: memory.write("order-7", {}, {"n": 1}),
+    "claim_due": lambda memory: memory.claim_due(limit=1, hold=timedelta(seconds=30)),
     "cleanup": lambda memory: memory.cleanup("order-7"),
     "migrate": lambda memory: memory.migrate(),
 }
@@ -31,6 +33,7 @@ async def test_a_read_only_memory_shows_and_writes_nothing(connect_to: Connect) 
     async with connect_to() as writer, connect_to(read_only=True, pool_size=1) as memory:
         await writer.write("order-7", {"n": 1}, None)
         assert await memory.read("order-7") == {"n": 1}
+        assert await memory.next_due() is None
         page = await memory.workflows(WorkflowQuery())
         assert [each.subject for each in page.workflows] == ["order-7"]
         for call in WRITES.values():
@@ -44,7 +47,7 @@ async def test_a_read_only_memory_shows_and_writes_nothing(connect_to: Connect) 
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [(0, "is missing"), (1, "has version 1, older than 3")]
+    ("version", "message"), [(0, "is missing"), (1, "has version 1, older than 5")]
 )
 async def test_an_older_schema_is_refused_with_the_command_that_mends_it(
     postgres_dsn: str, no_schema: str, version: int, message: str

@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.memory import ILeasedMachineMemory, LockPolicy
 from arvo_event_handler.testing import (
     ClosedMachineMemorySuite,
     ConnectLeasedMachineMemory,
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
+    MachineTimerSuite,
     SharedMachineMemorySuite,
+    StepHistorySuite,
     WorkflowQueriesSuite,
 )
 from arvo_memory_postgres import PostgresMachineMemory
@@ -48,12 +50,17 @@ class TestSharedData(SharedMachineMemorySuite):
 
 @pytest.fixture
 def let_pass(postgres_dsn: str, schema: str) -> LetTimePass:
-    """Make everything older: leases and records end sooner, starts and steps are longer ago."""
-    columns = ("lease_until", "expires_at", "created_at", "updated_at")
-    earlier = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
+    """Make everything older: leases, records and holds end sooner, starts and steps are longer ago."""
+    tables = {
+        "machines": ("lease_until", "expires_at", "created_at", "updated_at"),
+        "machines_chunks": ("freed_at",),
+        "machines_due": ("life", "at", "held_until"),
+    }
 
     async def let_pass(delta: timedelta) -> None:
-        await fetch(postgres_dsn, f"UPDATE {quoted(schema)}.machines SET {earlier}", delta)
+        for table, columns in tables.items():
+            earlier = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
+            await fetch(postgres_dsn, f"UPDATE {quoted(schema)}.{table} SET {earlier}", delta)
 
     return let_pass
 
@@ -62,8 +69,30 @@ class TestLeases(LeasedMachineMemorySuite):
     pass
 
 
+class TestTimers(MachineTimerSuite):
+    pending = 1000
+
+
 class TestQueries(WorkflowQueriesSuite):
     pass
+
+
+class TestHistory(StepHistorySuite):
+    @pytest.fixture
+    def connect(self, connect_to: Connect) -> ConnectLeasedMachineMemory:
+        return lambda: connect_to(policy=POLICY, pool_timeout=POOL_TIMEOUT, history=self.history)
+
+    @pytest.fixture
+    async def memory(
+        self, connect: ConnectLeasedMachineMemory
+    ) -> AsyncIterator[ILeasedMachineMemory]:
+        async with connect() as memory:
+            yield memory
+
+    @pytest.fixture
+    async def forgetful(self, connect_to: Connect) -> AsyncIterator[PostgresMachineMemory]:
+        async with connect_to(policy=POLICY, pool_timeout=POOL_TIMEOUT) as memory:
+            yield memory
 
 
 @pytest.mark.scaled

@@ -28,6 +28,12 @@ end
 shift('lease_end', ARGV[1])
 shift('started_at', ARGV[1] * 1000)
 shift('updated_at', ARGV[1] * 1000)
+shift('due_at', ARGV[1] * 1000)
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.find(field, '^f%d+$') then
+        shift(field, ARGV[1])
+    end
+end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then
     redis.call('PEXPIRE', KEYS[1], left - ARGV[1])

@@ -88,7 +88,6 @@ def broken_connections(server: RedisServer, proxy: FaultProxy) -> None:
     server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("prepare", [slow_replies, broken_connections])
 async def test_a_call_can_be_cancelled_at_each_of_its_awaits(
     connect_url: Connect,

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
 from arvo_event_handler.testing import SpanRecorder, record_write
+from arvo_event_handler.testing._committed_journal import Commit, CommittedJournal
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
 
@@ -147,6 +148,60 @@ async def test_a_commit_that_lacks_a_permission_stores_record_tail_and_chunk_tog
         found = await leased(memory)
         assert (found.record, found.tail) == ({"count": 2}, b"tail of 2")
         assert list(found.chunks) == [(2, b"b")]
+
+
+# --- history beside workers of the version before -----------------------------
+
+
+@pytest.fixture
+async def historic(
+    connect_url: Connect, redis_url: str, prefix: str
+) -> AsyncIterator[RedisMachineMemory]:
+    history = timedelta(hours=1)
+    async with connect_url(redis_url, prefix=prefix, policy=POLICY, history=history) as memory:
+        yield memory
+
+
+@pytest.fixture
+async def holed(historic: RedisMachineMemory, client: Redis) -> CommittedJournal:
+    """Chunks 1 and 2 are kept, 3 to 5 were freed by a program that knows no history, 6 is live."""
+    journal = CommittedJournal("order-7", history=True)
+    for how in HOLED:
+        await journal.commit(historic, how)
+    key = historic._keys.machine("order-7")
+    await client.hdel(key, *(f"{kind}{number}" for kind in "cf" for number in (3, 4, 5)))
+    assert await numbers(client, historic) == [1, 2, 6]
+    return journal
+
+
+HOLED: Final[tuple[Commit, ...]] = ("chunk", "chunk", "base", "chunk", "chunk", "base")
+
+
+async def test_steps_begin_after_what_a_worker_without_history_has_deleted(
+    historic: RedisMachineMemory, holed: CommittedJournal
+) -> None:
+    assert await historic.steps("order-7") == holed.entries[5:]
+    for how in HOLED:
+        await holed.commit(historic, how)
+        assert await historic.steps("order-7") == holed.entries[5:]
+        assert await historic.steps("order-7", after=-1) == holed.entries[-1:]
+
+
+async def test_a_live_chunk_that_is_missing_stays_an_error_beside_history(
+    historic: RedisMachineMemory, client: Redis, holed: CommittedJournal
+) -> None:
+    for _ in range(2):
+        await holed.commit(historic, "chunk")
+    await client.hdel(historic._keys.machine("order-7"), "c7")
+    with pytest.raises(UnreadableRecordError, match="chunk 7 is missing"):
+        await historic.steps("order-7")
+
+
+async def test_what_is_kept_and_what_is_live_are_both_freed_without_history(
+    memory: RedisMachineMemory, client: Redis, holed: CommittedJournal
+) -> None:
+    await holed.commit(memory, "base")
+    assert await numbers(client, memory) == [7]
 
 
 # --- limits and settings ------------------------------------------------------

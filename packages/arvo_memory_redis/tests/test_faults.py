@@ -114,7 +114,6 @@ class TestLostReplies:
 
     @pytest.mark.alone
     @pytest.mark.scaled
-    @pytest.mark.timeout(120)
     async def test_no_commit_is_lost_or_doubled_at_any_instant(
         self, connect_url: Connect, start_redis: StartRedis
     ) -> None:
@@ -224,7 +223,6 @@ async def test_a_commit_without_an_answer_has_an_unknown_outcome(
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(90)
 async def test_of_many_tasks_on_one_workflow_each_version_is_committed_once(
     connect_url: Connect, redis_url: str, prefix: str
 ) -> None:

@@ -24,7 +24,6 @@ SCRIPTS = [ACQUIRE, CHUNKS, COMMIT, EXTEND, RELEASE, WRITE]
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(120)
 async def test_no_lost_reply_of_any_script_loses_or_doubles_a_write(
     connect_url: Connect,
     start_redis: StartRedis,

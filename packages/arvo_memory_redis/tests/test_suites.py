@@ -14,7 +14,9 @@ from arvo_event_handler.testing import (
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
+    MachineTimerSuite,
     SharedMachineMemorySuite,
+    StepHistorySuite,
     WorkflowQueriesSuite,
 )
 from arvo_memory_redis import RedisMachineMemory
@@ -56,8 +58,33 @@ class TestLeases(LeasedMachineMemorySuite):
     pass
 
 
+class TestTimers(MachineTimerSuite):
+    pending = 1000
+
+
 class TestQueries(WorkflowQueriesSuite):
     lacks = frozenset({"root", "waits_for", "error", "no_step_since"})
+
+
+class TestHistory(StepHistorySuite):
+    @pytest.fixture
+    def connect(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> ConnectLeasedMachineMemory:
+        return lambda: connect_url(
+            redis_url,
+            prefix=prefix,
+            policy=POLICY,
+            socket_timeout=BUSY_MACHINE,
+            history=self.history,
+        )
+
+    @pytest.fixture
+    async def forgetful(
+        self, connect_url: Connect, redis_url: str, prefix: str
+    ) -> AsyncIterator[RedisMachineMemory]:
+        async with connect_url(redis_url, prefix=prefix, policy=POLICY) as memory:
+            yield memory
 
 
 class TestClosed(ClosedMachineMemorySuite):

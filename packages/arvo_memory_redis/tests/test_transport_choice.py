@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from arvo_event_handler import MachineMemoryError
+from arvo_event_handler.memory import NextTimer
 from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
@@ -238,6 +239,12 @@ class TestWayIn:
         url = server.url.replace("redis://", f"redis://arvo:{quote('p@ss')}@")
         async with RedisMachineMemory.connect(url) as memory:
             await busy(memory)
+            lease = await memory.acquire("order-7")
+            assert lease is not None
+            timer = NextTimer(at=datetime(2020, 2, 29, tzinfo=UTC), key="pay#1")
+            await memory.commit(lease, record_write({}, timer=timer))
+            assert await memory.next_due() == timer.at
+            assert len(await memory.claim_due(limit=5, hold=timedelta(seconds=30))) == 1
             assert "user=arvo" in clients_of(server)[0]
 
     async def test_a_database_that_does_not_exist_is_reported_by_connect(
@@ -272,7 +279,7 @@ class TestWayIn:
             async with connect_url(url):
                 pass
         assert caught.value.outcome == "failed"
-        assert caught.value.retryable, "a password may be in the middle of a change"
+        assert not caught.value.retryable, "a worker would wait for an engine that is there"
         assert "WRONGPASS" in str(caught.value) or "invalid username" in str(caught.value)
         assert "wrong@" not in str(caught.value)
 

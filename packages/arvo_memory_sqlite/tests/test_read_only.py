@@ -72,7 +72,7 @@ async def test_the_url_opens_read_only(path: Path) -> None:
         connect_memory(f"sqlite:///{path}?read_only=yes")
 
 
-@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("before", [1, 2, 4])
 async def test_an_older_schema_is_refused_with_the_command_that_mends_it(
     tmp_path: Path, before: int
 ) -> None:
@@ -83,7 +83,7 @@ async def test_an_older_schema_is_refused_with_the_command_that_mends_it(
     kept = path.read_bytes()
     address = str(path).replace(" ", "%20")
     message = (
-        f"the file has schema version {before} of the machine memory, older than 3; "
+        f"the file has schema version {before} of the machine memory, older than 5; "
         f"run `arvo memory migrate --memory sqlite:///{address}`"
     )
     with pytest.raises(MachineMemoryError, match=message) as caught:

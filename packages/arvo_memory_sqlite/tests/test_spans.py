@@ -19,7 +19,8 @@ async def test_each_call_that_reaches_the_file_is_a_span(tmp_path: Path) -> None
         await make_calls(path)
     assert [span.name.partition(" ")[0] for span in recorder.spans] == [
         *("ACQUIRE", "RENEW", "COMMIT", "RELEASE", "ACQUIRE", "RELEASE"),
-        *("READ", "WRITE", "WORKFLOWS", "COUNT", "WORKFLOW", "CLEANUP"),
+        *("READ", "WRITE", "WORKFLOWS", "COUNT", "WORKFLOW", "NEXT_DUE", "CLAIM"),
+        "CLEANUP",
     ]
     for span in recorder.spans:
         assert span.attributes["db.system.name"] == "sqlite"
@@ -41,6 +42,8 @@ async def make_calls(path: Path) -> None:
         await memory.workflows(WorkflowQuery())
         await memory.count(WorkflowQuery())
         await memory.workflow("order-7")
+        await memory.next_due()
+        await memory.claim_due(limit=1, hold=timedelta(seconds=30))
         await memory.cleanup("order-7")
 
 

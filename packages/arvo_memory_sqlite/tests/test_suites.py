@@ -16,7 +16,9 @@ from arvo_event_handler.testing import (
     LeasedMachineMemorySuite,
     LetTimePass,
     MachineMemorySuite,
+    MachineTimerSuite,
     SharedMachineMemorySuite,
+    StepHistorySuite,
     WorkflowQueriesSuite,
 )
 from arvo_memory_sqlite import SqliteMachineMemory
@@ -108,6 +110,49 @@ class TestQueriesOnAFile(OnAFile, WorkflowQueriesSuite):
 
 class TestQueriesWithoutAFile(WithoutAFile, WorkflowQueriesSuite):
     pass
+
+
+class TestTimersOnAFile(OnAFile, MachineTimerSuite):
+    pass
+
+
+class TestTimersWithoutAFile(WithoutAFile, MachineTimerSuite):
+    pass
+
+
+class TestHistoryOnAFile(OnAFile, StepHistorySuite):
+    @pytest.fixture
+    @override
+    def connect(self, tmp_path: Path, clock: ClockAhead) -> ConnectLeasedMachineMemory:
+        return lambda: SqliteMachineMemory.connect(
+            tmp_path / "state.db",
+            policy=POLICY,
+            synchronous="normal",
+            history=self.history,
+            clock=clock,
+        )
+
+    @pytest.fixture
+    async def forgetful(
+        self, tmp_path: Path, clock: ClockAhead
+    ) -> AsyncIterator[SqliteMachineMemory]:
+        async with SqliteMachineMemory.connect(tmp_path / "state.db", clock=clock) as memory:
+            yield memory
+
+
+class TestHistoryWithoutAFile(WithoutAFile, StepHistorySuite):
+    @pytest.fixture
+    @override
+    async def memory(self, clock: ClockAhead) -> AsyncIterator[ILeasedMachineMemory]:
+        async with SqliteMachineMemory.connect(
+            ":memory:", policy=POLICY, history=self.history, clock=clock
+        ) as memory:
+            yield memory
+
+    @pytest.fixture
+    async def forgetful(self, clock: ClockAhead) -> AsyncIterator[SqliteMachineMemory]:
+        async with SqliteMachineMemory.connect(":memory:", clock=clock) as memory:
+            yield memory
 
 
 class TestClosed(ClosedMachineMemorySuite):

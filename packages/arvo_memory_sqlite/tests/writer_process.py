@@ -7,10 +7,10 @@ import signal
 import sys
 import warnings
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.memory import LockPolicy, Record, WorkflowQuery
+from arvo_event_handler.memory import UNCHANGED, LockPolicy, NextTimer, Record, WorkflowQuery
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory, _schema
 from arvo_sqlite import Component
@@ -27,6 +27,7 @@ def with_version(*migration: str) -> Component:
     return replace(_schema.MACHINE, migrations=(*_schema.MACHINE.migrations, migration))
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PATIENT = LockPolicy(max_wait=timedelta(seconds=25))
 
 
@@ -36,7 +37,12 @@ def say(*words: object) -> None:
 
 
 async def commit_for_ever(path: str, name: str) -> None:
-    """Commit from eight tasks; print `<id> <count>` once a commit is acknowledged."""
+    """Commit from eight tasks; print `<id> <count>` once a commit is acknowledged.
+
+    Args:
+        path: The file.
+        name: How the ids begin; `b` keeps a history.
+    """
 
     async def work(memory: SqliteMachineMemory, machine_id: str) -> None:
         while True:
@@ -46,19 +52,44 @@ async def commit_for_ever(path: str, name: str) -> None:
             count = lease.version + 1
             record: Record = {"count": count, "filler": [machine_id] * 50}
             mine = b"%d" % count
-            write = record_write(record, tail=mine, chunk=mine)
+            # It can be claimed at the time of its number.
+            at = EPOCH + timedelta(milliseconds=count)
+            timer = NextTimer(at=at, key=f"t#{count}") if count % 3 else None
+            write = record_write(record, tail=mine, chunk=mine, timer=timer)
+            if count % 3 == 2:
+                write = replace(write, timer=UNCHANGED)
             if count % 8 == 0:
                 write = replace(write, frees="earlier")
             await memory.commit(lease, write)
             say(machine_id, count)
 
     policy = LockPolicy(ttl=timedelta(milliseconds=50), max_wait=timedelta(seconds=5))
+    history = timedelta(days=1) if name == "b" else None
     async with (
-        SqliteMachineMemory.connect(path, policy=policy) as memory,
+        SqliteMachineMemory.connect(path, policy=policy, history=history) as memory,
         asyncio.TaskGroup() as group,
     ):
         for number in range(8):
             group.create_task(work(memory, f"{name}-{number}"))
+
+
+async def claim(path: str, limit: str) -> None:
+    """Claim what is due, when the test asks for it; print `<id> <claims>` of each.
+
+    Then wait for the end, so that a test can kill it.
+
+    Args:
+        path: The file.
+        limit: How many in each call.
+    """
+    async with SqliteMachineMemory.connect(path) as memory:
+        say("ready")
+        sys.stdin.readline()
+        while claimed := await memory.claim_due(limit=int(limit), hold=timedelta(hours=1)):
+            for due in claimed:
+                say(due.machine_id, due.claims)
+        say("nothing")
+        sys.stdin.readline()
 
 
 async def add(path: str, name: str, tasks: str, times: str) -> None:
@@ -179,7 +210,16 @@ async def look(path: str) -> None:
 
 JOBS = {
     job.__name__: job
-    for job in (commit_for_ever, add, migrate, fill_disk, use_after_fork, open_read_only, look)
+    for job in (
+        commit_for_ever,
+        claim,
+        add,
+        migrate,
+        fill_disk,
+        use_after_fork,
+        open_read_only,
+        look,
+    )
 }
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The machine memory on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 import asyncpg
@@ -13,14 +13,20 @@ from typing_extensions import override
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
-    ILeasedMachineMemory,
+    IStepHistory,
     LockPolicy,
     MachineLease,
     Record,
     RecordWrite,
+    StoredJournal,
+    StoredStep,
+    check_history,
     check_previous,
+    check_subjects,
+    next_timer,
     pack_chunk,
     pack_record,
+    read_steps,
     summary_of_record,
     until_granted,
     whole,
@@ -30,14 +36,18 @@ from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_count, check_duration
 
+from ._due_table import DueTable
+from ._history import JOURNAL, JOURNAL_ENDS, NO_MORE, read_journal, read_journal_ends
 from ._rows import (
     WorkflowColumns,
     machine_key,
+    moved_timer,
     stored_chunks,
     stored_record,
     summary_columns,
 )
-from ._table import WorkflowTable, memory_error
+from ._statements import in_table
+from ._table import memory_error
 
 _CHUNK_BYTES: Final = 8192
 _NO_CHUNKS: Final = 2**63 - 1
@@ -47,7 +57,7 @@ _DAY: Final = timedelta(days=1)
 _MOST_INSERTS: Final = 3
 
 
-class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
+class PostgresMachineMemory(DueTable, IStepHistory):
     """Workflows' state in PostgreSQL, one row per workflow, shared by any number of processes.
 
     A step is two statements, and each is a transaction of its own: no transaction and no connection
@@ -74,12 +84,15 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             tail again, and a chunk only once.
         max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
             should be the same in all processes.
+        history: How long to keep steps that nobody needs any more, so that `steps` shows them; None
+            keeps none of them. It should be the same in all processes that run workflows.
         clock: For the pauses between tries. Leases run by the clock of the database.
 
     Raises:
         TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a `Clock`.
         ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a day,
-            `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
+            `chunk_bytes` is below 0, `max_record_bytes` is below 1, or `history` is not above zero,
+            above ten years, or set where the client only reads.
     """
 
     def __init__(
@@ -93,6 +106,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         statement_timeout: timedelta = _THIRTY_SECONDS,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")
@@ -104,6 +118,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             statement_timeout=statement_timeout,
             clock=clock,
         )
+        self._history = check_history(history, read_only=self._connections.read_only)
         self._policy = policy or LockPolicy()
         self._chunk_bytes = chunk_bytes
         self._max_record_bytes = max_record_bytes
@@ -127,6 +142,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a memory with a pool of its own for as long as the block lasts.
@@ -149,6 +165,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
             read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             max_record_bytes: See the class.
+            history: See the class.
             clock: See the class.
 
         Raises:
@@ -158,13 +175,15 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 or `clock` is not a `Clock`.
             ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a
                 day, `pool_size` is not within 1 and 10,000, `statement_cache_size` or `chunk_bytes` is
-                below 0, or `max_record_bytes` is below 1.
+                below 0, `max_record_bytes` is below 1, or `history` is not above zero, above ten years,
+                or set with `read_only`.
         """
         # Wrong values are refused before anything is connected.
         TableName(schema=schema, table=table)
         check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
+        check_history(history, read_only=read_only)
         async with AsyncExitStack() as stack:
             connecting = Connections.connect(
                 dsn,
@@ -189,6 +208,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
                 statement_timeout=statement_timeout,
                 chunk_bytes=chunk_bytes,
                 max_record_bytes=max_record_bytes,
+                history=history,
                 clock=clock,
             )
             memory._own_client = client
@@ -209,6 +229,11 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     def chunk_bytes(self) -> int:
         return self._chunk_bytes
 
+    @property
+    @override
+    def history(self) -> timedelta | None:
+        return self._history
+
     @override
     async def acquire(self, machine_id: str, *, after: int = 0) -> MachineLease | None:
         return await self._taken(machine_id, after=after)
@@ -220,16 +245,26 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
         columns = summary_columns(write.summary)
+        move, timer = moved_timer(write.timer)
         further: list[object] = [write.tail or None]
-        sql = self._sql.commit
+        commits = self._sql.commit
         # The first commit of a later life also deletes the chunks left from the life before.
         later_life = lease.version == 0 and lease.last_chunk > 0
         if write.chunk is not None or write.frees != "none" or later_life:
-            sql = self._sql.commit_chunk
+            commits = self._sql.commit_chunk
             chunk = pack_chunk(write.chunk or b"", max_bytes=self._max_record_bytes)
             further += [chunk, int(write.chunk is not None), write.frees]
+            if self._history is not None:
+                commits = self._sql.commit_chunk_kept
+                further.append(self._history)
         await self._write_as_loaded(
-            "COMMIT", sql, lease, write.record, columns, write.expires_in, further
+            "COMMIT",
+            commits[move],
+            lease,
+            write.record,
+            columns,
+            write.expires_in,
+            [*further, *timer],
         )
 
     @override
@@ -252,6 +287,7 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
         key = machine_key(machine_id)
+        move, timer = moved_timer(next_timer(record))
         row = (await self._ask("READ", self._sql.read, key)).row
         loaded = MachineLease(
             machine_id=machine_id,
@@ -264,7 +300,9 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         if row is None:
             await self._ask("WRITE", self._sql.ensure, key, machine_id)
         columns = summary_columns(summary_of_record(record, subject=machine_id))
-        await self._write_as_loaded("WRITE", self._sql.write, loaded, record, columns, None, [])
+        await self._write_as_loaded(
+            "WRITE", self._sql.write[move], loaded, record, columns, None, timer
+        )
 
     @override
     async def lock(self, machine_id: str) -> bool:
@@ -285,6 +323,27 @@ class PostgresMachineMemory(WorkflowTable, ILeasedMachineMemory):
         if self._locks.get(machine_id) == owner:
             del self._locks[machine_id]
         return True
+
+    # --- history ------------------------------------------------------------
+
+    @override
+    async def steps(self, subject: str, *, after: int = 0, limit: int = 200) -> list[StoredStep]:
+        key = machine_key(subject)
+        sql = in_table(JOURNAL, self._name)
+
+        async def fetch(below: int | None) -> StoredJournal | None:
+            number = NO_MORE if below is None else below
+            row = (await self._ask("STEPS", sql, key, number)).row
+            return None if row is None else read_journal(row, max_bytes=self._max_record_bytes)
+
+        return await read_steps(subject, fetch=fetch, after=after, limit=limit)
+
+    @override
+    async def times(self, subjects: Collection[str]) -> dict[str, list[datetime]]:
+        listed = check_subjects(subjects)
+        sql = in_table(JOURNAL_ENDS, self._name)
+        rows = (await self._ask("TIMES", sql, [*map(machine_key, listed)])).rows
+        return read_journal_ends(rows, subjects=listed, max_bytes=self._max_record_bytes)
 
     # --- inside -------------------------------------------------------------
 

@@ -10,14 +10,19 @@ from arvo_event_handler import (
     UnreadableRecordError,
 )
 from arvo_event_handler.memory import (
+    UNCHANGED,
+    NextTimer,
     PackedRecord,
     Record,
+    Unchanged,
     WorkflowSummary,
     check_machine_id,
     unpack_chunk,
     unpack_record,
 )
 from arvo_postgres import is_storable
+
+from ._statements import Move
 
 _LONGEST_SOURCE: Final = 2048
 
@@ -79,6 +84,20 @@ def summary_columns(summary: WorkflowSummary) -> WorkflowColumns:
         due=summary.due,
         error=_str_or_none(summary.error),
     )
+
+
+def moved_timer(timer: NextTimer | Unchanged | None) -> tuple[Move, list[object]]:
+    """Return what a write does with the due index, and the parameters for that."""
+    if timer is UNCHANGED:
+        return "kept", []
+    if timer is None:
+        return "dropped", []
+    return "set", [timer.at, timer.key.encode("utf-8", "surrogatepass")]
+
+
+def key_of_timer(stored: bytes) -> str:
+    """Read the key of a timer."""
+    return stored.decode("utf-8", "surrogatepass")
 
 
 def stored_chunks(row: Any, *, max_bytes: int) -> list[tuple[int, bytes]]:

@@ -5,10 +5,14 @@ the first time. Leases use `clock_timestamp()`, which goes on while a statement 
 expiry of records uses `statement_timestamp()`, which stays the same throughout a statement.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Literal, Self, TypeAlias
 
 from arvo_postgres import Migrations, TableName, migration_files
+
+Move: TypeAlias = Literal["kept", "set", "dropped"]
+"""What a write does with the entry of its workflow in the due index."""
 
 # A lease saves work but protects no data, so a crash of the server may lose it: there is no need to
 # wait for the disk. The setting ends with the statement.
@@ -95,9 +99,13 @@ UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $21::bytea,
     freed_chunk = CASE WHEN $3::bigint = 0 THEN m.last_chunk ELSE m.freed_chunk END
 {_AS_LOADED}"""
 
+_COMMIT_AND_MOVE = f"""
+WITH written AS ({_COMMIT}, m.key, m.created_at)
+SELECT version FROM written"""
+
 # A statement of its own, as few commits append or free chunks. $22 is the chunk, $23 the number of
 # chunks (1 or 0), $24 what is freed. All parts depend on the update, so a repetition changes nothing.
-_COMMIT_CHUNK = f"""
+_WRITTEN_CHUNK = f"""
 WITH written AS (
     UPDATE {{table}} AS m SET {_WRITTEN}, {_UNLEASED}, tail = $21::bytea,
         last_chunk = m.last_chunk + $23::bigint,
@@ -106,10 +114,13 @@ WITH written AS (
             WHEN $24::text = 'earlier' OR $3::bigint = 0 THEN m.last_chunk
             ELSE m.freed_chunk
         END
-    {_AS_LOADED}, m.key, m.last_chunk, m.freed_chunk
-), freed AS (
+    {_AS_LOADED}, m.key, m.created_at, m.last_chunk, m.freed_chunk
+)"""
+
+_COMMIT_CHUNK = f"""{_WRITTEN_CHUNK}, freed AS (
     DELETE FROM {{chunks}} AS c USING written AS w
-    WHERE c.machine = w.key AND c.number <= w.freed_chunk
+    WHERE c.machine = w.key AND c.number <= w.freed_chunk AND
+        ($3::bigint = 0 OR $24::text <> 'none')
 ), appended AS (
     INSERT INTO {{chunks}} (machine, number, data)
     SELECT w.key, w.last_chunk, $22::bytea FROM written AS w
@@ -117,14 +128,46 @@ WITH written AS (
 )
 SELECT version FROM written"""
 
+# The same with history: $25 is how long freed chunks are kept. At version 0 all chunks but its own are
+# left from an earlier life.
+_COMMIT_CHUNK_KEPT = f"""{_WRITTEN_CHUNK}, forgotten AS (
+    DELETE FROM {{chunks}} AS c USING written AS w
+    WHERE c.machine = w.key AND c.number <= w.freed_chunk AND ($3::bigint = 0 OR
+        $24::text <> 'none' AND c.freed_at < statement_timestamp() - $25::interval)
+), freed AS (
+    UPDATE {{chunks}} AS c SET freed_at = statement_timestamp() FROM written AS w
+    WHERE c.machine = w.key AND c.number <= w.freed_chunk AND $24::text <> 'none' AND
+        c.freed_at IS NULL AND $3::bigint > 0
+), appended AS (
+    INSERT INTO {{chunks}} (machine, number, data, freed_at)
+    SELECT w.key, w.last_chunk, $22::bytea,
+        CASE WHEN w.last_chunk <= w.freed_chunk THEN clock_timestamp() END FROM written AS w
+    WHERE $23::bigint = 1
+)
+SELECT version FROM written"""
+
 _WRITE = f"""
 WITH written AS (
     UPDATE {{table}} AS m SET {_WRITTEN}, tail = NULL, freed_chunk = m.last_chunk
-    {_AS_LOADED}, m.key
+    {_AS_LOADED}, m.key, m.created_at
 ), freed AS (
     DELETE FROM {{chunks}} AS c USING written AS w WHERE c.machine = w.key
 )
 SELECT version FROM written"""
+
+# Parts of a write that move the earliest timer. All depends on the update, as with chunks.
+_TIMER: Final[Mapping[Move, str]] = {
+    "kept": "",
+    "set": """, timed AS (
+    INSERT INTO {due} AS d (machine, life, at, key, held_until, claims)
+    SELECT w.key, w.created_at, {at}::timestamptz, {key}::bytea, {at}, 0 FROM written AS w
+    ON CONFLICT (machine) DO UPDATE SET life = excluded.life, at = excluded.at, key = excluded.key,
+        held_until = excluded.held_until, claims = 0
+)""",
+    "dropped": """, timed AS (
+    DELETE FROM {due} AS d USING written AS w WHERE d.machine = w.key
+)""",
+}
 
 # The row of a workflow that was never written may be deleted before its first record comes.
 _ENSURE = """
@@ -187,9 +230,10 @@ class Statements:
 
     acquire: str
     chunks: str
-    commit: str
-    commit_chunk: str
-    write: str
+    commit: Mapping[Move, str]
+    commit_chunk: Mapping[Move, str]
+    commit_chunk_kept: Mapping[Move, str]
+    write: Mapping[Move, str]
     ensure: str
     fate: str
     release: str
@@ -207,12 +251,20 @@ class Statements:
         def sql(template: str) -> str:
             return in_table(template, table).strip()
 
+        def moving(template: str, last: int) -> Mapping[Move, str]:
+            """Return a write with each move; the timer's parameters come after the last other one."""
+            return {
+                move: sql(_with_timer(template, part, at=f"${last + 1}", key=f"${last + 2}"))
+                for move, part in _TIMER.items()
+            }
+
         return cls(
             acquire=sql(_ACQUIRE),
             chunks=sql(_CHUNKS),
-            commit=sql(_COMMIT),
-            commit_chunk=sql(_COMMIT_CHUNK),
-            write=sql(_WRITE),
+            commit={**moving(_COMMIT_AND_MOVE, 21), "kept": sql(_COMMIT)},
+            commit_chunk=moving(_COMMIT_CHUNK, 24),
+            commit_chunk_kept=moving(_COMMIT_CHUNK_KEPT, 25),
+            write=moving(_WRITE, 20),
             ensure=sql(_ENSURE),
             fate=sql(_FATE),
             release=sql(_RELEASE),
@@ -225,9 +277,18 @@ class Statements:
         )
 
 
+def _with_timer(write: str, part: str, *, at: str, key: str) -> str:
+    written, select, end = write.rpartition("\nSELECT version FROM written")
+    return written + part.replace("{at}", at).replace("{key}", key) + select + end
+
+
 def in_table(sql: str, table: TableName) -> str:
     """Put the names of a component's tables into SQL."""
-    return sql.replace("{table}", table.quoted).replace("{chunks}", table.beside("_chunks"))
+    return (
+        sql.replace("{table}", table.quoted)
+        .replace("{chunks}", table.beside("_chunks"))
+        .replace("{due}", table.beside("_due"))
+    )
 
 
 def migrations_of(table: TableName) -> Migrations:

@@ -36,7 +36,9 @@ from ._queries import WORKFLOW, Question, position, stored_workflow
 from ._rows import WorkflowColumns, machine_key, stored_record, summary_columns
 from ._statements import Statements, in_table, migrations_of
 
-_READS: Final = frozenset(("READ", "CHUNKS", "WORKFLOWS", "COUNT", "WORKFLOW"))
+_READS: Final = frozenset(
+    ("READ", "CHUNKS", "WORKFLOWS", "COUNT", "WORKFLOW", "STEPS", "TIMES", "NEXT")
+)
 _FILLED_TOGETHER: Final = 500
 _MOST_BYTES: Final = 2**31
 

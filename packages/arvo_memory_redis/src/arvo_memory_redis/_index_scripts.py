@@ -116,6 +116,7 @@ end
 
 LIST: Final = Script(
     name="list",
+    writes=False,
     source=_SETS
     + """
 -- how many, 1 for the oldest first, the lowest and the highest start, source or '' for all, statuses
@@ -157,6 +158,7 @@ return found
 
 OF_KEY: Final = Script(
     name="of_key",
+    writes=False,
     source=_SETS
     + """
 -- key

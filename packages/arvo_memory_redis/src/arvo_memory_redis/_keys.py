@@ -1,7 +1,7 @@
 """The names of the keys of one prefix.
 
-Everything of one workflow, and in time what is due in its part of the key space, has to be in one slot of a
-Cluster. So the name of a workflow's key begins with a hash tag, one of 256. The index has a tag of its own, as
+Everything of one workflow, and the index of what is due in its part of the key space, has to be in one slot of
+a Cluster. So the name of a workflow's key begins with a hash tag, one of 256. The index has a tag of its own, as
 its sets change together.
 """
 
@@ -12,6 +12,7 @@ from typing import Final
 
 _DIGEST_BYTES: Final = 16
 _DIGEST: Final = rb"[0-9a-f]{32}"
+_TAGS: Final = tuple(str(number) for number in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,15 @@ class Keys:
             "_earlier_machine": re.compile(rb"%bm:(%b)" % (exact, _DIGEST)),
         }.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The ends of all hash tags."""
+        return _TAGS
+
+    def due(self, tag: str) -> str:
+        """Return the key of a part of the due index."""
+        return f"{{{self.prefix}{tag}}}due"
 
     def machine(self, machine_id: str) -> str:
         """Return the key of a workflow."""

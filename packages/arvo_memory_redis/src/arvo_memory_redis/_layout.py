@@ -27,6 +27,8 @@ class Layout:
     async def check(self) -> None:
         """Check it by the mark; without one, look for keys of the layout before, and leave a mark.
 
+        Read-only, no mark is left.
+
         Raises:
             MachineMemoryError: There are keys of another layout, or the server failed.
         """
@@ -36,7 +38,8 @@ class Layout:
             if not await is_marked(self._server, self._keys):
                 if await self._has_earlier_keys():
                     raise _earlier(self._keys)
-                await mark(self._server, self._keys)
+                if not self._server.read_only:
+                    await mark(self._server, self._keys)
             self.checked = True
 
     async def _has_earlier_keys(self) -> bool:

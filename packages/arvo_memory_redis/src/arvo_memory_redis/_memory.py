@@ -3,17 +3,19 @@
 import asyncio
 import math
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from typing_extensions import override
 
 from arvo_event_handler import MachineMemoryError, TransactionViolation
 from arvo_event_handler.memory import (
-    ILeasedMachineMemory,
+    DueMachine,
+    IStepHistory,
+    ITimedMachineMemory,
     IWorkflowIndex,
     IWorkflowQueries,
     LockPolicy,
@@ -22,13 +24,18 @@ from arvo_event_handler.memory import (
     OnMigrated,
     Record,
     RecordWrite,
+    StoredStep,
     StoredWorkflow,
     WorkflowCount,
     WorkflowPage,
     WorkflowQuery,
     WorkflowSummary,
+    check_history,
     check_machine_id,
     check_previous,
+    check_subjects,
+    next_timer,
+    read_steps,
     summary_of_record,
     until_granted,
     whole,
@@ -39,7 +46,9 @@ from arvo_time.logs import bounded_logger
 from arvo_time.settings import check_count
 
 from . import _scripts as scripts
+from ._due_index import DueIndex, timer_words
 from ._failure import memory_error
+from ._history import StepHistory
 from ._keys import Keys, encoded
 from ._layout import Layout
 from ._migration import migrate
@@ -56,13 +65,13 @@ _FIELDS: Final = (
 _logger: Final = bounded_logger("arvo_memory_redis")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Lease(MachineLease):
     status: str | None
     """How the workflow stood when the lease was granted, as the index says it does; None if it does not."""
 
 
-class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex):
+class RedisMachineMemory(ITimedMachineMemory, IWorkflowQueries, IWorkflowIndex, IStepHistory):
     """Workflows' state in Redis 6.2 or later or Valkey, shared by any number of processes.
 
     Get one from `connect`, or pass a client of your own. Version and last writer are checked inside
@@ -81,12 +90,14 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
         max_record_bytes: Refuse records that are longer than this when stored. Their JSON may have
             16 MiB, or this if it is more, written or read. It should be the same in all processes.
             Chunks have the same limits.
+        history: How long to keep steps that nobody needs any more, so that `steps` shows them; None
+            keeps none of them. It should be the same in all processes that run workflows.
         clock: For the pauses between tries. Leases run by the server's clock.
 
     Raises:
-        TypeError: A number is not an int, `client` is not one of redis-py's asyncio clients, or
-            `clock` is not a `Clock`.
-        ValueError: `chunk_bytes` or `compress_above` is negative, `max_record_bytes` is below 1, or
+        TypeError: A number is not an int, `history` not a timedelta, `client` is not one of redis-py's
+            asyncio clients, or `clock` is not a `Clock`.
+        ValueError: `history` is not above zero or above ten years, `chunk_bytes` or `compress_above` is negative, `max_record_bytes` is below 1, or
             the prefix begins with `}`. Or the client has `decode_responses=True` or an `encoding` other than UTF-8, reads from
             replicas, or repeats calls by itself.
     """
@@ -100,9 +111,11 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
         chunk_bytes: int = _CHUNK_BYTES,
         compress_above: int | None = 16 * 1024,
         max_record_bytes: int = 8 * 1024 * 1024,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_count(chunk_bytes, name="chunk_bytes")
+        self._history = check_history(history)
         self._chunk_bytes = chunk_bytes
         self._own_client: Server | None = None
         self._server = Server(client, clock=clock, translated=memory_error)
@@ -114,6 +127,8 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
         )
         self._clock = clock
         self._table = WorkflowTable(self._server, self._keys, limits=self._limits, clock=clock)
+        self._due = DueIndex(self._server, self._keys)
+        self._journals = StepHistory(self._server, self._keys, limits=self._limits)
         self._instance = secrets.token_hex(16)
         # How long a workflow that never committed is kept, so that such hashes do not accumulate.
         self._unwritten_ttl_ms = _milliseconds(2 * self._policy.max_hold)
@@ -130,12 +145,18 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
         transport: TransportName = "auto",
         max_connections: int = 50,
         socket_timeout: timedelta = timedelta(seconds=5),
+        read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         compress_above: int | None = 16 * 1024,
         max_record_bytes: int = 8 * 1024 * 1024,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Connect to a server for as long as the block lasts.
+
+        Read-only, every call that writes, leases and `migrate` too, raises a `MachineMemoryError`, and
+        queries leave the index as it is. The server is told nothing; the README says what a user of its
+        ACL needs who may only read.
 
         Args:
             url: `redis://host:port/db`, `rediss://` for TLS, or `unix://path?db=0`, with any other
@@ -150,23 +171,28 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
             socket_timeout: How long to wait for a connection, and how long a server may send
                 nothing while an answer is outstanding; through redis-py, how long a call may take.
                 Above 0, at most a day.
+            read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             compress_above: See the class.
             max_record_bytes: See the class.
+            history: See the class.
             clock: See the class.
 
         Raises:
             ValueError: redis-py does not understand the URL, or the URL has `decode_responses` or an
                 `encoding` other than UTF-8, leads to a Sentinel, or leads to a Cluster with
-                `transport="multiplexed"`; there is no such transport; or a number or timeout is too
-                small or too large.
-            TypeError: `socket_timeout` is not a timedelta, a number is not an int, or `clock` is not a
-                `Clock`.
-            MachineMemoryError: The server cannot be reached or refuses the login. Or it holds workflows
+                `transport="multiplexed"`; there is no such transport; a number or timeout is too
+                small or too large; or `history` is not above zero, above ten years, or set with
+                `read_only`.
+            TypeError: `socket_timeout` or `history` is not a timedelta, a number is not an int, `read_only`
+                not a bool, or `clock` is not a `Clock`.
+            MachineMemoryError: The server cannot be reached or, `retryable` being false, refuses the
+                login. Or it holds workflows
                 under the keys of the version before; see `migrate`.
         """
         # Wrong values are refused before anything is connected.
         check_count(chunk_bytes, name="chunk_bytes")
+        check_history(history, read_only=read_only)
         RecordLimits(compress_above=compress_above, max_record_bytes=max_record_bytes)
         Keys(prefix)
         async with AsyncExitStack() as stack:
@@ -175,6 +201,7 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
                 transport=transport,
                 max_connections=max_connections,
                 socket_timeout=socket_timeout,
+                read_only=read_only,
                 clock=clock,
             )
             try:
@@ -188,6 +215,7 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
                 chunk_bytes=chunk_bytes,
                 compress_above=compress_above,
                 max_record_bytes=max_record_bytes,
+                history=history,
                 clock=clock,
             )
             memory._own_client = client
@@ -214,6 +242,11 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
     def chunk_bytes(self) -> int:
         return self._chunk_bytes
 
+    @property
+    @override
+    def history(self) -> timedelta | None:
+        return self._history
+
     # --- leases -------------------------------------------------------------
 
     @override
@@ -238,6 +271,7 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
 
     @override
     async def commit(self, lease: MachineLease, write: RecordWrite) -> None:
+        self._server.check_writable("commit")
         packed = self._limits.pack(write.record)
         chunk = b"" if write.chunk is None else self._limits.pack_chunk(write.chunk)
         expiry = 0 if write.expires_in is None else max(1, _milliseconds(write.expires_in))
@@ -262,6 +296,8 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
                 write.summary.status,
                 summary_bytes(write.summary, subject=lease.machine_id),
                 start,
+                *timer_words(write.timer),
+                "" if self._history is None else _milliseconds(self._history),
                 expiry,
             )
             _check_written(committed, lease.machine_id)
@@ -291,7 +327,9 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
 
     @override
     async def write(self, machine_id: str, record: Record, previous: Record | None) -> None:
+        self._server.check_writable("write")
         packed = self._limits.pack(record)
+        timer = timer_words(next_timer(record))
         stored, last_owner, stood = await self._stored(check_machine_id(machine_id))
         check_previous(previous, stored=stored.record, machine_id=machine_id)
         summary = summary_of_record(record, subject=machine_id)
@@ -316,6 +354,7 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
                 summary.status,
                 summary_bytes(summary, subject=machine_id),
                 start,
+                *timer,
             )
             _check_written(written, machine_id)
             self._settle(machine_id, summary, stored.version, stood=stood)
@@ -333,6 +372,18 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
     async def unlock(self, machine_id: str) -> bool:
         await self._release(check_machine_id(machine_id), owner=self._instance)
         return True
+
+    # --- timers -------------------------------------------------------------
+
+    @override
+    async def claim_due(self, *, limit: int, hold: timedelta) -> Sequence[DueMachine]:
+        await self._ready()
+        return await self._due.claim(limit=limit, hold=hold)
+
+    @override
+    async def next_due(self) -> datetime | None:
+        await self._ready()
+        return await self._due.next_due()
 
     # --- for operators ------------------------------------------------------
 
@@ -378,10 +429,28 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
             How many workflows there are.
 
         Raises:
-            MachineMemoryError: The server failed.
+            MachineMemoryError: The memory was opened read-only, or the server failed.
         """
+        self._server.check_writable("reindex")
         await self._ready()
         return await self._table.reindex()
+
+    @override
+    async def steps(self, subject: str, *, after: int = 0, limit: int = 200) -> list[StoredStep]:
+        check_machine_id(subject)
+        await self._ready()
+        return await read_steps(
+            subject,
+            fetch=lambda below: self._journals.journal(subject, below=below),
+            after=after,
+            limit=limit,
+        )
+
+    @override
+    async def times(self, subjects: Collection[str]) -> dict[str, list[datetime]]:
+        listed = check_subjects(subjects)
+        await self._ready()
+        return await self._journals.times(listed)
 
     async def cleanup(self, machine_id: str) -> bool:
         """Forget a workflow and its lease immediately; commits over a record loaded before fail.
@@ -391,11 +460,12 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
 
         Raises:
             TransactionViolation: `machine_id` is empty.
-            MachineMemoryError: The server failed.
+            MachineMemoryError: The memory was opened read-only, or the server failed.
         """
+        self._server.check_writable("cleanup")
         key = self._keys.machine(check_machine_id(machine_id))
         await self._ready()
-        return bool(await self._server.ask("UNLINK", key))
+        return bool(await self._server.run(scripts.FORGET, key))
 
     async def migrate(
         self, *, dry_run: bool = False, on_migrated: OnMigrated | None = None
@@ -416,8 +486,10 @@ class RedisMachineMemory(ILeasedMachineMemory, IWorkflowQueries, IWorkflowIndex)
 
         Raises:
             MachineMemoryError: The keys are those of a newer version, a worker of the version before
-                wrote meanwhile, or the server failed.
+                wrote meanwhile, the memory was opened read-only and this is no dry run, or the server failed.
         """
+        if not dry_run:
+            self._server.check_writable("migrate")
         return await migrate(
             self._server,
             self._keys,

@@ -32,6 +32,7 @@ end
 """
 _LOOK: Final = Script(
     name="look",
+    writes=False,
     source=_WRITTEN
     + """
 local version, last_owner = written()

@@ -161,7 +161,7 @@ class WorkflowTable:
                     gone.append(entry.member)
                 elif look.workflow is not None and query.matches(look.workflow):
                     yield _Found(entry.start, look.workflow)
-            if gone:
+            if gone and not self._server.read_only:
                 self._server.in_background(self._drop(gone))
             if len(entries) < size:
                 return
@@ -184,7 +184,7 @@ class WorkflowTable:
             return _Look(None, is_gone=False)
         if shown is None:
             return _Look(None, is_gone=True)
-        if shown.started not in {None, entry.start}:
+        if shown.started not in {None, entry.start} and not self._server.read_only:
             # Another worker began the same workflow, and lost.
             await self._index.enter(entry.member.decode(), shown.workflow, start=shown.started)
         return _Look(shown.workflow, is_gone=False)

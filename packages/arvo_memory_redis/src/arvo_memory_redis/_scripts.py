@@ -11,10 +11,13 @@ A hash has these fields; it has no `state` if the workflow never committed:
   in microseconds since 1970. `started_at` is missing until the index knows the workflow.
 * `last_owner`: the token of the writer of `version`. It identifies a repeated write, and a
   workflow that was forgotten and has reached the same version again.
+* `due_at`, `due_key`, `due_claims`: the earliest timer, if it has one; see the scripts of the due index.
 * `tail`: what every commit writes again beside the record.
-* `c1`, `c2` and so on: the chunks that are not freed. `first_chunk` is the number of the first one,
+* `c1`, `c2` and so on: the chunks that are not freed, and freed ones that are kept as history. `first_chunk` is the number of the first one,
   `last_chunk` that of the last one ever written, which is one less if all are freed. If no chunk was
   ever written, both are missing and mean 1 and 0.
+* `f1`, `f2` and so on: when the chunks that are kept were freed, in ms. `first_kept` is the number of
+  the first one ever kept that is still there; it is missing if there is none.
 
 The holder of the lease matters only to ACQUIRE, EXTEND and RELEASE: a write is accepted or refused by
 what its writer loaded.
@@ -55,6 +58,11 @@ local function chunk_field(number)
     return string.format('c%.0f', number)
 end
 
+-- the number of the first chunk that is kept as history; that of the first one not freed if none is
+local function kept_number(field, first)
+    return math.min(chunk_number(field, first) or first, first)
+end
+
 local function append_chunks(reply, first, last)
     for number = first, last do
         local chunk = redis.call('HGET', KEYS[1], chunk_field(number))
@@ -74,9 +82,10 @@ _WRITE_AS_LOADED: Final = (
     + _CHUNKS
     + """
 -- token, version and last owner as they were loaded, codec, state, subject, tail, chunk or '' for
--- none, which chunks to free, status, summary, when it started or '' if the hash says so
+-- none, which chunks to free, status, summary, when it started or '' if the hash says so, when its
+-- timer is due in microseconds or `none` or '' to leave it, the timer's key
 local stored = redis.call('HMGET', KEYS[1], 'version', 'last_owner', 'first_chunk', 'last_chunk',
-    'started_at')
+    'started_at', 'first_kept')
 if stored[2] == ARGV[1] then
     return 1
 end
@@ -90,9 +99,10 @@ end
 local fields = {'version', string.format('%.0f', tonumber(ARGV[2]) + 1), 'codec', ARGV[4],
     'state', ARGV[5], 'last_owner', ARGV[1], 'tail', ARGV[7], 'status', ARGV[10],
     'summary', ARGV[11], 'updated_at', string.format('%.0f', time[1] * 1000000 + time[2])}
+local size = #fields
 local function set(field, value)
-    table.insert(fields, field)
-    table.insert(fields, value)
+    fields[size + 1], fields[size + 2] = field, value
+    size = size + 2
 end
 if ARGV[2] == '0' then
     set('subject', ARGV[6])
@@ -100,27 +110,82 @@ end
 if ARGV[12] ~= '' and (ARGV[2] == '0' or not stored[5]) then
     set('started_at', ARGV[12])
 end
-local new_first, new_last = first, last
-if ARGV[9] ~= 'none' then
-    new_first = last + 1
-end
-if ARGV[8] ~= '' then
-    new_last = last + 1
-    if ARGV[9] == 'all' then
-        new_first = new_last + 1
+-- before the hash is written: a member without its hash means nothing, and the other way it would be missed
+if ARGV[13] ~= '' then
+    local due, member = string.sub(KEYS[1], 1, -35) .. 'due', string.sub(KEYS[1], -32)
+    if ARGV[13] == 'none' then
+        redis.call('ZREM', due, member)
     else
-        set(chunk_field(new_last), ARGV[8])
+        redis.call('ZADD', due, ARGV[13], member)
+        set('due_at', ARGV[13])
+        set('due_key', ARGV[14])
+        set('due_claims', '0')
     end
 end
-if new_first ~= first or new_last ~= last then
-    set('first_chunk', string.format('%.0f', new_first))
-    set('last_chunk', string.format('%.0f', new_last))
+-- how long freed chunks are kept, in ms; nil if they are not
+local history = tonumber(ARGV[15])
+-- most steps neither write a chunk nor free one
+local kept, new_first
+if ARGV[8] ~= '' or ARGV[9] ~= 'none' then
+    kept = kept_number(stored[6], first)
+    new_first = ARGV[9] == 'none' and first or last + 1
+    local new_last = last
+    if ARGV[8] ~= '' then
+        new_last = last + 1
+        if ARGV[9] == 'all' then
+            new_first = new_last + 1
+        end
+        if ARGV[9] ~= 'all' or history then
+            set(chunk_field(new_last), ARGV[8])
+        end
+    end
+    if ARGV[9] ~= 'none' and history and not stored[6] then
+        set('first_kept', string.format('%.0f', kept))
+    end
+    if new_first ~= first or new_last ~= last then
+        set('first_chunk', string.format('%.0f', new_first))
+        set('last_chunk', string.format('%.0f', new_last))
+    end
 end
 redis.call('HSET', KEYS[1], unpack(fields))
+if ARGV[13] == 'none' then
+    redis.call('HDEL', KEYS[1], 'due_at', 'due_key', 'due_claims')
+end
 if ARGV[9] ~= 'none' then
-    for number = first, last do
-        if redis.call('HDEL', KEYS[1], chunk_field(number)) == 0 then
-            break
+    local function freed_field(number)
+        return string.format('f%.0f', number)
+    end
+    local function delete_chunks(from, to)
+        for number = from, to do
+            if redis.call('HDEL', KEYS[1], chunk_field(number), freed_field(number)) == 0 then
+                break
+            end
+        end
+    end
+    if history then
+        for number = first, new_first - 1 do
+            if redis.call('HEXISTS', KEYS[1], chunk_field(number)) == 0 then
+                break
+            end
+            redis.call('HSET', KEYS[1], freed_field(number), string.format('%.0f', now))
+        end
+        local number = kept
+        while number < first do
+            local freed_at = tonumber(redis.call('HGET', KEYS[1], freed_field(number)) or '')
+            if freed_at and freed_at >= now - history then
+                break
+            end
+            redis.call('HDEL', KEYS[1], chunk_field(number), freed_field(number))
+            number = number + 1
+        end
+        if number ~= kept then
+            redis.call('HSET', KEYS[1], 'first_kept', string.format('%.0f', number))
+        end
+    else
+        delete_chunks(kept, first - 1)
+        delete_chunks(first, last)
+        if stored[6] then
+            redis.call('HDEL', KEYS[1], 'first_kept')
         end
     end
 end
@@ -169,6 +234,7 @@ return append_chunks(reply, math.max(first, ARGV[5] + 1), last)
 
 CHUNKS: Final = Script(
     name="chunks",
+    writes=False,
     source=_CHUNKS
     + """
 -- version and last owner as they were loaded
@@ -187,6 +253,7 @@ return append_chunks(reply, first, last)
 
 READ: Final = Script(
     name="read",
+    writes=False,
     source=_CHUNKS
     + """
 -- the fields to return before the chunks, the last two being the numbers of these
@@ -205,14 +272,65 @@ COMMIT: Final = Script(
     while_closing=True,
     source=_WRITE_AS_LOADED
     + """
--- and: expiry in ms or 0
+-- and: how long freed chunks are kept in ms, or '', and expiry in ms or 0
 redis.call('HDEL', KEYS[1], 'owner', 'lease_end')
-if ARGV[13] == '0' then
+if ARGV[16] == '0' then
     redis.call('PERSIST', KEYS[1])
 else
-    redis.call('PEXPIRE', KEYS[1], ARGV[13])
+    redis.call('PEXPIRE', KEYS[1], ARGV[16])
 end
 return 1
+""",
+)
+
+JOURNAL: Final = Script(
+    name="journal",
+    writes=False,
+    source=_CHUNKS
+    + """
+-- below which number chunks are wanted, or '', and how many
+local found = redis.call('HMGET', KEYS[1], 'version', 'codec', 'state', 'tail', 'updated_at',
+    'first_chunk', 'last_chunk', 'first_kept')
+if not found[1] and not found[3] then
+    return {}
+end
+local kept = table.remove(found)
+local first, last = chunk_numbers(found[6], found[7])
+if not first then
+    return found
+end
+if ARGV[1] ~= '' then
+    last = math.min(last, ARGV[1] - 1)
+end
+-- A worker of the version before deletes live chunks and leaves what is kept below them: what is
+-- below such a hole is not shown. A live chunk that is missing is damage, which the reader reports.
+local lowest, live = math.max(kept_number(kept, first), last - ARGV[2] + 1, 1), first
+first = last + 1
+while first > lowest
+    and (first > live or redis.call('HEXISTS', KEYS[1], chunk_field(first - 1)) == 1) do
+    first = first - 1
+end
+if first > last then
+    found[6], found[7] = false, false
+    return found
+end
+found[6], found[7] = string.format('%.0f', first), string.format('%.0f', last)
+return append_chunks(found, first, last)
+""",
+)
+
+JOURNAL_END: Final = Script(
+    name="journal_end",
+    writes=False,
+    source=_CHUNKS
+    + """
+local found = redis.call('HMGET', KEYS[1], 'status', 'updated_at', 'tail', 'last_chunk', 'version')
+if not table.remove(found) then
+    return {}
+end
+local last = chunk_number(found[4], 0)
+found[4] = last and redis.call('HGET', KEYS[1], chunk_field(last))
+return found
 """,
 )
 
@@ -260,8 +378,18 @@ return 1
 """,
 )
 
+FORGET: Final = Script(
+    name="forget",
+    source="""
+redis.call('ZREM', string.sub(KEYS[1], 1, -35) .. 'due', string.sub(KEYS[1], -32))
+return redis.call('UNLINK', KEYS[1])
+""",
+)
+"""Its second run returns 0."""
+
 SHOW: Final = Script(
     name="show",
+    writes=False,
     source=_NOW
     + """
 local found = redis.call('HMGET', KEYS[1], 'version', 'summary', 'started_at', 'updated_at', 'subject',

@@ -46,6 +46,19 @@ def stored_chunks(
     return StoredChunks(chunks, last_chunk)
 
 
+def numbered_chunks(
+    first: bytes | None, last: bytes | None, data: Sequence[bytes], *, limits: RecordLimits
+) -> list[tuple[int, bytes]]:
+    """Read the chunks of the numbers from `first` to `last`; none without numbers.
+
+    Raises:
+        UnreadableRecordError: A number or a chunk is damaged, or a chunk is missing.
+    """
+    if first is None or last is None:
+        return []
+    return stored_chunks(first, last, data, limits=limits).chunks
+
+
 def has_chunks(first: bytes | None, last: bytes | None) -> bool:
     """Return whether the fields `first_chunk` and `last_chunk` say that there are chunks.
 

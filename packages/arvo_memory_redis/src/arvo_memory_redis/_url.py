@@ -10,7 +10,9 @@ from arvo_time import BackendError
 from ._failure import memory_error
 from ._memory import RedisMachineMemory
 
-_OF_THE_CONNECTION: Final = frozenset({"transport", "max_connections", "socket_timeout"})
+_OF_THE_CONNECTION: Final = frozenset(
+    ("transport", "max_connections", "socket_timeout", "read_only")
+)
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[RedisMachineMemory]:

@@ -5,9 +5,9 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -19,7 +19,9 @@ from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import (
     MAX_RECORD_BYTES,
     CountRequest,
-    ILeasedMachineMemory,
+    DueMachine,
+    IStepHistory,
+    ITimedMachineMemory,
     IWorkflowQueries,
     LockPolicy,
     MachineLease,
@@ -27,14 +29,22 @@ from arvo_event_handler.memory import (
     PageRequest,
     Record,
     RecordWrite,
+    StoredJournal,
+    StoredStep,
     StoredWorkflow,
     WorkflowCount,
     WorkflowPage,
     WorkflowQuery,
+    check_claim,
+    check_history,
     check_machine_id,
+    check_subjects,
     machine_memory_error,
+    next_timer,
     pack_chunk,
     pack_record,
+    read_step_times,
+    read_steps,
     summary_of_record,
     unpack_chunk,
     unpack_record,
@@ -46,7 +56,13 @@ from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_clock, check_count
 
-from . import _queries as queries, _rows as rows, _schema as schema
+from . import (
+    _history as stored_history,
+    _queries as queries,
+    _rows as rows,
+    _schema as schema,
+    _timers as timers,
+)
 from ._lease_waiters import LeaseWaiters, WokenClock
 
 T = TypeVar("T")
@@ -60,13 +76,13 @@ BUSY_TIMEOUT: Final = timedelta(seconds=30)
 """How long to wait while another process writes."""
 
 
-class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
+class SqliteMachineMemory(ITimedMachineMemory, IWorkflowQueries, IStepHistory):
     """Workflows' state in a SQLite file: durable, for any number of processes of one machine.
 
     Acknowledged writes survive when the process is killed, at any time. Get one from `connect`. It
     belongs to the event loop it was opened on. Do not fork while one is open.
 
-    Leases run by the machine's wall clock, which its processes share.
+    Leases and timers run by the machine's wall clock, which its processes share.
 
     Args:
         client: Stays open when the memory is closed, and may have other users. It must be connected
@@ -76,11 +92,15 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             tail again, and a chunk only once.
         max_record_bytes: How long the JSON of a record may be, and each chunk, written or read. It
             should be the same in all processes.
+        history: How long to keep steps that nobody needs any more, so that `steps` shows them; None
+            keeps none of them. It should be the same in all processes that run workflows.
         clock: The wall clock that all processes share.
 
     Raises:
-        TypeError: There is no client, a number is not an int, or `clock` is not a `Clock`.
-        ValueError: `chunk_bytes` is below 0, or `max_record_bytes` is below 1.
+        TypeError: There is no client, a number is not an int, `history` is not a timedelta, or `clock`
+            is not a `Clock`.
+        ValueError: `chunk_bytes` is below 0, `max_record_bytes` is below 1, or `history` is not above
+            zero or above ten years.
     """
 
     def __init__(
@@ -90,6 +110,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         policy: LockPolicy | None = None,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if client is None:
@@ -98,6 +119,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             )
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
+        self._history = check_history(history)
         self._chunk_bytes = chunk_bytes
         self._client = client
         self._own_client: SqliteClient | None = None
@@ -125,6 +147,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         read_only: bool = False,
         chunk_bytes: int = _CHUNK_BYTES,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        history: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a file for as long as the block lasts, and create it if it does not exist.
@@ -142,13 +165,15 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             read_only: Whether to refuse what writes, for tools that only look.
             chunk_bytes: See the class.
             max_record_bytes: See the class.
+            history: See the class.
             clock: See the class.
 
         Raises:
-            TypeError: A number is not an int, `read_only` not a bool, or `clock` is not a `Clock`.
+            TypeError: A number is not an int, `read_only` not a bool, `history` not a timedelta, or
+                `clock` is not a `Clock`.
             ValueError: `path` is empty, `synchronous` is neither "full" nor "normal",
-                `chunk_bytes` is below 0, `max_record_bytes` is below 1, or `:memory:` is to be read
-                only.
+                `chunk_bytes` is below 0, `max_record_bytes` is below 1, `history` is not above zero,
+                above ten years, or set with `read_only`, or `:memory:` is to be read only.
             MachineMemoryError: The file cannot be opened or written, is a database of another
                 program, or was made by a newer version; read-only, it does not exist, or was made by
                 an older version.
@@ -164,6 +189,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         # A wrong value is refused before a file is created.
         check_count(chunk_bytes, name="chunk_bytes")
         check_count(max_record_bytes, name="max_record_bytes", least=1)
+        check_history(history, read_only=read_only)
         async with AsyncExitStack() as stack:
             connecting = SqliteClient.connect(
                 path,
@@ -186,6 +212,7 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
                 policy=policy,
                 chunk_bytes=chunk_bytes,
                 max_record_bytes=max_record_bytes,
+                history=history,
                 clock=clock,
             )
             memory._own_client = client
@@ -218,6 +245,11 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         return self._chunk_bytes
 
     @property
+    @override
+    def history(self) -> timedelta | None:
+        return self._history
+
+    @property
     def is_still(self) -> bool:
         """Whether a file opened read-only is shown as it was then.
 
@@ -248,11 +280,17 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             tail=write.tail,
             chunk=None if chunk is None else pack_chunk(chunk, max_bytes=most),
             frees=write.frees,
+            history=self._history,
         )
         await self._write(
             "COMMIT",
-            lambda connection: rows.commit(
-                connection, lease, content, now=self._clock.now(), expires_in=write.expires_in
+            lambda connection: timers.commit(
+                connection,
+                lease,
+                content,
+                timer=write.timer,
+                now=self._clock.now(),
+                expires_in=write.expires_in,
             ),
         )
         self._waiters.wake(lease.machine_id)
@@ -290,12 +328,14 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
         check_machine_id(machine_id)
         packed = pack_record(record, max_bytes=self._max_record_bytes)
         content = rows.Content(packed=packed, summary=summary_of_record(record, subject=machine_id))
+        timer = next_timer(record)
         await self._write(
             "WRITE",
-            lambda connection: rows.write(
+            lambda connection: timers.write(
                 connection,
                 machine_id,
                 content,
+                timer=timer,
                 previous=previous,
                 unpack=self._unpack_whole,
                 now=self._clock.now(),
@@ -310,6 +350,26 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
     async def unlock(self, machine_id: str) -> bool:
         await self._release(check_machine_id(machine_id), owner=self._instance)
         return True
+
+    # --- timers -------------------------------------------------------------
+
+    @override
+    async def claim_due(self, *, limit: int, hold: timedelta) -> Sequence[DueMachine]:
+        check_claim(limit=limit, hold=hold)
+        # A claim that a power cut loses is made again: the timer's tick has the same id.
+        return await self._write(
+            "CLAIM",
+            lambda connection: timers.claim(
+                connection, limit=limit, hold=hold, now=self._clock.now()
+            ),
+            durable=False,
+        )
+
+    @override
+    async def next_due(self) -> datetime | None:
+        return await self._ask(
+            "NEXT_DUE", lambda connection: timers.next_due(connection, now=self._clock.now())
+        )
 
     # --- queries ------------------------------------------------------------
 
@@ -348,6 +408,49 @@ class SqliteMachineMemory(ILeasedMachineMemory, IWorkflowQueries):
             "WORKFLOW",
             lambda connection: queries.workflow(connection, subject, now=self._clock.now()),
         )
+
+    @override
+    async def steps(self, subject: str, *, after: int = 0, limit: int = 200) -> list[StoredStep]:
+        check_machine_id(subject)
+
+        async def fetch(below: int | None) -> StoredJournal | None:
+            found = await self._ask(
+                "STEPS",
+                lambda connection: stored_history.journal(
+                    connection, subject, below=below, now=self._clock.now()
+                ),
+            )
+            if found is None:
+                return None
+            return StoredJournal(
+                record=self._unpack(found.packed),
+                version=found.version,
+                updated_at=found.updated_at,
+                tail=found.tail,
+                chunks=self._unpack_chunks(found.chunks),
+            )
+
+        return await read_steps(subject, fetch=fetch, after=after, limit=limit)
+
+    @override
+    async def times(self, subjects: Collection[str]) -> dict[str, list[datetime]]:
+        listed = check_subjects(subjects)
+        ends = await self._ask(
+            "TIMES",
+            lambda connection: stored_history.journal_ends(
+                connection, listed, now=self._clock.now()
+            ),
+        )
+        nothing = stored_history.JournalEnd(None, b"", None)
+        return {subject: self._times(ends.get(subject, nothing)) for subject in listed}
+
+    def _times(self, end: stored_history.JournalEnd) -> list[datetime]:
+        def chunk() -> bytes | None:
+            if end.chunk is None:
+                return None
+            return unpack_chunk(end.chunk, number=0, max_bytes=self._max_record_bytes)
+
+        return read_step_times(end.tail, chunk=chunk, failed_at=end.failed_at)
 
     # --- for operators ------------------------------------------------------
 

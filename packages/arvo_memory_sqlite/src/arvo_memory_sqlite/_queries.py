@@ -5,7 +5,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +27,8 @@ _COLUMNS: Final = (
     "seq, id, status, key, source, contract_version, initiator, parent, root, waits_for, "
     f"waits_since, due, error, version, created_at, updated_at, expires_at, {HELD}, lease_end"
 )
+# A time far ahead has no exact number of seconds.
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EVER: Final = 2**63 - 1
 _STEPS_BETWEEN_LOOKS: Final = 1000
 
@@ -206,19 +208,24 @@ def _workflow(row: Any) -> StoredWorkflow:
         due=_time(due),
         error=error,
         record_version=version,
-        created_at=_known_time(created_at),
-        updated_at=_known_time(updated_at),
+        created_at=known_time(created_at),
+        updated_at=known_time(updated_at),
         expires_at=_time(expires_at),
         lease_until=_time(lease_end) if held else None,
     )
 
 
 def _time(ms: int | None) -> datetime | None:
-    return None if ms is None else _known_time(ms)
+    return None if ms is None else known_time(ms)
 
 
-def _known_time(ms: int) -> datetime:
+def known_time(ms: int) -> datetime:
+    """Return a time from how the table stores it.
+
+    Raises:
+        UnreadableRecordError: It is none.
+    """
     try:
-        return datetime.fromtimestamp(ms / 1000, UTC)
-    except (OverflowError, OSError, ValueError) as error:
+        return _EPOCH + timedelta(milliseconds=ms)
+    except OverflowError as error:
         raise UnreadableRecordError(f"the stored time {ms} is not valid: {error}") from error

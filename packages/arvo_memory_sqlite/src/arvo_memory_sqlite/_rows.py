@@ -76,13 +76,19 @@ _COMMIT_STEP: Final = f"""
     WHERE {_IS_AS_LOADED} AND status = :status AND key = :key AND source = :source
         AND parent IS :parent AND root = {_ROOT} AND expires_at IS NULL
 """
-_FREE_CHUNKS: Final = "DELETE FROM chunk WHERE machine = (SELECT seq FROM machine WHERE id = :id)"
+_OF_MACHINE: Final = "machine = (SELECT seq FROM machine WHERE id = :id)"
+_FREE_CHUNKS: Final = f"DELETE FROM chunk WHERE {_OF_MACHINE}"
+# Freed chunks that are kept come before all others, oldest first.
+_FORGET_KEPT: Final = f"DELETE FROM chunk WHERE {_OF_MACHINE} AND freed_at < :kept_since"
+_KEEP_FREED: Final = f"UPDATE chunk SET freed_at = :now WHERE {_OF_MACHINE} AND freed_at IS NULL"
+_NOTE_FREED: Final = "UPDATE machine SET freed_chunk = last_chunk - :live WHERE id = :id"
+_FREE_CHUNKS_KEPT: Final = (_FORGET_KEPT, _KEEP_FREED, _NOTE_FREED)
 _APPEND_CHUNK: Final = (
-    "INSERT INTO chunk (machine, number, data) SELECT seq, last_chunk, :chunk FROM machine "
-    "WHERE id = :id"
+    "INSERT INTO chunk (machine, number, data, freed_at) SELECT seq, last_chunk, :chunk, :freed_at "
+    "FROM machine WHERE id = :id"
 )
 _ACQUIRED: Final = (
-    "RETURNING seq, version, coalesce(last_owner, ''), codec, state, tail, last_chunk"
+    "RETURNING seq, version, coalesce(last_owner, ''), codec, state, tail, last_chunk, freed_chunk"
 )
 
 
@@ -98,6 +104,8 @@ class Content:
     tail: bytes = b""
     chunk: bytes | None = None
     frees: Literal["none", "earlier", "all"] = "all"
+    history: timedelta | None = None
+    """How long freed chunks are kept; None deletes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +147,7 @@ def read(connection: sqlite3.Connection, machine_id: str, *, now: datetime) -> S
     rows = connection.execute(
         f"""
         SELECT version, codec, state, tail, number, data
-        FROM machine LEFT JOIN chunk ON machine = seq
+        FROM machine LEFT JOIN chunk ON machine = seq AND number > freed_chunk
         WHERE id = :id AND {_WRITTEN} AND {_NOT_EXPIRED} ORDER BY number
         """,
         {"id": machine_id, "now": milliseconds(now)},
@@ -210,7 +218,8 @@ def acquire(
             """,
             values,
         ).fetchone()
-    seq, version, committed_by, codec, state, tail, last_chunk = row
+    seq, version, committed_by, codec, state, tail, last_chunk, freed_chunk = row
+    after = max(after, freed_chunk)
     is_empty = codec is None and state is None
     return Granted(
         version=version,
@@ -238,7 +247,7 @@ def chunks(
     }
     rows = connection.execute(
         f"""
-        SELECT number, data FROM machine LEFT JOIN chunk ON machine = seq
+        SELECT number, data FROM machine LEFT JOIN chunk ON machine = seq AND number > freed_chunk
         WHERE {_IS_AS_LOADED} ORDER BY number
         """,
         values,
@@ -258,10 +267,11 @@ def commit(
     *,
     now: datetime,
     expires_in: timedelta | None,
-) -> None:
+) -> bool:
     """Write a record over the one that was loaded, and drop the lease, whatever its holder.
 
-    Repeating the same commit changes nothing.
+    Returns:
+        Whether it was written now; repeating the same commit changes nothing.
 
     Raises:
         TransactionViolation: Another writer was first, or the record is gone.
@@ -274,12 +284,12 @@ def commit(
         "expires_at": None if expires_in is None else milliseconds(now + expires_in),
     }
     if _commit(connection, content, values):
-        return
+        return True
     live = connection.execute(
         f"SELECT last_owner FROM machine WHERE id = :id AND {LIVE}", values
     ).fetchone()
     if live == (lease.owner,):
-        return
+        return False
     if live is not None or lease.version:
         raise TransactionViolation.version_moved(lease.machine_id)
     # The workflow was never written, or is forgotten, and the lease was deleted with its row.
@@ -287,7 +297,7 @@ def commit(
     connection.execute(
         "INSERT INTO machine (id, created_at, updated_at) VALUES (:id, :now, :now)", values
     )
-    _commit(connection, content, values)
+    return _commit(connection, content, values)
 
 
 def write(
@@ -387,6 +397,7 @@ def purge(connection: sqlite3.Connection, *, now: datetime, limit: int) -> None:
 
 def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, object]:
     summary = content.summary
+    history = content.history
     return {
         "id": machine_id,
         "status": summary.status,
@@ -405,6 +416,9 @@ def _values(machine_id: str, content: Content, *, now: datetime) -> dict[str, ob
         "tail": content.tail or None,
         "chunk": content.chunk,
         "appended": int(content.chunk is not None),
+        "live": int(content.chunk is not None and content.frees == "earlier"),
+        "freed_at": None if history is None or content.frees != "all" else milliseconds(now),
+        "kept_since": None if history is None else milliseconds(now - history),
     }
 
 
@@ -424,8 +438,9 @@ def _commit(connection: sqlite3.Connection, content: Content, values: Mapping[st
     ):
         return False
     if content.frees != "none":
-        connection.execute(_FREE_CHUNKS, values)
-    if chunk is not None and content.frees != "all":
+        for sql in _FREE_CHUNKS_KEPT if content.history is not None else (_FREE_CHUNKS,):
+            connection.execute(sql, values)
+    if chunk is not None and (content.frees != "all" or content.history is not None):
         connection.execute(_APPEND_CHUNK, values)
     return True
 

@@ -169,6 +169,32 @@ _MIGRATIONS: Final = (
         END
         """,
     ),
+    # Chunks up to the number are freed, and kept as history.
+    (
+        "ALTER TABLE machine ADD COLUMN freed_chunk INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chunk ADD COLUMN freed_at INTEGER",
+    ),
+    # The earliest timer of each workflow that has one: a table of its own, so that a step without a
+    # timer does not touch it. It can be claimed at its time or, once claimed, at the end of the hold.
+    (
+        """
+        CREATE TABLE due (
+            machine INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            ready_at INTEGER NOT NULL,
+            claims INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX due_ready_at ON due (ready_at)",
+        "DROP TRIGGER machine_deleted",
+        """
+        CREATE TRIGGER machine_deleted AFTER DELETE ON machine BEGIN
+            DELETE FROM chunk WHERE machine = OLD.seq;
+            DELETE FROM due WHERE machine = OLD.seq;
+        END
+        """,
+    ),
 )
 MACHINE: Final = Component(
     name="machine",
