@@ -1,0 +1,101 @@
+"""An append-only log of events: streams with versions, and one order over all of them.
+
+`MemoryEventStore` keeps it in this process, `SqliteEventStore` in a file. `Aggregate` folds a stream into
+a state and appends what is decided on it. `IEventLog` is what the stores have in common, and
+`IStreamAdmin` what operators do with streams; `Archive` and `RetentionWorker` do it for them.
+`arvo_event_store.pydantic` stores what dataclasses of JSON values cannot say,
+`arvo_event_store.stores` is for those who write a store,
+`arvo_event_store.testing` tests one.
+"""
+
+from ._aggregate import Acted, Aggregate, Loaded
+from ._append import Append, Appended, KnownEvents
+from ._archive import Archive, ArchivedStream
+from ._codec import EventType, IEventCodec, Upcast
+from ._dataclass_codec import DataclassCodec
+from ._errors import (
+    ArchiveError,
+    ConflictError,
+    EventIdReusedError,
+    EventStoreError,
+    InvalidEventError,
+    LeaseLostError,
+    NotSupportedError,
+    PendingWorkError,
+    ReactionChangedError,
+    SchemaError,
+    StoreFailure,
+    StreamClosedError,
+    TruncatedStreamError,
+    UnknownEventError,
+)
+from ._event import Event, NewEvent
+from ._expect import Expect
+from ._json import JsonValue
+from ._log import IEventLog, IStreamAccess
+from ._memory._store import MemoryEventStore
+from ._query import Query
+from ._reaction_store import IReactionStore
+from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
+from ._snapshot_policy import SnapshotPolicy
+from ._sqlite._log import SqliteLog
+from ._sqlite._store import SqliteEventStore, SqliteWork
+from ._store import IEventStore
+from ._stream import Snapshot, StreamHead
+from ._stream_admin import IStreamAdmin
+from ._target import PER_EVENT, PER_STREAM, TargetKind, TargetState, Wake
+
+__all__ = [
+    "PER_EVENT",
+    "PER_STREAM",
+    "Acted",
+    "Aggregate",
+    "Append",
+    "Appended",
+    "Archive",
+    "ArchiveError",
+    "ArchivedStream",
+    "ConflictError",
+    "DataclassCodec",
+    "Event",
+    "EventIdReusedError",
+    "EventStoreError",
+    "EventType",
+    "Expect",
+    "IEventCodec",
+    "IEventLog",
+    "IEventStore",
+    "IReactionStore",
+    "IRetentionStore",
+    "IStreamAccess",
+    "IStreamAdmin",
+    "InvalidEventError",
+    "JsonValue",
+    "KnownEvents",
+    "LeaseLostError",
+    "Loaded",
+    "MemoryEventStore",
+    "NewEvent",
+    "NotSupportedError",
+    "PendingWorkError",
+    "Query",
+    "ReactionChangedError",
+    "RetentionPolicy",
+    "RetentionWorker",
+    "SchemaError",
+    "Snapshot",
+    "SnapshotPolicy",
+    "SqliteEventStore",
+    "SqliteLog",
+    "SqliteWork",
+    "StoreFailure",
+    "StreamClosedError",
+    "StreamCut",
+    "StreamHead",
+    "TargetKind",
+    "TargetState",
+    "TruncatedStreamError",
+    "UnknownEventError",
+    "Upcast",
+    "Wake",
+]

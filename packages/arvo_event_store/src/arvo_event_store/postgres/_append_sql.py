@@ -1,0 +1,258 @@
+"""The statement that appends: always one, whatever it stores.
+
+Locks are taken in the same order by all of them, each kind sorted: targets and heads that exist, then
+what is new. So appends do not deadlock with each other, unless a transaction has several.
+
+The floor is what makes the horizon safe. A position is taken when an event is inserted, and seen when
+its transaction is committed; meanwhile, others may commit higher ones. So an append takes a shared
+advisory lock whose key has the last position that was given before, and then its own positions. See
+`HORIZON` in `_read_sql`.
+"""
+
+# ruff: noqa: S608 - only constants of this package are put into the SQL
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from arvo_event_store._target import PER_EVENT
+from arvo_event_store.stores import AppendRequest
+
+from ._tables import Tables
+
+# Before the first position the sequence says 1 too, so that its first event would be above no floor.
+_LAST_POSITION: Final = "coalesce((SELECT last_value FROM {sequence} WHERE is_called), 0)"
+
+_FLOOR: Final = f"pg_advisory_xact_lock_shared(({{namespace}}::bigint << 48) | {_LAST_POSITION})"
+
+# A transaction takes its first floor again and again: a further one would need a further lock, of which
+# a server has few. The setting goes with the lock when a savepoint is rolled back.
+_SAME_FLOOR: Final = f"""pg_advisory_xact_lock_shared(({{namespace}}::bigint << 48) | set_config(
+    'arvo.floor_{{namespace}}',
+    coalesce(nullif(current_setting('arvo.floor_{{namespace}}', true), ''), ({_LAST_POSITION})::text),
+    true
+)::bigint)"""
+
+# No row: the stream is closed or not as expected. So in a transaction nothing has failed.
+_ONE: Final = """
+fresh AS (
+    INSERT INTO {stream} AS h (name, version)
+    SELECT <stream>::text, cardinality(<ids>::uuid[]) - 1
+    WHERE <expected>::bigint IN (-2, -1) <after_targets>
+    ON CONFLICT (name) DO UPDATE
+        SET version = h.version + cardinality(<ids>::uuid[]), updated_at = clock_timestamp()
+        WHERE h.closed_at IS NULL AND <expected>::bigint = -2
+    RETURNING h.version
+), moved AS (
+    UPDATE {stream} AS h
+    SET version = h.version + cardinality(<ids>::uuid[]), updated_at = clock_timestamp()
+    WHERE <expected>::bigint NOT IN (-2, -1) AND h.name = <stream>::text AND h.closed_at IS NULL
+        AND (<expected>::bigint = -3 OR h.version = <expected>::bigint) <after_targets>
+    RETURNING h.version
+), head AS (
+    SELECT version FROM fresh UNION ALL SELECT version FROM moved
+), base AS (
+    SELECT head.version - cardinality(<ids>::uuid[]) AS version, <floor> FROM head
+), added AS (
+    INSERT INTO {event} (id, stream, version, name, data, meta, correlation, causation)
+    SELECT e.id, <stream>::text, base.version + e.o,
+        e.name, e.data::json, e.meta::json, e.correlation, e.causation
+    FROM base, unnest(
+        <ids>::uuid[], <names>::text[], <data>::text[], <meta>::text[], <correlations>::text[],
+        <causations>::uuid[]
+    ) WITH ORDINALITY AS e (id, name, data, meta, correlation, causation, o)
+    ORDER BY e.o RETURNING id, stream, version, position
+)"""
+
+# A division by zero: a stream is closed or not as expected, and all is undone. Heads that exist are
+# locked first, as an UPDATE has no order. One that was born after the statement began is not waited for;
+# the next try finds it.
+_SEVERAL: Final = """
+wanted AS MATERIALIZED (
+    SELECT w.* FROM unnest(<streams>::text[], <expecteds>::bigint[], <counts>::bigint[])
+        WITH ORDINALITY AS w (stream, expected, n, s)
+    WHERE true <after_targets>
+), held AS MATERIALIZED (
+    SELECT h.name FROM {stream} AS h WHERE h.name IN (SELECT w.stream FROM wanted AS w)
+    ORDER BY h.name FOR NO KEY UPDATE OF h
+), fresh AS (
+    INSERT INTO {stream} AS h (name, version)
+    SELECT w.stream, w.n - 1 FROM wanted AS w
+    WHERE w.expected IN (-2, -1) AND NOT EXISTS (SELECT FROM held WHERE held.name = w.stream)
+    ORDER BY w.stream COLLATE "C" ON CONFLICT (name) DO NOTHING
+    RETURNING h.name, h.version
+), moved AS (
+    UPDATE {stream} AS h SET version = h.version + w.n, updated_at = clock_timestamp()
+    FROM wanted AS w JOIN held ON held.name = w.stream
+    WHERE h.name = w.stream AND h.closed_at IS NULL
+        AND (w.expected IN (-2, -3) OR w.expected = h.version)
+    RETURNING h.name, h.version
+), head AS (
+    SELECT * FROM fresh UNION ALL SELECT * FROM moved
+), agreed AS MATERIALIZED (
+    SELECT 1 / (
+        CASE WHEN (SELECT count(*) FROM head) = cardinality(<streams>::text[]) THEN 1 ELSE 0 END
+    ) AS ok, <floor>
+), added AS (
+    INSERT INTO {event} (id, stream, version, name, data, meta, correlation, causation)
+    SELECT e.id, w.stream,
+        head.version - w.n + row_number() OVER (PARTITION BY e.s ORDER BY e.o),
+        e.name, e.data::json, e.meta::json, e.correlation, e.causation
+    FROM agreed, unnest(
+        <numbers>::int[], <ids>::uuid[], <names>::text[], <data>::text[], <meta>::text[],
+        <correlations>::text[], <causations>::uuid[]
+    ) WITH ORDINALITY AS e (s, id, name, data, meta, correlation, causation, o)
+    JOIN wanted AS w ON w.s = e.s JOIN head ON head.name = w.stream
+    WHERE agreed.ok = 1 ORDER BY e.o RETURNING id, stream, version, position
+)"""
+
+_PRIVATE: Final = """, kept AS (
+    INSERT INTO {private} (position, data) SELECT a.position, p.data::json
+    FROM unnest(<private_ids>::uuid[], <privates>::text[]) AS p (id, data) JOIN added AS a USING (id)
+)"""
+
+_WAKES: Final = """unnest(
+    <wake_streams>::text[], <groups>::text[], <reactions>::text[], <lanes>::text[],
+    <onces>::boolean[], <dues>::timestamptz[]
+) AS w (stream, grp, reaction, lane, once, due)"""
+
+# Those for one event are new.
+_TARGETS: Final = f"""
+targets AS MATERIALIZED (
+    SELECT t.grp, t.reaction, t.key FROM {{target}} AS t JOIN {_WAKES}
+        ON t.grp = w.grp AND t.reaction = w.reaction AND t.key = w.stream
+    WHERE NOT w.once ORDER BY t.grp, t.reaction, t.key FOR UPDATE OF t
+),"""
+_AFTER_TARGETS: Final = "AND (SELECT count(*) FROM targets) >= 0"
+
+# A target that was born after the statement began is not waited for, as whoever has it may wait for our
+# heads: with a division by zero all is undone, and the next try finds the target.
+_MARKS: Final = f""", marks AS MATERIALIZED (
+    SELECT m.grp, m.reaction, m.key, m.lane, m.stream, m.once, m.due,
+        min(m.position) - 1 AS at, max(m.position) AS mark
+    FROM (
+        SELECT w.*, a.position,
+            CASE WHEN w.once THEN a.position::text ELSE w.stream END COLLATE "C" AS key
+        FROM {_WAKES} JOIN added AS a ON a.stream = w.stream
+    ) AS m
+    GROUP BY m.grp, m.reaction, m.key, m.lane, m.stream, m.once, m.due
+), raised AS (
+    UPDATE {{target}} AS t SET mark = greatest(t.mark, m.mark)
+    FROM marks AS m JOIN targets AS l ON l.grp = m.grp AND l.reaction = m.reaction AND l.key = m.key
+    WHERE t.grp = l.grp AND t.reaction = l.reaction AND t.key = l.key RETURNING t.key
+), born AS (
+    INSERT INTO {{target}} (grp, reaction, key, lane, reads, stream, once, at, mark, due, asleep)
+    SELECT m.grp, m.reaction, m.key, m.lane, 1, m.stream, m.once, m.at, m.mark, m.due,
+        m.due IS NOT NULL
+    FROM marks AS m WHERE NOT EXISTS (
+        SELECT FROM targets AS l WHERE l.grp = m.grp AND l.reaction = m.reaction AND l.key = m.key
+    )
+    ORDER BY m.grp COLLATE "C", m.reaction COLLATE "C", m.key
+    ON CONFLICT (grp, reaction, key) DO NOTHING RETURNING key
+), agreed_marks AS (
+    SELECT 1 / (
+        CASE WHEN (SELECT count(*) FROM marks)
+            = (SELECT count(*) FROM raised) + (SELECT count(*) FROM born) THEN 1 ELSE 0 END
+    ) AS ok
+)"""
+_AGREED: Final = ", agreed_marks WHERE agreed_marks.ok = 1"
+
+_ANSWER: Final = """
+SELECT stream, max(version) AS version, max(position) AS position FROM added<agreed>
+GROUP BY stream"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendForm:
+    """What kind of append a statement is for."""
+
+    several: bool
+    """Whether it is for any number of streams, not for one."""
+    private: bool
+    """Whether events have private data."""
+    wakes: bool
+    """Whether targets are woken."""
+
+    @classmethod
+    def of(cls, requests: Sequence[AppendRequest]) -> "AppendForm":
+        """Return the form for requests."""
+        return cls(
+            several=len(requests) > 1,
+            private=any(event.private is not None for each in requests for event in each.events),
+            wakes=any(each.wakes for each in requests),
+        )
+
+    def sql(self, tables: Tables, *, joined: bool) -> str:
+        """Return the statement.
+
+        Args:
+            tables: The tables.
+            joined: Whether it may be one of several in a transaction.
+        """
+        template = "WITH"
+        template += _TARGETS if self.wakes else ""
+        template += _SEVERAL if self.several else _ONE
+        template += _PRIVATE if self.private else ""
+        template += _MARKS if self.wakes else ""
+        template += _ANSWER
+        template = template.replace("<agreed>", _AGREED if self.wakes else "")
+        template = template.replace("<floor>", _SAME_FLOOR if joined else _FLOOR)
+        template = template.replace("<after_targets>", _AFTER_TARGETS if self.wakes else "")
+        for number, name in enumerate(self._parameters(), 1):
+            template = template.replace(f"<{name}>", f"${number}")
+        return tables.sql(template)
+
+    def values(self, requests: Sequence[AppendRequest]) -> list[Any]:
+        """Return the parameters of the statement."""
+        events = [event for each in requests for event in each.events]
+        found: dict[str, Any] = {
+            "ids": [event.id for event in events],
+            "names": [event.name for event in events],
+            "data": [event.data for event in events],
+            "meta": [event.meta for event in events],
+            "correlations": [event.correlation for event in events],
+            "causations": [event.causation for event in events],
+        }
+        if self.several:
+            found["streams"] = [each.stream for each in requests]
+            found["expecteds"] = [each.expected for each in requests]
+            found["counts"] = [len(each.events) for each in requests]
+            found["numbers"] = [
+                number for number, each in enumerate(requests, 1) for _ in each.events
+            ]
+        else:
+            found["stream"] = requests[0].stream
+            found["expected"] = requests[0].expected
+        if self.private:
+            private = [event for event in events if event.private is not None]
+            found["private_ids"] = [event.id for event in private]
+            found["privates"] = [event.private for event in private]
+        if self.wakes:
+            wakes = [(each.stream, wake) for each in requests for wake in each.wakes]
+            found["wake_streams"] = [stream for stream, _ in wakes]
+            found["groups"] = [wake.group for _, wake in wakes]
+            found["reactions"] = [wake.reaction for _, wake in wakes]
+            found["lanes"] = [wake.lane for _, wake in wakes]
+            found["onces"] = [wake.to is PER_EVENT for _, wake in wakes]
+            found["dues"] = [wake.due for _, wake in wakes]
+        return [found[name] for name in self._parameters()]
+
+    def _parameters(self) -> list[str]:
+        names = ["streams", "expecteds", "counts", "numbers"]
+        if not self.several:
+            names = ["stream", "expected"]
+        names += ["ids", "names", "data", "meta", "correlations", "causations"]
+        if self.private:
+            names += ["private_ids", "privates"]
+        if self.wakes:
+            names += ["wake_streams", "groups", "reactions", "lanes", "onces", "dues"]
+        return names
+
+
+LOOK: Final = """
+SELECT e.id, e.stream, e.version, e.position, e.name, e.data, false AS closed
+FROM {event} AS e WHERE e.id = ANY ($1::uuid[])
+UNION ALL
+SELECT NULL, h.name, h.version, NULL, NULL, NULL, h.closed_at IS NOT NULL
+FROM {stream} AS h WHERE h.name = ANY ($2::text[])"""
+"""Asks why nothing was stored: which ids are known, and where streams are, as of one moment."""

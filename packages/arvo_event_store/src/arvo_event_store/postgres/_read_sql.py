@@ -1,0 +1,230 @@
+"""Statements that read, and what their rows say."""
+
+# ruff: noqa: S608 - only constants of this package are put into the SQL
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from arvo_event_store._event import Event
+from arvo_event_store._query import Query
+from arvo_event_store._stream import Snapshot, StreamHead
+from arvo_event_store._target import TargetState
+from arvo_event_store.stores import (
+    MAX_POSITION,
+    PAGE_EVENTS,
+    Page,
+    PageRange,
+    from_json,
+    stored_event,
+)
+
+# Subqueries, as a join might be planned as one over all of the table.
+_EVENT: Final = """
+SELECT e.*, (SELECT p.data FROM {{private}} AS p WHERE p.position = e.position) AS private,
+    {head} AS head
+FROM {{event}} AS e WHERE"""
+_HEAD: Final = "(SELECT h.version FROM {stream} AS h WHERE h.name = $1)"
+
+_LIMITS: Final = (1, 10, 100, PAGE_EVENTS)
+"""A generic plan for a limit that is a parameter would sort all that could be read; and each limit
+that is written into the text is a statement of its own."""
+
+# By what is stored first: to know how long a text is, it must be fetched and decompressed.
+_BOUNDED: Final = """
+SELECT d.position, d.stream, d.version, d.id, d.name, d.data, d.meta, d.private, d.correlation,
+    d.causation, d.created_at, d.found, d.head
+FROM (
+    SELECT c.*, row_number() OVER (ORDER BY c.{order}) AS number, sum(
+        octet_length(c.data::text) + octet_length(c.meta::text)
+            + coalesce(octet_length(c.private::text), 0)
+    ) OVER (ORDER BY c.{order}) AS total FROM (
+        SELECT b.*, count(*) OVER () AS found, sum(b.size) OVER (ORDER BY b.{order}) AS stored FROM (
+            SELECT a.*, pg_column_size(a.data) + pg_column_size(a.meta)
+                + coalesce(pg_column_size(a.private), 0) AS size
+            FROM ({question}) AS a
+        ) AS b
+    ) AS c
+    WHERE c.stored <= {bound} OR c.stored = c.size
+) AS d
+WHERE d.total <= {bound} OR d.number = 1 ORDER BY d.{order}"""
+
+HORIZON: Final = """
+WITH given AS MATERIALIZED (
+    SELECT coalesce((SELECT last_value FROM {sequence} WHERE is_called), 0) AS last
+)
+SELECT least(given.last, held.floor) AS horizon, pg_is_in_recovery() AS is_replica,
+    current_setting('transaction_isolation') AS isolation
+FROM given CROSS JOIN LATERAL (
+    SELECT min(((l.classid::bigint & 65535) << 32) | l.objid::bigint) AS floor FROM pg_locks AS l
+    WHERE given.last >= 0 AND l.locktype = 'advisory' AND l.objsubid = 1
+        AND (l.classid::bigint >> 16) = {namespace}
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+) AS held"""
+"""Asks for the horizon: the last position that was given, but not above the lowest floor.
+
+The last position is read before the locks, and events are read by a later statement. Then an append
+that does not have its lock when the locks are read takes positions above the last one. What one that has
+it takes is above its floor. One that has ended was visible before its lock was gone. The lateral
+subquery needs `given`, which is materialized, so it is read after it.
+"""
+
+HEADS: Final = """
+SELECT name, version, first_version, closed_at, archive, created_at, updated_at
+FROM {stream} WHERE name = ANY ($1::text[])"""
+
+STREAMS: Final = f"""
+SELECT name, version, first_version, closed_at, archive, created_at, updated_at
+FROM {{stream}} WHERE name > $1 AND starts_with(name, $2) ORDER BY name LIMIT {PAGE_EVENTS}"""
+
+LATEST_SNAPSHOT: Final = """
+SELECT stream, kind, version, schema, state FROM {snapshot}
+WHERE stream = $1 AND kind = $2 AND version <= $3 ORDER BY version DESC LIMIT 1"""
+
+# The head is held against being deleted, so that no snapshot outlives its stream.
+SAVE_SNAPSHOT: Final = """
+WITH head AS (
+    SELECT FROM {stream} WHERE name = $1::text AND version >= $3::bigint FOR KEY SHARE
+)
+INSERT INTO {snapshot} (stream, kind, version, schema, state)
+SELECT $1::text, $2::text, $3::bigint, $4::integer, $5::json FROM head
+ON CONFLICT (stream, kind, version) DO UPDATE
+    SET schema = excluded.schema, state = excluded.state, created_at = excluded.created_at
+RETURNING version"""
+
+TARGETS: Final = f"""
+SELECT grp, reaction, key, lane, stream, once, at, mark, attempt, failed, token, due, blocked_at, error,
+    error_position
+FROM {{target}}
+WHERE grp = $1 AND ($2::text IS NULL OR reaction = $2) AND (reaction, key) > ($3::text, $4::text)
+ORDER BY reaction, key LIMIT {PAGE_EVENTS}"""
+
+
+@dataclass(slots=True)
+class PageQuestion:
+    """A statement that reads a page of events, at least one, until their JSON has enough bytes.
+
+    Its column `found` says how many there would be without this bound.
+    """
+
+    sql: str
+    """The statement, with names of tables in braces."""
+    values: list[Any] = field(default_factory=list)
+    """Its parameters."""
+
+    @classmethod
+    def of_stream(cls, stream: str, page: PageRange) -> "PageQuestion":
+        """Read a stream; the column `head` says where it ends."""
+        question = cls(f"{_EVENT.format(head=_HEAD)} e.stream = $1", [stream])
+        question._range("version", page)
+        return question
+
+    @classmethod
+    def of_log(cls, page: PageRange, where: Query | None) -> "PageQuestion":
+        """Read the log; the page must have an upper bound."""
+        question = cls(f"{_EVENT.format(head='NULL')} true")
+        if where is not None:
+            question._filter(where)
+        question._range("position", page)
+        return question
+
+    def page(self, rows: Sequence[Any], page: PageRange, *, end: int | None) -> Page:
+        """Return the page from the rows of the statement."""
+        events = [event_of(row) for row in rows[: page.limit]]
+        wanted = min(rows[0]["found"], page.limit) if rows else 0
+        return Page(events, end, is_cut=len(events) < wanted)
+
+    def _range(self, place: str, page: PageRange) -> None:
+        self._and(f"e.{place} > {{}}", page.after)
+        self._and(f"e.{place} <= {{}}", MAX_POSITION if page.upto is None else page.upto)
+        limit = next(each for each in _LIMITS if each >= page.limit)
+        order = f"{place} {'DESC' if page.backward else 'ASC'}"
+        self.values.append(page.max_bytes)
+        question = f"{self.sql}\nORDER BY e.{order} LIMIT {limit}"
+        self.sql = _BOUNDED.format(question=question, order=order, bound=f"${len(self.values)}")
+
+    def _filter(self, where: Query) -> None:
+        if where.stream_prefix:
+            self._and("starts_with(e.stream, {})", where.stream_prefix)
+        if where.names is not None:
+            names = sorted(where.names)
+            # Only one name can be read in the order of its index.
+            if len(names) == 1:
+                self._and("e.name = {}", names[0])
+            else:
+                self._and("e.name = ANY ({}::text[])", names)
+        if where.correlation is not None:
+            self._and("e.correlation = {}", where.correlation)
+        if where.created_from is not None:
+            self._and("e.created_at >= {}", where.created_from)
+        if where.created_before is not None:
+            self._and("e.created_at < {}", where.created_before)
+
+    def _and(self, condition: str, value: object) -> None:
+        self.values.append(value)
+        self.sql += f" AND {condition.format(f'${len(self.values)}')}"
+
+
+def event_of(row: Any) -> Event:
+    """Return an event from its row."""
+    position, stream, version, id, name, data, meta, private, correlation, causation, created = row[
+        :11
+    ]
+    return stored_event(
+        position=position,
+        stream=stream,
+        version=version,
+        id=id,
+        name=name,
+        data=data,
+        meta=meta,
+        private=private,
+        correlation=correlation,
+        causation=causation,
+        created=created,
+    )
+
+
+def head_of(row: Any) -> StreamHead:
+    """Return the head of a stream from its row."""
+    return StreamHead(
+        stream=row["name"],
+        version=row["version"],
+        first_version=row["first_version"],
+        closed=row["closed_at"],
+        archive=row["archive"],
+        created=row["created_at"],
+        updated=row["updated_at"],
+    )
+
+
+def snapshot_of(row: Any) -> Snapshot:
+    """Return a snapshot from its row."""
+    return Snapshot(
+        stream=row["stream"],
+        kind=row["kind"],
+        version=row["version"],
+        schema=row["schema"],
+        state=from_json(row["state"]),
+    )
+
+
+def target_of(row: Any) -> TargetState:
+    """Return a target from its row."""
+    return TargetState(
+        group=row["grp"],
+        reaction=row["reaction"],
+        key=row["key"],
+        lane=row["lane"],
+        stream=row["stream"],
+        once=row["once"],
+        at=row["at"],
+        mark=row["mark"],
+        attempt=row["attempt"],
+        failed=row["failed"],
+        token=row["token"],
+        due=row["due"],
+        blocked_at=row["blocked_at"],
+        error=row["error"],
+        error_position=row["error_position"],
+    )

@@ -1,0 +1,194 @@
+"""Several processes on one file, some of them killed; and disks that are full or read-only."""
+
+import asyncio
+import gzip
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from arvo_event_store import NewEvent, SqliteEventStore
+
+from .store_process import TASKS, add_at_once
+
+PROGRAM = Path(__file__).with_name("store_process.py")
+MACHINES = Path(__file__).with_name("machine_1.db.gz")
+KILLS = 60 if os.environ.get("ARVO_FULL") == "1" else 20
+
+
+def start(job: str, path: Path, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", PROGRAM, job, path, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def output(process: subprocess.Popen[str]) -> list[str]:
+    out, _ = process.communicate(timeout=60)
+    return out.splitlines()
+
+
+def go(processes: list[subprocess.Popen[str]]) -> None:
+    """Let processes begin together that have said that they are ready."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+@pytest.mark.alone
+@pytest.mark.scaled
+def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
+    """Two processes append; one after the other is killed, at a random moment."""
+    random = Random(7)
+    acknowledged: dict[str, int] = defaultdict(int)
+    writers = {name: start("append_for_ever", path, name) for name in ("a", "b")}
+    for kill in range(KILLS):
+        name = "ab"[kill % 2]
+        victim = writers[name]
+        assert victim.stdout is not None
+        # Lines appear while it works; it is killed between two of them, at any point.
+        lines = [victim.stdout.readline() for _ in range(random.randrange(1, 60))]
+        victim.kill()
+        note(acknowledged, [*lines, *output(victim)])
+        check(path, acknowledged)
+        writers[name] = start("append_for_ever", path, name)
+    for victim in writers.values():
+        victim.kill()
+        note(acknowledged, output(victim))
+    events = check(path, acknowledged)
+    print(f"sigkill: {KILLS} kills, {events} events, 0 lost")  # noqa: T201 - its figure
+    assert len(acknowledged) == 17
+
+
+def note(acknowledged: dict[str, int], lines: list[str]) -> None:
+    for line in lines:
+        # The last one may have been cut off.
+        if line.count(" ") == 1 and line.startswith(("a-", "b-", "shared ")):
+            stream, version = line.split()
+            acknowledged[stream] = max(acknowledged[stream], int(version))
+        else:
+            assert "Error" not in line, lines
+
+
+def check(path: Path, acknowledged: dict[str, int]) -> int:
+    """Check the file as it is, and return how many events it has."""
+    connection = sqlite3.connect(path, timeout=20)
+    connection.execute("BEGIN")
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    versions = dict(connection.execute("SELECT name, version FROM stream"))
+    gaps = connection.execute(
+        """
+        SELECT stream FROM event GROUP BY stream
+        HAVING min(version) <> 0 OR max(version) <> count(*) - 1
+            OR max(version) <> (SELECT version FROM stream WHERE name = stream)
+        """
+    ).fetchall()
+    out_of_order = connection.execute(
+        """
+        SELECT stream FROM (
+            SELECT stream, position, lag(position) OVER (
+                PARTITION BY stream ORDER BY version
+            ) AS before FROM event
+        ) WHERE before >= position
+        """
+    ).fetchall()
+    marks = dict(connection.execute("SELECT key, mark FROM target"))
+    last = dict(
+        connection.execute(
+            "SELECT stream, max(position) FROM event WHERE stream <> 'shared' GROUP BY stream"
+        )
+    )
+    (own,) = connection.execute("SELECT count(*) FROM event WHERE stream <> 'shared'").fetchone()
+    (private,) = connection.execute("SELECT count(*) FROM private").fetchone()
+    connection.close()
+    assert gaps == []
+    assert out_of_order == []
+    assert marks == last, "a target is not of the same append as the last event"
+    assert own == 3 * (versions.get("shared", -1) + 1), "a call was stored in part"
+    assert private == own // 3 * 2
+    for stream, version in acknowledged.items():
+        assert versions[stream] >= version, f"{stream}: an acknowledged append is gone"
+    return int(own) + int(versions.get("shared", -1)) + 1
+
+
+async def test_many_appends_at_once_in_several_processes_lose_nothing(path: Path) -> None:
+    """48 in each of four processes; none is refused as the file is locked."""
+    async with SqliteEventStore.connect(path, synchronous="normal") as store:
+        await store.append("raced", [NewEvent("Begun", None)])
+        others = [start("add", path, name) for name in "abc"]
+        await asyncio.to_thread(go, others)
+        conflicts = [await add_at_once(store, "own")]
+        for other in others:
+            (said,) = await asyncio.to_thread(output, other)
+            assert said.startswith("conflicts "), said
+            conflicts.append(int(said.split()[-1]))
+        tasks = [f"{name}-{task}" for name in ("own", *"abc") for task in range(TASKS)]
+        log = [event async for event in store.read("log")]
+        assert [event.version for event in log] == list(range(len(tasks) * 4 * 2))
+        assert [event.data for event in log[::2]] == [event.data for event in log[1::2]]
+        for task in tasks:
+            assert [event.data[1] for event in log[::2] if event.data[0] == task] == [0, 1, 2, 3]
+        raced = [event async for event in store.read("raced", after=0)]
+        assert [event.version for event in raced] == list(range(1, len(tasks) + 1))
+        assert sorted(event.data for event in raced) == sorted(tasks)
+        assert await store.horizon() == len(log) + len(raced) + 1
+    print(f"four processes: {len(log)} events, {sum(conflicts)} conflicts")  # noqa: T201
+
+
+def test_eight_processes_add_the_tables_to_a_file_of_machines_at_once(path: Path) -> None:
+    path.write_bytes(gzip.decompress(MACHINES.read_bytes()))
+    processes = [start("open_at_once", path) for _ in range(8)]
+    go(processes)
+    assert [output(process) for process in processes] == [["opened 1"]] * 8
+    connection = sqlite3.connect(path)
+    versions = connection.execute("SELECT version FROM event ORDER BY position").fetchall()
+    machines = connection.execute("SELECT count(*) FROM machine").fetchone()
+    connection.close()
+    assert versions == [(version,) for version in range(8)]
+    assert machines == (2,)
+
+
+def test_a_full_disk_is_an_error_and_the_store_works_again(path: Path) -> None:
+    (said,) = output(start("fill_disk", path))
+    assert said.startswith("works again after "), said
+    assert int(said.split()[-1]) > 0
+
+
+async def test_a_read_only_file_is_refused_and_can_be_read() -> None:
+    # Not in pytest's folder, which other users may not enter.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "events.db"
+        async with SqliteEventStore.connect(path) as store:
+            await store.append("a", [NewEvent("Added", "seven")])
+        path.parent.chmod(0o777)
+        path.chmod(0o444)
+        refused, read = await asyncio.to_thread(output, start("open_read_only", path))
+    assert refused.startswith(f"retryable=True outcome=failed: {path}: "), "it may be mended"
+    assert "readonly" in refused
+    assert read == "seven"
+
+
+def test_a_forked_process_is_refused_and_does_not_hang(path: Path) -> None:
+    said = output(start("use_after_fork", path))
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith(f"retryable=False outcome=failed: {path}: ")
+        assert "before a fork" in line

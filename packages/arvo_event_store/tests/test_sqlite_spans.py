@@ -1,0 +1,86 @@
+"""Every call that reaches the file is a span, by OpenTelemetry's conventions for databases."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from arvo_event_store import ConflictError, NewEvent, Snapshot, SqliteEventStore
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """Return the spans made within the test, by a provider that is removed after it."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    yield exporter
+    provider.shutdown()
+
+
+async def test_each_call_that_reaches_the_file_is_a_span(
+    spans: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    async with SqliteEventStore.connect(tmp_path / "events.db") as store:
+        await make_calls(store)
+    made = spans.get_finished_spans()
+    assert [span.name for span in made] == [
+        *("APPEND event", "READ event", "READ_ALL event", "HEADS event", "HORIZON event"),
+        *("SNAPSHOT event", "SNAPSHOT event", "TARGETS target", "STREAMS stream"),
+        *("WRITE event", "EXECUTE event", "FETCH event"),
+        *("CLOSE_STREAM event", "REOPEN_STREAM event", "RECORD_ARCHIVE event"),
+        *("TRUNCATE event", "FORGET event", "DELETE_STREAM event"),
+    ]
+    for span in made:
+        attributes = dict(span.attributes or {})
+        assert attributes["db.system.name"] == "sqlite"
+        assert attributes["db.namespace"] == "events.db"
+        assert span.status.status_code is StatusCode.UNSET
+
+
+async def make_calls(store: SqliteEventStore) -> None:
+    await store.append("a", [NewEvent("Added", 1)])
+    for events in (store.read("a"), store.read_all()):
+        assert [event.data async for event in events] == [1]
+    await store.heads(["a"])
+    await store.horizon()
+    await store.save_snapshot(Snapshot(stream="a", kind="k", version=0, schema=1, state=1))
+    await store.latest_snapshot("a", kind="k")
+    await drained(store.targets("g"))
+    await drained(store.streams())
+    await store.write(lambda connection, log: log.horizon())
+    await store.execute("CREATE TABLE own (id)")
+    await store.fetch("SELECT * FROM own")
+    await store.close_stream("a")
+    await store.reopen_stream("a")
+    await store.record_archive("a", archive="x")
+    await store.truncate("a", before=1)
+    await store.forget("a")
+    await store.delete_stream("a")
+
+
+async def drained(items: AsyncIterator[object]) -> None:
+    async for _ in items:
+        pass
+
+
+async def test_a_refusal_does_not_fail_the_span(spans: InMemorySpanExporter) -> None:
+    async with SqliteEventStore.connect(":memory:") as store:
+        with pytest.raises(ConflictError):
+            await store.append("a", [NewEvent("Added", 1)], expect=7)
+    (span,) = spans.get_finished_spans()
+    assert (span.name, span.status.status_code) == ("APPEND event", StatusCode.UNSET)
+
+
+async def test_no_span_is_open_while_the_caller_has_an_event(spans: InMemorySpanExporter) -> None:
+    async with SqliteEventStore.connect(":memory:") as store:
+        await store.append("a", [NewEvent("Added", 1)])
+        async for _ in store.read("a"):
+            assert not trace.get_current_span().is_recording()
+            assert [span.name for span in spans.get_finished_spans()][-1] == "READ event"
