@@ -19,7 +19,7 @@ from arvo_cli import main
 FOLDER = Path(arvo_cli._command.__file__).parent
 TRACED = {
     str(FOLDER / name)
-    for name in ("_job.py", "_interrupt.py", "_signals.py", "_output.py", "_run.py")
+    for name in ("_job.py", "_interrupt.py", "_signals.py", "_output.py", "_intake.py", "_run.py")
 }
 BEGINNING = arvo_cli._command.run_command.__code__
 OLD_CONTENT = "of an earlier run"

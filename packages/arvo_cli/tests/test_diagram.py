@@ -30,6 +30,10 @@ def test_mermaid_is_printed(diagram: Any) -> None:
     assert done.status == 0
 
 
+def test_a_machine_that_waits_for_time_is_drawn(diagram: Any) -> None:
+    assert ": after 1000 ms\n" in diagram("egg:create_handlers").out
+
+
 def test_a_folder_is_accepted_as_target(diagram: Any, targets: Path) -> None:
     assert diagram(targets / "door", "--flavour", "first").out == MERMAID
 

@@ -219,7 +219,7 @@ def test_decoders_apply_the_depth_limit_they_are_given(contract: str | None) -> 
         for depth in (limit - 1, limit, 5_000):
             data = f'{{"name":"ada","x":{"[" * depth}0{"]" * depth}}}'
             text = data if contract else event.replace('{"name":"ada","times":1,"x":0}', data)
-            line = Line(number=1, content=text.encode(), end=len(text))
+            line = Line(number=1, content=text.encode(), size=len(text))
             if depth < limit:
                 assert decoder.decode(line).event.data["name"] == "ada"
                 continue

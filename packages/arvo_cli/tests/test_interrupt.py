@@ -88,7 +88,7 @@ class TestRealProcess:
         assert {untouched, begun} == set(outputs)
         # Of each signal, before the outputs are opened, while they are, and after.
         for name in ("SIGINT", "SIGTERM"):
-            for file in ("_job", "_signals", "_output", "_interrupt", "_run"):
+            for file in ("_job", "_signals", "_output", "_interrupt", "_intake", "_run"):
                 assert any(end["place"].startswith(f"{name} at {file}.py") for end in ends)
 
     @pytest.fixture

@@ -186,7 +186,8 @@ def test_known_schemes_name_their_package(
         ("SQLite:///state.db?", "SQLite:///state.db?read_only=true"),
         ("postgresql://h/d?schema=s", "postgresql://h/d?schema=s&read_only=true"),
         ("sqlite:///state.db?ttl=1s&read_only=false", "sqlite:///state.db?ttl=1s&read_only=false"),
-        ("redis://h/0?prefix=p", "redis://h/0?prefix=p"),
+        ("redis://h/0?prefix=p", "redis://h/0?prefix=p&read_only=true"),
+        ("unix:///run/r.sock?db=0", "unix:///run/r.sock?db=0&read_only=true"),
         ("toy:x", "toy:x"),
     ],
 )

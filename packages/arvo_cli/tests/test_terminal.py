@@ -173,6 +173,22 @@ def test_the_bar_alone_has_the_terminal(
     assert "line 2 rejected" in shown
 
 
+def test_the_bar_says_how_much_has_ended_in_any_order(
+    at: Callable[..., int], targets: Path, events: Path, terminal: Terminal
+) -> None:
+    """The first line waits for a time, while the others end."""
+    waits = [{"name": "a", "seconds": 0.5}, *({"name": name, "seconds": 0} for name in "bcd")]
+    events.write_text("".join(f"{json.dumps(wait)}\n" for wait in waits))
+    command = ["run", targets / "patient", "--events", events, "--wait", "9s"]
+    status = at([*command, "--contract", "#/test/patient/1.0.0"], stderr=terminal)
+    shown = terminal.text()
+    assert status == 0
+    shares = [int(share) for share in re.findall(r"(\d+)%", shown)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 100
+    assert "3 results, 1 waiting" in shown
+
+
 def test_the_bar_of_an_input_without_a_known_end(
     at: Callable[..., int],
     targets: Path,

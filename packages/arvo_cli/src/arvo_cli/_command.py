@@ -8,15 +8,19 @@ from typing import Annotated
 
 import typer
 
-from ._diagram import DiagramJob, Format
-from ._errors import INTERRUPTED, CommandError
-from ._flavour_option import FlavourOption
-from ._job import Job
-from ._lines import MAX_BYTES
-from ._log import LogLevel
+from ._concurrency import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
+from ._dead_command import dead_app
+from ._errors import CommandError
+from ._event_commands import send, worker
+from ._interruptible import interruptible
 from ._memory_command import memory_app
-from ._memory_url import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
-from ._output import STDOUT
+from ._option_values import MAX_LINE_BYTES, STDOUT, DiagramFormat
+from ._shared_options import FlavourOption, LogLevelOption, TargetArgument
+from ._topics_command import topics_app
+from ._workflow_command import workflow_app
+
+_RUN = "Run"
+_LOOK = "Look"
 
 _app = typer.Typer(
     name="arvo",
@@ -34,18 +38,6 @@ _machine = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-_app.add_typer(_machine, name="machine")
-_app.add_typer(memory_app, name="memory")
-
-_Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="TARGET",
-        show_default=False,
-        help="A folder that is a package with `create_handlers`, or `module:factory`. "
-        "The factory takes the machine memory and returns the handlers.",
-    ),
-]
 
 
 def _measured_concurrency() -> str:
@@ -90,9 +82,9 @@ def _options(
     pass
 
 
-@_app.command("run")
+@_app.command("run", rich_help_panel=_RUN)
 def _run(
-    target: _Target,
+    target: TargetArgument,
     events: Annotated[
         str,
         typer.Option(
@@ -139,7 +131,7 @@ def _run(
             min=1,
             help="Maximum length of a line; a longer one is rejected while it is read.",
         ),
-    ] = MAX_BYTES,
+    ] = MAX_LINE_BYTES,
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -162,15 +154,15 @@ def _run(
         ),
     ] = DEFAULT,
     flavour: FlavourOption = None,
-    log_level: Annotated[
-        LogLevel,
+    wait: Annotated[
+        str,
         typer.Option(
-            "--log-level",
-            metavar="LEVEL",
-            help="Show log records of this level and above on standard error: debug, info, "
-            "warning or error.",
+            "--wait",
+            metavar="DURATION",
+            help="When nothing else is left to do, stay this long for timers: 30s, 1h.",
         ),
-    ] = "warning",
+    ] = "0s",
+    log_level: LogLevelOption = "warning",
 ) -> None:
     """Run handlers over a file of events and write each one's final event.
 
@@ -180,32 +172,30 @@ def _run(
     finished workflows give the answer they gave before, the others go on.
 
     Exit status: 0 all lines have a final event, 1 a result could not be written, 2 wrong usage,
-    3 some lines were rejected or failed, 130 interrupted. Ctrl-C stops taking input and finishes
+    3 some lines were rejected or failed, or their workflows wait for a time, 130 interrupted. Ctrl-C stops taking input and finishes
     what runs; a second Ctrl-C cancels that, a third one ends the process immediately.
     """
-    job = Job(
-        target=target,
-        flavour=flavour,
-        events=events,
-        contract=contract,
-        out=out,
-        rejects=rejects,
-        max_line_bytes=max_line_bytes,
-        concurrency=concurrency,
-        memory=memory,
-        log_level=log_level,
-    )
-    try:
-        status = job.run()
-    except KeyboardInterrupt:
-        typer.echo("arvo: interrupted", err=True)
-        status = INTERRUPTED
-    raise typer.Exit(status)
+    with interruptible():
+        from ._duration import duration
+        from ._job import Job
+        from ._line_files import LineFiles
+
+        job = Job(
+            target=target,
+            flavour=flavour,
+            files=LineFiles(events=events, out=out, rejects=rejects, max_line_bytes=max_line_bytes),
+            contract=contract,
+            concurrency=concurrency,
+            memory=memory,
+            wait=duration(wait, option="--wait"),
+            log_level=log_level,
+        )
+        raise typer.Exit(job.run())
 
 
 @_machine.command("diagram")
 def _diagram(
-    target: _Target,
+    target: TargetArgument,
     flavour: FlavourOption = None,
     machine: Annotated[
         str | None,
@@ -218,7 +208,7 @@ def _diagram(
         ),
     ] = None,
     format_: Annotated[
-        Format,
+        DiagramFormat,
         typer.Option("--format", help="mermaid, dot (for Graphviz), or svg (drawn by Graphviz)."),
     ] = "mermaid",
     out: Annotated[
@@ -233,4 +223,16 @@ def _diagram(
     Exit status: 0 drawn, 1 the diagram could not be written, 2 wrong usage, no machine, or svg
     without Graphviz.
     """
-    DiagramJob(target=target, flavour=flavour, machine=machine, format=format_, out=out).run()
+    with interruptible():
+        from ._diagram import DiagramJob
+
+        DiagramJob(target=target, flavour=flavour, machine=machine, format=format_, out=out).run()
+
+
+_app.command("worker", rich_help_panel=_RUN)(worker)
+_app.command("send", rich_help_panel=_RUN)(send)
+_app.add_typer(workflow_app, name="workflow", rich_help_panel=_LOOK)
+_app.add_typer(dead_app, name="dead", rich_help_panel=_LOOK)
+_app.add_typer(topics_app, name="topics", rich_help_panel=_LOOK)
+_app.add_typer(_machine, name="machine", rich_help_panel=_LOOK)
+_app.add_typer(memory_app, name="memory", rich_help_panel="Upkeep")

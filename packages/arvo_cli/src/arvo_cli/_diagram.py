@@ -5,22 +5,20 @@ import subprocess
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
+from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import (
     ArvoMachine,
     ArvoOrchestrator,
     IArvoEventHandler,
-    SimpleMachineMemory,
 )
 from arvo_statechart import to_dot, to_mermaid
 
 from ._errors import CommandError, one_line
 from ._flavour import flavours
+from ._option_values import DiagramFormat
 from ._output import open_output
 from ._target import Target, load_target
-
-Format = Literal["mermaid", "dot", "svg"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,7 @@ class DiagramJob:
     """Which handlers the factory makes; None for its default."""
     machine: str | None
     """The one machine to draw, as URI/VERSION; None for all."""
-    format: Format
+    format: DiagramFormat
     """The language of the diagram."""
     out: str
     """Where the diagram goes; "-" for standard output."""
@@ -46,7 +44,7 @@ class DiagramJob:
                 be written.
         """
         target = load_target(self.target)
-        handlers = target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
+        handlers = target.create_handlers(ConcurrentMachineMemory(), flavour=self.flavour)
         machines = self._choose(_machines(handlers), target)
         text = "\n\n".join(map(self._draw, machines))
         with ExitStack() as opened:

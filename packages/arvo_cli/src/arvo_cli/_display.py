@@ -63,18 +63,20 @@ class Display:
         """Write a line as it is, above the bar when there is one."""
         self._console.out(line, highlight=False)
 
-    def advance(self, report: Report, *, position: int) -> None:
+    def advance(self, report: Report, *, ended: int, waiting: int) -> None:
         """Move the bar.
 
         Args:
             report: The counts so far.
-            position: How many bytes of the input have been processed.
+            ended: How many bytes of the input the lines take that have ended.
+            waiting: How many lines only wait for a time.
         """
         if not self._is_terminal:
             return
         counts = counted(report.results, "result")
         if report.rejected or report.failed:
             counts += f", {report.rejected + report.failed} rejected or failed"
-        done = position if self._total is None else min(position, self._total)
-        completed = done if self._total is not None else 0
+        if waiting:
+            counts += f", {waiting} waiting"
+        completed = 0 if self._total is None else min(ended, self._total)
         self._progress.update(self._bar, completed=completed, counts=counts)

@@ -3,7 +3,7 @@
 * CommandError                  the command cannot start or continue; one line, status 2
   + OutputError                 a result could not be written; status 1
   + RefusedError                nothing was done, as what is stored does not allow it; status 1
-  + NotReachedError             the backend of a memory fails; status 4
+  + NotReachedError             the engine of a memory or a transport fails; status 4
 * RejectedLineError             one line of the input cannot be run
   + PlainPayloadError           it has no attribute of a CloudEvent; --contract may be missing
 """
@@ -33,9 +33,21 @@ class RefusedError(CommandError):
 
 
 class NotReachedError(CommandError):
-    """The backend of a memory cannot be reached, or fails."""
+    """The engine of a memory or a transport cannot be reached, or fails.
+
+    Args:
+        message: What failed.
+        passing: See the attribute.
+
+    Attributes:
+        passing: Whether the same call may succeed later without a change by the user.
+    """
 
     status = 4
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class RejectedLineError(Exception):

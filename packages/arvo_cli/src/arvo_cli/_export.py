@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
-from arvo_event_handler import IMachineMemory, SimpleMachineMemory, UnreadableRecordError
+from arvo_concurrent import ConcurrentMachineMemory
+from arvo_event_handler import IMachineMemory, UnreadableRecordError
 from arvo_event_handler.memory import (
     IWorkflowQueries,
     Record,
@@ -15,13 +16,16 @@ from arvo_event_handler.memory import (
     WorkflowStatus,
     encode_record,
     lacks_machine_definition,
+    stored_details,
     to_typescript,
 )
 
 from ._confirm import confirm
 from ._errors import INTERRUPTED, CommandError, one_line
+from ._listing import local_time
 from ._memory_url import memory_for, read_only
-from ._output import STDOUT, LineWriter, open_output
+from ._option_values import STDOUT
+from ._output import LineWriter, open_output
 from ._printable import say
 from ._progress import progress
 from ._report import counted
@@ -48,6 +52,8 @@ class ExportJob:
     """Only workflows of these statuses; empty means all."""
     source: str | None
     """Only workflows of this type; None means all."""
+    force: bool
+    """Whether to write workflows that wait for time as well."""
     yes: bool
     """Whether not to ask."""
 
@@ -68,13 +74,13 @@ class ExportJob:
         if self.target is not None:
             target = load_target(self.target)
             codes = WorkflowCodes(
-                target.create_handlers(SimpleMachineMemory(), flavour=self.flavour)
+                target.create_handlers(ConcurrentMachineMemory(), flavour=self.flavour)
             )
         elif self.flavour is not None:
             raise CommandError("--flavour chooses among the handlers of a TARGET; give one")
         if self.file != STDOUT and Path(self.file).is_file():
             confirm(f"{self.file} exists and is replaced; go on?", yes=self.yes)
-        export = _Export(codes)
+        export = _Export(codes, force=self.force)
         try:
             asyncio.run(self._run(query, export))
         except KeyboardInterrupt:
@@ -85,7 +91,7 @@ class ExportJob:
                 say(export.left_off)
             raise
         say(export.summary)
-        return 1 if export.unreadable else 0
+        return 1 if export.unreadable or export.waiting else 0
 
     async def _run(self, query: WorkflowQuery, export: "_Export") -> None:
         async with memory_for("export", read_only(self.memory)) as memory:
@@ -104,7 +110,7 @@ class ExportJob:
                     for workflow in page.workflows:
                         await export.write(workflow.subject, memory, out)
                         if bar is not None:
-                            bar(export.written + export.unreadable, None)
+                            bar(export.done, None)
                     if page.next is None:
                         return
                     page = await _page(memory, query, after=page.next)
@@ -124,12 +130,14 @@ class _Export:
     """What one export has done so far."""
 
     codes: WorkflowCodes
+    force: bool
     written: int = 0
     unreadable: int = 0
+    waiting: int = 0
     _without_definition: bool = field(default=False, init=False)
 
     async def write(self, subject: str, memory: IMachineMemory, out: LineWriter) -> None:
-        """Write the line of one workflow, or say that its record cannot be read.
+        """Write the line of one workflow, or say why it is left out.
 
         Raises:
             OutputError: The line cannot be written.
@@ -139,10 +147,18 @@ class _Export:
             record = await memory.read(subject)
             if record is None:  # it was forgotten since it was listed
                 return
-            line = self._line(subject, record)
+            timers = () if self.force else stored_details(record, subject=subject).timers
+            line = "" if timers else self._line(subject, record)
         except UnreadableRecordError as error:
             self.unreadable += 1
             say(f"cannot read the workflow {subject}: {one_line(error)}")
+            return
+        if timers:
+            self.waiting += 1
+            named = ", ".join(f"{timer.name} at {local_time(timer.at)}" for timer in timers)
+            say(
+                f"left out: {subject} waits for time, and Arvo for TypeScript fires no timers: {named}"
+            )
             return
         out.write(line)
         self.written += 1
@@ -164,6 +180,11 @@ class _Export:
         return encode_record({"subject": subject, "record": shown}).decode()
 
     @property
+    def done(self) -> int:
+        """How many workflows have been looked at."""
+        return self.written + self.unreadable + self.waiting
+
+    @property
     def left_off(self) -> str:
         """What is said of an export that did not come to its end."""
         return f"the export is not complete: it has {counted(self.written, 'workflow')}"
@@ -171,5 +192,11 @@ class _Export:
     @property
     def summary(self) -> str:
         """What is said at the end."""
-        done = f"exported {counted(self.written, 'workflow')}"
-        return f"{done}; {self.unreadable} cannot be read" if self.unreadable else done
+        said = [f"exported {counted(self.written, 'workflow')}"]
+        if self.waiting:
+            said.append(
+                f"{self.waiting} left out that wait for time (--force writes them for `import`)"
+            )
+        if self.unreadable:
+            said.append(f"{self.unreadable} cannot be read")
+        return "; ".join(said)

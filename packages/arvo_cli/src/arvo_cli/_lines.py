@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ._errors import CommandError
+from ._option_values import MAX_LINE_BYTES
 from ._text_input import TextInput
 
-MAX_BYTES: Final = 8 * 2**20
-"""Default maximum length of a line."""
 _EXCERPT_BYTES: Final = 1024
 
 
@@ -23,8 +22,8 @@ class Line:
     """The line without surrounding white space; only its beginning when it is too long."""
     excess: int = 0
     """By how many bytes the line is too long; 0 for a complete line."""
-    end: int
-    """The position in the input after this line, in bytes."""
+    size: int
+    """How many bytes of the input it takes, with blank lines before it."""
 
     @property
     def text(self) -> str:
@@ -45,7 +44,7 @@ class LineReader:
         CommandError: The input cannot be opened.
     """
 
-    def __init__(self, name: str, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, name: str, *, max_bytes: int = MAX_LINE_BYTES) -> None:
         self._input = TextInput(name)
         self.size = self._input.size
         """The input's length in bytes; None when it is unknown until its end."""
@@ -61,6 +60,8 @@ class LineReader:
         self.number = 0
         """The number of the line returned last; 0 before the first."""
         self._position = 0
+        self._returned = 0
+        """The position after the line returned last."""
 
     async def begin(self) -> None:
         """Read the first piece, to find out whether the input can be read.
@@ -131,11 +132,13 @@ class LineReader:
             content = content.removeprefix(codecs.BOM_UTF8)
         content = content.strip()
         if content:
+            before = self._returned
+            self._returned = self._input.taken if self._input.is_compressed else self._position
             return Line(
                 number=self.number,
                 content=content,
                 excess=max(0, raw.length - self.max_bytes),
-                end=self._input.taken if self._input.is_compressed else self._position,
+                size=self._returned - before,
             )
         if not (self._ended and not self._lines):  # what follows the last line break is not a line
             self.blank += 1

@@ -3,12 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
 
 from typing_extensions import override
 
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-"""The lowest level of log records that are shown."""
+from ._option_values import LogLevel
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ._flavour_option import FlavourOption
+from ._interruptible import interruptible
+from ._shared_options import FlavourOption, StateOption, YesOption
 
 memory_app = typer.Typer(
     help="Look after a machine memory: what it has stored, and in which form.",
@@ -12,30 +13,15 @@ memory_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_Memory = Annotated[
-    str,
-    typer.Option(
-        "--memory",
-        metavar="URL",
-        envvar="ARVO_MEMORY",
-        show_default=False,
-        help="The memory, as for `arvo run`, options included.",
-    ),
-]
-_Yes = Annotated[
-    bool,
-    typer.Option("--yes", help="Do not ask. Needed where standard input is no terminal."),
-]
-
 
 @memory_app.command("migrate")
 def _migrate(
-    memory: _Memory,
+    memory: StateOption,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only show what would be done; SQL on standard output."),
     ] = False,
-    yes: _Yes = False,
+    yes: YesOption = False,
 ) -> None:
     """Bring what an older version has stored to the form of this one.
 
@@ -45,13 +31,14 @@ def _migrate(
     Exit status: 0 nothing is left to do, or --dry-run; 1 refused, or something was left as it was;
     2 wrong usage; 4 the memory cannot be reached; 130 interrupted.
     """
-    from ._migrate import MigrateJob
+    with interruptible():
+        from ._migrate import MigrateJob
 
-    raise typer.Exit(MigrateJob(memory=memory, dry_run=dry_run, yes=yes).run())
+        raise typer.Exit(MigrateJob(memory=memory, dry_run=dry_run, yes=yes).run())
 
 
 @memory_app.command("reindex")
-def _reindex(memory: _Memory, yes: _Yes = False) -> None:
+def _reindex(memory: StateOption, yes: YesOption = False) -> None:
     """Make the index of workflows anew, where it is apart from them, as on Redis.
 
     Workers may run. It is never needed for running workflows: only for listing them, after data was
@@ -60,14 +47,15 @@ def _reindex(memory: _Memory, yes: _Yes = False) -> None:
     Exit status: 0 done, or there is no such index; 1 refused; 2 wrong usage; 4 the memory cannot be
     reached; 130 interrupted.
     """
-    from ._reindex import ReindexJob
+    with interruptible():
+        from ._reindex import ReindexJob
 
-    raise typer.Exit(ReindexJob(memory=memory, yes=yes).run())
+        raise typer.Exit(ReindexJob(memory=memory, yes=yes).run())
 
 
 @memory_app.command("export")
 def _export(
-    memory: _Memory,
+    memory: StateOption,
     file: Annotated[
         str,
         typer.Argument(
@@ -79,7 +67,7 @@ def _export(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TARGET]",
+            metavar="TARGET",
             show_default=False,
             help="The code of the workflows, as for `arvo run`. It adds the charts of machines.",
         ),
@@ -103,33 +91,45 @@ def _export(
             help="Only workflows of this type, such as `arvo.orc.order`.",
         ),
     ] = None,
-    yes: _Yes = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Write workflows that wait for time as well: for `import`, as Arvo for TypeScript "
+            "fires no timers.",
+        ),
+    ] = False,
+    yes: YesOption = False,
 ) -> None:
     """Write workflows as JSON Lines that `import` and Arvo for TypeScript read: subject and record.
 
-    Oldest first, with all their data. Workers may run; SQLite and PostgreSQL are opened read-only. A
-    FILE that exists is replaced after asking.
+    Oldest first, with all their data. One that waits for time is named and left out, unless --force is
+    given. Workers may run; SQLite and PostgreSQL are opened read-only. A FILE that exists is replaced
+    after asking.
 
-    Exit status: 0 done; 1 refused, a record cannot be read, or a line cannot be written; 2 wrong usage,
-    or the memory cannot list its workflows; 4 the memory cannot be reached; 130 interrupted.
+    Exit status: 0 done; 1 refused, a workflow waits for time, a record cannot be read, or a line cannot
+    be written; 2 wrong usage, or the memory cannot list its workflows; 4 the memory cannot be reached;
+    130 interrupted.
     """
-    from ._export import ExportJob
+    with interruptible():
+        from ._export import ExportJob
 
-    job = ExportJob(
-        memory=memory,
-        file=file,
-        target=target,
-        flavour=flavour,
-        status=frozenset(status or ()),
-        source=source,
-        yes=yes,
-    )
-    raise typer.Exit(job.run())
+        job = ExportJob(
+            memory=memory,
+            file=file,
+            target=target,
+            flavour=flavour,
+            status=frozenset(status or ()),
+            source=source,
+            force=force,
+            yes=yes,
+        )
+        raise typer.Exit(job.run())
 
 
 @memory_app.command("import")
 def _import(
-    memory: _Memory,
+    memory: StateOption,
     file: Annotated[
         str,
         typer.Argument(
@@ -143,7 +143,7 @@ def _import(
         bool,
         typer.Option("--replace", help="Replace workflows that the memory has already."),
     ] = False,
-    yes: _Yes = False,
+    yes: YesOption = False,
 ) -> None:
     """Write workflows of JSON Lines into a memory; workers over it go on with them.
 
@@ -152,6 +152,7 @@ def _import(
     Exit status: 0 each line was written; 1 refused, or a line was not; 2 wrong usage; 4 the memory
     cannot be reached; 130 interrupted.
     """
-    from ._import import ImportJob
+    with interruptible():
+        from ._import import ImportJob
 
-    raise typer.Exit(ImportJob(memory=memory, file=file, replace=replace, yes=yes).run())
+        raise typer.Exit(ImportJob(memory=memory, file=file, replace=replace, yes=yes).run())

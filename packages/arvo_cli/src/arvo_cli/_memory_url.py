@@ -1,9 +1,8 @@
-"""The URL of `--memory`: how it is opened or migrated, and how many workflows run over the memory."""
+"""The URL of `--memory`: how it is opened or migrated."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
-from urllib.parse import unquote
 
 from arvo_event_handler import IMachineMemory, MachineMemoryError, UnknownMemoryError
 from arvo_event_handler.memory import (
@@ -13,30 +12,13 @@ from arvo_event_handler.memory import (
     migrate_memory,
 )
 
-from ._errors import CommandError, NotReachedError, RefusedError, one_line
+from ._concurrency import DEFAULT
+from ._engine_url import reason_without_secret, scheme_of
+from ._errors import CommandError, NotReachedError, RefusedError
 
-DEFAULT: Final = "memory:"
-"""The memory that this package brings."""
-
-USUAL_CONCURRENCY: Final = 16
-"""How many workflows run at the same time over a memory that was not measured."""
-MEASURED_CONCURRENCY: Final = {
-    "memory": 64,
-    "sqlite": 32,
-    "redis": 32,
-    "rediss": 32,
-    "unix": 32,
-    "postgres": 16,
-    "postgresql": 16,
-}
-"""How many workflows run at the same time over each memory that Arvo brings.
-
-The smallest of 16, 32 and 64 at which the order example reaches 95 % of its highest events per
-second; `benchmarks/RESULTS.md` has the figures.
-"""
-
-_MIN_SECRET_LENGTH: Final = 4
-_CAN_BE_READ_ONLY: Final = frozenset(("sqlite", "postgres", "postgresql"))
+_CAN_BE_READ_ONLY: Final = frozenset(
+    ("sqlite", "redis", "rediss", "unix", "postgres", "postgresql")
+)
 """The schemes whose URLs have the option `read_only`."""
 _PACKAGES = {
     "sqlite": "arvo-memory-sqlite",
@@ -44,11 +26,6 @@ _PACKAGES = {
     "postgres": "arvo-memory-postgres",
     "postgresql": "arvo-memory-postgres",
 }
-
-
-def default_concurrency(url: str) -> int:
-    """Return how many workflows run at the same time over a memory without `--concurrency`."""
-    return MEASURED_CONCURRENCY.get(_scheme(url), USUAL_CONCURRENCY)
 
 
 def memory_of(url: str) -> AbstractAsyncContextManager[IMachineMemory]:
@@ -123,19 +100,15 @@ def read_only(url: str) -> str:
     What the user has chosen stays.
 
     Example:
-        >>> read_only("sqlite:///state.db?ttl=10s"), read_only("redis://localhost")
-        ('sqlite:///state.db?ttl=10s&read_only=true', 'redis://localhost')
+        >>> read_only("sqlite:///state.db?ttl=10s"), read_only("memory:")
+        ('sqlite:///state.db?ttl=10s&read_only=true', 'memory:')
     """
     where, _, query = url.partition("?")
     options = query.split("&") if query else []
     chosen = any(option.partition("=")[0] == "read_only" for option in options)
-    if chosen or _scheme(url) not in _CAN_BE_READ_ONLY:
+    if chosen or scheme_of(url) not in _CAN_BE_READ_ONLY:
         return url
     return f"{where}?{'&'.join([*options, 'read_only=true'])}"
-
-
-def _scheme(url: str) -> str:
-    return url.partition(":")[0].lower()
 
 
 def _failed(do: str, url: str, error: MachineMemoryError) -> CommandError:
@@ -147,12 +120,8 @@ def _cannot(
     do: str, url: str, error: Exception, *, kind: type[CommandError] = CommandError
 ) -> CommandError:
     """Return the error for a memory that cannot be used. It shows only the URL's scheme."""
-    reason = one_line(error)
-    user = url.partition("//")[2].rpartition("@")[0]
-    secret = user.partition(":")[2]
-    if len(secret) >= _MIN_SECRET_LENGTH:  # the memory's own message may show the password
-        reason = reason.replace(secret, "***").replace(unquote(secret), "***")
-    return kind(f"cannot {do} the {_scheme(url)} memory: {reason}")
+    reason = reason_without_secret(error, url=url)
+    return kind(f"cannot {do} the {scheme_of(url)} memory: {reason}")
 
 
 def _unknown_memory(error: UnknownMemoryError) -> str:

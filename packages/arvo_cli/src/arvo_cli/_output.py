@@ -16,11 +16,10 @@ from arvo_core import ArvoEvent
 
 from ._distinct_files import check_unused
 from ._errors import CommandError, OutputError, os_reason
+from ._option_values import STDOUT
 from ._printable import printable
 from ._signals import held_interrupts
 
-STDOUT: Final = "-"
-"""The name of standard output."""
 _ID_WIDTH: Final = 16
 _WORD: Final = re.compile(r"[^\s\"]+")
 
@@ -161,10 +160,14 @@ def short_line(event: ArvoEvent, *, width: int) -> str:
     """
     parent = Text(event.parentid or "")
     parent.truncate(_ID_WIDTH, overflow="ellipsis")
-    data = " ".join(f"{name}={_short_value(value)}" for name, value in event.data.items())
-    line = Text(f"{event.type}  {parent.plain}  {data}")
+    line = Text(f"{event.type}  {parent.plain}  {short_data(event)}")
     line.truncate(width, overflow="ellipsis")
     return printable(line.plain)
+
+
+def short_data(event: ArvoEvent) -> str:
+    """Write the data of an event as names and values on one line."""
+    return " ".join(f"{name}={_short_value(value)}" for name, value in event.data.items())
 
 
 def _short_value(value: object) -> str:

@@ -25,15 +25,18 @@ class Rejects:
         self._say = say
         self._held: list[str] | None = [] if held else None
 
-    def add(self, line: Line, outcome: Literal["rejected", "failed"], *, reason: str) -> None:
-        """Record a line.
+    def add(
+        self, line: Line, outcome: Literal["rejected", "failed", "waiting"], *, reason: str
+    ) -> None:
+        """Record a line; the reason of one that is waiting says so itself.
 
         Raises:
             OutputError: It cannot be written.
         """
         if self._writer is None:
             report = self._say if self._held is None else self._held.append
-            report(f"line {line.number} {outcome}: {reason}")
+            said = reason if outcome == "waiting" else f"{outcome}: {reason}"
+            report(f"line {line.number} {said}")
             return
         entry = {
             "line": line.number,

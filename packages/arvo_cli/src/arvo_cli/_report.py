@@ -12,15 +12,23 @@ from rich.text import Text
 
 
 class Report:
-    """Counts every line of the input exactly once."""
+    """Counts every line of the input exactly once.
 
-    def __init__(self) -> None:
+    Args:
+        title: What a line that succeeds gives, in the singular.
+    """
+
+    def __init__(self, *, title: str = "final event") -> None:
+        self.title: str = title
+        """What a line that succeeds gives."""
         self.types: Counter[str] = Counter()
         """Results by the type of the final event."""
         self.rejected = 0
         """Lines that were not run."""
         self.failed = 0
         """Lines that were run and got no final event."""
+        self.waiting = 0
+        """Lines whose workflows wait for a time."""
         self.not_started = 0
         """Lines that were not run because the run was stopped."""
         self.blank = 0
@@ -31,6 +39,8 @@ class Report:
         """Results of events that an earlier line held too."""
         self.recovered = 0
         """Workflows of an earlier run that went on."""
+        self.unasked = 0
+        """Final events of such workflows that no line has asked for."""
         self.disturbed = 0
         """Lines with a result, on which something else failed."""
         self.elapsed = 0.0
@@ -45,12 +55,12 @@ class Report:
     @property
     def lines(self) -> int:
         """Lines read; blank ones do not count."""
-        return self.results + self.rejected + self.failed + self.not_started
+        return self.results + self.rejected + self.failed + self.waiting + self.not_started
 
     @property
     def is_clean(self) -> bool:
         """Whether nothing was rejected and nothing failed."""
-        return not (self.rejected or self.failed or self.disturbed)
+        return not (self.rejected or self.failed or self.waiting or self.disturbed)
 
     def add_result(self, type: str, *, latency: float, repeated: bool) -> None:
         """Count a line that got its final event.
@@ -79,6 +89,8 @@ class Report:
             f"{self.rejected} rejected",
             f"{self.failed} failed",
         ]
+        if self.waiting:
+            parts.append(f"{self.waiting} waiting")
         if self.not_started:
             parts.append(f"{self.not_started} not started")
         return f"{' + '.join(parts)} = {counted(self.lines, 'line')} read"
@@ -89,13 +101,14 @@ class Report:
 
     def _table(self) -> Iterator[RenderableType]:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("final event", overflow="fold")
+        table.add_column(self.title, overflow="fold")
         table.add_column("count", justify="right")
         for type, count in sorted(self.types.items(), key=lambda item: (-item[1], item[0])):
             table.add_row(type, str(count))
         for name, count in (
             ("(rejected, not run)", self.rejected),
-            ("(failed, no final event)", self.failed),
+            (f"(failed, no {self.title})", self.failed),
+            ("(waiting for a time)", self.waiting),
             ("(not started)", self.not_started),
         ):
             if count:
@@ -110,12 +123,20 @@ class Report:
             verb = "answers" if self.repeated == 1 else "answer"
             yield Text(f"{self.repeated} of the results {verb} an event seen on an earlier line")
         if self.recovered:
-            yield Text(f"{counted(self.recovered, 'workflow')} of an earlier run went on")
+            yield Text(
+                f"{counted(self.recovered, 'workflow')} of an earlier run went on{self._also()}"
+            )
         if self.blank:
             yield Text(f"{counted(self.blank, 'blank line')} skipped")
         p50, p95 = self.percentile(50), self.percentile(95)
         if p50 is not None and p95 is not None:
             yield Text(f"latency p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}{self._rate()}")
+
+    def _also(self) -> str:
+        if not self.unasked:
+            return ""
+        verb = "is" if self.unasked == 1 else "are"
+        return f"; {counted(self.unasked, 'final event')} of no line {verb} among the results"
 
     def _rate(self) -> str:
         if not self.elapsed:

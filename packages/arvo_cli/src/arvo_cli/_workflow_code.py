@@ -1,10 +1,9 @@
 """What the code of a target says about the workflows that a memory has stored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError, VersionedArvoContract
+from arvo_core import ArvoOrchestrationSubject, InvalidSubjectError
 from arvo_event_handler import ArvoOrchestrator, ArvoResumable, ConfigViolation, IArvoEventHandler
 
 
@@ -34,19 +33,14 @@ class WorkflowCodes:
             named = ArvoOrchestrationSubject.parse(subject).orchestrator
         except InvalidSubjectError:
             return WorkflowCode()
-        match self._handlers.get(named.name):
-            case ArvoOrchestrator(registry=registry):
-                try:
-                    machine = registry.machine(named.version)
-                except ConfigViolation:  # this version is no longer among the machines
-                    return WorkflowCode()
-                answering = _answering(registry.services(named.version))
-                return WorkflowCode(answering=answering, machine_definition=machine.definition)
-            case ArvoResumable(services=services):
-                return WorkflowCode(answering=_answering(services))
-            case _:
-                return WorkflowCode()
-
-
-def _answering(services: Mapping[str, VersionedArvoContract[Any]]) -> frozenset[str]:
-    return frozenset(kind for kind, service in services.items() if service.emits)
+        handler = self._handlers.get(named.name)
+        if not isinstance(handler, ArvoOrchestrator | ArvoResumable):
+            return WorkflowCode()
+        try:
+            answering = handler.answering(named.version)
+        except ConfigViolation:  # this version is no longer among the machines
+            return WorkflowCode()
+        machine = None
+        if isinstance(handler, ArvoOrchestrator):
+            machine = handler.registry.machine(named.version).definition
+        return WorkflowCode(answering=answering, machine_definition=machine)
