@@ -1,4 +1,4 @@
-"""Orders through stock, payment, approval and shipping: services, a workflow and a human."""
+"""Orders through stock, payment, approval and shipping: services, a workflow and people."""
 
 import atexit
 import os
@@ -9,8 +9,9 @@ from typing import Literal
 from arvo_event_handler import IArvoEventHandler, IMachineMemory
 
 from . import workflow_machine, workflow_resumable
-from .approver import on_domained_event
+from .delays import delays_of
 from .ledger import Ledger
+from .people import on_domained_event
 from .services import create_services
 
 __all__ = ["create_handlers", "on_domained_event"]
@@ -30,9 +31,15 @@ def create_handlers(
 
     The ledger is the file that `ORDER_LEDGER` names. Without it each run has one of its own, which
     is deleted when the run ends, like the state in the default memory.
+
+    Orders wait for people for days, or for as long as `ORDER_DAY_SECONDS` says that a day is.
+
+    Raises:
+        ValueError: `ORDER_DAY_SECONDS` is not a number above zero, or longer than a day.
     """
+    delays = delays_of(os.environ)
     ledger = _open_ledger(os.environ.get("ORDER_LEDGER"))
-    return [*create_services(ledger), _WORKFLOWS[flavour](memory)]
+    return [*create_services(ledger), _WORKFLOWS[flavour](memory, delays=delays)]
 
 
 def _open_ledger(path: str | None) -> Ledger:

@@ -87,6 +87,8 @@ class ChargePayment(BaseModel):
     order_id: str
     card: str
     amount: int = Field(gt=0)
+    confirmed: bool = False
+    """Whether the customer has confirmed the payment."""
 
 
 class PaymentCaptured(BaseModel):
@@ -101,12 +103,19 @@ class PaymentDeclined(BaseModel):
     reason: str
 
 
+class PaymentUnconfirmed(BaseModel):
+    """The bank wants the customer to confirm the payment; nothing was charged."""
+
+    amount: int
+
+
 CHARGE_PAYMENT_V1 = ContractVersion(
     "1.0.0",
     accepts=ChargePayment,
     emits={
         "evt.payment.charge.success": PaymentCaptured,
         "evt.payment.charge.declined": PaymentDeclined,
+        "evt.payment.charge.unconfirmed": PaymentUnconfirmed,
     },
 )
 charge_payment = ArvoContract(
@@ -176,6 +185,33 @@ request_approval = SimpleArvoContract(
     type="order.approve",
     domain="human.approval",
     versions=[REQUEST_APPROVAL_V1],
+)
+
+# --- confirmation of a payment, by the customer --------------------------------
+
+
+class ConfirmPayment(BaseModel):
+    """Ask the customer to confirm a payment, or remind them of it."""
+
+    order_id: str
+    customer: str
+    amount: int = Field(gt=0)
+    reminder: int = Field(ge=0)
+    """0 for the first request, 1 for the first reminder."""
+
+
+class PaymentConfirmed(BaseModel):
+    """The customer has confirmed the payment."""
+
+    order_id: str
+
+
+CONFIRM_PAYMENT_V1 = SimpleVersion("1.0.0", accepts=ConfirmPayment, emits=PaymentConfirmed)
+confirm_payment = SimpleArvoContract(
+    uri="#/shop/payment/confirm",
+    type="payment.confirm",
+    domain="human.customer",
+    versions=[CONFIRM_PAYMENT_V1],
 )
 
 # --- the workflow --------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""Writes orders.jsonl: 300 lines, the same every time.
+"""Writes orders.jsonl, 300 lines, and slow_orders.jsonl, the same every time.
 
 Run it from the root of the repository: `.venv/bin/python -m examples.order_fulfilment.make_orders`.
 """
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +13,12 @@ from typing import Any, Final
 from arvo_core import ArvoOrchestrationSubject, ArvoOrchestratorEventFactory
 
 from .contracts import FULFIL_ORDER_V1, Order, OrderLine, fulfil_order
-from .providers import DECLINED_CARD
+from .providers import DECLINED_CARD, GUARDED_CARD
 
 COUNT: Final = 300
 SHOP: Final = "com.shop.web"
 FILE: Final = Path(__file__).parent / "orders.jsonl"
+SLOW_FILE: Final = Path(__file__).parent / "slow_orders.jsonl"
 
 _OPENED: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _CUSTOMERS: Final = ("ada", "ben", "cara", "dan", "eve", "finn", "mallory", "olga")
@@ -26,7 +27,7 @@ _ORDINARY: Final = ("tea-green", "tea-black", "pot-clay", "cup-set", "kettle-ste
 
 
 def order_lines() -> list[str]:
-    """Return the lines of the file."""
+    """Return the lines of `orders.jsonl`."""
     chance = random.Random(2026)  # noqa: S311 - a fixed order book, not a secret
     lines = [_event(number, _order(number, chance)) for number in range(1, COUNT + 1)]
     for number, damage in _DAMAGED.items():
@@ -34,6 +35,11 @@ def order_lines() -> list[str]:
     for number, original in _REPEATED.items():
         lines[number - 1] = lines[original - 1]
     return lines
+
+
+def slow_order_lines() -> list[str]:
+    """Return the lines of `slow_orders.jsonl`: orders for which people are asked."""
+    return [_event(number, _slow_order(number)) for number in range(1, len(_SLOW) + 1)]
 
 
 def _order(number: int, chance: random.Random) -> Order:
@@ -121,6 +127,37 @@ _DAMAGED: Final[dict[int, Callable[[str], str]]] = {
 _REPEATED: Final = {90: 40, 260: 259}
 """Lines that repeat an earlier line: their number, and that of the earlier one."""
 
+# --- orders that wait for people ------------------------------------------------
+
+_PLAIN: Final = _CARDS[0]
+_SLOW: Final[Sequence[tuple[str, str, dict[str, int]]]] = (
+    # customer, card, lines
+    ("ada", _PLAIN, {"tea-green": 1}),
+    ("ada", GUARDED_CARD, {"tea-black": 2}),
+    ("finn", GUARDED_CARD, {"pot-clay": 1}),
+    ("finn", GUARDED_CARD, {"samovar": 1, "tea-green": 2}),
+    ("olga", GUARDED_CARD, {"cup-set": 1}),
+    ("olga", GUARDED_CARD, {"tea-first-flush": 3}),
+    ("walt", _PLAIN, {"samovar": 2}),
+    ("walt", _PLAIN, {"samovar": 1, "tea-first-flush": 3}),
+)
+
+
+def _slow_order(number: int) -> Order:
+    customer, card, lines = _SLOW[number - 1]
+    return Order(
+        order_id=f"slow-{number}",
+        customer=customer,
+        lines=[OrderLine(sku=sku, quantity=quantity) for sku, quantity in lines.items()],
+        card=card,
+        postcode="10115",
+    )
+
+
+def _write(file: Path, lines: Sequence[str]) -> None:
+    file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
 
 if __name__ == "__main__":
-    FILE.write_text("".join(f"{line}\n" for line in order_lines()), "utf-8")
+    _write(FILE, order_lines())
+    _write(SLOW_FILE, slow_order_lines())

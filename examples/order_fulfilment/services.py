@@ -16,6 +16,7 @@ from .contracts import (
     PaymentCaptured,
     PaymentDeclined,
     PaymentRefunded,
+    PaymentUnconfirmed,
     RefundPayment,
     ReleaseStock,
     ReserveStock,
@@ -83,12 +84,16 @@ def _release(request: ReleaseStock, books: Books) -> Emit:
 
 
 def _charge(request: ChargePayment, books: Books) -> Emit:
-    if not providers.authorise(request.card):
-        return Emit(
-            "evt.payment.charge.declined", PaymentDeclined(reason="the bank refused the card")
-        )
-    books.post_payment(request.order_id, request.amount)
-    return Emit("evt.payment.charge.success", PaymentCaptured(amount=request.amount))
+    match providers.authorise(request.card, confirmed=request.confirmed):
+        case "declined":
+            declined = PaymentDeclined(reason="the bank refused the card")
+            return Emit("evt.payment.charge.declined", declined)
+        case "unconfirmed":
+            unconfirmed = PaymentUnconfirmed(amount=request.amount)
+            return Emit("evt.payment.charge.unconfirmed", unconfirmed)
+        case "authorised":
+            books.post_payment(request.order_id, request.amount)
+            return Emit("evt.payment.charge.success", PaymentCaptured(amount=request.amount))
 
 
 def _refund(request: RefundPayment, books: Books) -> Emit:

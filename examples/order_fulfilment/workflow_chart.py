@@ -42,10 +42,12 @@ TAKING: Final[StateConfig] = {
                 },
                 "approving": {
                     "entry": "ask_human",
+                    # No need to wait for an answer that cannot matter any more.
+                    "always": {"guard": "is_closing", "target": "unpaid"},
+                    "after": {"APPROVAL": {"target": "unpaid", "actions": "note_no_approval"}},
                     "on": {
                         "evt.order.approve.success": [
                             {"guard": "is_refused", "target": "unpaid", "actions": "note_refusal"},
-                            {"guard": "is_closing", "target": "unpaid"},
                             {"target": "charging"},
                         ],
                         "sys.com.order.approve.error": {
@@ -62,7 +64,31 @@ TAKING: Final[StateConfig] = {
                             "target": "unpaid",
                             "actions": "note_decline",
                         },
+                        "evt.payment.charge.unconfirmed": [
+                            {"guard": "is_closing", "target": "unpaid"},
+                            {"target": "confirming"},
+                        ],
                         "sys.com.payment.charge.error": {
+                            "target": "unpaid",
+                            "actions": "note_failure",
+                        },
+                    },
+                },
+                "confirming": {
+                    "entry": ["count_request", "ask_customer"],
+                    "always": {"guard": "is_closing", "target": "unpaid"},
+                    "after": {
+                        "REMINDER": [
+                            {"guard": "may_remind", "target": "confirming", "reenter": True},
+                            {"target": "unpaid", "actions": "note_no_confirmation"},
+                        ],
+                    },
+                    "on": {
+                        "evt.payment.confirm.success": {
+                            "target": "charging",
+                            "actions": "note_confirmation",
+                        },
+                        "sys.com.payment.confirm.error": {
                             "target": "unpaid",
                             "actions": "note_failure",
                         },
