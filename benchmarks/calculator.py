@@ -46,6 +46,9 @@ ADD = SimpleArvoContract(uri="#/benchmarks/add", type="calculator.add", versions
 TOTAL_V1 = OrchestratorVersion("1.0.0", init=Add, complete=Total)
 TOTAL = ArvoOrchestratorContract(uri="#/benchmarks/total", name="total", versions=[TOTAL_V1])
 
+THRICE_V1 = OrchestratorVersion("1.0.0", init=Add, complete=Total)
+THRICE = ArvoOrchestratorContract(uri="#/benchmarks/thrice", name="thrice", versions=[THRICE_V1])
+
 ADDED = "evt.calculator.add.success"
 """The type of the service's answer."""
 
@@ -77,6 +80,25 @@ _CONFIG: MachineConfig = {
     },
     "output": lambda call: {"total": call.context["total"]},
 }
+
+_THREE_STEPS: MachineConfig = {
+    **_CONFIG,
+    "id": "thrice",
+    "states": {
+        "first": {"entry": emit(_ask), "on": {ADDED: {"target": "second", "actions": _SAVE}}},
+        "second": {"entry": emit(_ask), "on": {ADDED: {"target": "third", "actions": _SAVE}}},
+        "third": {"entry": emit(_ask), "on": {ADDED: {"target": "done", "actions": _SAVE}}},
+        "done": {"type": "final"},
+    },
+}
+
+
+def thrice(memory: IMachineMemory) -> ArvoOrchestrator:
+    """Return a workflow that asks the service three times, one after the other."""
+    machine = ArvoMachine(
+        contract=THRICE.version(THRICE_V1), services=[ADD.version(ADD_V1)], config=_THREE_STEPS
+    )
+    return ArvoOrchestrator(machines=[machine], memory=memory, requires_resource_locking=True)
 
 
 def totaller(memory: IMachineMemory, *, policy: ExecutionPolicy | None = None) -> ArvoOrchestrator:

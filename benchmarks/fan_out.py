@@ -105,17 +105,21 @@ def start(requests: int) -> ArvoEvent:
     return _STARTS.init(source="com.benchmark.source", data=Add(a=requests, b=0))
 
 
+def answer(request: ArvoEvent) -> ArvoEvent:
+    """Make what the service answers."""
+    return _ANSWERS.emits(
+        type=ADDED,
+        source=ADD.type,
+        subject=request.subject,
+        data=Added(result=1),
+        to=request.redirectto,
+        parentid=request.id,
+    )
+
+
 async def run(handler: IArvoEventHandler, first: ArvoEvent) -> list[ArvoEvent]:
     """Start a workflow, answer all its requests, and return what the last answer leads to."""
     events: list[ArvoEvent] = []
     for request in await handler.execute(first):
-        answer = _ANSWERS.emits(
-            type=ADDED,
-            source=ADD.type,
-            subject=request.subject,
-            data=Added(result=1),
-            to=request.redirectto,
-            parentid=request.id,
-        )
-        events = await handler.execute(answer)
+        events = await handler.execute(answer(request))
     return events

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.workload import UnavailableError
-from real_servers import PostgresServer, RedisServer, ServerNotFoundError
+from real_servers import NatsServer, PostgresServer, RedisServer, ServerNotFoundError
 
 
 @contextmanager
@@ -30,6 +30,23 @@ def redis_server() -> Iterator[RedisServer]:
     """
     try:
         with RedisServer.start() as server:
+            yield server
+    except ServerNotFoundError as error:
+        raise UnavailableError(str(error)) from error
+
+
+@contextmanager
+def nats_server(*, config: str = "") -> Iterator[NatsServer]:
+    """Run a NATS server with JetStream.
+
+    Args:
+        config: Further lines of its configuration.
+
+    Raises:
+        UnavailableError: None is installed.
+    """
+    try:
+        with NatsServer.start(config=config) as server:
             yield server
     except ServerNotFoundError as error:
         raise UnavailableError(str(error)) from error

@@ -1,17 +1,18 @@
 """What a step on PostgreSQL costs. Run: uv run python -m benchmarks --only memory.postgres."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import asyncpg
 from typing_extensions import override
 
-from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.memory import DueMachine, NextTimer, Record, RecordWrite, encode_record
 from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
+from benchmarks.pending_timers import SHORT_HOLD, claims, postgres_timers
 from benchmarks.servers import postgres_server
 from benchmarks.workload import Workload, benchmark
 
@@ -19,6 +20,8 @@ _RECORD: Record = {"status": "active", "note": "x" * 2000}
 _BYTES = encode_record(_RECORD)
 _STEP = record_write(_RECORD)
 _TTL = timedelta(seconds=30)
+_TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+_LATER = (timedelta(milliseconds=number) for number in count())
 
 _LOCK = """
 INSERT INTO bare AS b (key, owner, until) VALUES ($1, $2, clock_timestamp() + $3)
@@ -47,6 +50,27 @@ async def memory_by_twenty() -> AsyncIterator[Workload[str, bool]]:
     """Steps (acquire, commit) of 20 tasks, at least 0.85 of limit.postgres.c20."""
     async with _memory() as step:
         yield _steps(step, tasks=20)
+
+
+@benchmark("memory.postgres.c50")
+async def memory_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Steps of 50 tasks that set no timer."""
+    async with _memory() as step:
+        yield _steps(step, tasks=50)
+
+
+@benchmark("memory.postgres.timed.c50")
+async def memory_with_timers_by_fifty() -> AsyncIterator[Workload[str, bool]]:
+    """Steps of 50 tasks, of which each moves a timer: at least 0.75 of memory.postgres.c50."""
+    async with _memory(timed=True) as step:
+        yield _steps(step, tasks=50)
+
+
+@benchmark("timers.postgres.claim")
+async def claims_of_timers() -> AsyncIterator[Workload[int, Sequence[DueMachine]]]:
+    """Timers claimed, a hundred at a time, of 100,000 that are due."""
+    async with postgres_timers(100_000) as memory:
+        yield claims(memory, hold=SHORT_HOLD)
 
 
 @benchmark("limit.postgres.c1")
@@ -84,7 +108,7 @@ class _Plain(asyncpg.Connection):  # type: ignore[misc] # untyped
 
 
 @asynccontextmanager
-async def _memory() -> AsyncIterator[Step]:
+async def _memory(*, timed: bool = False) -> AsyncIterator[Step]:
     with postgres_server() as server:
         async with PostgresMachineMemory.connect(server.dsn, pool_size=20) as memory:
             await memory.migrate()
@@ -93,7 +117,7 @@ async def _memory() -> AsyncIterator[Step]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     return False
-                await memory.commit(lease, _STEP)
+                await memory.commit(lease, _timed_step() if timed else _STEP)
                 return True
 
             yield step
@@ -113,6 +137,11 @@ async def _bare_pool(*, reset: bool) -> AsyncIterator[asyncpg.Pool]:
                 "state bytea, owner text, until timestamptz) WITH (fillfactor = 70)"
             )
             yield pool
+
+
+def _timed_step() -> RecordWrite:
+    """Return a step that moves a timer to where no other one was."""
+    return record_write(_RECORD, timer=NextTimer(at=_TOMORROW + next(_LATER), key="payment#1"))
 
 
 def _two_statements(pool: asyncpg.Pool) -> Step:

@@ -8,13 +8,17 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
-from arvo_event_handler.memory import Record, encode_record
+from arvo_event_handler.memory import DueMachine, NextTimer, Record, RecordWrite, encode_record
 from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
+from benchmarks.pending_timers import HOLD, claims, sqlite_timers
 from benchmarks.workload import Workload, WrongResultError, benchmark
 
 T = TypeVar("T")
@@ -27,6 +31,7 @@ _RECORD: Record = {
 }
 _BYTES = encode_record(_RECORD)
 _STEP = record_write(_RECORD)
+_TOMORROW: Final = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 _GROUP: Final = 50
 
 _LOCK: Final = """
@@ -53,6 +58,20 @@ async def fifty_tasks() -> AsyncIterator[Workload[str, bool]]:
     """The same from 50 tasks, whose writes share flushes: three times the rate of one task."""
     async for workload in _memory(concurrency=50):
         yield workload
+
+
+@benchmark("memory.sqlite.timed.c50")
+async def fifty_tasks_with_timers() -> AsyncIterator[Workload[str, bool]]:
+    """The same where each commit moves a timer: three quarters of the rate without."""
+    async for workload in _memory(concurrency=50, timed=True):
+        yield workload
+
+
+@benchmark("timers.sqlite.claim")
+async def claims_of_timers() -> AsyncIterator[Workload[int, Sequence[DueMachine]]]:
+    """Timers claimed, a hundred at a time, of 100,000 that are due."""
+    async with sqlite_timers(100_000) as memory:
+        yield claims(memory, hold=HOLD)
 
 
 @benchmark("limit.sqlite.c1")
@@ -109,7 +128,8 @@ async def naive_by_fifty() -> AsyncIterator[Workload[str, bool]]:
         yield workload
 
 
-async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
+async def _memory(*, concurrency: int, timed: bool = False) -> AsyncIterator[Workload[str, bool]]:
+    writes = map(_timed_step, count()) if timed else repeat(_STEP)
     with TemporaryDirectory() as folder:
         async with SqliteMachineMemory.connect(Path(folder) / "state.db") as memory:
 
@@ -117,7 +137,7 @@ async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
                 lease = await memory.acquire(machine_id)
                 if lease is None:
                     raise WrongResultError(f"{machine_id} is held by another task")
-                await memory.commit(lease, _STEP)
+                await memory.commit(lease, next(writes))
                 return True
 
             yield Workload(
@@ -126,6 +146,11 @@ async def _memory(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
                 check=lambda written: written,
                 concurrency=concurrency,
             )
+
+
+def _timed_step(number: int) -> RecordWrite:
+    at = _TOMORROW + timedelta(milliseconds=number)
+    return replace(_STEP, timer=NextTimer(at=at, key="payment#3f9c1d2ab4e5f607"))
 
 
 async def _naive(*, concurrency: int) -> AsyncIterator[Workload[str, bool]]:
