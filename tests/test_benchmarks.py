@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.timeout(300),  # every benchmark runs once, with its servers
-]
+pytestmark = pytest.mark.alone  # every benchmark runs once, with its servers
 
 ROOT = Path(__file__).parent.parent
 FIXED_NAMES = {
@@ -107,7 +104,8 @@ def test_table_has_a_line_for_each(printed_and_written: tuple[str, dict[str, Any
     printed, written = printed_and_written
     heading, *lines, idling = printed.splitlines()
     assert " ".join(heading.split()) == "name ops/s median best spread p50 ms p95 ms"
-    assert [line.split()[0] for line in lines] == list(written["results"])
+    ran = [line for line in lines if ": not run, " not in line]  # without their peers
+    assert [line.split()[0] for line in ran] == list(written["results"])
     assert idling.startswith("Idle cores ")
 
 

@@ -60,7 +60,8 @@ def test_every_file_of_tests_that_does_more_is_run_for_that() -> None:
     """A file without a test that is `scaled` would never run with its larger numbers."""
     files = [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/**/test_*.py")]
     texts = {path: path.read_text("utf-8") for path in files if path != Path(__file__)}
-    larger = {path for path, text in texts.items() if re.search(r"ARVO_FULL|check_storm\(", text)}
+    more = re.compile(r"ARVO_FULL|strength\(|check_storm\(|@keeps_the_law")
+    larger = {path for path, text in texts.items() if more.search(text)}
     assert ROOT / "tests" / "storm" / "tests" / "test_storm_redis.py" in larger
     assert larger == {path for path, text in texts.items() if "pytest.mark.scaled" in text}
 
@@ -80,6 +81,22 @@ class TestFloors:
 
     def test_a_package_comes_with_its_dependencies(self) -> None:
         assert workspace.with_what_is_below(["shop_mail"], BELOW) == ["shop_core", "shop_mail"]
+
+    def test_a_package_is_above_what_its_extras_need(self, tmp_path: Path) -> None:
+        """Its tests need them too, and so do the dependencies of other kinds that an extra has."""
+        for package, project in {
+            "shop_mail": "dependencies = []",
+            "shop_store": """dependencies = ["somelib>=1"]
+                optional-dependencies = { "mail" = ["shop-mail>=1"], "json" = ["fast-json"] }""",
+        }.items():
+            (tmp_path / "packages" / package).mkdir(parents=True)
+            settings = tmp_path / "packages" / package / "pyproject.toml"
+            settings.write_text(f"[project]\n{project}\n", "utf-8")
+        below = workspace.dependencies(tmp_path)
+        assert workspace.floors(below) == [["shop_mail"], ["shop_store"]]
+        assert workspace.dependencies(tmp_path, extras=False)["shop_store"] == frozenset()
+        needed = workspace.with_what_is_below(["shop_store"], below)
+        assert workspace.with_extras(needed, tmp_path) == ["shop_mail", "shop_store[json,mail]"]
 
     def test_every_package_of_this_workspace_has_a_floor(self) -> None:
         below = workspace.dependencies()

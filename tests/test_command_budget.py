@@ -1,4 +1,4 @@
-"""The cost of any line or memory URL of `arvo run` is proportional to its length."""
+"""The cost of any line, or URL of a memory or transport, is proportional to its length."""
 
 import json
 import sys
@@ -11,15 +11,17 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from arvo_cli._engine_url import place_of, reason_without_secret
 from arvo_cli._errors import RejectedLineError
-from arvo_cli._input import Decoder, decoder_for
+from arvo_cli._input import decoder_for
 from arvo_cli._lines import Line
-from arvo_cli._memory_url import _cannot
+from arvo_cli._request import Decoder
 from arvo_core import ArvoEventFactory, EventLimits
 from arvo_event_handler import SimpleMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_memory_redis._url import connect_url as redis_memory
 from arvo_memory_sqlite._url import connect_url as sqlite_memory
+from arvo_transport_redis._url import connect_url as redis_transport
 from budget import spend
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "packages/arvo_cli/tests/targets"))
@@ -27,11 +29,13 @@ import greeter
 
 LENGTH: Final = 64_000
 
-OPENERS: Final[dict[str, Callable[[str], object]]] = {
-    "sqlite:///": sqlite_memory,
-    "redis://": redis_memory,
-    "unix:///": redis_memory,
-    "postgresql://": postgres_memory,
+OPENERS: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
+    "sqlite": ("sqlite:///", sqlite_memory),
+    "redis": ("redis://", redis_memory),
+    "unix": ("unix:///", redis_memory),
+    "postgresql": ("postgresql://", postgres_memory),
+    "redis transport": ("redis://", redis_transport),
+    "unix transport": ("unix:///", redis_transport),
 }
 
 
@@ -56,17 +60,20 @@ OPENERS: Final[dict[str, Callable[[str], object]]] = {
             "=",
             "9",
             "a:1,",
+            ":abcd@,",
             "é",
         ]
     ),
     st.sampled_from(["", "?", "?ttl=", "?schema=", "?prefix=", "?zz=", "@", "]"]),
 )
-def test_no_memory_url_costs_more_than_its_length(scheme: str, piece: str, behind: str) -> None:
+def test_no_url_of_an_engine_costs_more_than_its_length(kind: str, piece: str, behind: str) -> None:
     body = piece * (LENGTH // len(piece))
+    scheme, opener = OPENERS[kind]
     for url in (scheme + body + behind, scheme + behind + body):
-        message = spend(partial(refusal, OPENERS[scheme], url), size=len(url))
+        message = spend(partial(refusal, opener, url), size=len(url))
         assert isinstance(message, str)
         assert len(message) < 1000
+        spend(partial(place_of, url), size=len(url))
 
 
 def refusal(opener: Callable[[str], object], url: str) -> str:
@@ -74,7 +81,7 @@ def refusal(opener: Callable[[str], object], url: str) -> str:
     try:
         opener(url)
     except ValueError as error:
-        return str(_cannot("open", url, error))
+        return reason_without_secret(error, url=url)
     return ""
 
 
@@ -112,7 +119,7 @@ def decoder(request: pytest.FixtureRequest) -> Decoder:
 def test_no_line_costs_more_than_its_length(decoder: Decoder, place: tuple[str, str]) -> None:
     for piece in PIECES:
         content = filled(place, piece)
-        line = Line(number=1, content=content, end=len(content))
+        line = Line(number=1, content=content, size=len(content))
         assert spend(partial(decode, decoder, line), size=len(content)) is None
 
 

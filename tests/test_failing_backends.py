@@ -41,13 +41,17 @@ CALLS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "unlock": lambda memory: memory.unlock(SUBJECT),
     "workflows": lambda memory: memory.workflows(WorkflowQuery()),
     "count": lambda memory: memory.count(WorkflowQuery()),
+    "claim_due": lambda memory: memory.claim_due(limit=1, hold=timedelta(seconds=30)),
+    "next_due": lambda memory: memory.next_due(),
+    "steps": lambda memory: memory.steps("order-7"),
+    "times": lambda memory: memory.times(["order-7"]),
     "workflow": lambda memory: memory.workflow(SUBJECT),
     "reindex": lambda memory: memory.reindex(),
     "cleanup": lambda memory: memory.cleanup(SUBJECT),
     "delete_finished": lambda memory: memory.delete_finished(older_than=timedelta(1)),
     "migrate": lambda memory: memory.migrate(),
 }
-WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes", "is_still"}
+WITHOUT_BACKEND: Final = {"connect", "aclose", "policy", "chunk_bytes", "history", "is_still"}
 
 
 class LoadingServer(Transport):
@@ -63,6 +67,11 @@ class LoadingServer(Transport):
     def ordered(self) -> bool:
         return True
 
+    @property
+    @override
+    def clustered(self) -> bool:
+        return False
+
     @override
     async def run(self, script: Script, key: str, *arguments: Word) -> Any:
         raise BusyLoadingError("LOADING")
@@ -76,6 +85,10 @@ class LoadingServer(Transport):
         for _ in pattern:
             raise BusyLoadingError("LOADING")
         yield b""
+
+    @override
+    def pubsub(self) -> Any:
+        raise BusyLoadingError("LOADING")
 
 
 class LowOnMemory:

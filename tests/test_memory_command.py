@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -24,23 +23,9 @@ from real_servers.fixtures import (
 from redis import Redis
 from typing_extensions import override
 
-from arvo_cli import main
+from .memory_command import Command, memory as memory
 
 PACKAGES = Path(__file__).parent.parent / "packages"
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def memory(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Call `arvo memory` without a terminal; returns status, output and messages."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-    def call(*words: object) -> tuple[int, str, str]:
-        status = main(["memory", *map(str, words)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -68,7 +53,7 @@ def test_migrate_a_sqlite_file(
     monkeypatch.setenv("ARVO_MEMORY", f"sqlite:///{old_file}")
     before = old_file.read_bytes()
     status, out, err = memory("migrate", "--dry-run")
-    assert (status, err) == (0, "arvo: would bring the tables from version 1 to version 3\n")
+    assert (status, err) == (0, "arvo: would bring the tables from version 1 to version 5\n")
     assert "DROP TABLE machine;\n" in out
     status, out, err = memory("migrate")
     assert (status, out) == (2, "")
@@ -76,10 +61,10 @@ def test_migrate_a_sqlite_file(
     assert old_file.read_bytes() == before
     assert memory("migrate", "--yes") == (
         *(0, ""),
-        "arvo: brought the tables from version 1 to version 3\n",
+        "arvo: brought the tables from version 1 to version 5\n",
     )
-    assert user_version(old_file) == 3
-    assert memory("migrate") == (0, "", "arvo: the tables have version 3, the newest\n")
+    assert user_version(old_file) == 5
+    assert memory("migrate") == (0, "", "arvo: the tables have version 5, the newest\n")
 
 
 @pytest.mark.parametrize(("answer", "expected"), [("n", 1), ("y", 0)])
@@ -94,7 +79,7 @@ def test_a_user_at_a_terminal_is_asked(
     monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
     status, _, err = memory("migrate", "--memory", f"sqlite:///{old_file}")
     assert (status, "are all workers stopped? [y/N]" in err) == (expected, True)
-    assert user_version(old_file) == (1 if expected else 3)
+    assert user_version(old_file) == (1 if expected else 5)
 
 
 def test_a_sqlite_file_that_does_not_exist_is_not_created(memory: Command, tmp_path: Path) -> None:

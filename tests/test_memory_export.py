@@ -2,11 +2,9 @@
 
 import asyncio
 import gzip
-import io
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -19,31 +17,19 @@ from real_servers.fixtures import (
     postgres_server as postgres_server,
 )
 
-from arvo_cli import main
 from arvo_core import ArvoEvent, ArvoEventFactory, ArvoOrchestratorEventFactory
-from arvo_event_handler.memory import connect_memory
+from arvo_event_handler.memory import ITimedMachineMemory, connect_memory
+
+from .memory_command import Command, memory as memory
 
 TARGETS = Path(__file__).parent.parent / "packages/arvo_cli/tests/targets"
 sys.path.insert(0, str(TARGETS))  # the command does the same
 
+import patient  # noqa: E402
 import porter  # noqa: E402
 import tally  # noqa: E402
 
 PORTER = "porter:create_handlers"
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def memory(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Call `arvo memory` without a terminal; returns status, output and messages."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-    def call(*words: object) -> tuple[int, str, str]:
-        status = main(["memory", *map(str, words)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -139,6 +125,48 @@ def test_workflows_go_on_in_another_memory(memory: Command, url: str, tmp_path: 
     assert again == (0, file.read_text("utf-8"), "arvo: exported 2 workflows\n")
     assert finish(other) == [{"text": "Ann may come in"}, {"letters": 4}]
     assert finish(url) == [{"text": "Ann may come in"}, {"letters": 4}], "it was only read"
+
+
+def test_a_target_may_wait_for_time(memory: Command, url: str) -> None:
+    only = "--memory", url, "--source", "arvo.orc.tally"
+    status, _, err = memory("export", "-", "egg:create_handlers", *only)
+    assert (status, err) == (0, "arvo: exported 1 workflow\n")
+
+
+def test_a_workflow_that_waits_for_time_is_named_with_its_timers_and_left_out(
+    memory: Command, url: str, tmp_path: Path
+) -> None:
+    start = ArvoOrchestratorEventFactory(patient.patient.version(patient.WAIT_V1)).init(
+        source="com.test.main", data=patient.Wait(name="Ann", seconds=3600)
+    )
+
+    async def begin() -> None:
+        async with connect_memory(url) as memory:
+            await patient.create_handlers(memory)[0].execute(start)
+
+    asyncio.run(begin())
+    status, out, err = memory("export", "-", "--memory", url)
+    assert status == 1
+    assert {json.loads(line)["subject"] for line in out.splitlines()} == {
+        KNOCK.subject,
+        WORD.subject,
+    }
+    assert f"arvo: left out: {start.subject} waits for time, and Arvo for TypeScript fires" in err
+    assert "no timers: remind at 20" in err
+    assert err.endswith(
+        "arvo: exported 2 workflows; 1 left out that wait for time (--force writes them for "
+        "`import`)\n"
+    )
+    file, other = tmp_path / "all.jsonl", f"sqlite:///{tmp_path}/new.db"
+    assert memory("export", file, "--memory", url, "--force")[0] == 0
+    assert memory("import", file, "--memory", other, "--yes")[0] == 0
+
+    async def due(url: str) -> object:
+        async with connect_memory(url) as memory:
+            assert isinstance(memory, ITimedMachineMemory)
+            return await memory.next_due()
+
+    assert asyncio.run(due(other)) == asyncio.run(due(url)), "it fires there"
 
 
 def test_what_is_exported_can_be_chosen(memory: Command, url: str) -> None:

@@ -14,7 +14,7 @@ from arvo_event_handler.memory import connect_memory
 from arvo_event_handler.testing import LeasedMachineMemorySuite, MachineMemorySuite
 
 PAGE = Path(__file__).parent.parent / "docs" / "memories.md"
-FILES, LEASES, _ = find_examples(PAGE)
+FILES, LEASES, *_ = find_examples(PAGE)
 
 
 def promises(*suites: type) -> int:

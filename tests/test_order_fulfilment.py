@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NoReturn
 import pytest
 
 from arvo_cli import main
+from arvo_concurrent import ConcurrentMachineMemory
 from arvo_core import ArvoContract, ArvoEvent, ArvoOrchestrationSubject
 from arvo_event_handler import (
     ArvoEventHandler,
@@ -23,11 +24,11 @@ from arvo_event_handler import (
     IArvoEventHandler,
     ResolveError,
     SimpleEventBroker,
-    SimpleMachineMemory,
 )
 from order_fulfilment import contracts, on_domained_event, workflow_machine, workflow_resumable
+from order_fulfilment.delays import Delays
 from order_fulfilment.ledger import CATALOGUE, Books, Ledger
-from order_fulfilment.make_orders import order_lines
+from order_fulfilment.make_orders import order_lines, slow_order_lines
 from order_fulfilment.services import create_services
 
 Flavour = Literal["resumable", "machine"]
@@ -35,6 +36,7 @@ FLAVOURS: tuple[Flavour, ...] = ("resumable", "machine")
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "order_fulfilment"
 LINES = (EXAMPLE / "orders.jsonl").read_text("utf-8").splitlines()
+SLOW_LINES = (EXAMPLE / "slow_orders.jsonl").read_text("utf-8").splitlines()
 
 # Line numbers. Written here, not computed, so that a reader can find them in the file.
 BAD = {21, 46, 64, 81, 103, 127, 152, 175, 199, 226, 251, 274}
@@ -80,13 +82,13 @@ class Shop:
 
 def open_shop(path: Path, flavour: Flavour) -> Shop:
     ledger = Ledger(path / f"{flavour}.db")
-    memory = SimpleMachineMemory()
+    memory = ConcurrentMachineMemory()
     workflow: IArvoEventHandler
     match flavour:
         case "resumable":
-            workflow = workflow_resumable.create_workflow(memory)
+            workflow = workflow_resumable.create_workflow(memory, delays=Delays())
         case "machine":
-            workflow = workflow_machine.create_workflow(memory)
+            workflow = workflow_machine.create_workflow(memory, delays=Delays())
     return Shop(ledger=ledger, handlers=[*create_services(ledger), workflow])
 
 
@@ -173,7 +175,7 @@ def test_no_result_depends_on_earlier_orders() -> None:
     assert all(pieces <= CATALOGUE[sku][1] for sku, pieces in wanted.items())
 
 
-def test_the_committed_file_is_what_the_script_writes() -> None:
+def test_the_committed_files_are_what_the_script_writes() -> None:
     def comparable(line: str) -> object:
         try:
             event = json.loads(line)
@@ -184,6 +186,7 @@ def test_the_committed_file_is_what_the_script_writes() -> None:
 
     written = [comparable(line) for number, line in enumerate(order_lines(), 1) if number != 21]
     assert written == [comparable(line) for number, line in enumerate(LINES, 1) if number != 21]
+    assert [*map(comparable, slow_order_lines())] == [*map(comparable, SLOW_LINES)]
 
 
 async def test_every_order_ends_as_expected_and_the_books_are_correct(shop: Shop) -> None:

@@ -41,14 +41,28 @@ POSITIONAL_CALLS = {
     "TraceHeaders",  # TraceHeaders(event.traceparent, event.tracestate), the pair of W3C headers
     "Handling",  # made for every try, where names would be a tenth of what a broker adds
     "derive_id",  # derive_id(source, id, index): equal parts of one name
+    *("NewEvent", "Append"),  # NewEvent("Added", {"amount": 7}) stands in every program, like Emit
+    *(
+        "Page",
+        "PageRange",
+        "KnownEvent",
+        "SnapshotRow",
+        "TargetMark",
+    ),  # rows, as a database returns them
+    "check_no_work",  # a stream and its targets, like PendingWorkError
     "PackedRecord",  # PackedRecord(codec, data), a pair as a database keeps it
 }
 POSITIONAL_METHODS = {
     *("write", "commit"),  # what a machine memory implements
+    *("execute", "fetch"),  # a statement and its parameters, as asyncpg has it
+    *("act", "load"),  # an aggregate's: a log and a key
+    "append",  # stream and events, as every log has it
+    "settle",  # what an inbox of a transport implements
     *("ask", "send"),  # the words of a command of Redis
     "call",  # function and arguments, as `Context.run` has it
-    "call_later",  # delay and callback, as on an event loop
+    *("call_at", "call_later"),  # time and callback, as on an event loop
     *("run", "transition"),  # snapshot and event, as everywhere where statecharts are spoken of
+    "run_or_undo",  # operation and statement, as `run` of a client of PostgreSQL
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 from real_servers.fixtures import missing
 
-from real_servers import PostgresServer, RedisServer, ServerNotFoundError
+from real_servers import NatsServer, PostgresServer, RedisServer, ServerNotFoundError
 
 ROOT = Path(__file__).parent.parent
 READMES = sorted(ROOT.glob("packages/*/README.md"))
@@ -32,12 +32,25 @@ def redis_url() -> Iterator[str]:
         missing(error)
 
 
+@pytest.fixture(scope="module")
+def nats_url() -> Iterator[str]:
+    try:
+        with NatsServer.start() as server:
+            yield server.url
+    except ServerNotFoundError as error:
+        missing(error)
+
+
 @pytest.fixture
 def servers(
     example: CodeExample, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Start the servers whose addresses a program reads from its environment."""
-    for variable, fixture in (("ARVO_POSTGRES_DSN", "postgres_dsn"), ("REDIS_URL", "redis_url")):
+    for variable, fixture in (
+        ("ARVO_NATS_URL", "nats_url"),
+        ("ARVO_POSTGRES_DSN", "postgres_dsn"),
+        ("REDIS_URL", "redis_url"),
+    ):
         if variable in example.source:
             monkeypatch.setenv(variable, request.getfixturevalue(fixture))
 

@@ -17,7 +17,6 @@ from .test_order_fulfilment import EXAMPLE
 PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("query", "carrier"),
     [

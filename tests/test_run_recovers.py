@@ -1,6 +1,8 @@
 """`arvo run` over a durable memory goes on with what an earlier process left unfinished."""
 
+import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -39,13 +41,14 @@ commits = 0
 
 
 class Mortal(ArvoResumable):
-    """Dies between a commit and the publication of what came of it."""
+    """Dies between a commit that asks for something and the publication of it."""
 
     async def execute(self, event, **options):
         global commits
         outputs = await super().execute(event, **options)
-        commits += 1
-        if commits == int(os.environ.get("COMMITS", "0")):
+        asks = any(output.type == count.type for output in outputs)
+        commits += asks
+        if asks and commits == int(os.environ.get("COMMITS", "0")):
             os.kill(os.getpid(), signal.SIGKILL)
         return outputs
 
@@ -91,11 +94,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, events: str, *, commits: int = 0) -> subprocess.Popen[str]:
+def start(folder: Path, events: str, *options: str, commits: int = 0) -> subprocess.Popen[str]:
     program = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
     arguments: Sequence[str] = (
         *(sys.executable, "-c", program, "run", "mortal", "--events", events),
         *("--contract", "#/kill/tally/1.0.0", "--memory", MEMORY, "--concurrency", "8"),
+        *options,
     )
     return subprocess.Popen(
         arguments,
@@ -118,29 +122,46 @@ def statuses(folder: Path) -> Counter[str]:
         connection.close()
 
 
-@pytest.mark.alone
-@pytest.mark.timeout(120)
-def test_killed_between_commit_and_publication_the_next_run_finishes_every_workflow(
-    folder: Path,
-) -> None:
+def kill_amid(folder: Path) -> Counter[str]:
+    """Leave workflows unfinished, and return how many stand how."""
     for commits in (1, 25):  # of which the second kill hits the workflows that go on too
         process = start(folder, "all.jsonl", commits=commits)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     begun = statuses(folder)
-    assert begun["active"] > 1
+    assert begun["active"] >= 1
+    return begun
+
+
+def asked_by(out: str) -> list[str]:
+    """The ids of the events whose final events were written."""
+    results = [json.loads(line) for line in out.splitlines()]
+    assert {result["type"] for result in results} <= {"arvo.orc.tally.done"}
+    return [result["parentid"] for result in results]
+
+
+@pytest.mark.alone
+def test_killed_between_commit_and_publication_the_next_run_finishes_every_workflow(
+    folder: Path,
+) -> None:
+    begun = kill_amid(folder)
 
     process = start(folder, "none.jsonl")
-    _, err = process.communicate()
+    out, err = process.communicate()
     assert process.returncode == 0, err
-    assert f"\n{begun['active']} workflows of an earlier run go on" in f"\n{err}"
+    gone_on = asked_by(out)
+    assert len(gone_on) == len(set(gone_on)) == begun["active"]
+    said = " ".join(err.split())
+    assert re.search(rf"\b{begun['active']} final events? of no line (is|are) among the", said)
+    assert re.search(rf"^{begun['active']} workflows? of an earlier run go(es)? on", err, re.M)
     assert statuses(folder) == Counter(done=begun.total())
 
     process = start(folder, "all.jsonl")
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "of an earlier run" not in err
-    assert len(out.splitlines()) == len(WORDS)
+    assert len(set(asked_by(out))) == len(out.splitlines()) == len(WORDS)
+    assert set(gone_on) < set(asked_by(out))
     assert statuses(folder) == Counter(done=len(WORDS))
     counted = Counter((folder / "counted.txt").read_text().split())
     # A service runs at least once; only what the killed runs were at is asked for again.
@@ -148,7 +169,46 @@ def test_killed_between_commit_and_publication_the_next_run_finishes_every_workf
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(120)
+def test_a_final_event_is_written_once_also_if_its_line_comes_later(folder: Path) -> None:
+    begun = kill_amid(folder)
+    process = start(folder, "-")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write('{"word": "tea"}\n')
+    process.stdin.flush()
+    early = "".join(process.stdout.readline() for _ in range(begun["active"] + 1))
+    out, err = process.communicate((folder / "all.jsonl").read_text())
+    assert process.returncode == 0, err
+    asked = asked_by(early + out)
+    assert len(asked) == len(set(asked)) == len(WORDS) + 1
+    # And all have lines.
+    assert re.search(rf"^{begun['active']} workflows? of an earlier run went on$", err, re.M)
+
+
+@pytest.mark.alone
+def test_what_an_unreadable_input_keeps_from_being_written_is_said(folder: Path) -> None:
+    begun = kill_amid(folder)
+    (folder / "foreign.jsonl").write_text("\ufeffnot UTF-8", "utf-16")
+    process = start(folder, "foreign.jsonl")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    said = "not written, as the input could not be read: the final event arvo.orc.tally.done "
+    assert err.count(said) == begun["active"]
+    assert statuses(folder) == Counter(done=begun.total())
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_final_event_that_cannot_be_written_fails_the_run(folder: Path) -> None:
+    begun = kill_amid(folder)
+    process = start(folder, "none.jsonl", "--out", "/dev/full")
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "cannot write /dev/full" in err
+    assert statuses(folder) == Counter(done=begun.total())
+
+
+@pytest.mark.alone
 def test_a_second_run_over_the_same_memory_is_refused_by_name(folder: Path) -> None:
     first = start(folder, "-")
     assert first.stdin is not None

@@ -30,9 +30,11 @@ from arvo_event_handler.delivery import (
     HandlerDefaults,
     Middleware,
     OwnerFunctions,
+    Rate,
 )
 from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import Repeat
+from arvo_event_store import RetentionPolicy, SnapshotPolicy, Upcast
 from arvo_time import Backoff, RetryPolicy
 
 SECOND = timedelta(seconds=1)
@@ -136,12 +138,43 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
         },
     ),
     SystemErrorPolicy: ({}, {"stack": [*NOT_A_FLAG, None]}),
+    SnapshotPolicy: (
+        {"dump": int, "load": int},
+        {
+            "dump": [7, None],
+            "load": [7, None],
+            "every": [*NOT_A_COUNT, 0, None],
+            "schema": [*NOT_A_COUNT, 0, 2**31, None],
+        },
+    ),
+    Upcast: (
+        {"event": "Added", "since": 1, "function": dict},
+        {
+            "event": [7, None],
+            "since": [*NOT_A_COUNT, 0, None],
+            "function": [7, None],
+        },
+    ),
+    RetentionPolicy: (
+        {"stream_prefix": "log-", "max_count": 1, "snapshot_kind": None},
+        {
+            "stream_prefix": [7, None],
+            "max_age": [*NOT_A_DURATION, timedelta(0)],
+            "max_count": [*NOT_A_COUNT, -1],
+            "archive": ["folder", 7],
+            "snapshot_kind": [7],
+        },
+    ),
     EmissionDomains: (
         {},
         {
             name: ["human", ["human"], (7,), (), None]
             for name in ("outputs", "services", "complete", "system_error")
         },
+    ),
+    Rate: (
+        {"tries": 1, "per": SECOND},
+        {"tries": [*NOT_A_COUNT, 0], "per": [*NOT_A_DURATION, timedelta(0)]},
     ),
     HandlerDefaults: (
         {},
@@ -151,7 +184,8 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "retry": [*NOT_A_POLICY, None],
             "middleware": [7, listener, Middleware, None],
             "on_error": [7, "RETRY"],
-            "order": [7, "key", "SUBJECT", True],
+            "order": [7, "keys", "SUBJECT", True],
+            "rate": [7, 100, Rate, SECOND],
             "dead_letter_reply": [*NOT_A_FLAG, None],
         },
     ),
@@ -164,7 +198,8 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "retry": NOT_A_POLICY,
             "middleware": [7, listener, Middleware],
             "on_error": [7, "RETRY"],
-            "order": [7, "key", "SUBJECT", True],
+            "order": [7, "keys", "SUBJECT", True],
+            "rate": [7, 100, Rate, SECOND],
             "dead_letter_reply": NOT_A_FLAG,
         },
     ),
@@ -204,21 +239,43 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
 # is checked by the rules of contracts, what a test expects by the suites.
 NOT_SETTINGS = {
     *("CloudEventView", "DataSchema", "EventId", "FieldProblem", "ManagedEventId"),
-    *("OrchestratorEventTypes", "Complete", "DomainContext", "Emit", "HandlerDomain"),
-    *("HandlerInput", "MachineExecution", "MachineLease", "RecordWrite", "Reply", "Start", "Step"),
-    *("BrokerStats", "DeadLetter", "FailedTry", "Judgement", "TopicStats"),
+    *("OrchestratorEventTypes", "Complete", "DomainContext", "Due", "Emit", "HandlerDomain"),
+    *(
+        "HandlerInput",
+        "MachineExecution",
+        "MachineLease",
+        "RecordWrite",
+        "Reply",
+        "Start",
+        "Step",
+        "Timer",
+    ),
+    *(
+        "BrokerStats",
+        "DeadLetter",
+        "DelayedOutput",
+        "FailedTry",
+        "Judgement",
+        "LetterError",
+        "TopicStats",
+    ),
     *("CaseReport", "ExpectedError", "ExpectedEvent", "HandlerCase", "HandlerStep"),
     *("HandlerSuite", "RecordedMetric", "RecordedSpan", "RecordedSpanEvent", "RunReport"),
-    *("StepFailure", "SuiteReport", "StoredLetter"),
+    *("StepFailure", "SuiteReport", "StoredLetter", "TimeStep"),
     *("MemoryUrl", "MigrationReport", "WorkflowSummary"),
     *("CountRequest", "PageRequest", "StoredWorkflow", "WorkflowCount", "WorkflowPage"),
+    *("DueMachine", "NextTimer", "StoredDetails", "StoredFailure", "StoredJournal", "StoredStep"),
+    "StoredTimer",
+    *("Append", "Appended", "Event", "NewEvent", "Query", "Snapshot", "StreamHead"),
+    *("Acted", "ArchivedStream", "EventType", "Loaded", "StreamCut", "Truncation"),
+    *("ReadRange", "TargetState", "Wake"),
 }
 
 
 def frozen_dataclasses() -> Iterator[type]:
     for module in (
         *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.delivery"),
-        "arvo_event_handler.memory",
+        *("arvo_event_handler.memory", "arvo_event_store", "arvo_event_store.stores"),
         *("arvo_event_handler.testing", "arvo_concurrent"),
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):

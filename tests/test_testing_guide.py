@@ -16,7 +16,7 @@ MODULES = [
 
 
 def test_there_are_test_modules() -> None:
-    assert len(MODULES) == 2
+    assert len(MODULES) == 3
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

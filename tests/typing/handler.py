@@ -1,7 +1,7 @@
 """What type checkers make of arvo_event_handler. Checked by mypy and basedpyright, never run."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 from opentelemetry.trace import Span
@@ -25,18 +25,23 @@ from arvo_event_handler import (
     ArvoOrchestrator,
     ArvoResumable,
     ArvoResumableFunction,
+    ArvoSchedule,
+    ArvoScheduleFunction,
     Complete,
+    Due,
     Emit,
     ExecutionPolicy,
     HandlerInput,
     IArvoEventHandler,
     IMachineMemory,
+    MissedTimes,
     Reply,
     RetryLater,
     SimpleEventBroker,
     SimpleMachineMemory,
     Start,
     Step,
+    Timer,
     TransactionViolation,
     TransactionViolationCause,
 )
@@ -159,6 +164,32 @@ async def flow_v1(call: Start[Init] | Reply[Context]) -> Step[Context]:
     return Step(output=Complete(Done(output=sum(p.result for p in call.replies(PRODUCT_V1)))))
 
 
+async def timed_v1(call: Start[Init] | Reply[Context] | Due[Context]) -> Step[Context]:
+    if isinstance(call, Due):
+        assert_type(call, Due[Context])
+        assert_type(call.context, Context)
+        assert_type(call.name, str)
+        assert_type(call.at, datetime)
+        assert_type(call.collected, Mapping[str, Sequence[ArvoEvent]])
+        assert_type(call.replies(PRODUCT_V1), Sequence[Produced])
+        _ = call.data  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        return Step(cancel=["remind"], timers=[Timer("later", at=call.at)])
+    if isinstance(call, Reply):
+        assert_type(call, Reply[Context])
+        return Step(
+            services=[Emit("com.math.product", Product(numbers=[]), after=timedelta(days=1))]
+        )
+    assert_type(call, Start[Init])
+    return Step(timers=(Timer("remind", after=timedelta(days=1)),))
+
+
+Timer("remind", timedelta(days=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Timer("remind", after=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Step(timers=["remind"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+Step(cancel=[Timer("remind", after=timedelta(days=1))])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+Emit("com.math.product", {}, at="tomorrow")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def wrong_context(call: Start[Init] | Reply[Context]) -> Step[Context]:
     return Step(context=Produced(result=1))  # type: ignore[arg-type]  # pyright: ignore[reportReturnType]
 
@@ -172,6 +203,14 @@ async def no_step(call: Start[Init] | Reply[Context]) -> Emit:
 
 
 memory = SimpleMachineMemory()
+ArvoResumable(
+    contract=flow_contract,
+    services=[product_contract.version(PRODUCT_V1)],
+    memory=memory,
+    handler={"1.0.0": timed_v1},
+    deadline=timedelta(days=7),
+)
+ArvoResumable(contract=flow_contract, services=[], memory=memory, handler={}, deadline=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 flow = ArvoResumable(
     contract=flow_contract,
     services=[product_contract.version(PRODUCT_V1), many_contract.version("1.0.0")],
@@ -224,6 +263,47 @@ ArvoMachine(contract=flow_contract, services=[], config={})  # type: ignore[arg-
 ArvoMachine(contract=product_version, services=[product_contract], config={})  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 ArvoOrchestrator(machines=machine, memory=memory)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
+# --- schedules ----------------------------------------------------------------
+
+
+def nightly(planned: datetime) -> Emit:
+    return Emit("com.math.product", Product(numbers=[planned.day]))
+
+
+async def nightly_later(planned: datetime) -> Emit:
+    return nightly(planned)
+
+
+on_weekdays: ArvoScheduleFunction = lambda planned: (  # noqa: E731
+    nightly(planned) if planned.weekday() < 5 else None
+)
+missed: MissedTimes = "all"
+schedule = ArvoSchedule(
+    name="nightly",
+    cron="0 6 * * *",
+    zone="Europe/Vienna",
+    services=[product_version],
+    emit=nightly,
+    missed=missed,
+    memory=memory,
+)
+assert_type(schedule.name, str)
+assert_type(schedule.subject, str)
+assert_type(schedule.contract, ArvoOrchestratorContract)
+a_handler: IArvoEventHandler = schedule
+is_async: ArvoScheduleFunction = nightly_later  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+no_event: ArvoScheduleFunction = lambda planned: "x"  # type: ignore[assignment, return-value]  # noqa: E731  # pyright: ignore[reportAssignmentType]
+unknown: MissedTimes = "some"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+ArvoSchedule(
+    name="nightly",
+    cron="0 6 * * *",
+    zone="UTC",
+    services=[product_contract],  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    emit=on_weekdays,
+    memory=memory,
+)
+ArvoSchedule("n", services=[], emit=nightly, memory=memory)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
 # --- brokers and memories -----------------------------------------------------
 
 
@@ -232,7 +312,7 @@ async def outside(event: ArvoEvent, publish: Publish) -> None:
 
 
 async def use(event: ArvoEvent, leased: ILeasedMachineMemory) -> None:
-    handlers: list[IArvoEventHandler] = [service, flow, orchestrator]
+    handlers: list[IArvoEventHandler] = [service, flow, orchestrator, schedule]
     broker = SimpleEventBroker(handlers, on_domained_event=outside)
     assert_type(await broker.resolve(event), ArvoEvent | None)
     assert_type(await service.execute(event), list[ArvoEvent])

@@ -1,5 +1,6 @@
 """What type checkers make of arvo_statechart. Checked by mypy and basedpyright, never run."""
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from arvo_statechart import (
@@ -8,17 +9,21 @@ from arvo_statechart import (
     Call,
     Machine,
     RunResult,
+    ScheduleEffect,
     Snapshot,
     and_,
     assign,
+    cancel,
     emit,
     enqueue_actions,
     log,
     not_,
+    raise_,
     state_in,
     to_dot,
 )
 from arvo_statechart.typing import (
+    Delay,
     Effect,
     Event,
     MachineConfig,
@@ -68,6 +73,37 @@ target: TransitionConfig = {"target": 1}  # type: ignore[typeddict-item]  # pyri
 kind: StateConfig = {"type": "compund"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
 Machine({}, guards={"is_paid": "paid"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 
+# --- delays ---
+
+late: StateConfig = {
+    "after": {
+        1000: "closed",
+        0.5: [{"target": "closed", "guard": is_large}, {"actions": cancel("remind")}],
+        "PATIENCE": {"target": "closed", "reenter": True},
+    }
+}
+
+
+def computed(call: Call) -> timedelta | None:
+    return timedelta(days=1) if call.context["n"] else None
+
+
+delay: Delay = computed
+waiting_machine = Machine(
+    {"initial": "late", "states": {"late": late, "closed": {}}},
+    delays={"PATIENCE": timedelta(hours=1), "COMPUTED": delay, "SHORT": 10},
+)
+assert_type(waiting_machine.provide(delays={"SHORT": 0.5}), Machine)
+assert_type(raise_({"type": "REMIND"}, delay=5, id="remind"), BuiltInAction)
+assert_type(raise_(lambda call: {"type": "REMIND"}, delay="PATIENCE"), BuiltInAction)
+assert_type(raise_({"type": "REMIND"}, delay=lambda call: call.event["wait"]), BuiltInAction)
+assert_type(cancel(lambda call: "remind"), BuiltInAction)
+
+bare: StateConfig = {"after": {5: ["closed"]}}  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]
+Machine({}, delays={"PATIENCE": "1h"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+raise_({"type": "REMIND"}, delay=[5])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+cancel(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
 # --- steps ---
 
 snapshot, effects = machine.initial_transition({"total": 1})
@@ -77,6 +113,10 @@ result = machine.run(snapshot, {"type": "PAY"})
 assert_type(result, RunResult)
 assert_type(result.emitted, tuple[Event, ...])
 assert_type(result.output, Any)
+assert_type(result.scheduled, tuple[ScheduleEffect, ...])
+assert_type(result.cancelled, tuple[str, ...])
+assert_type(result.scheduled[0].id, str | None)
+assert_type(result.scheduled[0].delay, float)
 assert_type(snapshot.value, StateValue)
 assert_type(snapshot.tags, frozenset[str])
 assert_type(machine.persist(snapshot), dict[str, Any])

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from real_servers._server_process import free_port
-from real_servers.fixtures import StartPostgres, StartRedis, missing
+from real_servers.fixtures import StartNats, StartPostgres, StartRedis, missing
 
 from real_servers import (
+    NatsServer,
     PostgresFlavour,
     PostgresServer,
     RedisCluster,
@@ -100,13 +101,36 @@ def test_a_stopped_postgres_starts_again(start_postgres: StartPostgres) -> None:
     assert query(server, "SELECT 1") == "1"
 
 
+def greeting(server: NatsServer) -> bytes:
+    with socket.create_connection((server.host, server.port), 5) as connection:
+        return connection.recv(4096)
+
+
+def test_a_killed_nats_server_starts_again_with_jetstream(start_nats: StartNats) -> None:
+    server = start_nats()
+    assert b'"jetstream":true' in greeting(server)
+    server.kill()
+    with pytest.raises(ConnectionRefusedError):
+        greeting(server)
+    server.restart()
+    assert b'"jetstream":true' in greeting(server)
+
+
+def test_a_nats_server_without_jetstream_says_so(start_nats: StartNats) -> None:
+    server = start_nats(jetstream=False)
+    assert b'"jetstream":true' not in greeting(server)
+    server.stop()
+    server.stop()
+    server.restart()
+
+
 # A process that a script starts in the background ignores Ctrl-C by default.
 PROGRAM = """
 import signal, sys
-from real_servers import PostgresServer, RedisServer
+from real_servers import NatsServer, PostgresServer, RedisServer
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with RedisServer.start() as redis, PostgresServer.start() as postgres:
-    print(redis.pid, redis.unix_path.parent, postgres.pid, postgres.unix_folder, flush=True)
+with RedisServer.start() as redis, PostgresServer.start() as postgres, NatsServer.start() as nats:
+    print(redis.pid, redis.unix_path.parent, postgres.pid, postgres.unix_folder, nats.pid, flush=True)
     sys.stdin.read()
 """
 
@@ -122,10 +146,11 @@ def test_no_server_outlives_the_process_that_started_it(how: signal.Signals) -> 
     )
     with starter:
         assert starter.stdout is not None
-        redis_pid, redis_folder, postgres_pid, postgres_folder = starter.stdout.readline().split()
+        said = starter.stdout.readline().split()
+        redis_pid, redis_folder, postgres_pid, postgres_folder, nats_pid = said
         starter.send_signal(how)
         starter.wait()
-    for pid in map(int, (redis_pid, postgres_pid)):
+    for pid in map(int, (redis_pid, postgres_pid, nats_pid)):
         while is_running(pid):
             os.sched_yield()
     while Path(redis_folder).exists() or Path(postgres_folder).exists():
@@ -133,7 +158,9 @@ def test_no_server_outlives_the_process_that_started_it(how: signal.Signals) -> 
 
 
 @pytest.fixture
-def one_of_each(redis_flavour: RedisFlavour, postgres_flavour: object) -> None:
+def one_of_each(
+    redis_flavour: RedisFlavour, postgres_flavour: object, nats_flavour: object
+) -> None:
     """Skips, or fails, where a server is missing."""
 
 

@@ -85,6 +85,7 @@ def test_every_wrong_sum_of_the_ledger_is_reported() -> None:
 def test_all_figures_are_printed() -> None:
     report = judge(answer(0), answer(1), answer(2), answer(2), answer(0, event_id="second"))
     report.kills, report.freezes, report.handled, report.redelivered = 11, 12, 13, 14
+    report.listings, report.unlisted = 15, 16
     printed = str(report)
     for figure in (
         "3 workflows over",
@@ -92,6 +93,7 @@ def test_all_figures_are_printed() -> None:
         "13 handled, 14 redelivered",
         "completions   3, and 1 duplicates",
         "wrong         0 answers, 1 double completions",
+        "listings      15, with 16 workflows missing",
         "ledger        charged ",
         "FAILED        workflow 0 completed twice, differently",
     ):

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.alone
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(600)
 def test_a_correct_memory_loses_nothing(tmp_path: Path) -> None:
     check_storm(f"file://{tmp_path}")
 

@@ -7,7 +7,7 @@ from arvo_event_handler.memory import WorkflowCount, WorkflowQuery
 from arvo_memory_postgres import PostgresMachineMemory
 from storm import check_storm
 
-pytestmark = [pytest.mark.alone, pytest.mark.scaled, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.scaled]
 
 
 async def test_nothing_is_lost(start_postgres: StartPostgres) -> None:

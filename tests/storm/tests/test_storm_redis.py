@@ -11,7 +11,6 @@ TRANSPORTS = ["multiplexed", "redis-py"]
 
 @pytest.mark.alone
 @pytest.mark.scaled
-@pytest.mark.timeout(900)
 def test_nothing_is_lost(redis_flavour: RedisFlavour, start_redis: StartRedis) -> None:
     """One storm for each transport; where Redis and Valkey are installed, each has one of them."""
     flavours = redis_flavours()

@@ -12,7 +12,6 @@ from storm import check_storm
 
 @pytest.mark.alone
 @pytest.mark.scaled
-@pytest.mark.timeout(600)
 async def test_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     report = check_storm(f"sqlite:///{path}")

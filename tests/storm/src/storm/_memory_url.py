@@ -55,6 +55,16 @@ def open_memory(
     return memory
 
 
+def module_of(url: str) -> str:
+    """Return the module of the memory that a URL names, for processes to import in advance.
+
+    Raises:
+        ValueError: The scheme is not known.
+    """
+    check_scheme(url)
+    return _BACKENDS.get(urlsplit(url).scheme, (__name__, ""))[0]
+
+
 def check_scheme(url: str) -> None:
     """Check that there is a memory for a URL.
 

@@ -46,12 +46,13 @@ class EventQueue:
         self._taken[self._deliveries] = worker, event
         return self._deliveries, event
 
-    def acknowledge(self, delivery: int) -> None:
-        """Forget an event, unless its worker was given up before: then it is delivered again."""
+    def acknowledge(self, delivery: int) -> ArvoEvent | None:
+        """Forget an event and return it; None if its worker was given up, so that it comes again."""
         _, event = self._taken.pop(delivery, (0, None))
         if event is not None and self.random.random() < 0.02:
             self.redelivered += 1
             self._ready.append(event)
+        return event
 
     def set_aside(self, delivery: int) -> ArvoEvent | None:
         """Take an event from its worker, to be tried later; None when that happened before."""

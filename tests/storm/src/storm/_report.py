@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from arvo_core import ArvoEvent
 
-from ._expected import answer_of, ledger_of
+from ._shopping import SHOPPING
+from ._workload import Workload
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +40,12 @@ class Report:
     """How many completed again with another id or other data."""
     wrong: int = 0
     """How many answers differed from the expected ones."""
+    ticks: int = 0
+    """How many ticks of timers were published."""
+    listings: int = 0
+    """How often all workflows were listed, after some had started."""
+    unlisted: int = 0
+    """How many that had started were missing from a listing."""
     ledger: dict[str, int] = field(default_factory=dict)
     """The sums of the ledger."""
     booked_again: int = 0
@@ -70,6 +77,8 @@ class Report:
             f"  deliveries    {handled}, {self.contended} contended",
             f"  completions   {self.completions}, and {self.duplicates} duplicates",
             f"  wrong         {self.wrong} answers, {self.doubles} double completions",
+            *([f"  ticks         {self.ticks}"] if self.ticks else []),
+            f"  listings      {self.listings}, with {self.unlisted} workflows missing",
             f"  ledger        {sums}; {self.booked_again} booked again",
             *(f"  FAILED        {problem}" for problem in self.problems),
         ]
@@ -84,6 +93,8 @@ class Answers:
     """The number of each workflow, by subject."""
     report: Report
     """The report that counts them."""
+    workload: Workload = SHOPPING
+    """What the workflows do."""
     first: dict[int, ArvoEvent] = field(default_factory=dict)
     """The first completion of each workflow."""
 
@@ -102,8 +113,9 @@ class Answers:
                 self.report.problems.append(f"workflow {number} completed twice, differently")
             return
         self.report.completions += 1
-        if event.data != answer_of(number):
-            self._wrong(f"workflow {number}: {event.type} {event.data}, not {answer_of(number)}")
+        complaint = self.workload.complaint(number, event)
+        if complaint is not None:
+            self._wrong(f"workflow {number}: {complaint}")
 
     def close(self, *, sums: dict[str, int], booked_again: int) -> None:
         """Compare with the expected completions and sums."""
@@ -113,7 +125,7 @@ class Answers:
             some = ", ".join(map(str, lost[:10]))
             report.problems.append(f"{len(lost)} workflows lost: {some}{' ...' * (len(lost) > 10)}")
         report.ledger, report.booked_again = dict(sums), booked_again
-        expected = ledger_of(report.workflows)
+        expected = self.workload.sums(report.workflows, self.first)
         for account in sorted(expected | sums):
             if sums.get(account) != expected[account]:
                 report.problems.append(

@@ -10,10 +10,16 @@ class Settings:
 
     memory: str
     """The machine memory, as a URL."""
+    transport: str | None
+    """The transport between the workers, as a URL; None for a queue of the storm's own."""
     workers: int
     """How many processes handle events."""
     workflows: int
     """How many root workflows are started."""
+    timers: int
+    """How many timers each of them waits for; with 0 they shop."""
+    within: timedelta
+    """How far ahead those timers are set at most."""
     portions: int
     """In how many portions they are started, one after each kill. So there are at least that many."""
     seed: int

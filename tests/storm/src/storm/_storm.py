@@ -2,43 +2,31 @@
 
 import asyncio
 import json
-import os
-import signal
 import sys
 import tempfile
 import time
 from asyncio import StreamReader, StreamWriter
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from arvo_core import ArvoEvent
+from arvo_event_handler.memory import ITimedMachineMemory, IWorkflowQueries, LockPolicy
 
 from ._contracts import CLIENT
-from ._expected import init_of
 from ._ledger import Ledger, read_ledger
+from ._lister import Lister
+from ._memory_url import module_of, open_memory
 from ._queue import EventQueue
 from ._report import Answers, Report
 from ._settings import Settings, WorkerSettings
 from ._worker import LINE_LIMIT, work
+from ._workers import Worker, Workers
+from ._workloads import workload_of
 
 _PREFETCH: Final = 4
-_KILLS_PER_FREEZE: Final = 3
-_CRASHES: Final = 5  # workers that ended by themselves, before we give up
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    number: int
-    process: ForkServerProcess
-    writer: StreamWriter | None = None
-    answers: int = 0
-    frozen: bool = False
-    killed: bool = False
 
 
 class Storm:
@@ -48,25 +36,36 @@ class Storm:
         self._settings = settings
         self._random = Random(settings.seed)
         self._queue = EventQueue(self._random)
-        self._workers: dict[int, _Worker] = {}
         self._conversations: set[asyncio.Task[None]] = set()
-        self._started = 0
-        self._crashes = 0
+        self._workflows: set[str] = set()  # whose first commit was confirmed, by subject
         self._address = self._ledger = ""
         self._report = Report(
             memory=settings.memory.partition(":")[0], workflows=settings.workflows
         )
-        inits = [init_of(number) for number in range(settings.workflows)]
+        self._workload = workload_of(settings)
+        inits = [self._workload.init_of(number) for number in range(settings.workflows)]
         self._answers = Answers(
-            {event.subject: number for number, event in enumerate(inits)}, self._report
+            {event.subject: number for number, event in enumerate(inits)},
+            self._report,
+            self._workload,
         )
         portions = settings.portions
         self._portions = [inits[start::portions] for start in range(portions)]
         self._start_portion()
         self._over = asyncio.Event()
+        self._workers = Workers(
+            start=self._start_worker,
+            ended=self._give_up,
+            frozen=self._give_up,
+            thawed=lambda _: self._deliver(),
+            give_up=self._fail,
+            frozen_for=1.5 * settings.ttl,
+            report=self._report,
+            random=self._random,
+        )
         self._context = get_context("forkserver")
         # A worker starts quickly when forked from a process that has imported everything.
-        self._context.set_forkserver_preload(["storm._worker"])
+        self._context.set_forkserver_preload(["storm._worker", module_of(settings.memory)])
 
     async def run(self) -> Report:
         """Run all workflows to their end, and return the report."""
@@ -75,10 +74,11 @@ class Storm:
             self._address, self._ledger = f"{folder}/queue", f"{folder}/ledger"
             Ledger(Path(self._ledger)).close()  # so that the file exists
             server = await asyncio.start_unix_server(self._serve, self._address, limit=LINE_LIMIT)
-            tasks = [asyncio.create_task(self._strike()), asyncio.create_task(self._show())]
+            beside = (self._strike(), self._show(), self._list())
+            tasks = [asyncio.create_task(each) for each in beside]
             try:
                 for _ in range(self._settings.workers):
-                    self._start_worker()
+                    self._workers.start()
                 async with asyncio.timeout(self._settings.timeout.total_seconds()):
                     await self._over.wait()
             except TimeoutError:
@@ -88,41 +88,36 @@ class Storm:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 server.close()
-                self._end_workers()
+                self._workers.end()
+                if sys.stderr.isatty():
+                    print(file=sys.stderr)  # noqa: T201
                 await asyncio.gather(*self._conversations, return_exceptions=True)
             sums, booked_again = read_ledger(Path(self._ledger))
+            await self._check_left()
         self._answers.close(sums=sums, booked_again=booked_again)
         self._report.redelivered = self._queue.redelivered
         self._report.seconds = time.monotonic() - started
         return self._report
 
-    def _start_worker(self) -> None:
-        self._started += 1
+    def _start_worker(self, number: int) -> Worker:
         settings = WorkerSettings(
-            number=self._started,
+            number=number,
             address=self._address,
             ledger=self._ledger,
             settings=self._settings,
         )
         process = self._context.Process(target=work, args=(settings,), daemon=True)
         process.start()
-        worker = self._workers[settings.number] = _Worker(settings.number, process)
-        asyncio.get_running_loop().add_reader(process.sentinel, self._ended, worker)
+        return Worker(number, process)
 
-    def _ended(self, worker: _Worker) -> None:
-        """Replace a worker that has ended, and deliver its events again."""
-        asyncio.get_running_loop().remove_reader(worker.process.sentinel)
-        worker.process.join()
-        del self._workers[worker.number]
+    def _give_up(self, worker: Worker) -> None:
+        """Deliver the events of a worker again, which has ended or been stopped."""
         self._queue.give_up(worker.number)
-        if not worker.killed:
-            self._crashes += 1
-            if self._crashes >= _CRASHES:
-                self._report.problems.append(f"{self._crashes} workers ended by themselves")
-                self._over.set()
-        if not self._over.is_set():
-            self._start_worker()
-            self._deliver()
+        self._deliver()
+
+    def _fail(self, problem: str) -> None:
+        self._report.problems.append(problem)
+        self._over.set()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Talk with one worker until it ends. A line that a kill cut short is ignored."""
@@ -133,14 +128,23 @@ class Storm:
             hello = await reader.readline()
             worker = self._workers.get(json.loads(hello)["worker"]) if hello else None
             if worker is not None:
-                worker.writer = writer
+                worker.channel = writer
                 self._deliver()
                 while (line := await reader.readline()).endswith(b"\n"):
-                    worker.answers += 1
-                    self._take_answer(json.loads(line))
-                worker.writer = None
+                    message = json.loads(line)
+                    if "tick" in message:
+                        self._take_tick(message["tick"])
+                    else:
+                        worker.handled += 1
+                        self._take_answer(message)
+                worker.channel = None
         writer.close()
         self._conversations.discard(conversation)
+
+    def _take_tick(self, text: str) -> None:
+        self._report.ticks += 1
+        self._queue.put(ArvoEvent.from_json(text))
+        self._deliver()
 
     def _take_answer(self, answer: dict[str, Any]) -> None:
         delivery: int = answer["delivery"]
@@ -148,7 +152,9 @@ class Storm:
             self._report.handled += 1
             for text in answer["events"]:
                 self._publish(ArvoEvent.from_json(text))
-            self._queue.acknowledge(delivery)
+            event = self._queue.acknowledge(delivery)
+            if event is not None and event.type in self._workload.sources:
+                self._workflows.add(event.subject)
         elif answer["retryable"]:
             self._report.contended += 1
             event = self._queue.set_aside(delivery)
@@ -160,8 +166,12 @@ class Storm:
             self._report.problems.append(answer["error"])
             self._queue.acknowledge(delivery)
         self._deliver()
-        if self._queue.empty and not self._portions:
+        if self._queue.empty and not self._portions and not self._waits():
             self._over.set()
+
+    def _waits(self) -> bool:
+        """Return whether timers may be pending."""
+        return bool(self._settings.timers) and self._report.completions < self._report.workflows
 
     def _start_portion(self) -> None:
         if self._portions:
@@ -180,68 +190,43 @@ class Storm:
 
     def _deliver(self) -> None:
         """Send waiting events to the workers that can take them."""
-        ready = [worker for worker in self._workers.values() if not worker.frozen]
+        ready = [worker for worker in self._workers if not worker.frozen]
         for worker in self._random.sample(ready, len(ready)):
-            while worker.writer is not None and self._queue.load_of(worker.number) < _PREFETCH:
+            while worker.channel is not None and self._queue.load_of(worker.number) < _PREFETCH:
                 taken = self._queue.take(worker.number)
                 if taken is None:
                     return
                 delivery, event = taken
                 line = json.dumps({"delivery": delivery, "event": event.to_json()})
-                worker.writer.write(line.encode() + b"\n")
+                worker.channel.write(line.encode() + b"\n")
 
     async def _strike(self) -> None:
-        """Kill a worker at each interval, and after every few kills also freeze one."""
         while True:
             await asyncio.sleep(self._settings.kill_every.total_seconds())
-            standing = self._standing()
-            freezes = self._report.kills >= 1 + _KILLS_PER_FREEZE * self._report.freezes
-            # One must be left to take over the events of a frozen one.
-            if len(standing) < (2 if freezes else 1):
-                continue
-            if freezes:
-                self._freeze(standing.pop())
-            self._kill(standing.pop())
-            self._start_portion()
-            self._deliver()
+            if self._workers.strike(spare_new=not self._queue.empty):
+                self._start_portion()
+                self._deliver()
 
-    def _standing(self) -> list[_Worker]:
-        """Return in random order the workers that may be killed or frozen.
+    async def _list(self) -> None:
+        """List all workflows, where the memory can, until the storm is over."""
+        try:
+            async with open_memory(self._settings.memory, policy=LockPolicy()) as memory:
+                if isinstance(memory, IWorkflowQueries):
+                    lister = Lister(memory, self._report, sources=self._workload.sources)
+                    await lister.list_until_cancelled(self._workflows)
+        except Exception as error:
+            self._report.problems.append(f"the lister ended: {error!r}")
 
-        While there is work, a worker that has not answered yet is spared, or nothing might ever be
-        handled.
-        """
-        standing = [
-            worker
-            for worker in self._workers.values()
-            if worker.writer is not None and not worker.frozen and not worker.killed
-            if worker.answers or self._queue.empty
-        ]
-        self._random.shuffle(standing)
-        return standing
-
-    def _kill(self, worker: _Worker) -> None:
-        self._report.kills += 1
-        worker.killed = True
-        worker.process.kill()
-
-    def _freeze(self, worker: _Worker) -> None:
-        """Stop a worker for longer than its leases last; others get its events meanwhile."""
-        self._report.freezes += 1
-        worker.frozen = True
-        os.kill(_pid(worker), signal.SIGSTOP)
-        self._queue.give_up(worker.number)
-        self._deliver()
-        asyncio.get_running_loop().call_later(
-            1.5 * self._settings.ttl.total_seconds(), self._thaw, worker
-        )
-
-    def _thaw(self, worker: _Worker) -> None:
-        """Let a worker continue, with leases that have expired."""
-        worker.frozen = False
-        with suppress(ProcessLookupError):
-            os.kill(_pid(worker), signal.SIGCONT)
-        self._deliver()
+    async def _check_left(self) -> None:
+        """Report a timer that is still in the memory's index."""
+        if not self._settings.timers:
+            return
+        try:
+            async with open_memory(self._settings.memory, policy=LockPolicy()) as memory:
+                if isinstance(memory, ITimedMachineMemory) and (at := await memory.next_due()):
+                    self._report.problems.append(f"a timer of {at} is left")
+        except Exception as error:
+            self._report.problems.append(f"cannot look for timers that are left: {error!r}")
 
     async def _show(self) -> None:
         if not sys.stderr.isatty():
@@ -251,18 +236,3 @@ class Storm:
             done, all_of_them = self._report.completions, self._settings.workflows
             line = f"storm: {done} of {all_of_them} complete, {self._report.kills} kills"
             print(f"\r{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
-
-    def _end_workers(self) -> None:
-        loop = asyncio.get_running_loop()
-        for worker in self._workers.values():
-            loop.remove_reader(worker.process.sentinel)
-            worker.process.kill()
-            worker.process.join()
-        if sys.stderr.isatty():
-            print(file=sys.stderr)  # noqa: T201
-
-
-def _pid(worker: _Worker) -> int:
-    pid = worker.process.pid
-    assert pid is not None
-    return pid

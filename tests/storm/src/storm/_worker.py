@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 from asyncio import StreamWriter
@@ -11,12 +12,14 @@ from typing import Any
 
 from arvo_core import ArvoEvent, ViolationError
 from arvo_event_handler import ExecutionPolicy, IArvoEventHandler
-from arvo_event_handler.memory import LockPolicy
+from arvo_event_handler.delivery import TimerPump
+from arvo_event_handler.memory import DueMachine, LockPolicy
+from arvo_time import SYSTEM_CLOCK
 
-from ._handlers import create_handlers
 from ._ledger import Ledger
 from ._memory_url import open_memory
 from ._settings import WorkerSettings
+from ._workloads import workload_of
 
 LINE_LIMIT = 2**22
 """The longest line on the socket, in bytes."""
@@ -38,7 +41,7 @@ async def _work(own: WorkerSettings) -> None:
     async with open_memory(settings.memory, policy=policy, chunk_bytes=chunk_bytes) as memory:
         handlers = {
             handler.source: handler
-            for handler in create_handlers(
+            for handler in workload_of(settings).create_handlers(
                 memory,
                 ledger=ledger,
                 think=settings.think,
@@ -48,11 +51,17 @@ async def _work(own: WorkerSettings) -> None:
         }
         reader, writer = await asyncio.open_unix_connection(own.address, limit=LINE_LIMIT)
         _send(writer, {"worker": own.number})
+        pump = _pump(writer, own)
+        for handler in handlers.values():
+            pump.watch(handler)
+        pump.start()
         running: set[asyncio.Task[None]] = set()
         while line := await reader.readline():
             task = asyncio.create_task(_handle(handlers, json.loads(line), writer))
             running.add(task)
             task.add_done_callback(running.discard)
+        pump.stop()
+        await pump.ended()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -78,6 +87,21 @@ async def _handle(
     _send(
         writer,
         {"delivery": delivery["delivery"], "events": [event.to_json() for event in caused]},
+    )
+
+
+def _pump(writer: StreamWriter, own: WorkerSettings) -> TimerPump:
+    async def publish(due: DueMachine, tick: ArvoEvent) -> None:
+        _send(writer, {"tick": tick.to_json()})
+        await writer.drain()
+
+    return TimerPump(
+        publish,
+        clock=SYSTEM_CLOCK,
+        random=Random(own.number),
+        logger=logging.getLogger(__name__),
+        # What a worker had claimed when it was killed comes again while the storm lasts.
+        hold=max(own.settings.ttl, own.settings.within / 4),
     )
 
 
