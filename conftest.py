@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from typing_extensions import override
 
-pytest.register_assert_rewrite("arvo_event_handler.testing")
+pytest.register_assert_rewrite(
+    "arvo_event_handler.testing", "arvo_event_store.testing", "arvo_transport.testing"
+)
 
 # A slow machine is not a failure, so neither deadlines nor the health check of data generation.
 settings.register_profile(

@@ -3,7 +3,7 @@
     changed         the tests of what has changed
     touched         the folders of the packages that a change may affect
     floors          the packages, one line for each floor, the lowest first
-    below PACKAGE   the packages named, and every package that they depend on
+    below PACKAGE   the packages named, and every package that they depend on, with their extras
     public-names    every public name, as listed in tests/public_names.txt
 
 A change is what differs from the commit at which this branch left `main`, committed or not. Where that
@@ -21,6 +21,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,16 +36,44 @@ class UnknownChangeError(LookupError):
     """There is nothing to compare with; the message says why."""
 
 
-def dependencies(root: Path = ROOT) -> Dependencies:
-    """Read the dependencies from `packages/*/pyproject.toml`."""
+def dependencies(root: Path = ROOT, *, extras: bool = True) -> Dependencies:
+    """Read the dependencies from `packages/*/pyproject.toml`.
+
+    Args:
+        root: The root of the workspace.
+        extras: Whether those of extras count too, which a package needs to be tested.
+    """
     declared = {
-        path.parent.name: {
+        package: {
             re.split(r"[^A-Za-z0-9_-]", requirement, maxsplit=1)[0].replace("-", "_")
-            for requirement in tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"]
+            for requirements in (
+                project["dependencies"],
+                *(project.get("optional-dependencies", {}).values() if extras else ()),
+            )
+            for requirement in requirements
         }
-        for path in sorted(root.glob("packages/*/pyproject.toml"))
+        for package, project in _projects(root)
     }
     return {package: frozenset(names & declared.keys()) for package, names in declared.items()}
+
+
+def with_extras(packages: Sequence[str], root: Path = ROOT) -> list[str]:
+    """Return the packages as pip is asked for them with all of their extras: `package[extra,other]`.
+
+    Args:
+        packages: Names of packages.
+        root: The root of the workspace.
+    """
+    extras = {
+        package: ",".join(sorted(project.get("optional-dependencies", ())))
+        for package, project in _projects(root)
+    }
+    return [f"{package}[{extras[package]}]" if extras[package] else package for package in packages]
+
+
+def _projects(root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path in sorted(root.glob("packages/*/pyproject.toml")):
+        yield path.parent.name, tomllib.loads(path.read_text("utf-8"))["project"]
 
 
 def floors(below: Dependencies) -> list[list[str]]:
@@ -239,7 +268,7 @@ def _main() -> None:
         case "floors", []:
             lines = _floors()
         case "below", [_, *_] as packages:
-            lines = with_what_is_below(packages, dependencies())
+            lines = with_extras(with_what_is_below(packages, dependencies()))
         case "public-names", []:
             lines = public_names()
         case _:
