@@ -188,11 +188,29 @@ class TestServerThatComesBack:
             await transport.publish([event(1)])
             async with transport.inbox(PAY, prefetch=5) as inbox:
                 [received] = await receive(inbox, 1)
-                server.kill()
+                server.stop()
                 server.restart()
                 await _published(transport, number=2)
                 await inbox.settle(received, Done())
                 assert numbers(await receive(inbox, 1)) == [2]
+
+    async def test_a_killed_server_may_hand_out_once_more(self, start_nats: StartNats) -> None:
+        """It writes down what it handed out a moment later; the event is never lost."""
+        server = start_nats()
+        async with connect(server.url, namespace=new_namespace()) as transport:
+            await transport.declare([PAY])
+            await transport.publish([event(1)])
+            async with transport.inbox(PAY, prefetch=5) as inbox:
+                [received] = await receive(inbox, 1)
+                server.kill()
+                server.restart()
+                await _published(transport, number=2)
+                await inbox.settle(received, Done())
+                [following] = await receive(inbox, 1)
+                if numbers([following]) == [1]:
+                    await inbox.settle(following, Done())
+                    [following] = await receive(inbox, 1)
+                assert numbers([following]) == [2]
 
 
 async def _published(transport: NatsTransport, *, number: int) -> None:

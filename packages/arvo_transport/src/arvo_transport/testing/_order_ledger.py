@@ -65,10 +65,14 @@ class OrderLedger:
     async def _work(self, worker: Worker) -> None:
         try:
             while held := await worker.inbox.receive(3):
+                if worker in self._dead:  # what came while it was killed reached nobody
+                    return
                 for received in held:
                     self._begin(worker, received)
                 for received in held:
                     await asyncio.sleep(0)
+                    if worker in self._dead:
+                        return
                     await self._settle(worker, received)
         except TransportError:  # also of a call that was under way
             if worker not in self._dead:
