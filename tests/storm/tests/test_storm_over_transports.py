@@ -35,3 +35,13 @@ async def test_nothing_is_lost_over_redis_streams_with_the_postgres_memory() -> 
 def test_nothing_is_lost_over_nats_with_the_redis_memory() -> None:
     with running(NatsServer.start()) as nats, running(RedisServer.start()) as redis:
         check_storm(redis.url, transport=f"{nats.url}?namespace=storm&partitions=16&patience=1s")
+
+
+async def test_nothing_is_lost_over_nats_with_the_postgres_memory() -> None:
+    with (
+        running(NatsServer.start()) as nats,
+        running(PostgresServer.start(postgres_flavours()[-1])) as postgres,
+    ):
+        async with PostgresMachineMemory.connect(postgres.dsn) as memory:
+            await memory.migrate()
+        check_storm(postgres.dsn, transport=f"{nats.url}?namespace=storm&partitions=16&patience=1s")

@@ -1,6 +1,6 @@
 // A service for Arvo in another language, over Redis Streams: it reads its topic in the group `arvo`,
 // sends the answer to the namespace's door, and only then acknowledges. No package is needed.
-//   node service.mjs PORT NAMESPACE [EVENT]   EVENT: JSON of an event to send first, through the door
+//   node redis.mjs PORT NAMESPACE [EVENT]   EVENT: JSON of an event to send first, through the door
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { once } from 'node:events';
