@@ -80,6 +80,7 @@ class OrderLedger:
 
     async def _settle(self, worker: Worker, received: Received) -> None:
         subject = received.event.subject
+        overtaken = self._holders.get(subject) is not worker
         settling = worker, received
         self._settling.append(settling)
         try:
@@ -89,8 +90,11 @@ class OrderLedger:
             return
         finally:
             self._settling.remove(settling)
-        if worker not in self._dead:
-            self._count(received)
+        if worker in self._dead:
+            return
+        if overtaken:
+            self.problems.append(f"{subject} was settled by one worker with another at it")
+        self._count(received)
         self._release(worker, subject)
 
     def _count(self, received: Received) -> None:
@@ -98,10 +102,10 @@ class OrderLedger:
 
     def _begin(self, worker: Worker, received: Received) -> None:
         subject = received.event.subject
-        holder = self._holders.get(subject)
-        if holder is not None and holder is not worker:
-            self.problems.append(f"{subject} is in hand at two workers")
-        self._holders[subject] = worker
+        if self._holders.get(subject) is not worker:
+            # Another one may have it still: a worker that was too slow. Its settlements are refused.
+            self._forget(subject)
+            self._holders[subject] = worker
         self._in_hand[subject] += 1
 
     def _release(self, worker: Worker, subject: str) -> None:
