@@ -26,6 +26,8 @@ _ENDED: Final = frozenset({"404", "408"})  # there was nothing, or the time was 
 _LOSES_NONE_OF_MANY: Final = (2, 15)  # 2.9 does; what is between was not tried
 _BRIEF: Final = timedelta(milliseconds=500)
 _ALIVE: Final = "100"
+_PULSE: Final = "_pulse"
+_PULSES: Final = 8
 _ON_THE_WAY: Final = timedelta(seconds=2)
 _LOOK_EVERY: Final = timedelta(milliseconds=200)
 
@@ -78,6 +80,10 @@ class Intake:
         self._numbers = count()
         self._pulls: dict[str, _Pull] = {}
         self._connection = client.stats["reconnects"]
+        self._pulses: dict[str, float] = {}
+        self.sent_after = clock.monotonic()
+        """The server has sent what is taken now after this time. A process that stood still takes at
+        last what has long been in its socket."""
         self.refused: str | None = None
         """What the server said when it last refused a pull; None when it has not."""
 
@@ -113,6 +119,14 @@ class Intake:
             json.dumps(request).encode(),
             f"{self._inbox}.{consumer}.{pull.number}",
         )
+
+    async def pulse(self) -> None:
+        """Ask the server for a word, behind which everything was sent after this moment."""
+        if len(self._pulses) == _PULSES:  # their answers were lost with a connection
+            self._pulses.clear()
+        number = str(next(self._numbers))
+        self._pulses[number] = self._clock.monotonic()
+        await self._client.publish(_BARRIER, b"", f"{self._inbox}.{_PULSE}.{number}")
 
     async def close(self, *, at_once: bool = False) -> None:
         """Give up all pulls; returns when all that was sent for them has been taken.
@@ -176,11 +190,14 @@ class Intake:
             self._end(message)
 
     def _end(self, message: Msg) -> None:
+        _, consumer, number = message.subject.rsplit(".", 2)
+        if consumer == _PULSE:
+            self.sent_after = self._pulses.pop(number, self.sent_after)
+            return
         headers = message.headers or {}
         status = headers.get("Status", "")
         if status == _ALIVE:
             return
-        _, consumer, number = message.subject.rsplit(".", 2)
         pull = self._pulls.get(consumer)
         if pull is not None and str(pull.number) == number:
             del self._pulls[consumer]

@@ -141,6 +141,7 @@ class Receiver:
     async def _looked_up(self, taken: list[Delivery]) -> list[Delivery]:
         try:
             await self._returns.look(taken)
+            await self._refresh(taken)
         except BaseException:  # nobody gets what was taken
             await shielded(self.give_back(taken))
             raise
@@ -374,7 +375,7 @@ class Receiver:
             client=self._client,
             message=message,
             consumer=consumer,
-            touched=self._clock.monotonic(),
+            touched=intake.sent_after,
         )
         if consumer == DELAYED:
             self._errands.start(self._waker.wake(delivery))
@@ -392,6 +393,8 @@ class Receiver:
         self._note_unclaimed()
 
     async def _leave(self, delivery: Delivery, *, pause: timedelta) -> None:
+        if self.is_missed(delivery):
+            return
         await self._returns.note([delivery])
         await delivery.give_back(delay=pause)
 
@@ -435,6 +438,8 @@ class Receiver:
         while True:
             await self._clock.sleep(self._patience / 6)
             try:
+                if self._intake is not None:
+                    await self._intake.pulse()
                 await self._tend_once()
             except (*DRIVER_ERRORS, TransportError):
                 _logger.debug("could not extend what has arrived", exc_info=True)
@@ -447,6 +452,11 @@ class Receiver:
                 if self._receiving == 0:
                     self._shut_beside()
             return
-        for delivery in list(self._arrived):
-            if now - delivery.touched >= self._patience.total_seconds() / 3:
+        await self._refresh(list(self._arrived))
+
+    async def _refresh(self, deliveries: Iterable[Delivery]) -> None:
+        """Keep what the server has heard nothing of for a while; others may have what it misses."""
+        for delivery in deliveries:
+            age = self._clock.monotonic() - delivery.touched
+            if age >= self._patience.total_seconds() / 3 and not self.is_missed(delivery):
                 await self.keep(delivery)
