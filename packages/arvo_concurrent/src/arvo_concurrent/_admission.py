@@ -2,6 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+
+from arvo_core import ArvoEvent
+from arvo_event_handler.delivery import handled_by
+
+from ._errors import self_wait
 
 
 class Admission:
@@ -27,6 +33,31 @@ class Admission:
     def is_full(self) -> bool:
         """Return whether an event from outside must wait, as it must whenever others wait."""
         return self.limit is not None and self.waiting >= self.limit
+
+    async def admit(
+        self, event: ArvoEvent, take: Callable[[], None], *, check_open: Callable[[], None]
+    ) -> None:
+        """Take an event from outside once there is a place for it, first come, first served.
+
+        Args:
+            event: The event.
+            take: Takes it.
+            check_open: Raises once nothing more is taken, which may be while this waits.
+
+        Raises:
+            ConfigViolation: A handler of the broker awaits it, and there is no place.
+        """
+        if not self.is_full():
+            take()
+            return
+        if handled_by(self):
+            raise self_wait(event)
+        await self.acquire()
+        try:
+            check_open()
+            take()
+        finally:
+            self.release()  # the event is counted by itself now
 
     async def acquire(self) -> None:
         """Wait, first come, first served, for a place; it is counted as waiting already."""

@@ -1,15 +1,15 @@
 """The concurrent broker: carries events between handlers of one process, concurrently."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from arvo_core import ArvoEvent, ArvoOrchestrationSubject
+from arvo_core import ArvoEvent
 from arvo_event_handler import IArvoEventHandler
 from arvo_event_handler.delivery import (
     CONTENTION_TIMEOUT,
@@ -30,9 +30,8 @@ from arvo_event_handler.delivery import (
     Verdict,
     asking,
     current_handling,
-    handled_by,
 )
-from arvo_event_handler.memory import DueMachine, IWorkflowQueries, StoredWorkflow
+from arvo_event_handler.memory import DueMachine, StoredWorkflow
 from arvo_time import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import (
@@ -49,15 +48,12 @@ from ._causal_tree import CausalTree
 from ._delivery import Delivery
 from ._errors import QueueFullError, self_wait
 from ._joined_trees import AnyTree
+from ._owed_outputs import OwedOutputs
 from ._recovery import Recovery, RecoveryErrorListener
 from ._router import Router
 from ._subscription import Subscription
 
 _logger = bounded_logger("arvo_concurrent")
-
-
-_MOST_FOREIGN: Final = 100
-"""Of how many types of workflows to say that their timers are due without a handler."""
 
 
 class ConcurrentEventBroker:
@@ -163,7 +159,6 @@ class ConcurrentEventBroker:
         self._clock = check_clock(clock)
         self._random = check_random(random)
         self._admission = Admission(max_queued)
-        self._foreign: set[str] = set()
         self._pump = TimerPump(self._take_tick, clock=clock, random=random, logger=_logger)
         self._router = Router(
             OwnerFunctions(
@@ -178,6 +173,7 @@ class ConcurrentEventBroker:
             clock=clock,
         )
         self._life = Lifecycle(self._router, clock=clock, identity=self._admission)
+        self._owed = OwedOutputs(self._router, self._admission, check_open=self._life.check_open)
         for handler in handlers:
             self._add(handler)
 
@@ -320,7 +316,7 @@ class ConcurrentEventBroker:
             check_async(on_error, name="on_error")
         recovery = Recovery(
             self._router.workflow_handlers,
-            publish=self._go_on,
+            publish=self._owed.go_on,
             on_error=on_error or _log_unrecovered,
             contention_timeout=self._contention_timeout,
             clock=self._clock,
@@ -419,63 +415,10 @@ class ConcurrentEventBroker:
         if self._router.joins(event, tree):
             take()
         else:
-            await self._when_admitted(event, take)
-
-    async def _go_on(self, workflow: StoredWorkflow, outputs: list[ArvoEvent]) -> None:
-        await self._send_again(workflow.subject, outputs, root=workflow.root)
+            await self._admission.admit(event, take, check_open=self._life.check_open)
 
     async def _take_tick(self, due: DueMachine, tick: ArvoEvent) -> None:
-        """Take the tick of a timer, as part of the work on the topmost workflow above its own."""
-        handler = self._router.workflow_handler(tick.to or tick.type)
-        if handler is None:
-            self._warn_foreign(due, type=tick.to or tick.type)
-            return
-        memory, root = handler.memory, due.machine_id
-        if isinstance(memory, IWorkflowQueries):
-            workflow = await memory.workflow(due.machine_id)
-            root = due.machine_id if workflow is None else workflow.root
-        await self._send_again(due.machine_id, [tick], root=root)
-
-    def _warn_foreign(self, due: DueMachine, *, type: str) -> None:
-        """Say once of each type that its timers are due, and that nobody here handles them."""
-        if type in self._foreign or len(self._foreign) >= _MOST_FOREIGN:
-            return
-        self._foreign.add(type)
-        _logger.warning(
-            "a timer of %s is due, and this broker has no handler for %s: it waits for another program "
-            "until the claim of this one ends, 30 seconds the first time and longer each time; give each "
-            "program a memory of its own, or a part of one, so that its timers are not late",
-            due.machine_id,
-            type,
-        )
-
-    async def _send_again(self, workflow: str, outputs: list[ArvoEvent], *, root: str) -> None:
-        """Send what a workflow owes, or its tick, when there is a place for it."""
-        # Its own completion goes to its parent, so the answer is that of the topmost workflow.
-        subject = root if ArvoOrchestrationSubject.is_valid(root) else workflow
-        content = ArvoOrchestrationSubject.parse(subject)
-        send = partial(
-            self._router.send_again,
-            outputs,
-            key=(content.orchestrator.name, subject),
-            answer_to=content.meta.get("redirectto") or content.execution.initiator,
-            context=copy_context(),
-        )
-        self._life.check_open()
-        await self._when_admitted(outputs[0], send)
-
-    async def _when_admitted(self, event: ArvoEvent, take: Callable[[], None]) -> None:
-        if not self._admission.is_full():
-            take()
-            return
-        if handled_by(self._admission):
-            raise self_wait(event)
-        await self._admission.acquire()
-        try:
-            self._life.check_open()
-            take()
-        finally:
-            self._admission.release()  # the event is counted by itself now
+        await self._owed.take_tick(due, tick)
 
     async def _resolve(
         self, event: ArvoEvent, address: str, *, redelivered: bool
