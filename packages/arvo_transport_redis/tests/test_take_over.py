@@ -168,19 +168,21 @@ async def test_only_what_was_begun_is_counted_after_a_take_over(
 
 
 async def test_a_worker_that_extends_keeps_what_it_has(connect: Connect, spec: TopicSpec) -> None:
-    async with connect(lease=LEASE) as worker, connect(lease=LEASE) as other:
+    lease = 2 * LEASE
+    async with connect(lease=lease) as worker, connect(lease=lease) as other:
         await worker.declare([spec])
         await worker.publish([event()])
-        async with worker.inbox(spec, prefetch=4) as inbox, other.inbox(spec, prefetch=4) as idle:
+        async with worker.inbox(spec, prefetch=4) as inbox:
             [held] = await inbox.receive(1)
-            waiting = asyncio.create_task(idle.receive(1))
-            for _ in range(12):  # three leases long
-                await asyncio.wait([waiting], timeout=LEASE.total_seconds() / 4)
-                assert not await inbox.extend([held])
-            assert not waiting.done()
-            await inbox.settle(held, Done())
-            await idle.stop()
-            assert not await waiting
+            async with other.inbox(spec, prefetch=4) as idle:
+                waiting = asyncio.create_task(idle.receive(1))
+                for _ in range(12):  # three leases long
+                    await asyncio.wait([waiting], timeout=lease.total_seconds() / 4)
+                    assert not await inbox.extend([held])
+                assert not waiting.done()
+                await inbox.settle(held, Done())
+                await idle.stop()
+                assert not await waiting
 
 
 async def test_a_partition_changes_hands_under_load_and_nothing_is_handled_twice(
