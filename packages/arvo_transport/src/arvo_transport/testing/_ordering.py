@@ -44,10 +44,11 @@ class Ordering:
         """While one has its first event, no other gets its second."""
         async with Scene(engine, ORDER, patience=SHORT) as scene:
             needs_order(scene.client)
-            worker, other = await scene.worker(ORDER), await scene.worker(ORDER)
+            worker = await scene.worker(ORDER)
             await scene.client.publish([event(number, to=ORDER) for number in range(2)])
             held = await worker.receive(1)
             async with worker.keeping(held):
+                other = await scene.worker(ORDER)
                 await scene.nothing_for(
                     2 * worker.inbox.patience,
                     other.inbox.receive(1),
@@ -177,7 +178,7 @@ class Ordering:
         """Events of one `partitionkey` wait for each other, whatever their subjects."""
         async with Scene(engine, KEYED, patience=SHORT) as scene:
             needs_order(scene.client)
-            worker, other = await scene.worker(KEYED), await scene.worker(KEYED)
+            worker = await scene.worker(KEYED)
             for number in range(3):
                 await scene.client.publish(
                     [
@@ -191,6 +192,7 @@ class Ordering:
                 )
             held = await worker.receive(1)
             async with worker.keeping(held):
+                other = await scene.worker(KEYED)
                 await scene.nothing_for(
                     worker.inbox.patience, other.inbox.receive(1), what="a key is with its holder"
                 )
