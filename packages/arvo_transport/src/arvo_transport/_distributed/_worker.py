@@ -1,9 +1,10 @@
 """The topics of one broker, how they begin to be served, and how that ends."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from typing_extensions import override
@@ -69,15 +70,15 @@ class Worker(Endable):
         """
         await self._transport.declare([*(each.spec for each in self.topics), *asked])
         async with AsyncExitStack() as stack:
-            loops: list[Coroutine[Any, Any, None]] = []
+            loops: list[Callable[[], Coroutine[Any, Any, None]]] = []
             for topic in self.topics:
                 inbox = await stack.enter_async_context(
                     self._transport.inbox(topic.spec, prefetch=topic.topic.prefetch)
                 )
                 topic.opened(inbox)
-                loops += topic.intake.run(), topic.extension.run(inbox)
+                loops += topic.intake.run, partial(topic.extension.run, inbox)
             names = [each.spec.name for each in self.topics]
-            loops.append(Gauges(self._transport, topics=names, clock=self._clock).run())
+            loops.append(Gauges(self._transport, topics=names, clock=self._clock).run)
             self.serving.set()
             self._pump.start()
             try:
@@ -129,9 +130,9 @@ class Worker(Endable):
         await self._listeners.stop(patience=patience)
 
 
-async def _all_of(loops: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run coroutines until one fails or all have ended."""
-    tasks = [asyncio.ensure_future(loop) for loop in loops]
+async def _all_of(loops: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Run functions until one fails or all have ended."""
+    tasks = [asyncio.ensure_future(loop()) for loop in loops]
     try:
         await asyncio.gather(*tasks)
     finally:
