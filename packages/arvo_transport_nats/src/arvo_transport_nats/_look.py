@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -23,6 +24,19 @@ from ._presence import Presence
 from ._registry import Topic
 
 _LAST_WORD: Final = timedelta(milliseconds=50)
+_LATE_WORD: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """What the server knows of a topic."""
+
+    unhandled: int
+    """How many events are not acknowledged."""
+    handed_out: int
+    """How many of them were handed out, those included that were given back and not pulled since."""
+    delayed: int
+    """How many more wait for their time."""
 
 
 class Look:
@@ -62,9 +76,10 @@ class Look:
         dead = await self._letters.count(topic.name)
         if topic.kind == "answers":
             return TopicDepth(waiting=0, in_hand=0, delayed=0, dead=dead, oldest=None, workers=0)
-        workers = await self._workers(topic)
+        counts = await self._counts(topic)
+        workers = await self._workers(topic, handed_out=counts.handed_out)
         in_hand = {place for worker in workers for place in worker.in_hand}
-        unhandled, delayed = await self._counts(topic)
+        unhandled, delayed = counts.unhandled, counts.delayed
         waiting = max(0, unhandled - len(in_hand))
         first = await self._walk(topic, in_hand, limit=1) if waiting else []
         return TopicDepth(
@@ -80,7 +95,8 @@ class Look:
         """Return the oldest events that wait."""
         if topic.kind == "answers":
             return []
-        workers = await self._workers(topic)
+        counts = await self._counts(topic)
+        workers = await self._workers(topic, handed_out=counts.handed_out)
         in_hand = {place for worker in workers for place in worker.in_hand}
         events: list[ArvoEvent] = []
         for each in await self._walk(topic, in_hand, limit=limit):
@@ -88,22 +104,23 @@ class Look:
                 events.append(read(each.data or b""))
         return events
 
-    async def _counts(self, topic: Topic) -> tuple[int, int]:
-        """Return how many events are not acknowledged, and how many wait for their time."""
+    async def _counts(self, topic: Topic) -> "_Counts":
         try:
             consumers = await consumers_of(self._js, self._layout.stream_of(topic))
         except js_errors.NotFoundError:  # declared, and not yet laid out
-            return 0, 0
+            return _Counts(unhandled=0, handed_out=0, delayed=0)
         except DRIVER_ERRORS as error:
             raise transport_error(error, doing=f"look into the topic {topic.name!r}") from error
-        unhandled = delayed = 0
+        unhandled = handed_out = delayed = 0
         for each in consumers:
-            count = (each.num_pending or 0) + (each.num_ack_pending or 0)
+            unacknowledged = each.num_ack_pending or 0
+            count = (each.num_pending or 0) + unacknowledged
             if each.name == DELAYED:
                 delayed += count
             else:
                 unhandled += count
-        return unhandled, delayed
+                handed_out += unacknowledged
+        return _Counts(unhandled=unhandled, handed_out=handed_out, delayed=delayed)
 
     async def _walk(
         self, topic: Topic, in_hand: Collection[int], *, limit: int
@@ -130,10 +147,17 @@ class Look:
                 found.append(message)
         return found
 
-    async def _workers(self, topic: Topic) -> Sequence[Presence]:
-        """Return what the inboxes of a topic say that answer at once."""
+    async def _workers(self, topic: Topic, *, handed_out: int) -> Sequence[Presence]:
+        """Return what the inboxes of a topic say that answer at once.
+
+        Who has something in hand is waited for a little longer, as it may be busy.
+
+        Args:
+            topic: The topic.
+            handed_out: How many events they have in hand together, if none was given back.
+        """
         said: list[Presence] = []
-        nobody = asyncio.Event()
+        nobody, all_told = asyncio.Event(), asyncio.Event()
 
         async def hear(answer: Msg) -> None:
             if answer.data:
@@ -141,6 +165,8 @@ class Look:
                     said.append(Presence.from_json(answer.data))
             else:  # the server knows of none
                 nobody.set()
+            if not answer.data or sum(len(each.in_hand) for each in said) >= handed_out:
+                all_told.set()
 
         reply = self._client.new_inbox()
         try:
@@ -149,6 +175,10 @@ class Look:
             with suppress(TimeoutError):
                 async with self._clock.timeout(_LAST_WORD):
                     await nobody.wait()
+            if handed_out:
+                with suppress(TimeoutError):
+                    async with self._clock.timeout(_LATE_WORD):
+                        await all_told.wait()
             await replies.unsubscribe()
         except DRIVER_ERRORS as error:
             raise transport_error(error, doing=f"ask for the workers of {topic.name!r}") from error
