@@ -35,6 +35,7 @@ from ._json import JsonValue
 from ._log import IEventLog, IStreamAccess
 from ._memory._store import MemoryEventStore
 from ._query import Query
+from ._reaction_state import ParkedEvent, ReactionLag
 from ._reaction_store import IReactionStore
 from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
 from ._snapshot_policy import SnapshotPolicy
@@ -44,6 +45,7 @@ from ._store import IEventStore
 from ._stream import Snapshot, StreamHead
 from ._stream_admin import IStreamAdmin
 from ._target import PER_EVENT, PER_STREAM, TargetKind, TargetState, Wake
+from ._wake_ups import IWakeUps
 
 __all__ = [
     "PER_EVENT",
@@ -69,6 +71,7 @@ __all__ = [
     "IRetentionStore",
     "IStreamAccess",
     "IStreamAdmin",
+    "IWakeUps",
     "InvalidEventError",
     "JsonValue",
     "KnownEvents",
@@ -77,9 +80,11 @@ __all__ = [
     "MemoryEventStore",
     "NewEvent",
     "NotSupportedError",
+    "ParkedEvent",
     "PendingWorkError",
     "Query",
     "ReactionChangedError",
+    "ReactionLag",
     "RetentionPolicy",
     "RetentionWorker",
     "SchemaError",

@@ -7,12 +7,16 @@ from typing import Final
 
 
 class TargetKind(Enum):
-    """What a target of a reaction is; write `PER_STREAM` or `PER_EVENT`."""
+    """What a target of a reaction is; users write `PER_STREAM` or `PER_EVENT`."""
 
     STREAM = "stream"
     """Each stream is a target, and its events are handled in order."""
     EVENT = "event"
     """Each event is a target, in no order, which is gone once it is done."""
+    KEY = "key"
+    """Each key that a function returns is a target, and what was listed for it is handled in order."""
+    LOG = "log"
+    """The log is the one target, and all of its events are handled in order."""
 
 
 PER_STREAM: Final = TargetKind.STREAM
@@ -76,3 +80,5 @@ class TargetState:
     """What its last try failed with; None if it did not fail."""
     error_position: int | None
     """The event that failed; None if none did."""
+    leased_until: datetime | None = None
+    """Until when a worker has it; None if nobody has it. A time that is past is a lease that ran out."""

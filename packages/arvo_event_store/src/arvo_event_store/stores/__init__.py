@@ -18,14 +18,49 @@ leaves a store. A call that is cancelled has stored all or nothing.
 
 `truncation`, `check_no_work` and `missing_stream` are the same for what operators do with streams.
 
+Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered, `check_scan`,
+`check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments, `scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its target, `READS` how kinds
+of targets are stored. A lease is fenced by its token in the step that stores anything under it.
+
 Names and JSON have their rules here and nowhere else. `arvo_event_store.testing` tests the result.
 """
 
 from arvo_event_store._json import MAX_DEPTH, MAX_PAYLOAD_BYTES, from_json, to_json
+from arvo_event_store._lease import (
+    Blocked,
+    Done,
+    Finish,
+    Finished,
+    Lease,
+    Parked,
+    Postponed,
+    Progress,
+    Retried,
+    Statement,
+    Then,
+    Work,
+)
 from arvo_event_store._names import MAX_NAME_BYTES, check_name, check_prefix
+from arvo_event_store._reaction_spec import ReactionSpec, Start
+from arvo_event_store._scan_page import Mark, Ready, ScanPage, UnroutedEvent
 
 from ._append_request import AppendRequest, EventRow, append_requests
+from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease, replay_key
 from ._known_events import KnownEvent, without_known
+from ._reaction_arguments import (
+    check_claim,
+    check_lanes,
+    check_leases,
+    check_marks,
+    check_scan,
+)
+from ._reaction_definition import (
+    changed_reaction,
+    check_lease,
+    check_reactions,
+    missing_reaction,
+    reaction_definition,
+)
 from ._read_arguments import check_snapshot_of, log_range, stream_range
 from ._read_range import (
     MAX_POSITION,
@@ -40,6 +75,7 @@ from ._read_range import (
     read_pages,
 )
 from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure, stored_event
+from ._scan_range import ScanRange, scan_range
 from ._stream_changes import (
     PENDING_TARGETS,
     Truncation,
@@ -57,28 +93,64 @@ __all__ = [
     "PAGE_BYTES",
     "PAGE_EVENTS",
     "PENDING_TARGETS",
+    "READS",
     "AppendRequest",
+    "Blocked",
+    "Done",
     "EventRow",
+    "Finish",
+    "FinishRow",
+    "Finished",
     "KnownEvent",
+    "Lease",
+    "Mark",
     "Page",
     "PageRange",
+    "Parked",
     "Place",
+    "Postponed",
+    "Progress",
+    "ReactionSpec",
     "ReadRange",
+    "Ready",
+    "Retried",
+    "ScanPage",
+    "ScanRange",
     "SnapshotRow",
+    "Start",
+    "Statement",
     "TargetMark",
+    "Then",
     "Truncation",
+    "UnroutedEvent",
+    "Work",
     "append_requests",
+    "changed_reaction",
+    "check_claim",
+    "check_lanes",
+    "check_lease",
+    "check_leases",
+    "check_marks",
     "check_name",
     "check_no_work",
     "check_prefix",
+    "check_reactions",
+    "check_scan",
     "check_snapshot_of",
     "check_streams",
+    "events_within",
+    "finish_row",
     "from_json",
     "log_range",
+    "lost_lease",
+    "missing_reaction",
     "missing_stream",
     "page_ranges",
     "page_rows",
+    "reaction_definition",
     "read_pages",
+    "replay_key",
+    "scan_range",
     "snapshot_row",
     "store_failure",
     "stored_event",

@@ -1,0 +1,1 @@
+"""The engine: what consumes events by leases, in any store."""
