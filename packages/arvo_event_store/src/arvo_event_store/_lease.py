@@ -134,7 +134,7 @@ class Finish:
     lease: Lease
     """The lease."""
     at: int
-    """The position up to which the events are done; at least that of the lease."""
+    """The position up to which the events are done; from `lease.at` to `lease.mark`."""
     then: Then
     """How it goes on."""
     appends: Sequence[Append] = ()

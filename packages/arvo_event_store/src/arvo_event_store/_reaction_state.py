@@ -44,4 +44,4 @@ class ReactionLag:
     """How many events were put aside."""
     oldest: datetime | None
     """When the first event was stored that may not be done: that after the lowest watermark of the
-    targets with work, in UTC; None if no target has work."""
+    targets with work, also of those that are blocked or asleep, in UTC; None if no target has work."""

@@ -185,7 +185,7 @@ class IReactionStore(Protocol):
         ...
 
     async def unblock(self, group: str, *, reaction: str, key: str | None = None) -> int:
-        """Let blocked targets try again, with all their tries.
+        """Let blocked targets try again, with all their tries. What they failed with stays to be seen.
 
         Args:
             group: The group.

@@ -75,4 +75,5 @@ class Ready:
     lanes: frozenset[str]
     """The lanes that have a target with work which nobody has, or which is due."""
     due_after: timedelta | None
-    """How long until the next target wakes that is asleep, at least 0; None if none is asleep."""
+    """How long until the next target of the lanes that were asked for wakes, at least 0; None if none
+    of theirs is asleep."""

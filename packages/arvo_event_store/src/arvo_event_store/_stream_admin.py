@@ -10,7 +10,9 @@ class IStreamAdmin(Protocol):
     """The end of streams: closing, cutting off, forgetting, deleting.
 
     All of it can be repeated: what is done already changes nothing. A target has work in a stream if it
-    reads that stream and its mark is above its watermark, also while it is asleep or blocked.
+    reads that stream and its mark is above its watermark, also while it is asleep or blocked. Targets of
+    keys, of the log and of events that are replayed hold up nobody: they read what is left when they
+    get there.
     """
 
     def streams(self, *, prefix: str = "") -> AsyncIterator[StreamHead]:

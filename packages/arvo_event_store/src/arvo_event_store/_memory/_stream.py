@@ -1,9 +1,10 @@
 """What a store in memory holds of one stream, and of all."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from arvo_event_store._event import Event
@@ -107,6 +108,10 @@ class Stream:
         found = range(max(page.after + 1, first), upto + 1)[:: -1 if page.backward else 1]
         return (self.events[version - first] for version in found[: page.limit])
 
+    def between(self, after: int, upto: int) -> Iterator[StoredEvent]:
+        """Yield its events of a range of positions."""
+        return _between(self.events, after, upto)
+
     def needed(self, *, at: int) -> int:
         """Return the version of the first event above a position, or the next one to come."""
         return self.first_version + bisect_right(self.events, at, key=_position)
@@ -153,6 +158,17 @@ class Log:
         """The last position that was given; 0 if none was."""
         return self._last
 
+    def between(self, after: int, upto: int) -> Iterator[StoredEvent]:
+        """Yield the events of a range of positions."""
+        return _between(self._events, after, upto)
+
+    def named(self, names: Collection[str] | None, *, after: int, limit: int) -> list[StoredEvent]:
+        """Return the next events that have one of these names; None is any."""
+        found = self.between(after, self._last)
+        return list(
+            islice((each for each in found if names is None or each.row.name in names), limit)
+        )
+
     def known(self, rows: Sequence[EventRow]) -> Mapping[UUID, KnownEvent]:
         """Return the events that have one of the rows' ids."""
         by_id = self._by_id
@@ -196,6 +212,12 @@ def stored_page(events: Iterable[StoredEvent], page: PageRange, *, end: int) -> 
     """Return a page of events, with containers of its own."""
     found, is_cut = page_rows(events, max_bytes=page.max_bytes, size=StoredEvent.size)
     return Page([each.event() for each in found], end, is_cut)
+
+
+def _between(events: Sequence[StoredEvent], after: int, upto: int) -> Iterator[StoredEvent]:
+    begin = bisect_right(events, after, key=_position)
+    end = bisect_right(events, upto, key=_position)
+    return (events[index] for index in range(begin, end))
 
 
 def _position(stored: StoredEvent) -> int:

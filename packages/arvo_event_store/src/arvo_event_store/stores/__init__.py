@@ -18,8 +18,8 @@ leaves a store. A call that is cancelled has stored all or nothing.
 
 `truncation`, `check_no_work` and `missing_stream` are the same for what operators do with streams.
 
-Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered, `scan_range`
-what a page of a scan covers, `finish_row` what a finish writes into the row of its target, `READS` how kinds
+Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered, `check_scan`,
+`check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments, `scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its target, `READS` how kinds
 of targets are stored. A lease is fenced by its token in the step that stores anything under it.
 
 Names and JSON have their rules here and nowhere else. `arvo_event_store.testing` tests the result.
@@ -47,10 +47,18 @@ from arvo_event_store._scan_page import Mark, Ready, ScanPage, UnroutedEvent
 from ._append_request import AppendRequest, EventRow, append_requests
 from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease, replay_key
 from ._known_events import KnownEvent, without_known
+from ._reaction_arguments import (
+    check_claim,
+    check_lanes,
+    check_leases,
+    check_marks,
+    check_scan,
+)
 from ._reaction_definition import (
     changed_reaction,
     check_lease,
     check_reactions,
+    missing_reaction,
     reaction_definition,
 )
 from ._read_arguments import check_snapshot_of, log_range, stream_range
@@ -118,11 +126,16 @@ __all__ = [
     "Work",
     "append_requests",
     "changed_reaction",
+    "check_claim",
+    "check_lanes",
     "check_lease",
+    "check_leases",
+    "check_marks",
     "check_name",
     "check_no_work",
     "check_prefix",
     "check_reactions",
+    "check_scan",
     "check_snapshot_of",
     "check_streams",
     "events_within",
@@ -130,6 +143,7 @@ __all__ = [
     "from_json",
     "log_range",
     "lost_lease",
+    "missing_reaction",
     "missing_stream",
     "page_ranges",
     "page_rows",

@@ -12,7 +12,7 @@ from arvo_event_store._expect import Expect
 from arvo_event_store._json import to_json
 from arvo_event_store._names import check_name
 from arvo_event_store._query import check_time
-from arvo_event_store._target import TargetKind, Wake
+from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, Wake
 from arvo_time.settings import check_count, check_instance
 
 from ._read_range import MAX_POSITION
@@ -129,7 +129,8 @@ def append_requests(appends: Sequence[Append], *, max_payload_bytes: int) -> lis
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: A stream comes twice, a wake too, `expect` is negative, or a time has no zone.
+        ValueError: A stream comes twice, a wake too, `expect` is negative, a time has no zone, or a
+            wake is for a target that reads several streams.
         InvalidEventError: A name, an id or JSON breaks the rules, or an id comes twice.
     """
     requests: list[AppendRequest] = []
@@ -226,6 +227,10 @@ def _wakes(wakes: object, *, stream: str) -> Sequence[Wake]:
         for field in ("group", "reaction", "lane"):
             check_name(getattr(wake, field), path=f"wakes.{field}", stream=stream)
         check_instance(wake.to, kind=TargetKind, name="wakes.to")
+        if wake.to not in (PER_STREAM, PER_EVENT):
+            raise ValueError(
+                f"stream {stream!r}: wakes.to must be PER_STREAM or PER_EVENT, got {wake.to}"
+            )
         check_time(wake.due, name="wakes.due")
         if (wake.group, wake.reaction) in seen:
             raise ValueError(

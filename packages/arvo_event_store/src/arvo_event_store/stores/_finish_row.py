@@ -16,7 +16,11 @@ from arvo_event_store._lease import (
     Progress,
     Retried,
 )
+from arvo_event_store._query import check_time
 from arvo_event_store._target import TargetKind
+from arvo_time.settings import TEN_YEARS, check_count, check_duration, check_instance
+
+from ._reaction_definition import check_lease
 
 READS: Final = {
     TargetKind.STREAM: 0,
@@ -67,25 +71,31 @@ def finish_row(finish: Finish) -> FinishRow:
     """Return what a finish writes.
 
     Raises:
-        TypeError: `then` is none of the ways to go on.
-        ValueError: `at` is below the watermark of the lease, or a postponement has no time, or two.
+        TypeError: `then` is none of the ways to go on, or an argument is of another type.
+        ValueError: `at` is below the watermark of the lease or above its mark, a postponement has no
+            time, or two, or a time is out of its bounds or has no zone.
     """
+    check_instance(finish, kind=Finish, name="finishes")
     lease, then, at = finish.lease, finish.then, finish.at
-    if at < lease.at:
-        raise ValueError(f"at must be at least {lease.at}, where the lease began, got {at}")
+    if not lease.at <= check_count(at, name="at") <= lease.mark:
+        raise ValueError(
+            f"at must be from {lease.at}, where the lease began, to its mark {lease.mark}, got {at}"
+        )
     row = FinishRow(lease=lease, at=at, gone=False, attempt=0, failed=0, ttl=None)
     match then:
         case Done():
             row.gone = lease.reads is TargetKind.EVENT and at >= lease.mark
         case Progress(ttl=ttl):
-            row.attempt, row.ttl = 1, ttl
+            row.attempt, row.ttl = 1, check_lease(ttl)
         case Retried():
             row.failed, row.error, row.position = then.failed, then.error, then.position
-            row.due_after = then.after if then.after else None
+            row.due_after = _checked(then.after) or None
         case Postponed():
             if (then.after is None) == (then.until is None):
                 raise ValueError("a postponement has either after or until")
-            row.failed, row.due_after, row.due = then.failed, then.after, then.until
+            check_time(then.until, name="until")
+            after = None if then.after is None else _checked(then.after)
+            row.failed, row.due_after, row.due = then.failed, after, then.until
         case Blocked():
             row.attempt, row.failed = None, then.failed
             row.error, row.position, row.blocked = then.error, then.position, True
@@ -97,6 +107,10 @@ def finish_row(finish: Finish) -> FinishRow:
         case _:
             raise TypeError(f"then must be Done, Progress or another way to go on, got {then!r}")
     return row
+
+
+def _checked(after: timedelta) -> timedelta:
+    return check_duration(after, name="after", most=TEN_YEARS)
 
 
 def lost_lease(lease: Lease) -> LeaseLostError:

@@ -75,9 +75,9 @@ def changed_reaction(
     Returns:
         The error to raise; None if they agree, or `redefine` allows the difference.
     """
-    where = f"reaction {reaction.name!r} of group {group!r}"
     if stored is None:
-        return ReactionChangedError(f"{where} is not registered; register it first")
+        return missing_reaction(reaction.name, group=group)
+    where = f"reaction {reaction.name!r} of group {group!r}"
     before: dict[str, Any] = json.loads(stored)
     now = _members(reaction)
     changed = [name for name in now if now[name] != before.get(name)]
@@ -92,6 +92,13 @@ def changed_reaction(
         remedy += ", or register it with redefine=True, which stops workers with the old definition"
     return ReactionChangedError(
         f"{where} is registered with another definition: {differences}; {remedy}"
+    )
+
+
+def missing_reaction(reaction: str, *, group: str) -> ReactionChangedError:
+    """Return the error for a reaction that must be registered and is not."""
+    return ReactionChangedError(
+        f"reaction {reaction!r} of group {group!r} is not registered; register it first"
     )
 
 

@@ -1,17 +1,21 @@
 """What the suites say when a store does something else than it must."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._log import IEventLog
-from arvo_event_store._reaction_store import IReactionStore
+from arvo_event_store._target import TargetState
 
 E = TypeVar("E", bound=Exception)
 
 
-class WakingLog(IEventLog, IReactionStore, Protocol):
+class WakingLog(IEventLog, Protocol):
     """What `EventLogSuite` tests: a log whose appends wake targets."""
+
+    def targets(self, group: str, *, reaction: str | None = None) -> AsyncIterator[TargetState]:
+        """See `IReactionStore.targets`."""
+        ...
 
 
 def added(amount: int) -> NewEvent:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from arvo_event_store._append import Append
 from arvo_event_store._errors import ConflictError, EventStoreError, InvalidEventError
-from arvo_event_store._target import PER_EVENT, TargetState, Wake
+from arvo_event_store._target import PER_EVENT, TargetKind, TargetState, Wake
 
 from ._expectations import WakingLog, listed, only, refused, some
 
@@ -113,7 +113,7 @@ class Wakes:
             assert at == first.position - 1
 
     async def test_a_wrong_wake_is_refused(self, store: WakingLog) -> None:
-        """A24: a name against the rules, a time without a zone, one reaction twice."""
+        """A24: a name against the rules, a time without a zone, one reaction twice, no stream."""
         for wake in (
             replace(_WAKE, group=""),
             replace(_WAKE, reaction="a\0"),
@@ -121,7 +121,8 @@ class Wakes:
         ):
             await refused(store.append_all([Append("a", some(1), wakes=[wake])]), InvalidEventError)
         naive = replace(_WAKE, due=datetime(2040, 1, 1))  # noqa: DTZ001 - that is the point
-        for wakes in ([naive], [_WAKE, replace(_WAKE, to=PER_EVENT)]):
+        several = [[replace(_WAKE, to=kind)] for kind in (TargetKind.KEY, TargetKind.LOG)]
+        for wakes in ([naive], [_WAKE, replace(_WAKE, to=PER_EVENT)], *several):
             await refused(store.append_all([Append("a", some(1), wakes=wakes)]), ValueError)
         assert await store.heads(["a"]) == {}
 
