@@ -28,6 +28,7 @@ from ._worker_stats import WorkerStats
 
 _PATIENCE: Final = timedelta(seconds=5)
 """How long a handler has to end after it was cancelled."""
+_SOON: Final = timedelta(milliseconds=20)
 _LISTEN: Final = timedelta(minutes=1)
 _logger = bounded_logger("arvo_event_store")
 
@@ -125,6 +126,7 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._drain_tasks: list[asyncio.Task[None]] = []
         self._body: asyncio.Task[Any] | None = None
+        self._soon = _SOON
         self._stopping = False
         self._cancelled_body = False
         self.error: BaseException | None = None
@@ -245,9 +247,15 @@ class Engine:
         for name in ready.lanes:
             if name in asked:
                 asked[name].wake()
-        if not ready.due_after:
+        if ready.due_after is None:
             return self._poll
-        return min(self._poll, ready.due_after)
+        if ready.due_after:
+            self._soon = _SOON
+            return min(self._poll, ready.due_after)
+        # Those that are due are claimed now, unless no worker here knows them. When the next one is
+        # due, only another look tells.
+        soon, self._soon = self._soon, min(self._soon * 2, self._poll)
+        return min(self._poll, soon)
 
     def _marked(self) -> None:
         """Note that targets were marked, where the store does not say so."""
