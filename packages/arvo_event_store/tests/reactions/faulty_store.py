@@ -26,6 +26,7 @@ class FaultyStore:
         self._clock = clock
         self._random = random
         self.odds = odds
+        self._back_at = clock.monotonic()
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._store, name)
@@ -34,6 +35,10 @@ class FaultyStore:
     def _faulty(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def faulty(*args: Any, **settings: Any) -> Any:
             draw = self._random
+            if draw.random() < self.odds / 20:  # for longer than leases are
+                self._back_at = self._clock.monotonic() + 5
+            if self._clock.monotonic() < self._back_at:
+                raise StoreFailure("no connection", retryable=True, outcome="failed")
             if draw.random() < self.odds * 3:
                 await self._clock.sleep(timedelta(milliseconds=draw.randrange(1, 400)))
             if draw.random() < self.odds:
