@@ -138,7 +138,7 @@ class Storm:
             "e": Lane(concurrency=3, ttl=timedelta(seconds=2)),
         }
         worker = ReactionWorker(
-            far,  # type: ignore[arg-type] # it hands on whatever it is asked for
+            far,
             group=GROUP,
             reactions=self.consumers(),
             lanes=lanes,

@@ -2,7 +2,7 @@
 
 `EventLogSuite` tests the log of a store of your own, `SharedEventLogSuite` one that several clients share,
 `JoinedAppendSuite` appends in a transaction of the caller, `StreamAdminSuite` what operators do with its
-streams, `ClosedStoreSuite` what it does once it was closed, and `StoreLawSuite` that it gives what other
+streams, `WorkerSuite` reactions on it, `ClosedStoreSuite` what it does once it was closed, and `StoreLawSuite` that it gives what other
 stores give. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
@@ -13,6 +13,7 @@ from ._joined_append_suite import JoinAppends, JoinedAppendSuite
 from ._shared_log_suite import ConnectLog, SharedEventLogSuite
 from ._store_law_suite import StoreLawSuite
 from ._stream_admin_suite import StreamAdminSuite
+from ._worker_suite import WorkerSuite
 
 __all__ = [
     "ClosableEventStore",
@@ -25,4 +26,5 @@ __all__ = [
     "StoreLawSuite",
     "StreamAdminSuite",
     "WakingLog",
+    "WorkerSuite",
 ]
