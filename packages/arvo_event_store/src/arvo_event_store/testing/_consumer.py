@@ -1,6 +1,6 @@
 """A consumer of reactions: calls of a store, with the arguments that most tests do not care about."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -103,13 +103,14 @@ class Consumer:
         """Scan up to the horizon, and return the events of all pages."""
         found: list[Event] = []
         leading = True
-        while True:
+        for _ in rounds():
             page = await self.page(limit=limit, leading=leading)
             found += page.events
             assert await self.route(page), "nobody else scans, so the page must be stored"
             if page.complete and not page.others:
-                return found
+                break
             leading = not (leading and page.others)
+        return found
 
     # --- leases -------------------------------------------------------------
 
@@ -161,7 +162,10 @@ class Consumer:
     async def drain(self) -> list[Event]:
         """Do all that there is to do, and return the events in the order of the leases."""
         found: list[Event] = []
-        while leases := await self.claim():
+        for _ in rounds():
+            leases = await self.claim()
+            if not leases:
+                break
             found += [event for lease in leases for event in lease.events]
             await self.done(*leases)
         return found
@@ -189,6 +193,12 @@ class Consumer:
     async def parked(self, *, reaction: str | None = None) -> list[ParkedEvent]:
         """Return the events that were put aside."""
         return [each async for each in self.store.parked(self.group, reaction=reaction)]
+
+
+def rounds(most: int = 1_000) -> Iterator[int]:
+    """Count rounds, and fail if a store keeps a test going for ever."""
+    yield from range(most)
+    raise AssertionError(f"there is still something to do after {most} rounds")
 
 
 async def stored(

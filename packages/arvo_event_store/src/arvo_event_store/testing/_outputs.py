@@ -30,7 +30,7 @@ from arvo_event_store._lease import (
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, Wake
 
-from ._consumer import TTL, WOKEN, Advance, ConnectStore, Consumer, in_order
+from ._consumer import TTL, WOKEN, Advance, ConnectStore, Consumer, in_order, rounds
 from ._expectations import added, listed, only, some
 
 _WAKE: Final = Wake(group="g", reaction="r", lane="default")
@@ -217,8 +217,9 @@ class Outputs:
 
         async with connect() as first, connect() as second:
             workers = [Consumer(client, [WOKEN]) for client in (store, first, second)]
-            while sum(await asyncio.gather(*(work(each) for each in workers for _ in range(2)))):
-                pass
+            for _ in rounds():
+                if not any(await asyncio.gather(*map(work, workers * 2))):
+                    break
         events = await listed(store.read_all())
         assert len(events) == count * 2 * (2 ** (hops + 1) - 1)
         assert in_order(handled) == events

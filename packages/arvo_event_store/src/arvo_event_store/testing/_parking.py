@@ -10,7 +10,7 @@ from arvo_event_store._scan_page import UnroutedEvent
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, TargetKind
 
-from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, in_order, stored
+from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, in_order, rounds, stored
 
 
 class Parking:
@@ -200,6 +200,7 @@ async def _pass_a_moment(store: IEventStore, advance: Advance) -> None:
     """Let a few milliseconds pass, also if the store has a clock that cannot be moved."""
     (first,) = await stored(store, "clock")
     await advance(MINUTE)
-    now = first.created
-    while now - first.created < timedelta(milliseconds=3):
-        now = (await stored(store, "clock"))[0].created
+    for _ in rounds(100_000):
+        (event,) = await stored(store, "clock")
+        if event.created - first.created > timedelta(milliseconds=3):
+            break

@@ -22,6 +22,7 @@ from ._consumer import (
     ConnectStore,
     Consumer,
     positions,
+    rounds,
     stored,
 )
 from ._expectations import listed, refused, some
@@ -40,9 +41,11 @@ class Scanning:
         assert (empty.complete, empty.others, {*empty.tokens}) == (True, False, {"r"})
         expected = await stored(store, "a", 4) + await stored(store, "b", 3)
         pages: list[ScanPage] = []
-        while not pages or not pages[-1].complete:
+        for _ in rounds():
             pages.append(await consumer.page(limit=3))
             assert await consumer.route(pages[-1])
+            if pages[-1].complete:
+                break
         assert [event for page in pages for event in page.events] == expected
         assert all(len(page.events) <= 3 for page in pages)
         _check_ranges(pages)
@@ -250,7 +253,7 @@ class Scanning:
 
         writing = asyncio.gather(*(write(number) for number in range(8)))
         pages: list[ScanPage] = []
-        while True:
+        for _ in rounds(100_000):
             is_last = writing.done()
             page = await consumer.page(limit=5)
             assert page.upto <= await store.horizon(), "the page passed the horizon"
