@@ -10,7 +10,7 @@ from arvo_event_store.stores import store_failure
 from arvo_sqlite import SqliteClient
 from arvo_time import BackendError, Clock
 
-from ._changes import Changes
+from ._changes import FileChanges
 from ._refusal import Refusal
 from ._work import WorkRunner
 
@@ -29,7 +29,7 @@ class StoreFile:
     def __init__(self, client: SqliteClient, *, max_payload_bytes: int, clock: Clock) -> None:
         self._client = client
         self._closed = False
-        self.changes: Final = Changes(clock)
+        self.changes: Final = FileChanges(clock)
         self.runner: Final = WorkRunner(max_payload_bytes=max_payload_bytes, clock=clock)
         self.max_payload_bytes: Final = max_payload_bytes
         self.clock: Final = clock

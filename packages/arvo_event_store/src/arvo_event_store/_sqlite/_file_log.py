@@ -100,7 +100,7 @@ class FileLog(OnFile):
         )
         stored = [each.position or 0 for each in done if each.count and not each.duplicate]
         if stored:
-            self._file.changes.tell(State(horizon=max(stored)))
+            self._file.changes.tell_own(State(horizon=max(stored)))
         return done
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:

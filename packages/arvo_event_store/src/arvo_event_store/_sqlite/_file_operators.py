@@ -131,7 +131,7 @@ class FileOperators(OnFile):
         )
         before, done, after = changed
         if before != after:
-            self._file.changes.tell(after)
+            self._file.changes.tell_own(after)
         return done
 
 

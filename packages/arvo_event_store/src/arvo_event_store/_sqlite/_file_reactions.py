@@ -128,7 +128,7 @@ class FileReactions(OnFile):
             durable=False,
         )
         if raised:
-            self._file.changes.tell(state)
+            self._file.changes.tell_own(state)
         return raised is not None
 
     async def leave(self, group: str, *, owner: UUID) -> None:
@@ -274,7 +274,7 @@ class FileReactions(OnFile):
             collection="target",
         )
         if after > before:
-            self._file.changes.tell(State(horizon=after))
+            self._file.changes.tell_own(State(horizon=after))
         return [_error(each) for each in refused]
 
     async def release(self, leases: Sequence[Lease]) -> None:

@@ -27,7 +27,9 @@ class FileWakeUps(OnFile):
         until = clock.monotonic() + at_most.total_seconds()
         while changes.count <= seen:
             changes.compare(await self._file.read(None, changes.look))
-            if clock.monotonic() >= until:
+            left = until - clock.monotonic()
+            if left <= 0:
                 break
-            await changes.rest(until=until, seen=seen)
+            pause = min(changes.pause.total_seconds(), left)
+            await changes.wait(seen=seen, at_most=timedelta(seconds=pause))
         return changes.count > seen

@@ -12,7 +12,7 @@ from arvo_event_store._target import TargetKind
 from arvo_event_store.stores import changed_reaction, reaction_definition
 
 from . import _reads
-from ._rows import json_list, later, microseconds
+from ._rows import json_list, later, microseconds, storable
 from ._targets import NewTarget, raise_marks
 
 _INSERT: Final = "INSERT INTO reaction (grp, name, definition, scanned) VALUES (?, ?, ?, ?)"
@@ -192,7 +192,7 @@ def park(
         attempts: How many tries failed.
         at: The time.
     """
-    connection.execute(_PARK, (*place, error, attempts, at))
+    connection.execute(_PARK, (*place, storable(error), attempts, at))
 
 
 def _registered(

@@ -203,7 +203,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileReactions, FileOperators, F
         if isinstance(done, Refusal):
             done.raise_in_caller()
         if after > before:
-            self._file.changes.tell(State(horizon=after))
+            self._file.changes.tell_own(State(horizon=after))
         return done
 
     async def execute(self, sql: str, *parameters: object) -> int:
