@@ -47,7 +47,8 @@ from ._reactions._worker_stats import WorkerHealth, WorkerStats
 from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
 from ._snapshot_policy import SnapshotPolicy
 from ._sqlite._log import SqliteLog
-from ._sqlite._store import SqliteEventStore, SqliteWork
+from ._sqlite._store import SqliteEventStore
+from ._sqlite._work import SqliteWork
 from ._store import IEventStore
 from ._stream import Snapshot, StreamHead
 from ._stream_admin import IStreamAdmin
