@@ -1,12 +1,13 @@
-"""The suite of workers passes on the store in memory, by a clock that tests move and by the real one."""
+"""The suite of workers passes on the store in memory, by a clock that tests move, and in a file."""
 
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from arvo_event_store import MemoryEventStore
+from arvo_event_store import MemoryEventStore, SqliteEventStore
 from arvo_event_store.testing import WorkerSuite
 from arvo_time.testing import FakeClock
 
@@ -24,8 +25,9 @@ class TestWorkersInMemory(WorkerSuite):
         await self.clock.run_until_complete(scenario)
 
 
-class TestWorkersInMemoryByTheRealClock(WorkerSuite):
+class TestWorkersOnAFile(WorkerSuite):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[MemoryEventStore]:
-        async with MemoryEventStore() as store:
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteEventStore]:
+        path = tmp_path / "events.db"
+        async with SqliteEventStore.connect(path, synchronous="normal") as store:
             yield store

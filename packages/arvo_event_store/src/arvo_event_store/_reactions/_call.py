@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from arvo_event_store._append import Append
 from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
-from arvo_event_store._lease import Statement
+from arvo_event_store._lease import Statement, Work
 from arvo_event_store._log import IStreamAccess
 from arvo_event_store._stream import Snapshot
 from arvo_time.settings import (
@@ -17,8 +18,6 @@ from arvo_time.settings import (
     check_flag,
     check_instance,
 )
-
-from ._stage import Stage
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -74,63 +73,33 @@ class Postpone(Exception):
         """Whether it counts as a failed try."""
 
 
-@dataclass(slots=True, kw_only=True)
-class CallContext:
-    """What a call is about, whatever it is for."""
-
-    group: str
-    """The group of the reaction."""
-    reaction: str
-    """The reaction."""
-    key: str
-    """Its target."""
-    attempt: int
-    """Which try this is, from 1."""
-    token: int
-    """The number of the lease."""
-    deadline: Callable[[], datetime]
-    """Returns when the lease ends if it is not renewed."""
-    store: IStreamAccess
-    """Where to read."""
-    new_event: Callable[[object], NewEvent]
-    """Returns the event that stores an object."""
-    stage: Stage
-    """What the try collects."""
-
-
 class _Staging:
     """What the calls of reactions and projections have in common."""
 
-    def __init__(self, context: CallContext) -> None:
-        self._context = context
-
-    @property
-    def group(self) -> str:
+    def __init__(
+        self,
+        *,
+        group: str,
+        reaction: str,
+        key: str,
+        attempt: int,
+        token: int,
+        deadline: Callable[[], datetime],
+        stage_work: Callable[[Work], None],
+    ) -> None:
+        self.group: str = group
         """The group of the reaction."""
-        return self._context.group
-
-    @property
-    def reaction(self) -> str:
+        self.reaction: str = reaction
         """The name of the reaction."""
-        return self._context.reaction
-
-    @property
-    def key(self) -> str:
+        self.key: str = key
         """Its target: the stream, the position of the event as a decimal, or the key."""
-        return self._context.key
-
-    @property
-    def attempt(self) -> int:
+        self.attempt: int = attempt
         """Which try this is, from 1, those of workers that died counted."""
-        return self._context.attempt
-
-    @property
-    def token(self) -> int:
-        """The number of the lease, which only grows for a target.
-
-        So other systems can refuse what comes with a lower one than they have seen.
-        """
-        return self._context.token
+        self.token: int = token
+        """The number of the lease, which only grows for a target, so that other systems can refuse
+        what comes with a lower one than they have seen."""
+        self._deadline = deadline
+        self._stage_work = stage_work
 
     @property
     def deadline(self) -> datetime:
@@ -138,7 +107,7 @@ class _Staging:
 
         It moves on as long as the worker can renew its lease.
         """
-        return self._context.deadline()
+        return self._deadline()
 
     def execute(self, sql: str, *parameters: object) -> None:
         """Stage a statement, which is executed in the transaction of the acknowledgement.
@@ -152,7 +121,7 @@ class _Staging:
             RuntimeError: The handler has ended.
         """
         check_instance(sql, kind=str, name="sql")
-        self._context.stage.do(Statement(sql, parameters))
+        self._stage_work(Statement(sql, parameters))
 
     def run(self, work: Callable[..., Any]) -> None:
         """Stage a function, which the store calls in the transaction of the acknowledgement.
@@ -165,7 +134,7 @@ class _Staging:
             RuntimeError: The handler has ended.
         """
         check_callable(work, name="work")
-        self._context.stage.do(work)
+        self._stage_work(work)
 
 
 class ReactionCall(_Staging, Generic[E_co]):
@@ -174,12 +143,52 @@ class ReactionCall(_Staging, Generic[E_co]):
     What it emits, appends and executes is staged: it is stored together with the acknowledgement of the
     event, or not at all. `await aggregate.act(call, ...)` stages what is decided. Reads see what is
     stored, not what is staged.
+
+    Args:
+        event: The event.
+        data: The object that it stores.
+        group: The group of the reaction.
+        reaction: The reaction.
+        key: Its target.
+        attempt: Which try this is.
+        token: The number of the lease.
+        deadline: Returns when the lease ends.
+        log: Where to read.
+        new_event: Returns the event that stores an object.
+        stage_append: Stages an append.
+        stage_work: Stages a statement or a function.
     """
 
-    def __init__(self, context: CallContext, *, event: Event, data: E_co) -> None:
-        super().__init__(context)
+    def __init__(
+        self,
+        *,
+        event: Event,
+        data: E_co,
+        group: str,
+        reaction: str,
+        key: str,
+        attempt: int,
+        token: int,
+        deadline: Callable[[], datetime],
+        log: IStreamAccess,
+        new_event: Callable[[object], NewEvent],
+        stage_append: Callable[[Append], None],
+        stage_work: Callable[[Work], None],
+    ) -> None:
+        super().__init__(
+            group=group,
+            reaction=reaction,
+            key=key,
+            attempt=attempt,
+            token=token,
+            deadline=deadline,
+            stage_work=stage_work,
+        )
         self._event = event
         self._data = data
+        self._log = log
+        self._new_event = new_event
+        self._stage_append = stage_append
 
     @property
     def event(self) -> Event:
@@ -204,8 +213,7 @@ class ReactionCall(_Staging, Generic[E_co]):
             InvalidEventError: The stream breaks the rules for names.
             RuntimeError: The handler has ended.
         """
-        events = [self._context.new_event(each) for each in objects]
-        self._context.stage.append(stream, events, expect=Expect.ANY)
+        self._stage_append(Append(stream, [self._new_event(each) for each in objects]))
 
     async def append(
         self, stream: str, events: Sequence[NewEvent], *, expect: Expect | int = Expect.ANY
@@ -225,7 +233,7 @@ class ReactionCall(_Staging, Generic[E_co]):
                 already, which its reads do not see.
             RuntimeError: The handler has ended.
         """
-        self._context.stage.append(stream, events, expect=expect)
+        self._stage_append(Append(stream, events, expect=expect))
 
     def read(
         self,
@@ -237,19 +245,17 @@ class ReactionCall(_Staging, Generic[E_co]):
         limit: int | None = None,
     ) -> AsyncIterator[Event]:
         """See `IStreamAccess.read`. What is staged is not read."""
-        return self._context.store.read(
-            stream, after=after, upto=upto, backward=backward, limit=limit
-        )
+        return self._log.read(stream, after=after, upto=upto, backward=backward, limit=limit)
 
     async def latest_snapshot(
         self, stream: str, *, kind: str, upto: int | None = None
     ) -> Snapshot | None:
         """See `IStreamAccess.latest_snapshot`."""
-        return await self._context.store.latest_snapshot(stream, kind=kind, upto=upto)
+        return await self._log.latest_snapshot(stream, kind=kind, upto=upto)
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `IStreamAccess.save_snapshot`. It is stored now, not staged."""
-        await self._context.store.save_snapshot(snapshot)
+        await self._log.save_snapshot(snapshot)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,10 +273,39 @@ class Batch(_Staging, Generic[E_co]):
 
     What it executes is stored together with the acknowledgement of all of them, or not at all. A batch
     that fails is handed out again event by event, so that the one that fails is known.
+
+    Args:
+        items: The events.
+        group: The group of the projection.
+        reaction: The projection.
+        key: Its target.
+        attempt: Which try this is.
+        token: The number of the lease.
+        deadline: Returns when the lease ends.
+        stage_work: Stages a statement or a function.
     """
 
-    def __init__(self, context: CallContext, *, items: Sequence[BatchItem[E_co]]) -> None:
-        super().__init__(context)
+    def __init__(
+        self,
+        *,
+        items: Sequence[BatchItem[E_co]],
+        group: str,
+        reaction: str,
+        key: str,
+        attempt: int,
+        token: int,
+        deadline: Callable[[], datetime],
+        stage_work: Callable[[Work], None],
+    ) -> None:
+        super().__init__(
+            group=group,
+            reaction=reaction,
+            key=key,
+            attempt=attempt,
+            token=token,
+            deadline=deadline,
+            stage_work=stage_work,
+        )
         self._items = items
 
     def __iter__(self) -> Iterator[BatchItem[E_co]]:

@@ -30,7 +30,8 @@ class Drain:
         consumers: The reactions of the lane, by name.
         context: What all work of the lane shares.
         outage: Pauses while the store fails.
-        ended: Called when a piece of work has ended, with whether its target waits until it is due.
+        ended: Called when a piece of work has ended, with whether its target waits until it is due;
+            also after a claim that found nothing.
     """
 
     def __init__(
@@ -129,6 +130,8 @@ class Drain:
                 if self._stop.is_set():
                     run.leave()
                 self._start(run)
+            if not leases:
+                self._ended(False)
             return len(leases)
 
     # --- the end ------------------------------------------------------------

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from arvo_event_store._errors import StoreFailure
 from arvo_event_store._wake_ups import IWakeUps
+from arvo_event_store.stores import Changes
 from arvo_time import Clock
 from arvo_time.cancellation import shielded
 from arvo_time.logs import bounded_logger
@@ -22,7 +23,6 @@ from ._lane import Lane
 from ._lease_keeper import LeaseKeeper
 from ._outage import OUTAGES, Outage
 from ._scan import Scanner
-from ._signal import Signal
 from ._turns import Turns
 from ._worker_stats import WorkerStats
 
@@ -74,9 +74,9 @@ class Engine:
         self._stats = stats
         self._troubles = troubles
         self._owner = uuid4()
-        self._changes = Signal(clock)
-        self._looks = Signal(clock)
-        self._ends = Signal(clock)
+        self._changes = Changes(clock)
+        self._looks = Changes(clock)
+        self._ends = Changes(clock)
         self._finishes = FinishQueue(store)
         self._scanner = Scanner(
             store,
@@ -218,9 +218,9 @@ class Engine:
             outage.end()
             seen = store.changes
             if changed:
-                self._changes.notify()
-                self._looks.notify()
-                self._ends.notify()
+                self._changes.tell()
+                self._looks.tell()
+                self._ends.tell()
 
     async def _look(self) -> None:
         """Ask which lanes have work, and wake them."""
@@ -259,14 +259,14 @@ class Engine:
 
     def _marked(self) -> None:
         """Note that targets were marked, where the store does not say so."""
-        self._ends.notify()
+        self._ends.tell()
         if not isinstance(self._store, IWakeUps):
-            self._looks.notify()
+            self._looks.tell()
 
     def _ended(self, sleeps: bool) -> None:
-        self._ends.notify()
+        self._ends.tell()
         if sleeps:
-            self._looks.notify()  # it may be due before the next look
+            self._looks.tell()  # it may be due before the next look
 
     def _outage(self, part: str, *, longest: timedelta = timedelta(seconds=30)) -> Outage:
         return Outage(

@@ -16,7 +16,7 @@ from arvo_event_store.stores import check_reactions
 from arvo_time import RetryPolicy
 from arvo_time.settings import check_async, check_instance
 
-from ._call import Batch, BatchItem, CallContext, ReactionCall
+from ._call import Batch, ReactionCall
 
 E = TypeVar("E")
 
@@ -58,7 +58,8 @@ class EventConsumer(ABC):
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{where}: {error}") from error
         check_async(handler, name=f"{where}: handler")
-        self._handler = handler
+        self.handler: Callable[[Any], Awaitable[None]] = handler
+        """What is called."""
         self.retry: RetryPolicy = check_instance(retry, kind=RetryPolicy, name=f"{where}: retry")
         """How often an event is tried again."""
         if on_exhausted not in ("block", "park"):
@@ -116,18 +117,6 @@ class EventConsumer(ABC):
     @abstractmethod
     def parts(self, events: Sequence[Event]) -> list[Sequence[Event]]:
         """Return the events that are handed out together, in order."""
-
-    @abstractmethod
-    def call(
-        self, events: Sequence[Event], data: Sequence[Any], context: CallContext
-    ) -> Awaitable[object]:
-        """Call the handler.
-
-        Args:
-            events: The events.
-            data: What `read` returned for each.
-            context: What the call is about.
-        """
 
 
 class Reaction(EventConsumer):
@@ -196,12 +185,6 @@ class Reaction(EventConsumer):
     def parts(self, events: Sequence[Event]) -> list[Sequence[Event]]:
         return [(event,) for event in events]
 
-    @override
-    def call(
-        self, events: Sequence[Event], data: Sequence[Any], context: CallContext
-    ) -> Awaitable[object]:
-        return self._handler(ReactionCall(context, event=events[0], data=data[0]))
-
 
 class Projection(EventConsumer):
     """A handler that is called with all events of its classes, in the order of the log, in batches.
@@ -254,15 +237,6 @@ class Projection(EventConsumer):
     @override
     def parts(self, events: Sequence[Event]) -> list[Sequence[Event]]:
         return [events]
-
-    @override
-    def call(
-        self, events: Sequence[Event], data: Sequence[Any], context: CallContext
-    ) -> Awaitable[object]:
-        items = [
-            BatchItem(event=event, data=given) for event, given in zip(events, data, strict=True)
-        ]
-        return self._handler(Batch(context, items=items))
 
 
 def _event_classes(on: Sequence[type[E]], *, where: str) -> Sequence[type[E]]:

@@ -14,7 +14,8 @@ from arvo_time import Backoff
 from arvo_time.logs import bounded_logger
 
 from ._acknowledgement import Acknowledgement, EndedLeaseError, RunContext, Tried
-from ._call import CallContext, Reject
+from ._call import Reject
+from ._calling import called
 from ._event_consumer import EventConsumer
 from ._failure import ReactionFailure
 from ._interruption import InterruptedWorkError, Interruption
@@ -187,24 +188,23 @@ class LeaseRun:
 
     async def _call(self, events: Sequence[Event], stage: Stage) -> _Problem | None:
         """Call the handler; return how it failed, if it did."""
-        lease, consumer = self._lease, self._consumer
+        consumer = self._consumer
         try:
             data = [consumer.read(event) for event in events]
         except UnknownEventError as error:
             return _Problem(parts=[events], error=error, final=True)
-        context = CallContext(
-            group=lease.group,
-            reaction=lease.reaction,
-            key=lease.key,
-            attempt=self._tries_before(events[0]) + 1,
-            token=lease.token,
-            deadline=lambda: self._done.until,
-            store=self._context.store,
-            new_event=consumer.new_event,
-            stage=stage,
-        )
         try:
-            returned = await self._interruption.within(consumer.call(events, data, context))
+            calling = called(
+                consumer,
+                events,
+                data,
+                lease=self._lease,
+                attempt=self._tries_before(events[0]) + 1,
+                deadline=lambda: self._done.until,
+                log=self._context.store,
+                stage=stage,
+            )
+            returned = await self._interruption.within(calling)
             if returned is not None:
                 raise TypeError(f"a handler must return nothing, got {returned!r}; use `emit`")
         except InterruptedWorkError:

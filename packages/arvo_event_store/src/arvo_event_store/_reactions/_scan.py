@@ -8,12 +8,12 @@ from uuid import UUID
 
 from arvo_event_store._reaction_store import IReactionStore
 from arvo_event_store._scan_page import ScanPage
+from arvo_event_store.stores import Changes
 
 from ._event_consumer import EventConsumer
 from ._failure import ErrorListener, ReactionFailure
 from ._outage import OUTAGES, Outage
 from ._routing import Routed, Routing
-from ._signal import Signal
 from ._worker_stats import WorkerStats
 
 LEASE: Final = timedelta(seconds=3)
@@ -48,7 +48,7 @@ class Scanner:
         group: str,
         owner: UUID,
         consumers: Sequence[EventConsumer],
-        changes: Signal,
+        changes: Changes,
         marked: Callable[[], None],
         report: ErrorListener,
         stats: WorkerStats,

@@ -43,7 +43,7 @@ class Stage:
         """Take nothing more: the try is over. Idempotent."""
         self._closed = True
 
-    def append(self, stream: str, events: Sequence[NewEvent], *, expect: Expect | int) -> None:
+    def append(self, append: Append) -> None:
         """Stage an append.
 
         Raises:
@@ -53,17 +53,17 @@ class Stage:
             RuntimeError: The try is over.
         """
         self._check_open()
-        check_name(stream, path="stream")
-        if not all(isinstance(each, NewEvent) for each in events):
-            raise TypeError(f"events must be a list of NewEvent, got {events!r}")
-        if not events:
+        stream = check_name(append.stream, path="stream")
+        if not all(isinstance(each, NewEvent) for each in append.events):
+            raise TypeError(f"events must be a list of NewEvent, got {append.events!r}")
+        if not append.events:
             return
-        caused = [self._caused(each) for each in events]
+        caused = [self._caused(each) for each in append.events]
         before = self._appends.get(stream)
         if before is None:
-            self._appends[stream] = Append(stream, caused, expect=expect)
+            self._appends[stream] = replace(append, events=caused)
             return
-        if expect is not Expect.ANY:
+        if append.expect is not Expect.ANY:
             raise NotSupportedError(
                 f"this call has staged events for stream {stream!r} already, which its reads do not "
                 "see; decide all of them in one `act`"

@@ -44,14 +44,14 @@ class Reacting:
         """Await a scenario, moving the time if it is not the real one."""
         await scenario
 
-    def worker(
+    def _worker(
         self, store: IEventStore, *reactions: EventConsumer, **settings: Any
     ) -> ReactionWorker:
         """Return a worker for some reactions."""
         settings.setdefault("poll", timedelta(milliseconds=200))
         return ReactionWorker(store, group=GROUP, reactions=reactions, clock=self.clock, **settings)
 
-    async def scanned(self, store: IEventStore, reaction: EventConsumer) -> None:
+    async def _scanned(self, store: IEventStore, reaction: EventConsumer) -> None:
         """Scan for a reaction, as a worker does that handles nothing."""
         owner = uuid4()
         await store.register(GROUP, [reaction.spec])
@@ -64,7 +64,7 @@ class Reacting:
         assert await store.mark(page, routed.marks(), progress=[reaction.name])
         await store.leave(GROUP, owner=owner)
 
-    async def claimed_by_a_dead_worker(self, store: IEventStore, reaction: EventConsumer) -> Lease:
+    async def _claimed_by_a_dead_worker(self, store: IEventStore, reaction: EventConsumer) -> Lease:
         """Return the lease of a worker that does nothing with it, which runs out soon."""
         (lease,) = await store.claim(
             GROUP,

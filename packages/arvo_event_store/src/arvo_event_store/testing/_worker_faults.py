@@ -34,9 +34,9 @@ class WorkerFaults(Reacting):
 
             await add(store, "a", 1)
             reaction = Reaction(name="echo", on=[Added], handler=echo)
-            await self.scanned(store, reaction)
-            await self.claimed_by_a_dead_worker(store, reaction)
-            async with self.worker(store, reaction) as worker:
+            await self._scanned(store, reaction)
+            await self._claimed_by_a_dead_worker(store, reaction)
+            async with self._worker(store, reaction) as worker:
                 await done.wait()
                 await worker.settle()
             assert attempts == [2]
@@ -50,13 +50,13 @@ class WorkerFaults(Reacting):
         async def scenario() -> None:
             reaction = Reaction(name="kill", on=[Added], handler=_echo, to=PER_EVENT, retry=AT_ONCE)
             await add(store, "a", 1)
-            await self.scanned(store, reaction)
+            await self._scanned(store, reaction)
             for died in range(4):
-                lease = await self.claimed_by_a_dead_worker(store, reaction)
+                lease = await self._claimed_by_a_dead_worker(store, reaction)
                 assert lease.attempt == died + 1
                 while not (await store.ready(GROUP, lanes=["default"])).lanes:
                     await self.clock.sleep(timedelta(milliseconds=20))
-            await self.worker(store, reaction).settle()
+            await self._worker(store, reaction).settle()
             (parked,) = [event async for event in store.parked(GROUP)]
             assert parked.attempts == 4
             assert "without a word" in parked.error
@@ -81,8 +81,8 @@ class WorkerFaults(Reacting):
             await add(store, "a", 1)
             reaction = Reaction(name="slow", on=[Added], handler=slow)
             lanes = {"default": Lane(ttl=self.lease)}
-            async with self.worker(store, reaction, lanes=lanes) as other:
-                worker = self.worker(store, reaction, lanes=lanes)
+            async with self._worker(store, reaction, lanes=lanes) as other:
+                worker = self._worker(store, reaction, lanes=lanes)
                 async with worker:
                     while not await amounts(store, "echo-a"):
                         await self.clock.sleep(timedelta(milliseconds=100))
@@ -107,8 +107,8 @@ class WorkerFaults(Reacting):
             reaction = Reaction(name="echo", on=[Added], handler=echo)
             lanes = {"default": Lane(concurrency=2, max_events=2)}
             async with (
-                self.worker(store, reaction, lanes=lanes) as one,
-                self.worker(store, reaction, lanes=lanes) as two,
+                self._worker(store, reaction, lanes=lanes) as one,
+                self._worker(store, reaction, lanes=lanes) as two,
             ):
                 for amount in range(10):
                     await asyncio.gather(*(add(store, f"s{number}", amount) for number in range(3)))
@@ -136,7 +136,7 @@ class WorkerFaults(Reacting):
 
             await add(store, "a", 1, 2)
             reaction = Reaction(name="stubborn", on=[Added], handler=stubborn)
-            async with self.worker(store, reaction, grace=timedelta(0)):
+            async with self._worker(store, reaction, grace=timedelta(0)):
                 await begun.wait()
             assert await amounts(store, "echo-a") == [1]
             (target,) = [target async for target in store.targets(GROUP)]
@@ -164,7 +164,7 @@ class WorkerFaults(Reacting):
             reaction = Reaction(
                 name="echo", on=[Added], handler=echo, retry=AT_ONCE, on_exhausted="park"
             )
-            await self.worker(store, reaction, on_error=listen).settle()
+            await self._worker(store, reaction, on_error=listen).settle()
             assert await amounts(store, "echo-a") == [1, 2]
             assert await amounts(store, "echo-b") == [3]
             outcomes = [(each.failed, each.outcome) for each in told]
@@ -193,10 +193,10 @@ class WorkerFaults(Reacting):
             reaction = Reaction(name="echo", on=[Added], handler=echo)
             lanes = {"default": Lane(ttl=timedelta(hours=1))}
             await add(store, "a", 1)
-            leaving = self.worker(store, reaction, lanes=lanes, grace=timedelta(0))
+            leaving = self._worker(store, reaction, lanes=lanes, grace=timedelta(0))
             await leaving.__aenter__()
             await begun.wait()
-            async with self.worker(store, reaction, lanes=lanes) as successor:
+            async with self._worker(store, reaction, lanes=lanes) as successor:
                 await leaving.__aexit__(None, None, None)
                 await add(store, "a", 2)
                 await done.wait()
@@ -224,7 +224,7 @@ class WorkerFaults(Reacting):
             for number in range(12):
                 await add(store, f"s{number}", *range(5))
             lanes = {"default": Lane(concurrency=3, max_events=2)}
-            worker = self.worker(
+            worker = self._worker(
                 store, Reaction(name="slow", on=[Added], handler=slow), lanes=lanes
             )
             await worker.settle()

@@ -34,7 +34,7 @@ class WorkerRuns(Reacting):
         async def scenario() -> None:
             await add(store, "a", 1, 2)
             await add(store, "b", 3)
-            worker = self.worker(store, Reaction(name="echo", on=[Added], handler=_echo))
+            worker = self._worker(store, Reaction(name="echo", on=[Added], handler=_echo))
             await worker.settle()
             await add(store, "a", 4)
             await worker.settle()
@@ -58,7 +58,7 @@ class WorkerRuns(Reacting):
             async def hear(_: ReactionCall[Added]) -> None:
                 heard.set()
 
-            async with self.worker(
+            async with self._worker(
                 store, Reaction(name="hear", on=[Added], handler=hear)
             ) as worker:
                 await worker.settle()
@@ -84,7 +84,7 @@ class WorkerRuns(Reacting):
                 await add(store, f"s{amount % 3}", amount)
             projection = Projection(name="all", on=[Added], handler=project)
             lanes = {"default": Lane(max_events=4)}
-            await self.worker(store, projection, lanes=lanes).settle()
+            await self._worker(store, projection, lanes=lanes).settle()
             assert seen == list(range(10))
             assert sizes == [4, 4, 2]
 
@@ -103,7 +103,7 @@ class WorkerRuns(Reacting):
 
             for amount in range(6):
                 await add(store, f"s{amount % 4}", amount)
-            await self.worker(
+            await self._worker(
                 store, Reaction(name="keep", on=[Added], handler=keep, to=keys)
             ).settle()
             assert await amounts(store, "k0") == [2, 4]
@@ -120,7 +120,7 @@ class WorkerRuns(Reacting):
             for number in range(10):
                 await add(store, f"new-{number}", number)
             lanes = {"default": Lane(concurrency=2, max_events=3)}
-            worker = self.worker(
+            worker = self._worker(
                 store, Reaction(name="echo", on=[Added], handler=_echo), lanes=lanes
             )
             await worker.settle()
@@ -145,7 +145,7 @@ class WorkerRuns(Reacting):
             await add(store, "a", *range(6))
             lanes = {"default": Lane(concurrency=1)}
             reaction = Reaction(name="see", on=[Added], handler=see, to=PER_EVENT)
-            await self.worker(store, reaction, lanes=lanes).settle()
+            await self._worker(store, reaction, lanes=lanes).settle()
             assert seen == list(range(6))
             assert [target async for target in store.targets(GROUP)] == []
 
@@ -160,7 +160,7 @@ class WorkerRuns(Reacting):
 
             for number in range(8):
                 await add(store, f"s{number}", number, number)
-            worker = self.worker(store, Reaction(name="act", on=[Added], handler=act))
+            worker = self._worker(store, Reaction(name="act", on=[Added], handler=act))
             await worker.settle()
             assert sorted(await amounts(store, "echo-all")) == sorted([*range(8)] * 2)
             assert worker.stats().retried == 0
@@ -188,7 +188,7 @@ class WorkerRuns(Reacting):
                     retry=AT_ONCE,
                     stream_prefix=f"w{bad}",
                 )
-                await self.worker(store, reaction).settle()
+                await self._worker(store, reaction).settle()
                 assert await amounts(store, f"echo-w{bad}") == list(range(10))
                 assert tried == sorted([*range(10), bad])
 
@@ -216,7 +216,7 @@ class WorkerRuns(Reacting):
                 )
 
             await add(store, "a", 1, 2, 3)
-            worker = self.worker(
+            worker = self._worker(
                 store,
                 reaction("block", "block"),
                 reaction("park", "park"),
@@ -257,7 +257,7 @@ class WorkerRuns(Reacting):
 
             await add(store, "a", 1)
             reaction = Reaction(name="wait", on=[Added], handler=wait, retry=AT_ONCE)
-            async with self.worker(store, reaction, poll=timedelta(minutes=1)) as worker:
+            async with self._worker(store, reaction, poll=timedelta(minutes=1)) as worker:
                 await done.wait()
                 await worker.settle()
                 stats = worker.stats()
