@@ -2,20 +2,24 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
 from arvo_event_store import MemoryEventStore, NewEvent
 from arvo_event_store.testing import (
+    Advance,
     ClosedStoreSuite,
     ConnectLog,
+    ConnectStore,
     EventLogSuite,
+    ReactionStoreSuite,
     SharedEventLogSuite,
     StoreLawSuite,
     StreamAdminSuite,
     WakingLog,
 )
+from arvo_time.testing import FakeClock
 
 
 class InMemory:
@@ -54,6 +58,25 @@ class TestSharedLogInMemory(InMemory, SharedEventLogSuite):
             yield store
 
         return same
+
+
+class TestReactionsInMemory(ReactionStoreSuite):
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    async def store(self, clock: FakeClock) -> AsyncIterator[MemoryEventStore]:
+        async with MemoryEventStore(clock=clock) as store:
+            yield store
+
+    @pytest.fixture
+    def connect(self, store: MemoryEventStore) -> ConnectStore:
+        return lambda: nullcontext(store)
+
+    @pytest.fixture
+    def advance(self, clock: FakeClock) -> Advance:
+        return clock.run_for
 
 
 class TestClosedStoreInMemory(ClosedStoreSuite):

@@ -24,7 +24,6 @@ from arvo_event_store._target import PER_EVENT, TargetKind, TargetState, Wake
 from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, positions, stored
 from ._expectations import some
 
-
 _WAYS: Final[tuple[tuple[Callable[[str, int], Then], frozenset[str], int], ...]] = (
     (
         lambda error, at: Retried(error=error, position=at, failed=4, after=timedelta(0)),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from arvo_event_store._append import Append
+from arvo_event_store._errors import InvalidEventError
 from arvo_event_store._event import Event
 from arvo_event_store._lease import Progress
 from arvo_event_store._reaction_spec import ReactionSpec
@@ -13,7 +14,7 @@ from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, TargetState
 
 from ._consumer import MINUTE, SCANNED, TTL, Advance, Consumer, at_rest, positions, stored
-from ._expectations import added, some
+from ._expectations import added, refused, some
 
 KEYED: Final = replace(SCANNED, to=TargetKind.KEY)
 """A reaction with keys of its own."""
@@ -208,6 +209,24 @@ class Marking:
         assert len(leases) == 1000
         await consumer.done(*leases)
         assert [at_rest(each).reaction for each in await consumer.targets()] == ["k"] * 500
+
+    async def test_wrong_marks_are_refused(self, store: IEventStore) -> None:
+        """S5: a target twice, a reaction that makes no progress or is not of the page."""
+        consumer = await Consumer(store, [KEYED]).register()
+        (event,) = await stored(store, "a")
+        page = await consumer.page()
+        mark = _listed("k", event)
+        unrouted = UnroutedEvent(reaction="r", position=event.position, error="x")
+        await refused(consumer.mark(page, mark, mark), ValueError)
+        await refused(consumer.mark(page, mark, progress=[]), ValueError)
+        await refused(consumer.mark(page, unrouted=[unrouted], progress=[]), ValueError)
+        await refused(consumer.mark(page, progress=["r", "s"]), ValueError)
+        for name in ("", "a\0", "\ud800", "x" * 513):
+            await refused(consumer.mark(page, replace(mark, key=name)), InvalidEventError)
+            await refused(consumer.mark(page, replace(mark, lane=name)), InvalidEventError)
+        assert (await consumer.targets(), await consumer.parked()) == ([], [])
+        assert (await consumer.lag()).scanned == 0
+        assert await consumer.mark(page, mark)
 
     async def test_a_scan_and_a_wake_mark_the_same_target(self, store: IEventStore) -> None:
         """S2, A24: whichever comes first, nothing is left out and nothing is done twice."""

@@ -67,6 +67,8 @@ class Operating:
         await consumer.wake("a", reaction="s")
         await _block(consumer, "r", "a", "b", "c")
         await _block(consumer, "s", "a")
+        (free,) = await consumer.claim()
+        assert free.key == "d"
         before = await consumer.targets()
         for key in ("d", "x", "A"):
             assert await store.unblock("g", reaction="r", key=key) == 0
@@ -78,6 +80,8 @@ class Operating:
         assert [each for each in changed if (each.reaction, each.key) != ("r", "a")] == [
             each for each in before if (each.reaction, each.key) != ("r", "a")
         ]
+        target = await consumer.target("a")
+        assert (target.blocked_at, target.error, target.failed) == (None, "x", 0)
         (lease,) = await consumer.claim()
         assert (lease.key, lease.attempt, lease.failed) == ("a", 1, 0)
         assert await store.unblock("g", reaction="r") == 2
@@ -172,6 +176,25 @@ class Operating:
         assert expected.unscanned >= 3
         assert expected.oldest is not None
         assert expected.oldest.utcoffset() == timedelta(0)
+
+    async def test_the_oldest_event_may_wait_for_an_operator(self, store: IEventStore) -> None:
+        """F9: or until it is due; what was put aside does not count."""
+        consumer = await Consumer(store, [WOKEN]).register()
+        for then in (
+            lambda at: Blocked(error="x", position=at, failed=1),
+            lambda _: Postponed(failed=0, after=TTL),
+        ):
+            (event,) = await consumer.wake("a")
+            lease = await consumer.lease()
+            assert await consumer.finish(lease, then(event.position)) is None
+            lag = await consumer.lag()
+            assert (lag.pending, lag.oldest) == (0, event.created)
+            await store.unblock("g", reaction="r")
+            if lag.blocked:
+                lease = await consumer.lease()
+                parked = Parked(error="x", position=event.position, failed=1)
+                assert await consumer.finish(lease, parked) is None
+                assert (await consumer.lag()).oldest is None
 
     async def test_a_lag_without_work_has_no_oldest_event(self, store: IEventStore) -> None:
         """F9: also if events wait for others; an addressed reaction has nothing to scan."""
