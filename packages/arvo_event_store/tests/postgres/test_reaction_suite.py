@@ -1,6 +1,5 @@
 """The suite of reactions passes on every PostgreSQL of the machine, and on all kinds of connections."""
 
-
 import asyncpg
 import pytest
 from real_servers.fixtures import postgres_flavour as postgres_flavour
