@@ -51,7 +51,7 @@ WOKEN = ReactionSpec(name="r", events=None, addressed=True)
 EVENTS = replace(WOKEN, to=PER_EVENT)
 
 
-async def woken(store: PostgresEventStore, data: object = 1, *, spec: ReactionSpec = WOKEN) -> None:
+async def woken(store: PostgresEventStore, data: int = 1, *, spec: ReactionSpec = WOKEN) -> None:
     wake = Wake(group=GROUP, reaction="r", lane="default", to=spec.to)
     await store.append_all([Append("in", [NewEvent("Added", data)], wakes=[wake])])
 
@@ -290,8 +290,13 @@ async def test_work_that_cannot_be_done_says_why(store: PostgresEventStore, numb
     await woken(store)
     lease = await leased(store)
     wrong = Statement("INSERT INTO nowhere VALUES (1)")
-    for work, kind in ((wrong, StoreFailure), (raising, ZeroDivisionError), (not_async, TypeError)):
-        answer = await finished(store, lease, work=[work])
+    works: tuple[tuple[Work, type[Exception]], ...] = (
+        (wrong, StoreFailure),
+        (raising, ZeroDivisionError),
+        (not_async, TypeError),
+    )
+    for each, kind in works:
+        answer = await finished(store, lease, work=[each])
         assert isinstance(answer.error, kind)
     assert await store_rows(store, numbers) == 0
     refused = [Append("in", [NewEvent("Added", 1)], expect=7)]
