@@ -18,7 +18,7 @@ from arvo_event_store import (
 )
 from arvo_event_store.stores import Mark, ReactionSpec, ScanPage, UnroutedEvent
 
-from .reaction_behaviour import behave
+from .reaction_behaviour import behave, obey
 
 
 class RedefinesSilently(MemoryEventStore):
@@ -379,3 +379,25 @@ BROKEN: dict[str, list[type[MemoryEventStore]]] = {
 async def test_a_broken_store_fails_by_name(behaviour: str, broken: type[MemoryEventStore]) -> None:
     with pytest.raises((AssertionError, EventStoreError)):
         await behave(behaviour, broken)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        BeginsAgainWhenRegistered,
+        ScansPastTheHorizon,
+        ScansForAnyone,
+        SkipsTheLastOfAPage,
+        MarksForAnyone,
+        ProgressesTogether,
+        LosesUnrouted,
+        ForgetsWhatWasScanned,
+        PassesPagesOver,
+        SkipsNothing,
+        ResetsTheGroup,
+        ReplaysTwice,
+    ],
+)
+async def test_the_laws_find_a_broken_store(broken: type[MemoryEventStore]) -> None:
+    with pytest.raises((AssertionError, EventStoreError)):
+        await obey(broken)
