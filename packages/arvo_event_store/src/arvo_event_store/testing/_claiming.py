@@ -20,6 +20,8 @@ from ._consumer import (
     ConnectStore,
     Consumer,
     in_order,
+    rounds,
+    single,
     stored,
 )
 from ._expectations import refused, some
@@ -131,8 +133,7 @@ class Claiming:
                 Consumer(client, [WOKEN]) for client in (store, first, second) for _ in range(6)
             ]
             found = await asyncio.gather(*(each.claim(lagging=2, leading=2) for each in claimers))
-            while more := await claimers[-1].claim(lagging=2, leading=2):
-                found.append(more)
+            found += [await claimers[-1].claim(lagging=2, leading=2) for _ in names]
         claimed = [lease.key for leases in found for lease in leases]
         assert sorted(claimed) == names
 
@@ -154,7 +155,7 @@ class Claiming:
                 await advance(MINUTE)
                 assert (await first.ready()).lanes == {"default"}
                 found = await asyncio.gather(*(each.claim(leading=1) for each in racers))
-                (lease,) = [lease for leases in found for lease in leases]
+                lease = single([lease for leases in found for lease in leases])
                 assert lease.token > last.token
                 assert list(lease.events) == list(last.events)
                 last = lease
@@ -218,16 +219,16 @@ class Claiming:
             await stored(store, name, 2 + number % 5)
         await consumer.catch_up()
         seen: dict[str, list[int]] = {}
-        cycles = 0
-        while leases := await consumer.claim(lagging=2, leading=2, max_events=2):
-            cycles += 1
+        windows = sum((3 + number % 5) // 2 for number in range(12))
+        for _ in rounds(windows + 1):
+            leases = await consumer.claim(lagging=2, leading=2, max_events=2)
+            if not leases:
+                break
             assert len({lease.key for lease in leases}) == len(leases) <= 4
             for lease in leases:
                 seen.setdefault(lease.key, []).extend(event.version for event in lease.events)
             await consumer.done(*leases)
         assert seen == {name: [*range(2 + number % 5)] for number, name in enumerate(names)}
-        windows = sum((3 + number % 5) // 2 for number in range(12))
-        assert cycles <= windows
 
     async def test_many_workers_do_each_event_once(
         self, store: IEventStore, connect: ConnectStore
@@ -248,8 +249,9 @@ class Claiming:
                 await worker.done(*leases)
                 return len(leases)
 
-            while sum(await asyncio.gather(*(work(each) for each in workers for _ in range(2)))):
-                pass
+            for _ in rounds():
+                if not any(await asyncio.gather(*map(work, workers * 2))):
+                    break
         assert seen == {name: [0, 1, 2, 3, 4] for name in names}
 
     async def test_wrong_claims_are_refused(self, store: IEventStore) -> None:
