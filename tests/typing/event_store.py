@@ -18,9 +18,11 @@ from arvo_event_store import (
     IEventCodec,
     IEventLog,
     IEventStore,
+    IReactionStore,
     IRetentionStore,
     IStreamAccess,
     IStreamAdmin,
+    IWakeUps,
     Lane,
     Loaded,
     MemoryEventStore,
@@ -71,6 +73,8 @@ log: IEventLog = store
 access: IStreamAccess = store
 admin: IStreamAdmin = store
 event_store: IEventStore = store
+reactions: IReactionStore = store
+wake_ups: IWakeUps = store
 waking: WakingLog = store
 closable: ClosableEventStore = store
 retained: IRetentionStore = store

@@ -12,6 +12,7 @@ from arvo_event_store.postgres import PostgresEventStore, PostgresTransaction
 from arvo_event_store.testing import (
     ClosedStoreSuite,
     ConnectLog,
+    ConnectStore,
     JoinAppends,
     JoinedAppendSuite,
     SharedEventLogSuite,
@@ -19,6 +20,7 @@ from arvo_event_store.testing import (
 )
 
 from .conftest import Connect
+from .own_tables import SuiteWithTable
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 
@@ -36,6 +38,29 @@ class TestLogOnBorrowedPools(SharedEventLogSuite):
         @asynccontextmanager
         async def borrowing() -> AsyncIterator[PostgresEventStore]:
             async with asyncpg.create_pool(fast_dsn, min_size=1, max_size=4) as pool:
+                yield PostgresEventStore(pool, schema=schema)
+
+        return borrowing
+
+
+@pytest.mark.scaled
+class TestReactionsOnPlainPools(SuiteWithTable):
+    """Borrowed ones, on which nothing is prepared, as behind a PgBouncer; work is a function."""
+
+    by_function = True
+
+    @pytest.fixture
+    async def store(self, connect: ConnectStore) -> AsyncIterator[IEventStore]:
+        async with connect() as store:
+            yield store
+
+    @pytest.fixture
+    def connect(self, fast_dsn: str, schema: str) -> ConnectStore:
+        @asynccontextmanager
+        async def borrowing() -> AsyncIterator[PostgresEventStore]:
+            async with asyncpg.create_pool(
+                fast_dsn, min_size=1, max_size=4, statement_cache_size=0
+            ) as pool:
                 yield PostgresEventStore(pool, schema=schema)
 
         return borrowing
