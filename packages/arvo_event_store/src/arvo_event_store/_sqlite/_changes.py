@@ -89,6 +89,7 @@ class FileChanges(Changes):
         commits = (version, connection.total_changes)
         look = self._looks.get(connection)
         if look is None or look.commits != commits:
+            if look is not None:
+                self._committed = self._time.monotonic()
             look = self._looks[connection] = _Look(commits, state_of(connection))
-            self._committed = self._time.monotonic()
         return look.state
