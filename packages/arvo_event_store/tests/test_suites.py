@@ -13,6 +13,7 @@ from arvo_event_store.testing import (
     ConnectLog,
     ConnectStore,
     EventLogSuite,
+    ReactionLawSuite,
     ReactionStoreSuite,
     SharedEventLogSuite,
     StoreLawSuite,
@@ -60,7 +61,7 @@ class TestSharedLogInMemory(InMemory, SharedEventLogSuite):
         return same
 
 
-class TestReactionsInMemory(ReactionStoreSuite):
+class WithAClock:
     @pytest.fixture
     def clock(self) -> FakeClock:
         return FakeClock()
@@ -77,6 +78,17 @@ class TestReactionsInMemory(ReactionStoreSuite):
     @pytest.fixture
     def advance(self, clock: FakeClock) -> Advance:
         return clock.run_for
+
+
+class TestReactionsInMemory(WithAClock, ReactionStoreSuite):
+    pass
+
+
+@pytest.mark.scaled
+class TestReactionLawsInMemory(WithAClock, ReactionLawSuite):
+    """The reference itself, so that the suite is the same each time."""
+
+    sequences = 1_000 if FULL else 50
 
 
 class TestClosedStoreInMemory(ClosedStoreSuite):

@@ -13,7 +13,7 @@ from arvo_event_store._scan_page import Mark, UnroutedEvent
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, TargetState
 
-from ._consumer import MINUTE, SCANNED, TTL, Advance, Consumer, at_rest, positions, stored
+from ._consumer import MINUTE, SCANNED, TTL, Advance, Consumer, at_rest, positions, single, stored
 from ._expectations import added, refused, some
 
 KEYED: Final = replace(SCANNED, to=TargetKind.KEY)
@@ -53,7 +53,7 @@ class Marking:
                 error=None,
                 error_position=None,
             )
-            (lease,) = await consumer.claim(lane=f"lane {name}")
+            lease = single(await consumer.claim(lane=f"lane {name}"))
             assert list(lease.events) == [event]
             await consumer.done(lease)
         assert [each.reaction for each in await consumer.targets()] == ["key", "log", "stream"]
@@ -150,7 +150,7 @@ class Marking:
         unrouted = UnroutedEvent(reaction="r", position=first.position, error="é: no key")
         for _ in range(2):
             assert await consumer.mark(page, _listed("k", second), unrouted=[unrouted])
-        (parked,) = await consumer.parked()
+        parked = single(await consumer.parked())
         assert (parked.group, parked.reaction, parked.key) == ("g", "r", "?")
         assert (parked.position, parked.error, parked.attempts) == (first.position, "é: no key", 0)
         assert abs(parked.parked_at - first.created) < 10 * MINUTE

@@ -1,7 +1,9 @@
 """What every store must do for reactions, as tests to subclass."""
 
 from ._attempts import Attempts
+from ._batching import Batching
 from ._claiming import Claiming
+from ._covering import Covering
 from ._extending import Extending
 from ._finishing import Finishing
 from ._marking import Marking
@@ -18,7 +20,9 @@ from ._working import Works
 
 class ReactionStoreSuite(
     Attempts,
+    Batching,
     Claiming,
+    Covering,
     Extending,
     Finishing,
     Marking,
