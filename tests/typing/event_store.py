@@ -13,9 +13,11 @@ from arvo_event_store import (
     IEventCodec,
     IEventLog,
     IEventStore,
+    IReactionStore,
     IRetentionStore,
     IStreamAccess,
     IStreamAdmin,
+    IWakeUps,
     Loaded,
     MemoryEventStore,
     NewEvent,
@@ -57,6 +59,8 @@ log: IEventLog = store
 access: IStreamAccess = store
 admin: IStreamAdmin = store
 event_store: IEventStore = store
+reactions: IReactionStore = store
+wake_ups: IWakeUps = store
 waking: WakingLog = store
 closable: ClosableEventStore = store
 retained: IRetentionStore = store
