@@ -18,7 +18,7 @@ from arvo_event_store._lease import (
 )
 
 from ._reaction_side import Plain, ReactionSide
-from ._scan_steps import DUE, TTL, ReactionStep, ScanSteps
+from ._scan_steps import DUE, TTL, ReactionStep, ScanSteps, told
 
 _WAYS: Final = ("done", "done", "progress", "again", "later", "postponed", "blocked", "parked")
 
@@ -73,7 +73,7 @@ class LeaseSteps(ScanSteps):
                 await side.number(output.stream, count=count, version=head.version)
             return errors
 
-        return ReactionStep(f"finish({numbers}, {ways}, {parts}, {output})", call)
+        return ReactionStep(f"finish({numbers}, {ways}, {parts}, {told(output)})", call)
 
     def extend(self) -> ReactionStep:
         """Prolong leases, or give them back."""
@@ -114,5 +114,6 @@ def _finish(lease: Lease, way: str, *, is_part: bool) -> Finish:
         "blocked": Blocked(error="é", position=failing, failed=lease.failed + 1),
         "parked": Parked(error="é", position=failing, failed=lease.failed + 1),
     }
-    is_whole = way in {"done", "progress"} and not is_part
+    # A lease that goes on has something left to do.
+    is_whole = way == "done" and not is_part
     return Finish(lease=lease, at=lease.upto if is_whole else done, then=ways[way])

@@ -3,7 +3,6 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, TypeAlias
 
 from arvo_event_store._append import Append
@@ -136,8 +135,9 @@ class ReactionSide:
 
     def ready(self, ready: Ready) -> Plain:
         """Return what there is to do in a plain form."""
-        after = ready.due_after
-        return sorted(ready.lanes), None if after is None else after > timedelta(0)
+        # What is due may be woken or not, so the next due is told alike only if nothing is.
+        after = None if ready.lanes else ready.due_after
+        return sorted(ready.lanes), after is None
 
     def _lease(self, lease: Lease) -> Plain:
         return (

@@ -84,7 +84,7 @@ class ScanSteps:
     def append(self) -> ReactionStep:
         """Append to a stream, and wake targets."""
         given = self.output()
-        return ReactionStep(f"append({given})", lambda side: side.append(given))
+        return ReactionStep(f"append({told(given)})", lambda side: side.append(given))
 
     def advance(self) -> ReactionStep:
         """Let the time pass."""
@@ -152,3 +152,12 @@ class ScanSteps:
         return ReactionStep(
             f"leave({owner.int})", lambda side: side.store.leave(side.group, owner=owner)
         )
+
+
+def told(append: Append | None) -> str:
+    """Return what is appended, for the report of a difference."""
+    if append is None:
+        return "nothing"
+    names = "".join(event.name for event in append.events)
+    woken = ", ".join(wake.reaction for wake in append.wakes) or "nobody"
+    return f"{names} to {append.stream}, expecting {append.expect}, waking {woken}"
