@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -176,6 +177,20 @@ async def test_a_target_has_one_holder_among_processes(path: Path) -> None:
         # Each event but the last of each stream was handled once.
         assert handled == await store.horizon() - 12
         assert handled == 800
+
+
+async def test_who_waits_is_told_of_changes_of_another_process(path: Path) -> None:
+    async with SqliteEventStore.connect(path) as store:
+        process = start("open_at_once", path)
+        for _ in range(2):  # the first look finds out how things are
+            seen = store.changes
+            assert not await store.wait_for_change(seen=seen, at_most=timedelta(0))
+        waiting = asyncio.create_task(
+            store.wait_for_change(seen=seen, at_most=timedelta(minutes=1))
+        )
+        await asyncio.to_thread(go, [process])
+        assert await waiting is True
+        assert await asyncio.to_thread(output, process) == ["opened 1"]
 
 
 @pytest.mark.alone

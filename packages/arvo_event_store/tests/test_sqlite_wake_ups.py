@@ -224,6 +224,14 @@ async def test_who_waits_is_told_of_changes_of_others(
     await asyncio.wait([again])
 
 
+async def test_the_first_wait_is_told_of_what_others_did_since_the_registration(
+    store: SqliteEventStore, other: SqliteEventStore, clock: FakeClock
+) -> None:
+    await append(other)
+    assert await store.wait_for_change(seen=store.changes, at_most=TTL) is True
+    assert clock.pending == 0
+
+
 async def test_what_brings_no_work_tells_nobody(
     store: SqliteEventStore, other: SqliteEventStore, clock: FakeClock
 ) -> None:
