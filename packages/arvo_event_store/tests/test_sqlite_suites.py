@@ -26,6 +26,7 @@ from arvo_event_store.testing import (
     JoinAppends,
     JoinedAppendSuite,
     OwnTable,
+    ReactionLawSuite,
     ReactionStoreSuite,
     SharedEventLogSuite,
     StoreLawSuite,
@@ -146,7 +147,7 @@ class Reacting:
         )
 
 
-class TestReactionsOnAFile(Reacting, ReactionStoreSuite):
+class ReactingOnAFile(Reacting):
     @pytest.fixture
     def connect(self, tmp_path: Path, clock: FakeClock) -> ConnectStore:
         path = tmp_path / "events.db"
@@ -158,7 +159,7 @@ class TestReactionsOnAFile(Reacting, ReactionStoreSuite):
             yield store
 
 
-class TestReactionsWithoutAFile(Reacting, ReactionStoreSuite):
+class ReactingWithoutAFile(Reacting):
     @pytest.fixture
     async def store(self, clock: FakeClock) -> AsyncIterator[SqliteEventStore]:
         async with SqliteEventStore.connect(":memory:", clock=clock) as store:
@@ -167,6 +168,23 @@ class TestReactionsWithoutAFile(Reacting, ReactionStoreSuite):
     @pytest.fixture
     def connect(self, store: SqliteEventStore) -> ConnectStore:
         return lambda: nullcontext(store)
+
+
+class TestReactionsOnAFile(ReactingOnAFile, ReactionStoreSuite):
+    pass
+
+
+class TestReactionsWithoutAFile(ReactingWithoutAFile, ReactionStoreSuite):
+    pass
+
+
+@pytest.mark.scaled
+class TestReactionLawsOnAFile(ReactingOnAFile, ReactionLawSuite):
+    sequences = 500 if FULL else 50
+
+
+class TestReactionLawsWithoutAFile(ReactingWithoutAFile, ReactionLawSuite):
+    sequences = 10
 
 
 class TestClosedStoreOnAFile(ClosedStoreSuite):

@@ -32,7 +32,7 @@ from arvo_time.cancellation import take_or_give_back
 from arvo_time.settings import check_flag, check_instance
 
 from . import _claims, _reactions, _windows
-from ._changes import State, state_of
+from ._changes import State, with_state
 from ._file import OnFile
 from ._finishes import AskedFinish, FinishBatch
 from ._reads import horizon
@@ -49,11 +49,15 @@ class FileReactions(OnFile):
         """See `IReactionStore.register`."""
         given = check_reactions(reactions, group=group)
         check_flag(redefine, name="redefine")
-        await self._file.write(
+        _, state = await self._file.write(
             "REGISTER",
-            lambda connection: _reactions.register(connection, group, given, redefine=redefine),
+            with_state(
+                lambda connection: _reactions.register(connection, group, given, redefine=redefine)
+            ),
             collection="reaction",
         )
+        # Of what others do from now on, the first wait is told.
+        self._file.changes.compare(state)
 
     async def scan(
         self,
@@ -113,16 +117,15 @@ class FileReactions(OnFile):
         given, aside = tuple(marks), tuple(unrouted)
         raised, state = await self._file.write(
             "MARK",
-            lambda connection: (
-                _reactions.mark(
+            with_state(
+                lambda connection: _reactions.mark(
                     connection,
                     page,
                     given,
                     unrouted=aside,
                     progress=names,
                     now=self._file.clock.now(),
-                ),
-                state_of(connection),
+                )
             ),
             collection="target",
             durable=False,

@@ -25,10 +25,11 @@ _RAISE: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (grp, reaction, key) DO UPDATE SET mark = excluded.mark WHERE mark < excluded.mark
 """
+# Where they are, and which; few are blocked.
 _BLOCKED: Final = {
-    None: "",
-    True: "AND blocked_at IS NOT NULL",
-    False: "AND blocked_at IS NULL",
+    None: ("target", ""),
+    True: ("target INDEXED BY target_blocked", "AND blocked_at IS NOT NULL"),
+    False: ("target", "AND blocked_at IS NULL"),
 }
 
 # Which keys targets of a stream, or of its events below a version, may have, in which reactions. An
@@ -145,8 +146,9 @@ def page_of_targets(
         if reaction is None
         else "reaction = :reaction AND key > :key"
     )
+    source, condition = _BLOCKED[blocked]
     rows = connection.execute(
-        f"SELECT {TARGET_COLUMNS} FROM target WHERE grp = :group AND {beyond} {_BLOCKED[blocked]} "
+        f"SELECT {TARGET_COLUMNS} FROM {source} WHERE grp = :group AND {beyond} {condition} "
         "ORDER BY reaction, key LIMIT :limit",
         {
             "group": group,
