@@ -212,7 +212,7 @@ def keys(event: Event) -> list[str] | None:
 
 
 access_by_call: Callable[[ReactionCall[Added]], IStreamAccess] = lambda call: call  # noqa: E731
-reactions = [
+consuming = [
     Reaction(name="praise", on=[Added], handler=praise),
     Reaction(name="instance", on=[Added], handler=Praise(), to=PER_EVENT, addressed=True),
     Reaction(name="react", on=[Added, Renamed], handler=react, to=keys, start="now"),
@@ -220,9 +220,9 @@ reactions = [
     Reaction(name="all", on=[Event], handler=see, on_exhausted="park", start=7),
     Projection(name="sum", on=[Added, Renamed], handler=sum_up, lane="slow"),
 ]
-consumers: list[EventConsumer] = [*reactions]
+consumers: list[EventConsumer] = [*consuming]
 worker = ReactionWorker(
-    store, group="g", reactions=reactions, lanes={"slow": Lane(concurrency=4)}, on_error=None
+    store, group="g", reactions=consuming, lanes={"slow": Lane(concurrency=4)}, on_error=None
 )
 ReactionWorker(event_store, group="g", reactions=consumers, poll=timedelta(seconds=1))
 
@@ -265,6 +265,6 @@ Projection(name="wrong", on=[Added], handler=sum_up)
 Projection(name="wrong", on=[Renamed], handler=praise)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Projection(name="wrong", on=[Added], handler=praise)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 ReactionWorker(store, group="g", reactions=[praise])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-ReactionWorker(store, group="g", reactions=reactions, poll=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ReactionWorker(store, group="g", reactions=consuming, poll=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Lane(4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Postpone(timedelta(days=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
