@@ -12,6 +12,7 @@ from arvo_event_store._event import Event
 from arvo_event_store._lease import Done, Finish, Lease, Progress, Then
 from arvo_event_store._log import IStreamAccess
 from arvo_event_store._reaction_store import IReactionStore
+from arvo_event_store._telemetry import count_handled
 from arvo_time import Backoff, Clock
 from arvo_time.logs import bounded_logger
 
@@ -218,6 +219,7 @@ class Acknowledgement:
             count = sum(len(tried.events) for tried in group)
             self.handled += count
             self._context.stats.handled += count
+            count_handled(count, group=self.lease.group, reaction=self.lease.reaction)
             self._at, self._stored_at = at, self._context.clock.monotonic()
             self.renewed()
         elif isinstance(error, LeaseLostError):

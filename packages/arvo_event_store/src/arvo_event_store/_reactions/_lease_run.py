@@ -10,6 +10,7 @@ from typing import Final, Literal
 from arvo_event_store._errors import ConflictError, UnknownEventError
 from arvo_event_store._event import Event
 from arvo_event_store._lease import Blocked, Done, Lease, Parked, Postponed, Retried
+from arvo_event_store._telemetry import count_failure, count_lost_lease, handle_span
 from arvo_time import Backoff
 from arvo_time.logs import bounded_logger
 
@@ -106,7 +107,9 @@ class LeaseRun:
             _logger.exception("the work for %s failed", self.name)
         finally:
             self._context.keeper.remove(self._done)
-            self._context.stats.lost += self._done.lost
+            if self._done.lost:
+                self._context.stats.lost += 1
+                count_lost_lease(group=self._lease.group, reaction=self._lease.reaction)
 
     async def _work(self) -> None:
         try:
@@ -193,18 +196,26 @@ class LeaseRun:
             data = [consumer.read(event) for event in events]
         except UnknownEventError as error:
             return _Problem(parts=[events], error=error, final=True)
+        attempt = self._tries_before(events[0]) + 1
         try:
-            calling = called(
-                consumer,
-                events,
-                data,
-                lease=self._lease,
-                attempt=self._tries_before(events[0]) + 1,
-                deadline=lambda: self._done.until,
-                log=self._context.store,
-                stage=stage,
-            )
-            returned = await self._interruption.within(calling)
+            with handle_span(
+                group=self._lease.group,
+                reaction=consumer.name,
+                events=len(events),
+                attempt=attempt,
+                caused_by=(event.meta.get("traceparent") for event in events),
+            ):
+                calling = called(
+                    consumer,
+                    events,
+                    data,
+                    lease=self._lease,
+                    attempt=attempt,
+                    deadline=lambda: self._done.until,
+                    log=self._context.store,
+                    stage=stage,
+                )
+                returned = await self._interruption.within(calling)
             if returned is not None:
                 raise TypeError(f"a handler must return nothing, got {returned!r}; use `emit`")
         except InterruptedWorkError:
@@ -293,11 +304,13 @@ class LeaseRun:
                 stats.parked += 1
                 self.more = True
                 outcome = "parked"
+        lease = self._lease
+        count_failure(outcome, group=lease.group, reaction=lease.reaction)
         await self._context.report(
             ReactionFailure(
-                group=self._lease.group,
-                reaction=self._lease.reaction,
-                key=self._lease.key,
+                group=lease.group,
+                reaction=lease.reaction,
+                key=lease.key,
                 position=then.position,
                 error=error,
                 failed=then.failed,
