@@ -157,7 +157,7 @@ class Acknowledgement:
 
         Raises:
             EndedLeaseError: The lease is lost, or its outcome is unknown.
-            InterruptedWorkError: The store fails, and the worker leaves.
+            InterruptedWorkError: The worker leaves while the store fails.
         """
         then = Progress(ttl=self._context.ttl) if then is None else then
         at = self.at if at is None else at
@@ -236,10 +236,14 @@ class Acknowledgement:
             try:
                 return (await self._context.finishes.finish(finish)).error
             except StoreFailure as failure:
-                if failure.outcome == "unknown" or not failure.retryable:
-                    # Whoever gets the target next sees whether it is stored. Sent again, it might be
-                    # stored twice.
-                    _logger.warning("it is unknown what became of %s: %s", self.name, failure)
+                if (
+                    failure.outcome == "unknown"
+                    or not failure.retryable
+                    or self._interruption.requested
+                ):
+                    # Whoever gets the target next sees whether it is stored. Sent again after an
+                    # unknown outcome, it might be stored twice.
+                    _logger.warning("could not store what became of %s: %s", self.name, failure)
                     await self.release()
                     raise EndedLeaseError from failure
             await self._interruption.within(self._context.clock.sleep(pause))

@@ -1,7 +1,7 @@
 """Cancelling what a task awaits, without cancelling the task."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -36,13 +36,17 @@ class Interruption:
         """Await something that may be cancelled.
 
         Raises:
-            InterruptedWorkError: It was cancelled by `request`.
+            InterruptedWorkError: It was cancelled by `request`, or not begun after it.
             RuntimeError: It was cancelled from inside, or raised something that does not derive from
                 `Exception`; or no task awaits it.
         """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can await this")
+        if self.requested:
+            if isinstance(work, Coroutine):
+                work.close()
+            raise InterruptedWorkError
         before = task.cancelling()
         self._task = task
         try:

@@ -54,4 +54,4 @@ class Outage:
         """Note that a call succeeded."""
         if self._failures:
             self._failures = 0
-            del self._troubles[self._part]
+            self._troubles.pop(self._part, None)
