@@ -28,6 +28,8 @@ class FaultyStore:
         self.odds = odds
         self._back_at = clock.monotonic()
         self._lost_finish: bool | None = None
+        self.reply_after = timedelta(0)
+        """How long a finish takes after it was stored."""
 
     def fail_for(self, time: timedelta) -> None:
         """Be away for a time."""
@@ -58,6 +60,8 @@ class FaultyStore:
                     await call(*args, **settings)
                 raise StoreFailure("connection lost", retryable=True, outcome="unknown")
             result = await call(*args, **settings)
+            if name == "finish" and self.reply_after:
+                await self._clock.sleep(self.reply_after)
             if draw.random() < self.odds:
                 raise StoreFailure(f"{name} is unknown", retryable=True, outcome="unknown")
             return result

@@ -16,6 +16,7 @@ from arvo_event_store import (
     Lane,
     MemoryEventStore,
     NewEvent,
+    Postpone,
     Reaction,
     ReactionCall,
     ReactionWorker,
@@ -220,6 +221,47 @@ async def vanish(running: ReactionWorker) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_finish_that_takes_long_is_not_taken_for_a_lost_lease(
+    store: MemoryEventStore, clock: FakeClock, worker: Make
+) -> None:
+    """The lease has ended in the store, and is renewed no more, before the answer comes."""
+    far = FaultyStore(store, clock=clock, random=Random(1), odds=0.0)
+    far.reply_after = TTL
+
+    async def scenario() -> None:
+        await add(store, "a", 1)
+        running = worker(Reaction(name="echo", on=[Added], handler=echo), store=far)
+        await running.settle()
+        stats = running.stats()
+        assert (stats.lost, stats.handled) == (0, 1)
+
+    await clock.run_until_complete(scenario())
+
+
+async def test_what_is_due_is_not_late_by_a_look(
+    store: MemoryEventStore, clock: FakeClock, worker: Make
+) -> None:
+    """Workers look again when the next target is due, not only once a minute."""
+    times: list[float] = []
+
+    async def wait(call: ReactionCall[Added]) -> None:
+        times.append(clock.monotonic())
+        if len(times) < 5:
+            raise Postpone(after=timedelta(milliseconds=50 * call.data.amount))
+
+    async def scenario() -> None:
+        await add(store, "a", 1)
+        await add(store, "b", 2)
+        reaction = Reaction(name="wait", on=[Added], handler=wait)
+        async with worker(reaction, poll=timedelta(minutes=1)):
+            await clock.sleep(SECOND)
+
+    await clock.run_until_complete(scenario())
+    assert len(times) == 6
+    assert times[:2] == [0, 0]
+    assert max(times) < 0.3
 
 
 # --- leaving ------------------------------------------------------------------
