@@ -120,8 +120,7 @@ class ScanSteps:
 
     def mark(self) -> ReactionStep:
         """Store what one of the last pages concerns; some of its events cannot be routed."""
-        number, rest = self._random.choice((0, 0, 0, 1, 2)), self._random.choice((None, 0, 1))
-        is_lazy = self._random.random() < 0.3
+        number, is_lazy = self._random.choice((0, 0, 0, 1, 2)), self._random.random() < 0.3
         specs = list(self._specs)
 
         async def call(side: ReactionSide) -> Plain:
@@ -134,8 +133,8 @@ class ScanSteps:
             unrouted = [
                 UnroutedEvent(reaction="keys", position=event.position, error="no key")
                 for event in page.events
-                if rest is not None and after is not None and event.position > after
-                if side.rank(event.position) % 2 == rest
+                if after is not None and event.position > after
+                if side.rank(event.position) % 4 == 0
             ]
             skipped = {event.position for event in unrouted}
             marks = marks_of(
@@ -143,11 +142,11 @@ class ScanSteps:
                 specs,
                 keys=lambda event: () if event.position in skipped else (event.stream, "all"),
             )
-            concerned = {each.reaction for each in (*marks, *unrouted)}
-            progress = concerned if is_lazy else page.tokens
+            concerned = {each.reaction for each in marks} | {each.reaction for each in unrouted}
+            progress = concerned if is_lazy else {*page.tokens}
             return await side.store.mark(page, marks, unrouted=unrouted, progress=progress)
 
-        return ReactionStep(f"mark({number}, {rest}, {is_lazy})", call)
+        return ReactionStep(f"mark({number}, {is_lazy})", call)
 
     def leave(self) -> ReactionStep:
         """Give up the lease of scanning."""
