@@ -1,18 +1,17 @@
-"""One test of `ReactionStoreSuite`, on a store of its own."""
+"""The suites of reactions, on a store that a test makes itself."""
 
 import inspect
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from typing import Any
 
 from arvo_event_store import MemoryEventStore
-from arvo_event_store.testing import ReactionStoreSuite
+from arvo_event_store.testing import ReactionLawSuite, ReactionStoreSuite
 from arvo_time.testing import FakeClock
 
 
 async def behave(name: str, kind: type[MemoryEventStore]) -> None:
-    """Run a test of the suite by its name, with the fixtures that it asks for."""
-    clock = FakeClock(start=datetime(2025, 1, 1, tzinfo=UTC))
+    """Run a test of `ReactionStoreSuite` by its name, with the fixtures that it asks for."""
+    clock = FakeClock()
     async with kind(clock=clock) as store:
         fixtures: dict[str, Any] = {
             "store": store,
@@ -21,3 +20,10 @@ async def behave(name: str, kind: type[MemoryEventStore]) -> None:
         }
         test = getattr(ReactionStoreSuite(), name)
         await test(**{asked: fixtures[asked] for asked in inspect.signature(test).parameters})
+
+
+async def obey(kind: type[MemoryEventStore]) -> None:
+    """Run the laws of reactions."""
+    clock = FakeClock()
+    async with kind(clock=clock) as store:
+        await ReactionLawSuite().test_any_sequence_of_steps_gives_the_same(store, clock.run_for)

@@ -23,7 +23,7 @@ from arvo_event_store.stores import (
     ScanPage,
 )
 
-from .reaction_behaviour import behave
+from .reaction_behaviour import behave, obey
 
 Place = tuple[str, str]
 
@@ -495,3 +495,25 @@ BROKEN: dict[str, list[type[MemoryEventStore]]] = {
 async def test_a_broken_store_fails_by_name(behaviour: str, broken: type[MemoryEventStore]) -> None:
     with pytest.raises((AssertionError, EventStoreError)):
         await behave(behaviour, broken)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ClaimsBlocked,
+        HandsOutTwice,
+        ExpiresEarly,
+        FencesNobody,
+        CountsReleases,
+        ProgressEndsTheLease,
+        KeepsEventRows,
+        StoresOutputsBeforeTheFence,
+        AcknowledgesBeforeTheOutputs,
+        WindowsReachTheMark,
+        WindowsReachTheirLastEvent,
+        ListsEventsTwice,
+    ],
+)
+async def test_the_laws_find_a_broken_store(broken: type[MemoryEventStore]) -> None:
+    with pytest.raises((AssertionError, EventStoreError)):
+        await obey(broken)

@@ -18,7 +18,7 @@ from arvo_event_store import (
 )
 from arvo_event_store.stores import Mark, ReactionSpec, ScanPage, UnroutedEvent
 
-from .reaction_behaviour import behave
+from .reaction_behaviour import behave, obey
 
 
 class RedefinesSilently(MemoryEventStore):
@@ -200,6 +200,26 @@ class KeysWithoutPunctuation(MemoryEventStore):
         )
 
 
+class ForgetsWhatWasScanned(MemoryEventStore):
+    """A page is stored as often as it comes, as if it came the first time."""
+
+    @override
+    async def mark(self, page: ScanPage, marks: Sequence[Mark], **given: Any) -> bool:
+        for name, found in self._reactions.of(page.group).items():
+            found.scanned = page.scanned.get(name, found.scanned)
+        return await super().mark(page, marks, **given)
+
+
+class PassesPagesOver(MemoryEventStore):
+    """A page that begins where one was stored is taken for that one, also if it has more."""
+
+    @override
+    async def mark(self, page: ScanPage, marks: Sequence[Mark], **given: Any) -> bool:
+        known = {each.reaction: each.scanned for each in await self.lag(page.group)}
+        new = [each for each in marks if known[each.reaction] == page.scanned[each.reaction]]
+        return await super().mark(page, new, **given)
+
+
 class UnblocksAll(MemoryEventStore):
     """The key of a call is not looked at."""
 
@@ -332,6 +352,8 @@ BROKEN: dict[str, list[type[MemoryEventStore]]] = {
     "test_progress_is_kept_for_each_reaction": [ProgressesTogether],
     "test_unrouted_events_are_put_aside": [LosesUnrouted],
     "test_an_event_concerns_three_keys": [KeysWithoutPunctuation],
+    "test_a_page_that_is_stored_again_makes_no_event_again": [ForgetsWhatWasScanned],
+    "test_pages_that_overlap_lose_nothing": [PassesPagesOver, ForgetsWhatWasScanned],
     "test_an_unblocked_target_tries_again": [UnblocksAll],
     "test_a_skipped_event_is_given_up": [SkipsNothing],
     "test_a_skipped_event_of_its_own_is_gone": [SkipsNothing],
@@ -357,3 +379,25 @@ BROKEN: dict[str, list[type[MemoryEventStore]]] = {
 async def test_a_broken_store_fails_by_name(behaviour: str, broken: type[MemoryEventStore]) -> None:
     with pytest.raises((AssertionError, EventStoreError)):
         await behave(behaviour, broken)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        BeginsAgainWhenRegistered,
+        ScansPastTheHorizon,
+        ScansForAnyone,
+        SkipsTheLastOfAPage,
+        MarksForAnyone,
+        ProgressesTogether,
+        LosesUnrouted,
+        ForgetsWhatWasScanned,
+        PassesPagesOver,
+        SkipsNothing,
+        ResetsTheGroup,
+        ReplaysTwice,
+    ],
+)
+async def test_the_laws_find_a_broken_store(broken: type[MemoryEventStore]) -> None:
+    with pytest.raises((AssertionError, EventStoreError)):
+        await obey(broken)

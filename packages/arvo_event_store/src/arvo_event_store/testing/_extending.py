@@ -43,6 +43,8 @@ class Extending:
         other = Consumer(store, [WOKEN])
         taken = {lease.key: lease for lease in await other.claim()}
         assert {*taken} == {"given", "taken"}
+        both = [leases["taken"], taken["taken"]]
+        assert await store.extend(both, ttl=TTL) == [taken["taken"]]
         await store.release([taken["given"]])
         before = await consumer.targets()
         kept = await store.extend([*leases.values()], ttl=2 * TTL)

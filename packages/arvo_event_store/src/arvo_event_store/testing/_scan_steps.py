@@ -59,7 +59,7 @@ class ScanSteps:
             replace(named, name="keys", to=TargetKind.KEY, events=("A", "B")),
             replace(named, name="log", to=TargetKind.LOG, events=("B",), lane="m"),
             replace(named, name="events", to=PER_EVENT, events=None, lane="m"),
-            replace(named, name="woken", events=None, addressed=True, lane="l"),
+            replace(named, name="woken", addressed=True, lane="l"),
             replace(named, name="each", to=PER_EVENT, events=None, addressed=True, lane="m"),
         ]
 
@@ -120,7 +120,7 @@ class ScanSteps:
 
     def mark(self) -> ReactionStep:
         """Store what one of the last pages concerns; some of its events cannot be routed."""
-        number, rest = self._random.choice((0, 0, 0, 1, 2)), self._random.choice((None, 0, 1))
+        number, is_lazy = self._random.choice((0, 0, 0, 1, 2)), self._random.random() < 0.3
         specs = list(self._specs)
 
         async def call(side: ReactionSide) -> Plain:
@@ -133,8 +133,8 @@ class ScanSteps:
             unrouted = [
                 UnroutedEvent(reaction="keys", position=event.position, error="no key")
                 for event in page.events
-                if rest is not None and after is not None and event.position > after
-                if side.rank(event.position) % 2 == rest
+                if after is not None and event.position > after
+                if side.rank(event.position) % 4 == 0
             ]
             skipped = {event.position for event in unrouted}
             marks = marks_of(
@@ -142,9 +142,11 @@ class ScanSteps:
                 specs,
                 keys=lambda event: () if event.position in skipped else (event.stream, "all"),
             )
-            return await side.store.mark(page, marks, unrouted=unrouted, progress=[*page.tokens])
+            concerned = {each.reaction for each in marks} | {each.reaction for each in unrouted}
+            progress = concerned if is_lazy else {*page.tokens}
+            return await side.store.mark(page, marks, unrouted=unrouted, progress=progress)
 
-        return ReactionStep(f"mark({number}, {rest})", call)
+        return ReactionStep(f"mark({number}, {is_lazy})", call)
 
     def leave(self) -> ReactionStep:
         """Give up the lease of scanning."""
