@@ -9,7 +9,7 @@ import pytest
 from arvo_event_store import MemoryEventStore, NewEvent
 from arvo_event_store.testing import (
     Advance,
-    ClosedStoreSuite,
+    ClosedReactionStoreSuite,
     ConnectLog,
     ConnectStore,
     EventLogSuite,
@@ -91,7 +91,7 @@ class TestReactionLawsInMemory(WithAClock, ReactionLawSuite):
     sequences = 1_000 if FULL else 50
 
 
-class TestClosedStoreInMemory(ClosedStoreSuite):
+class TestClosedStoreInMemory(ClosedReactionStoreSuite):
     @pytest.fixture
     async def closed_store(self) -> MemoryEventStore:
         async with MemoryEventStore() as store:

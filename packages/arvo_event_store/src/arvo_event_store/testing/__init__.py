@@ -2,12 +2,12 @@
 
 `EventLogSuite` tests the log of a store of your own, `SharedEventLogSuite` one that several clients share,
 `JoinedAppendSuite` appends in a transaction of the caller, `StreamAdminSuite` what operators do with its
-streams, `ReactionStoreSuite` what it keeps for reactions, `ClosedStoreSuite` what it does once it was
-closed, and `StoreLawSuite` and `ReactionLawSuite` that it gives what other stores give.
-`arvo_time.testing.FakeClock` moves the time by hand.
+streams, `ReactionStoreSuite` what it keeps for reactions. `ClosedStoreSuite` and `ClosedReactionStoreSuite`
+test what it does once it was closed, `StoreLawSuite` and `ReactionLawSuite` that it gives what other stores
+give. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
-from ._closed_store_suite import ClosableEventStore, ClosedStoreSuite
+from ._closed_store_suite import ClosableEventStore, ClosedReactionStoreSuite, ClosedStoreSuite
 from ._consumer import Advance, ConnectStore
 from ._event_log_suite import EventLogSuite
 from ._expectations import WakingLog
@@ -22,6 +22,7 @@ from ._working import OwnTable
 __all__ = [
     "Advance",
     "ClosableEventStore",
+    "ClosedReactionStoreSuite",
     "ClosedStoreSuite",
     "ConnectLog",
     "ConnectStore",

@@ -10,6 +10,7 @@ from ._marking import Marking
 from ._operating import Operating
 from ._outputs import Outputs
 from ._parking import Parking
+from ._racing import Racing
 from ._registering import Registering
 from ._resetting import Resetting
 from ._scanning import Scanning
@@ -29,6 +30,7 @@ class ReactionStoreSuite(
     Operating,
     Outputs,
     Parking,
+    Racing,
     Registering,
     Resetting,
     Scanning,
