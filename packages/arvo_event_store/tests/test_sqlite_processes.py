@@ -186,7 +186,7 @@ async def test_who_waits_is_told_of_changes_of_another_process(path: Path) -> No
             seen = store.changes
             assert not await store.wait_for_change(seen=seen, at_most=timedelta(0))
         waiting = asyncio.create_task(
-            store.wait_for_change(seen=seen, at_most=timedelta(minutes=1))
+            store.wait_for_change(seen=seen, at_most=timedelta(minutes=5))
         )
         await asyncio.to_thread(go, [process])
         assert await waiting is True

@@ -3,16 +3,13 @@
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
 import sqlite3
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from arvo_event_store.stores import Changes
 from arvo_time import Clock
 
 from ._reads import HORIZON
-
-T = TypeVar("T")
 
 _PAUSE: Final = timedelta(milliseconds=25)
 _QUIET_PAUSE: Final = timedelta(milliseconds=50)
@@ -39,13 +36,6 @@ class State(NamedTuple):
 def state_of(connection: sqlite3.Connection) -> State:
     """Return the state that a connection sees."""
     return State(*connection.execute(_STATE).fetchone())
-
-
-def with_state(
-    operation: Callable[[sqlite3.Connection], T],
-) -> Callable[[sqlite3.Connection], tuple[T, State]]:
-    """Return an operation that returns the state after it too."""
-    return lambda connection: (operation(connection), state_of(connection))
 
 
 class _Look(NamedTuple):

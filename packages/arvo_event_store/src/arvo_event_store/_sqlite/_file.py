@@ -10,7 +10,7 @@ from arvo_event_store.stores import store_failure
 from arvo_sqlite import SqliteClient
 from arvo_time import BackendError, Clock
 
-from ._changes import FileChanges
+from ._changes import FileChanges, state_of
 from ._refusal import Refusal
 from ._work import WorkRunner
 
@@ -67,6 +67,27 @@ class StoreFile:
                 partial(_answer, operation), name=name, collection=collection, durable=durable
             )
         )
+
+    async def write_telling(
+        self,
+        name: str,
+        operation: Callable[[sqlite3.Connection], T | Refusal],
+        *,
+        collection: str = "event",
+        durable: bool = True,
+    ) -> T:
+        """Run an operation as `write` does, and tell those who wait if there may be work after it."""
+        before, done, after = await self.write(
+            name,
+            lambda connection: (state_of(connection), operation(connection), state_of(connection)),
+            collection=collection,
+            durable=durable,
+        )
+        if after != before:
+            self.changes.tell_own(after)
+        if isinstance(done, Refusal):
+            done.raise_in_caller()
+        return done
 
     async def read(
         self,

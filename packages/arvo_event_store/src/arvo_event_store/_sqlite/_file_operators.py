@@ -1,9 +1,7 @@
 """What operators do with the reactions of a file."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 from arvo_event_store._reaction_state import ParkedEvent, ReactionLag
 from arvo_event_store._target import TargetState
@@ -11,10 +9,7 @@ from arvo_event_store.stores import MAX_POSITION, PAGE_EVENTS, check_name
 from arvo_time.settings import check_count, check_flag, check_instance
 
 from . import _operators, _targets
-from ._changes import state_of
 from ._file import OnFile
-
-T = TypeVar("T")
 
 
 class FileOperators(OnFile):
@@ -63,27 +58,30 @@ class FileOperators(OnFile):
         _check_names(group, reaction)
         if key is not None:
             check_name(key, path="key")
-        return await self._set_going(
+        return await self._file.write_telling(
             "UNBLOCK",
             lambda connection: _operators.unblock(connection, group, reaction=reaction, key=key),
+            collection="target",
         )
 
     async def skip(self, group: str, *, reaction: str, key: str) -> bool:
         """See `IReactionStore.skip`."""
         _check_names(group, reaction)
         check_name(key, path="key")
-        return await self._set_going(
+        return await self._file.write_telling(
             "SKIP",
             lambda connection: _operators.skip(connection, group, reaction=reaction, key=key),
+            collection="target",
         )
 
     async def reset(self, group: str, *, reaction: str, after: int) -> None:
         """See `IReactionStore.reset`."""
         _check_names(group, reaction)
         check_count(after, name="after", most=MAX_POSITION)
-        await self._set_going(
+        await self._file.write_telling(
             "RESET",
             lambda connection: _operators.reset(connection, group, reaction=reaction, after=after),
+            collection="target",
         )
 
     def parked(self, group: str, *, reaction: str | None = None) -> AsyncIterator[ParkedEvent]:
@@ -111,28 +109,13 @@ class FileOperators(OnFile):
         for each in parked:
             check_instance(each, kind=ParkedEvent, name="parked")
         given = tuple(parked)
-        return await self._set_going(
+        return await self._file.write_telling(
             "REPLAY",
             lambda connection: _operators.replay(
                 connection, group, given, now=self._file.clock.now()
             ),
-        )
-
-    async def _set_going(self, name: str, operation: Callable[[sqlite3.Connection], T]) -> T:
-        """Run an operation that may let targets go on, and tell those who wait if it did."""
-        changed = await self._file.write(
-            name,
-            lambda connection: (
-                state_of(connection),
-                operation(connection),
-                state_of(connection),
-            ),
             collection="target",
         )
-        before, done, after = changed
-        if before != after:
-            self._file.changes.tell_own(after)
-        return done
 
 
 def _check_names(group: str, reaction: str | None) -> None:

@@ -23,6 +23,7 @@ class FileWakeUps(OnFile):
         """
         check_count(seen, name="seen")
         check_duration(at_most, name="at_most")
+        self._file.check_open()
         changes, clock = self._file.changes, self._file.clock
         until = clock.monotonic() + at_most.total_seconds()
         while changes.count <= seen:

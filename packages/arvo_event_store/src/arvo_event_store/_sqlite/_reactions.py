@@ -138,9 +138,12 @@ def mark(
         nothing is changed.
     """
     group = page.group
-    if not all(_stands(connection, group, name, token=page.tokens[name]) for name in progress):
+    scanned = _leased(connection, page)
+    if not progress <= scanned.keys():
         return None
     at = microseconds(now)
+    # A page may be stored twice. What was scanned before may be done and gone, and stays so.
+    marks = [each for each in marks if each.mark > scanned[each.reaction]]
     raised = raise_marks(
         connection, (NewTarget.scanned(each, group=group) for each in marks), at=at
     )
@@ -151,16 +154,13 @@ def mark(
             for each in marks
             if each.reads is TargetKind.KEY
             for position in each.positions
+            if position > scanned[each.reaction]
         ],
     )
     for event in unrouted:
-        park(
-            connection,
-            (group, event.reaction, "?", event.position),
-            error=event.error,
-            attempts=0,
-            at=at,
-        )
+        if event.position > scanned[event.reaction]:
+            place = (group, event.reaction, "?", event.position)
+            park(connection, place, error=event.error, attempts=0, at=at)
     connection.executemany(
         _PROGRESS, [(page.upto, bool(raised), group, name) for name in sorted(progress)]
     )
@@ -224,9 +224,12 @@ def _start(reaction: ReactionSpec, *, horizon: int) -> int:
     return horizon if reaction.start == "now" else 0
 
 
-def _stands(connection: sqlite3.Connection, group: str, name: str, *, token: int) -> bool:
+def _leased(connection: sqlite3.Connection, page: ScanPage) -> dict[str, int]:
+    """Return up to where those reactions of a page are scanned whose leases still stand."""
     found = connection.execute(
-        "SELECT 1 FROM reaction WHERE grp = ? AND name = ? AND token = ? AND owner IS NOT NULL",
-        (group, name, token),
-    ).fetchone()
-    return found is not None
+        "SELECT name, scanned, token FROM reaction WHERE grp = ? AND owner IS NOT NULL",
+        (page.group,),
+    )
+    return {
+        name: scanned for name, scanned, token in found.fetchall() if page.tokens.get(name) == token
+    }

@@ -13,15 +13,13 @@ from arvo_sqlite import Component, NewerSchemaError, OlderSchemaError, SqliteCli
 from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.settings import check_clock, check_count
 
-from ._changes import State
 from ._file import StoreFile
+from ._file_leases import FileLeases
 from ._file_log import FileLog
 from ._file_operators import FileOperators
-from ._file_reactions import FileReactions
+from ._file_scans import FileScans
 from ._file_stream_admin import FileStreamAdmin
 from ._file_wake_ups import FileWakeUps
-from ._reads import horizon
-from ._refusal import Refusal
 from ._schema import EVENT_STORE
 from ._transaction import in_savepoint, kept
 from ._work import SqliteWork
@@ -31,7 +29,7 @@ T = TypeVar("T")
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
-class SqliteEventStore(FileLog, FileStreamAdmin, FileReactions, FileOperators, FileWakeUps):
+class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOperators, FileWakeUps):
     """An event store in a SQLite file: durable, for any number of processes of one machine.
 
     Acknowledged appends survive when the process is killed, at any time. Get one from `connect`. It
@@ -192,19 +190,12 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileReactions, FileOperators, F
         if not callable(work):
             raise TypeError(f"work must be a plain function, got {work!r}")
 
-        def operation(connection: sqlite3.Connection) -> tuple[int, T | Refusal, int]:
-            before = horizon(connection)
-            done = in_savepoint(
+        return await self._file.write_telling(
+            "WRITE",
+            lambda connection: in_savepoint(
                 connection, lambda transaction: self._file.runner.run(transaction, work)
-            )
-            return before, done, horizon(connection)
-
-        before, done, after = await self._file.write("WRITE", operation)
-        if isinstance(done, Refusal):
-            done.raise_in_caller()
-        if after > before:
-            self._file.changes.tell_own(State(horizon=after))
-        return done
+            ),
+        )
 
     async def execute(self, sql: str, *parameters: object) -> int:
         """Run one statement on tables of your own.

@@ -1,8 +1,7 @@
-"""What workers do with the reactions of a file.
+"""The leases of targets in a file.
 
-Leases of scans and marks need not survive a power cut, as nothing does that was written after them: what
-a scanner marked is marked again. A claim must: its token is handed to other systems and must never come
-again.
+A claim survives a power cut: its token is handed to other systems, and must never come again. What
+prolongs a lease or gives it back need not.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +11,7 @@ from uuid import UUID
 from arvo_event_store._errors import EventStoreError, StoreFailure
 from arvo_event_store._lease import Finish, Finished, Lease
 from arvo_event_store._reaction_spec import ReactionSpec
-from arvo_event_store._scan_page import Mark, Ready, ScanPage, UnroutedEvent
+from arvo_event_store._scan_page import Ready
 from arvo_event_store.stores import (
     Statement,
     Work,
@@ -21,131 +20,17 @@ from arvo_event_store.stores import (
     check_lanes,
     check_lease,
     check_leases,
-    check_marks,
-    check_name,
-    check_reactions,
-    check_scan,
     finish_row,
-    scan_range,
 )
 from arvo_time.cancellation import take_or_give_back
-from arvo_time.settings import check_flag, check_instance
 
-from . import _claims, _reactions, _windows
-from ._changes import State, with_state
+from . import _claims, _windows
 from ._file import OnFile
 from ._finishes import AskedFinish, FinishBatch
-from ._reads import horizon
 
 
-class FileReactions(OnFile):
+class FileLeases(OnFile):
     """What `IReactionStore` has for workers, in a file."""
-
-    # --- scanning -----------------------------------------------------------
-
-    async def register(
-        self, group: str, reactions: Sequence[ReactionSpec], *, redefine: bool = False
-    ) -> None:
-        """See `IReactionStore.register`."""
-        given = check_reactions(reactions, group=group)
-        check_flag(redefine, name="redefine")
-        _, state = await self._file.write(
-            "REGISTER",
-            with_state(
-                lambda connection: _reactions.register(connection, group, given, redefine=redefine)
-            ),
-            collection="reaction",
-        )
-        # Of what others do from now on, the first wait is told.
-        self._file.changes.compare(state)
-
-    async def scan(
-        self,
-        group: str,
-        *,
-        owner: UUID,
-        ttl: timedelta,
-        reactions: Sequence[ReactionSpec],
-        limit: int,
-        leading: bool = True,
-    ) -> ScanPage | None:
-        """See `IReactionStore.scan`."""
-        given = check_scan(
-            group, owner=owner, ttl=ttl, reactions=reactions, limit=limit, leading=leading
-        )
-        leased = await self._file.write(
-            "LEASE_SCAN",
-            lambda connection: _reactions.lease_scan(
-                connection, group, given, owner=owner, ttl=ttl, now=self._file.clock.now()
-            ),
-            collection="reaction",
-            durable=False,
-        )
-        if not leased:
-            return None
-        asked = scan_range(
-            {name: scan.scanned for name, scan in leased.items()},
-            reactions=given,
-            limit=limit,
-            leading=leading,
-        )
-        page, end = await self._file.read(
-            "SCAN", lambda connection: _windows.unscanned(connection, asked)
-        )
-        upto = page.events[-1].position if page.is_cut else asked.upto(page.events, horizon=end)
-        return ScanPage(
-            group=group,
-            owner=owner,
-            tokens={name: leased[name].token for name in asked.scanned},
-            scanned=asked.scanned,
-            events=page.events,
-            upto=upto,
-            complete=upto >= end,
-            others=asked.others,
-        )
-
-    async def mark(
-        self,
-        page: ScanPage,
-        marks: Sequence[Mark],
-        *,
-        unrouted: Sequence[UnroutedEvent] = (),
-        progress: Collection[str],
-    ) -> bool:
-        """See `IReactionStore.mark`."""
-        names = check_marks(page, marks, unrouted=unrouted, progress=progress)
-        given, aside = tuple(marks), tuple(unrouted)
-        raised, state = await self._file.write(
-            "MARK",
-            with_state(
-                lambda connection: _reactions.mark(
-                    connection,
-                    page,
-                    given,
-                    unrouted=aside,
-                    progress=names,
-                    now=self._file.clock.now(),
-                )
-            ),
-            collection="target",
-            durable=False,
-        )
-        if raised:
-            self._file.changes.tell_own(state)
-        return raised is not None
-
-    async def leave(self, group: str, *, owner: UUID) -> None:
-        """See `IReactionStore.leave`."""
-        check_name(group, path="group")
-        check_instance(owner, kind=UUID, name="owner")
-        await self._file.write(
-            "LEAVE",
-            lambda connection: _reactions.leave(connection, group, owner=owner),
-            collection="reaction",
-            durable=False,
-        )
-
-    # --- leases -------------------------------------------------------------
 
     async def ready(self, group: str, *, lanes: Collection[str]) -> Ready:
         """See `IReactionStore.ready`."""
@@ -267,17 +152,11 @@ class FileReactions(OnFile):
         return [Finished(error=ended[number]) for number in range(len(rows))]
 
     async def _finished(self, batch: FinishBatch) -> list[Exception | None]:
-        before, refused, after = await self._file.write(
+        refused = await self._file.write_telling(
             "FINISH",
-            lambda connection: (
-                horizon(connection),
-                batch.run(connection, now=self._file.clock.now()),
-                horizon(connection),
-            ),
+            lambda connection: batch.run(connection, now=self._file.clock.now()),
             collection="target",
         )
-        if after > before:
-            self._file.changes.tell_own(State(horizon=after))
         return [_error(each) for each in refused]
 
     async def release(self, leases: Sequence[Lease]) -> None:
