@@ -2,9 +2,9 @@
 
 `EventLogSuite` tests the log of a store of your own, `SharedEventLogSuite` one that several clients share,
 `JoinedAppendSuite` appends in a transaction of the caller, `StreamAdminSuite` what operators do with its
-streams, `ReactionStoreSuite` what it keeps for reactions, `ClosedStoreSuite` what it does once it was
-closed, and `StoreLawSuite` and `ReactionLawSuite` that it gives what other stores give.
-`arvo_time.testing.FakeClock` moves the time by hand.
+streams, `ReactionStoreSuite` what it keeps for reactions, `WorkerSuite` reactions that run on it,
+`ClosedStoreSuite` what it does once it was closed, and `StoreLawSuite` and `ReactionLawSuite` that it gives
+what other stores give. `arvo_time.testing.FakeClock` moves the time by hand.
 """
 
 from ._closed_store_suite import ClosableEventStore, ClosedStoreSuite
@@ -17,6 +17,7 @@ from ._reaction_store_suite import ReactionStoreSuite
 from ._shared_log_suite import ConnectLog, SharedEventLogSuite
 from ._store_law_suite import StoreLawSuite
 from ._stream_admin_suite import StreamAdminSuite
+from ._worker_suite import WorkerSuite
 from ._working import OwnTable
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "StoreLawSuite",
     "StreamAdminSuite",
     "WakingLog",
+    "WorkerSuite",
 ]
