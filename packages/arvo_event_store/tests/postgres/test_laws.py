@@ -15,6 +15,7 @@ from arvo_event_store.testing import (
     ConnectStore,
     JoinAppends,
     JoinedAppendSuite,
+    ReactionLawSuite,
     SharedEventLogSuite,
     StoreLawSuite,
 )
@@ -28,6 +29,11 @@ FULL = os.environ.get("ARVO_FULL") == "1"
 @pytest.mark.scaled
 class TestLaws(StoreLawSuite):
     sequences = 2_000 if FULL else 200
+
+
+@pytest.mark.scaled
+class TestReactionLaws(ReactionLawSuite):
+    sequences = 200 if FULL else 20
 
 
 class TestLogOnBorrowedPools(SharedEventLogSuite):

@@ -9,7 +9,7 @@ import pytest
 
 from arvo_event_store import TargetKind
 from arvo_event_store.postgres import PostgresEventStore
-from arvo_event_store.postgres._claim_sql import READY, WAKE, claim_sql, windows_sql
+from arvo_event_store.postgres._claim_sql import EXTEND, READY, WAKE, claim_sql, windows_sql
 from arvo_event_store.postgres._operator_sql import UNBLOCK, targets_sql
 from arvo_event_store.postgres._pending import NEEDED, PENDING
 from arvo_event_store.stores import READS
@@ -102,6 +102,9 @@ async def test_polls_and_claims_look_at_what_they_take(
         assert await plans.rows(claim, _CLAIM, mode=mode) <= 60
         assert await plans.rows(READY, "('g', '{l,other}')", mode=mode) <= 10
         assert await plans.rows(WAKE, "('g', 'l')", mode=mode) <= 10
+        # The same targets are found in a finish, and woken in an append.
+        leases = "('{g,g}', '{r,r}', '{work1,work2}', '{1,2}', interval '1 minute')"
+        assert await plans.rows(EXTEND, leases, mode=mode) <= 10
     await execute(postgres_dsn, store._tables.sql("UPDATE {target} SET at = mark WHERE NOT asleep"))
     for mode in MODES:
         assert await plans.rows(claim, _CLAIM, mode=mode) <= 10

@@ -129,9 +129,10 @@ _SOURCES: Final = {
 }
 _ORDERS: Final = {"key": "l.position"}
 
-# What is stored is at least as long as its text when this is subtracted. So only what may fit is decompressed.
+# What is stored is no longer than its text when this is subtracted. So only what may fit is decompressed.
 _HEADER: Final = 4
 
+# Most sources do not need the group, but a parameter must have a type.
 _WINDOWS: Final = f"""
 WITH f AS MATERIALIZED (
     SELECT a.reaction, a.key, a.stream, a.at, a.mark, a.prefix, a.number, CASE

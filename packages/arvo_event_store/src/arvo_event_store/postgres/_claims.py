@@ -154,7 +154,8 @@ class Claims:
             [lease.token for lease in leases],
             *more,
         )
-        return [leases[number - 1] for number in sorted(row["number"] for row in rows)]
+        # A target of which two leases are given, one of them lost, is found twice.
+        return [leases[number - 1] for number in sorted({row["number"] for row in rows})]
 
     async def _run(self, operation: str, sql: str, *args: object) -> list[Any]:
         with store_errors():

@@ -91,7 +91,8 @@ WITH {_HELD}, freed AS (
 )
 SELECT count(*) FROM held"""
 
-# What is after the position is scanned again, and then found once more.
+# What is after the position is scanned again, and then found once more. All have the same parameters, of
+# which the first does not need the last.
 RESET: Final = (
     """
 SELECT key FROM {target} WHERE grp = $1 AND reaction = $2 AND $3::bigint IS NOT NULL

@@ -5,7 +5,7 @@
 from typing import Final
 
 from ._read_sql import HORIZON
-from ._target_sql import EVENT, MARKED, locked
+from ._target_sql import MARKED, locked
 
 DEFINITIONS: Final = """
 SELECT name, definition FROM {reaction} WHERE grp = $1 AND name = ANY ($2::text[])"""
@@ -66,40 +66,41 @@ WITH held AS MATERIALIZED (
 UPDATE {reaction} AS r SET owner = NULL, lease_until = NULL FROM held AS h
 WHERE r.grp = $1 AND r.name = h.name"""
 
-# A page may be recorded by a statement whose answer was lost; then it is sent again, when the targets of
-# events may be done and gone already. They are not made once more.
+# Nothing is written of events that were scanned before: the page may have been stored by a statement whose
+# answer was lost, and the targets of events be done and gone.
 MARK: Final = f"""
 WITH fence AS MATERIALIZED (
-    SELECT r.name, r.scanned > s.scanned AS is_recorded FROM {{reaction}} AS r
-    JOIN unnest($3::text[], $4::bigint[], $5::bigint[]) AS s (name, token, scanned)
-        ON r.name = s.name
+    SELECT r.name, r.scanned FROM {{reaction}} AS r
+    JOIN unnest($3::text[], $4::bigint[]) AS s (name, token) ON r.name = s.name
     WHERE r.grp = $1 AND r.token = s.token AND r.owner = $2::uuid ORDER BY r.name FOR UPDATE OF r
 ), agreed AS MATERIALIZED (
     SELECT (SELECT count(*) FROM fence) = cardinality($3::text[]) AS ok
 ), marks AS MATERIALIZED (
     SELECT $1::text AS grp, m.*, NULL::timestamptz AS due
     FROM unnest(
-        $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::bigint[],
-        $13::bigint[]
+        $6::text[], $7::text[], $8::text[], $9::smallint[], $10::text[], $11::bigint[], $12::bigint[]
     ) AS m (reaction, key, lane, reads, stream, at, mark)
     JOIN fence AS f ON f.name = m.reaction
-    WHERE (SELECT agreed.ok FROM agreed) AND NOT (m.reads = {EVENT} AND f.is_recorded)
+    WHERE (SELECT agreed.ok FROM agreed) AND m.mark > f.scanned
 ), {locked("SELECT m.grp, m.reaction, m.key FROM marks AS m")}, {MARKED.replace("<others>", "")},
 lists AS (
     INSERT INTO {{listed}} (grp, reaction, key, position)
     SELECT $1::text, l.reaction, l.key, l.position
-    FROM unnest($14::text[], $15::text[], $16::bigint[]) AS l (reaction, key, position)
-    WHERE (SELECT agreed.ok FROM agreed) ON CONFLICT (grp, reaction, key, position) DO NOTHING
+    FROM unnest($13::text[], $14::text[], $15::bigint[]) AS l (reaction, key, position)
+    JOIN fence AS f ON f.name = l.reaction
+    WHERE (SELECT agreed.ok FROM agreed) AND l.position > f.scanned
+    ON CONFLICT (grp, reaction, key, position) DO NOTHING
 ), put_aside AS (
     INSERT INTO {{parked}} (grp, reaction, key, position, error, attempts)
     SELECT $1::text, u.reaction, '?', u.position, u.error, 0
-    FROM unnest($17::text[], $18::bigint[], $19::text[]) AS u (reaction, position, error)
-    WHERE (SELECT agreed.ok FROM agreed)
+    FROM unnest($16::text[], $17::bigint[], $18::text[]) AS u (reaction, position, error)
+    JOIN fence AS f ON f.name = u.reaction
+    WHERE (SELECT agreed.ok FROM agreed) AND u.position > f.scanned
     ON CONFLICT (grp, reaction, key, position) DO UPDATE
         SET error = excluded.error, attempts = 0, parked_at = excluded.parked_at
 ), moved AS (
-    UPDATE {{reaction}} AS r SET scanned = $6::bigint FROM fence AS f
-    WHERE r.grp = $1 AND r.name = f.name AND r.scanned < $6::bigint
+    UPDATE {{reaction}} AS r SET scanned = $5::bigint FROM fence AS f
+    WHERE r.grp = $1 AND r.name = f.name AND r.scanned < $5::bigint
         AND (SELECT agreed.ok FROM agreed)
 )
 SELECT agreed.ok, (SELECT count(*) FROM raised) + (SELECT count(*) FROM born) AS changed

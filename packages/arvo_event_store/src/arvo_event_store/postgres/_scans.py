@@ -139,7 +139,6 @@ class Scans:
             page.owner,
             names,
             [page.tokens[name] for name in names],
-            [page.scanned[name] for name in names],
             page.upto,
             [mark.reaction for mark in marks],
             [mark.key for mark in marks],
