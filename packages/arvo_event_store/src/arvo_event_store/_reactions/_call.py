@@ -65,11 +65,11 @@ class Postpone(Exception):
         ):
             raise ValueError(f"until must have a time zone, got {until!r}")
         super().__init__(f"postponed by {after}" if until is None else f"postponed until {until}")
-        self.after = after
+        self.after: timedelta | None = after
         """How long until then; None if `until` is given."""
-        self.until = until
+        self.until: datetime | None = until
         """The time; None if `after` is given."""
-        self.counts = check_flag(counts, name="counts")
+        self.counts: bool = check_flag(counts, name="counts")
         """Whether it counts as a failed try."""
 
 

@@ -70,20 +70,18 @@ class EventConsumer(ABC):
         """What becomes of an event whose tries are used up."""
         self.route: Route | None = route
         """Returns the keys that an event concerns; None if its targets are not keys."""
-        (self.spec,) = check_reactions(
-            [
-                ReactionSpec(
-                    name=name,
-                    events=None if self._types is None else tuple(sorted(self._types.names)),
-                    to=to,
-                    lane=lane,
-                    stream_prefix=stream_prefix,
-                    addressed=addressed,
-                    start=start,
-                )
-            ],
-            group=name,
+        spec = ReactionSpec(
+            name=name,
+            events=None if self._types is None else tuple(sorted(self._types.names)),
+            to=to,
+            lane=lane,
+            stream_prefix=stream_prefix,
+            addressed=addressed,
+            start=start,
         )
+        check_reactions([spec], group=name)
+        self.spec: ReactionSpec = spec
+        """As what it is registered."""
 
     @property
     def name(self) -> str:
