@@ -49,6 +49,8 @@ POSITIONAL_CALLS = {
         "SnapshotRow",
         "TargetMark",
     ),  # rows, as a database returns them
+    "Statement",  # a statement and its parameters
+    *("check_lanes", "check_marks"),  # as the calls that they check
     "check_no_work",  # a stream and its targets, like PendingWorkError
     "PackedRecord",  # PackedRecord(codec, data), a pair as a database keeps it
 }
@@ -57,6 +59,8 @@ POSITIONAL_METHODS = {
     *("execute", "fetch"),  # a statement and its parameters, as asyncpg has it
     *("act", "load"),  # an aggregate's: a log and a key
     "append",  # stream and events, as every log has it
+    "emit",  # a stream and what happened there
+    *("mark", "register", "replay"),  # what a store for reactions implements
     "settle",  # what an inbox of a transport implements
     *("ask", "send"),  # the words of a command of Redis
     "call",  # function and arguments, as `Context.run` has it

@@ -34,7 +34,7 @@ from arvo_event_handler.delivery import (
 )
 from arvo_event_handler.memory import LockPolicy, WorkflowQuery
 from arvo_event_handler.testing import Repeat
-from arvo_event_store import RetentionPolicy, SnapshotPolicy, Upcast
+from arvo_event_store import Lane, RetentionPolicy, SnapshotPolicy, Upcast
 from arvo_time import Backoff, RetryPolicy
 
 SECOND = timedelta(seconds=1)
@@ -165,6 +165,15 @@ SETTINGS: dict[type, tuple[dict[str, Any], dict[str, list[object]]]] = {
             "snapshot_kind": [7],
         },
     ),
+    Lane: (
+        {},
+        {
+            "concurrency": [*NOT_A_COUNT, 0, None],
+            "max_events": [*NOT_A_COUNT, 0, None],
+            "max_bytes": [*NOT_A_COUNT, 0, None],
+            "ttl": [*NOT_A_DURATION, SECOND / 20, YEAR, None],
+        },
+    ),
     EmissionDomains: (
         {},
         {
@@ -268,7 +277,9 @@ NOT_SETTINGS = {
     "StoredTimer",
     *("Append", "Appended", "Event", "NewEvent", "Query", "Snapshot", "StreamHead"),
     *("Acted", "ArchivedStream", "EventType", "Loaded", "StreamCut", "Truncation"),
-    *("ReadRange", "TargetState", "Wake"),
+    *("ReadRange", "TargetState", "Wake", "ScanRange", "Ready", "UnroutedEvent", "ReactionSpec"),
+    *("Blocked", "Done", "Finished", "Parked", "Postponed", "Progress", "Retried", "Statement"),
+    *("BatchItem", "ParkedEvent", "ReactionFailure", "ReactionLag", "WorkerHealth"),
 }
 
 

@@ -1,15 +1,20 @@
 """What type checkers make of arvo_event_store. Checked by mypy and basedpyright, never run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_type
 
 from arvo_event_store import (
+    PER_EVENT,
     Acted,
     Aggregate,
     Appended,
     Archive,
+    Batch,
     DataclassCodec,
+    Event,
+    EventConsumer,
     IEventCodec,
     IEventLog,
     IEventStore,
@@ -18,13 +23,22 @@ from arvo_event_store import (
     IStreamAccess,
     IStreamAdmin,
     IWakeUps,
+    Lane,
     Loaded,
     MemoryEventStore,
     NewEvent,
+    Postpone,
+    Projection,
+    Reaction,
+    ReactionCall,
+    ReactionFailure,
+    ReactionWorker,
+    Reject,
     RetentionPolicy,
     RetentionWorker,
     SnapshotPolicy,
     Upcast,
+    WorkerHealth,
 )
 from arvo_event_store.pydantic import PydanticCodec
 from arvo_event_store.testing import ClosableEventStore, WakingLog
@@ -151,3 +165,106 @@ RetentionPolicy("counter-", max_count=30)  # type: ignore[call-arg]  # pyright: 
 
 def no_admin(log: IEventLog) -> None:
     _ = RetentionWorker(log, policies=[policy])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- reactions: handlers fit their events --------------------------------------
+
+
+def deposit(connection: object, log: object) -> None:
+    _ = connection, log
+
+
+async def praise(call: ReactionCall[Added]) -> None:
+    assert_type(call.data, Added)
+    assert_type(call.event, Event)
+    assert_type(call.attempt, int)
+    assert_type(call.deadline, datetime)
+    call.emit("praise", Renamed("a"), NewEvent("Any", 1))
+    assert_type(await call.append("a", [NewEvent("Added", 1)], expect=3), None)
+    staged = await counters.act(call, "a", lambda _: [Added(1)])
+    assert_type(staged.state, Counter)
+    call.execute("insert into balance values (?)", 7)
+    call.run(deposit)
+
+
+async def react(call: ReactionCall[Added | Renamed]) -> None:
+    assert_type(call.data, Added | Renamed)
+
+
+async def sum_up(batch: Batch[Added | Renamed]) -> None:
+    for item in batch:
+        assert_type(item.data, Added | Renamed)
+    assert_type(len(batch), int)
+    batch.execute("delete from balance")
+
+
+async def see(call: ReactionCall[Event]) -> None:
+    assert_type(call.data, Event)
+
+
+class Praise:
+    async def __call__(self, call: ReactionCall[Added]) -> None:
+        await praise(call)
+
+
+def keys(event: Event) -> list[str] | None:
+    return [event.stream] if event.version else None
+
+
+access_by_call: Callable[[ReactionCall[Added]], IStreamAccess] = lambda call: call  # noqa: E731
+consuming = [
+    Reaction(name="praise", on=[Added], handler=praise),
+    Reaction(name="instance", on=[Added], handler=Praise(), to=PER_EVENT, addressed=True),
+    Reaction(name="react", on=[Added, Renamed], handler=react, to=keys, start="now"),
+    Reaction(name="key", on=[Added], handler=react, to=lambda event: event.stream),
+    Reaction(name="all", on=[Event], handler=see, on_exhausted="park", start=7),
+    Projection(name="sum", on=[Added, Renamed], handler=sum_up, lane="slow"),
+]
+consumers: list[EventConsumer] = [*consuming]
+worker = ReactionWorker(
+    store, group="g", reactions=consuming, lanes={"slow": Lane(concurrency=4)}, on_error=None
+)
+ReactionWorker(event_store, group="g", reactions=consumers, poll=timedelta(seconds=1))
+
+
+async def told(failure: ReactionFailure) -> None:
+    assert_type(failure.error, Exception)
+
+
+async def work() -> None:
+    async with ReactionWorker(store, group="g", reactions=consumers, on_error=told) as running:
+        assert_type(running, ReactionWorker)
+        assert_type(await running.settle(), None)
+        assert_type(running.health(), WorkerHealth)
+        assert_type(running.stats().handled, int)
+    raise Postpone(after=timedelta(days=1)) from Reject("no")
+
+
+# --- wrong uses of reactions ----------------------------------------------------
+
+
+async def rename(_: ReactionCall[Renamed]) -> None: ...
+
+
+async def returning(_: ReactionCall[Added]) -> list[Added]:
+    return []
+
+
+def not_async(_: ReactionCall[Added]) -> None: ...
+
+
+Reaction(name="wrong", on=[Added], handler=rename)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added, Renamed], handler=rename)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added], handler=returning)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added], handler=not_async)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added], handler=sum_up)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added], handler=praise, to=lambda event: event.version)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+Reaction(name="wrong", on=[Added], handler=praise, on_exhausted="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Reaction("wrong", [Added], praise)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Projection(name="wrong", on=[Added], handler=sum_up)
+Projection(name="wrong", on=[Renamed], handler=praise)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Projection(name="wrong", on=[Added], handler=praise)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+ReactionWorker(store, group="g", reactions=[praise])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+ReactionWorker(store, group="g", reactions=consuming, poll=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Lane(4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Postpone(timedelta(days=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

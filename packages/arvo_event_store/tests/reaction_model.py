@@ -89,6 +89,8 @@ class Model:
         ]
 
     def mark(self, mark: Mark) -> None:
+        if mark.mark <= self.scans[mark.reaction].scanned:
+            return
         new = Row(mark.reads, mark.stream, mark.at, mark.mark, set())
         row = self.rows.setdefault((mark.reaction, mark.key), new)
         row.mark = max(row.mark, mark.mark)

@@ -4,21 +4,35 @@ import asyncio
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import warnings
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID, uuid4
 
 from arvo_event_store import (
+    PER_EVENT,
     Append,
     ConflictError,
     EventStoreError,
     NewEvent,
     SqliteEventStore,
     StoreFailure,
+    TargetKind,
     Wake,
 )
+from arvo_event_store.stores import Done, Finish, Lease, Mark, ReactionSpec, Statement
+from arvo_time.testing import FakeClock
 
 WAKE = Wake(group="g", reaction="r", lane="l")
+STREAMS: Final = ReactionSpec(name="r", events=None, lane="l", addressed=True)
+EVENTS: Final = ReactionSpec(name="e", events=None, lane="l", to=PER_EVENT, addressed=True)
+KEYS: Final = ReactionSpec(name="k", events=None, lane="l", to=TargetKind.KEY)
+HOUR: Final = timedelta(hours=1)
 TASKS = 48
 
 
@@ -157,9 +171,155 @@ async def _refused(call: Awaitable[object]) -> None:
         say(f"{type(error).__name__}: {error}")
 
 
+async def claim_and_hold(path: str, rounds: str) -> None:
+    """Claim two targets, note that they are held, and finish them with an event that wakes another.
+
+    SQLite refuses to note what is noted already.
+    """
+
+    def note(connection: sqlite3.Connection, _: object, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            connection.execute("INSERT INTO held VALUES (?)", (lease.key,))
+            connection.execute("INSERT INTO taken VALUES (?, ?)", (lease.key, lease.token))
+
+    async with SqliteEventStore.connect(path, synchronous="normal") as store:
+        say("ready")
+        await asyncio.to_thread(sys.stdin.readline)
+        handled = 0
+        for number in range(int(rounds)):
+            leases = await claim(store, STREAMS, lagging=1, leading=1)
+            await store.write(partial(note, leases=leases))
+            finishes = [
+                Finish(
+                    lease=lease,
+                    at=lease.upto,
+                    then=Done(),
+                    work=[Statement("DELETE FROM held WHERE key = ?", (lease.key,))],
+                    appends=[Append(lease.key, [NewEvent("Added", number)], wakes=[WAKE])],
+                )
+                for lease in leases
+            ]
+            refused = [each.error for each in await store.finish(finishes) if each.error]
+            assert not refused, refused
+            handled += sum(len(lease.events) for lease in leases)
+        say("handled", handled)
+
+
+async def claim(
+    store: SqliteEventStore, spec: ReactionSpec, *, lagging: int, leading: int
+) -> list[Lease]:
+    return await store.claim(
+        "g",
+        owner=uuid4(),
+        ttl=HOUR,
+        reactions=[spec],
+        lane="l",
+        lagging=lagging,
+        leading=leading,
+        max_events=10,
+        max_bytes=10_000,
+    )
+
+
+async def scan_once(store: SqliteEventStore, owner: UUID) -> bool:
+    """Mark the key of each event of a page, and return whether the page was the last one."""
+    page = await store.scan("g", owner=owner, ttl=HOUR, reactions=[KEYS], limit=20)
+    assert page is not None
+    marks: dict[str, list[int]] = {}
+    for event in page.events:
+        marks.setdefault(key_of(event.position), []).append(event.position)
+    await store.mark(
+        page,
+        [
+            Mark(
+                reaction=KEYS.name,
+                key=key,
+                lane="l",
+                reads=TargetKind.KEY,
+                stream=None,
+                at=positions[0] - 1,
+                mark=positions[-1],
+                positions=positions,
+            )
+            for key, positions in marks.items()
+        ],
+        progress=[KEYS.name],
+    )
+    return page.complete
+
+
+def key_of(position: int) -> str:
+    return f"k{position % 7}"
+
+
+async def finish_once(store: SqliteEventStore) -> None:
+    """Do events, each with an event and a row."""
+    finishes = [
+        Finish(
+            lease=lease,
+            at=lease.upto,
+            then=Done(),
+            work=[Statement("INSERT INTO done VALUES (?)", (lease.mark,))],
+            appends=[Append("out", [NewEvent("Done", lease.mark)])],
+        )
+        for lease in await claim(store, EVENTS, lagging=2, leading=0)
+    ]
+    finishes += [
+        Finish(lease=lease, at=lease.upto, then=Done())
+        for lease in await claim(store, KEYS, lagging=1, leading=0)
+    ]
+    assert [each.error for each in await store.finish(finishes)] == [None] * len(finishes)
+
+
+def clock_on(day: int) -> FakeClock:
+    """Return a clock that stands still."""
+    return FakeClock(start=datetime(2040, 1, 1, tzinfo=UTC) + timedelta(days=day))
+
+
+async def for_ever(step: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await step()
+
+
+async def react_for_ever(path: str, day: str) -> None:
+    """Append, scan and finish events in several tasks, each step stored as a whole or not at all.
+
+    Args:
+        path: The file.
+        day: The day of the store's clock, on which leases of earlier days have ended.
+    """
+
+    async def append(store: SqliteEventStore) -> None:
+        while True:
+            wake = replace(WAKE, reaction=EVENTS.name, to=PER_EVENT)
+            events = [NewEvent("Added", number) for number in range(3)]
+            await store.append_all([Append("in", events, wakes=[wake])])
+            say("appended")
+
+    async with (
+        SqliteEventStore.connect(path, clock=clock_on(int(day))) as store,
+        asyncio.TaskGroup() as group,
+    ):
+        await store.register("g", [EVENTS, KEYS])
+        group.create_task(append(store))
+        owner = uuid4()
+        group.create_task(for_ever(partial(scan_once, store, owner)))
+        for _ in range(3):
+            group.create_task(for_ever(partial(finish_once, store)))
+
+
 JOBS = {
     job.__name__: job
-    for job in (append_for_ever, add, open_at_once, fill_disk, open_read_only, use_after_fork)
+    for job in (
+        append_for_ever,
+        add,
+        open_at_once,
+        fill_disk,
+        open_read_only,
+        use_after_fork,
+        claim_and_hold,
+        react_for_ever,
+    )
 }
 
 if __name__ == "__main__":

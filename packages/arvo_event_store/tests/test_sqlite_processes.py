@@ -7,15 +7,17 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 
-from arvo_event_store import NewEvent, SqliteEventStore
+from arvo_event_store import Append, NewEvent, SqliteEventStore
 
-from .store_process import TASKS, add_at_once
+from .store_process import TASKS, WAKE, add_at_once, clock_on, finish_once, key_of, scan_once
 
 PROGRAM = Path(__file__).with_name("store_process.py")
 MACHINES = Path(__file__).with_name("machine_1.db.gz")
@@ -151,6 +153,109 @@ async def test_many_appends_at_once_in_several_processes_lose_nothing(path: Path
         assert sorted(event.data for event in raced) == sorted(tasks)
         assert await store.horizon() == len(log) + len(raced) + 1
     print(f"four processes: {len(log)} events, {sum(conflicts)} conflicts")  # noqa: T201
+
+
+async def test_a_target_has_one_holder_among_processes(path: Path) -> None:
+    """Each claims from both ends, finishes and makes work in 200 rounds."""
+    async with SqliteEventStore.connect(path, synchronous="normal") as store:
+        await store.execute("CREATE TABLE held (key TEXT PRIMARY KEY)")
+        await store.execute(
+            "CREATE TABLE taken (key TEXT, token INTEGER, PRIMARY KEY (key, token))"
+        )
+        for number in range(12):
+            await store.append_all([Append(f"s{number}", [NewEvent("Added", 0)], wakes=[WAKE])])
+        processes = [start("claim_and_hold", path, 200) for _ in range(2)]
+        await asyncio.to_thread(go, processes)
+        handled = 0
+        for process in processes:
+            (said,) = await asyncio.to_thread(output, process)
+            assert said.startswith("handled "), said
+            handled += int(said.split()[-1])
+        assert await store.fetch("SELECT * FROM held") == []
+        ((taken,),) = await store.fetch("SELECT count(*) FROM taken")
+        assert taken == 800
+        # Each event but the last of each stream was handled once.
+        assert handled == await store.horizon() - 12
+        assert handled == 800
+
+
+async def test_who_waits_is_told_of_changes_of_another_process(path: Path) -> None:
+    async with SqliteEventStore.connect(path) as store:
+        process = start("open_at_once", path)
+        for _ in range(2):  # the first look finds out how things are
+            seen = store.changes
+            assert not await store.wait_for_change(seen=seen, at_most=timedelta(0))
+        waiting = asyncio.create_task(
+            store.wait_for_change(seen=seen, at_most=timedelta(minutes=5))
+        )
+        await asyncio.to_thread(go, [process])
+        assert await waiting is True
+        assert await asyncio.to_thread(output, process) == ["opened 1"]
+
+
+@pytest.mark.alone
+@pytest.mark.scaled
+async def test_a_killed_process_leaves_each_step_whole(path: Path) -> None:
+    """A process appends, scans, claims and finishes, and is killed at random moments."""
+    random = Random(11)
+    async with SqliteEventStore.connect(path) as store:
+        await store.execute("CREATE TABLE done (position INTEGER PRIMARY KEY)")
+    for day in range(KILLS // 2):
+        victim = start("react_for_ever", path, day)
+        assert victim.stdout is not None
+        lines = [victim.stdout.readline() for _ in range(random.randrange(1, 20))]
+        victim.kill()
+        assert not [line for line in [*lines, *output(victim)] if "Error" in line]
+        check_reactions(path)
+    async with SqliteEventStore.connect(path, clock=clock_on(KILLS)) as store:
+        owner = uuid4()
+        while not await scan_once(store, owner):
+            pass
+        while (await store.ready("g", lanes=["l"])).lanes:
+            await finish_once(store)
+    events = check_reactions(path)
+    done = of(path, "SELECT count(*) FROM done")
+    assert done == events
+    assert of(path, "SELECT count(*) FROM target WHERE at < mark") == 0
+    assert of(path, "SELECT count(*) FROM listed") == 0
+    print(f"sigkill: {KILLS // 2} kills, {events} events done once")  # noqa: T201 - its figure
+
+
+def check_reactions(path: Path) -> int:
+    """Check that each event is done, once, or has a target; return how many there are."""
+    connection = sqlite3.connect(path, timeout=20)
+    connection.execute("BEGIN")
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    def numbers(sql: str) -> list[int]:
+        return [number for (number,) in connection.execute(sql)]
+
+    events = numbers("SELECT position FROM event WHERE stream = 'in'")
+    rows = numbers("SELECT position FROM done")
+    outputs = numbers("SELECT CAST(data AS INTEGER) FROM event WHERE stream = 'out'")
+    left = numbers("SELECT mark FROM target WHERE reaction = 'e'")
+    assert sorted(outputs) == sorted(rows), "an output or a row is there without the other"
+    assert sorted([*rows, *left]) == events, (
+        "an event is done twice, or neither done nor to be done"
+    )
+    (scanned,) = numbers("SELECT scanned FROM reaction WHERE name = 'k'")
+    listed = numbers("SELECT position FROM listed")
+    ats = dict(connection.execute("SELECT key, at FROM target WHERE reaction = 'k'"))
+    passed = numbers(f"SELECT position FROM event WHERE position <= {scanned}")  # noqa: S608
+    connection.close()
+    expected = [position for position in passed if position > ats[key_of(position)]]
+    assert sorted(listed) == expected, (
+        "a mark, its list or its progress is there without the others"
+    )
+    return len(events)
+
+
+def of(path: Path, what: str) -> object:
+    """Return the first column of the first row."""
+    connection = sqlite3.connect(path)
+    (answer,) = connection.execute(what).fetchone()
+    connection.close()
+    return answer
 
 
 def test_eight_processes_add_the_tables_to_a_file_of_machines_at_once(path: Path) -> None:

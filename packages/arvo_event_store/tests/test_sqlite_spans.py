@@ -1,7 +1,9 @@
 """Every call that reaches the file is a span, by OpenTelemetry's conventions for databases."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from opentelemetry import trace
@@ -10,7 +12,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from arvo_event_store import ConflictError, NewEvent, Snapshot, SqliteEventStore
+from arvo_event_store import PER_STREAM, ConflictError, NewEvent, Snapshot, SqliteEventStore
+from arvo_event_store.stores import Done, Finish, Mark, ReactionSpec
+
+ME = UUID(int=1)
+TTL = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -36,6 +42,10 @@ async def test_each_call_that_reaches_the_file_is_a_span(
         *("WRITE event", "EXECUTE event", "FETCH event"),
         *("CLOSE_STREAM event", "REOPEN_STREAM event", "RECORD_ARCHIVE event"),
         *("TRUNCATE event", "FORGET event", "DELETE_STREAM event"),
+        *("REGISTER reaction", "LEASE_SCAN reaction", "SCAN event", "MARK target"),
+        *("LEAVE reaction", "READY target", "CLAIM target", "WINDOWS event", "EXTEND target"),
+        *("RELEASE target", "FINISH target", "LAG reaction", "UNBLOCK target", "SKIP target"),
+        *("RESET target", "PARKED parked", "REPLAY target"),
     ]
     for span in made:
         attributes = dict(span.attributes or {})
@@ -63,6 +73,40 @@ async def make_calls(store: SqliteEventStore) -> None:
     await store.truncate("a", before=1)
     await store.forget("a")
     await store.delete_stream("a")
+    await make_calls_about_reactions(store)
+
+
+async def make_calls_about_reactions(store: SqliteEventStore) -> None:
+    """Each once; looks for changes of others, many times a second, are no spans."""
+    spec = ReactionSpec(name="r", events=None, lane="l")
+    await store.register("g", [spec])
+    page = await store.scan("g", owner=ME, ttl=TTL, reactions=[spec], limit=5)
+    assert page is not None
+    mark = Mark(reaction="r", key="a", lane="l", reads=PER_STREAM, stream="a", at=0, mark=1)
+    await store.mark(page, [mark], progress=["r"])
+    await store.leave("g", owner=ME)
+    await store.ready("g", lanes=["l"])
+    (lease,) = await store.claim(
+        "g",
+        owner=ME,
+        ttl=TTL,
+        reactions=[spec],
+        lane="l",
+        lagging=1,
+        leading=0,
+        max_events=1,
+        max_bytes=1,
+    )
+    await store.extend([lease], ttl=TTL)
+    await store.release([lease])
+    await store.finish([Finish(lease=lease, at=1, then=Done())])
+    await store.lag("g")
+    await store.unblock("g", reaction="r")
+    await store.skip("g", reaction="r", key="a")
+    await store.reset("g", reaction="r", after=0)
+    await drained(store.parked("g"))
+    await store.replay("g", [])
+    assert not await store.wait_for_change(seen=store.changes, at_most=timedelta(0))
 
 
 async def drained(items: AsyncIterator[object]) -> None:

@@ -11,6 +11,14 @@ WAKES = [
     Wake(group="g", reaction="r", lane="l"),
     Wake(group="g", reaction="each", lane="l", to=PER_EVENT),
 ]
+_REST = "name, data, meta, correlation, causation, created_at"
+REPLACING = [
+    "REPLACE INTO event SELECT * FROM event WHERE TRUE",
+    f"REPLACE INTO event (id, stream, version, {_REST}) SELECT x'00', stream, version, {_REST} FROM event",  # noqa: S608
+    f"REPLACE INTO event (id, stream, version, {_REST}) SELECT id, 'b', 0, {_REST} FROM event",  # noqa: S608
+    "INSERT INTO event SELECT * FROM event WHERE TRUE ON CONFLICT DO UPDATE SET data = '7'",
+    "UPDATE OR REPLACE event SET id = x'00'",
+]
 
 
 @pytest.fixture
@@ -60,6 +68,7 @@ async def test_events_cannot_be_changed_or_deleted_by_sql(store: SqliteEventStor
         "UPDATE event SET data = '7'",
         "DELETE FROM event",
         "DELETE FROM event WHERE version = 3",
+        *REPLACING,
     ):
         with pytest.raises(StoreFailure, match="events are append-only"):
             await store.execute(sql)

@@ -3,23 +3,37 @@
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from arvo_event_store import Append, Appended, NewEvent, SqliteEventStore, SqliteLog
+from arvo_event_store import (
+    Append,
+    Appended,
+    IEventStore,
+    NewEvent,
+    SqliteEventStore,
+    SqliteLog,
+)
+from arvo_event_store.stores import Statement
 from arvo_event_store.testing import (
+    Advance,
     ClosedStoreSuite,
     ConnectLog,
+    ConnectStore,
     EventLogSuite,
     JoinAppends,
     JoinedAppendSuite,
+    OwnTable,
+    ReactionLawSuite,
+    ReactionStoreSuite,
     SharedEventLogSuite,
     StoreLawSuite,
     StreamAdminSuite,
     WakingLog,
 )
+from arvo_time.testing import FakeClock
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 
@@ -109,6 +123,68 @@ class TestSharedLogOnAFile(OnAFile, SharedEventLogSuite):
 
 class TestSharedLogWithoutAFile(WithoutAFile, SharedEventLogSuite):
     pass
+
+
+class Reacting:
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def advance(self, clock: FakeClock) -> Advance:
+        return clock.run_for
+
+    async def own_table(self, store: IEventStore) -> OwnTable | None:
+        assert isinstance(store, SqliteEventStore)
+        await store.execute("CREATE TABLE own (number INTEGER PRIMARY KEY)")
+
+        async def numbers() -> list[int]:
+            return [number for (number,) in await store.fetch("SELECT number FROM own")]
+
+        return OwnTable(
+            insert=lambda number: Statement("INSERT INTO own VALUES (?)", (number,)),
+            numbers=numbers,
+        )
+
+
+class ReactingOnAFile(Reacting):
+    @pytest.fixture
+    def connect(self, tmp_path: Path, clock: FakeClock) -> ConnectStore:
+        path = tmp_path / "events.db"
+        return lambda: SqliteEventStore.connect(path, synchronous="normal", clock=clock)
+
+    @pytest.fixture
+    async def store(self, connect: ConnectStore) -> AsyncIterator[IEventStore]:
+        async with connect() as store:
+            yield store
+
+
+class ReactingWithoutAFile(Reacting):
+    @pytest.fixture
+    async def store(self, clock: FakeClock) -> AsyncIterator[SqliteEventStore]:
+        async with SqliteEventStore.connect(":memory:", clock=clock) as store:
+            yield store
+
+    @pytest.fixture
+    def connect(self, store: SqliteEventStore) -> ConnectStore:
+        return lambda: nullcontext(store)
+
+
+class TestReactionsOnAFile(ReactingOnAFile, ReactionStoreSuite):
+    pass
+
+
+class TestReactionsWithoutAFile(ReactingWithoutAFile, ReactionStoreSuite):
+    pass
+
+
+@pytest.mark.scaled
+class TestReactionLawsOnAFile(ReactingOnAFile, ReactionLawSuite):
+    sequences = 500 if FULL else 50
+
+
+class TestReactionLawsWithoutAFile(ReactingWithoutAFile, ReactionLawSuite):
+    sequences = 10
 
 
 class TestClosedStoreOnAFile(ClosedStoreSuite):

@@ -9,10 +9,11 @@ import pytest
 from arvo_event_store import MemoryEventStore, NewEvent
 from arvo_event_store.testing import (
     Advance,
-    ClosedStoreSuite,
+    ClosedReactionStoreSuite,
     ConnectLog,
     ConnectStore,
     EventLogSuite,
+    ReactionLawSuite,
     ReactionStoreSuite,
     SharedEventLogSuite,
     StoreLawSuite,
@@ -60,7 +61,7 @@ class TestSharedLogInMemory(InMemory, SharedEventLogSuite):
         return same
 
 
-class TestReactionsInMemory(ReactionStoreSuite):
+class WithAClock:
     @pytest.fixture
     def clock(self) -> FakeClock:
         return FakeClock()
@@ -79,7 +80,18 @@ class TestReactionsInMemory(ReactionStoreSuite):
         return clock.run_for
 
 
-class TestClosedStoreInMemory(ClosedStoreSuite):
+class TestReactionsInMemory(WithAClock, ReactionStoreSuite):
+    pass
+
+
+@pytest.mark.scaled
+class TestReactionLawsInMemory(WithAClock, ReactionLawSuite):
+    """The reference itself, so that the suite is the same each time."""
+
+    sequences = 1_000 if FULL else 50
+
+
+class TestClosedStoreInMemory(ClosedReactionStoreSuite):
     @pytest.fixture
     async def closed_store(self) -> MemoryEventStore:
         async with MemoryEventStore() as store:

@@ -82,6 +82,21 @@ async def test_what_an_operation_wrote_is_read(path: Path, on_a_file: bool) -> N
         assert await read(client, notes) == ["a"]
 
 
+async def test_a_row_that_is_replaced_passes_no_trigger(client: SqliteClient) -> None:
+    """Which may refuse to delete it."""
+
+    def replace(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY)")
+        connection.execute(
+            "CREATE TRIGGER keep BEFORE DELETE ON kept BEGIN SELECT raise(ABORT, 'kept'); END"
+        )
+        connection.execute("INSERT INTO kept VALUES (1)")
+        with pytest.raises(sqlite3.IntegrityError, match="kept"):
+            connection.execute("REPLACE INTO kept VALUES (1)")
+
+    await client.write(replace, name="REPLACE", collection="kept")
+
+
 async def test_a_query_cannot_write(client: SqliteClient) -> None:
     with pytest.raises(BackendError, match="readonly") as caught:
         await read(client, add("a"))

@@ -59,6 +59,16 @@ async def test_a_call_is_a_client_span(
     assert span.status.status_code is StatusCode.UNSET
 
 
+@pytest.mark.parametrize("on_a_file", [True, False])
+async def test_a_query_without_a_name_is_no_span(
+    spans: InMemorySpanExporter, tmp_path: Path, on_a_file: bool
+) -> None:
+    path = str(tmp_path / "notes.db") if on_a_file else ":memory:"
+    async with SqliteClient.connect(path, components=[NOTES]) as client:
+        assert await client.read(count, name=None, collection="note") == 0
+    assert spans.get_finished_spans() == ()
+
+
 @pytest.mark.parametrize("call", ["write", "read"])
 async def test_a_failed_span_names_the_error_of_the_driver(
     spans: InMemorySpanExporter, call: str

@@ -37,10 +37,18 @@ from ._memory._store import MemoryEventStore
 from ._query import Query
 from ._reaction_state import ParkedEvent, ReactionLag
 from ._reaction_store import IReactionStore
+from ._reactions._acknowledgement import IWorkerStore
+from ._reactions._call import Batch, BatchItem, Postpone, ReactionCall, Reject
+from ._reactions._event_consumer import EventConsumer, Projection, Reaction
+from ._reactions._failure import ReactionFailure
+from ._reactions._lane import Lane
+from ._reactions._worker import ReactionWorker
+from ._reactions._worker_stats import WorkerHealth, WorkerStats
 from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
 from ._snapshot_policy import SnapshotPolicy
 from ._sqlite._log import SqliteLog
-from ._sqlite._store import SqliteEventStore, SqliteWork
+from ._sqlite._store import SqliteEventStore
+from ._sqlite._work import SqliteWork
 from ._store import IEventStore
 from ._stream import Snapshot, StreamHead
 from ._stream_admin import IStreamAdmin
@@ -57,9 +65,12 @@ __all__ = [
     "Archive",
     "ArchiveError",
     "ArchivedStream",
+    "Batch",
+    "BatchItem",
     "ConflictError",
     "DataclassCodec",
     "Event",
+    "EventConsumer",
     "EventIdReusedError",
     "EventStoreError",
     "EventType",
@@ -72,9 +83,11 @@ __all__ = [
     "IStreamAccess",
     "IStreamAdmin",
     "IWakeUps",
+    "IWorkerStore",
     "InvalidEventError",
     "JsonValue",
     "KnownEvents",
+    "Lane",
     "LeaseLostError",
     "Loaded",
     "MemoryEventStore",
@@ -82,9 +95,16 @@ __all__ = [
     "NotSupportedError",
     "ParkedEvent",
     "PendingWorkError",
+    "Postpone",
+    "Projection",
     "Query",
+    "Reaction",
+    "ReactionCall",
     "ReactionChangedError",
+    "ReactionFailure",
     "ReactionLag",
+    "ReactionWorker",
+    "Reject",
     "RetentionPolicy",
     "RetentionWorker",
     "SchemaError",
@@ -103,4 +123,6 @@ __all__ = [
     "UnknownEventError",
     "Upcast",
     "Wake",
+    "WorkerHealth",
+    "WorkerStats",
 ]

@@ -1,6 +1,6 @@
 """Between the objects of a program and the events of the log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -97,6 +97,11 @@ class EventTypes(Generic[E]):
         if len(self._by_name) < len(types):
             names = sorted(each.name for each in types)
             raise ValueError(f"two classes must not have the same event name: {', '.join(names)}")
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the events."""
+        return self._by_name.keys()
 
     def new_event(self, given: E) -> NewEvent:
         """Return the event that stores an object.

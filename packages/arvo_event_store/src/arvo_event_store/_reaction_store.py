@@ -81,6 +81,10 @@ class IReactionStore(Protocol):
     ) -> bool:
         """Store what a page concerns, in one step, if the lease still stands.
 
+        A page may be stored twice, and one that was read before another was stored may overlap with
+        it: of events up to which a reaction was scanned already nothing is stored again, as a target
+        that was one event's may be done and gone.
+
         Args:
             page: The page.
             marks: The targets; each once.

@@ -1,9 +1,10 @@
 """Being told that a store changed."""
 
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class IWakeUps(Protocol):
     """A store that says when there may be work, so that workers need not wait for their next look."""
 

@@ -2,6 +2,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from real_servers.fixtures import (
@@ -13,6 +14,7 @@ from real_servers.fixtures import (
 from real_servers.postgres_sql import execute as execute, fetch as fetch, quoted as quoted
 
 from arvo_event_store.postgres import PostgresEventStore
+from arvo_event_store.testing import Advance
 from arvo_time import SYSTEM_CLOCK, Clock
 from real_servers import FaultProxy, PostgresFlavour
 
@@ -100,3 +102,19 @@ async def behind_proxy(
         connecting = PostgresEventStore.connect(through, schema=schema, pool_size=1, clock=clock)
         async with connecting as store:
             yield proxy, store
+
+
+@pytest.fixture
+def advance(postgres_dsn: str, schema: str) -> Advance:
+    """Let time pass for leases and for what sleeps: the times in the tables are moved back."""
+
+    async def advance(delta: timedelta) -> None:
+        seconds = delta.total_seconds()
+        back = f"- interval '{seconds} seconds'"
+        await execute(
+            postgres_dsn,
+            f"UPDATE {quoted(schema)}.target SET lease_until = lease_until {back}, due = due {back}; "
+            f"UPDATE {quoted(schema)}.reaction SET lease_until = lease_until {back}",
+        )
+
+    return advance

@@ -12,13 +12,16 @@ from arvo_event_store.postgres import PostgresEventStore, PostgresTransaction
 from arvo_event_store.testing import (
     ClosedStoreSuite,
     ConnectLog,
+    ConnectStore,
     JoinAppends,
     JoinedAppendSuite,
+    ReactionLawSuite,
     SharedEventLogSuite,
     StoreLawSuite,
 )
 
 from .conftest import Connect
+from .own_tables import SuiteWithTable
 
 FULL = os.environ.get("ARVO_FULL") == "1"
 
@@ -26,6 +29,11 @@ FULL = os.environ.get("ARVO_FULL") == "1"
 @pytest.mark.scaled
 class TestLaws(StoreLawSuite):
     sequences = 2_000 if FULL else 200
+
+
+@pytest.mark.scaled
+class TestReactionLaws(ReactionLawSuite):
+    sequences = 200 if FULL else 20
 
 
 class TestLogOnBorrowedPools(SharedEventLogSuite):
@@ -36,6 +44,29 @@ class TestLogOnBorrowedPools(SharedEventLogSuite):
         @asynccontextmanager
         async def borrowing() -> AsyncIterator[PostgresEventStore]:
             async with asyncpg.create_pool(fast_dsn, min_size=1, max_size=4) as pool:
+                yield PostgresEventStore(pool, schema=schema)
+
+        return borrowing
+
+
+@pytest.mark.scaled
+class TestReactionsOnPlainPools(SuiteWithTable):
+    """Borrowed ones, on which nothing is prepared, as behind a PgBouncer; work is a function."""
+
+    by_function = True
+
+    @pytest.fixture
+    async def store(self, connect: ConnectStore) -> AsyncIterator[IEventStore]:
+        async with connect() as store:
+            yield store
+
+    @pytest.fixture
+    def connect(self, fast_dsn: str, schema: str) -> ConnectStore:
+        @asynccontextmanager
+        async def borrowing() -> AsyncIterator[PostgresEventStore]:
+            async with asyncpg.create_pool(
+                fast_dsn, min_size=1, max_size=4, statement_cache_size=0
+            ) as pool:
                 yield PostgresEventStore(pool, schema=schema)
 
         return borrowing

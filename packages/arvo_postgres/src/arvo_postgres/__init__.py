@@ -1,7 +1,7 @@
 """The client of PostgreSQL that the packages of Arvo share; not for direct use.
 
-Connections of a pool, statements that are repeated when their answer was lost, migrations, and the
-meaning of asyncpg's errors.
+Connections of a pool, statements that are repeated when their answer was lost, a listener to channels,
+migrations, and the meaning of asyncpg's errors.
 """
 
 from ._connections import Connections
@@ -9,8 +9,11 @@ from ._failures import (
     InvalidDsnError,
     MissingSchemaError,
     NewerSchemaError,
+    backend_error,
+    is_connection_lost,
     is_contention,
 )
+from ._listener import Listener
 from ._migrations import Migrations, migration_files
 from ._open_transaction import OpenTransaction
 from ._rows import Rows, RunsStatements
@@ -20,6 +23,7 @@ from ._table_name import TableName, is_storable
 __all__ = [
     "Connections",
     "InvalidDsnError",
+    "Listener",
     "Migrations",
     "MissingSchemaError",
     "NewerSchemaError",
@@ -28,6 +32,8 @@ __all__ = [
     "RunsStatements",
     "StatementRunner",
     "TableName",
+    "backend_error",
+    "is_connection_lost",
     "is_contention",
     "is_storable",
     "migration_files",

@@ -1,9 +1,10 @@
 """Lends the connections of a pool, each for one statement."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Self
 
 import asyncpg
@@ -13,7 +14,7 @@ from arvo_time.logs import bounded_logger
 from arvo_time.settings import check_clock, check_duration
 
 from ._failures import closed, pool_exhausted, unreachable
-from ._pool import DAY, close_pool, open_pool, plain_pool
+from ._pool import DAY, close_pool, connect_alone, open_pool, plain_pool, settings
 
 _TEN_SECONDS: Final = timedelta(seconds=10)
 # After this time idle connections go back to the pool, which has its own rules for them.
@@ -52,6 +53,7 @@ class Connections:
         self._timeout = pool_timeout
         self._clock = check_clock(clock)
         self._is_ours = False
+        self._connect: Callable[[], Awaitable[Any]] | None = None
         self._read_only = False
         self._idle: list[Any] = []  # the most recently used one is the last
         self._waiting = 0
@@ -104,6 +106,13 @@ class Connections:
         await open_pool(pool)
         connections._is_ours = True
         connections._read_only = read_only
+        connections._connect = partial(
+            connect_alone,
+            dsn,
+            patience=pool_timeout,
+            statement_cache_size=statement_cache_size,
+            server_settings=settings(server_settings, read_only=read_only),
+        )
         try:
             yield connections
         finally:
@@ -118,6 +127,27 @@ class Connections:
     def is_closed(self) -> bool:
         """Whether no more connections are lent."""
         return self._is_closed or bool(self._pool.is_closing())
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` can be called: not with a pool of asyncpg, which does not say where it leads."""
+        return self._connect is not None
+
+    async def open(self, operation: str) -> Any:
+        """Return one more connection like those of the pool, which does not count it; close it yourself.
+
+        Args:
+            operation: What it is for, for errors.
+
+        Raises:
+            BackendError: The database cannot be reached, or this is closed (`ClosedError`).
+            ValueError: See `can_open`.
+        """
+        if self.is_closed:
+            raise closed(operation)
+        if self._connect is None:
+            raise ValueError("a pool of asyncpg does not say where to connect to")
+        return await self._connect()
 
     async def take(self, operation: str) -> Any:
         """Return a connection for exclusive use; give it back with `give_back` or `drop`.

@@ -33,6 +33,40 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc] # untyped
         return f"__arvo_{prefix}_{secrets.token_hex(16)}__"
 
 
+async def connect_alone(
+    dsn: str,
+    *,
+    patience: timedelta,
+    statement_cache_size: int,
+    server_settings: Mapping[str, str],
+) -> PlainConnection:
+    """Return a connection that belongs to no pool.
+
+    Args:
+        dsn: Such as `postgresql://user:password@host/database`.
+        patience: How long connecting may take.
+        statement_cache_size: How many prepared statements it keeps.
+        server_settings: Settings of the server for it.
+
+    Raises:
+        BackendError: The database cannot be reached.
+    """
+    try:
+        connection: PlainConnection = await asyncpg.connect(
+            dsn,
+            statement_cache_size=statement_cache_size,
+            connection_class=PlainConnection,
+            timeout=patience.total_seconds(),
+            server_settings={**server_settings} or None,
+        )
+    # Not `from error`, as in `open_pool`.
+    except TimeoutError:
+        raise unreachable("connect") from None
+    except Exception as error:
+        raise backend_error(error, what="connect", outcome="failed") from None
+    return connection
+
+
 def plain_pool(
     dsn: str,
     *,
@@ -61,9 +95,6 @@ def plain_pool(
     check_count(pool_size, name="pool_size", least=1, most=_MOST_CONNECTIONS)
     check_count(statement_cache_size, name="statement_cache_size")
     check_flag(read_only, name="read_only")
-    settings = {**server_settings}
-    if read_only:
-        settings["default_transaction_read_only"] = "on"
     return asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -71,8 +102,18 @@ def plain_pool(
         statement_cache_size=statement_cache_size,
         connection_class=PlainConnection,
         timeout=pool_timeout.total_seconds(),
-        server_settings=settings or None,
+        server_settings=settings(server_settings, read_only=read_only) or None,
     )
+
+
+def settings(given: Mapping[str, str], *, read_only: bool) -> dict[str, str]:
+    """Return the settings of the server for connections.
+
+    Args:
+        given: Those that were given.
+        read_only: Whether the server refuses what writes.
+    """
+    return {**given, "default_transaction_read_only": "on"} if read_only else {**given}
 
 
 async def open_pool(pool: asyncpg.Pool) -> None:

@@ -179,12 +179,13 @@ class SqliteClient:
         # An additional coroutine would be noticeable where many tasks share one flush.
         return self._in_span(result, name, collection) if tracing_enabled() else result
 
-    def read(self, query: Query[T], *, name: str, collection: str) -> Awaitable[T]:
+    def read(self, query: Query[T], *, name: str | None, collection: str) -> Awaitable[T]:
         """Run a query on a connection that cannot write, beside the writer.
 
         Args:
             query: What to do; see `Query`.
-            name: The name of the query in spans.
+            name: The name of the query in spans; None makes none, for what is asked many times a
+                second.
             collection: The table that it reads, for spans.
 
         Returns:
@@ -199,7 +200,9 @@ class SqliteClient:
             result = self._writer.submit(query, durable=False)
         else:
             result = self._readers.ask(query)
-        return self._in_span(result, name, collection) if tracing_enabled() else result
+        if name is None or not tracing_enabled():
+            return result
+        return self._in_span(result, name, collection)
 
     def after_writes(self, work: AfterGroup) -> Callable[[], None]:
         """Run `work` at the end of each transaction from now on.

@@ -144,6 +144,8 @@ class Database:
                 # For macOS, where fsync alone does not flush; no effect elsewhere.
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT}")
+            # Otherwise REPLACE deletes rows past the triggers that refuse to delete them.
+            connection.execute("PRAGMA recursive_triggers = ON")
             self.set_durable(connection, durable=True)
             migrate(connection, self.components, where=self.path)
         except BaseException:

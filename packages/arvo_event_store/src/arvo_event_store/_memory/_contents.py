@@ -11,13 +11,13 @@ from arvo_event_store._reaction_state import ParkedEvent
 from arvo_event_store._target import PER_EVENT, PER_STREAM
 from arvo_event_store.stores import (
     AppendRequest,
+    Changes,
     TargetMark,
     target_marks,
     without_known,
 )
 from arvo_time import Clock
 
-from ._changes import Changes
 from ._reactions import Reactions
 from ._stream import Log, Stream
 from ._targets import Target, Targets

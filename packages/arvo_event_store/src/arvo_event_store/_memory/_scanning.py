@@ -94,10 +94,15 @@ class MemoryScanning(InMemory):
         if leased is None:
             return False
         now = self._clock.now()
+        before = {each.spec.name: each.scanned for each in leased}
         raised = [
-            self._targets.raise_mark(_marked(mark, group=page.group), now=now) for mark in marks
+            self._targets.raise_mark(_marked(mark, group=page.group), now=now)
+            for mark in marks
+            if mark.mark > before[mark.reaction]
         ]
         for event in unrouted:
+            if event.position <= before[event.reaction]:
+                continue
             place = (page.group, event.reaction, "?", event.position)
             self._parked[place] = ParkedEvent(
                 group=page.group,

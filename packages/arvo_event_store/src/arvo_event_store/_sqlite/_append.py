@@ -20,7 +20,7 @@ from arvo_event_store.stores import (
 )
 
 from ._rows import microseconds
-from ._targets import raise_marks
+from ._targets import NewTarget, raise_marks
 
 # SQLite may be built with a limit of 999 parameters.
 _IDS_TOGETHER: Final = 500
@@ -146,5 +146,6 @@ def _store(
     version = after + len(events)
     connection.execute(_UPSERT_HEAD, (stream, version, at, at))
     if request.wakes:
-        raise_marks(connection, target_marks(request, positions=positions), at=at)
+        marks = target_marks(request, positions=positions)
+        raise_marks(connection, map(NewTarget.woken, marks), at=at)
     return request.stored(version=version, position=last)

@@ -1,20 +1,16 @@
 """The log in a file."""
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 
 from arvo_event_store._append import Append, Appended
 from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
-from arvo_event_store._target import TargetState
 from arvo_event_store.stores import (
-    PAGE_EVENTS,
     Page,
     PageRange,
     append_requests,
-    check_name,
     check_snapshot_of,
     check_streams,
     log_range,
@@ -23,12 +19,13 @@ from arvo_event_store.stores import (
     stream_range,
 )
 
-from . import _append, _reads, _targets
+from . import _append, _reads
+from ._changes import State
 from ._file import OnFile
 
 
 class FileLog(OnFile):
-    """The `IEventLog` and `IReactionStore` of a file."""
+    """The `IEventLog` of a file."""
 
     def read(
         self,
@@ -87,27 +84,6 @@ class FileLog(OnFile):
             lambda connection: _reads.latest_snapshot(connection, stream, kind=kind, upto=upto),
         )
 
-    def targets(self, group: str, *, reaction: str | None = None) -> AsyncIterator[TargetState]:
-        """See `IReactionStore.targets`."""
-        check_name(group, path="group")
-        if reaction is not None:
-            check_name(reaction, path="reaction")
-        return self._targets(group, reaction=reaction)
-
-    async def _targets(self, group: str, *, reaction: str | None) -> AsyncIterator[TargetState]:
-        after = ("", "")
-        page: list[TargetState] | None = None
-        while page is None or len(page) == PAGE_EVENTS:
-            page = await self._file.read(
-                "TARGETS",
-                partial(_targets.page_of_targets, group=group, reaction=reaction, after=after),
-                collection="target",
-            )
-            for target in page:
-                yield target
-            if page:
-                after = (page[-1].reaction, page[-1].key)
-
     async def append(
         self, stream: str, events: Sequence[NewEvent], *, expect: Expect | int = Expect.ANY
     ) -> Appended:
@@ -118,10 +94,14 @@ class FileLog(OnFile):
     async def append_all(self, appends: Sequence[Append]) -> list[Appended]:
         """See `IEventLog.append_all`."""
         requests = append_requests(appends, max_payload_bytes=self._file.max_payload_bytes)
-        return await self._file.write(
+        done = await self._file.write(
             "APPEND",
             lambda connection: _append.append(connection, requests, now=self._file.clock.now()),
         )
+        stored = [each.position or 0 for each in done if each.count and not each.duplicate]
+        if stored:
+            self._file.changes.tell_own(State(horizon=max(stored)))
+        return done
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `IStreamAccess.save_snapshot`."""

@@ -2,15 +2,14 @@
 
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
-import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
-from arvo_event_store.stores import MAX_POSITION, PAGE_EVENTS, Page, PageRange, page_rows
+from arvo_event_store.stores import MAX_POSITION, PAGE_EVENTS, Page, PageRange, Place, page_rows
 
 from ._rows import (
     EVENT_COLUMNS,
@@ -19,12 +18,27 @@ from ._rows import (
     event_of,
     head_of,
     json_length,
+    json_list,
     microseconds,
     snapshot_of,
 )
 
-# The highest position that was ever given: that of the last event may have been deleted.
-_HORIZON: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+HORIZON: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+"""The highest position that was ever given: that of the last event may have been deleted. No row if none
+was."""
+NAMED: Final = "name IN (SELECT value FROM json_each(:names))"
+"""The condition for events of several names, with `json_list` of these as `names`."""
+
+
+class Found(NamedTuple):
+    """Where events are, and which of them."""
+
+    source: str
+    """The table, or a join of several that begins with it, in the order of reading."""
+    conditions: list[str]
+    """What must be true of an event."""
+    values: dict[str, object]
+    """The parameters of the conditions."""
 
 
 def stream_page(connection: sqlite3.Connection, stream: str, page: PageRange) -> Page:
@@ -33,14 +47,12 @@ def stream_page(connection: sqlite3.Connection, stream: str, page: PageRange) ->
     Raises:
         StoreFailure: A row is damaged.
     """
-    return _page(
+    return found_page(
         connection,
         page,
+        Found("event", ["stream = :stream"], {"stream": stream}),
         end="SELECT version FROM stream WHERE name = :stream",
-        source="event",
         place="version",
-        conditions=["stream = :stream"],
-        values={"stream": stream},
     )
 
 
@@ -50,16 +62,7 @@ def log_page(connection: sqlite3.Connection, where: Query | None, page: PageRang
     Raises:
         StoreFailure: A row is damaged.
     """
-    source, conditions, values = _found(where or Query())
-    return _page(
-        connection,
-        page,
-        end=_HORIZON,
-        source=source,
-        place="position",
-        conditions=conditions,
-        values=values,
-    )
+    return found_page(connection, page, found_by(where or Query()), end=HORIZON)
 
 
 def heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, StreamHead]:
@@ -70,7 +73,7 @@ def heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, S
     """
     rows = connection.execute(
         f"SELECT {HEAD_COLUMNS} FROM stream WHERE name IN (SELECT value FROM json_each(?))",
-        (json.dumps(streams, ensure_ascii=False),),
+        (json_list(streams),),
     )
     found = {head.stream: head for head in map(head_of, rows.fetchall())}
     return {stream: found[stream] for stream in streams if stream in found}
@@ -78,7 +81,7 @@ def heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, S
 
 def horizon(connection: sqlite3.Connection) -> int:
     """Return the last position: the one thread that writes gives and commits them in order."""
-    row = connection.execute(_HORIZON).fetchone()
+    row = connection.execute(HORIZON).fetchone()
     return 0 if row is None else int(row[0])
 
 
@@ -120,25 +123,37 @@ def page_of_heads(
     return found, len(found) == PAGE_EVENTS
 
 
-def _page(
+def found_page(
     connection: sqlite3.Connection,
     page: PageRange,
+    found: Found,
     *,
-    end: str,
-    source: str,
-    place: str,
-    conditions: list[str],
-    values: dict[str, object],
+    end: str = "NULL",
+    place: Place = "position",
+    size: Callable[[Any], int] = json_length,
 ) -> Page:
+    """Return events, a page of them.
+
+    Args:
+        connection: The connection.
+        page: Which of them.
+        found: Where they are.
+        end: What returns where they end, asked with the first page.
+        place: What orders them.
+        size: How long an event is, of which a page has `max_bytes`.
+
+    Raises:
+        StoreFailure: A row is damaged.
+    """
     cursor = connection.execute(
         f"""
         SELECT {EVENT_COLUMNS}, {f"({end})" if page.is_first else "NULL"}
-        FROM {source} LEFT JOIN private USING (position)
-        WHERE {" AND ".join(conditions)} AND {place} > :after AND {place} <= :upto
+        FROM {found.source} LEFT JOIN private USING (position)
+        WHERE {" AND ".join(found.conditions)} AND {place} > :after AND {place} <= :upto
         ORDER BY {place} {"DESC" if page.backward else "ASC"} LIMIT :limit
         """,
         {
-            **values,
+            **found.values,
             "after": page.after,
             "upto": MAX_POSITION if page.upto is None else page.upto,
             "limit": page.limit,
@@ -146,11 +161,11 @@ def _page(
     )
     # What is not read further must not hold its snapshot of the file.
     with closing(cursor):
-        rows, is_cut = page_rows(cursor, max_bytes=page.max_bytes, size=json_length)
+        rows, is_cut = page_rows(cursor, max_bytes=page.max_bytes, size=size)
     return Page([event_of(row[:-1]) for row in rows], rows[0][-1] if rows else None, is_cut)
 
 
-def _found(where: Query) -> tuple[str, list[str], dict[str, object]]:
+def found_by(where: Query) -> Found:
     """Return where to walk through the log in its order, and what must be true of an event there.
 
     The index is named: to sort what another one finds would read all of it for each page.
@@ -162,8 +177,8 @@ def _found(where: Query) -> tuple[str, list[str], dict[str, object]]:
         (values["name"],) = names
         conditions.append("name = :name")
     elif names:
-        values["names"] = json.dumps(sorted(names), ensure_ascii=False)
-        conditions.append("name IN (SELECT value FROM json_each(:names))")
+        values["names"] = json_list(sorted(names))
+        conditions.append(NAMED)
     elif names is not None:
         conditions.append("FALSE")
     if where.correlation is not None:
@@ -180,4 +195,4 @@ def _found(where: Query) -> tuple[str, list[str], dict[str, object]]:
     if where.created_before is not None:
         values["before"] = microseconds(where.created_before)
         conditions.append("created_at < :before")
-    return source, conditions, values
+    return Found(source, conditions, values)

@@ -15,6 +15,11 @@ class Refusal:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
+    @property
+    def error(self) -> BaseException:
+        """What to raise."""
+        return self._error
+
     def raise_in_caller(self) -> NoReturn:
         """Raise the error."""
         try:

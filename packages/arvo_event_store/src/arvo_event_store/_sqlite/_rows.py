@@ -1,14 +1,17 @@
 """What the columns of the tables mean."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from arvo_event_store._errors import StoreFailure
 from arvo_event_store._event import Event
+from arvo_event_store._reaction_state import ParkedEvent
 from arvo_event_store._stream import Snapshot, StreamHead
-from arvo_event_store._target import TargetState
-from arvo_event_store.stores import from_json, stored_event
+from arvo_event_store._target import TargetKind, TargetState
+from arvo_event_store.stores import READS, from_json, stored_event
 
 EVENT_COLUMNS: Final = (
     "position, stream, version, id, name, event.data, meta, private.data, correlation, causation, "
@@ -21,10 +24,13 @@ SNAPSHOT_COLUMNS: Final = "stream, kind, version, schema, state"
 """What `snapshot_of` reads, of `snapshot`."""
 TARGET_COLUMNS: Final = (
     "grp, reaction, key, lane, stream, once, at, mark, attempt, failed, token, due, blocked_at, "
-    "error, error_position"
+    "error, error_position, lease_until"
 )
 """What `target_of` reads, of `target`."""
+PARKED_COLUMNS: Final = "grp, reaction, key, position, error, attempts, parked_at"
+"""What `parked_of` reads, of `parked`."""
 
+_KINDS: Final = {code: kind for kind, code in READS.items()}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 # A time near the end of the calendar with an offset may lie beyond it in UTC.
@@ -35,6 +41,26 @@ _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _TICK
 def microseconds(time: datetime) -> int:
     """Return how the tables store a time that has a time zone."""
     return min(max((time - _EPOCH) // _TICK, _FIRST), _LAST)
+
+
+def later(time: datetime, delay: timedelta) -> int:
+    """Return how the tables store a time so much later, at most the end of the calendar."""
+    return min(max(microseconds(time) + delay // _TICK, _FIRST), _LAST)
+
+
+def delay_until(stored: int, *, now: datetime) -> timedelta:
+    """Return how long it is until a stored time; 0 if it is past."""
+    return max(stored - microseconds(now), 0) * _TICK
+
+
+def storable(text: str) -> str:
+    """Return a message as a table can hold it: without lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def json_list(names: Sequence[str]) -> str:
+    """Return names as a parameter for SQLite's `json_each`."""
+    return json.dumps(names, ensure_ascii=False)
 
 
 def event_of(row: Any) -> Event:
@@ -48,7 +74,7 @@ def event_of(row: Any) -> Event:
         id_ = UUID(bytes=id_)
         causation = None if causation is None else UUID(bytes=causation)
     except ValueError as error:
-        raise _damaged(f"an id of event {position}") from error
+        raise damaged(f"an id of event {position}") from error
     return stored_event(
         position=position,
         stream=stream,
@@ -70,6 +96,12 @@ def json_length(row: Any) -> int:
     return len(data) + len(meta) + (0 if private is None else len(private))
 
 
+def data_bytes(row: Any) -> int:
+    """Return how long the JSON of an event's data is, in bytes of UTF-8."""
+    data: str = row[5]
+    return len(data) if data.isascii() else len(data.encode())
+
+
 def head_of(row: Any) -> StreamHead:
     """Return where a stream stands.
 
@@ -81,7 +113,7 @@ def head_of(row: Any) -> StreamHead:
         stream=name,
         version=version,
         first_version=first_version,
-        closed=_time_or_none(closed),
+        closed=time_or_none(closed),
         archive=archive,
         created=_time(created),
         updated=_time(updated),
@@ -98,7 +130,7 @@ def snapshot_of(row: Any) -> Snapshot:
     try:
         state = from_json(state)
     except ValueError as error:
-        raise _damaged(f"the snapshot of stream {stream!r} at version {version}") from error
+        raise damaged(f"the snapshot of stream {stream!r} at version {version}") from error
     return Snapshot(stream=stream, kind=kind, version=version, schema=schema, state=state)
 
 
@@ -109,7 +141,7 @@ def target_of(row: Any) -> TargetState:
         StoreFailure: The row is damaged.
     """
     group, reaction, key, lane, stream, once, at, mark, attempt, failed, token, *rest = row
-    due, blocked_at, error, error_position = rest
+    due, blocked_at, error, error_position, lease_until = rest
     return TargetState(
         group=group,
         reaction=reaction,
@@ -122,14 +154,50 @@ def target_of(row: Any) -> TargetState:
         attempt=attempt,
         failed=failed,
         token=token,
-        due=_time_or_none(due),
-        blocked_at=_time_or_none(blocked_at),
+        due=time_or_none(due),
+        blocked_at=time_or_none(blocked_at),
         error=error,
         error_position=error_position,
+        leased_until=time_or_none(lease_until),
     )
 
 
-def _time_or_none(stored: int | None) -> datetime | None:
+def parked_of(row: Any) -> ParkedEvent:
+    """Return an event that was put aside.
+
+    Raises:
+        StoreFailure: The row is damaged.
+    """
+    group, reaction, key, position, error, attempts, parked_at = row
+    return ParkedEvent(
+        group=group,
+        reaction=reaction,
+        key=key,
+        position=position,
+        error=error,
+        attempts=attempts,
+        parked_at=_time(parked_at),
+    )
+
+
+def kind_of(stored: int, *, key: str) -> TargetKind:
+    """Return what a target reads.
+
+    Raises:
+        StoreFailure: The row is damaged.
+    """
+    try:
+        return _KINDS[stored]
+    except KeyError as error:
+        raise damaged(f"what target {key!r} reads") from error
+
+
+def time_or_none(stored: int | None) -> datetime | None:
+    """Return a time, or None if there is none.
+
+    Raises:
+        StoreFailure: It is damaged.
+    """
     return None if stored is None else _time(stored)
 
 
@@ -137,8 +205,9 @@ def _time(stored: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=stored)
     except OverflowError as error:
-        raise _damaged(f"the time {stored}") from error
+        raise damaged(f"the time {stored}") from error
 
 
-def _damaged(what: str) -> StoreFailure:
+def damaged(what: str) -> StoreFailure:
+    """Return the error for something stored that cannot be read."""
     return StoreFailure(f"{what} is damaged", retryable=False, outcome="failed")

@@ -1,6 +1,8 @@
 """The tables. A file may hold those of the machine memory too, which have other names.
 
-Times are microseconds since 1970, ids are 16 bytes, JSON is the text that was given.
+Times are microseconds since 1970, ids are 16 bytes, JSON is the text that was given. `set_going` counts
+how often marks of a reaction were raised by its scan, or an operator let its targets go on: with the last
+position it tells other processes that there may be work.
 """
 
 from typing import Final
@@ -61,6 +63,7 @@ _MIGRATIONS: Final = (
             owner BLOB,
             lease_until INTEGER,
             token INTEGER NOT NULL DEFAULT 0,
+            set_going INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (grp, name)
         ) STRICT, WITHOUT ROWID
         """,
@@ -92,7 +95,12 @@ _MIGRATIONS: Final = (
         CREATE INDEX target_work ON target (grp, lane, at)
         WHERE blocked_at IS NULL AND asleep = 0 AND at < mark
         """,
-        "CREATE INDEX target_asleep ON target (grp, due) WHERE asleep = 1",
+        # With the lane, so that a worker is not woken for lanes that it does not have.
+        "CREATE INDEX target_asleep ON target (grp, lane, due) WHERE asleep = 1",
+        """
+        CREATE INDEX target_blocked ON target (grp, reaction, key)
+        WHERE blocked_at IS NOT NULL
+        """,
         """
         CREATE TABLE listed (
             grp TEXT,

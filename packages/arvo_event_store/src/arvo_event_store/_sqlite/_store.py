@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from arvo_event_store._errors import SchemaError
 from arvo_event_store.stores import MAX_PAYLOAD_BYTES, store_failure
@@ -14,22 +14,22 @@ from arvo_time import SYSTEM_CLOCK, BackendError, Clock
 from arvo_time.settings import check_clock, check_count
 
 from ._file import StoreFile
+from ._file_leases import FileLeases
 from ._file_log import FileLog
+from ._file_operators import FileOperators
+from ._file_scans import FileScans
 from ._file_stream_admin import FileStreamAdmin
-from ._log import SqliteLog
-from ._refusal import Refusal
+from ._file_wake_ups import FileWakeUps
 from ._schema import EVENT_STORE
-from ._transaction import Transaction, in_savepoint, kept
+from ._transaction import in_savepoint, kept
+from ._work import SqliteWork
 
 T = TypeVar("T")
-
-SqliteWork: TypeAlias = Callable[[sqlite3.Connection, SqliteLog], T]
-"""Work for `SqliteEventStore.write`: a plain function that is given the connection and the log."""
 
 _BUSY_TIMEOUT: Final = timedelta(seconds=30)
 
 
-class SqliteEventStore(FileLog, FileStreamAdmin):
+class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOperators, FileWakeUps):
     """An event store in a SQLite file: durable, for any number of processes of one machine.
 
     Acknowledged appends survive when the process is killed, at any time. Get one from `connect`. It
@@ -40,7 +40,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin):
             with `SqliteEventStore.component`.
         max_payload_bytes: How long the JSON of an event's data, meta and private data may be, each,
             and the state of a snapshot.
-        clock: When events are stored.
+        clock: When events are stored, how long leases are, and by which to wait for changes.
 
     Raises:
         TypeError: `max_payload_bytes` is not an int, `client` is not a `SqliteClient`, or `clock` is
@@ -190,18 +190,12 @@ class SqliteEventStore(FileLog, FileStreamAdmin):
         if not callable(work):
             raise TypeError(f"work must be a plain function, got {work!r}")
 
-        def with_log(transaction: Transaction) -> T:
-            log = SqliteLog(
-                connection=lambda: transaction.connection,
-                max_payload_bytes=self._file.max_payload_bytes,
-                clock=self._file.clock,
-            )
-            return work(transaction.connection, log)
-
-        def operation(connection: sqlite3.Connection) -> T | Refusal:
-            return in_savepoint(connection, with_log)
-
-        return await self._file.write("WRITE", operation)
+        return await self._file.write_telling(
+            "WRITE",
+            lambda connection: in_savepoint(
+                connection, lambda transaction: self._file.runner.run(transaction, work)
+            ),
+        )
 
     async def execute(self, sql: str, *parameters: object) -> int:
         """Run one statement on tables of your own.

@@ -3,11 +3,19 @@
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple, Self
 
-from arvo_event_store._target import TargetState
-from arvo_event_store.stores import MAX_POSITION, PAGE_EVENTS, PENDING_TARGETS, TargetMark
+from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, TargetState
+from arvo_event_store.stores import (
+    MAX_POSITION,
+    PAGE_EVENTS,
+    PENDING_TARGETS,
+    READS,
+    Mark,
+    TargetMark,
+)
 
 from ._rows import TARGET_COLUMNS, microseconds, target_of
 
@@ -17,8 +25,12 @@ _RAISE: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (grp, reaction, key) DO UPDATE SET mark = excluded.mark WHERE mark < excluded.mark
 """
-_READS_STREAM: Final = 0
-_READS_EVENT: Final = 1
+# Where they are, and which; few are blocked.
+_BLOCKED: Final = {
+    None: ("target", ""),
+    True: ("target INDEXED BY target_blocked", "AND blocked_at IS NOT NULL"),
+    False: ("target", "AND blocked_at IS NULL"),
+}
 
 # Which keys targets of a stream, or of its events below a version, may have, in which reactions. An
 # index on their stream would be written with each mark; a scan would look at those of all streams.
@@ -50,15 +62,70 @@ _PENDING: Final = """
 """
 
 
-def raise_marks(connection: sqlite3.Connection, marks: Sequence[TargetMark], *, at: int) -> None:
+class NewTarget(NamedTuple):
+    """A target to insert, or to raise the mark of. One that exists keeps all but its mark."""
+
+    group: str
+    """The group of its reaction."""
+    reaction: str
+    """Its reaction."""
+    key: str
+    """Which of its targets."""
+    lane: str
+    """Its lane."""
+    reads: TargetKind
+    """What it reads."""
+    stream: str | None
+    """The stream it reads; None if it reads several, or nobody's stream waits for it."""
+    at: int
+    """Its watermark."""
+    mark: int
+    """The highest position that concerns it."""
+    due: datetime | None = None
+    """Until when it sleeps; None if it does not."""
+
+    @classmethod
+    def woken(cls, mark: TargetMark) -> Self:
+        """Return the target that an append wakes."""
+        return cls(
+            mark.group,
+            mark.reaction,
+            mark.key,
+            mark.lane,
+            PER_EVENT if mark.once else PER_STREAM,
+            mark.stream,
+            mark.at,
+            mark.mark,
+            mark.due,
+        )
+
+    @classmethod
+    def scanned(cls, mark: Mark, *, group: str) -> Self:
+        """Return the target that a scan marks."""
+        return cls(
+            group,
+            mark.reaction,
+            mark.key,
+            mark.lane,
+            mark.reads,
+            mark.stream,
+            mark.at,
+            mark.mark,
+        )
+
+
+def raise_marks(connection: sqlite3.Connection, targets: Iterable[NewTarget], *, at: int) -> int:
     """Insert targets, or raise their marks.
 
     Args:
         connection: One in a transaction.
-        marks: The targets.
+        targets: The targets.
         at: The time.
+
+    Returns:
+        How many have work now that they did not have.
     """
-    connection.executemany(_RAISE, [_columns(mark, at=at) for mark in marks])
+    return connection.executemany(_RAISE, [_columns(each, at=at) for each in targets]).rowcount
 
 
 def page_of_targets(
@@ -66,6 +133,7 @@ def page_of_targets(
     *,
     group: str,
     reaction: str | None,
+    blocked: bool | None,
     after: tuple[str, str],
 ) -> list[TargetState]:
     """Return targets of a group beyond a reaction and key, a page of them, in this order.
@@ -78,8 +146,9 @@ def page_of_targets(
         if reaction is None
         else "reaction = :reaction AND key > :key"
     )
+    source, condition = _BLOCKED[blocked]
     rows = connection.execute(
-        f"SELECT {TARGET_COLUMNS} FROM target WHERE grp = :group AND {beyond} "
+        f"SELECT {TARGET_COLUMNS} FROM {source} WHERE grp = :group AND {beyond} {condition} "
         "ORDER BY reaction, key LIMIT :limit",
         {
             "group": group,
@@ -123,18 +192,19 @@ def delete_targets(connection: sqlite3.Connection, stream: str) -> None:
     )
 
 
-def _columns(mark: TargetMark, *, at: int) -> tuple[object, ...]:
+def _columns(target: NewTarget, *, at: int) -> tuple[object, ...]:
+    due = target.due
     return (
-        mark.group,
-        mark.reaction,
-        mark.key,
-        mark.lane,
-        _READS_EVENT if mark.once else _READS_STREAM,
-        mark.stream,
-        mark.once,
-        mark.at,
-        mark.mark,
+        target.group,
+        target.reaction,
+        target.key,
+        target.lane,
+        READS[target.reads],
+        target.stream,
+        target.reads is PER_EVENT,
+        target.at,
+        target.mark,
         at,
-        None if mark.due is None else microseconds(mark.due),
-        mark.due is not None,
+        None if due is None else microseconds(due),
+        due is not None,
     )

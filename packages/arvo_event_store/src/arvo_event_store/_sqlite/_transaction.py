@@ -98,7 +98,7 @@ def in_savepoint(connection: sqlite3.Connection, work: Callable[[Transaction], T
     try:
         with kept(connection, savepoints=True):
             result = work(transaction)
-        _check_plain(result)
+        check_plain(result)
     except (sqlite3.Error, sqlite3.Warning):
         raise
     except BaseException as error:
@@ -111,7 +111,12 @@ def in_savepoint(connection: sqlite3.Connection, work: Callable[[Transaction], T
     return result
 
 
-def _check_plain(result: object) -> None:
+def check_plain(result: object) -> None:
+    """Check that work did not return something to await.
+
+    Raises:
+        TypeError: It did.
+    """
     if isawaitable(result):
         if iscoroutine(result):
             result.close()  # it would warn that nobody awaited it

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from arvo_event_store._target import PER_EVENT
-from arvo_event_store.stores import AppendRequest
+from arvo_event_store.stores import READS, AppendRequest, FinishRow
 
+from ._finish_sql import ASKED, FINISH_PARAMETERS, NOT_ASKED, FinishForm, finish_values
 from ._tables import Tables
+from ._target_sql import ASKED_KEYS, EVENT, LEASED, MARKED, locked
 
 # Before the first position the sequence says 1 too, so that its first event would be above no floor.
 _LAST_POSITION: Final = "coalesce((SELECT last_value FROM {sequence} WHERE is_called), 0)"
@@ -106,54 +107,35 @@ wanted AS MATERIALIZED (
     WHERE agreed.ok = 1 ORDER BY e.o RETURNING id, stream, version, position
 )"""
 
-_PRIVATE: Final = """, kept AS (
+_PRIVATE: Final = """
+kept AS (
     INSERT INTO {private} (position, data) SELECT a.position, p.data::json
     FROM unnest(<private_ids>::uuid[], <privates>::text[]) AS p (id, data) JOIN added AS a USING (id)
 )"""
 
 _WAKES: Final = """unnest(
     <wake_streams>::text[], <groups>::text[], <reactions>::text[], <lanes>::text[],
-    <onces>::boolean[], <dues>::timestamptz[]
-) AS w (stream, grp, reaction, lane, once, due)"""
+    <reads>::smallint[], <dues>::timestamptz[]
+) AS w (stream, grp, reaction, lane, reads, due)"""
 
 # Those for one event are new.
-_TARGETS: Final = f"""
-targets AS MATERIALIZED (
-    SELECT t.grp, t.reaction, t.key FROM {{target}} AS t JOIN {_WAKES}
-        ON t.grp = w.grp AND t.reaction = w.reaction AND t.key = w.stream
-    WHERE NOT w.once ORDER BY t.grp, t.reaction, t.key FOR UPDATE OF t
-),"""
-_AFTER_TARGETS: Final = "AND (SELECT count(*) FROM targets) >= 0"
+_WOKEN: Final = f"SELECT w.grp, w.reaction, w.stream AS key FROM {_WAKES} WHERE w.reads <> {EVENT}"
 
-# A target that was born after the statement began is not waited for, as whoever has it may wait for our
-# heads: with a division by zero all is undone, and the next try finds the target.
-_MARKS: Final = f""", marks AS MATERIALIZED (
-    SELECT m.grp, m.reaction, m.key, m.lane, m.stream, m.once, m.due,
+# All of them are counted, so that all are locked, before any head is.
+_AFTER_TARGETS: Final = "AND (SELECT count(*) FROM targets) >= 0"
+_AFTER_LEASE: Final = f"{_AFTER_TARGETS} AND EXISTS (SELECT FROM leased)"
+_IF_STORED: Final = "AND EXISTS (SELECT FROM added)"
+
+_MARKS: Final = f"""
+marks AS MATERIALIZED (
+    SELECT m.grp, m.reaction, m.key, m.lane, m.reads, m.stream, m.due,
         min(m.position) - 1 AS at, max(m.position) AS mark
     FROM (
         SELECT w.*, a.position,
-            CASE WHEN w.once THEN a.position::text ELSE w.stream END COLLATE "C" AS key
+            CASE WHEN w.reads = {EVENT} THEN a.position::text ELSE w.stream END COLLATE "C" AS key
         FROM {_WAKES} JOIN added AS a ON a.stream = w.stream
     ) AS m
-    GROUP BY m.grp, m.reaction, m.key, m.lane, m.stream, m.once, m.due
-), raised AS (
-    UPDATE {{target}} AS t SET mark = greatest(t.mark, m.mark)
-    FROM marks AS m JOIN targets AS l ON l.grp = m.grp AND l.reaction = m.reaction AND l.key = m.key
-    WHERE t.grp = l.grp AND t.reaction = l.reaction AND t.key = l.key RETURNING t.key
-), born AS (
-    INSERT INTO {{target}} (grp, reaction, key, lane, reads, stream, once, at, mark, due, asleep)
-    SELECT m.grp, m.reaction, m.key, m.lane, 1, m.stream, m.once, m.at, m.mark, m.due,
-        m.due IS NOT NULL
-    FROM marks AS m WHERE NOT EXISTS (
-        SELECT FROM targets AS l WHERE l.grp = m.grp AND l.reaction = m.reaction AND l.key = m.key
-    )
-    ORDER BY m.grp COLLATE "C", m.reaction COLLATE "C", m.key
-    ON CONFLICT (grp, reaction, key) DO NOTHING RETURNING key
-), agreed_marks AS (
-    SELECT 1 / (
-        CASE WHEN (SELECT count(*) FROM marks)
-            = (SELECT count(*) FROM raised) + (SELECT count(*) FROM born) THEN 1 ELSE 0 END
-    ) AS ok
+    GROUP BY m.grp, m.reaction, m.key, m.lane, m.reads, m.stream, m.due
 )"""
 _AGREED: Final = ", agreed_marks WHERE agreed_marks.ok = 1"
 
@@ -172,14 +154,17 @@ class AppendForm:
     """Whether events have private data."""
     wakes: bool
     """Whether targets are woken."""
+    finish: FinishForm | None
+    """What kind of finish is stored with it, or nothing of both; None if there is none."""
 
     @classmethod
-    def of(cls, requests: Sequence[AppendRequest]) -> "AppendForm":
-        """Return the form for requests."""
+    def of(cls, requests: Sequence[AppendRequest], *, finish: FinishRow | None) -> "AppendForm":
+        """Return the form for requests, at least one, and what finishes with them."""
         return cls(
             several=len(requests) > 1,
             private=any(event.private is not None for each in requests for event in each.events),
             wakes=any(each.wakes for each in requests),
+            finish=None if finish is None else FinishForm.of([finish]),
         )
 
     def sql(self, tables: Tables, *, joined: bool) -> str:
@@ -189,20 +174,15 @@ class AppendForm:
             tables: The tables.
             joined: Whether it may be one of several in a transaction.
         """
-        template = "WITH"
-        template += _TARGETS if self.wakes else ""
-        template += _SEVERAL if self.several else _ONE
-        template += _PRIVATE if self.private else ""
-        template += _MARKS if self.wakes else ""
-        template += _ANSWER
+        template = f"WITH {', '.join(self._parts())} {_ANSWER}"
         template = template.replace("<agreed>", _AGREED if self.wakes else "")
         template = template.replace("<floor>", _SAME_FLOOR if joined else _FLOOR)
-        template = template.replace("<after_targets>", _AFTER_TARGETS if self.wakes else "")
+        template = template.replace("<after_targets>", self._after_targets())
         for number, name in enumerate(self._parameters(), 1):
             template = template.replace(f"<{name}>", f"${number}")
         return tables.sql(template)
 
-    def values(self, requests: Sequence[AppendRequest]) -> list[Any]:
+    def values(self, requests: Sequence[AppendRequest], *, finish: FinishRow | None) -> list[Any]:
         """Return the parameters of the statement."""
         events = [event for each in requests for event in each.events]
         found: dict[str, Any] = {
@@ -233,9 +213,36 @@ class AppendForm:
             found["groups"] = [wake.group for _, wake in wakes]
             found["reactions"] = [wake.reaction for _, wake in wakes]
             found["lanes"] = [wake.lane for _, wake in wakes]
-            found["onces"] = [wake.to is PER_EVENT for _, wake in wakes]
+            found["reads"] = [READS[wake.to] for _, wake in wakes]
             found["dues"] = [wake.due for _, wake in wakes]
+        if finish is not None:
+            found.update(finish_values([finish]))
         return [found[name] for name in self._parameters()]
+
+    def _parts(self) -> list[str]:
+        parts: list[str] = []
+        keys = [_WOKEN] if self.wakes else []
+        if self.finish is not None:
+            parts.append(ASKED)
+            keys.append(ASKED_KEYS)
+        if keys:
+            parts.append(locked(" UNION ".join(keys)))
+        if self.finish is not None:
+            parts.append(LEASED)
+        parts.append(_SEVERAL if self.several else _ONE)
+        if self.private:
+            parts.append(_PRIVATE)
+        if self.wakes:
+            others = "" if self.finish is None else NOT_ASKED
+            parts += [_MARKS, MARKED.replace("<others>", others)]
+        if self.finish is not None:
+            parts.append(self.finish.settled(if_stored=_IF_STORED, marks=self.wakes))
+        return parts
+
+    def _after_targets(self) -> str:
+        if self.finish is not None:
+            return _AFTER_LEASE
+        return _AFTER_TARGETS if self.wakes else ""
 
     def _parameters(self) -> list[str]:
         names = ["streams", "expecteds", "counts", "numbers"]
@@ -245,7 +252,9 @@ class AppendForm:
         if self.private:
             names += ["private_ids", "privates"]
         if self.wakes:
-            names += ["wake_streams", "groups", "reactions", "lanes", "onces", "dues"]
+            names += ["wake_streams", "groups", "reactions", "lanes", "reads", "dues"]
+        if self.finish is not None:
+            names += FINISH_PARAMETERS
         return names
 
 

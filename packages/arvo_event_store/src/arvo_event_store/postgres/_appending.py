@@ -1,13 +1,13 @@
 """Appending: one statement, and why it stored nothing if it did not."""
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
 from arvo_event_store._append import Appended
-from arvo_event_store.stores import AppendRequest, KnownEvent, without_known
+from arvo_event_store.stores import AppendRequest, FinishRow, KnownEvent, without_known
 from arvo_postgres import Rows
 from arvo_time import BackendError
 
@@ -30,6 +30,22 @@ class Session(Protocol):
         ...
 
 
+class Tried(NamedTuple):
+    """What one try to store requests came to."""
+
+    stored: dict[str, dict[str, int]] | None
+    """Version and position of the last event, by stream; None if nothing was stored."""
+    doubt: bool
+    """Whether the answer of an earlier one was lost, which may still run."""
+
+
+Try: TypeAlias = Callable[[Sequence[AppendRequest]], Awaitable[Tried]]
+"""Stores requests, all or nothing; there may be none left."""
+
+Run: TypeAlias = Callable[..., Awaitable[Rows]]
+"""Runs a statement, as `Session.run_or_undo` does."""
+
+
 class Appending:
     """Stores append requests.
 
@@ -48,10 +64,16 @@ class Appending:
         self._tables = tables
         self._joined = joined
         self._look = tables.sql(LOOK)
-        self._sql: dict[AppendForm, str] = {}
+        self._sql: dict[tuple[AppendForm, bool], str] = {}
 
-    async def store(self, requests: Sequence[AppendRequest]) -> list[Appended]:
+    async def store(
+        self, requests: Sequence[AppendRequest], *, attempt: Try | None = None
+    ) -> list[Appended]:
         """Store requests, all or nothing.
+
+        Args:
+            requests: What to store.
+            attempt: Stores what is not known yet; None just appends it.
 
         Raises:
             EventIdReusedError: An id is in the log already, with other content.
@@ -64,7 +86,7 @@ class Appending:
         try:
             for _ in range(_MOST_TRIES):
                 left = [each for each in answers if isinstance(each, AppendRequest)]
-                stored, lost = await self._stored(left) if left else ({}, False)
+                stored, lost = await (attempt or self._appended)(left)
                 if stored is not None:
                     return [
                         each if isinstance(each, Appended) else each.stored(**stored[each.stream])
@@ -83,29 +105,47 @@ class Appending:
             outcome="unknown" if doubt else "failed",
         )
 
-    async def _stored(
-        self, requests: Sequence[AppendRequest]
-    ) -> tuple[dict[str, dict[str, int]] | None, bool]:
-        """Return version and position of the last event by stream, and whether an answer was lost.
+    async def send(
+        self,
+        requests: Sequence[AppendRequest],
+        *,
+        run: Run,
+        joined: bool,
+        finish: FinishRow | None = None,
+    ) -> Tried:
+        """Send the statement once.
 
-        There are none if nothing was stored; then, a statement whose answer was lost may still run.
+        Args:
+            requests: What to store, at least one.
+            run: Runs it.
+            joined: Whether it may be one of several in a transaction.
+            finish: The lease that is finished with it, if that still stands.
+
+        Raises:
+            BackendError: The database failed.
         """
-        form = AppendForm.of(requests)
-        sql = self._sql.get(form)
+        form = AppendForm.of(requests, finish=finish)
+        sql = self._sql.get((form, joined))
         if sql is None:
-            sql = self._sql[form] = form.sql(self._tables, joined=self._joined)
+            sql = self._sql[form, joined] = form.sql(self._tables, joined=joined)
         try:
-            found = await self._session.run_or_undo("APPEND", sql, *form.values(requests))
+            found = await run("APPEND", sql, *form.values(requests, finish=finish))
         except BackendError as error:
             if isinstance(error.__cause__, _REFUSED):
-                return None, error.outcome == "unknown"
+                return Tried(None, error.outcome == "unknown")
             raise
         if not found.rows:
-            return None, found.repeated
-        return {
+            return Tried(None, found.repeated)
+        stored = {
             row["stream"]: {"version": row["version"], "position": row["position"]}
             for row in found.rows
-        }, found.repeated
+        }
+        return Tried(stored, found.repeated)
+
+    async def _appended(self, requests: Sequence[AppendRequest]) -> Tried:
+        if not requests:
+            return Tried({}, False)
+        return await self.send(requests, run=self._session.run_or_undo, joined=self._joined)
 
     async def _looked_up(
         self, answers: Sequence[AppendRequest | Appended], left: Sequence[AppendRequest]
@@ -134,3 +174,9 @@ class Appending:
                     closed=head is not None and head["closed"],
                 )
         return found
+
+
+def last_position(answers: Sequence[Appended]) -> int | None:
+    """Return the highest position that appends stored; None if they stored nothing."""
+    stored = [each.position for each in answers if each.position and not each.duplicate]
+    return max(stored, default=None)

@@ -143,7 +143,9 @@ class PostgresEventLog:
         """See `IEventLog.append_all`."""
         requests = append_requests(appends, max_payload_bytes=self._max_payload_bytes)
         with store_errors():
-            return await self._appending.store(requests)
+            answers = await self._appending.store(requests)
+        self._appended(answers)
+        return answers
 
     # --- snapshots ----------------------------------------------------------
 
@@ -166,6 +168,9 @@ class PostgresEventLog:
         raise ConflictError(row.stream, expected=row.version, actual=actual)
 
     # --- inside -------------------------------------------------------------
+
+    def _appended(self, answers: Sequence[Appended]) -> None:
+        """Called with the answers of each append."""
 
     async def _ask(self, operation: str, sql: str, *args: object) -> list[Any]:
         with store_errors():

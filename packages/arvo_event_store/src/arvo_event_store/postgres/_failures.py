@@ -18,9 +18,13 @@ _PASSING: Final = (
 )
 
 
-def asks_for_another_try(error: BackendError) -> bool:
-    """Return whether the database undid a statement because of others, and wants it again."""
-    return isinstance(error.__cause__, _PASSING)
+def asks_for_another_try(error: BaseException | None) -> bool:
+    """Return whether the database undid a statement because of others, and wants it again.
+
+    Args:
+        error: What asyncpg raised, such as the cause of a `BackendError`.
+    """
+    return isinstance(error, _PASSING)
 
 
 @contextmanager

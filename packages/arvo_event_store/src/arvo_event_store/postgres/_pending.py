@@ -9,11 +9,11 @@ from arvo_postgres import OpenTransaction
 
 from ._tables import Tables
 
-_PENDING: Final = f"""
+PENDING: Final = f"""
 SELECT grp, reaction, key FROM {{target}} WHERE stream = $1 AND at < mark
 ORDER BY grp, reaction, key LIMIT {PENDING_TARGETS}"""
 
-_NEEDED: Final = """
+NEEDED: Final = """
 SELECT t.at, (
     SELECT min(e.version) FROM {event} AS e WHERE e.stream = $1 AND e.position > t.at
 ) AS version
@@ -31,7 +31,7 @@ async def pending_targets(
         stream: The stream.
         tables: The tables.
     """
-    rows = (await transaction.run("PENDING", tables.sql(_PENDING), stream)).rows
+    rows = (await transaction.run("PENDING", tables.sql(PENDING), stream)).rows
     return [(row["grp"], row["reaction"], row["key"]) for row in rows]
 
 
@@ -46,5 +46,5 @@ async def lowest_needed(transaction: OpenTransaction, stream: str, *, tables: Ta
     Returns:
         The version; None if no target has work in the stream.
     """
-    row = (await transaction.run("PENDING", tables.sql(_NEEDED), stream)).row
+    row = (await transaction.run("PENDING", tables.sql(NEEDED), stream)).row
     return None if row is None else row["version"]

@@ -9,7 +9,6 @@ from typing import Any, Final
 from arvo_event_store._event import Event
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
-from arvo_event_store._target import TargetState
 from arvo_event_store.stores import (
     MAX_POSITION,
     PAGE_EVENTS,
@@ -91,13 +90,6 @@ SELECT $1::text, $2::text, $3::bigint, $4::integer, $5::json FROM head
 ON CONFLICT (stream, kind, version) DO UPDATE
     SET schema = excluded.schema, state = excluded.state, created_at = excluded.created_at
 RETURNING version"""
-
-TARGETS: Final = f"""
-SELECT grp, reaction, key, lane, stream, once, at, mark, attempt, failed, token, due, blocked_at, error,
-    error_position
-FROM {{target}}
-WHERE grp = $1 AND ($2::text IS NULL OR reaction = $2) AND (reaction, key) > ($3::text, $4::text)
-ORDER BY reaction, key LIMIT {PAGE_EVENTS}"""
 
 
 @dataclass(slots=True)
@@ -206,25 +198,4 @@ def snapshot_of(row: Any) -> Snapshot:
         version=row["version"],
         schema=row["schema"],
         state=from_json(row["state"]),
-    )
-
-
-def target_of(row: Any) -> TargetState:
-    """Return a target from its row."""
-    return TargetState(
-        group=row["grp"],
-        reaction=row["reaction"],
-        key=row["key"],
-        lane=row["lane"],
-        stream=row["stream"],
-        once=row["once"],
-        at=row["at"],
-        mark=row["mark"],
-        attempt=row["attempt"],
-        failed=row["failed"],
-        token=row["token"],
-        due=row["due"],
-        blocked_at=row["blocked_at"],
-        error=row["error"],
-        error_position=row["error_position"],
     )

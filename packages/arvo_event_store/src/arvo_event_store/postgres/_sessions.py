@@ -169,7 +169,7 @@ class PooledSession:
                 tried += 1
                 if error.outcome == "unknown":
                     outcome = error.outcome
-                if tried == _MOST_TRIES or not asks_for_another_try(error):
+                if tried == _MOST_TRIES or not asks_for_another_try(error.__cause__):
                     error.outcome = outcome
                     raise
             await self._clock.sleep(_BACKOFF.delay(tried - 1))

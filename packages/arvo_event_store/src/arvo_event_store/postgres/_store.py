@@ -8,15 +8,15 @@ from typing import Any, Final, Self
 import asyncpg
 
 from arvo_event_store._stream import StreamHead
-from arvo_event_store._target import TargetState
-from arvo_event_store.stores import MAX_PAYLOAD_BYTES, PAGE_EVENTS, check_name, check_prefix
+from arvo_event_store.stores import MAX_PAYLOAD_BYTES, PAGE_EVENTS, check_prefix
 from arvo_postgres import Connections, OpenTransaction
 from arvo_time import SYSTEM_CLOCK, Clock
-from arvo_time.settings import check_count, check_duration
+from arvo_time.settings import check_count, check_duration, check_flag
 
-from ._event_log import PostgresEventLog
 from ._failures import store_errors
-from ._read_sql import STREAMS, TARGETS, head_of, target_of
+from ._notifications import Notifications
+from ._reactions import PostgresReactions
+from ._read_sql import STREAMS, head_of
 from ._sessions import PooledSession, Schema
 from ._stream_admin import StreamAdmin
 from ._tables import Tables
@@ -31,7 +31,7 @@ _DAY: Final = timedelta(days=1)
 _SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 
 
-class PostgresEventStore(PostgresEventLog):
+class PostgresEventStore(PostgresReactions):
     """An event store in PostgreSQL, shared by any number of processes.
 
     An append is one statement, whatever it stores: it is there as a whole or not at all, and takes one
@@ -40,6 +40,10 @@ class PostgresEventStore(PostgresEventLog):
 
     Every call but the constructor raises `StoreFailure` when the database fails; `outcome` says whether
     something may have been stored. The first call checks the tables: see `migrate`.
+
+    Processes tell each other of changes by NOTIFY, at most once in 5 ms, after the commit and on a
+    connection of its own, which is opened with the first change. Another one listens, from the first
+    call of `wait_for_change`.
 
     Args:
         client: Your own client, which stays open when the store is closed: a pool of asyncpg, or
@@ -53,11 +57,13 @@ class PostgresEventStore(PostgresEventLog):
         pool_timeout: How long to wait for a connection of a pool; above 0, at most a day.
             `Connections` have a timeout of their own.
         statement_timeout: How long one statement may take; above 0, at most a day.
-        clock: For the pauses between tries.
+        listen: Whether processes tell each other of changes. With a pool of asyncpg they do not, as it
+            does not say where to connect to: `wait_for_change` tells of changes of this store only.
+        clock: For the pauses between tries, and for waiting.
 
     Raises:
-        TypeError: A duration is not a timedelta, `max_payload_bytes` is not an int, or `clock` is not
-            a `Clock`.
+        TypeError: A duration is not a timedelta, `max_payload_bytes` is not an int, `listen` is not a
+            bool, or `clock` is not a `Clock`.
         ValueError: PostgreSQL does not allow such a name, a timeout is not above 0 or is above a day,
             or `max_payload_bytes` is below 1.
 
@@ -79,8 +85,10 @@ class PostgresEventStore(PostgresEventLog):
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
+        listen: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_flag(listen, name="listen")
         check_count(max_payload_bytes, name="max_payload_bytes", least=1)
         tables = Tables(schema=schema, prefix=prefix)
         self._schema = Schema(tables)
@@ -91,7 +99,7 @@ class PostgresEventStore(PostgresEventLog):
         )
         self._own_client: Connections | None = None
         self._statement_timeout = statement_timeout
-        self._session = PooledSession(
+        session = PooledSession(
             self._connections,
             tables=tables,
             schema=self._schema,
@@ -99,9 +107,14 @@ class PostgresEventStore(PostgresEventLog):
             clock=clock,
         )
         super().__init__(
-            self._session, tables=tables, max_payload_bytes=max_payload_bytes, joined=False
+            session,
+            tables=tables,
+            max_payload_bytes=max_payload_bytes,
+            notifications=Notifications(
+                self._connections, tables=tables, clock=clock, listen=listen
+            ),
         )
-        self._admin = StreamAdmin(self._session, tables=tables)
+        self._admin = StreamAdmin(session, tables=tables)
 
     @classmethod
     @asynccontextmanager
@@ -116,6 +129,7 @@ class PostgresEventStore(PostgresEventLog):
         pool_timeout: timedelta = _TEN_SECONDS,
         statement_timeout: timedelta = _THIRTY_SECONDS,
         statement_cache_size: int = 100,
+        listen: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Self]:
         """Open a store with a pool of its own for as long as the block lasts.
@@ -131,13 +145,15 @@ class PostgresEventStore(PostgresEventLog):
             statement_timeout: See the class.
             statement_cache_size: How many prepared statements a connection keeps. Use 0 for a
                 PgBouncer that pools transactions and does not support prepared statements; the
-                connections then have no settings of their own either.
+                connections then have no settings of their own either. It does not pass on
+                notifications, so use `listen=False` with it.
+            listen: See the class.
             clock: See the class.
 
         Raises:
             StoreFailure: The database cannot be reached.
-            TypeError: A duration is not a timedelta, a number is not an int, or `clock` is not a
-                `Clock`.
+            TypeError: A duration is not a timedelta, a number is not an int, `listen` is not a bool,
+                or `clock` is not a `Clock`.
             ValueError: The DSN is not valid, PostgreSQL does not allow such a name, a timeout is not
                 above 0 or is above a day, `pool_size` is not within 1 and 10,000,
                 `statement_cache_size` is below 0, or `max_payload_bytes` is below 1.
@@ -146,6 +162,7 @@ class PostgresEventStore(PostgresEventLog):
         Tables(schema=schema, prefix=prefix)
         check_duration(statement_timeout, name="statement_timeout", above_zero=True, most=_DAY)
         check_count(max_payload_bytes, name="max_payload_bytes", least=1)
+        check_flag(listen, name="listen")
         connecting = Connections.connect(
             dsn,
             pool_size=pool_size,
@@ -163,6 +180,7 @@ class PostgresEventStore(PostgresEventLog):
                 prefix=prefix,
                 max_payload_bytes=max_payload_bytes,
                 statement_timeout=statement_timeout,
+                listen=listen,
                 clock=clock,
             )
             store._own_client = client
@@ -172,6 +190,7 @@ class PostgresEventStore(PostgresEventLog):
     async def aclose(self) -> None:
         """Refuse further calls, and close the pool if `connect` opened it. Idempotent."""
         self._session.close()
+        await self._notifications.aclose()
         if self._own_client is not None:
             await self._own_client.aclose()
 
@@ -208,7 +227,10 @@ class PostgresEventStore(PostgresEventLog):
         with store_errors():
             await self._session.ready("TRANSACTION")
             async with self._session.transaction("TRANSACTION") as transaction:
-                yield self._joined_log(transaction)
+                log = self._joined_log(transaction)
+                yield log
+        if log.last is not None:
+            self._notifications.tell(log.last)
 
     def join(self, connection: Any) -> PostgresTransaction:
         """Return a log inside the open transaction of a connection, which you commit yourself.
@@ -277,22 +299,3 @@ class PostgresEventStore(PostgresEventLog):
     async def record_archive(self, stream: str, *, archive: str) -> None:
         """See `IStreamAdmin.record_archive`."""
         await self._admin.record_archive(stream, archive=archive)
-
-    # --- targets ------------------------------------------------------------
-
-    def targets(self, group: str, *, reaction: str | None = None) -> AsyncIterator[TargetState]:
-        """See `IReactionStore.targets`."""
-        check_name(group, path="group")
-        if reaction is not None:
-            check_name(reaction, path="reaction")
-        return self._targets(group, reaction)
-
-    async def _targets(self, group: str, reaction: str | None) -> AsyncGenerator[TargetState, None]:
-        last = ("", "")
-        while True:
-            rows = await self._ask("TARGETS", TARGETS, group, reaction, *last)
-            for row in rows:
-                yield target_of(row)
-            if len(rows) < PAGE_EVENTS:
-                return
-            last = (rows[-1]["reaction"], rows[-1]["key"])

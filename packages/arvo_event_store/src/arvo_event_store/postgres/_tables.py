@@ -63,6 +63,12 @@ class Tables:
         digest = blake2b(f"{self.schema}\0{self.prefix}".encode(), digest_size=2).digest()
         return int.from_bytes(digest, "big")
 
+    @property
+    def channel(self) -> str:
+        """The channel on which processes tell each other of changes."""
+        digest = blake2b(f"{self.schema}\0{self.prefix}".encode(), digest_size=16)
+        return f"arvo_events_{digest.hexdigest()}"
+
     def sql(self, template: str) -> str:
         """Put the names of the tables, in braces, into SQL."""
         return _filled_in(template, self)

@@ -1,12 +1,15 @@
 """A log inside a transaction."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from typing_extensions import override
 
+from arvo_event_store._append import Appended
 from arvo_event_store._log import IEventLog
 from arvo_postgres import OpenTransaction
 
+from ._appending import last_position
 from ._event_log import PostgresEventLog
 from ._sessions import JoinedSession, Schema
 from ._tables import Tables
@@ -52,6 +55,14 @@ class JoinedLog(PostgresEventLog, PostgresTransaction):
             joined=True,
         )
         self._connection = transaction.connection
+        self.last: int | None = None
+        """The highest position that was appended; None if nothing was."""
+
+    @override
+    def _appended(self, answers: Sequence[Appended]) -> None:
+        last = last_position(answers)
+        if last is not None:
+            self.last = last
 
     @property
     @override

@@ -20,7 +20,8 @@ leaves a store. A call that is cancelled has stored all or nothing.
 
 Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered, `check_scan`,
 `check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments, `scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its target, `READS` how kinds
-of targets are stored. A lease is fenced by its token in the step that stores anything under it.
+of targets are stored. A lease is fenced by its token in the step that stores anything under it. `Changes` counts
+what `IWakeUps` tells.
 
 Names and JSON have their rules here and nowhere else. `arvo_event_store.testing` tests the result.
 """
@@ -45,6 +46,7 @@ from arvo_event_store._reaction_spec import ReactionSpec, Start
 from arvo_event_store._scan_page import Mark, Ready, ScanPage, UnroutedEvent
 
 from ._append_request import AppendRequest, EventRow, append_requests
+from ._changes import Changes
 from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease, replay_key
 from ._known_events import KnownEvent, without_known
 from ._reaction_arguments import (
@@ -96,6 +98,7 @@ __all__ = [
     "READS",
     "AppendRequest",
     "Blocked",
+    "Changes",
     "Done",
     "EventRow",
     "Finish",

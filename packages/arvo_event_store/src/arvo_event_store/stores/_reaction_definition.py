@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from arvo_event_store._errors import ReactionChangedError
+from arvo_event_store._errors import ReactionChangedError, StoreFailure
+from arvo_event_store._json import from_json
 from arvo_event_store._names import check_name, check_prefix
 from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._target import TargetKind
@@ -74,11 +75,14 @@ def changed_reaction(
 
     Returns:
         The error to raise; None if they agree, or `redefine` allows the difference.
+
+    Raises:
+        StoreFailure: The stored definition is damaged.
     """
     if stored is None:
         return missing_reaction(reaction.name, group=group)
     where = f"reaction {reaction.name!r} of group {group!r}"
-    before: dict[str, Any] = json.loads(stored)
+    before = _stored_members(stored, where=where)
     now = _members(reaction)
     changed = [name for name in now if now[name] != before.get(name)]
     fixed = [name for name in changed if name in _FIXED]
@@ -100,6 +104,19 @@ def missing_reaction(reaction: str, *, group: str) -> ReactionChangedError:
     return ReactionChangedError(
         f"reaction {reaction!r} of group {group!r} is not registered; register it first"
     )
+
+
+def _stored_members(stored: str, *, where: str) -> dict[str, Any]:
+    failure = StoreFailure(
+        f"the definition of {where} is damaged", retryable=False, outcome="failed"
+    )
+    try:
+        members = from_json(stored)
+    except ValueError as error:
+        raise failure from error
+    if not isinstance(members, dict):
+        raise failure
+    return members
 
 
 def _members(reaction: ReactionSpec) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ._consumer import (
     Consumer,
     in_order,
     rounds,
+    single,
     stored,
 )
 from ._expectations import refused, some
@@ -154,7 +155,7 @@ class Claiming:
                 await advance(MINUTE)
                 assert (await first.ready()).lanes == {"default"}
                 found = await asyncio.gather(*(each.claim(leading=1) for each in racers))
-                (lease,) = [lease for leases in found for lease in leases]
+                lease = single([lease for leases in found for lease in leases])
                 assert lease.token > last.token
                 assert list(lease.events) == list(last.events)
                 last = lease

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
 from arvo_event_store._append import Append
@@ -17,6 +17,9 @@ from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_STREAM, TargetKind, TargetState, Wake
 
 from ._expectations import listed, some
+from ._pages import marks_of
+
+T = TypeVar("T")
 
 Advance: TypeAlias = Callable[[timedelta], Awaitable[None]]
 """Lets the time of a store pass, by its own clock."""
@@ -151,7 +154,7 @@ class Consumer:
     ) -> Exception | None:
         """End a lease, at its watermark unless another one is given, and return what was refused."""
         finish = Finish(lease=lease, at=lease.at if at is None else at, then=then, appends=appends)
-        (finished,) = await self.store.finish([finish])
+        finished = single(await self.store.finish([finish]))
         return finished.error
 
     async def done(self, *leases: Lease) -> None:
@@ -187,12 +190,18 @@ class Consumer:
 
     async def lag(self, reaction: str = "r") -> ReactionLag:
         """Return how far a reaction is behind, which must be registered."""
-        (found,) = [each for each in await self.store.lag(self.group) if each.reaction == reaction]
-        return found
+        lags = await self.store.lag(self.group)
+        return single([each for each in lags if each.reaction == reaction])
 
     async def parked(self, *, reaction: str | None = None) -> list[ParkedEvent]:
         """Return the events that were put aside."""
         return [each async for each in self.store.parked(self.group, reaction=reaction)]
+
+
+def single(found: Collection[T]) -> T:
+    """Return the one thing that must be found."""
+    assert len(found) == 1, f"one must be found, not {len(found)}: {found}"
+    return next(iter(found))
 
 
 def rounds(most: int = 1_000) -> Iterator[int]:
@@ -210,34 +219,9 @@ async def stored(
 ) -> list[Event]:
     """Append events, or so many, and return them as they are stored."""
     given = some(events) if isinstance(events, int) else events
-    (done,) = await store.append_all([Append(stream, given, wakes=wakes)])
+    done = single(await store.append_all([Append(stream, given, wakes=wakes)]))
     assert done.version is not None
     return await listed(store.read(stream, after=done.version - len(given)))
-
-
-def marks_of(
-    page: ScanPage,
-    reactions: Sequence[ReactionSpec],
-    *,
-    keys: Callable[[Event], Collection[str]] = lambda event: (event.stream,),
-) -> list[Mark]:
-    """Return the targets that a page concerns.
-
-    Args:
-        page: The page.
-        reactions: The reactions; those that are not of the page are left out.
-        keys: The keys of an event, for reactions that have such targets.
-    """
-    found: dict[tuple[str, str], Mark] = {}
-    for each in reactions:
-        for event in page.events:
-            if event.position <= page.scanned.get(each.name, event.position):
-                continue
-            if not each.takes(name=event.name, stream=event.stream):
-                continue
-            for key in _keys_of(event, each, keys=keys):
-                _add(found, each, key, event)
-    return list(found.values())
 
 
 def at_rest(target: TargetState) -> TargetState:
@@ -253,38 +237,3 @@ def in_order(events: Iterable[Event]) -> list[Event]:
 def positions(events: Sequence[Event]) -> list[int]:
     """Return the positions of events."""
     return [event.position for event in events]
-
-
-def _keys_of(
-    event: Event, reaction: ReactionSpec, *, keys: Callable[[Event], Collection[str]]
-) -> Collection[str]:
-    match reaction.to:
-        case TargetKind.STREAM:
-            return (event.stream,)
-        case TargetKind.EVENT:
-            return (str(event.position),)
-        case TargetKind.KEY:
-            return keys(event)
-        case TargetKind.LOG:
-            return ("log",)
-
-
-def _add(
-    found: dict[tuple[str, str], Mark], reaction: ReactionSpec, key: str, event: Event
-) -> None:
-    of_one_stream = reaction.to in (TargetKind.STREAM, TargetKind.EVENT)
-    mark = found.setdefault(
-        (reaction.name, key),
-        Mark(
-            reaction=reaction.name,
-            key=key,
-            lane=reaction.lane,
-            reads=reaction.to,
-            stream=event.stream if of_one_stream else None,
-            at=event.position - 1,
-            mark=event.position,
-        ),
-    )
-    mark.mark = event.position
-    if reaction.to is TargetKind.KEY:
-        mark.positions = (*mark.positions, event.position)

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from arvo_event_store._errors import LeaseLostError
-from arvo_event_store._lease import Done, Progress
+from arvo_event_store._lease import Blocked, Done, Parked, Progress
 from arvo_event_store._store import IEventStore
 
-from ._consumer import MINUTE, TTL, WOKEN, Advance, Consumer
+from ._consumer import MINUTE, TTL, WOKEN, Advance, ConnectStore, Consumer, stored
 from ._expectations import refused
 
 
@@ -43,6 +43,8 @@ class Extending:
         other = Consumer(store, [WOKEN])
         taken = {lease.key: lease for lease in await other.claim()}
         assert {*taken} == {"given", "taken"}
+        both = [leases["taken"], taken["taken"]]
+        assert await store.extend(both, ttl=TTL) == [taken["taken"]]
         await store.release([taken["given"]])
         before = await consumer.targets()
         kept = await store.extend([*leases.values()], ttl=2 * TTL)
@@ -98,3 +100,29 @@ class Extending:
         await other.done(*taken)
         await store.release(taken)
         await store.release([])
+
+    async def test_another_client_goes_on_where_one_ended(self, connect: ConnectStore) -> None:
+        """S6, L1, F7: all that was acknowledged is there, leases too, which are no client's own."""
+        async with connect() as store:
+            consumer = await Consumer(store).register()
+            events = {name: await stored(store, name, 2) for name in ("a", "b", "c", "d")}
+            await consumer.catch_up()
+            page = await consumer.page()
+            leases = {lease.key: lease for lease in await consumer.claim()}
+            blocked = Blocked(error="x", position=events["b"][0].position, failed=1)
+            assert await consumer.finish(leases["b"], blocked) is None
+            parked = Parked(error="y", position=events["c"][0].position, failed=2)
+            assert await consumer.finish(leases["c"], parked) is None
+            await store.release([leases["d"]])
+            before = await consumer.targets(), await store.lag("g"), await consumer.parked()
+        async with connect() as store:
+            consumer.store = store
+            after = await consumer.targets(), await store.lag("g"), await consumer.parked()
+            assert after == before
+            assert await Consumer(store).scan() is None
+            assert await consumer.route(page)
+            assert {lease.key for lease in await consumer.claim()} == {"c", "d"}
+            assert await store.extend([leases["a"]], ttl=TTL) == [leases["a"]]
+            await consumer.done(leases["a"])
+            assert await store.unblock("g", reaction="r") == 1
+            assert list((await consumer.lease()).events) == events["b"]

@@ -13,8 +13,9 @@ from arvo_event_store._scan_page import Mark, UnroutedEvent
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, TargetState
 
-from ._consumer import MINUTE, SCANNED, TTL, Advance, Consumer, at_rest, positions, stored
+from ._consumer import MINUTE, SCANNED, TTL, Advance, Consumer, at_rest, positions, single, stored
 from ._expectations import added, refused, some
+from ._pages import marks_of
 
 KEYED: Final = replace(SCANNED, to=TargetKind.KEY)
 """A reaction with keys of its own."""
@@ -53,7 +54,7 @@ class Marking:
                 error=None,
                 error_position=None,
             )
-            (lease,) = await consumer.claim(lane=f"lane {name}")
+            lease = single(await consumer.claim(lane=f"lane {name}"))
             assert list(lease.events) == [event]
             await consumer.done(lease)
         assert [each.reaction for each in await consumer.targets()] == ["key", "log", "stream"]
@@ -150,7 +151,7 @@ class Marking:
         unrouted = UnroutedEvent(reaction="r", position=first.position, error="é: no key")
         for _ in range(2):
             assert await consumer.mark(page, _listed("k", second), unrouted=[unrouted])
-        (parked,) = await consumer.parked()
+        parked = single(await consumer.parked())
         assert (parked.group, parked.reaction, parked.key) == ("g", "r", "?")
         assert (parked.position, parked.error, parked.attempts) == (first.position, "é: no key", 0)
         assert abs(parked.parked_at - first.created) < 10 * MINUTE
@@ -189,6 +190,46 @@ class Marking:
         assert len(await quick.drain()) == 2
         assert not await slow.route(page)
         assert (await slow.targets(), await slow.claim()) == ([], [])
+
+    async def test_a_page_that_is_stored_again_makes_no_event_again(
+        self, store: IEventStore
+    ) -> None:
+        """S5, L8: what was done or replayed meanwhile stays so; its answer was lost, say."""
+        specs = [replace(SCANNED, to=PER_EVENT), replace(KEYED, name="k")]
+        consumer = await Consumer(store, specs).register()
+        first, second = await stored(store, "a", 2)
+        page = await consumer.page()
+        unrouted = [UnroutedEvent(reaction="k", position=first.position, error="x")]
+        marks = [
+            *marks_of(page, specs[:1]),
+            replace(_listed("a", second), reaction="k"),
+        ]
+        assert await consumer.mark(page, *marks, unrouted=unrouted)
+        assert await store.replay("g", await consumer.parked()) == 1
+        assert len(await consumer.drain()) == 4
+        before = await consumer.targets()
+        assert await consumer.mark(page, *marks, unrouted=unrouted)
+        assert (await consumer.targets(), await consumer.parked()) == (before, [])
+        assert await consumer.claim() == []
+
+    async def test_pages_that_overlap_lose_nothing(self, store: IEventStore) -> None:
+        """S5: each event once, for each kind of target, whichever is stored first."""
+        specs = [ReactionSpec(name=kind.value, events=None, to=kind) for kind in TargetKind]
+        consumer = await Consumer(store, specs).register()
+        expected: list[tuple[str, int]] = []
+        found: list[tuple[str, int]] = []
+        for order in (1, -1):
+            events = await stored(store, "a", 5)
+            pages = [await consumer.page(limit=limit) for limit in (2, 100)]
+            assert [len(page.events) for page in pages] == [2, 5]
+            for page in pages[::order]:
+                assert await consumer.route(page)
+                for lease in await consumer.claim():
+                    found += [(lease.reaction, event.position) for event in lease.events]
+                    await consumer.done(lease)
+            expected += [(spec.name, event.position) for spec in specs for event in events]
+            assert sorted(found) == sorted(expected)
+            assert (await consumer.lag("log")).unscanned == 0
 
     async def test_many_targets_are_marked_at_once(self, store: IEventStore) -> None:
         """S2: a thousand, of two reactions, whatever characters are in their keys."""

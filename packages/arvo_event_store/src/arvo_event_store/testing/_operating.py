@@ -9,7 +9,7 @@ from arvo_event_store._reaction_state import ReactionLag
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT
 
-from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, positions, stored
+from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, positions, single, stored
 from ._expectations import refused, some
 
 
@@ -67,7 +67,7 @@ class Operating:
         await consumer.wake("a", reaction="s")
         await _block(consumer, "r", "a", "b", "c")
         await _block(consumer, "s", "a")
-        (free,) = await consumer.claim()
+        free = single(await consumer.claim())
         assert free.key == "d"
         before = await consumer.targets()
         for key in ("d", "x", "A"):
@@ -82,7 +82,7 @@ class Operating:
         ]
         target = await consumer.target("a")
         assert (target.blocked_at, target.error, target.failed) == (None, "x", 0)
-        (lease,) = await consumer.claim()
+        lease = single(await consumer.claim())
         assert (lease.key, lease.attempt, lease.failed) == ("a", 1, 0)
         assert await store.unblock("g", reaction="r") == 2
         assert await store.unblock("g", reaction="r") == 0

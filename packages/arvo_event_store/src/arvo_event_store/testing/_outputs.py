@@ -30,7 +30,7 @@ from arvo_event_store._lease import (
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, Wake
 
-from ._consumer import TTL, WOKEN, Advance, ConnectStore, Consumer, in_order, rounds
+from ._consumer import TTL, WOKEN, Advance, ConnectStore, Consumer, in_order, rounds, single
 from ._expectations import added, listed, only, some
 
 _WAKE: Final = Wake(group="g", reaction="r", lane="default")
@@ -84,7 +84,7 @@ class Outputs:
         )
         for number, way in enumerate(ways):
             first, second = await consumer.wake(f"s{number}", 2)
-            (lease,) = [each for each in await consumer.claim() if each.key == f"s{number}"]
+            lease = single([each for each in await consumer.claim() if each.key == f"s{number}"])
             outputs = [Append("out", some(1), expect=number - 1 if number else Expect.NO_STREAM)]
             then = way(second.position)
             assert await consumer.finish(lease, then, at=first.position, appends=outputs) is None
@@ -164,7 +164,7 @@ class Outputs:
             assert await consumer.finish(lease, Done(), at=lease.upto, appends=[output]) is None
             assert (await store.heads(["out"]))["out"].version == (1 if number == 0 else 2)
             if number == 1:
-                (event,) = (await consumer.lease()).events
+                event = single((await consumer.lease()).events)
                 assert (event.stream, event.version) == ("out", 2)
 
     async def test_the_row_of_an_event_goes_with_its_outputs(self, store: IEventStore) -> None:

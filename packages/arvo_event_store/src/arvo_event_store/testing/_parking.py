@@ -10,7 +10,18 @@ from arvo_event_store._scan_page import UnroutedEvent
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, TargetKind
 
-from ._consumer import MINUTE, SCANNED, TTL, WOKEN, Advance, Consumer, in_order, rounds, stored
+from ._consumer import (
+    MINUTE,
+    SCANNED,
+    TTL,
+    WOKEN,
+    Advance,
+    Consumer,
+    in_order,
+    rounds,
+    single,
+    stored,
+)
 
 
 class Parking:
@@ -24,7 +35,7 @@ class Parking:
         (other,) = await consumer.wake("a", reaction="s")
         for _ in range(12):
             for lease in await consumer.claim(max_events=1):
-                (event,) = lease.events
+                event = single(lease.events)
                 await _park(consumer, lease, event, failed=2)
         expected = [
             *(("r", "a", event.position) for event in events["a"]),
@@ -59,7 +70,7 @@ class Parking:
             assert await store.replay("g", parked) == 1
             assert await consumer.parked(reaction=spec.name) == []
             after = await consumer.targets(reaction=spec.name)
-            (replayed,) = [each for each in after if each not in before]
+            replayed = single([each for each in after if each not in before])
             assert [each for each in after if each in before] == before
             assert (replayed.once, replayed.stream, replayed.lane) == (True, None, "slow")
             assert (replayed.at, replayed.mark) == (event.position - 1, event.position)
@@ -86,7 +97,7 @@ class Parking:
                 then = Retried(error="x", position=event.position, failed=1, after=timedelta(0))
                 assert await consumer.finish(lease, then) is None
                 await _park(consumer, await consumer.lease(), event, failed=failed)
-                (parked,) = await consumer.parked()
+                parked = single(await consumer.parked())
                 assert (parked.position, parked.attempts) == (event.position, failed)
             assert await store.replay(consumer.group, await consumer.parked()) == 1
             lease = await consumer.lease()
@@ -105,7 +116,7 @@ class Parking:
             await consumer.wake(name, 2)
         (other,) = await consumer.wake("a", reaction="s")
         for lease in await consumer.claim(max_events=1):
-            (event,) = lease.events
+            event = single(lease.events)
             await _park(consumer, lease, event, failed=1)
         assert other.position in {each.position for each in await consumer.parked()}
         for lease in await consumer.claim():
@@ -146,7 +157,7 @@ class Parking:
         leases = await consumer.claim()
         assert sorted(lease.mark for lease in leases) == [each.position for each in events[:2]]
         for lease in leases:
-            (event,) = lease.events
+            event = single(lease.events)
             assert event in events
         await consumer.done(*leases)
         assert await consumer.targets() == []

@@ -1,13 +1,16 @@
 """What every store must do for reactions, as tests to subclass."""
 
 from ._attempts import Attempts
+from ._batching import Batching
 from ._claiming import Claiming
+from ._covering import Covering
 from ._extending import Extending
 from ._finishing import Finishing
 from ._marking import Marking
 from ._operating import Operating
 from ._outputs import Outputs
 from ._parking import Parking
+from ._racing import Racing
 from ._registering import Registering
 from ._resetting import Resetting
 from ._scanning import Scanning
@@ -18,13 +21,16 @@ from ._working import Works
 
 class ReactionStoreSuite(
     Attempts,
+    Batching,
     Claiming,
+    Covering,
     Extending,
     Finishing,
     Marking,
     Operating,
     Outputs,
     Parking,
+    Racing,
     Registering,
     Resetting,
     Scanning,

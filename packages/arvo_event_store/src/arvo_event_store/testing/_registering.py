@@ -9,7 +9,7 @@ from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, TargetKind
 
-from ._consumer import SCANNED, WOKEN, ConnectStore, Consumer, at_rest, stored
+from ._consumer import SCANNED, WOKEN, ConnectStore, Consumer, at_rest, single, stored
 from ._expectations import refused
 
 _CHANGES: Final[tuple[dict[str, Any], ...]] = (
@@ -161,7 +161,7 @@ class Registering:
             lanes = await asyncio.gather(
                 *(register(client, lane) for lane in ("one", "two") for client in clients)
             )
-        (lane,) = {each for each in lanes if each is not None}
+        lane = single({each for each in lanes if each is not None})
         assert lanes.count(lane) == 3
         assert [each.reaction for each in await store.lag("g")] == ["r", "woken"]
         await Consumer(store, [replace(SCANNED, lane=lane)]).page()

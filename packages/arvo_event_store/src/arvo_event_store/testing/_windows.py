@@ -9,7 +9,7 @@ from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import PER_EVENT, TargetKind
 
-from ._consumer import SCANNED, WOKEN, Consumer, positions, stored
+from ._consumer import SCANNED, WOKEN, Consumer, positions, single, stored
 from ._expectations import added
 
 _KEYED: Final = replace(SCANNED, to=TargetKind.KEY)
@@ -52,7 +52,7 @@ class Windows:
         await consumer.catch_up()
         for kind in ("stream", "key", "log"):
             for max_bytes, expected in ((2500, [0, 1]), (1, [2]), (3500, [3]), (10, [4])):
-                (lease,) = await consumer.claim(lane=kind, max_bytes=max_bytes)
+                lease = single(await consumer.claim(lane=kind, max_bytes=max_bytes))
                 assert list(lease.events) == [events[index] for index in expected]
                 assert lease.upto == lease.events[-1].position
                 await consumer.done(lease)
@@ -143,7 +143,7 @@ class Windows:
             positions(events)
         )
         for lease in leases:
-            (event,) = lease.events
+            event = single(lease.events)
             assert (lease.key, lease.upto) == (str(event.position), event.position)
 
     async def test_events_are_handed_out_as_they_are_read(self, store: IEventStore) -> None:

@@ -17,7 +17,7 @@ from arvo_event_store._lease import Done, Finish, Statement, Work
 from arvo_event_store._store import IEventStore
 from arvo_event_store._target import Wake
 
-from ._consumer import TTL, WOKEN, Advance, Consumer
+from ._consumer import TTL, WOKEN, Advance, Consumer, single
 from ._expectations import refused, some
 
 _WAKE: Final = Wake(group="g", reaction="r", lane="default")
@@ -92,7 +92,7 @@ class Works:
             finish = Finish(
                 lease=lease, at=lease.upto, then=Done(), appends=[append], work=[table.insert(1)]
             )
-            (finished,) = await store.finish([finish])
+            finished = single(await store.finish([finish]))
             assert isinstance(finished.error, error)
             assert await table.numbers() == []
         await consumer.done(lease)
@@ -112,7 +112,7 @@ class Works:
             finish = Finish(
                 lease=old, at=old.upto, then=Done(), appends=appends, work=[table.insert(1)]
             )
-            (finished,) = await store.finish([finish])
+            finished = single(await store.finish([finish]))
             assert isinstance(finished.error, LeaseLostError)
             assert await table.numbers() == []
         assert await store.heads(["out"]) == {}

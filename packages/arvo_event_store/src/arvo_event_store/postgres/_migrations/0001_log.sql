@@ -46,9 +46,8 @@ CREATE TABLE {reaction} (
 CREATE TABLE {target} (
     grp text COLLATE "C", reaction text COLLATE "C", key text COLLATE "C",
     lane text COLLATE "C" NOT NULL,
-    reads smallint NOT NULL,                 -- 1: one stream
+    reads smallint NOT NULL,                 -- 0: its stream, 1: the event at `mark`, 2: what is listed, 3: the log
     stream text COLLATE "C",
-    once boolean NOT NULL DEFAULT false,     -- for one event, and gone once it is done
     at bigint NOT NULL, mark bigint NOT NULL,
     attempt integer NOT NULL DEFAULT 0,      -- grants since the last progress
     failed integer NOT NULL DEFAULT 0,       -- tries that failed, carried over a postponement
@@ -61,7 +60,9 @@ CREATE TABLE {target} (
     PRIMARY KEY (grp, reaction, key)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX ON {target} (grp, lane, at) WHERE blocked_at IS NULL AND NOT asleep AND at < mark;
-CREATE INDEX ON {target} (grp, due) WHERE asleep;
+CREATE INDEX ON {target} (grp, lane, due) WHERE asleep;
+CREATE INDEX ON {target} (grp, reaction, key) WHERE blocked_at IS NOT NULL;
+CREATE INDEX ON {target} (stream) WHERE stream IS NOT NULL; -- for what closes, cuts off or deletes one
 CREATE TABLE {listed} (
     grp text COLLATE "C", reaction text COLLATE "C", key text COLLATE "C", position bigint,
     PRIMARY KEY (grp, reaction, key, position)

@@ -1,4 +1,4 @@
-"""Telling those who wait that a store in memory changed."""
+"""Telling those who wait that a store changed."""
 
 import asyncio
 from datetime import timedelta
@@ -16,7 +16,8 @@ class Changes:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiters: set[asyncio.Future[None]] = set()
-        self.count = 0
+        self.count: int = 0
+        """How many there were; only grows."""
 
     def tell(self) -> None:
         """Count a change, and wake all who wait."""
@@ -29,7 +30,12 @@ class Changes:
             _wake(waiter)
 
     async def wait(self, *, seen: int, at_most: timedelta) -> bool:
-        """Wait until the count is above what was seen, and return whether it is."""
+        """Wait until the count is above what was seen, and return whether it is.
+
+        Args:
+            seen: The count as it was.
+            at_most: How long to wait.
+        """
         if self.count > seen:
             return True
         waiter = asyncio.get_running_loop().create_future()
