@@ -128,7 +128,9 @@ class IReactionStore(Protocol):
             group: The group.
             owner: Who asks.
             ttl: For how long the leases are, from now.
-            reactions: The reactions that the caller has in this lane.
+            reactions: The reactions that the caller has in this lane. One that is registered with
+                another definition, or not at all, is left out, as its events would not be those that
+                the targets were marked for; `scan` says so.
             lane: The lane.
             lagging: How many targets to take of those with the lowest watermarks.
             leading: How many more of those with the highest.

@@ -60,7 +60,7 @@ class MemoryClaims(InMemory):
         max_bytes: int,
     ) -> list[Lease]:
         """See `IReactionStore.claim`."""
-        specs = check_claim(
+        given = check_claim(
             group,
             owner=owner,
             ttl=ttl,
@@ -73,6 +73,7 @@ class MemoryClaims(InMemory):
         )
         await self._turn()
         now = self._clock.now()
+        specs = self._reactions.agreed(group, given)
         self._targets.wake(group, now=now)
         taken: dict[Target, bool] = {}
         for is_lagging, count in ((True, lagging), (False, leading)):

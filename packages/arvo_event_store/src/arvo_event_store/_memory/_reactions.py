@@ -57,6 +57,17 @@ class Reactions:
             if error is not None:
                 raise error
 
+    def agreed(
+        self, group: str, reactions: Mapping[str, ReactionSpec]
+    ) -> Mapping[str, ReactionSpec]:
+        """Return those of some reactions that are registered as a caller has them, by their names."""
+        known = self.of(group)
+        return {
+            name: spec
+            for name, spec in reactions.items()
+            if name in known and reaction_definition(known[name].spec) == reaction_definition(spec)
+        }
+
     def register(
         self, group: str, reactions: Sequence[ReactionSpec], *, horizon: int, redefine: bool
     ) -> list[str]:

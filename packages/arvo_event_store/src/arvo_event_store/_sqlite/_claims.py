@@ -3,15 +3,17 @@
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from arvo_event_store._lease import Lease
+from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._scan_page import Ready
 from arvo_event_store.stores import MAX_POSITION
 
+from ._reactions import agreed_reactions
 from ._rows import delay_until, json_list, later, microseconds
 
 # The indexes are named: the planner would walk through all targets of the group, also idle ones.
@@ -102,7 +104,7 @@ def claim(
     *,
     owner: UUID,
     ttl: timedelta,
-    reactions: Iterable[str],
+    reactions: Sequence[ReactionSpec],
     lane: str,
     lagging: int,
     leading: int,
@@ -125,7 +127,7 @@ def claim(
         "group": group,
         "lane": lane,
         "now": microseconds(now),
-        "reactions": json_list([*reactions]),
+        "reactions": json_list(agreed_reactions(connection, group, reactions)),
     }
     connection.execute(_WAKE, values)
     claimed: list[Claimed] = []

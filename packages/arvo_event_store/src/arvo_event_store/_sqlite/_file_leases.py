@@ -75,7 +75,7 @@ class FileLeases(OnFile):
                     group,
                     owner=owner,
                     ttl=ttl,
-                    reactions=specs,
+                    reactions=[*specs.values()],
                     lane=lane,
                     lagging=lagging,
                     leading=leading,

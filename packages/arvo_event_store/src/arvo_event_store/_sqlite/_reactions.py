@@ -88,6 +88,23 @@ def register(
             )
 
 
+def agreed_reactions(
+    connection: sqlite3.Connection, group: str, reactions: Sequence[ReactionSpec]
+) -> list[str]:
+    """Return the names of those reactions that are registered as a caller has them.
+
+    Raises:
+        StoreFailure: A stored definition is damaged.
+    """
+    known = _registered(connection, group, reactions)
+    return [
+        each.name
+        for each in reactions
+        if each.name in known
+        and changed_reaction(each, group=group, stored=known[each.name].definition) is None
+    ]
+
+
 def lease_scan(
     connection: sqlite3.Connection,
     group: str,

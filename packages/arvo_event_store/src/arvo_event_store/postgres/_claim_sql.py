@@ -39,14 +39,24 @@ UPDATE {target} AS t SET asleep = false, due = NULL FROM woken AS w
 WHERE t.grp = w.grp AND t.reaction = w.reaction AND t.key = w.key"""
 """Wakes what is due. `statement_timestamp()` is stable, so that an index is used."""
 
-_FREE: Final = """grp = $1 AND lane = $2 AND reaction = ANY ($3::text[]) AND blocked_at IS NULL
-            AND NOT asleep AND at < mark AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+# Of a reaction that was redefined meanwhile the caller would read other events than those that its
+# targets are marked for. Definitions are compared as JSON.
+_KNOWN: Final = """
+known AS MATERIALIZED (
+    SELECT r.name FROM {reaction} AS r
+    JOIN unnest($3::text[], $9::text[]) AS g (name, definition) ON r.name = g.name
+    WHERE r.grp = $1 AND r.definition::jsonb = g.definition::jsonb
+)"""
+
+_FREE: Final = """grp = $1 AND lane = $2 AND reaction = ANY (ARRAY(SELECT known.name FROM known))
+            AND blocked_at IS NULL AND NOT asleep AND at < mark
+            AND (lease_until IS NULL OR lease_until <= clock_timestamp())
             AND NOT (SELECT due.waits FROM due)"""
 
 # The locks are inside the limited queries, so that clients that claim at the same time take different
 # targets. What is due is to be woken first, so then nothing is taken.
 _CLAIM: Final = f"""
-WITH due AS MATERIALIZED (
+WITH {_KNOWN}, due AS MATERIALIZED (
     SELECT NOT $8::boolean AND EXISTS (
         SELECT FROM {{target}}
         WHERE grp = $1 AND lane = $2 AND asleep AND due <= statement_timestamp()
@@ -78,8 +88,8 @@ SELECT due.waits, c.* FROM due LEFT JOIN claimed AS c ON true ORDER BY c.lagging
 def claim_sql(*, lagging: int, leading: int) -> str:
     """Return the statement that claims.
 
-    Its parameters are group, lane, names of reactions, owner, ttl, the two numbers, and whether to take
-    targets although others are due.
+    Its parameters are group, lane, names of reactions, owner, ttl, the two numbers, whether to take
+    targets although others are due, and the definitions of the reactions.
     """
     sql = _CLAIM.replace("<lagging>", str(text_limit(lagging)))
     return sql.replace("<leading>", str(text_limit(leading)))

@@ -9,7 +9,13 @@ from uuid import UUID
 from arvo_event_store._lease import Lease
 from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._scan_page import Ready
-from arvo_event_store.stores import check_claim, check_lanes, check_lease, check_leases
+from arvo_event_store.stores import (
+    check_claim,
+    check_lanes,
+    check_lease,
+    check_leases,
+    reaction_definition,
+)
 
 from ._claim_sql import EXTEND, READY, RELEASE, WAKE, claim_sql, text_limit, windows_sql
 from ._failures import store_errors
@@ -77,10 +83,11 @@ class Claims:
         )
         sql = claim_sql(lagging=lagging, leading=leading)
         values = (group, lane, list(specs), owner, ttl, lagging, leading)
-        rows = await self._run("CLAIM", sql, *values, False)
+        definitions = [reaction_definition(each) for each in specs.values()]
+        rows = await self._run("CLAIM", sql, *values, False, definitions)
         if rows[0]["waits"]:
             await self._run("WAKE", WAKE, group, lane)
-            rows = await self._run("CLAIM", sql, *values, True)
+            rows = await self._run("CLAIM", sql, *values, True, definitions)
         claimed = [_lease(group, row) for row in rows if row["key"] is not None]
         for reads in sorted({row["reads"] for row in rows if row["key"] is not None}):
             wanted = [lease for lease in claimed if lease.reads is KINDS[reads]]
