@@ -16,7 +16,7 @@ class Changes:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiters: set[asyncio.Future[None]] = set()
-        self.count = 0
+        self.count: int = 0
         """How many there were; only grows."""
 
     def tell(self) -> None:
