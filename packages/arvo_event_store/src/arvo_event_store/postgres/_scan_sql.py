@@ -87,8 +87,7 @@ lists AS (
     INSERT INTO {{listed}} (grp, reaction, key, position)
     SELECT $1::text, l.reaction, l.key, l.position
     FROM unnest($13::text[], $14::text[], $15::bigint[]) AS l (reaction, key, position)
-    JOIN fence AS f ON f.name = l.reaction
-    WHERE (SELECT agreed.ok FROM agreed) AND l.position > f.scanned
+    JOIN marks AS m ON m.reaction = l.reaction AND m.key = l.key
     ON CONFLICT (grp, reaction, key, position) DO NOTHING
 ), put_aside AS (
     INSERT INTO {{parked}} (grp, reaction, key, position, error, attempts)
