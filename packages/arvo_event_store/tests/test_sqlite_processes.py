@@ -17,7 +17,16 @@ import pytest
 
 from arvo_event_store import Append, NewEvent, SqliteEventStore
 
-from .store_process import TASKS, WAKE, add_at_once, clock_on, finish_once, key_of, scan_once
+from .store_process import (
+    STREAMS,
+    TASKS,
+    WAKE,
+    add_at_once,
+    clock_on,
+    finish_once,
+    key_of,
+    scan_once,
+)
 
 PROGRAM = Path(__file__).with_name("store_process.py")
 MACHINES = Path(__file__).with_name("machine_1.db.gz")
@@ -162,6 +171,7 @@ async def test_a_target_has_one_holder_among_processes(path: Path) -> None:
         await store.execute(
             "CREATE TABLE taken (key TEXT, token INTEGER, PRIMARY KEY (key, token))"
         )
+        await store.register("g", [STREAMS])
         for number in range(12):
             await store.append_all([Append(f"s{number}", [NewEvent("Added", 0)], wakes=[WAKE])])
         processes = [start("claim_and_hold", path, 200) for _ in range(2)]

@@ -172,7 +172,7 @@ def claim_all(connection: Any) -> object:
         "g",
         owner=ME,
         ttl=TTL,
-        reactions=["r"],
+        reactions=[STREAMS],
         lane="l",
         lagging=5,
         leading=5,
@@ -186,7 +186,8 @@ async def test_a_claim_walks_through_targets_with_work_from_both_ends(
     """And wakes those that are due, without looking at others."""
     await woken(store, "a", "b")
     explained = await plans(store, claim_all)
-    assert explained[0] == "SEARCH target USING INDEX target_asleep (grp=? AND lane=? AND due<?)"
+    on_targets = [line for line in explained if "target" in line]
+    assert on_targets[0] == "SEARCH target USING INDEX target_asleep (grp=? AND lane=? AND due<?)"
     assert explained.count("SEARCH target USING INDEX target_work (grp=? AND lane=?)") == 2
     assert not [line for line in explained if "TEMP B-TREE" in line or "SCAN target" in line]
 

@@ -100,6 +100,7 @@ async def test_the_error_of_a_handler_may_be_any_text(store: PostgresEventStore)
     """What no column holds is replaced."""
     spec = ReactionSpec(name="r", events=None, addressed=True)
     wake = Wake(group="g", reaction="r", lane="default")
+    await store.register("g", [spec])
     await store.append_all([Append("a", [NewEvent("Added", 1)], wakes=[wake])])
     (lease,) = await store.claim(
         "g",

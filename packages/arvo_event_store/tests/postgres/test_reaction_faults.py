@@ -48,11 +48,12 @@ ME = UUID(int=1)
 OTHER = UUID(int=2)
 HOUR = timedelta(hours=1)
 WOKEN = ReactionSpec(name="r", events=None, addressed=True)
-EVENTS = replace(WOKEN, to=PER_EVENT)
+EVENTS = replace(WOKEN, name="e", to=PER_EVENT)
 
 
 async def woken(store: PostgresEventStore, data: int = 1, *, spec: ReactionSpec = WOKEN) -> None:
-    wake = Wake(group=GROUP, reaction="r", lane="default", to=spec.to)
+    await store.register(GROUP, [spec])
+    wake = Wake(group=GROUP, reaction=spec.name, lane="default", to=spec.to)
     await store.append_all([Append("in", [NewEvent("Added", data)], wakes=[wake])])
 
 

@@ -25,6 +25,7 @@ BLOCKED = 20
 MODES: Final[tuple[Mode, ...]] = ("custom", "generic")
 
 _FILL = f"""
+INSERT INTO {{reaction}} (grp, name, definition, scanned) VALUES ('g', 'r', '1', 0);
 INSERT INTO {{target}} (grp, reaction, key, lane, reads, stream, at, mark)
 SELECT 'g', 'r', 'idle' || n, 'l', 0, 'idle' || n, n, n FROM generate_series(1, {IDLE}) AS n;
 INSERT INTO {{target}} (grp, reaction, key, lane, reads, stream, at, mark, due, asleep)
@@ -39,7 +40,7 @@ INSERT INTO {{listed}} SELECT 'g', 'r', 'key' || n % 100, n FROM generate_series
 INSERT INTO {{event}} (id, stream, version, name, data, meta, correlation)
 SELECT gen_random_uuid(), 'idle' || n % 100, n / 100, 'Added', '1', '{{}}', 'c'
 FROM generate_series(1, {IDLE}) AS n"""
-_CLAIM = "('g', 'l', '{r}', gen_random_uuid(), interval '1 minute', 5, 5, false)"
+_CLAIM = "('g', 'l', '{r}', gen_random_uuid(), interval '1 minute', 5, 5, false, '{1}')"
 
 
 class Plans:

@@ -311,6 +311,7 @@ async def test_connections_that_are_lent_can_listen(postgres_dsn: str, schema: s
 
 async def test_postponed_targets_are_no_changes(store: PostgresEventStore) -> None:
     """`Ready.due_after` says when to look for them."""
+    await store.register("g", [WOKEN])
     await append(store, WAKE)
     (lease,) = await store.claim(
         "g",

@@ -96,6 +96,17 @@ class Registering:
         assert (await new.lag()).scanned == 0
         assert len(await new.catch_up()) == 2
 
+    async def test_who_knows_an_old_definition_claims_nothing(self, store: IEventStore) -> None:
+        """S1: it would read targets by its names, and pass over what only the new one takes."""
+        old = await Consumer(store).register()
+        new = Consumer(store, [replace(SCANNED, events=("Added", "Removed"))])
+        await store.register("g", new.reactions, redefine=True)
+        await stored(store, "a", 2)
+        await new.catch_up()
+        assert await old.claim() == []
+        (lease,) = await new.claim()
+        assert len(lease.events) == 2
+
     async def test_what_targets_are_is_not_redefined(self, store: IEventStore) -> None:
         """S1: nor whether they are addressed; nothing is changed."""
         consumer = await Consumer(store).register()
