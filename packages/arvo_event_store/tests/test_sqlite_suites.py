@@ -19,7 +19,7 @@ from arvo_event_store import (
 from arvo_event_store.stores import Statement
 from arvo_event_store.testing import (
     Advance,
-    ClosedStoreSuite,
+    ClosedReactionStoreSuite,
     ConnectLog,
     ConnectStore,
     EventLogSuite,
@@ -187,7 +187,7 @@ class TestReactionLawsWithoutAFile(ReactingWithoutAFile, ReactionLawSuite):
     sequences = 10
 
 
-class TestClosedStoreOnAFile(ClosedStoreSuite):
+class TestClosedStoreOnAFile(ClosedReactionStoreSuite):
     @pytest.fixture
     async def closed_store(self, tmp_path: Path) -> SqliteEventStore:
         async with SqliteEventStore.connect(tmp_path / "events.db") as store:

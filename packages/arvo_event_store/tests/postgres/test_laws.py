@@ -10,7 +10,7 @@ import pytest
 from arvo_event_store import Append, Appended, IEventStore, NewEvent
 from arvo_event_store.postgres import PostgresEventStore, PostgresTransaction
 from arvo_event_store.testing import (
-    ClosedStoreSuite,
+    ClosedReactionStoreSuite,
     ConnectLog,
     ConnectStore,
     JoinAppends,
@@ -102,7 +102,7 @@ class TestTransactions(JoinedAppendSuite):
         return join
 
 
-class TestClosedStore(ClosedStoreSuite):
+class TestClosedStore(ClosedReactionStoreSuite):
     @pytest.fixture
     async def closed_store(self, connect_to: Connect) -> PostgresEventStore:
         async with connect_to() as store:

@@ -31,7 +31,7 @@ class ClosableEventStore(IEventStore, Protocol):
 class ClosedStoreSuite:
     """What every store must do once it was closed: refuse each call, and say so.
 
-    Subclass it in a test module and supply a fixture `closed`: your store, closed_store.
+    Subclass it in a test module and supply a fixture `closed_store`: your store, which was closed.
 
     Example:
         ```python

@@ -52,7 +52,7 @@ CREATE TABLE {target} (
     attempt integer NOT NULL DEFAULT 0,      -- grants since the last progress
     failed integer NOT NULL DEFAULT 0,       -- tries that failed, carried over a postponement
     -- Grows even over a row that went and came back, so that its former holder is refused.
-    token bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint * 1000,
+    token bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     owner uuid, lease_until timestamptz,
     blocked_at timestamptz, error text, error_position bigint,
     due timestamptz,
