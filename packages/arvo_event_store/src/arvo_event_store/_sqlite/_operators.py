@@ -13,7 +13,7 @@ from arvo_event_store._target import PER_EVENT, TargetKind
 from arvo_event_store.stores import PAGE_EVENTS, from_json, missing_reaction, replay_key
 
 from ._reads import HORIZON
-from ._rows import PARKED_COLUMNS, damaged, microseconds, parked_of, time_or_none
+from ._rows import PARKED_COLUMNS, READS_EVENT, damaged, microseconds, parked_of, time_or_none
 from ._targets import NewTarget, raise_marks
 
 _OF: Final = "grp = :group AND reaction = :reaction"
@@ -23,7 +23,7 @@ _UNBLOCK: Final = f"""
     WHERE {_BLOCKED}
 """
 _SKIP_EVENT: Final = f"""
-    DELETE FROM target INDEXED BY target_blocked WHERE {_BLOCKED} AND once = 1
+    DELETE FROM target INDEXED BY target_blocked WHERE {_BLOCKED} AND reads = {READS_EVENT}
 """
 _SKIP: Final = f"""
     UPDATE target INDEXED BY target_blocked
@@ -139,7 +139,9 @@ def reset(connection: sqlite3.Connection, group: str, *, reaction: str, after: i
     )
     connection.execute(f"DELETE FROM listed WHERE {_OF} AND position > :after", values)
     # The scan makes these again.
-    connection.execute(f"DELETE FROM target WHERE {_OF} AND once = 1 AND mark > :after", values)
+    connection.execute(
+        f"DELETE FROM target WHERE {_OF} AND reads = {READS_EVENT} AND mark > :after", values
+    )
     connection.execute(
         f"""
         UPDATE target SET at = min(at, :after), mark = min(mark, :after), token = token + 1,

@@ -23,13 +23,15 @@ HEAD_COLUMNS: Final = "name, version, first_version, closed_at, archive, created
 SNAPSHOT_COLUMNS: Final = "stream, kind, version, schema, state"
 """What `snapshot_of` reads, of `snapshot`."""
 TARGET_COLUMNS: Final = (
-    "grp, reaction, key, lane, stream, once, at, mark, attempt, failed, token, due, blocked_at, "
+    "grp, reaction, key, lane, stream, reads, at, mark, attempt, failed, token, due, blocked_at, "
     "error, error_position, lease_until"
 )
 """What `target_of` reads, of `target`."""
 PARKED_COLUMNS: Final = "grp, reaction, key, position, error, attempts, parked_at"
 """What `parked_of` reads, of `parked`."""
 
+READS_EVENT: Final = READS[TargetKind.EVENT]
+"""What is stored of a target that is one event's, and gone once that is done."""
 _KINDS: Final = {code: kind for kind, code in READS.items()}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
@@ -140,7 +142,7 @@ def target_of(row: Any) -> TargetState:
     Raises:
         StoreFailure: The row is damaged.
     """
-    group, reaction, key, lane, stream, once, at, mark, attempt, failed, token, *rest = row
+    group, reaction, key, lane, stream, reads, at, mark, attempt, failed, token, *rest = row
     due, blocked_at, error, error_position, lease_until = rest
     return TargetState(
         group=group,
@@ -148,7 +150,7 @@ def target_of(row: Any) -> TargetState:
         key=key,
         lane=lane,
         stream=stream,
-        once=bool(once),
+        once=reads == READS_EVENT,
         at=at,
         mark=mark,
         attempt=attempt,

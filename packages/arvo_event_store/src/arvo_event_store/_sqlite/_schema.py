@@ -75,7 +75,6 @@ _MIGRATIONS: Final = (
             lane TEXT NOT NULL,
             reads INTEGER NOT NULL,
             stream TEXT,
-            once INTEGER NOT NULL DEFAULT 0,
             at INTEGER NOT NULL,
             mark INTEGER NOT NULL,
             attempt INTEGER NOT NULL DEFAULT 0,

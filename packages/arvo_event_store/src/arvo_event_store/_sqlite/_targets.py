@@ -21,8 +21,8 @@ from ._rows import TARGET_COLUMNS, microseconds, target_of
 
 # One that exists keeps all but its mark. The first token is above those of one that is gone.
 _RAISE: Final = """
-    INSERT INTO target (grp, reaction, key, lane, reads, stream, once, at, mark, token, due, asleep)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO target (grp, reaction, key, lane, reads, stream, at, mark, token, due, asleep)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (grp, reaction, key) DO UPDATE SET mark = excluded.mark WHERE mark < excluded.mark
 """
 # Where they are, and which; few are blocked.
@@ -201,7 +201,6 @@ def _columns(target: NewTarget, *, at: int) -> tuple[object, ...]:
         target.lane,
         READS[target.reads],
         target.stream,
-        target.reads is PER_EVENT,
         target.at,
         target.mark,
         at,
