@@ -20,7 +20,7 @@ from ._failure import DRIVER_ERRORS
 from ._names import DELAYED
 
 _API: Final = "$JS.API.CONSUMER.MSG.NEXT"
-_BARRIER: Final = "$JS.API.INFO"
+_BARRIER: Final = "$JS.API.STREAM.INFO"  # which a worker must be allowed to ask for anyway
 _ACK: Final = "$JS.ACK."
 _ENDED: Final = frozenset({"404", "408"})  # there was nothing, or the time was up
 _LOSES_NONE_OF_MANY: Final = (2, 15)  # 2.9 does; what is between was not tried
@@ -126,7 +126,9 @@ class Intake:
             self._pulses.clear()
         number = str(next(self._numbers))
         self._pulses[number] = self._clock.monotonic()
-        await self._client.publish(_BARRIER, b"", f"{self._inbox}.{_PULSE}.{number}")
+        await self._client.publish(
+            f"{_BARRIER}.{self._stream}", b"", f"{self._inbox}.{_PULSE}.{number}"
+        )
 
     async def close(self, *, at_once: bool = False) -> None:
         """Give up all pulls; returns when all that was sent for them has been taken.
@@ -142,7 +144,9 @@ class Intake:
                 await self._run_out()
             # The ping of drain() overtakes what waits to be sent, so it alone proves nothing.
             await self._client._send_unsubscribe(answers._id)  # noqa: SLF001
-            await self._client.request(_BARRIER, timeout=_ON_THE_WAY.total_seconds())
+            await self._client.request(
+                f"{_BARRIER}.{self._stream}", timeout=_ON_THE_WAY.total_seconds()
+            )
             await answers.drain()  # type: ignore[no-untyped-call]
         except DRIVER_ERRORS:
             # Without a connection the server keeps no pulls. It must not be subscribed to again.
