@@ -93,7 +93,6 @@ async def plans(
         await connection.close()
 
 
-@pytest.mark.scaled
 async def test_polls_and_claims_look_at_what_they_take(
     plans: Plans, store: PostgresEventStore, postgres_dsn: str
 ) -> None:
@@ -112,7 +111,6 @@ async def test_polls_and_claims_look_at_what_they_take(
         assert await plans.rows(READY, "('g', '{l,other}')", mode=mode) <= 10
 
 
-@pytest.mark.scaled
 async def test_windows_look_at_what_they_return(plans: Plans) -> None:
     """Along the stream, the list or the log, up to the limit."""
     values = "('g', '{r,r}', '{key1,key2}', '{idle1,idle2}', '{0,0}', '{15000,15001}', "
@@ -124,7 +122,6 @@ async def test_windows_look_at_what_they_return(plans: Plans) -> None:
             assert 0 < await plans.rows(sql, values, mode=mode) <= 60
 
 
-@pytest.mark.scaled
 async def test_operators_look_at_what_is_concerned(plans: Plans) -> None:
     """What is blocked, and what reads a stream that is cut off."""
     blocked = targets_sql(blocked=True)

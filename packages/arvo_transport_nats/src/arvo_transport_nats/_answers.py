@@ -18,12 +18,11 @@ from arvo_core import ArvoEvent
 from arvo_time import Clock
 from arvo_transport import IAnswerBox, TransportClosedError, TransportError
 
-from ._failure import DRIVER_ERRORS, error_code, transport_error
+from ._failure import DRIVER_ERRORS, is_there_already, transport_error
 from ._messages import read, written
 from ._names import Names, token
 
 _LONGEST_ID: Final = 120
-_OTHER_CONFIGURATION: Final = 10058
 _LOOKS: Final = tuple(timedelta(milliseconds=each) for each in (0, 2, 10, 50, 500))
 _SWEEP: Final = timedelta(seconds=5)
 
@@ -136,7 +135,7 @@ class Answers:
                     bucket=name, ttl=self._kept.total_seconds(), replicas=self._replicas
                 )
             except js_errors.APIError as error:
-                if error_code(error) != _OTHER_CONFIGURATION:
+                if not is_there_already(error):
                     raise
                 self._bucket = await self._js.key_value(name)
         return self._bucket

@@ -31,6 +31,8 @@ class Errands:
         task = asyncio.ensure_future(self._log_failure(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # What is cancelled before it begins would never have been awaited.
+        task.add_done_callback(lambda _: work.close())
 
     async def done(self) -> None:
         """Wait until everything is done."""

@@ -44,6 +44,14 @@ def error_code(error: BaseException) -> int | None:
     return code if isinstance(code, int) else None
 
 
+def is_there_already(error: BaseException) -> bool:
+    """Return whether a stream was not made as there is one of its name, or with its subjects.
+
+    nats-server 2.9 says the latter also to one of two that make the same stream at the same time.
+    """
+    return error_code(error) in _STORED_ELSEWHERE
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Return "failed" if the server cannot have done what it was asked, otherwise "unknown"."""
     if isinstance(error, _FAILED):

@@ -7,13 +7,12 @@ from typing import Final
 
 from nats.js import JetStreamContext, api, errors as js_errors
 
-from ._failure import DRIVER_ERRORS, error_code, transport_error
+from ._failure import DRIVER_ERRORS, is_there_already, transport_error
 from ._names import DELAYED, Names
 from ._registry import Topic
 
 _AT_A_TIME: Final = 64
 _PAGE: Final = 256
-_OTHER_CONFIGURATION: Final = 10058
 DUPLICATES_DROPPED_FOR: Final = timedelta(minutes=2)
 
 
@@ -153,8 +152,15 @@ class Layout:
             )
         except js_errors.APIError as error:
             # It was made with other settings, such as replicas; whoever did that knows why.
-            if error_code(error) != _OTHER_CONFIGURATION:
+            if not (is_there_already(error) and await self._exists(stream)):
                 raise
+
+    async def _exists(self, stream: str) -> bool:
+        try:
+            await self._js.stream_info(stream)
+        except js_errors.NotFoundError:
+            return False
+        return True
 
     def _filters(self, topic: Topic) -> dict[str, str]:
         """Return the subject of each consumer of a topic."""

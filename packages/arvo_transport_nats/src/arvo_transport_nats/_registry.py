@@ -25,7 +25,7 @@ from arvo_transport import (
     UnknownTopicError,
 )
 
-from ._failure import DRIVER_ERRORS, error_code, transport_error
+from ._failure import DRIVER_ERRORS, is_there_already, transport_error
 from ._names import Names, can_be_topic, token
 
 LOOK_EVERY: Final = timedelta(seconds=2)
@@ -136,7 +136,7 @@ class Registry:
         try:
             self._bucket = await self._js.create_key_value(bucket=bucket, replicas=replicas)
         except js_errors.APIError as error:
-            if error_code(error) != _OTHER_CONFIGURATION:
+            if not is_there_already(error):
                 raise
             self._bucket = await self._js.key_value(bucket)
         client = self._js._nc  # noqa: SLF001 - it has no public name
@@ -311,9 +311,6 @@ class Registry:
         if self._bucket is None:
             raise RuntimeError("open() was not awaited")
         return self._bucket
-
-
-_OTHER_CONFIGURATION: Final = 10058
 
 
 def _parsed(value: bytes | None, *, name: str) -> Topic:
