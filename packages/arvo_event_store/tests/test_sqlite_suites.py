@@ -102,7 +102,7 @@ class TestStreamsWithoutAFile(WithoutAFile, StreamAdminSuite):
 
 @pytest.mark.scaled
 class TestLawsOnAFile(OnAFile, StoreLawSuite):
-    sequences = 2_000 if FULL else 200
+    sequences = 1_000 if FULL else 200
 
 
 class TestLawsWithoutAFile(WithoutAFile, StoreLawSuite):
@@ -180,7 +180,7 @@ class TestReactionsWithoutAFile(ReactingWithoutAFile, ReactionStoreSuite):
 
 @pytest.mark.scaled
 class TestReactionLawsOnAFile(ReactingOnAFile, ReactionLawSuite):
-    sequences = 500 if FULL else 50
+    sequences = 200 if FULL else 50
 
 
 class TestReactionLawsWithoutAFile(ReactingWithoutAFile, ReactionLawSuite):

@@ -35,7 +35,7 @@ FULL = os.environ.get("ARVO_FULL") == "1"
 
 @pytest.mark.scaled
 class TestLogInMemory(InMemory, EventLogSuite):
-    many_events = 200_000 if FULL else 10_000
+    many_events = 50_000 if FULL else 10_000
 
 
 class TestStreamsInMemory(InMemory, StreamAdminSuite):
@@ -88,7 +88,7 @@ class TestReactionsInMemory(WithAClock, ReactionStoreSuite):
 class TestReactionLawsInMemory(WithAClock, ReactionLawSuite):
     """The reference itself, so that the suite is the same each time."""
 
-    sequences = 1_000 if FULL else 50
+    sequences = 500 if FULL else 50
 
 
 class TestClosedStoreInMemory(ClosedReactionStoreSuite):

@@ -28,12 +28,12 @@ FULL = os.environ.get("ARVO_FULL") == "1"
 
 @pytest.mark.scaled
 class TestLaws(StoreLawSuite):
-    sequences = 2_000 if FULL else 200
+    sequences = 500 if FULL else 200
 
 
 @pytest.mark.scaled
 class TestReactionLaws(ReactionLawSuite):
-    sequences = 200 if FULL else 20
+    sequences = 100 if FULL else 20
 
 
 class TestLogOnBorrowedPools(SharedEventLogSuite):

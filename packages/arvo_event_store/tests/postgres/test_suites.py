@@ -19,7 +19,7 @@ FULL = os.environ.get("ARVO_FULL") == "1"
 
 @pytest.mark.scaled
 class TestLog(EventLogSuite):
-    many_events = 200_000 if FULL else 4_000
+    many_events = 50_000 if FULL else 4_000
 
 
 class TestStreams(StreamAdminSuite):
