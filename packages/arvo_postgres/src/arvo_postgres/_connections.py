@@ -54,6 +54,7 @@ class Connections:
         self._clock = check_clock(clock)
         self._is_ours = False
         self._connect: Callable[[], Awaitable[Any]] | None = None
+        self._opening: set[asyncio.Future[Any]] = set()
         self._read_only = False
         self._idle: list[Any] = []  # the most recently used one is the last
         self._waiting = 0
@@ -147,7 +148,15 @@ class Connections:
             raise closed(operation)
         if self._connect is None:
             raise ValueError("a pool of asyncpg does not say where to connect to")
-        return await self._connect()
+        # asyncpg leaves an error that nobody retrieves where it is cancelled while it connects.
+        opening = asyncio.ensure_future(self._connect())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_end)
+            raise
 
     async def take(self, operation: str) -> Any:
         """Return a connection for exclusive use; give it back with `give_back` or `drop`.
@@ -203,6 +212,8 @@ class Connections:
         """Lend no more connections; if the pool is ours, wait for those that are lent. Idempotent."""
         self._is_closed = True
         self._return_idle()
+        if self._opening:
+            await asyncio.wait([*self._opening])
         if self._is_ours:
             await close_pool(self._pool, patience=self._timeout, clock=self._clock)
 
@@ -221,3 +232,9 @@ class Connections:
         except Exception:
             # The pool has closed it. The statement has its answer, or its own error.
             _logger.debug("a connection could not be reset", exc_info=True)
+
+
+def _end(opened: asyncio.Future[Any]) -> None:
+    """End a connection that was opened for somebody who does not wait for it any more."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().terminate()
