@@ -434,7 +434,10 @@ class Receiver:
                 await self._give_back_arrived()
 
     async def _tend(self) -> None:
-        """Keep what has arrived while others are handed out; give it back when nobody asks for it."""
+        """Keep what has arrived while others are handed out; give it back when nobody asks for it.
+
+        Ask the server for a word besides, so that what it sends from now on counts as fresh.
+        """
         while True:
             await self._clock.sleep(self._patience / 6)
             try:

@@ -18,10 +18,11 @@ leaves a store. A call that is cancelled has stored all or nothing.
 
 `truncation`, `check_no_work` and `missing_stream` are the same for what operators do with streams.
 
-Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered, `check_scan`,
-`check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments, `scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its target, `READS` how kinds
-of targets are stored. A lease is fenced by its token in the step that stores anything under it. `Changes` counts
-what `IWakeUps` tells.
+Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered,
+`check_scan`, `check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments,
+`scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its
+target, `READS` how kinds of targets are stored. A lease is fenced by its token in the step that stores
+anything under it.
 
 Names and JSON have their rules here and nowhere else. `arvo_event_store.testing` tests the result.
 """

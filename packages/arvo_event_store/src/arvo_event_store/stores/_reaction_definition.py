@@ -44,16 +44,16 @@ def check_reactions(reactions: Sequence[ReactionSpec], *, group: str) -> tuple[R
     return tuple(reactions)
 
 
-def check_lease(ttl: timedelta, *, name: str = "ttl") -> timedelta:
+def check_lease(ttl: timedelta) -> timedelta:
     """Return for how long a lease is.
 
     Raises:
         TypeError: It is not a timedelta.
         ValueError: It is below 100 ms, or above a day.
     """
-    check_duration(ttl, name=name)
+    check_duration(ttl, name="ttl")
     if not MIN_LEASE <= ttl <= MAX_LEASE:
-        raise ValueError(f"{name} must be from {MIN_LEASE} to {MAX_LEASE}, got {ttl}")
+        raise ValueError(f"ttl must be from {MIN_LEASE} to {MAX_LEASE}, got {ttl}")
     return ttl
 
 
