@@ -281,6 +281,10 @@ class _HookedInbox(IEventInbox):
         await self._inner.release(held, pause=pause, begun=begun)
 
     @override
+    async def pause(self) -> None:
+        await self._inner.pause()
+
+    @override
     async def stop(self) -> None:
         await self._inner.stop()
 

@@ -219,6 +219,35 @@ def keeps_what_a_closed_inbox_had(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InMemoryInbox, "close", InMemoryInbox.cut)
 
 
+# --- paused -----------------------------------------------------------------
+
+
+def _answers_a_pull_that_is_over(patch: pytest.MonkeyPatch) -> None:
+    @rewire(patch, TopicLog, "add")
+    def add(original: Any, self: Any, event: Any, **options: Any) -> None:
+        original(self, event, **options)
+        if (pulling := self.__dict__.pop("pulling", None)) is not None:
+            self.take(pulling, limit=1, shunned={})
+
+
+@RECEIVING.found_by("a_paused_inbox_gets_nothing")
+def goes_on_taking_while_paused(patch: pytest.MonkeyPatch) -> None:
+    @rewire(patch, InMemoryInbox, "pause")
+    async def pause(original: Any, self: Any) -> None:
+        await original(self)
+        self._topic.log.pulling = self
+
+    _answers_a_pull_that_is_over(patch)
+
+
+@RECEIVING.found_by("a_paused_inbox_receives_again")
+def receives_nothing_more_after_a_pause(patch: pytest.MonkeyPatch) -> None:
+    @rewire(patch, InMemoryInbox, "pause")
+    async def pause(original: Any, self: Any) -> None:
+        await original(self)
+        self._stop()
+
+
 # --- stopped ----------------------------------------------------------------
 
 
@@ -230,11 +259,7 @@ def answers_a_pull_after_the_stop(patch: pytest.MonkeyPatch) -> None:
             self._topic.log.pulling = self
         await original(self)
 
-    @rewire(patch, TopicLog, "add")
-    def add(original: Any, self: Any, event: Any, **options: Any) -> None:
-        original(self, event, **options)
-        if (pulling := self.__dict__.pop("pulling", None)) is not None:
-            self.take(pulling, limit=1, shunned={})
+    _answers_a_pull_that_is_over(patch)
 
 
 @RECEIVING.found_by("what_is_in_hand_can_be_settled_after_stop")

@@ -162,6 +162,10 @@ class _FaultyInbox(IEventInbox):
         self._check()
 
     @override
+    async def pause(self) -> None:
+        await self._inner.pause()
+
+    @override
     async def stop(self) -> None:
         await self._inner.stop()
 

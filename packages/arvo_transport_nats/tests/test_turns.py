@@ -39,7 +39,16 @@ async def test_pulls_wait_longer_where_nothing_has_come_for_half_a_minute() -> N
     assert await asked(turns, of=0) == [timedelta(seconds=5)] * 64
     clock.advance(timedelta(seconds=31))
     assert await asked(turns, of=0) == [timedelta(seconds=10)] * 64
-    turns.saw(Mock(spec=Delivery, followed=False, consumer="p7"))
+    turns.saw(Mock(spec=Delivery, followed=False, consumer="p7", handed_out=1))
+    assert await asked(turns, of=60) == [timedelta(seconds=5)] * 4
+
+
+async def test_pulls_are_short_while_events_come_again() -> None:
+    clock = FakeClock()
+    turns = Turns(TOPIC, clock=clock, filled=nothing_to_look_up)
+    turns.saw(Mock(spec=Delivery, followed=False, consumer="p7", handed_out=2))
+    assert await asked(turns, of=60) == [timedelta(milliseconds=250)] * 4
+    await clock.run_for(timedelta(seconds=30))
     assert await asked(turns, of=60) == [timedelta(seconds=5)] * 4
 
 

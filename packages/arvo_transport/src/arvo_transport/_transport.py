@@ -89,6 +89,18 @@ class IEventInbox(Protocol):
         """
         ...
 
+    async def pause(self) -> None:
+        """Take nothing more until the next `receive`; call it while none waits.
+
+        When this has returned, the engine gives nothing to this inbox until then, and what it gave
+        that no `receive` has returned was given back. So an event that ends the worker now is the
+        only one that is counted. It may wait for what the engine is about to give. Idempotent.
+
+        Raises:
+            TransportError: The engine failed.
+        """
+        ...
+
     async def stop(self) -> None:
         """Receive nothing more; what is in hand may still be settled. Idempotent.
 

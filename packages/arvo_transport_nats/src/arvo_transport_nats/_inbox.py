@@ -94,6 +94,11 @@ class NatsInbox(IEventInbox):
         return []
 
     @override
+    async def pause(self) -> None:
+        self._check_open()
+        await self._receiver.pause()
+
+    @override
     async def stop(self) -> None:
         self._check_open()
         await self._receiver.stop()

@@ -147,13 +147,17 @@ class Receiver:
             raise
         return taken
 
+    async def pause(self) -> None:
+        """Give up all pulls; what they have brought, or bring all the same, is given back."""
+        async with self._asking:
+            await self._shut()
+            await shielded(self._closing.done())
+
     async def stop(self) -> None:
         """Take nothing more; what comes all the same is given back."""
         self._stopped = True
         self._changed.set()
-        async with self._asking:
-            await self._shut()
-            await shielded(self._closing.done())
+        await self.pause()
 
     async def close(self) -> None:
         """Stop, and end what runs beside; without a connection, say nothing to the server."""

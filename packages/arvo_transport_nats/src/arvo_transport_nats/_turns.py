@@ -83,6 +83,7 @@ class Turns:
         self._ready: set[str] = set()
         self._swept_at = -_SWEEP_EVERY_S
         self._busy_at = clock.monotonic()
+        self._again_at = float(-_IDLE_AFTER_S)
         self._shunned: dict[str | int, float] = {}
         """What was given up, a consumer or a place in the stream, and until when."""
 
@@ -95,14 +96,21 @@ class Turns:
 
     @property
     def poll(self) -> timedelta:
-        """How long a pull waits: longer after half a minute without an event, when few should ask."""
-        idle = self._clock.monotonic() - self._busy_at > _IDLE_AFTER_S
-        return _IDLE_POLL if idle else POLL
+        """How long a pull waits: longer after half a minute without an event, when few should ask.
+
+        Shorter while events come again, as one of them may be tried alone, which waits for its end.
+        """
+        now = self._clock.monotonic()
+        if now - self._again_at < _IDLE_AFTER_S:
+            return _SHORT_POLL
+        return _IDLE_POLL if now - self._busy_at > _IDLE_AFTER_S else POLL
 
     def saw(self, delivery: Delivery) -> None:
         """Say that an event has come, which shows whether its partition has more."""
         self._pace.count()
         self._busy_at = self._clock.monotonic()
+        if delivery.handed_out > 1:
+            self._again_at = self._busy_at
         if delivery.followed:
             self._ready.add(delivery.consumer)
         else:

@@ -166,12 +166,16 @@ class Inbox(ABC):
                 self._leave_alone(shard, ids, pause=pause)
             await self._release(shard, ids, begun=begun)
 
+    async def pause(self) -> None:
+        """Return when what a cancelled `receive` has asked for was given back."""
+        async with self._reading:
+            pass
+
     async def stop(self) -> None:
         """Receive nothing more. Idempotent."""
         self.stopped = True
         self._woken.set()
-        async with self._reading:  # what the server gives now is given back
-            pass
+        await self.pause()
         self._to_tend.set()
 
     # --- for topics with and without order ----------------------------------

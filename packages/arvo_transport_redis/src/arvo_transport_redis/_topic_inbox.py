@@ -107,6 +107,12 @@ class TopicInbox(IEventInbox):
         )
 
     @override
+    async def pause(self) -> None:
+        self._check_open()
+        async with self._reopening:
+            await self._inbox.pause()
+
+    @override
     async def stop(self) -> None:
         self._stopped = True
         async with self._reopening:

@@ -107,5 +107,9 @@ class _WatchedInbox(IEventInbox):
         await self._inner.release(held, pause=pause, begun=begun)
 
     @override
+    async def pause(self) -> None:
+        await self._inner.pause()
+
+    @override
     async def stop(self) -> None:
         await self._inner.stop()

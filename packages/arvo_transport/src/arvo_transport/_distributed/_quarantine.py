@@ -20,6 +20,10 @@ class Emptiable(Protocol):
         """Receive nothing meanwhile."""
         ...
 
+    async def leave_off(self) -> None:
+        """Let nothing be on its way; returns when the engine gives nothing more."""
+        ...
+
     async def give_back_waiting(self) -> None:
         """Give back what waits and what sleeps."""
         ...
@@ -69,6 +73,7 @@ class Quarantine:
             async with AsyncExitStack() as pauses:
                 for topic in self.topics:
                     await pauses.enter_async_context(topic.paused())
+                await asyncio.gather(*(topic.leave_off() for topic in self.topics))
                 await self._give_back_waiting()
                 while len(self._running) > 1:
                     self._changed = asyncio.get_running_loop().create_future()

@@ -303,6 +303,13 @@ class ServedTopic(Emptiable):
         return self.intake.paused()
 
     @override
+    async def leave_off(self) -> None:
+        try:
+            await self._open_inbox.pause()
+        except TransportError as error:
+            self._log("cannot pause %s, so that other events may be blamed: %s", error)
+
+    @override
     async def give_back_waiting(self) -> None:
         """Give back what waits and what sleeps."""
         await self._give_back_all(self.topic.withdraw())

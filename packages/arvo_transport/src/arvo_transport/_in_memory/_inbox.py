@@ -88,6 +88,11 @@ class InMemoryInbox(IEventInbox):
         await self._connection.call(lambda: self._release(held, pause=pause, begun=begun))
 
     @override
+    async def pause(self) -> None:
+        self._check_open()
+        await self._connection.pass_on()  # it is given nothing but what `receive` returns
+
+    @override
     async def stop(self) -> None:
         self._check_open()
         self._stop()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from arvo_transport import Dead, Later
 
 from ._engine_under_test import EngineUnderTest
-from ._events import PAY, SHIP, event, letter_of, needs
+from ._events import ORDER, PAY, SHIP, event, letter_of, needs
 from ._scene import SHORT, Scene, cancelled_after, ids
 
 _A_WHILE = timedelta(milliseconds=300)
@@ -254,6 +254,38 @@ class Receiving:
                 each.id: 1 + (each == held.event) for each in (event(1), event(2))
             }
             assert engine.clock.monotonic() - began < patience.total_seconds()
+
+    # --- paused -------------------------------------------------------------
+
+    async def test_a_paused_inbox_gets_nothing(self, engine: EngineUnderTest) -> None:
+        """What comes is for others, and was not given to a worker that ends meanwhile."""
+        for topic in (PAY, ORDER):
+            async with Scene(engine, topic) as scene:
+                worker = await scene.worker(topic)
+                waiting = asyncio.ensure_future(worker.inbox.receive(5))
+                await scene.let_pass(_A_WHILE)
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+                await scene.ends(worker.inbox.pause(), what="pause")
+                await scene.client.publish(
+                    [event(number, to=topic, subject=f"order-{number}") for number in range(3)]
+                )
+                await worker.kill()
+                received = await (await scene.worker(topic)).receive(3)
+                assert [each.deliveries for each in received] == [1, 1, 1]
+
+    async def test_a_paused_inbox_receives_again(self, engine: EngineUnderTest) -> None:
+        """By its next `receive`; what it has in hand stays there, and can be settled."""
+        for topic in (PAY, ORDER):
+            async with Scene(engine, topic) as scene:
+                worker = await scene.worker(topic)
+                await scene.client.publish([event(1, to=topic)])
+                [held] = await worker.receive(1)
+                await scene.ends(worker.inbox.pause(), what="pause")
+                await scene.ends(worker.inbox.pause(), what="a second pause")
+                await worker.done(held)
+                await scene.client.publish([event(2, to=topic)])
+                assert ids(await worker.handle(1)) == ["event-2"]
 
     # --- stopped ------------------------------------------------------------
 
