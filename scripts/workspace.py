@@ -2,7 +2,7 @@
 
     changed         the tests of what has changed
     touched         the folders of the packages that a change may affect
-    floors          the packages, one line for each floor, the lowest first
+    floors          the packages, or those named, one line for each floor, the lowest first
     below PACKAGE   the packages named, and every package that they depend on, with their extras
     public-names    every public name, as listed in tests/public_names.txt
 
@@ -29,7 +29,17 @@ Dependencies = Mapping[str, frozenset[str]]
 """For each package, the packages of this workspace that it declares."""
 
 # Files that no test of a package reads. Tests that read them are in tests/, which always run.
-_OF_NO_PACKAGE = ("docs/", "examples/", "benchmarks/", "tests/test_", "tests/public_names.txt")
+_OF_NO_PACKAGE = (
+    "docs/",
+    "examples/",
+    "benchmarks/",
+    ".ci/passed",
+    "tests/test_",
+    "tests/public_names.txt",
+    "tests/timer_faults/",
+    "tests/transport_faults/",
+    "tests/typing/",
+)
 
 
 class UnknownChangeError(LookupError):
@@ -247,8 +257,13 @@ def _touched() -> Iterator[str]:
     yield from (f"packages/{package}" for package in sorted(packages))
 
 
-def _floors() -> Iterator[str]:
-    return map(" ".join, floors(dependencies()))
+def _floors(packages: Sequence[str]) -> Iterator[str]:
+    below = dependencies()
+    chosen = {*packages} or {*below}
+    if unknown := chosen - {*below}:
+        raise SystemExit(f"scripts/workspace.py: no such package: {', '.join(sorted(unknown))}")
+    kept = ([name for name in floor if name in chosen] for floor in floors(below))
+    return (" ".join(floor) for floor in kept if floor)
 
 
 def _main() -> None:
@@ -265,14 +280,14 @@ def _main() -> None:
             lines: Iterable[str] = _changed()
         case "touched", []:
             lines = _touched()
-        case "floors", []:
-            lines = _floors()
+        case "floors", packages:
+            lines = _floors(packages)
         case "below", [_, *_] as packages:
             lines = with_extras(with_what_is_below(packages, dependencies()))
         case "public-names", []:
             lines = public_names()
         case _:
-            parser.error("only `below` takes packages, one or more")
+            parser.error("only `floors` takes packages, and `below`, one or more")
     for line in lines:
         print(line)
 

@@ -98,6 +98,12 @@ class TestFloors:
         needed = workspace.with_what_is_below(["shop_store"], below)
         assert workspace.with_extras(needed, tmp_path) == ["shop_mail", "shop_store[json,mail]"]
 
+    def test_floors_of_some_packages_have_no_others(self) -> None:
+        found = workspace._floors(["arvo_transport_nats", "arvo_core", "arvo_transport_redis"])
+        assert [*found] == ["arvo_core", "arvo_transport_nats arvo_transport_redis"]
+        with pytest.raises(SystemExit, match="no such package: arvo_gone"):
+            workspace._floors(["arvo_core", "arvo_gone"])
+
     def test_every_package_of_this_workspace_has_a_floor(self) -> None:
         below = workspace.dependencies()
         assert "arvo_core" in below["arvo_event_handler"]
@@ -122,6 +128,8 @@ class TestTouched:
             ("tests/real_servers/src/real_servers/_redis.py", ALL),
             ("tests/budget/budget.py", ALL),
             ("tests/conformance/test_vectors.py", ALL),
+            (".ci/passed", set()),
+            ("tests/transport_faults/src/transport_faults/_site.py", set()),
             ("tests/test_docs.py", set()),
             ("tests/public_names.txt", set()),
             ("docs/memories.md", set()),
@@ -142,6 +150,16 @@ class TestTouched:
             "packages/shop_store/src/b.py",
         ]
         assert workspace.touched(changed, BELOW) == {"shop_time", "shop_store", "shop_app"}
+
+    def test_no_package_reads_what_touches_none(self) -> None:
+        """But for what its tests read, which the tests in `tests/` do as well."""
+        outside = [
+            Path(path).name for path in workspace._OF_NO_PACKAGE if path.endswith("_faults/")
+        ]
+        assert outside
+        imports = re.compile(rf"^\s*(from|import) ({'|'.join(outside)})\b", re.M)
+        files = (ROOT / "packages").glob("*/**/*.py")
+        assert not [path for path in files if imports.search(path.read_text("utf-8"))]
 
 
 class TestPathsToTest:
