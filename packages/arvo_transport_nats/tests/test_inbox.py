@@ -10,12 +10,14 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 
 from arvo_event_handler.delivery import DeadLetterReason, StoredLetter
 from arvo_time.testing import FakeClock
 from arvo_transport import DOOR, Done, IEventInbox, Later, Received, TopicSpec
 from arvo_transport_nats import NatsTransport, _turns
+from arvo_transport_nats._presence import Presence
 from real_servers import FaultProxy, NatsServer
 
 from .clients import ORDER, PAY, connect, event, new_namespace, numbers, receive
@@ -386,6 +388,44 @@ class TestLook:
             assert (depth.waiting, depth.delayed) == (1, 20)
             assert [each.data["number"] for each in await transport.peek(PAY.name, limit=2)] == [20]
             assert len(read) < 20  # a few are of the registry
+
+    @pytest.mark.parametrize("arrived", [0, 1])
+    async def test_only_who_may_be_busy_is_waited_for(
+        self, nats_url: str, monkeypatch: pytest.MonkeyPatch, arrived: int
+    ) -> None:
+        """A second is long for who looks; a worker that says what it was given is not busy."""
+        clock = FakeClock()
+        async with (
+            connect(nats_url, namespace=new_namespace()) as transport,
+            await nats.connect(nats_url) as worker,
+        ):
+            await transport.declare([PAY])
+            await transport.publish([event(1)])
+            monkeypatch.setattr(transport._look, "_clock", clock)
+            names, layout = transport._names, transport._layout
+            presence = Presence(receiving=True, in_hand=[], arrived=arrived)
+
+            async def say(question: Msg) -> None:
+                await worker.publish(question.reply, presence.to_json())
+                await worker.flush()
+                said.set()
+
+            said = asyncio.Event()
+            topic = await transport._topic(PAY.name)
+            await worker.subscribe(names.presence(PAY.name), cb=say)
+            stream = layout.stream_of(topic)
+            taking = await worker.jetstream().pull_subscribe_bind("p0", stream=stream)
+            await taking.fetch(1, timeout=5)
+            looking = asyncio.ensure_future(transport.depth(PAY.name))
+            await said.wait()
+            await transport.ping()  # what the worker has said is here, too
+            await clock.run_for(timedelta(milliseconds=60))
+            if not arrived:
+                await transport.ping()  # time for what else it would ask the server
+                assert not looking.done()
+                await clock.run_for(timedelta(seconds=1))
+            async with asyncio.timeout(10):
+                assert (await looking).waiting == 1
 
 
 async def _leave(

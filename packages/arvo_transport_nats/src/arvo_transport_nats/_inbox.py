@@ -211,6 +211,7 @@ class NatsInbox(IEventInbox):
             presence = Presence(
                 receiving=not self._receiver.stopped,
                 in_hand=[each.sequence for each in self._in_hand()],
+                arrived=self._receiver.arrived,
             )
             await self._client.publish(question.reply, presence.to_json())
 

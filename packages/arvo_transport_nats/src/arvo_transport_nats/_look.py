@@ -154,7 +154,7 @@ class Look:
 
         Args:
             topic: The topic.
-            handed_out: How many events they have in hand together, if none was given back.
+            handed_out: How many events they were given together, if none was given back.
         """
         said: list[Presence] = []
         nobody, all_told = asyncio.Event(), asyncio.Event()
@@ -165,7 +165,8 @@ class Look:
                     said.append(Presence.from_json(answer.data))
             else:  # the server knows of none
                 nobody.set()
-            if not answer.data or sum(len(each.in_hand) for each in said) >= handed_out:
+            told = sum(len(each.in_hand) + each.arrived for each in said)
+            if not answer.data or told >= handed_out:
                 all_told.set()
 
         reply = self._client.new_inbox()

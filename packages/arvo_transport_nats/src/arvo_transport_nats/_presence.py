@@ -14,6 +14,8 @@ class Presence:
     """Whether it takes events, or only finishes what it has."""
     in_hand: list[int]
     """Where what it has in hand is in the stream."""
+    arrived: int = 0
+    """How many more it was given, for which nobody has asked it yet."""
 
     def to_json(self) -> bytes:
         """Write it as JSON."""

@@ -102,6 +102,11 @@ class Receiver:
         return self._patience
 
     @property
+    def arrived(self) -> int:
+        """How many messages it was given that nobody has taken yet."""
+        return len(self._arrived) + len(self._late)
+
+    @property
     def stopped(self) -> bool:
         """Whether it takes nothing more."""
         return self._stopped
