@@ -42,6 +42,7 @@ async def test_a_handler_that_is_removed_is_not_listened_to() -> None:
         clock=FakeClock(),
         random=Random(7),
         logger=logging.getLogger(__name__),
+        room=None,
         hold=timedelta(seconds=30),
     )
     stays, goes = Source(), Source()

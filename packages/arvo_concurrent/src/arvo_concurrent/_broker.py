@@ -52,6 +52,7 @@ from ._owed_outputs import OwedOutputs
 from ._recovery import Recovery, RecoveryErrorListener
 from ._router import Router
 from ._subscription import Subscription
+from ._ticks_in_hand import TicksInHand
 
 _logger = bounded_logger("arvo_concurrent")
 
@@ -159,7 +160,10 @@ class ConcurrentEventBroker:
         self._clock = check_clock(clock)
         self._random = check_random(random)
         self._admission = Admission(max_queued)
-        self._pump = TimerPump(self._take_tick, clock=clock, random=random, logger=_logger)
+        ticks = TicksInHand()
+        self._pump = TimerPump(
+            self._take_tick, clock=clock, random=random, logger=_logger, room=ticks.room
+        )
         self._router = Router(
             OwnerFunctions(
                 on_broker_error=on_broker_error,
@@ -170,6 +174,7 @@ class ConcurrentEventBroker:
             take_in_turn=self._take_in_turn,
             admission=self._admission,
             pump=self._pump,
+            ticks=ticks,
             clock=clock,
         )
         self._life = Lifecycle(self._router, clock=clock, identity=self._admission)

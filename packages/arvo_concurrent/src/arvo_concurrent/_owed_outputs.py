@@ -50,6 +50,7 @@ class OwedOutputs:
             workflow = await memory.workflow(due.machine_id)
             root = due.machine_id if workflow is None else workflow.root
         await self._send(due.machine_id, [tick], root=root)
+        self._router.count_tick(tick)
 
     async def _send(self, workflow: str, outputs: list[ArvoEvent], *, root: str) -> None:
         # Its own completion goes to its parent, so the answer is that of the topmost workflow.

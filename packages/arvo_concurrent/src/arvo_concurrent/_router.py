@@ -46,6 +46,7 @@ from ._admission import Admission
 from ._causal_tree import CausalTree
 from ._delivery import Delivery, Identity
 from ._joined_trees import AnyTree
+from ._ticks_in_hand import TicksInHand
 from ._work_in_hand import WorkflowKey, WorkInHand
 
 _logger = bounded_logger("arvo_concurrent")
@@ -59,6 +60,7 @@ class Router(Endable):
         take_in_turn: Takes an event from outside when there is a place for it.
         admission: What counts the events, and identifies the broker.
         pump: Fires the timers of the handlers' workflows.
+        ticks: Counts its ticks.
         clock: For delays, and for what is waited for at the end.
     """
 
@@ -69,6 +71,7 @@ class Router(Endable):
         take_in_turn: Callable[[ArvoEvent, AnyTree], Awaitable[None]],
         admission: Admission,
         pump: TimerPump,
+        ticks: TicksInHand,
         clock: Clock,
     ) -> None:
         self._owner = owner
@@ -80,6 +83,7 @@ class Router(Endable):
         self._closed = False  # whether everything is given up from now on
         # What waits, sleeps or runs; further events with the same identity join it.
         self._under_way: dict[Identity, Delivery] = {}
+        self._ticks = ticks
         self._stateful: dict[str, IArvoEventHandler] = {}
         self._work = WorkInHand()
         self.topics: HandlerTable[Topic[Delivery, Verdict]] = HandlerTable()
@@ -240,10 +244,15 @@ class Router(Endable):
             self._emit(event, cause)
         tree.end()
 
+    def count_tick(self, tick: ArvoEvent) -> None:
+        """Let a tick count until it is handled, or given up."""
+        identity = _identity(tick)
+        if identity in self._under_way:
+            self._ticks.add(identity)
+
     def joins(self, event: ArvoEvent, tree: AnyTree) -> bool:
         """Return whether an event from outside joins one on its way, and so needs no place."""
-        identity = (event.to or event.type, event.source, event.id)
-        return tree.asker is None and identity in self._under_way
+        return tree.asker is None and _identity(event) in self._under_way
 
     def unclaimed(self, event: ArvoEvent, tree: AnyTree, context: Context) -> None:
         """Hand over an answer that no caller waits for."""
@@ -352,6 +361,8 @@ class Router(Endable):
         identity = delivery.identity
         if identity is not None and self._under_way.get(identity) is delivery:
             del self._under_way[identity]
+            if self._ticks:
+                self._ticks.discard(identity)
 
     def _give_up_closed(self, delivery: Delivery, *, handler: str | None) -> None:
         self._release(delivery)
@@ -373,3 +384,7 @@ class Router(Endable):
             reason=DeadLetterReason.UNROUTABLE,
         )
         self._listeners.give_up(letter, cause=delivery)
+
+
+def _identity(event: ArvoEvent) -> Identity:
+    return (event.to or event.type, event.source, event.id)

@@ -40,7 +40,7 @@ from ._seats import Handling, Seats, asking, current_handling, handled_by, holds
 from ._stats import BrokerStats, HasStats, TopicStats
 from ._stored_letter import LetterError, StoredLetter
 from ._telemetry import count_retry
-from ._timer_pump import PublishTick, TimerPump
+from ._timer_pump import TICKS_TOGETHER, PublishTick, Room, TimerPump
 from ._topic import Topic, stop_topics
 from ._trial import Trial
 from ._verdict import GiveUp, Handled, TryAgain, Verdict
@@ -49,6 +49,7 @@ __all__ = [
     "CONTENTION_TIMEOUT",
     "DEFAULT_GRACE",
     "PARTITION_KEY",
+    "TICKS_TOGETHER",
     "BrokerClosedError",
     "BrokerErrorListener",
     "BrokerState",
@@ -88,6 +89,7 @@ __all__ = [
     "PublishTick",
     "Rate",
     "Republish",
+    "Room",
     "Seats",
     "StoredLetter",
     "TimerPump",

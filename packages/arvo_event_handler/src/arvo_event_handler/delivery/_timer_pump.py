@@ -25,7 +25,10 @@ from ._errors import BrokerClosedError
 PublishTick: TypeAlias = Callable[[DueMachine, ArvoEvent], Awaitable[None]]
 """Takes the tick of a claimed timer; returns when it has a place where it will be handled."""
 
-_TOGETHER: Final = 100
+Room: TypeAlias = Callable[[], Awaitable[int]]
+"""Waits until ticks may be claimed, and returns how many."""
+
+TICKS_TOGETHER: Final = 100
 """How many timers are claimed at once; the next are claimed when these are published."""
 _POLL: Final = timedelta(seconds=1)
 """The longest pause while another process may set an earlier timer."""
@@ -50,6 +53,8 @@ class TimerPump:
         clock: Says when to look; what is due the memory knows.
         random: Spreads the looks of several pumps.
         logger: Where failures are logged.
+        room: Limits what is claimed to what can be handled soon; None where `publish` hands ticks
+            on to an engine that keeps them.
         hold: How long a timer's first claim keeps it from other pumps; each further claim keeps it
             twice as long, at most an hour. A whole one passes when the process that claimed it dies.
 
@@ -65,9 +70,11 @@ class TimerPump:
         clock: Clock,
         random: Random,
         logger: logging.Logger,
+        room: Room | None = None,
         hold: timedelta = timedelta(seconds=30),
     ) -> None:
         self._publish = publish
+        self._room = room
         self._clock = clock
         self._random = random
         self._logger = logger
@@ -91,6 +98,7 @@ class TimerPump:
                 clock=self._clock,
                 random=self._random,
                 logger=self._logger,
+                room=self._room,
                 hold=self._hold,
             )
         watch.add(handler)
@@ -142,6 +150,7 @@ class _Watch:
         clock: Clock,
         random: Random,
         logger: logging.Logger,
+        room: Room | None,
         hold: timedelta,
     ) -> None:
         self._memory = memory
@@ -151,6 +160,7 @@ class _Watch:
         self._clock = clock
         self._random = random
         self._logger = logger
+        self._room = room
         self._hold = hold
         self._handlers: list[IWorkflowHandler] = []
         self._unbegun: list[SelfStarting] = []
@@ -247,7 +257,8 @@ class _Watch:
         self._none_since = None
         if due - now > (timedelta(0) if self._hears_all else _NEAR):
             return self._next_look(due, now)
-        claimed = await self._memory.claim_due(limit=_TOGETHER, hold=self._hold)
+        limit = TICKS_TOGETHER if self._room is None else await self._room()
+        claimed = await self._memory.claim_due(limit=limit, hold=self._hold)
         await self._fire_all(claimed)
         return now if claimed else self._next_look(due, now)
 
