@@ -3,6 +3,7 @@
 `MemoryEventStore` keeps it in this process, `SqliteEventStore` in a file. `Aggregate` folds a stream into
 a state and appends what is decided on it. `IEventLog` is what the stores have in common, and
 `IStreamAdmin` what operators do with streams; `Archive` and `RetentionWorker` do it for them.
+`connect_event_store` opens a store by URL.
 `arvo_event_store.pydantic` stores what dataclasses of JSON values cannot say,
 `arvo_event_store.stores` is for those who write a store,
 `arvo_event_store.testing` tests one.
@@ -12,6 +13,7 @@ from ._aggregate import Acted, Aggregate, Loaded
 from ._append import Append, Appended, KnownEvents
 from ._archive import Archive, ArchivedStream
 from ._codec import EventType, IEventCodec, Upcast
+from ._connect import MigrateStore, connect_event_store, migrate_event_store
 from ._dataclass_codec import DataclassCodec
 from ._errors import (
     ArchiveError,
@@ -28,6 +30,7 @@ from ._errors import (
     StreamClosedError,
     TruncatedStreamError,
     UnknownEventError,
+    UnknownStoreError,
 )
 from ._event import Event, NewEvent
 from ._expect import Expect
@@ -91,6 +94,7 @@ __all__ = [
     "LeaseLostError",
     "Loaded",
     "MemoryEventStore",
+    "MigrateStore",
     "NewEvent",
     "NotSupportedError",
     "ParkedEvent",
@@ -121,8 +125,11 @@ __all__ = [
     "TargetState",
     "TruncatedStreamError",
     "UnknownEventError",
+    "UnknownStoreError",
     "Upcast",
     "Wake",
     "WorkerHealth",
     "WorkerStats",
+    "connect_event_store",
+    "migrate_event_store",
 ]

@@ -26,7 +26,8 @@ from ._work import SqliteWork
 
 T = TypeVar("T")
 
-_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+"""How long to wait while another process writes."""
 
 
 class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOperators, FileWakeUps):
@@ -124,7 +125,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOper
                 path,
                 components=[cls.component],
                 synchronous=synchronous,
-                busy_timeout=_BUSY_TIMEOUT,
+                busy_timeout=BUSY_TIMEOUT,
                 read_only=read_only,
                 label="store",
                 clock=clock,
