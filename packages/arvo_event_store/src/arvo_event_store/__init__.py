@@ -11,7 +11,7 @@ a state and appends what is decided on it. `IEventLog` is what the stores have i
 
 from ._aggregate import Acted, Aggregate, Loaded
 from ._append import Append, Appended, KnownEvents
-from ._archive import Archive, ArchivedStream
+from ._archive import Archive, ArchivedStream, IRetentionStore
 from ._codec import EventType, IEventCodec, Upcast
 from ._connect import MigrateStore, connect_event_store, migrate_event_store
 from ._dataclass_codec import DataclassCodec
@@ -47,7 +47,7 @@ from ._reactions._failure import ReactionFailure
 from ._reactions._lane import Lane
 from ._reactions._worker import ReactionWorker
 from ._reactions._worker_stats import WorkerHealth, WorkerStats
-from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
+from ._retention import RetentionPolicy, RetentionWorker, StreamCut
 from ._snapshot_policy import SnapshotPolicy
 from ._sqlite._log import SqliteLog
 from ._sqlite._store import SqliteEventStore
@@ -56,6 +56,7 @@ from ._store import IEventStore
 from ._stream import Snapshot, StreamHead
 from ._stream_admin import IStreamAdmin
 from ._target import PER_EVENT, PER_STREAM, TargetKind, TargetState, Wake
+from ._verification import StreamProblem, StreamsVerified, verify_streams
 from ._wake_ups import IWakeUps
 
 __all__ = [
@@ -121,6 +122,8 @@ __all__ = [
     "StreamClosedError",
     "StreamCut",
     "StreamHead",
+    "StreamProblem",
+    "StreamsVerified",
     "TargetKind",
     "TargetState",
     "TruncatedStreamError",
@@ -132,4 +135,5 @@ __all__ = [
     "WorkerStats",
     "connect_event_store",
     "migrate_event_store",
+    "verify_streams",
 ]
