@@ -133,7 +133,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOper
             try:
                 client = await stack.enter_async_context(connecting)
             except OlderSchemaError as error:
-                remedy = "to bring it up to date, open it once without `read_only`"
+                remedy = "run `arvo store migrate`, or open it once without `read_only`"
                 raise SchemaError(f"{error}; {remedy}") from error.__cause__
             except NewerSchemaError as error:
                 raise SchemaError(str(error)) from error.__cause__
