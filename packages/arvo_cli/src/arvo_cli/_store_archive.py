@@ -8,7 +8,7 @@ from pathlib import Path
 from arvo_event_store import Archive, ArchivedStream, ArchiveError, ConflictError, StreamHead
 
 from ._confirm import confirm
-from ._errors import INTERRUPTED, CommandError, RefusedError, one_line
+from ._errors import INTERRUPTED, CommandError, NotReachedError, RefusedError, one_line
 from ._listing import print_json, print_table
 from ._printable import say
 from ._report import counted
@@ -60,6 +60,9 @@ class ArchiveJob:
         done = _Done([], {})
         try:
             asyncio.run(self._archive(folder, heads, done))
+        except NotReachedError:
+            say(f"{counted(len(done.archived), 'stream')} archived")
+            raise
         except KeyboardInterrupt:
             say(f"interrupted; {counted(len(done.archived), 'stream')} archived, run it again")
             return INTERRUPTED

@@ -37,7 +37,7 @@ def unblock(
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Let blocked targets try their event again, with all their tries. Workers begin at once.
+    """Let blocked targets try the event again that they are blocked at, with all their tries.
 
     Exit status: 0 done, or --dry-run; 1 refused, as the target is not blocked; 2 wrong usage, or no such
     group or reaction; 4 the store cannot be reached; 130 interrupted.

@@ -9,7 +9,7 @@ from arvo_event_store import ParkedEvent
 from arvo_time import SYSTEM_CLOCK
 
 from ._confirm import confirm
-from ._errors import INTERRUPTED, CommandError
+from ._errors import INTERRUPTED, CommandError, NotReachedError
 from ._listing import print_json, print_table
 from ._printable import say
 from ._reaction_lag import lags_of
@@ -60,16 +60,17 @@ class ReplayJob:
             self._show(parked)
             say(f"would replay {counted(len(parked), 'parked event')}")
             return 0
-        if not parked:
-            say("no parked event to replay")
-            return 0
-        confirm(f"Replay {counted(len(parked), 'parked event')}?", yes=self.yes)
         done = _Done()
-        try:
-            asyncio.run(self._replay(parked, done))
-        except KeyboardInterrupt:
-            say(f"interrupted; {counted(done.count, 'event')} replayed, the others stay parked")
-            return INTERRUPTED
+        if parked:
+            confirm(f"Replay {counted(len(parked), 'parked event')}?", yes=self.yes)
+            try:
+                asyncio.run(self._replay(parked, done))
+            except NotReachedError:
+                say(f"{counted(done.count, 'event')} replayed")
+                raise
+            except KeyboardInterrupt:
+                say(f"interrupted; {counted(done.count, 'event')} replayed, the others stay parked")
+                return INTERRUPTED
         if self.json:
             print_json([{"group": self.group, "parked": len(parked), "replayed": done.count}])
         say(f"{counted(done.count, 'event')} replayed")

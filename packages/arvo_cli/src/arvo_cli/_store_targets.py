@@ -117,9 +117,9 @@ class SkipJob:
         """
         target = asyncio.run(self._blocked())
         event = f"event {target.error_position}"
-        failed = f", which failed with: {target.error}" if target.error else ""
+        failed = f" ({target.error})" if target.error else ""
         confirm(
-            f"Give up {event} of {self.reaction} for {self.key}{failed}? It is not handled any more.",
+            f"{self.key} of {self.reaction} is blocked at {event}{failed}. Give the event up?",
             yes=self.yes,
         )
         if not asyncio.run(self._skip()):
@@ -178,8 +178,8 @@ class ResetJob:
                 f"before {self.after}; nothing was changed"
             )
         confirm(
-            f"Let {self.reaction} handle its events after position {self.after} again, up to "
-            f"{scanned}? What it has stored is stored once more.",
+            f"{self.reaction} handles its events after position {self.after} again, up to {scanned}, "
+            "and what it stores is stored once more. Go on?",
             yes=self.yes,
         )
         asyncio.run(self._reset())
