@@ -81,6 +81,8 @@ class RetentionJob:
     def _policy(self) -> RetentionPolicy:
         if self.max_age is None and self.max_count is None:
             raise CommandError("what is kept? Give --max-age or --max-count, or both")
+        if self.max_age == timedelta(0):
+            raise CommandError("--max-age must be longer than zero")
         if (self.snapshots is None) != self.no_snapshots:
             raise CommandError(
                 "give --snapshots CATEGORY if these are streams of an aggregate, whose state is "
@@ -94,7 +96,7 @@ class RetentionJob:
                 archive=None if self.archive is None else Archive(Path(self.archive).absolute()),
                 snapshot_kind=self.snapshots,
             )
-        except (InvalidEventError, ValueError) as error:
+        except InvalidEventError as error:
             raise CommandError(one_line(error)) from error
 
     async def _planned(self, policy: RetentionPolicy) -> Sequence[StreamCut]:
