@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import io
 import json
 import shutil
 import sqlite3
@@ -21,9 +20,8 @@ from real_servers.fixtures import (
     start_redis as start_redis,
 )
 from redis import Redis
-from typing_extensions import override
 
-from .memory_command import Command, memory as memory
+from .memory_command import Command, Terminal, memory as memory
 
 PACKAGES = Path(__file__).parent.parent / "packages"
 
@@ -71,11 +69,6 @@ def test_migrate_a_sqlite_file(
 def test_a_user_at_a_terminal_is_asked(
     memory: Command, old_file: Path, monkeypatch: pytest.MonkeyPatch, answer: str, expected: int
 ) -> None:
-    class Terminal(io.StringIO):
-        @override
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
     status, _, err = memory("migrate", "--memory", f"sqlite:///{old_file}")
     assert (status, "are all workers stopped? [y/N]" in err) == (expected, True)

@@ -61,6 +61,7 @@ POSITIONAL_METHODS = {
     "append",  # stream and events, as every log has it
     "emit",  # a stream and what happened there
     *("mark", "register", "replay"),  # what a store for reactions implements
+    "record",  # a store and a stream, like `write` of an archive
     "settle",  # what an inbox of a transport implements
     *("ask", "send"),  # the words of a command of Redis
     "call",  # function and arguments, as `Context.run` has it

@@ -277,6 +277,7 @@ NOT_SETTINGS = {
     "StoredTimer",
     *("Append", "Appended", "Event", "NewEvent", "Query", "Snapshot", "StreamHead"),
     *("Acted", "ArchivedStream", "EventType", "Loaded", "StreamCut", "Truncation"),
+    *("StreamProblem", "StreamsVerified"),
     *("ReadRange", "TargetState", "Wake", "ScanRange", "Ready", "UnroutedEvent", "ReactionSpec"),
     *("Blocked", "Done", "Finished", "Parked", "Postponed", "Progress", "Retried", "Statement"),
     *("BatchItem", "ParkedEvent", "ReactionFailure", "ReactionLag", "WorkerHealth"),

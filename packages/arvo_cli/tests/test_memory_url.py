@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tally
 
-from arvo_cli._memory_url import read_only
+from arvo_cli._memory_url import read_only_memory
 from arvo_core import ArvoOrchestratorEventFactory
 
 TOY = """
@@ -192,4 +192,4 @@ def test_known_schemes_name_their_package(
     ],
 )
 def test_a_url_is_made_read_only_where_its_memory_has_the_option(url: str, expected: str) -> None:
-    assert read_only(url) == expected
+    assert read_only_memory(url) == expected

@@ -239,7 +239,7 @@ async def test_a_folder_that_does_not_exist_is_reported(path: Path) -> None:
 async def test_a_file_that_another_process_holds_too_long_may_be_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_store, "_BUSY_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(_store, "BUSY_TIMEOUT", timedelta(milliseconds=20))
     async with SqliteEventStore.connect(path) as store:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

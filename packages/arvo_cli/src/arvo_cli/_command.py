@@ -16,6 +16,7 @@ from ._interruptible import interruptible
 from ._memory_command import memory_app
 from ._option_values import MAX_LINE_BYTES, STDOUT, DiagramFormat
 from ._shared_options import FlavourOption, LogLevelOption, TargetArgument
+from ._store_command import store_app
 from ._topics_command import topics_app
 from ._workflow_command import workflow_app
 
@@ -236,3 +237,4 @@ _app.add_typer(dead_app, name="dead", rich_help_panel=_LOOK)
 _app.add_typer(topics_app, name="topics", rich_help_panel=_LOOK)
 _app.add_typer(_machine, name="machine", rich_help_panel=_LOOK)
 _app.add_typer(memory_app, name="memory", rich_help_panel="Upkeep")
+_app.add_typer(store_app, name="store", rich_help_panel="Upkeep")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from pydantic_core import from_json, to_json
@@ -12,7 +11,7 @@ from arvo_event_handler.delivery import StoredLetter
 from arvo_time import SYSTEM_CLOCK
 
 from ._letters import LetterFilter, letters, letters_of
-from ._listing import Column, console, local_time, print_json, print_table
+from ._listing import Column, console, first_of, local_time, print_json, print_table
 from ._printable import printable, say
 from ._report import counted
 from ._transport_url import transport_for
@@ -56,16 +55,8 @@ class DeadListJob:
         return 0
 
     async def _found(self) -> tuple[list[StoredLetter], bool]:
-        found: list[StoredLetter] = []
-        async with (
-            transport_for("use", self.transport) as transport,
-            aclosing(letters(transport, self.wanted, clock=SYSTEM_CLOCK)) as all_letters,
-        ):
-            async for letter in all_letters:
-                if len(found) == self.limit:
-                    return found, True
-                found.append(letter)
-        return found, False
+        async with transport_for("use", self.transport) as transport:
+            return await first_of(letters(transport, self.wanted, clock=SYSTEM_CLOCK), self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._interruptible import interruptible
-from ._shared_options import JsonOption, TransportOption, YesOption
+from ._shared_options import JsonOption, LimitOption, TransportOption, YesOption
 
 if TYPE_CHECKING:
     from ._letters import LetterFilter
@@ -57,9 +57,7 @@ def _list(
     reason: _Reason = None,
     type_: _Type = None,
     older: _Older = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")
-    ] = 100,
+    limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
     """List dead letters, oldest first.

@@ -1,5 +1,6 @@
-"""URLs of memories and transports: what may be shown of them."""
+"""URLs of memories, transports and event stores: what may be shown of them."""
 
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import unquote
 
@@ -50,6 +51,29 @@ def place_of(url: str) -> str:
     slashes = "//" if rest.startswith("//") else ""
     where = rest.removeprefix("//").rpartition("@")[2]
     return f"{scheme}{colon}{slashes}{where.partition('?')[0]}"
+
+
+def read_only(url: str, *, schemes: Collection[str]) -> str:
+    """Return the URL for a command that only looks: read-only, if its scheme has that option.
+
+    What the user has chosen stays.
+
+    Args:
+        url: The URL that the user gave.
+        schemes: Those whose URLs have the option `read_only`.
+
+    Example:
+        >>> read_only("sqlite:///state.db?ttl=10s", schemes={"sqlite"})
+        'sqlite:///state.db?ttl=10s&read_only=true'
+        >>> read_only("memory:", schemes={"sqlite"})
+        'memory:'
+    """
+    where, _, query = url.partition("?")
+    options = query.split("&") if query else []
+    chosen = any(option.partition("=")[0] == "read_only" for option in options)
+    if chosen or scheme_of(url) not in schemes:
+        return url
+    return f"{where}?{'&'.join([*options, 'read_only=true'])}"
 
 
 def _secrets_of(url: str) -> set[str]:

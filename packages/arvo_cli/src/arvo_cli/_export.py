@@ -23,7 +23,7 @@ from arvo_event_handler.memory import (
 from ._confirm import confirm
 from ._errors import INTERRUPTED, CommandError, one_line
 from ._listing import local_time
-from ._memory_url import memory_for, read_only
+from ._memory_url import memory_for, read_only_memory
 from ._option_values import STDOUT
 from ._output import LineWriter, open_output
 from ._printable import say
@@ -94,7 +94,7 @@ class ExportJob:
         return 1 if export.unreadable or export.waiting else 0
 
     async def _run(self, query: WorkflowQuery, export: "_Export") -> None:
-        async with memory_for("export", read_only(self.memory)) as memory:
+        async with memory_for("export", read_only_memory(self.memory)) as memory:
             if not isinstance(memory, IWorkflowQueries):
                 raise CommandError(
                     "this memory cannot list its workflows, so they cannot be exported"

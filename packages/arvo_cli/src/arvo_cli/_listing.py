@@ -1,10 +1,10 @@
 """Listings: a table for people, or one JSON object per line for programs."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic_core import to_json
 from rich.box import SIMPLE_HEAD
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ._printable import printable
+
+EntryT = TypeVar("EntryT")
 
 _WIDE: Final = 10_000
 """The width of a table that no terminal shows, so that nothing is cut."""
@@ -60,6 +62,23 @@ def print_json(entries: Iterable[object]) -> None:
         sys.stdout.write(f"{to_json(entry).decode()}\n")
 
 
+async def first_of(entries: AsyncIterator[EntryT], limit: int) -> tuple[list[EntryT], bool]:
+    """Return the first entries, and whether there are more.
+
+    Args:
+        entries: The entries; closed when they are not read to the end.
+        limit: How many at most.
+    """
+    found: list[EntryT] = []
+    async for entry in entries:
+        if len(found) == limit:
+            if isinstance(entries, AsyncGenerator):
+                await entries.aclose()
+            return found, True
+        found.append(entry)
+    return found, False
+
+
 def local_time(at: datetime) -> str:
     """Return a time to the second, in the zone of this machine, which it names."""
     return at.astimezone().isoformat(sep=" ", timespec="seconds")
@@ -87,6 +106,12 @@ def about(ahead: timedelta) -> str:
     seconds = max(0.0, ahead.total_seconds())
     unit, size = _largest_unit(seconds)
     return f"{round(seconds / size)} {unit}"
+
+
+def until(at: datetime, *, now: datetime) -> str:
+    """Return how far ahead a time is, or how long ago it was."""
+    ahead = at - now
+    return f"in {about(ahead)}" if ahead > timedelta(0) else f"{age(-ahead)} late"
 
 
 def _largest_unit(seconds: float) -> tuple[str, int]:

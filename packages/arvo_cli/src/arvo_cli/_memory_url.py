@@ -13,7 +13,7 @@ from arvo_event_handler.memory import (
 )
 
 from ._concurrency import DEFAULT
-from ._engine_url import reason_without_secret, scheme_of
+from ._engine_url import read_only, reason_without_secret, scheme_of
 from ._errors import CommandError, NotReachedError, RefusedError
 
 _CAN_BE_READ_ONLY: Final = frozenset(
@@ -94,21 +94,9 @@ async def memory_for(doing: str, url: str) -> AsyncIterator[IMachineMemory]:
         raise _failed(doing, url, error) from error
 
 
-def read_only(url: str) -> str:
-    """Return the URL for a command that only looks: read-only, if the memory has that option.
-
-    What the user has chosen stays.
-
-    Example:
-        >>> read_only("sqlite:///state.db?ttl=10s"), read_only("memory:")
-        ('sqlite:///state.db?ttl=10s&read_only=true', 'memory:')
-    """
-    where, _, query = url.partition("?")
-    options = query.split("&") if query else []
-    chosen = any(option.partition("=")[0] == "read_only" for option in options)
-    if chosen or scheme_of(url) not in _CAN_BE_READ_ONLY:
-        return url
-    return f"{where}?{'&'.join([*options, 'read_only=true'])}"
+def read_only_memory(url: str) -> str:
+    """Return the URL for a command that only looks: read-only, if the memory has that option."""
+    return read_only(url, schemes=_CAN_BE_READ_ONLY)
 
 
 def _failed(do: str, url: str, error: MachineMemoryError) -> CommandError:

@@ -1,14 +1,9 @@
 """`arvo memory migrate`: brings what an older version has stored to the form of this one."""
 
-import asyncio
 from dataclasses import dataclass
 
-import typer
-
-from ._confirm import confirm
-from ._errors import INTERRUPTED
 from ._memory_url import migrated
-from ._printable import say
+from ._migration import run_migration
 from ._progress import progress
 
 
@@ -29,19 +24,12 @@ class MigrateJob:
         Raises:
             CommandError: The memory cannot be migrated, or the user does not want it.
         """
-        try:
-            plan = asyncio.run(migrated(self.memory, dry_run=True))
-            if self.dry_run or not plan.changed:
-                typer.echo(plan.sql, nl=False)
-                say(plan.summary)
-                return 0
-            confirm(f"{plan.summary}; are all workers stopped?", yes=self.yes)
-            with progress() as on_migrated:
-                report = asyncio.run(migrated(self.memory, dry_run=False, on_migrated=on_migrated))
-        except KeyboardInterrupt:
-            say("interrupted; nothing is lost, run it again to go on")
-            return INTERRUPTED
-        for problem in report.problems:
-            say(problem)
-        say(report.summary)
-        return 1 if report.problems else 0
+        return run_migration(
+            lambda dry_run, on_migrated: migrated(
+                self.memory, dry_run=dry_run, on_migrated=on_migrated
+            ),
+            question="are all workers stopped?",
+            dry_run=self.dry_run,
+            yes=self.yes,
+            progress=progress,
+        )

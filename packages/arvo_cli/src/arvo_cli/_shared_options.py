@@ -46,6 +46,33 @@ StateOption: TypeAlias = Annotated[
         help="The memory, as for `arvo run`, options included.",
     ),
 ]
+StoreArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL",
+        show_default=False,
+        help="The event store: sqlite:///events.db, sqlite:////var/lib/events.db, or "
+        "postgresql://user@host/database?schema=bank. Options follow ?: the arguments of the store's "
+        "connect.",
+    ),
+]
+GroupArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="GROUP", show_default=False, help="The group of the workers, as they name it."
+    ),
+]
+ReactionArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="REACTION", show_default=False, help="The reaction, as `lag` shows it."),
+]
+ReactionOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--reaction", metavar="NAME", help="Only those of this reaction."),
+]
+LimitOption: TypeAlias = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")
+]
 WorkflowArgument: TypeAlias = Annotated[
     str,
     typer.Argument(

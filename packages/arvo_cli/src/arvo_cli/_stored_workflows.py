@@ -17,7 +17,7 @@ from arvo_event_handler.memory import (
 from ._concurrency import DEFAULT
 from ._engine_url import scheme_of
 from ._errors import CommandError, RefusedError, one_line
-from ._memory_url import memory_for, read_only
+from ._memory_url import memory_for, read_only_memory
 
 _MOST_AT_ONCE = 1000
 """How many workflows a memory lists in one call."""
@@ -39,7 +39,7 @@ async def looked_into(url: str) -> AsyncIterator[WorkflowMemory]:
         CommandError: It cannot be reached or cannot list its workflows, or fails within the block.
     """
     check_shared(url)
-    async with memory_for("look into", read_only(url)) as memory:
+    async with memory_for("look into", read_only_memory(url)) as memory:
         yield listed(memory)
 
 

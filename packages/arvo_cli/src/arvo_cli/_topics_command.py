@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from ._interruptible import interruptible
-from ._shared_options import JsonOption, TransportOption
+from ._shared_options import JsonOption, LimitOption, TransportOption
 
 topics_app = typer.Typer(
     help="Look after topics: where events wait for their handlers.",
@@ -37,9 +37,7 @@ def _list(transport: TransportOption, json: JsonOption = False) -> None:
 def _peek(
     topic: _Topic,
     transport: TransportOption,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")
-    ] = 20,
+    limit: LimitOption = 20,
     json: JsonOption = False,
 ) -> None:
     """Look at the oldest events that wait. That takes nothing, and counts for nothing.

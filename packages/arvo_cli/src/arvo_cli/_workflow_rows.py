@@ -1,11 +1,11 @@
 """How workflows and their timers are shown in listings."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from arvo_event_handler.memory import StoredTimer, StoredWorkflow
 
-from ._listing import Column, about, age, local_time
+from ._listing import Column, age, local_time, until
 
 WORKFLOW_COLUMNS: Final = (
     Column("key", whole=True),
@@ -85,9 +85,3 @@ def status_of(workflow: StoredWorkflow) -> str:
 def type_of(workflow: StoredWorkflow) -> str:
     """Return a workflow's type with its version."""
     return f"{workflow.source} {workflow.version}".strip() or "unknown"
-
-
-def until(at: datetime, *, now: datetime) -> str:
-    """Return how far ahead a time is, or how long ago it was."""
-    ahead = at - now
-    return f"in {about(ahead)}" if ahead > timedelta(0) else f"{age(-ahead)} late"

@@ -15,11 +15,11 @@ from arvo_event_handler.memory import IStepHistory, StoredDetails, StoredStep, S
 from arvo_time import SYSTEM_CLOCK
 
 from ._errors import one_line
-from ._listing import age, console, local_time, print_json
+from ._listing import age, console, local_time, print_json, until
 from ._printable import printable, say
 from ._stored_workflows import WorkflowMemory, details_of, looked_into, workflow_named
 from ._workflow_refusal import refused_retry
-from ._workflow_rows import status_of, timer_json, type_of, until, workflow_json
+from ._workflow_rows import status_of, timer_json, type_of, workflow_json
 
 _WIDTH = 12
 

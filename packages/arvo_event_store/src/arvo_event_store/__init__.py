@@ -3,6 +3,7 @@
 `MemoryEventStore` keeps it in this process, `SqliteEventStore` in a file. `Aggregate` folds a stream into
 a state and appends what is decided on it. `IEventLog` is what the stores have in common, and
 `IStreamAdmin` what operators do with streams; `Archive` and `RetentionWorker` do it for them.
+`connect_event_store` opens a store by URL.
 `arvo_event_store.pydantic` stores what dataclasses of JSON values cannot say,
 `arvo_event_store.stores` is for those who write a store,
 `arvo_event_store.testing` tests one.
@@ -10,8 +11,9 @@ a state and appends what is decided on it. `IEventLog` is what the stores have i
 
 from ._aggregate import Acted, Aggregate, Loaded
 from ._append import Append, Appended, KnownEvents
-from ._archive import Archive, ArchivedStream
+from ._archive import Archive, ArchivedStream, IRetentionStore
 from ._codec import EventType, IEventCodec, Upcast
+from ._connect import MigrateStore, connect_event_store, migrate_event_store
 from ._dataclass_codec import DataclassCodec
 from ._errors import (
     ArchiveError,
@@ -28,6 +30,7 @@ from ._errors import (
     StreamClosedError,
     TruncatedStreamError,
     UnknownEventError,
+    UnknownStoreError,
 )
 from ._event import Event, NewEvent
 from ._expect import Expect
@@ -44,7 +47,7 @@ from ._reactions._failure import ReactionFailure
 from ._reactions._lane import Lane
 from ._reactions._worker import ReactionWorker
 from ._reactions._worker_stats import WorkerHealth, WorkerStats
-from ._retention import IRetentionStore, RetentionPolicy, RetentionWorker, StreamCut
+from ._retention import RetentionPolicy, RetentionWorker, StreamCut
 from ._snapshot_policy import SnapshotPolicy
 from ._sqlite._log import SqliteLog
 from ._sqlite._store import SqliteEventStore
@@ -53,6 +56,7 @@ from ._store import IEventStore
 from ._stream import Snapshot, StreamHead
 from ._stream_admin import IStreamAdmin
 from ._target import PER_EVENT, PER_STREAM, TargetKind, TargetState, Wake
+from ._verification import StreamProblem, StreamsVerified, verify_streams
 from ._wake_ups import IWakeUps
 
 __all__ = [
@@ -91,6 +95,7 @@ __all__ = [
     "LeaseLostError",
     "Loaded",
     "MemoryEventStore",
+    "MigrateStore",
     "NewEvent",
     "NotSupportedError",
     "ParkedEvent",
@@ -117,12 +122,18 @@ __all__ = [
     "StreamClosedError",
     "StreamCut",
     "StreamHead",
+    "StreamProblem",
+    "StreamsVerified",
     "TargetKind",
     "TargetState",
     "TruncatedStreamError",
     "UnknownEventError",
+    "UnknownStoreError",
     "Upcast",
     "Wake",
     "WorkerHealth",
     "WorkerStats",
+    "connect_event_store",
+    "migrate_event_store",
+    "verify_streams",
 ]

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from arvo_time.settings import check_count, check_flag
 
@@ -18,9 +18,14 @@ from ._expect import Expect
 from ._log import IEventLog
 from ._names import check_name
 from ._stream import StreamHead
+from ._stream_admin import IStreamAdmin
 
 _PART_EVENTS: Final = 10_000
 _PAGE_EVENTS: Final = 500
+
+
+class IRetentionStore(IEventLog, IStreamAdmin, Protocol):
+    """What archives with records, retention and verification need of a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,38 @@ class Archive:
         if not parts:
             raise ArchiveError(f"stream {stream!r} has no events to archive")
         return _archived(parts, folder)
+
+    async def record(
+        self, store: IRetentionStore, stream: str, *, upto: int | None = None, private: bool = False
+    ) -> ArchivedStream:
+        """Write the events of a stream, verify them, and record the archive as `StreamHead.archive`.
+
+        After that they may be cut off. Only files with events that the store still has are verified.
+
+        Args:
+            store: Where to read them.
+            stream: The stream.
+            upto: The last version to write; None is all that is there.
+            private: Whether to write private data too.
+
+        Returns:
+            What the archive has of the stream now.
+
+        Raises:
+            TypeError: As for `write`.
+            ValueError: As for `write`.
+            InvalidEventError: The name breaks the rules for names.
+            ConflictError: There is no such stream.
+            ArchiveError: As for `write`, or what was written is not what is there.
+            StoreFailure: The database failed, or the store is closed.
+            OSError: The folder cannot be written.
+        """
+        head = await _head(store, stream)
+        archived = await self.write(store, stream, upto=upto, private=private)
+        await self.verify(stream, after=head.first_version - 1)
+        if head.archive != archived.place:
+            await store.record_archive(stream, archive=archived.place)
+        return archived
 
     async def verify(self, stream: str | None = None, *, after: int = -1) -> list[ArchivedStream]:
         """Read what is in the archive, and check it against its manifests.

@@ -1,6 +1,6 @@
 """Every error that this package raises, but for TypeErrors and ValueErrors about arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from arvo_time import Outcome
@@ -177,6 +177,30 @@ class NotSupportedError(EventStoreError):
 
 class SchemaError(EventStoreError):
     """The store's tables are missing, older or newer than the program; the message has the remedy."""
+
+
+class UnknownStoreError(EventStoreError, ValueError):
+    """No installed package has an event store for a URL. The message shows its scheme only.
+
+    Args:
+        scheme: See the attribute.
+        installed: See the attribute.
+
+    Attributes:
+        scheme: The scheme of the URL in lower case; None when it is not a URL.
+        installed: The schemes of the event stores that are installed, sorted.
+    """
+
+    def __init__(self, *, scheme: str | None, installed: Iterable[str]) -> None:
+        self.scheme = scheme
+        self.installed: tuple[str, ...] = tuple(sorted(installed))
+        known = ", ".join(f"{name}:" for name in self.installed) or "none"
+        why = (
+            "an event store is named by a URL, such as sqlite:///events.db"
+            if scheme is None
+            else f"no installed package has an event store for {scheme}:"
+        )
+        super().__init__(f"{why} (installed: {known})")
 
 
 class StoreFailure(EventStoreError):

@@ -3,25 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.logs import bounded_logger
 from arvo_time.settings import check_clock, check_count, check_duration, check_flag, check_instance
 
-from ._archive import Archive
+from ._archive import Archive, IRetentionStore
 from ._errors import EventStoreError
-from ._log import IEventLog
 from ._names import check_name, check_prefix
 from ._stream import StreamHead
-from ._stream_admin import IStreamAdmin
 
 _ROWS: Final = 1_000
 _logger = bounded_logger("arvo_event_store")
-
-
-class IRetentionStore(IEventLog, IStreamAdmin, Protocol):
-    """What a `RetentionWorker` needs of a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +153,7 @@ class RetentionWorker:
             wanted = await self._wanted(policy, head)
             if wanted > first and not dry_run:
                 if policy.archive is not None:
-                    await self._archived(policy.archive, head, before=wanted)
+                    await policy.archive.record(self._store, head.stream, upto=wanted - 1)
                 while kept < wanted:
                     reached = await self._store.truncate(
                         head.stream,
@@ -192,11 +186,3 @@ class RetentionWorker:
                         break
                     wanted = event.version + 1
         return wanted
-
-    async def _archived(self, archive: Archive, head: StreamHead, *, before: int) -> None:
-        """Write what is to be cut off to the archive, verify it, and record where it is."""
-        await archive.write(self._store, head.stream, upto=before - 1)
-        await archive.verify(head.stream, after=head.first_version - 1)
-        place = archive.place(head.stream)
-        if head.archive != place:
-            await self._store.record_archive(head.stream, archive=place)

@@ -2,21 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from arvo_event_handler.memory import MemoryUrl, MigrationReport, OnMigrated
+from arvo_postgres import DSN_OPTIONS
 
 from ._memory import PostgresMachineMemory
-
-_ASYNCPG: Final = frozenset(
-    {
-        *("host", "port", "user", "password", "passfile", "dbname", "database"),
-        *("service", "target_session_attrs", "krbsrvname", "gsslib"),
-        *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"),
-        *("sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version"),
-    }
-)
-"""The options that asyncpg reads from a DSN. It sends all others to the server as settings."""
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[PostgresMachineMemory]:
@@ -61,7 +52,7 @@ async def migrate_url(
 
 def _parsed(url: str) -> MemoryUrl:
     return MemoryUrl.parse(
-        url, connect=PostgresMachineMemory.connect, driver=_ASYNCPG, passes_on=True
+        url, connect=PostgresMachineMemory.connect, driver=DSN_OPTIONS, passes_on=True
     )
 
 

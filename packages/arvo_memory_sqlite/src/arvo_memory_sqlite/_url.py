@@ -1,12 +1,8 @@
 """The memory by URL, for `arvo run --memory sqlite:...` and `arvo memory migrate`."""
 
-import asyncio
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from sqlite3 import Connection
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from arvo_event_handler.memory import (
     MemoryUrl,
@@ -14,13 +10,11 @@ from arvo_event_handler.memory import (
     OnMigrated,
     machine_memory_error,
 )
-from arvo_sqlite import IN_MEMORY, Database
+from arvo_sqlite import PendingMigration, path_of
 from arvo_time import BackendError
 
 from ._memory import BUSY_TIMEOUT, SqliteMachineMemory
 from ._schema import MACHINE
-
-_FORMS = "write sqlite:///state.db for a relative path or sqlite:////var/lib/state.db for an absolute one"
 
 
 def connect_url(url: str) -> AbstractAsyncContextManager[SqliteMachineMemory]:
@@ -54,20 +48,11 @@ async def migrate_url(
     """
     del on_migrated
     path, options = _parsed(url)
-    if not os.path.exists(path):  # noqa: ASYNC240 - as quick as opening it
-        raise ValueError(f"there is no file {path}; the first worker that opens it creates it")
-    database = Database(
-        path=os.path.abspath(path),  # noqa: ASYNC240 - looks at no file
-        components=(MACHINE,),
-        synchronous="full",
-        busy_timeout=BUSY_TIMEOUT,
-        read_only=True,
-    )
     try:
-        versions = await asyncio.to_thread(database.versions)
+        pending = await PendingMigration.of(path, component=MACHINE, busy_timeout=BUSY_TIMEOUT)
     except BackendError as error:
         raise machine_memory_error(error) from error.__cause__
-    current, newest = versions[MACHINE.name], len(MACHINE.migrations)
+    current, newest = pending.version, pending.newest
     if current == newest:
         return MigrationReport(
             changed=False, summary=f"the tables have version {newest}, the newest"
@@ -79,22 +64,10 @@ async def migrate_url(
     return MigrationReport(
         changed=True,
         summary=f"{done} the tables from version {current} to version {newest}",
-        sql="".join(_shown(step) for steps in MACHINE.migrations[current:] for step in steps),
+        sql=pending.sql,
     )
-
-
-def _shown(step: str | Callable[[Connection], None]) -> str:
-    return f"{step.strip()};\n" if isinstance(step, str) else f"-- {step.__doc__}\n"
 
 
 def _parsed(url: str) -> tuple[str, Mapping[str, Any]]:
     found = MemoryUrl.parse(url, connect=SqliteMachineMemory.connect)
-    parts = urlsplit(found.address)
-    if IN_MEMORY in unquote(url):
-        raise ValueError("a database without a file keeps nothing; for that, write memory:")
-    if parts.netloc:
-        raise ValueError(f"a file has no host, but two slashes begin one; {_FORMS}")
-    path = unquote(parts.path).removeprefix("/")
-    if not path or path.endswith("/") or not parts.path.startswith("/"):
-        raise ValueError(f"the URL names no file; {_FORMS}")
-    return path, found.options
+    return path_of(found.address), found.options

@@ -5,6 +5,7 @@ migrations, and the meaning of asyncpg's errors.
 """
 
 from ._connections import Connections
+from ._dsn import DSN_OPTIONS
 from ._failures import (
     InvalidDsnError,
     MissingSchemaError,
@@ -21,6 +22,7 @@ from ._statement_runner import StatementRunner
 from ._table_name import TableName, is_storable
 
 __all__ = [
+    "DSN_OPTIONS",
     "Connections",
     "InvalidDsnError",
     "Listener",

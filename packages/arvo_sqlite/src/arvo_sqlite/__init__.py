@@ -5,8 +5,10 @@
 
 from ._client import SqliteClient
 from ._database import IN_MEMORY, Database, Synchronous
+from ._pending import PendingMigration
 from ._readers import Query
 from ._schema import Component, NewerSchemaError, OlderSchemaError
+from ._url import path_of
 from ._writer import Operation
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "NewerSchemaError",
     "OlderSchemaError",
     "Operation",
+    "PendingMigration",
     "Query",
     "SqliteClient",
     "Synchronous",
+    "path_of",
 ]

@@ -26,7 +26,8 @@ from ._work import SqliteWork
 
 T = TypeVar("T")
 
-_BUSY_TIMEOUT: Final = timedelta(seconds=30)
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+"""How long to wait while another process writes."""
 
 
 class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOperators, FileWakeUps):
@@ -124,7 +125,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOper
                 path,
                 components=[cls.component],
                 synchronous=synchronous,
-                busy_timeout=_BUSY_TIMEOUT,
+                busy_timeout=BUSY_TIMEOUT,
                 read_only=read_only,
                 label="store",
                 clock=clock,
@@ -132,7 +133,7 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOper
             try:
                 client = await stack.enter_async_context(connecting)
             except OlderSchemaError as error:
-                remedy = "to bring it up to date, open it once without `read_only`"
+                remedy = "run `arvo store migrate`, or open it once without `read_only`"
                 raise SchemaError(f"{error}; {remedy}") from error.__cause__
             except NewerSchemaError as error:
                 raise SchemaError(str(error)) from error.__cause__

@@ -44,7 +44,8 @@ def store_errors() -> Iterator[None]:
 def _store_error(error: BackendError) -> EventStoreError:
     if isinstance(error, MissingSchemaError) and error.outcome == "failed":
         return SchemaError(
-            f"{error}; run `await store.migrate()` once, for example when you deploy"
+            f"{error}; run `await store.migrate()` or `arvo store migrate` once, for example when you "
+            "deploy"
         )
     if isinstance(error, NewerSchemaError):
         return SchemaError(str(error))
