@@ -14,6 +14,7 @@ from ._event_consumer import EventConsumer
 from ._failure import ErrorListener, ReactionFailure
 from ._outage import OUTAGES, Outage
 from ._routing import Routed, Routing
+from ._telemetry import count_failure
 from ._worker_stats import WorkerStats
 
 LEASE: Final = timedelta(seconds=3)
@@ -153,6 +154,7 @@ class Scanner:
             self._marked()
         self._stats.parked += len(unrouted)
         for each, error in routed.unrouted:
+            count_failure("parked", group=self._group, reaction=each.reaction)
             await self._report(
                 ReactionFailure(
                     group=self._group,
