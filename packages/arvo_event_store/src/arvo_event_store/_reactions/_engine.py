@@ -97,6 +97,7 @@ class Engine:
             report=report,
             stats=stats,
             poll=poll,
+            clock=clock,
             outage=self._outage("the scan"),
         )
         turns = Turns()
