@@ -2,18 +2,18 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import asyncpg
 
-from arvo_event_store import Aggregate, IEventLog, MemoryEventStore, NewEvent, SqliteEventStore
-from arvo_event_store.postgres import PostgresEventStore
+from arvo_event_store import Aggregate, IEventLog, NewEvent
+from benchmarks.event_stores import EVENT_STORES, OpenEventStore
 from benchmarks.servers import postgres_server
 from benchmarks.workload import Workload, benchmark
 
@@ -24,9 +24,6 @@ _NOTE: Final = "x" * 100
 """Makes the data of an event 120 bytes of JSON."""
 _DATA: Final = json.dumps({"amount": 7, "note": _NOTE}, separators=(",", ":"))
 _numbers = count()
-
-Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
-"""Opens an empty store."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ async def _fill(store: IEventLog, events: int) -> None:
         await store.append("counter-full", _new(_BATCH))
 
 
-def _suite(name: str, opened: Open) -> None:
+def _suite(name: str, opened: OpenEventStore) -> None:
     @benchmark(f"event_store.{name}.append.c1")
     async def append_by_one() -> AsyncIterator[Workload[list[NewEvent], bool]]:
         """One event at a time. The goal is 0.6 of the limit on PostgreSQL, 0.5 on SQLite."""
@@ -110,7 +107,7 @@ def _suite(name: str, opened: Open) -> None:
             )
 
 
-def _load(name: str, opened: Open, events: int) -> None:
+def _load(name: str, opened: OpenEventStore, events: int) -> None:
     @benchmark(f"event_store.{name}.load.{events}")
     async def load() -> AsyncIterator[Workload[int, int]]:
         """All events of a stream, counted in events. The goal is at most 1.4 x the limit's time on PostgreSQL, 1.6 on SQLite."""
@@ -128,30 +125,8 @@ def _load(name: str, opened: Open, events: int) -> None:
             )
 
 
-@asynccontextmanager
-async def _memory() -> AsyncIterator[MemoryEventStore]:
-    async with MemoryEventStore() as store:
-        yield store
-
-
-@asynccontextmanager
-async def _sqlite() -> AsyncIterator[SqliteEventStore]:
-    with TemporaryDirectory() as folder:
-        async with SqliteEventStore.connect(Path(folder) / "events.db") as store:
-            yield store
-
-
-@asynccontextmanager
-async def _postgres() -> AsyncIterator[PostgresEventStore]:
-    with postgres_server() as server:
-        async with PostgresEventStore.connect(server.dsn) as store:
-            await store.migrate()
-            yield store
-
-
-_suite("memory", _memory)
-_suite("sqlite", _sqlite)
-_suite("postgres", _postgres)
+for _name, _opened in EVENT_STORES.items():
+    _suite(_name, _opened)
 
 
 # --- the bare drivers -------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from arvo_time.settings import check_count, check_flag
+from arvo_time.telemetry import without_trace
 
 from ._append import Append
 from ._archive_part import ArchivePart, PartWriter, find_parts, part_events
@@ -221,7 +222,8 @@ class Archive:
             found.append(stream)
             appends.append(Append(stream.stream, events, expect=Expect.NO_STREAM))
         if not dry_run:
-            await store.append_all(appends)
+            with without_trace():  # which is not theirs
+                await store.append_all(appends)
             return found
         for name, head in (await store.heads([each.stream for each in found])).items():
             raise ConflictError(name, expected=Expect.NO_STREAM, actual=head.version)

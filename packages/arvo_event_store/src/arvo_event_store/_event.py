@@ -31,7 +31,9 @@ class NewEvent:
     causation: UUID | None = field(default=None, kw_only=True)
     """The event it follows from. None is none, and in a reaction the event that is handled."""
     meta: Mapping[str, JsonValue] = field(default_factory=dict, kw_only=True)
-    """What is not the event's own content, such as a schema number or a trace."""
+    """What is not the event's own content, such as a schema number. While spans are recorded, the append
+    adds the `traceparent` of the current one, and in a reaction that of its handler, unless it is there
+    already; without them a reaction passes on that of the event that is handled."""
     private: JsonValue = field(default=None, kw_only=True)
     """Personal data, which `forget` deletes; None if there is none."""
 

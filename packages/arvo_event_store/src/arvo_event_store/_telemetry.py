@@ -1,36 +1,59 @@
-"""Counters and spans of the event store, through the OpenTelemetry API alone."""
+"""What is counted of the log and of aggregates, and the trace that events carry."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from arvo_time.telemetry import counter, handling_span
+from arvo_time.telemetry import counter
 
-_SCOPE = "arvo_event_store"
+from ._append import Appended
+
+SCOPE: Final = "arvo_event_store"
+"""The name under which this package measures."""
+TRACEPARENT: Final = "traceparent"
+"""Where the meta of an event has its trace."""
+
+_STORED: Final = {"arvo.outcome": "stored"}
+_DUPLICATE: Final = {"arvo.outcome": "duplicate"}
+_CONFLICT: Final = {"arvo.outcome": "conflict"}
+_appends = counter(
+    "arvo.event_store.appends",
+    scope=SCOPE,
+    description="Appends of a stream: stored, duplicates of what was stored, and conflicts.",
+)
+_events = counter("arvo.event_store.events", scope=SCOPE, description="Events that were stored.")
 _act_retries = counter(
     "arvo.event_store.act.retries",
-    scope=_SCOPE,
+    scope=SCOPE,
     description="Decisions made again because somebody else was faster.",
 )
 _snapshot_failures = counter(
     "arvo.event_store.snapshot.failures",
-    scope=_SCOPE,
+    scope=SCOPE,
     description="Snapshots that could not be stored after their append.",
 )
-_handled = counter(
-    "arvo.event_store.reaction.handled",
-    scope=_SCOPE,
-    description="Events that a reaction handled, and whose outcome is stored.",
-)
-_failures = counter(
-    "arvo.event_store.reaction.failures",
-    scope=_SCOPE,
-    description="Tries of events that failed, by what becomes of the event.",
-)
-_lost_leases = counter(
-    "arvo.event_store.reaction.lost_leases",
-    scope=_SCOPE,
-    description="Leases that were lost while a worker had them.",
-)
+
+
+def count_appends(answers: Sequence[Appended]) -> None:
+    """Count appends that a store answered; what stored nothing is left out unless it is a duplicate.
+
+    A store calls it when the answers are final, so not for appends of a transaction that is open still.
+    """
+    for answer in answers:
+        if answer.duplicate:
+            _appends.add(1, _DUPLICATE)
+        elif answer.count:
+            count_stored(answer.count)
+
+
+def count_stored(events: int) -> None:
+    """Count an append that stored events."""
+    _appends.add(1, _STORED)
+    _events.add(events)
+
+
+def count_conflict() -> None:
+    """Count an append that was refused with a `ConflictError`."""
+    _appends.add(1, _CONFLICT)
 
 
 def count_act_retry() -> None:
@@ -43,42 +66,14 @@ def count_snapshot_failure() -> None:
     _snapshot_failures.add(1)
 
 
-def count_handled(count: int, *, group: str, reaction: str) -> None:
-    """Count events that are handled and stored."""
-    _handled.add(count, {"arvo.group": group, "arvo.reaction": reaction})
-
-
-def count_failure(outcome: str, *, group: str, reaction: str) -> None:
-    """Count a try that failed."""
-    attributes = {"arvo.group": group, "arvo.reaction": reaction, "arvo.outcome": outcome}
-    _failures.add(1, attributes)
-
-
-def count_lost_lease(*, group: str, reaction: str) -> None:
-    """Count a lease that was lost."""
-    _lost_leases.add(1, {"arvo.group": group, "arvo.reaction": reaction})
-
-
-def handle_span(
-    *, group: str, reaction: str, events: int, attempt: int, caused_by: Iterable[object]
-) -> AbstractContextManager[None]:
-    """Trace a call of a handler, linked to the traces of its events.
+def with_trace(meta: Any, traceparent: object) -> Any:
+    """Return the meta of an event with the trace that it belongs to.
 
     Args:
-        group: The group.
-        reaction: The reaction.
-        events: How many events it gets.
-        attempt: Which try this is.
-        caused_by: The `traceparent` of each event; None if it has none.
+        meta: The meta, which may have a trace already; what is not a mapping is returned as it is, and
+            refused by the append.
+        traceparent: The trace; what is not a string is none.
     """
-    return handling_span(
-        f"handle {reaction}",
-        scope=_SCOPE,
-        attributes={
-            "arvo.group": group,
-            "arvo.reaction": reaction,
-            "arvo.events": events,
-            "arvo.attempt": attempt,
-        },
-        caused_by=caused_by,
-    )
+    if not isinstance(traceparent, str) or not isinstance(meta, Mapping) or TRACEPARENT in meta:
+        return meta
+    return {**meta, TRACEPARENT: traceparent}

@@ -1,20 +1,18 @@
-"""Spans of handlers, linked to what they were called for."""
+"""Spans of handlers, in the traces of what they were called for."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, Status, StatusCode
 
 from ._client_span import tracing_enabled
 from ._excerpt import excerpt
+from ._trace_parent import stored_span
 
 _NO_SPAN: Final = nullcontext()
 _DESCRIPTION_BYTES: Final = 4 * 1024
-_propagator: Final = TraceContextTextMapPropagator()
 
 
 def handling_span(
@@ -26,7 +24,9 @@ def handling_span(
 ) -> AbstractContextManager[None]:
     """Trace a call of a handler within a block; with no SDK installed, do nothing.
 
-    An exception of the block marks the span as failed. A cancellation only ends it.
+    The span is linked to those of its events. That of a single event goes on with the event's trace;
+    several events may be of several traces. An exception of the block marks the span as failed. A
+    cancellation only ends it.
 
     Args:
         name: What is done.
@@ -36,19 +36,23 @@ def handling_span(
     """
     if not tracing_enabled():
         return _NO_SPAN
-    return _span(name, scope, attributes, caused_by)
+    return _span(name, scope, attributes, [*caused_by])
 
 
 @contextmanager
 def _span(
-    name: str, scope: str, attributes: Mapping[str, str | int], caused_by: Iterable[object]
+    name: str, scope: str, attributes: Mapping[str, str | int], caused_by: list[object]
 ) -> Iterator[None]:
-    links = [link for each in caused_by if (link := _link(each)) is not None]
+    causes = [cause for each in caused_by if (cause := stored_span(each)) is not None]
+    parent = None
+    if len(caused_by) == len(causes) == 1:
+        parent = trace.set_span_in_context(NonRecordingSpan(causes[0]))
     with trace.get_tracer(scope).start_as_current_span(
         name,
+        context=parent,
         kind=SpanKind.CONSUMER,
         attributes=attributes,
-        links=links,
+        links=[Link(cause) for cause in causes],
         set_status_on_exception=False,
         record_exception=False,
     ) as span:
@@ -59,11 +63,3 @@ def _span(
             description = excerpt(str(error), max_bytes=_DESCRIPTION_BYTES)
             span.set_status(Status(StatusCode.ERROR, description))
             raise
-
-
-def _link(traceparent: object) -> Link | None:
-    if not isinstance(traceparent, str):
-        return None
-    found = _propagator.extract({"traceparent": traceparent}, context=Context())
-    context = trace.get_current_span(found).get_span_context()
-    return Link(context) if context.is_valid else None

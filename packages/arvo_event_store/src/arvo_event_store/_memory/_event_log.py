@@ -8,6 +8,7 @@ from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
+from arvo_event_store._telemetry import count_appends, count_conflict
 from arvo_event_store.stores import (
     Page,
     PageRange,
@@ -92,7 +93,14 @@ class MemoryLog(InMemory):
         """See `IEventLog.append_all`."""
         self._check_open()
         requests = append_requests(appends, max_payload_bytes=self._max_payload_bytes)
-        return self._write(self._decided(requests), now=self._clock.now())
+        try:
+            decided = self._decided(requests)
+        except ConflictError:
+            count_conflict()
+            raise
+        answers = self._write(decided, now=self._clock.now())
+        count_appends(answers)
+        return answers
 
     # --- snapshots ----------------------------------------------------------
 

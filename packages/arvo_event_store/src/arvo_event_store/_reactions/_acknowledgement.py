@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final, Protocol
 
-from arvo_event_store._errors import LeaseLostError, StoreFailure
+from arvo_event_store._errors import ConflictError, LeaseLostError, StoreFailure
 from arvo_event_store._event import Event
 from arvo_event_store._lease import Done, Finish, Lease, Progress, Then
 from arvo_event_store._log import IStreamAccess
 from arvo_event_store._reaction_store import IReactionStore
-from arvo_event_store._telemetry import count_handled
+from arvo_event_store._telemetry import count_conflict, count_stored
 from arvo_time import Backoff, Clock
 from arvo_time.logs import bounded_logger
 
@@ -21,6 +21,7 @@ from ._finish_queue import FinishQueue
 from ._interruption import Interruption
 from ._lease_keeper import LeaseKeeper
 from ._stage import Stage, merged_appends
+from ._telemetry import count_handled
 from ._turns import Turns
 from ._worker_stats import WorkerStats
 
@@ -219,14 +220,20 @@ class Acknowledgement:
             count = sum(len(tried.events) for tried in group)
             self.handled += count
             self._context.stats.handled += count
-            count_handled(count, group=self.lease.group, reaction=self.lease.reaction)
+            if count:
+                count_handled(count, group=self.lease.group, reaction=self.lease.reaction)
+            for append in finish.appends:
+                count_stored(len(append.events))
             self._at, self._stored_at = at, self._context.clock.monotonic()
             self.renewed()
         elif isinstance(error, LeaseLostError):
             self.lost = True
             raise EndedLeaseError
-        elif ends:
-            self._context.keeper.add(self)
+        else:
+            if isinstance(error, ConflictError):
+                count_conflict()
+            if ends:
+                self._context.keeper.add(self)
         return error
 
     async def _finished(self, finish: Finish) -> Exception | None:

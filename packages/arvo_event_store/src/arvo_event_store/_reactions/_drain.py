@@ -14,6 +14,7 @@ from ._frontiers import Frontiers
 from ._lane import Lane
 from ._lease_run import LeaseRun
 from ._outage import OUTAGES, Outage
+from ._telemetry import count_lease
 
 _logger = bounded_logger("arvo_event_store")
 
@@ -126,6 +127,7 @@ class Drain:
             self._woken = self._woken or len(leases) >= room
             context.stats.claimed += len(leases)
             for lease in leases:
+                count_lease(group=lease.group, reaction=lease.reaction)
                 run = LeaseRun(lease, self._consumers[lease.reaction], context, until=until)
                 if self._stop.is_set():
                     run.leave()

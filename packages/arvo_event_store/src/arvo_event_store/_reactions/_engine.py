@@ -19,10 +19,12 @@ from ._drain import Drain
 from ._event_consumer import EventConsumer
 from ._failure import ErrorListener
 from ._finish_queue import FinishQueue
+from ._gauges import Gauges
 from ._lane import Lane
 from ._lease_keeper import LeaseKeeper
 from ._outage import OUTAGES, Outage
 from ._scan import Scanner
+from ._telemetry import count_look
 from ._turns import Turns
 from ._worker_stats import WorkerStats
 
@@ -78,6 +80,13 @@ class Engine:
         self._looks = Changes(clock)
         self._ends = Changes(clock)
         self._finishes = FinishQueue(store)
+        self._gauges = Gauges(
+            store,
+            group=group,
+            reactions={each.name for each in consumers},
+            clock=clock,
+            troubles=troubles,
+        )
         self._scanner = Scanner(
             store,
             group=group,
@@ -88,6 +97,7 @@ class Engine:
             report=report,
             stats=stats,
             poll=poll,
+            clock=clock,
             outage=self._outage("the scan"),
         )
         turns = Turns()
@@ -143,6 +153,7 @@ class Engine:
         for keeper in self._keepers:
             self._spawn(keeper.run())
         self._spawn(self._scanner.run())
+        self._spawn(self._gauges.run())
         self._spawn(self._look())
         self._drain_tasks = [self._spawn(drain.run()) for drain in self._drains]
 
@@ -244,6 +255,7 @@ class Engine:
         if not asked:
             return self._poll
         ready = await self._store.ready(self._group, lanes=[*asked])
+        count_look(group=self._group, found=bool(ready.lanes))
         for name in ready.lanes:
             if name in asked:
                 asked[name].wake()

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Final, Literal
 
 from arvo_event_store._errors import ConflictError, UnknownEventError
 from arvo_event_store._event import Event
 from arvo_event_store._lease import Blocked, Done, Lease, Parked, Postponed, Retried
-from arvo_event_store._telemetry import count_failure, count_lost_lease, handle_span
+from arvo_event_store._telemetry import TRACEPARENT
 from arvo_time import Backoff
 from arvo_time.logs import bounded_logger
 
@@ -21,6 +22,7 @@ from ._event_consumer import EventConsumer
 from ._failure import ReactionFailure
 from ._interruption import InterruptedWorkError, Interruption
 from ._stage import Stage
+from ._telemetry import count_failure, count_lost_lease, count_postponed, handle_span, measure_call
 from ._verdict import exhausted, verdict
 
 _CONFLICTS: Final = 10
@@ -197,13 +199,14 @@ class LeaseRun:
         except UnknownEventError as error:
             return _Problem(parts=[events], error=error, final=True)
         attempt = self._tries_before(events[0]) + 1
+        outcome, started = "ok", perf_counter()
         try:
             with handle_span(
                 group=self._lease.group,
                 reaction=consumer.name,
                 events=len(events),
                 attempt=attempt,
-                caused_by=(event.meta.get("traceparent") for event in events),
+                caused_by=(event.meta.get(TRACEPARENT) for event in events),
             ):
                 calling = called(
                     consumer,
@@ -219,11 +222,19 @@ class LeaseRun:
             if returned is not None:
                 raise TypeError(f"a handler must return nothing, got {returned!r}; use `emit`")
         except InterruptedWorkError:
+            outcome = "cancelled"
             raise
         except Exception as error:
+            outcome = "error"
             return _Problem(parts=[events], error=error, final=isinstance(error, Reject))
         finally:
             stage.close()
+            measure_call(
+                perf_counter() - started,
+                group=self._lease.group,
+                reaction=consumer.name,
+                outcome=outcome,
+            )
         return None
 
     async def _contends(self, problem: _Problem) -> bool:
@@ -285,11 +296,12 @@ class LeaseRun:
 
     async def _end(self, then: Postponed | Retried | Blocked | Parked, error: Exception) -> None:
         """Count and report what became of an event."""
-        stats = self._context.stats
+        lease, stats = self._lease, self._context.stats
         outcome: Literal["retried", "blocked", "parked"]
         match then:
             case Postponed():
                 stats.postponed += 1
+                count_postponed(group=lease.group, reaction=lease.reaction)
                 self.sleeps = True
                 return
             case Retried():
@@ -304,7 +316,6 @@ class LeaseRun:
                 stats.parked += 1
                 self.more = True
                 outcome = "parked"
-        lease = self._lease
         count_failure(outcome, group=lease.group, reaction=lease.reaction)
         await self._context.report(
             ReactionFailure(

@@ -9,11 +9,13 @@ from uuid import UUID
 from arvo_event_store._reaction_store import IReactionStore
 from arvo_event_store._scan_page import ScanPage
 from arvo_event_store.stores import Changes
+from arvo_time import Clock
 
 from ._event_consumer import EventConsumer
 from ._failure import ErrorListener, ReactionFailure
 from ._outage import OUTAGES, Outage
 from ._routing import Routed, Routing
+from ._telemetry import count_failure
 from ._worker_stats import WorkerStats
 
 LEASE: Final = timedelta(seconds=3)
@@ -21,6 +23,8 @@ LEASE: Final = timedelta(seconds=3)
 _PAGE: Final = 1_000
 """How many events are scanned at once. Also how far a reaction is behind before its progress is stored
 although nothing concerned it."""
+_AGAIN: Final = 100
+"""How many events are read that concern nobody before that is stored, or they are read again each time."""
 _AT_ONCE: Final = 100
 """How many events are routed before other tasks may run."""
 
@@ -38,6 +42,7 @@ class Scanner:
         report: Is told of events that could not be routed.
         stats: Counts them.
         poll: How long to wait when nothing is told.
+        clock: For that wait.
         outage: Pauses while the store fails.
     """
 
@@ -53,6 +58,7 @@ class Scanner:
         report: ErrorListener,
         stats: WorkerStats,
         poll: timedelta,
+        clock: Clock,
         outage: Outage,
     ) -> None:
         self._store = store
@@ -66,6 +72,7 @@ class Scanner:
         self._report = report
         self._stats = stats
         self._poll = min(poll, LEASE / 3)
+        self._clock = clock
         self._outage = outage
         self._leading = True
         self._turn = asyncio.Lock()
@@ -86,7 +93,10 @@ class Scanner:
                 await self._outage.pause(error)
                 continue
             self._outage.end()
-            changed = await self._changes.wait(seen=seen, at_most=self._poll)
+            if self._scans:
+                changed = await self._changes.wait(seen=seen, at_most=self._poll)
+            else:  # all are addressed, and only compared with what is registered
+                await self._clock.sleep(self._poll)
 
     async def catch_up(self, *, all_progress: bool = False) -> bool:
         """Scan up to the horizon.
@@ -139,7 +149,10 @@ class Scanner:
         progress = [
             name
             for name in behind
-            if all_progress or name in concerned or page.upto - page.scanned[name] >= _PAGE
+            if all_progress
+            or name in concerned
+            or page.upto - page.scanned[name] >= _PAGE
+            or len(page.events) >= _AGAIN
         ]
         if not progress and not page.complete:
             progress = behind  # or the next page would be the same
@@ -153,6 +166,7 @@ class Scanner:
             self._marked()
         self._stats.parked += len(unrouted)
         for each, error in routed.unrouted:
+            count_failure("parked", group=self._group, reaction=each.reaction)
             await self._report(
                 ReactionFailure(
                     group=self._group,

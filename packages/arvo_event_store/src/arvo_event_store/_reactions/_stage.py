@@ -9,6 +9,8 @@ from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._lease import Work
 from arvo_event_store._names import check_name
+from arvo_event_store._telemetry import TRACEPARENT, with_trace
+from arvo_time.telemetry import current_traceparent
 
 
 class Stage:
@@ -87,6 +89,7 @@ class Stage:
             event,
             correlation=cause.correlation if correlation is None else correlation,
             causation=cause.id if causation is None else causation,
+            meta=with_trace(event.meta, current_traceparent() or cause.meta.get(TRACEPARENT)),
         )
 
     def _check_open(self) -> None:

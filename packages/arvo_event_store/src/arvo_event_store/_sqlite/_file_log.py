@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 
 from arvo_event_store._append import Append, Appended
+from arvo_event_store._errors import ConflictError
 from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
+from arvo_event_store._telemetry import count_appends, count_conflict
 from arvo_event_store.stores import (
     Page,
     PageRange,
@@ -94,10 +96,15 @@ class FileLog(OnFile):
     async def append_all(self, appends: Sequence[Append]) -> list[Appended]:
         """See `IEventLog.append_all`."""
         requests = append_requests(appends, max_payload_bytes=self._file.max_payload_bytes)
-        done = await self._file.write(
-            "APPEND",
-            lambda connection: _append.append(connection, requests, now=self._file.clock.now()),
-        )
+        try:
+            done = await self._file.write(
+                "APPEND",
+                lambda connection: _append.append(connection, requests, now=self._file.clock.now()),
+            )
+        except ConflictError:
+            count_conflict()
+            raise
+        count_appends(done)
         stored = [each.position or 0 for each in done if each.count and not each.duplicate]
         if stored:
             self._file.changes.tell_own(State(horizon=max(stored)))

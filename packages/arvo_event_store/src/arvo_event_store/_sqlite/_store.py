@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -191,10 +192,12 @@ class SqliteEventStore(FileLog, FileStreamAdmin, FileScans, FileLeases, FileOper
         if not callable(work):
             raise TypeError(f"work must be a plain function, got {work!r}")
 
+        context = copy_context()  # the thread that writes has none, and events carry their trace
         return await self._file.write_telling(
             "WRITE",
             lambda connection: in_savepoint(
-                connection, lambda transaction: self._file.runner.run(transaction, work)
+                connection,
+                lambda transaction: context.run(self._file.runner.run, transaction, work),
             ),
         )
 

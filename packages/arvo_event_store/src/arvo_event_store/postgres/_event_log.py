@@ -9,6 +9,7 @@ from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._query import Query
 from arvo_event_store._stream import Snapshot, StreamHead
+from arvo_event_store._telemetry import count_appends, count_conflict
 from arvo_event_store.stores import (
     MAX_POSITION,
     Page,
@@ -142,8 +143,15 @@ class PostgresEventLog:
     async def append_all(self, appends: Sequence[Append]) -> list[Appended]:
         """See `IEventLog.append_all`."""
         requests = append_requests(appends, max_payload_bytes=self._max_payload_bytes)
-        with store_errors():
-            answers = await self._appending.store(requests)
+        try:
+            with store_errors():
+                answers = await self._appending.store(requests)
+        except ConflictError:
+            if not self._joined:
+                count_conflict()
+            raise
+        if not self._joined:
+            count_appends(answers)
         self._appended(answers)
         return answers
 

@@ -14,7 +14,8 @@ It reads by `stream_range` and `log_range`, which check arguments at the call, a
 for a page at a time (`page_ranges` is the same without awaiting): no connection and no snapshot of a
 database is held between two. A page is bounded by `page_rows` or in the statement. Events come out of `stored_event`.
 A client's `BackendError` becomes what the caller gets in `store_failure`, and no other error of a driver
-leaves a store. A call that is cancelled has stored all or nothing.
+leaves a store. A call that is cancelled has stored all or nothing. `count_appends` and
+`count_conflict` count what its own appends came to.
 
 `truncation`, `check_no_work` and `missing_stream` are the same for what operators do with streams.
 
@@ -45,6 +46,7 @@ from arvo_event_store._lease import (
 from arvo_event_store._names import MAX_NAME_BYTES, check_name, check_prefix
 from arvo_event_store._reaction_spec import ReactionSpec, Start
 from arvo_event_store._scan_page import Mark, Ready, ScanPage, UnroutedEvent
+from arvo_event_store._telemetry import count_appends, count_conflict
 
 from ._append_request import AppendRequest, EventRow, append_requests
 from ._changes import Changes
@@ -142,6 +144,8 @@ __all__ = [
     "check_scan",
     "check_snapshot_of",
     "check_streams",
+    "count_appends",
+    "count_conflict",
     "events_within",
     "finish_row",
     "from_json",

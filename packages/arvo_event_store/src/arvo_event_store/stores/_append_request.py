@@ -13,7 +13,9 @@ from arvo_event_store._json import to_json
 from arvo_event_store._names import check_name
 from arvo_event_store._query import check_time
 from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind, Wake
+from arvo_event_store._telemetry import with_trace
 from arvo_time.settings import check_count, check_instance
+from arvo_time.telemetry import current_traceparent
 
 from ._read_range import MAX_POSITION
 
@@ -120,6 +122,8 @@ class AppendRequest:
 def append_requests(appends: Sequence[Append], *, max_payload_bytes: int) -> list[AppendRequest]:
     """Check appends, as far as that needs no store, and write their JSON.
 
+    An event that has no trace gets the `traceparent` of the current span, if there is one.
+
     Args:
         appends: What to append; each stream and each id once.
         max_payload_bytes: How long the JSON of data, meta and private may be, each.
@@ -133,6 +137,7 @@ def append_requests(appends: Sequence[Append], *, max_payload_bytes: int) -> lis
             wake is for a target that reads several streams.
         InvalidEventError: A name, an id or JSON breaks the rules, or an id comes twice.
     """
+    traceparent = current_traceparent()
     requests: list[AppendRequest] = []
     streams: set[str] = set()
     ids: set[UUID] = set()
@@ -147,7 +152,14 @@ def append_requests(appends: Sequence[Append], *, max_payload_bytes: int) -> lis
             raise ValueError(f"known must be 'refuse' or 'skip', got {append.known!r}")
         wakes = _wakes(append.wakes, stream=stream)
         events = [
-            _row(event, ids, stream=stream, number=number, max_bytes=max_payload_bytes)
+            _row(
+                event,
+                ids,
+                stream=stream,
+                number=number,
+                max_bytes=max_payload_bytes,
+                traceparent=traceparent,
+            )
             for number, event in enumerate(_sequence(append.events, name="events"))
         ]
         requests.append(
@@ -166,7 +178,15 @@ def _expected(expect: object) -> int:
     return check_count(expect, name="expect", most=MAX_POSITION)
 
 
-def _row(event: object, ids: set[UUID], *, stream: str, number: int, max_bytes: int) -> EventRow:
+def _row(
+    event: object,
+    ids: set[UUID],
+    *,
+    stream: str,
+    number: int,
+    max_bytes: int,
+    traceparent: str | None,
+) -> EventRow:
     if not isinstance(event, NewEvent):
         raise TypeError(f"stream {stream!r}, event {number}: must be a NewEvent, got {event!r}")
     name = check_name(event.name, path="name", stream=stream, event=number)
@@ -192,8 +212,9 @@ def _row(event: object, ids: set[UUID], *, stream: str, number: int, max_bytes: 
         return to_json(value, max_bytes=max_bytes, path=path, stream=stream, event=number)
 
     meta = "{}"
-    if event.meta != {}:
-        meta = text(_mapping(event.meta, name=f"stream {stream!r}, event {number}: meta"), "meta")
+    given = with_trace(event.meta, traceparent)
+    if given != {}:
+        meta = text(_mapping(given, name=f"stream {stream!r}, event {number}: meta"), "meta")
     return EventRow(
         id=event.id,
         name=name,

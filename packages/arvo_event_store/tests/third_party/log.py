@@ -1,17 +1,15 @@
-"""A store of somebody else: written and tested with public names alone."""
+"""The log of a toy store."""
 
-import ast
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-
-import pytest
 
 from arvo_event_store import (
+    PER_EVENT,
+    PER_STREAM,
     Append,
     Appended,
     ConflictError,
@@ -22,106 +20,55 @@ from arvo_event_store import (
     Snapshot,
     StoreFailure,
     StreamHead,
-    TargetState,
 )
 from arvo_event_store.stores import (
     MAX_PAYLOAD_BYTES,
     MAX_POSITION,
     AppendRequest,
-    EventRow,
     KnownEvent,
+    Mark,
     Page,
     PageRange,
-    SnapshotRow,
     append_requests,
     check_name,
     check_no_work,
     check_prefix,
     check_streams,
+    count_appends,
+    count_conflict,
     from_json,
     log_range,
     missing_stream,
     page_rows,
     read_pages,
     snapshot_row,
-    stored_event,
     stream_range,
     target_marks,
     truncation,
     without_known,
 )
-from arvo_event_store.testing import (
-    ClosedStoreSuite,
-    ConnectLog,
-    EventLogSuite,
-    JoinAppends,
-    JoinedAppendSuite,
-    SharedEventLogSuite,
-    StoreLawSuite,
-    StreamAdminSuite,
-    WakingLog,
-)
-from arvo_time import SYSTEM_CLOCK
+from arvo_time import SYSTEM_CLOCK, Clock
 from arvo_time.settings import check_count, check_instance
 
-
-@dataclass
-class Row:
-    """An event as the toy keeps it."""
-
-    position: int
-    stream: str
-    version: int
-    given: EventRow
-    private: str | None
-    created: datetime
-
-    def size(self) -> int:
-        return len(self.given.data) + len(self.given.meta) + len(self.private or "")
-
-    def event(self) -> Event:
-        given = self.given
-        return stored_event(
-            position=self.position,
-            stream=self.stream,
-            version=self.version,
-            id=given.id,
-            name=given.name,
-            data=given.data,
-            meta=given.meta,
-            private=self.private,
-            correlation=given.correlation,
-            causation=given.causation,
-            created=self.created,
-        )
+from .tables import Database, Row
 
 
-@dataclass
-class Database:
-    """What outlives the clients: plain tables."""
+class ToyLog:
+    """The log of the toy, and its streams."""
 
-    rows: list[Row] = field(default_factory=list)
-    heads: dict[str, StreamHead] = field(default_factory=dict)
-    snapshots: dict[tuple[str, str, int], SnapshotRow] = field(default_factory=dict)
-    targets: dict[tuple[str, str, str], TargetState] = field(default_factory=dict)
-    position: int = 0
-
-
-class ToyStore:
-    """A client of the toy."""
-
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
+        self._clock = clock
         self._is_open = True
 
     async def aclose(self) -> None:
         self._is_open = False
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["ToyStore"]:
+    async def transaction(self) -> AsyncIterator["ToyLog"]:
         """Work on a copy of the tables, which takes their place at the commit."""
         copied = copy.deepcopy(self._database)
-        yield ToyStore(copied)
+        yield ToyLog(copied, self._clock)
         vars(self._database).update(vars(copied))
 
     async def _tables(self) -> Database:
@@ -187,23 +134,14 @@ class ToyStore:
     async def append_all(self, appends: Sequence[Append]) -> list[Appended]:
         requests = append_requests(appends, max_payload_bytes=MAX_PAYLOAD_BYTES)
         tables = await self._tables()
-        ids = {row.id for request in requests for row in request.events}
-        known = {
-            row.given.id: KnownEvent(
-                row.stream, row.version, row.position, row.given.name, row.given.data
-            )
-            for row in tables.rows
-            if row.given.id in ids
-        }
-        left = [without_known(request, known=known) for request in requests]
-        for request in left:
-            if isinstance(request, AppendRequest):
-                head = tables.heads.get(request.stream)
-                request.check_head(
-                    version=None if head is None else head.version,
-                    closed=head is not None and head.closed is not None,
-                )
-        return [each if isinstance(each, Appended) else _store(tables, each) for each in left]
+        try:
+            left = decided(tables, requests)
+        except ConflictError:
+            count_conflict()
+            raise
+        answers = stored(tables, left, now=self._clock.now())
+        count_appends(answers)
+        return answers
 
     async def latest_snapshot(
         self, stream: str, *, kind: str, upto: int | None = None
@@ -237,14 +175,6 @@ class ToyStore:
             raise ConflictError(row.stream, expected=row.version, actual=actual)
         tables.snapshots[row.stream, row.kind, row.version] = row
 
-    async def targets(
-        self, group: str, *, reaction: str | None = None
-    ) -> AsyncIterator[TargetState]:
-        tables = await self._tables()
-        for key in sorted(tables.targets):
-            if key[0] == group and reaction in {None, key[1]}:
-                yield tables.targets[key]
-
     # --- what operators do --------------------------------------------------
 
     async def streams(self, *, prefix: str = "") -> AsyncIterator[StreamHead]:
@@ -258,7 +188,7 @@ class ToyStore:
         tables, head = await self._head(stream)
         if head.closed is None:
             check_no_work(stream, _pending(tables, stream))
-            tables.heads[stream] = replace(head, closed=SYSTEM_CLOCK.now())
+            tables.heads[stream] = replace(head, closed=self._clock.now())
 
     async def reopen_stream(self, stream: str) -> None:
         tables, head = await self._head(stream)
@@ -267,7 +197,7 @@ class ToyStore:
     async def truncate(self, stream: str, *, before: int, snapshot: bool = True) -> int:
         asked = truncation(stream, before=before, snapshot=snapshot)
         tables, head = await self._head(stream)
-        waiting = [tables.targets[key].at for key in _pending(tables, stream)]
+        waiting = [tables.targets[key].state.at for key in _pending(tables, stream)]
         needed = [
             row.version
             for row in tables.rows
@@ -299,7 +229,8 @@ class ToyStore:
         check_no_work(stream, _pending(tables, stream))
         tables.rows = [row for row in tables.rows if row.stream != stream]
         tables.snapshots = {k: row for k, row in tables.snapshots.items() if k[0] != stream}
-        tables.targets = {k: each for k, each in tables.targets.items() if each.stream != stream}
+        for place in [k for k, each in tables.targets.items() if each.state.stream == stream]:
+            tables.drop(place)
         return tables.heads.pop(stream, None) is not None
 
     async def record_archive(self, stream: str, *, archive: str) -> None:
@@ -336,12 +267,41 @@ def _fits(row: Row, where: Query) -> bool:
 
 def _pending(tables: Database, stream: str) -> list[tuple[str, str, str]]:
     return sorted(
-        key for key, each in tables.targets.items() if each.stream == stream and each.at < each.mark
+        key for key, each in tables.targets.items() if each.state.stream == stream and each.has_work
     )
 
 
-def _store(tables: Database, request: AppendRequest) -> Appended:
-    now = SYSTEM_CLOCK.now()
+def decided(
+    tables: Database, requests: Sequence[AppendRequest]
+) -> Sequence[AppendRequest | Appended]:
+    """Refuse what cannot be stored before anything changes, and answer what is stored already."""
+    ids = {row.id for request in requests for row in request.events}
+    known = {
+        row.given.id: KnownEvent(
+            row.stream, row.version, row.position, row.given.name, row.given.data
+        )
+        for row in tables.rows
+        if row.given.id in ids
+    }
+    left = [without_known(request, known=known) for request in requests]
+    for request in left:
+        if isinstance(request, AppendRequest):
+            head = tables.heads.get(request.stream)
+            request.check_head(
+                version=None if head is None else head.version,
+                closed=head is not None and head.closed is not None,
+            )
+    return left
+
+
+def stored(
+    tables: Database, left: Sequence[AppendRequest | Appended], *, now: datetime
+) -> list[Appended]:
+    """Store what was decided."""
+    return [each if isinstance(each, Appended) else _store(tables, each, now) for each in left]
+
+
+def _store(tables: Database, request: AppendRequest, now: datetime) -> Appended:
     head = tables.heads.get(request.stream)
     version = -1 if head is None else head.version
     for given in request.events:
@@ -361,96 +321,18 @@ def _store(tables: Database, request: AppendRequest) -> Appended:
     tables.heads[request.stream] = replace(head, version=version, updated=now)
     positions = range(tables.position - len(request.events) + 1, tables.position + 1)
     for mark in target_marks(request, positions=positions):
-        key = (mark.group, mark.reaction, mark.key)
-        if key in tables.targets:
-            tables.targets[key] = replace(tables.targets[key], mark=mark.mark)
-            continue
-        tables.targets[key] = TargetState(
+        tables.raise_mark(
+            Mark(
+                reaction=mark.reaction,
+                key=mark.key,
+                lane=mark.lane,
+                reads=PER_EVENT if mark.once else PER_STREAM,
+                stream=mark.stream,
+                at=mark.at,
+                mark=mark.mark,
+            ),
             group=mark.group,
-            reaction=mark.reaction,
-            key=mark.key,
-            lane=mark.lane,
-            stream=mark.stream,
-            once=mark.once,
-            at=mark.at,
-            mark=mark.mark,
-            attempt=0,
-            failed=0,
-            token=int(now.timestamp() * 1_000) * 1_000,
             due=mark.due,
-            blocked_at=None,
-            error=None,
-            error_position=None,
+            now=now,
         )
     return request.stored(version=version, position=tables.position)
-
-
-# --- its tests --------------------------------------------------------------
-
-
-class OfToy:
-    @pytest.fixture
-    async def store(self) -> AsyncIterator[ToyStore]:
-        store = ToyStore(Database())
-        yield store
-        await store.aclose()
-
-
-class TestToyLog(OfToy, EventLogSuite):
-    many_events = 2_000
-
-
-class TestToyStreams(OfToy, StreamAdminSuite):
-    pass
-
-
-class TestToyLaws(OfToy, StoreLawSuite):
-    sequences = 50
-
-
-class TestToyTransactions(OfToy, JoinedAppendSuite):
-    @pytest.fixture
-    def join(self, store: ToyStore) -> JoinAppends:
-        async def join(
-            appends: Sequence[Sequence[Append]], *, fail: Exception | None = None
-        ) -> list[list[Appended]]:
-            async with store.transaction() as log:
-                done = [await log.append_all(each) for each in appends]
-                if fail is not None:
-                    raise fail
-            return done
-
-        return join
-
-
-class TestClosedToy(ClosedStoreSuite):
-    @pytest.fixture
-    async def closed_store(self) -> ToyStore:
-        store = ToyStore(Database())
-        await store.aclose()
-        return store
-
-
-class TestToyLogShared(SharedEventLogSuite):
-    @pytest.fixture
-    def connect(self) -> ConnectLog:
-        database = Database()
-
-        @asynccontextmanager
-        async def connect() -> AsyncIterator[WakingLog]:
-            store = ToyStore(database)
-            yield store
-            await store.aclose()
-
-        return connect
-
-
-def test_no_private_name_is_imported() -> None:
-    imported: list[str] = []
-    for node in ast.walk(ast.parse(Path(__file__).read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            imported += [node.module or "", *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            imported += [alias.name for alias in node.names]
-    assert "arvo_event_store.testing" in imported
-    assert [name for name in imported if name.startswith("_") or "._" in name] == []
