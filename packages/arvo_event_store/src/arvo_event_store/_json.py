@@ -7,6 +7,8 @@ as a list, a key 1 as "1".
 
 import json
 import sys
+from collections.abc import Callable
+from json.scanner import make_scanner
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +27,8 @@ _MAX_INTEGER: Final = int(sys.float_info.max)
 _encode: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
 ).encode
+# What `json.loads` calls in the end: by itself, it takes half the time for what an event usually has.
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = make_scanner(json.JSONDecoder())
 
 
 def to_json(
@@ -70,7 +74,19 @@ def to_json(
 
 
 def from_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text that `to_json` wrote: new containers each time."""
+    """Return the value of a JSON text that `to_json` wrote: new containers each time.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    if isinstance(text, str):
+        try:
+            value, end = _scan(text, 0)
+        except (StopIteration, ValueError):
+            pass  # damaged, or with a space in front
+        else:
+            if end == len(text):
+                return value
     return json.loads(text)
 
 
