@@ -79,6 +79,7 @@ from ._read_range import (
 )
 from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure
 from ._scan_range import ScanRange, scan_range
+from ._stored_event import stored_event
 from ._stream_changes import (
     PENDING_TARGETS,
     Truncation,
@@ -86,7 +87,6 @@ from ._stream_changes import (
     missing_stream,
     truncation,
 )
-from ._stored_event import stored_event
 from ._target_mark import TargetMark, target_marks
 
 __all__ = [

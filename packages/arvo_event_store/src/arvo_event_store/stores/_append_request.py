@@ -67,6 +67,11 @@ class AppendRequest:
     skipped: tuple[UUID, ...] = ()
     """The ids that were left out already."""
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the stream may begin with it."""
+        return self.expected in (ANY, NO_STREAM)
+
     def check_head(self, *, version: int | None, closed: bool) -> None:
         """Check the stream as it is; the store does so in the step that stores.
 
