@@ -112,6 +112,8 @@ def _member_problem(value: dict[Any, Any], depth: int) -> tuple[str, str] | None
             return "", f"must have strings as keys, got {key!r}"
         if not key.isascii() and not _is_encodable(key):
             return "", "must not have a key with a lone surrogate"
+        if type(item) is str and item.isascii():
+            continue  # as the call says too, which takes longer
         found = _problem(item, depth - 1)
         if found is not None:
             return f".{key}{found[0]}", found[1]

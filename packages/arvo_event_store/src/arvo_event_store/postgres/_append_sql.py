@@ -12,8 +12,7 @@ advisory lock whose key has the last position that was given before, and then it
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from arvo_event_store.stores import READS, AppendRequest, EventRow, FinishRow
 
@@ -151,8 +150,7 @@ SELECT stream, max(version) AS version, max(position) AS position FROM added<agr
 GROUP BY stream"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppendForm:
+class AppendForm(NamedTuple):
     """What kind of append a statement is for."""
 
     several: bool

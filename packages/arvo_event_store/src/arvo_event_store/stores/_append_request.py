@@ -217,6 +217,8 @@ def _mapping(value: object, *, name: str) -> dict[Any, Any]:
 
 
 def _sequence(value: object, *, name: str) -> Sequence[Any]:
+    if type(value) is list or type(value) is tuple:
+        return value  # what it usually is: to ask for a Sequence takes longer
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
     return value
