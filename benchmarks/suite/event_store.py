@@ -1,14 +1,24 @@
 """What the event store costs. Run: uv run python -m benchmarks --only event_store."""
 
+# ruff: noqa: S608 - only constants of this file are put into the SQL
+
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from time import time_ns
+from typing import Any, Final, TypeAlias
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -22,7 +32,6 @@ _BATCH: Final = 10
 _STREAMS: Final = 1_000
 _NOTE: Final = "x" * 100
 """Makes the data of an event 120 bytes of JSON."""
-_DATA: Final = json.dumps({"amount": 7, "note": _NOTE}, separators=(",", ":"))
 _numbers = count()
 
 
@@ -130,26 +139,60 @@ for _name, _opened in EVENT_STORES.items():
 
 
 # --- the bare drivers -------------------------------------------------------
+#
+# They store and return the same rows as the store: the same columns, with what keeps ids and versions unique,
+# and JSON written and read. There is nothing beside: no heads, no other indexes, no horizon.
 
 _TABLE: Final = """
-CREATE TABLE event (position {key}, stream TEXT NOT NULL, version BIGINT NOT NULL, name TEXT NOT NULL,
-    data TEXT NOT NULL, UNIQUE (stream, version))
+CREATE TABLE event (position {key}, id {id} NOT NULL UNIQUE, stream TEXT NOT NULL, version BIGINT NOT NULL,
+    name TEXT NOT NULL, data {json} NOT NULL, meta {json} NOT NULL, correlation TEXT NOT NULL,
+    causation {id}, created_at {time} NOT NULL, UNIQUE (stream, version))
 """
-_INSERT: Final = "INSERT INTO event (stream, version, name, data) VALUES ({values})"
-_SELECT: Final = (
-    "SELECT position, version, name, data FROM event WHERE stream = 'full' ORDER BY version"
-)
+_COLUMNS: Final = "id, stream, version, name, data, meta, correlation, causation, created_at"
+_SELECT: Final = f"SELECT position, {_COLUMNS} FROM event WHERE stream = 'full' ORDER BY version"
+_SQLITE_INSERT: Final = f"INSERT INTO event ({_COLUMNS}) VALUES ({', '.join('?' * 9)})"
+_SQLITE_TYPES: Final = {
+    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "id": "BLOB",
+    "json": "TEXT",
+    "time": "INTEGER",
+}
+_POSTGRES_TYPES: Final = {
+    "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "id": "UUID",
+    "json": "JSON",
+    "time": "TIMESTAMPTZ",
+}
+
+Row: TypeAlias = tuple[UUID, str, int, dict[str, Any]]
+"""The id, the stream, the version and the data of an event."""
 
 
-def _rows(rows: int) -> list[tuple[str, int, str, str]]:
+def _rows(rows: int) -> list[Row]:
     return [
-        (f"counter-{number % _STREAMS}", number, "Added", _DATA)
+        (uuid4(), f"counter-{number % _STREAMS}", number, {"amount": 7, "note": _NOTE})
         for number in (next(_numbers) for _ in range(rows))
     ]
 
 
-def _full() -> list[tuple[str, int, str, str]]:
-    return [("full", number, "Added", _DATA) for number in range(1_000)]
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def _sqlite_values(row: Row) -> tuple[Any, ...]:
+    id, stream, version, data = row
+    now = time_ns() // 1_000
+    return (id.bytes, stream, version, "Added", _json(data), "{}", str(id), None, now)
+
+
+def _postgres_values(row: Row) -> tuple[Any, ...]:
+    id, stream, version, data = row
+    now = datetime.now(UTC)
+    return (id, stream, version, "Added", _json(data), "{}", str(id), None, now)
+
+
+def _full(rows: int) -> list[Row]:
+    return [(uuid4(), "full", version, {"amount": 7, "note": _NOTE}) for version in range(rows)]
 
 
 @contextmanager
@@ -159,20 +202,19 @@ def _bare_sqlite() -> Iterator[sqlite3.Connection]:
         with closing(connection):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(_TABLE.format(key="INTEGER PRIMARY KEY AUTOINCREMENT"))
+            connection.execute(_TABLE.format(**_SQLITE_TYPES))
             yield connection
 
 
 def _sqlite_limit(name: str, rows: int) -> None:
     @benchmark(f"limit.event_store.sqlite.{name}")
-    async def limit() -> AsyncIterator[Workload[list[tuple[str, int, str, str]], bool]]:
-        """Bare rows on the bare driver, in the calling thread, each call one transaction."""
+    async def limit() -> AsyncIterator[Workload[list[Row], bool]]:
+        """The same rows on the bare driver, in the calling thread, each call one transaction."""
         with _bare_sqlite() as connection:
-            insert = _INSERT.format(values="?, ?, ?, ?")
 
-            def append(new: list[tuple[str, int, str, str]]) -> bool:
+            def append(new: list[Row]) -> bool:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(insert, new)
+                connection.executemany(_SQLITE_INSERT, [_sqlite_values(row) for row in new])
                 connection.execute("COMMIT")
                 return True
 
@@ -188,43 +230,57 @@ _sqlite_limit("append.c1", 1)
 _sqlite_limit("append10.c1", _BATCH)
 
 
-@benchmark("limit.event_store.sqlite.load.1000")
-async def sqlite_rows() -> AsyncIterator[Workload[int, int]]:
-    """1,000 bare rows of a stream with their data read as JSON, counted in rows."""
-    with _bare_sqlite() as connection:
-        connection.execute("BEGIN")
-        connection.executemany(_INSERT.format(values="?, ?, ?, ?"), _full())
-        connection.execute("COMMIT")
+def _sqlite_rows(rows: int) -> None:
+    @benchmark(f"limit.event_store.sqlite.load.{rows}")
+    async def limit() -> AsyncIterator[Workload[int, int]]:
+        """The same rows of a stream with their data read as JSON, in the calling thread, counted in rows."""
+        with _bare_sqlite() as connection:
+            connection.execute("BEGIN")
+            connection.executemany(_SQLITE_INSERT, map(_sqlite_values, _full(rows)))
+            connection.execute("COMMIT")
 
-        def read(_: int) -> int:
-            return len([json.loads(row[3]) for row in connection.execute(_SELECT)])
+            def read(_: int) -> int:
+                return len([json.loads(row[5]) for row in connection.execute(_SELECT)])
 
-        yield Workload(
-            inputs=range, operation=read, check=lambda found: found == 1_000, units=1_000
-        )
+            yield Workload(
+                inputs=range, operation=read, check=lambda found: found == rows, units=rows
+            )
+
+
+_sqlite_rows(1_000)
+_sqlite_rows(10_000)
 
 
 @asynccontextmanager
 async def _bare_postgres() -> AsyncIterator[asyncpg.Pool]:
     with postgres_server() as server:
         async with asyncpg.create_pool(server.dsn, min_size=1, max_size=_IN_FLIGHT) as pool:
-            await pool.execute(_TABLE.format(key="BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
+            await pool.execute(_TABLE.format(**_POSTGRES_TYPES))
             yield pool
 
 
-def _postgres_limit(name: str, rows: int, tasks: int) -> None:
-    values = ", ".join(
-        f"(${4 * row + 1}, ${4 * row + 2}, ${4 * row + 3}, ${4 * row + 4})" for row in range(rows)
+def _insert(rows: int) -> str:
+    values = (
+        f"({', '.join(f'${column + 9 * row}' for column in range(1, 10))})" for row in range(rows)
     )
+    return f"INSERT INTO event ({_COLUMNS}) VALUES {', '.join(values)}"
 
+
+def _postgres_limit(name: str, rows: int, tasks: int) -> None:
     @benchmark(f"limit.event_store.postgres.{name}")
-    async def limit() -> AsyncIterator[Workload[list[tuple[str, int, str, str]], bool]]:
-        """Bare rows on the bare driver, each call one statement; each task has a connection."""
-        async with _bare_postgres() as pool:
-            insert = _INSERT.format(values="").removesuffix("()") + values
+    async def limit() -> AsyncIterator[Workload[list[Row], bool]]:
+        """The same rows on the bare driver, each call one statement; each task has a connection."""
+        async with _bare_postgres() as pool, AsyncExitStack() as stack:
+            insert = _insert(rows)
+            # Without the pool, which sends one more statement whenever one is given back.
+            free = [await stack.enter_async_context(pool.acquire()) for _ in range(tasks)]
 
-            async def append(new: list[tuple[str, int, str, str]]) -> bool:
-                await pool.execute(insert, *(value for row in new for value in row))
+            async def append(new: list[Row]) -> bool:
+                connection = free.pop()
+                await connection.execute(
+                    insert, *(value for row in new for value in _postgres_values(row))
+                )
+                free.append(connection)
                 return True
 
             yield Workload(
@@ -242,15 +298,22 @@ _postgres_limit("append10.c1", _BATCH, 1)
 _postgres_limit("append10.c16", _BATCH, _IN_FLIGHT)
 
 
-@benchmark("limit.event_store.postgres.load.1000")
-async def postgres_rows() -> AsyncIterator[Workload[int, int]]:
-    """1,000 bare rows of a stream with their data read as JSON, counted in rows."""
-    async with _bare_postgres() as pool:
-        await pool.executemany(_INSERT.format(values="$1, $2, $3, $4"), _full())
+def _postgres_rows(rows: int) -> None:
+    @benchmark(f"limit.event_store.postgres.load.{rows}")
+    async def limit() -> AsyncIterator[Workload[int, int]]:
+        """The same rows of a stream with their data read as JSON, counted in rows."""
+        async with _bare_postgres() as pool:
+            await pool.executemany(_insert(1), [_postgres_values(row) for row in _full(rows)])
+            async with pool.acquire() as connection:
 
-        async def read(_: int) -> int:
-            return len([json.loads(row["data"]) for row in await pool.fetch(_SELECT)])
+                async def read(_: int) -> int:
+                    found = await connection.fetch(_SELECT)
+                    return len([json.loads(row["data"]) for row in found])
 
-        yield Workload(
-            inputs=range, operation=read, check=lambda found: found == 1_000, units=1_000
-        )
+                yield Workload(
+                    inputs=range, operation=read, check=lambda found: found == rows, units=rows
+                )
+
+
+_postgres_rows(1_000)
+_postgres_rows(10_000)

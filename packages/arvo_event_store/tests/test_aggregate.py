@@ -427,6 +427,13 @@ async def test_a_stream_of_which_nothing_is_left_is_not_taken_for_a_new_one() ->
         await counters(snapshots=snapshots(schema=2)).load(store, "a")
     with pytest.raises(TruncatedStreamError):
         await counters().act(store, "a", adding(1))
+    for upto in (None, 2, 99):
+        with pytest.raises(TruncatedStreamError) as caught:
+            await counters().load(store, "a", upto=upto)
+        assert (caught.value.stream, caught.value.first_version) == ("counter-a", 5)
+    with pytest.raises(TruncatedStreamError):
+        await counters().act(store, "a", adding())
+    assert await counters().load(store, "b") == Loaded(state=0, version=-1)
     assert (await store.heads(["counter-a"]))["counter-a"].version == 4
 
 

@@ -169,7 +169,9 @@ class Aggregate(Generic[S, E]):
             TruncatedStreamError: The beginning was cut off, and no snapshot covers it.
             StoreFailure: The database failed, or the store is closed.
         """
-        found = await self._load(log, self.stream(key), upto=upto)
+        stream = self.stream(key)
+        found = await self._load(log, stream, upto=upto)
+        await self._check_new(log, stream, found.version)
         return Loaded(state=found.state, version=found.version)
 
     async def act(
@@ -210,6 +212,7 @@ class Aggregate(Generic[S, E]):
                     # Before the append: what cannot be folded must not be stored.
                     state = self._evolve(state, self._types.read_new(event))
                 if not events:
+                    await self._check_new(log, stream, before.version)
                     return Acted(state=state, version=before.version, appended=None, retries=tried)
                 try:
                     appended = await self._append(log, stream, events, after=before.version)
@@ -286,6 +289,12 @@ class Aggregate(Generic[S, E]):
         async for event in log.read(stream, after=version, limit=1):
             if event.version != version + 1:
                 raise TruncatedStreamError(stream, first_version=event.version)
+
+    async def _check_new(self, log: IStreamAccess, stream: str, version: int) -> None:
+        """Check that a stream of which nothing was read was not cut off; an append finds that out."""
+        head = (await log.heads([stream])).get(stream) if version == -1 else None
+        if head is not None and head.first_version > 0:
+            raise TruncatedStreamError(stream, first_version=head.first_version)
 
     # --- acting -------------------------------------------------------------
 

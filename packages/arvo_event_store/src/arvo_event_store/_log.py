@@ -78,6 +78,16 @@ class IStreamAccess(Protocol):
         """
         ...
 
+    async def heads(self, streams: Sequence[str]) -> dict[str, StreamHead]:
+        """Return where streams stand; those that do not exist are left out.
+
+        Raises:
+            TypeError: `streams` is a string, or a name is not one.
+            InvalidEventError: A name breaks the rules for names.
+            StoreFailure: The database failed, or the store is closed.
+        """
+        ...
+
     async def latest_snapshot(
         self, stream: str, *, kind: str, upto: int | None = None
     ) -> Snapshot | None:
@@ -175,16 +185,6 @@ class IEventLog(IStreamAccess, Protocol):
         Raises:
             TypeError: An argument is of another type.
             ValueError: A number is below 0, or beyond 64 bits.
-            StoreFailure: The database failed, or the store is closed.
-        """
-        ...
-
-    async def heads(self, streams: Sequence[str]) -> dict[str, StreamHead]:
-        """Return where streams stand; those that do not exist are left out.
-
-        Raises:
-            TypeError: `streams` is a string, or a name is not one.
-            InvalidEventError: A name breaks the rules for names.
             StoreFailure: The database failed, or the store is closed.
         """
         ...

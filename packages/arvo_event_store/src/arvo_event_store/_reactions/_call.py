@@ -10,7 +10,7 @@ from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._lease import Statement, Work
 from arvo_event_store._log import IStreamAccess
-from arvo_event_store._stream import Snapshot
+from arvo_event_store._stream import Snapshot, StreamHead
 from arvo_time.settings import (
     TEN_YEARS,
     check_callable,
@@ -246,6 +246,10 @@ class ReactionCall(_Staging, Generic[E_co]):
     ) -> AsyncIterator[Event]:
         """See `IStreamAccess.read`. What is staged is not read."""
         return self._log.read(stream, after=after, upto=upto, backward=backward, limit=limit)
+
+    async def heads(self, streams: Sequence[str]) -> dict[str, StreamHead]:
+        """See `IStreamAccess.heads`. What is staged is not counted."""
+        return await self._log.heads(streams)
 
     async def latest_snapshot(
         self, stream: str, *, kind: str, upto: int | None = None

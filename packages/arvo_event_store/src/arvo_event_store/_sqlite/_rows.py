@@ -94,8 +94,8 @@ def event_of(row: Any) -> Event:
 
 def json_length(row: Any) -> int:
     """Return how long the JSON of an event is, in characters."""
-    _, _, _, _, _, data, meta, private, *_ = row
-    return len(data) + len(meta) + (0 if private is None else len(private))
+    private = row[7]
+    return len(row[5]) + len(row[6]) + (0 if private is None else len(private))
 
 
 def data_bytes(row: Any) -> int:
@@ -205,7 +205,7 @@ def time_or_none(stored: int | None) -> datetime | None:
 
 def _time(stored: int) -> datetime:
     try:
-        return _EPOCH + timedelta(microseconds=stored)
+        return _EPOCH + timedelta(0, 0, stored)
     except OverflowError as error:
         raise damaged(f"the time {stored}") from error
 

@@ -12,10 +12,9 @@ advisory lock whose key has the last position that was given before, and then it
 # ruff: noqa: S608 - only constants of this package are put into the SQL
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from arvo_event_store.stores import READS, AppendRequest, FinishRow
+from arvo_event_store.stores import READS, AppendRequest, EventRow, FinishRow
 
 from ._finish_sql import ASKED, FINISH_PARAMETERS, NOT_ASKED, FinishForm, finish_values
 from ._tables import Tables
@@ -34,36 +33,41 @@ _SAME_FLOOR: Final = f"""pg_advisory_xact_lock_shared(({{namespace}}::bigint << 
     true
 )::bigint)"""
 
-# No row: the stream is closed or not as expected. So in a transaction nothing has failed.
-_ONE: Final = """
-fresh AS (
+# Where the stream may begin with the append, and where it must exist. No row: the stream is closed or not as
+# expected. So in a transaction nothing has failed.
+_OPENED: Final = """
     INSERT INTO {stream} AS h (name, version)
-    SELECT <stream>::text, cardinality(<ids>::uuid[]) - 1
-    WHERE <expected>::bigint IN (-2, -1) <after_targets>
+    SELECT <stream>::text, <count> - 1 WHERE true <after_targets>
     ON CONFLICT (name) DO UPDATE
-        SET version = h.version + cardinality(<ids>::uuid[]), updated_at = clock_timestamp()
+        SET version = h.version + <count>, updated_at = clock_timestamp()
         WHERE h.closed_at IS NULL AND <expected>::bigint = -2
-    RETURNING h.version
-), moved AS (
-    UPDATE {stream} AS h
-    SET version = h.version + cardinality(<ids>::uuid[]), updated_at = clock_timestamp()
-    WHERE <expected>::bigint NOT IN (-2, -1) AND h.name = <stream>::text AND h.closed_at IS NULL
+    RETURNING h.version"""
+_MOVED: Final = """
+    UPDATE {stream} AS h SET version = h.version + <count>, updated_at = clock_timestamp()
+    WHERE h.name = <stream>::text AND h.closed_at IS NULL
         AND (<expected>::bigint = -3 OR h.version = <expected>::bigint) <after_targets>
-    RETURNING h.version
-), head AS (
-    SELECT version FROM fresh UNION ALL SELECT version FROM moved
+    RETURNING h.version"""
+
+_ONE: Final = """
+head AS (<head>
 ), base AS (
-    SELECT head.version - cardinality(<ids>::uuid[]) AS version, <floor> FROM head
+    SELECT head.version - <count> AS version, <floor> FROM head
 ), added AS (
-    INSERT INTO {event} (id, stream, version, name, data, meta, correlation, causation)
+    INSERT INTO {event} (id, stream, version, name, data, meta, correlation, causation)<events>
+    RETURNING id, stream, version, position
+)"""
+_SINGLE: Final = """
+    SELECT <ids>::uuid, <stream>::text, base.version + 1, <names>::text, <data>::text::json,
+        <meta>::text::json, <correlations>::text, <causations>::uuid
+    FROM base"""
+_MANY: Final = """
     SELECT e.id, <stream>::text, base.version + e.o,
         e.name, e.data::json, e.meta::json, e.correlation, e.causation
     FROM base, unnest(
         <ids>::uuid[], <names>::text[], <data>::text[], <meta>::text[], <correlations>::text[],
         <causations>::uuid[]
     ) WITH ORDINALITY AS e (id, name, data, meta, correlation, causation, o)
-    ORDER BY e.o RETURNING id, stream, version, position
-)"""
+    ORDER BY e.o"""
 
 # A division by zero: a stream is closed or not as expected, and all is undone. Heads that exist are
 # locked first, as an UPDATE has no order. One that was born after the statement began is not waited for;
@@ -139,17 +143,22 @@ marks AS MATERIALIZED (
 )"""
 _AGREED: Final = ", agreed_marks WHERE agreed_marks.ok = 1"
 
+_ANSWER_SINGLE: Final = """
+SELECT stream, version, position FROM added<agreed>"""
 _ANSWER: Final = """
 SELECT stream, max(version) AS version, max(position) AS position FROM added<agreed>
 GROUP BY stream"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppendForm:
+class AppendForm(NamedTuple):
     """What kind of append a statement is for."""
 
     several: bool
     """Whether it is for any number of streams, not for one."""
+    opens: bool
+    """Whether the one stream may begin with it."""
+    single: bool
+    """Whether it is one event."""
     private: bool
     """Whether events have private data."""
     wakes: bool
@@ -160,8 +169,11 @@ class AppendForm:
     @classmethod
     def of(cls, requests: Sequence[AppendRequest], *, finish: FinishRow | None) -> "AppendForm":
         """Return the form for requests, at least one, and what finishes with them."""
+        several = len(requests) > 1
         return cls(
-            several=len(requests) > 1,
+            several=several,
+            opens=not several and requests[0].may_begin,
+            single=not several and len(requests[0].events) == 1,
             private=any(event.private is not None for each in requests for event in each.events),
             wakes=any(each.wakes for each in requests),
             finish=None if finish is None else FinishForm.of([finish]),
@@ -174,7 +186,11 @@ class AppendForm:
             tables: The tables.
             joined: Whether it may be one of several in a transaction.
         """
-        template = f"WITH {', '.join(self._parts())} {_ANSWER}"
+        answer = _ANSWER_SINGLE if self.single else _ANSWER
+        template = f"WITH {', '.join(self._parts())} {answer}"
+        template = template.replace("<head>", _OPENED if self.opens else _MOVED)
+        template = template.replace("<events>", _SINGLE if self.single else _MANY)
+        template = template.replace("<count>", "1" if self.single else "cardinality(<ids>::uuid[])")
         template = template.replace("<agreed>", _AGREED if self.wakes else "")
         template = template.replace("<floor>", _SAME_FLOOR if joined else _FLOOR)
         template = template.replace("<after_targets>", self._after_targets())
@@ -185,14 +201,7 @@ class AppendForm:
     def values(self, requests: Sequence[AppendRequest], *, finish: FinishRow | None) -> list[Any]:
         """Return the parameters of the statement."""
         events = [event for each in requests for event in each.events]
-        found: dict[str, Any] = {
-            "ids": [event.id for event in events],
-            "names": [event.name for event in events],
-            "data": [event.data for event in events],
-            "meta": [event.meta for event in events],
-            "correlations": [event.correlation for event in events],
-            "causations": [event.causation for event in events],
-        }
+        found = _single(events[0]) if self.single else _many(events)
         if self.several:
             found["streams"] = [each.stream for each in requests]
             found["expecteds"] = [each.expected for each in requests]
@@ -256,6 +265,28 @@ class AppendForm:
         if self.finish is not None:
             names += FINISH_PARAMETERS
         return names
+
+
+def _single(event: EventRow) -> dict[str, Any]:
+    return {
+        "ids": event.id,
+        "names": event.name,
+        "data": event.data,
+        "meta": event.meta,
+        "correlations": event.correlation,
+        "causations": event.causation,
+    }
+
+
+def _many(events: Sequence[EventRow]) -> dict[str, Any]:
+    return {
+        "ids": [event.id for event in events],
+        "names": [event.name for event in events],
+        "data": [event.data for event in events],
+        "meta": [event.meta for event in events],
+        "correlations": [event.correlation for event in events],
+        "causations": [event.causation for event in events],
+    }
 
 
 LOOK: Final = """

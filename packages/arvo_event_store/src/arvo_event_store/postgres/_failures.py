@@ -1,10 +1,11 @@
 """What the store raises for the errors of its client."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final
 
 import asyncpg
+from typing_extensions import override
 
 from arvo_event_store._errors import EventStoreError, SchemaError
 from arvo_event_store.stores import store_failure
@@ -27,18 +28,30 @@ def asks_for_another_try(error: BaseException | None) -> bool:
     return isinstance(error, _PASSING)
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
+def store_errors() -> AbstractContextManager[None]:
     """Raise what callers of the store get, for an error of the client within a block.
 
     Raises:
         SchemaError: The tables are missing, older or newer.
         StoreFailure: Anything else failed.
     """
-    try:
-        yield
-    except BackendError as error:
-        raise _store_error(error) from error.__cause__
+    return _STORE_ERRORS
+
+
+# A generator would take as long as the checks of an event.
+class _StoreErrors(AbstractContextManager[None]):
+    @override
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, BackendError):
+            raise _store_error(error) from error.__cause__
+
+
+_STORE_ERRORS: Final = _StoreErrors()
 
 
 def _store_error(error: BackendError) -> EventStoreError:

@@ -16,7 +16,8 @@ _logger: Final = bounded_logger("arvo_event_store")
 _APART: Final = timedelta(milliseconds=5)
 _PATIENCE: Final = timedelta(seconds=2)
 _AGAIN: Final = Backoff(initial=timedelta(milliseconds=250), maximum=timedelta(seconds=30))
-_NOTIFY: Final = "SELECT pg_notify($1, $2)"
+# Its commit would be one more wait for the disk, while all other notifications of the database wait for it.
+_NOTIFY: Final = "SELECT pg_notify($1, $2), set_config('synchronous_commit', 'off', true)"
 
 
 class Notifications:

@@ -29,24 +29,27 @@ _LIMITS: Final = (1, 10, 100, PAGE_EVENTS)
 """A generic plan for a limit that is a parameter would sort all that could be read; and each limit
 that is written into the text is a statement of its own."""
 
-# By what is stored first: to know how long a text is, it must be fetched and decompressed.
+# By what is stored first: to know how long a text is, it must be fetched and decompressed. The first event
+# has none before it, so it is always found.
 _BOUNDED: Final = """
 SELECT d.position, d.stream, d.version, d.id, d.name, d.data, d.meta, d.private, d.correlation,
-    d.causation, d.created_at, d.found, d.head
+    d.causation, d.created_at, d.head, greatest(d.stored, d.total) AS before
 FROM (
-    SELECT c.*, row_number() OVER (ORDER BY c.{order}) AS number, sum(
+    SELECT c.*, sum(
         octet_length(c.data::text) + octet_length(c.meta::text)
             + coalesce(octet_length(c.private::text), 0)
-    ) OVER (ORDER BY c.{order}) AS total FROM (
-        SELECT b.*, count(*) OVER () AS found, sum(b.size) OVER (ORDER BY b.{order}) AS stored FROM (
-            SELECT a.*, pg_column_size(a.data) + pg_column_size(a.meta)
-                + coalesce(pg_column_size(a.private), 0) AS size
-            FROM ({question}) AS a
-        ) AS b
+    ) OVER (ORDER BY c.{order} {before}) AS total FROM (
+        SELECT a.*, sum(
+            pg_column_size(a.data) + pg_column_size(a.meta) + coalesce(pg_column_size(a.private), 0)
+        ) OVER (ORDER BY a.{order} {before}) AS stored
+        FROM ({question}) AS a
     ) AS c
-    WHERE c.stored <= {bound} OR c.stored = c.size
+    WHERE c.stored IS NULL OR c.stored < {bound}
 ) AS d
-WHERE d.total <= {bound} OR d.number = 1 ORDER BY d.{order}"""
+WHERE d.total IS NULL OR d.total < {bound} ORDER BY d.{order}"""
+_BEFORE: Final = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+# What is stored is no longer than its text and this.
+_HEADERS: Final = 3 * 4
 
 HORIZON: Final = """
 WITH given AS MATERIALIZED (
@@ -96,7 +99,7 @@ RETURNING version"""
 class PageQuestion:
     """A statement that reads a page of events, at least one, until their JSON has enough bytes.
 
-    Its column `found` says how many there would be without this bound.
+    Its column `before` says how many the events before that one have; NULL for the first.
     """
 
     sql: str
@@ -123,8 +126,8 @@ class PageQuestion:
     def page(self, rows: Sequence[Any], page: PageRange, *, end: int | None) -> Page:
         """Return the page from the rows of the statement."""
         events = [event_of(row) for row in rows[: page.limit]]
-        wanted = min(rows[0]["found"], page.limit) if rows else 0
-        return Page(events, end, is_cut=len(events) < wanted)
+        is_cut = 0 < len(rows) < page.limit and _bytes_upto(rows[-1]) >= page.max_bytes
+        return Page(events, end, is_cut)
 
     def _range(self, place: str, page: PageRange) -> None:
         self._and(f"e.{place} > {{}}", page.after)
@@ -133,7 +136,9 @@ class PageQuestion:
         order = f"{place} {'DESC' if page.backward else 'ASC'}"
         self.values.append(page.max_bytes)
         question = f"{self.sql}\nORDER BY e.{order} LIMIT {limit}"
-        self.sql = _BOUNDED.format(question=question, order=order, bound=f"${len(self.values)}")
+        self.sql = _BOUNDED.format(
+            question=question, order=order, before=_BEFORE, bound=f"${len(self.values)}"
+        )
 
     def _filter(self, where: Query) -> None:
         if where.stream_prefix:
@@ -155,6 +160,12 @@ class PageQuestion:
     def _and(self, condition: str, value: object) -> None:
         self.values.append(value)
         self.sql += f" AND {condition.format(f'${len(self.values)}')}"
+
+
+def _bytes_upto(row: Any) -> int:
+    """Return how many bytes a page has with this row, or a few more."""
+    texts = (row["data"], row["meta"], row["private"] or "")
+    return sum(len(text.encode()) for text in texts) + _HEADERS + (row["before"] or 0)
 
 
 def event_of(row: Any) -> Event:

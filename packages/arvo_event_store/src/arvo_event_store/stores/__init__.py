@@ -79,8 +79,9 @@ from ._read_range import (
     page_rows,
     read_pages,
 )
-from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure, stored_event
+from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure
 from ._scan_range import ScanRange, scan_range
+from ._stored_event import stored_event
 from ._stream_changes import (
     PENDING_TARGETS,
     Truncation,

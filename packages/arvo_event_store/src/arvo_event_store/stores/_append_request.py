@@ -69,6 +69,11 @@ class AppendRequest:
     skipped: tuple[UUID, ...] = ()
     """The ids that were left out already."""
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the stream may begin with it."""
+        return self.expected in (ANY, NO_STREAM)
+
     def check_head(self, *, version: int | None, closed: bool) -> None:
         """Check the stream as it is; the store does so in the step that stores.
 
@@ -233,6 +238,8 @@ def _mapping(value: object, *, name: str) -> dict[Any, Any]:
 
 
 def _sequence(value: object, *, name: str) -> Sequence[Any]:
+    if type(value) is list or type(value) is tuple:
+        return value  # what it usually is: to ask for a Sequence takes longer
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
     return value

@@ -66,7 +66,7 @@ class Page(NamedTuple):
     """Where the stream, or the horizon, was in the same snapshot. May be None if the page is not
     full or not the first: then nobody asks."""
     is_cut: bool = False
-    """Whether it has fewer events than asked for because of `max_bytes`, so that there are more."""
+    """Whether it has fewer events than asked for because of `max_bytes`, so that there may be more."""
 
 
 def page_rows(

@@ -1,13 +1,10 @@
-"""What stores read and write beside appends: events, snapshots, names of streams, failures."""
+"""What stores read and write beside appends and events: snapshots, names of streams, failures."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from arvo_event_store._errors import StoreFailure
-from arvo_event_store._event import Event
-from arvo_event_store._json import from_json, to_json
+from arvo_event_store._json import to_json
 from arvo_event_store._names import check_name
 from arvo_event_store._stream import Snapshot
 from arvo_time import BackendError
@@ -52,45 +49,6 @@ def snapshot_row(snapshot: Snapshot, *, max_payload_bytes: int) -> SnapshotRow:
         schema=check_count(snapshot.schema, name="schema", least=1, most=2**31 - 1),
         state=to_json(snapshot.state, max_bytes=max_payload_bytes, path="state", stream=stream),
     )
-
-
-def stored_event(
-    *,
-    position: int,
-    stream: str,
-    version: int,
-    id: UUID,
-    name: str,
-    data: str,
-    meta: str,
-    private: str | None,
-    correlation: str,
-    causation: UUID | None,
-    created: datetime,
-) -> Event:
-    """Return an event from what is stored: JSON as text, the rest as in `Event`.
-
-    Raises:
-        StoreFailure: Stored JSON is damaged.
-    """
-    try:
-        return Event(
-            position=position,
-            stream=stream,
-            version=version,
-            id=id,
-            name=name,
-            data=from_json(data),
-            meta={} if meta == "{}" else from_json(meta),
-            private=None if private is None else from_json(private),
-            correlation=correlation,
-            causation=causation,
-            created=created,
-        )
-    except ValueError as error:
-        raise StoreFailure(
-            f"the JSON of event {position} is damaged", retryable=False, outcome="failed"
-        ) from error
 
 
 def check_streams(streams: Sequence[str]) -> list[str]:

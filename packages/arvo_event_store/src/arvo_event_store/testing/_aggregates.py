@@ -11,7 +11,7 @@ from arvo_event_store._event import Event, NewEvent
 from arvo_event_store._expect import Expect
 from arvo_event_store._log import IStreamAccess
 from arvo_event_store._snapshot_policy import SnapshotPolicy
-from arvo_event_store._stream import Snapshot
+from arvo_event_store._stream import Snapshot, StreamHead
 
 from ._expectations import WakingLog
 
@@ -66,6 +66,10 @@ class CountedReads:
     ) -> Appended | None:
         """Append."""
         return await self._store.append(stream, events, expect=expect)
+
+    async def heads(self, streams: Sequence[str]) -> dict[str, StreamHead]:
+        """Return where streams stand."""
+        return await self._store.heads(streams)
 
     async def latest_snapshot(
         self, stream: str, *, kind: str, upto: int | None = None
