@@ -154,8 +154,9 @@ class Scanner:
             or page.upto - page.scanned[name] >= _PAGE
             or len(page.events) >= _AGAIN
         ]
-        if not progress and not page.complete:
-            progress = behind  # or the next page would be the same
+        if not progress and (page.others or not page.complete):
+            # Or the next page would be the same; a store may read less at once than it is asked for.
+            progress = behind
         if not progress:
             return True
         marks = routed.marks()

@@ -25,6 +25,10 @@ async def _echo(call: ReactionCall[Added]) -> None:
     call.emit(f"echo-{call.event.stream}", Echoed(call.data.amount))
 
 
+async def _never(_: Batch[Echoed]) -> None:
+    raise AssertionError
+
+
 class WorkerRuns(Reacting):
     """What is handled, in which order, and what is stored with it."""
 
@@ -109,6 +113,26 @@ class WorkerRuns(Reacting):
             assert await amounts(store, "k0") == [2, 4]
             assert await amounts(store, "k1") == [1, 3, 5]
             assert await amounts(store, "all") == [1, 2, 3, 4, 5]
+
+        await self.complete(scenario())
+
+    async def test_the_scan_ends_though_one_reaction_is_behind(self, store: IEventStore) -> None:
+        """By more than a store reads at once, and nothing concerns it."""
+
+        async def scenario() -> None:
+            async def take(_: Batch[Added]) -> None:
+                pass
+
+            ahead = Projection(name="ahead", on=[Added], handler=take)
+            behind = Projection(name="behind", on=[Echoed], handler=_never)
+            await store.register(GROUP, [behind.spec])
+            await add(store, "a", *range(900))
+            for _ in range(9):
+                await self._scanned(store, ahead)
+            worker = self._worker(store, ahead, behind)
+            async with asyncio.timeout(60):
+                await worker.settle()
+            assert worker.stats().handled == 900
 
         await self.complete(scenario())
 
