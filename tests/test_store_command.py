@@ -176,6 +176,18 @@ class TestUnblock:
         assert status == 1
         assert "no target 'wallet-cy' of transfer is blocked; `arvo store blocked`" in err
 
+    def test_an_interrupt_before_the_answer_changes_nothing(
+        self, store: Command, bank: Bank, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(question: str, **_: object) -> bool:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("sys.stdin", Terminal())
+        monkeypatch.setattr("typer.confirm", interrupt)
+        status, out, err = store("unblock", bank.url, "bank", "transfer", "--all")
+        assert (status, out, err) == (130, "", "arvo: interrupted\n")
+        assert blocked_keys(store, bank) == ["wallet-ann", "wallet-bob"]
+
 
 class TestSkip:
     def test_the_event_is_given_up(self, store: Command, bank: Bank) -> None:
@@ -240,6 +252,18 @@ class TestReplay:
         bank.settle()
         assert sorted(bank.handled) == [("tell", position) for position in positions]
         assert lags(store, bank)["tell"]["parked"] == 2 - len(positions)
+
+    def test_an_event_that_was_cut_off_is_left(self, store: Command, bank: Bank) -> None:
+        async def cut_off(store: IEventStore) -> None:
+            await store.truncate("wallet-dora", before=1, snapshot=False)
+
+        bank.run(cut_off)
+        status, out, err = store("replay", bank.url, "bank", "--all", "--yes", "--json")
+        assert (status, objects(out)) == (1, [{"group": "bank", "parked": 2, "replayed": 1}])
+        assert err == (
+            "arvo: 1 event replayed\n"
+            "arvo: 1 event left: not parked any more, or cut off from its stream\n"
+        )
 
 
 class TestArchive:
