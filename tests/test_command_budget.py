@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from arvo_cli._engine_url import place_of, reason_without_secret
+from arvo_cli._backend._engine_url import place_of, reason_without_secret
 from arvo_cli._errors import RejectedLineError
-from arvo_cli._input import decoder_for
-from arvo_cli._lines import Line
-from arvo_cli._request import Decoder
+from arvo_cli._input._lines import Line
+from arvo_cli._input._request import Decoder
+from arvo_cli._input._requests import decoder_for
 from arvo_core import ArvoEventFactory, EventLimits
 from arvo_event_handler import SimpleMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory

@@ -23,8 +23,8 @@ from real_servers.fixtures import (
 from redis.asyncio import Redis
 
 from arvo_cli import main
+from arvo_cli._backend._memory_url import memory_of
 from arvo_cli._errors import CommandError
-from arvo_cli._memory_url import memory_of
 from arvo_concurrent import ConcurrentMachineMemory
 from arvo_event_handler import MachineMemoryError
 from arvo_event_handler.memory import LockPolicy, MemoryUrl, connect_memory

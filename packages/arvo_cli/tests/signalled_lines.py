@@ -15,11 +15,12 @@ from typing import Any
 
 import arvo_cli._command
 from arvo_cli import main
+from arvo_cli._input import _intake
+from arvo_cli._run import _job, _run
+from arvo_cli._terminal import _interrupt, _output, _signals
 
-FOLDER = Path(arvo_cli._command.__file__).parent
 TRACED = {
-    str(FOLDER / name)
-    for name in ("_job.py", "_interrupt.py", "_signals.py", "_output.py", "_intake.py", "_run.py")
+    str(Path(module.__file__)) for module in (_intake, _interrupt, _job, _output, _run, _signals)
 }
 BEGINNING = arvo_cli._command.run_command.__code__
 OLD_CONTENT = "of an earlier run"

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from arvo_cli._distinct_files import check_distinct
 from arvo_cli._errors import CommandError
-from arvo_cli._output import LineWriter
+from arvo_cli._terminal._distinct_files import check_distinct
+from arvo_cli._terminal._output import LineWriter
 
 PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"
 LINE = '{"name": "ada"}\n'
@@ -241,7 +241,7 @@ def test_two_names_of_one_file_that_does_not_exist_yet_are_refused(
             if self._name == str(out):
                 (tmp_path / "OUT").hardlink_to(out)
 
-    monkeypatch.setattr("arvo_cli._output.LineWriter", OutFirst)
+    monkeypatch.setattr("arvo_cli._terminal._output.LineWriter", OutFirst)
     done = greet("ada", options=["--out", out, "--rejects", tmp_path / "OUT"])
     assert done.status == 2
     assert f"--rejects {tmp_path / 'OUT'} is already in use by this command" in done.err
@@ -299,7 +299,7 @@ def test_modules_may_have_any_value_as_their_file(
 def test_run_works_where_the_system_does_not_list_open_files(
     greet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arvo_cli._distinct_files._OPEN_FILES", tmp_path / "nowhere")
+    monkeypatch.setattr("arvo_cli._terminal._distinct_files._OPEN_FILES", tmp_path / "nowhere")
     (tmp_path / "out").write_text("of an earlier run")
     assert greet("ada", options=["--out", tmp_path / "out"]).status == 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from arvo_cli._engine_url import without_secret
+from arvo_cli._backend._engine_url import without_secret
 
 
 @pytest.mark.parametrize(

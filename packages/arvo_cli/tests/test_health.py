@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from arvo_cli._errors import CommandError
-from arvo_cli._health import health_place, serving_health
-from arvo_cli._worker_life import Stage, WorkerLife
+from arvo_cli._worker._health import health_place, serving_health
+from arvo_cli._worker._life import Stage, WorkerLife
 from arvo_time.testing import FakeClock
 
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -126,7 +126,7 @@ async def test_the_end_leaves_no_connection_and_no_task(
 async def test_who_does_not_read_the_response_is_not_waited_for(
     life: WorkerLife, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arvo_cli._health._PATIENCE", 0.1)
+    monkeypatch.setattr("arvo_cli._worker._health._PATIENCE", 0.1)
     large = "x" * 64 * 1024 * 1024
     before = asyncio.all_tasks()
     async with serving_health(("127.0.0.1", 0), life=life, status=lambda: large) as port:

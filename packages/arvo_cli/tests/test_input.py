@@ -13,8 +13,8 @@ import pytest
 import tally
 
 from arvo_cli._errors import RejectedLineError
-from arvo_cli._input import decoder_for
-from arvo_cli._lines import Line
+from arvo_cli._input._lines import Line
+from arvo_cli._input._requests import decoder_for
 from arvo_core import (
     ArvoEvent,
     ArvoEventFactory,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from arvo_cli._log import shown_logs
+from arvo_cli._terminal._log import shown_logs
 
 
 def test_records_of_the_level_and_above_are_shown_within_the_block() -> None:

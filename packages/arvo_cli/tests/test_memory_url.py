@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tally
 
-from arvo_cli._memory_url import read_only_memory
+from arvo_cli._backend._memory_url import read_only_memory
 from arvo_core import ArvoOrchestratorEventFactory
 
 TOY = """

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from arvo_cli._errors import CommandError
-from arvo_cli._output import LineWriter
+from arvo_cli._terminal._output import LineWriter
 
 OLD_CONTENT = "of an earlier run, and longer than what is written now: " + "x" * 1000 + "\n"
 PROGRAM = "import sys; from arvo_cli import main; sys.exit(main(sys.argv[1:]))"

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from arvo_cli._report import Report
+from arvo_cli._terminal._report import Report
 
 
 def shown(report: Report) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tally
 
-from arvo_cli._concurrency import MEASURED_CONCURRENCY, default_concurrency
+from arvo_cli._backend._concurrency import MEASURED_CONCURRENCY, default_concurrency
 from arvo_core import ArvoEvent, ArvoOrchestrationSubject, ArvoOrchestratorEventFactory
 
 Jsonl = Callable[[Iterable[object]], Path]

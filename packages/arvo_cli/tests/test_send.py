@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from arvo_cli._outbox import Outbox
-from arvo_cli._request import Request
-from arvo_cli._sender import NotSentError, Sender
+from arvo_cli._input._request import Request
+from arvo_cli._send._outbox import Outbox
+from arvo_cli._send._sender import NotSentError, Sender
 from arvo_core import ArvoEvent
 from arvo_time.testing import FakeClock
 from arvo_transport import Done, InMemoryEngine, InMemoryTransport, TopicSpec, TransportError

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from arvo_cli._encoding import foreign_encoding, is_sufficient
-from arvo_cli._gunzip import Gunzip
+from arvo_cli._input._encoding import foreign_encoding, is_sufficient
+from arvo_cli._input._gunzip import Gunzip
 
 from .test_input import greeting
 

@@ -5,7 +5,7 @@ import porter
 import pytest
 import tally
 
-from arvo_cli._workflow_code import WorkflowCode, WorkflowCodes
+from arvo_cli._target._workflow_code import WorkflowCode, WorkflowCodes
 from arvo_core import ArvoOrchestrationSubject
 from arvo_event_handler import SimpleMachineMemory
 

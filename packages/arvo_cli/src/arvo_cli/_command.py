@@ -8,17 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ._concurrency import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
-from ._dead_command import dead_app
+from arvo_cli._backend._concurrency import DEFAULT, MEASURED_CONCURRENCY, USUAL_CONCURRENCY
+from arvo_cli._dead._command import dead_app
+from arvo_cli._memory._command import memory_app
+from arvo_cli._options._shared import FlavourOption, LogLevelOption, TargetArgument
+from arvo_cli._options._values import MAX_LINE_BYTES, STDOUT, DiagramFormat
+from arvo_cli._store._command import store_app
+from arvo_cli._terminal._interruptible import interruptible
+from arvo_cli._topics._command import topics_app
+from arvo_cli._workflow._command import workflow_app
+
 from ._errors import CommandError
 from ._event_commands import send, worker
-from ._interruptible import interruptible
-from ._memory_command import memory_app
-from ._option_values import MAX_LINE_BYTES, STDOUT, DiagramFormat
-from ._shared_options import FlavourOption, LogLevelOption, TargetArgument
-from ._store_command import store_app
-from ._topics_command import topics_app
-from ._workflow_command import workflow_app
 
 _RUN = "Run"
 _LOOK = "Look"
@@ -177,9 +178,9 @@ def _run(
     what runs; a second Ctrl-C cancels that, a third one ends the process immediately.
     """
     with interruptible():
-        from ._duration import duration
-        from ._job import Job
-        from ._line_files import LineFiles
+        from arvo_cli._input._line_files import LineFiles
+        from arvo_cli._options._duration import duration
+        from arvo_cli._run._job import Job
 
         job = Job(
             target=target,
@@ -225,7 +226,7 @@ def _diagram(
     without Graphviz.
     """
     with interruptible():
-        from ._diagram import DiagramJob
+        from arvo_cli._target._diagram import DiagramJob
 
         DiagramJob(target=target, flavour=flavour, machine=machine, format=format_, out=out).run()
 

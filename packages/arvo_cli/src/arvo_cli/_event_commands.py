@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from arvo_cli._options._shared import FlavourOption, LogLevelOption, TargetArgument, TransportOption
+from arvo_cli._options._values import MAX_LINE_BYTES
+from arvo_cli._terminal._interruptible import interruptible
+
 from ._errors import CommandError
-from ._interruptible import interruptible
-from ._option_values import MAX_LINE_BYTES
-from ._shared_options import FlavourOption, LogLevelOption, TargetArgument, TransportOption
 
 
 def worker(
@@ -90,9 +91,9 @@ def worker(
     4 the engine was never reached, or fails for good; 130 ended by a third Ctrl-C.
     """
     with interruptible():
-        from ._duration import duration
-        from ._health import health_place
-        from ._worker_job import WorkerJob
+        from arvo_cli._options._duration import duration
+        from arvo_cli._worker._health import health_place
+        from arvo_cli._worker._job import WorkerJob
 
         job = WorkerJob(
             target=target,
@@ -197,9 +198,9 @@ def send(
     reached; 130 interrupted.
     """
     with interruptible():
-        from ._duration import duration
-        from ._line_files import LineFiles
-        from ._send_job import SendJob
+        from arvo_cli._input._line_files import LineFiles
+        from arvo_cli._options._duration import duration
+        from arvo_cli._send._job import SendJob
 
         if (events is None) == (data is None):
             raise CommandError("give --events FILE, or --contract URI/VERSION and --data JSON")

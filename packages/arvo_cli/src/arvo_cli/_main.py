@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from ._collector import collecting_rarely
+from arvo_cli._terminal._collector import collecting_rarely
+from arvo_cli._terminal._signals import handled_by, raise_interrupt
+
 from ._errors import INTERRUPTED
-from ._signals import handled_by, raise_interrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

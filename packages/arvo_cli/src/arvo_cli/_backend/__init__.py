@@ -1,0 +1,1 @@
+"""Memories and transports by URL, and what is stored there."""

@@ -1,0 +1,1 @@
+"""`arvo dead`: dead letters."""

@@ -1,0 +1,1 @@
+"""Lines of the input, and the requests that they are."""

@@ -1,0 +1,1 @@
+"""`arvo memory`: what a machine memory has stored, as a whole."""

@@ -1,0 +1,1 @@
+"""`arvo run`: every line of the input to its final event."""

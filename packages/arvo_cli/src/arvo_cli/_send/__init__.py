@@ -1,0 +1,1 @@
+"""`arvo send`: lines of the input to workers."""

@@ -1,0 +1,1 @@
+"""`arvo store`: event stores, and the reactions on them."""

@@ -1,0 +1,1 @@
+"""The target: where the handlers come from."""

@@ -1,0 +1,1 @@
+"""`arvo topics`: the topics of a transport."""

@@ -1,0 +1,1 @@
+"""`arvo worker`: handlers over a transport."""

@@ -1,0 +1,1 @@
+"""`arvo workflow`: single workflows."""
