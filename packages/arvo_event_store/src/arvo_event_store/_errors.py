@@ -155,7 +155,7 @@ class TruncatedStreamError(EventStoreError):
 
     Attributes:
         stream: The stream.
-        first_version: The first version that is still there.
+        first_version: The first version that is still there; the next one to come if none is.
     """
 
     def __init__(self, stream: str, *, first_version: int) -> None:

@@ -4,6 +4,7 @@
 
 from typing import Final
 
+from ._scan_sql import known
 from ._target_sql import ASKED_KEYS, KINDS, LEASED, locked
 
 _LIMITS: Final = (16, 256, 4096)
@@ -39,15 +40,6 @@ UPDATE {target} AS t SET asleep = false, due = NULL FROM woken AS w
 WHERE t.grp = w.grp AND t.reaction = w.reaction AND t.key = w.key"""
 """Wakes what is due. `statement_timestamp()` is stable, so that an index is used."""
 
-# Of a reaction that was redefined meanwhile the caller would read other events than those that its
-# targets are marked for. Definitions are compared as JSON.
-_KNOWN: Final = """
-known AS MATERIALIZED (
-    SELECT r.name FROM {reaction} AS r
-    JOIN unnest($3::text[], $9::text[]) AS g (name, definition) ON r.name = g.name
-    WHERE r.grp = $1 AND r.definition::jsonb = g.definition::jsonb
-)"""
-
 _FREE: Final = """grp = $1 AND lane = $2 AND reaction = ANY (ARRAY(SELECT known.name FROM known))
             AND blocked_at IS NULL AND NOT asleep AND at < mark
             AND (lease_until IS NULL OR lease_until <= clock_timestamp())
@@ -56,7 +48,7 @@ _FREE: Final = """grp = $1 AND lane = $2 AND reaction = ANY (ARRAY(SELECT known.
 # The locks are inside the limited queries, so that clients that claim at the same time take different
 # targets. What is due is to be woken first, so then nothing is taken.
 _CLAIM: Final = f"""
-WITH {_KNOWN}, due AS MATERIALIZED (
+WITH {known(names="$3", definitions="$9")}, due AS MATERIALIZED (
     SELECT NOT $8::boolean AND EXISTS (
         SELECT FROM {{target}}
         WHERE grp = $1 AND lane = $2 AND asleep AND due <= statement_timestamp()

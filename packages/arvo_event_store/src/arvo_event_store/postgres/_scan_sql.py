@@ -35,24 +35,38 @@ UPDATE {target} AS t SET lane = $3 FROM held AS h
 WHERE t.grp = $1 AND t.reaction = $2 AND t.key = h.key"""
 """Moves the targets of a reaction to another lane."""
 
-# Definitions are compared as JSON; the order of names in an object is no difference.
-SCAN: Final = f"""
-WITH known AS MATERIALIZED (
-    SELECT r.name, g.addressed FROM {{reaction}} AS r
-    JOIN unnest($2::text[], $3::text[], $4::boolean[]) AS g (name, definition, addressed)
-        ON r.name = g.name
+# Of a reaction that was redefined meanwhile the caller would read other events than those that its targets
+# are marked for. Definitions are compared as JSON; the order of names in an object is no difference.
+_KNOWN: Final = """
+known AS MATERIALIZED (
+    SELECT r.name, (r.definition ->> 'addressed')::boolean AS addressed FROM {reaction} AS r
+    JOIN unnest(<names>::text[], <definitions>::text[]) AS g (name, definition) ON r.name = g.name
     WHERE r.grp = $1 AND r.definition::jsonb = g.definition::jsonb
-), agreed AS MATERIALIZED (
+)"""
+
+
+def known(*, names: str, definitions: str) -> str:
+    """Return the part `known`: which reactions of the group $1 are registered as given.
+
+    Args:
+        names: The parameter with their names.
+        definitions: The parameter with their definitions, in the same order.
+    """
+    return _KNOWN.replace("<names>", names).replace("<definitions>", definitions)
+
+
+SCAN: Final = f"""
+WITH {known(names="$2", definitions="$3")}, agreed AS MATERIALIZED (
     SELECT (SELECT count(*) FROM known) = cardinality($2::text[]) AS ok
 ), free AS MATERIALIZED (
     SELECT r.name FROM {{reaction}} AS r
     WHERE r.grp = $1 AND r.name IN (SELECT k.name FROM known AS k WHERE NOT k.addressed)
         AND (SELECT agreed.ok FROM agreed)
-        AND (r.owner IS NULL OR r.owner = $5::uuid OR r.lease_until <= clock_timestamp())
+        AND (r.owner IS NULL OR r.owner = $4::uuid OR r.lease_until <= clock_timestamp())
     ORDER BY r.name FOR UPDATE OF r
 ), leased AS (
-    UPDATE {{reaction}} AS r SET owner = $5::uuid, lease_until = clock_timestamp() + $6::interval,
-        token = r.token + CASE WHEN r.owner = $5::uuid THEN 0 ELSE 1 END
+    UPDATE {{reaction}} AS r SET owner = $4::uuid, lease_until = clock_timestamp() + $5::interval,
+        token = r.token + CASE WHEN r.owner = $4::uuid THEN 0 ELSE 1 END
     FROM free AS f WHERE r.grp = $1 AND r.name = f.name RETURNING r.name, r.scanned, r.token
 )
 SELECT agreed.ok, l.name, l.scanned, l.token, h.horizon

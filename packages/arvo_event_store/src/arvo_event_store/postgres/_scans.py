@@ -90,7 +90,6 @@ class Scans:
             group,
             [each.name for each in given],
             [reaction_definition(each) for each in given],
-            [each.addressed for each in given],
             owner,
             ttl,
         )
