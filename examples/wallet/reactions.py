@@ -36,7 +36,8 @@ GROUP: Final = "wallet"
 """The reactions are deployed together under this name."""
 
 # A worker that dies with an event in hand has used up one of its tries; here workers die on purpose.
-_PATIENT: Final = RetryPolicy(retries=10_000, backoff=Backoff(maximum=timedelta(seconds=1)))
+_PAUSES: Final = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=1))
+_PATIENT: Final = RetryPolicy(retries=10_000, backoff=_PAUSES)
 
 
 def create_reactions(balances: Balances) -> Sequence[EventConsumer]:
