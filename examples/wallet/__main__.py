@@ -6,6 +6,8 @@ import sys
 import time
 from datetime import timedelta
 
+from arvo_event_store import EventStoreError
+
 from .audit import Audit
 from .bank import MEMORY
 from .customers import Plan
@@ -16,8 +18,12 @@ from .worker import WorkerSettings
 def main(arguments: list[str]) -> int:
     """Run a day of the bank, and return 0 if every balance is right, else 1."""
     parser = argparse.ArgumentParser(prog="python -m examples.wallet", description=__doc__)
-    parser.add_argument("url", help="memory:, sqlite:///wallet.db or postgresql://user@host/database")
-    parser.add_argument("--workers", type=int, default=3, metavar="N", help="processes; 3 by default")
+    parser.add_argument(
+        "url", help="memory:, sqlite:///wallet.db or postgresql://user@host/database"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=3, metavar="N", help="processes; 3 by default"
+    )
     parser.add_argument("--accounts", type=int, default=20, metavar="N", help="20 by default")
     parser.add_argument("--transfers", type=int, default=1_000, metavar="N", help="1000 by default")
     parser.add_argument(
@@ -44,7 +50,11 @@ def main(arguments: list[str]) -> int:
         kill_every=None if given.kill is None else timedelta(seconds=given.kill),
         seed=given.seed,
     )
-    return report(asyncio.run(live_through(day, show=Progressing().show)))
+    try:
+        found = asyncio.run(live_through(day, show=Progressing().show))
+    except (ValueError, EventStoreError) as error:
+        parser.error(str(error))
+    return report(found)
 
 
 class Progressing:

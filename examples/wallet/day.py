@@ -47,6 +47,8 @@ class Day:
     """How many processes work."""
     kill_every: timedelta | None = None
     """The pause between two kills; None kills nobody."""
+    kills: int | None = None
+    """How many are killed at most; None is no limit."""
     seed: int = 1
     """Of who is killed."""
 
@@ -67,11 +69,9 @@ async def live_through(day: Day, *, show: Callable[[Progress], None] = lambda _:
         began = await bank.store.horizon()
         async with _working(bank, day) as workers:
             asking = asyncio.create_task(ask_for_transfers(bank, day.plan))
-            killing = asyncio.create_task(_kill(workers, day.kill_every))
+            killing = asyncio.create_task(_kill(workers, day))
             try:
-                await _until_done(
-                    bank, day, began=began, workers=workers, asking=asking, show=show
-                )
+                await _until_done(bank, day, began=began, workers=workers, asking=asking, show=show)
             finally:
                 for task in (asking, killing):
                     task.cancel()
@@ -91,9 +91,11 @@ async def _working_here(bank: Bank, settings: WorkerSettings) -> AsyncIterator[N
         yield
 
 
-async def _kill(workers: Workers | None, every: timedelta | None) -> None:
-    while workers is not None and every is not None:
-        await asyncio.sleep(every.total_seconds())
+async def _kill(workers: Workers | None, day: Day) -> None:
+    if workers is None or day.kill_every is None:
+        return
+    while day.kills is None or workers.kills < day.kills:
+        await asyncio.sleep(day.kill_every.total_seconds())
         workers.kill_one()
 
 

@@ -1,6 +1,7 @@
 """What makes transfers happen, and keeps the table of balances."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from arvo_event_store import (
     Reaction,
     ReactionCall,
 )
-from arvo_time import RetryPolicy
+from arvo_time import Backoff, RetryPolicy
 
 from .accounts import (
     ACCOUNT_EVENTS,
@@ -35,7 +36,8 @@ GROUP: Final = "wallet"
 """The reactions are deployed together under this name."""
 
 # A worker that dies with an event in hand has used up one of its tries; here workers die on purpose.
-_PATIENT: Final = RetryPolicy(retries=50)
+_PAUSES: Final = Backoff(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=1))
+_PATIENT: Final = RetryPolicy(retries=10_000, backoff=_PAUSES)
 
 
 def create_reactions(balances: Balances) -> Sequence[EventConsumer]:

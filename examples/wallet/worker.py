@@ -4,11 +4,15 @@ import asyncio
 import signal
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Final
 
 from arvo_event_store import Lane, ReactionWorker
 
 from .bank import Bank, open_bank
 from .reactions import GROUP, create_reactions
+
+_LOOK: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +38,27 @@ def reaction_worker(bank: Bank, settings: WorkerSettings) -> ReactionWorker:
     )
 
 
-def work(settings: WorkerSettings) -> None:
-    """Work until SIGTERM, which lets it end what it has in hand."""
+def work(settings: WorkerSettings, worked: Connection) -> None:
+    """Work until SIGTERM, which lets it end what it has in hand.
+
+    Args:
+        settings: What it is started with.
+        worked: Where it says that it has stored something.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
-    asyncio.run(_work(settings))
+    asyncio.run(_work(settings, worked))
 
 
-async def _work(settings: WorkerSettings) -> None:
+async def _work(settings: WorkerSettings, worked: Connection) -> None:
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    async with open_bank(settings.url) as bank, reaction_worker(bank, settings):
+    async with open_bank(settings.url) as bank, reaction_worker(bank, settings) as worker:
+        telling = asyncio.create_task(_tell(worker, worked))
         await terminated.wait()
+        telling.cancel()
+
+
+async def _tell(worker: ReactionWorker, worked: Connection) -> None:
+    while not worker.stats().handled:  # noqa: ASYNC110 - a worker tells nobody what it has stored
+        await asyncio.sleep(_LOOK)
+    worked.send_bytes(b"!")

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from real_servers import FaultProxy
 from reaction_faults import PostgresDatabase
+from real_servers import FaultProxy
 from timer_faults import HastyClock
 from transport_faults import limited, until
 from wallet.audit import audit

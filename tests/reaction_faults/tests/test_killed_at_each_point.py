@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -96,11 +97,11 @@ async def test_another_worker_takes_over(site: Site, database: Database, started
         assert await ended(started(site.doomed(Doom(before="finish")))) == -signal.SIGKILL
         died = time.time()
         async with reaction_worker(site.bank, site.settings):
-            await until(lambda: is_reserved(site.bank, transfer), "the transfer is taken over")
+            await until(partial(is_reserved, site.bank, transfer), "the transfer is taken over")
             position = await reserved_at(site.bank, transfer)
             assert position is not None
             late.append(position - died)
-            await until(lambda: has_ended(site.bank, transfer), "the transfer ends")
+            await until(partial(has_ended, site.bank, transfer), "the transfer ends")
         await site.settle()
     assert not (await site.audit()).problems
     shown = ", ".join(f"{seconds * 1000:.0f}" for seconds in late)

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -42,7 +43,7 @@ async def test_workers_go_on(postgres: PostgresDatabase, tmp_path: Path, started
         for plan in plans[1:]:
             position = await bank.store.horizon()
             asking = asyncio.create_task(ask_for_transfers(bank, plan))
-            await until(lambda: has_moved(bank, position), "transfers are under way")  # noqa: B023
+            await until(partial(has_moved, bank, position), "transfers are under way")
             await asyncio.to_thread(postgres.server.kill)
             await asyncio.to_thread(postgres.server.restart)
             await asking
@@ -74,7 +75,7 @@ async def test_wake_ups_return(postgres: PostgresDatabase, tmp_path: Path, start
             one = Plan.of(accounts=2, transfers=1, name=f"{number}-")
             await ask_for_transfers(bank, one)
             asked += one.transfers
-            await until(lambda: all_ended(bank, asked), "the transfer ends")
+            await until(partial(all_ended, bank, asked), "the transfer ends")
             took.append(time.monotonic() - began)
         await until(lambda: rests(bank), "the table is right")
         assert not (await audit(bank, requested=asked)).problems

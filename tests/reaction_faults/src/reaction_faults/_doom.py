@@ -1,11 +1,11 @@
 """Strikes this process, by a signal, at a point of its work."""
 
 import os
-from signal import SIGKILL, Signals
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
+from signal import SIGKILL, Signals
 from typing import Any, Literal
 
 import asyncpg
