@@ -55,11 +55,6 @@ def delay_until(stored: int, *, now: datetime) -> timedelta:
     return max(stored - microseconds(now), 0) * _TICK
 
 
-def storable(text: str) -> str:
-    """Return a message as a table can hold it: without lone surrogates."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def json_list(names: Sequence[str]) -> str:
     """Return names as a parameter for SQLite's `json_each`."""
     return json.dumps(names, ensure_ascii=False)

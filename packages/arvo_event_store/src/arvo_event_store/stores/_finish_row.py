@@ -20,6 +20,7 @@ from arvo_event_store._query import check_time
 from arvo_event_store._target import TargetKind
 from arvo_time.settings import TEN_YEARS, check_count, check_duration, check_instance
 
+from ._error_text import error_text
 from ._reaction_definition import check_lease
 
 READS: Final = {
@@ -106,6 +107,7 @@ def finish_row(finish: Finish) -> FinishRow:
             row.parked, row.parked_after = True, then.failed
         case _:
             raise TypeError(f"then must be Done, Progress or another way to go on, got {then!r}")
+    row.error = None if row.error is None else error_text(row.error)
     return row
 
 
