@@ -29,7 +29,7 @@ from ._errors import (
     TruncatedStreamError,
     UnknownEventError,
 )
-from ._event import Event, NewEvent
+from ._event import DamagedEvent, Event, NewEvent
 from ._expect import Expect
 from ._json import JsonValue
 from ._log import IEventLog, IStreamAccess
@@ -68,6 +68,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "ConflictError",
+    "DamagedEvent",
     "DataclassCodec",
     "Event",
     "EventConsumer",

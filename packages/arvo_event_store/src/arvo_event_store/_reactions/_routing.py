@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from arvo_event_store._event import Event
+from arvo_event_store._errors import UnknownEventError
+from arvo_event_store._event import DamagedEvent, Event
 from arvo_event_store._names import check_name
 from arvo_event_store._scan_page import Mark, UnroutedEvent
 from arvo_event_store._target import TargetKind
@@ -94,6 +95,8 @@ def _keys(event: Event, *, kind: TargetKind, route: Route | None) -> Sequence[st
         if kind is TargetKind.LOG:
             return (LOG_KEY,)
         return (event.stream if kind is TargetKind.STREAM else str(event.position),)
+    if isinstance(event, DamagedEvent):
+        raise UnknownEventError(event.damage)
     found = route(event)
     if found is None:
         return ()

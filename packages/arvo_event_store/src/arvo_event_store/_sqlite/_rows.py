@@ -60,8 +60,8 @@ def json_list(names: Sequence[str]) -> str:
     return json.dumps(names, ensure_ascii=False)
 
 
-def event_of(row: Any) -> Event:
-    """Return an event.
+def event_of(row: Any, *, keep_damaged: bool = False) -> Event:
+    """Return an event; see `stored_event`.
 
     Raises:
         StoreFailure: The row is damaged.
@@ -84,6 +84,7 @@ def event_of(row: Any) -> Event:
         correlation=correlation,
         causation=causation,
         created=_time(created),
+        keep_damaged=keep_damaged,
     )
 
 

@@ -120,9 +120,16 @@ class PageQuestion:
         question._range("position", page)
         return question
 
-    def page(self, rows: Sequence[Any], page: PageRange, *, end: int | None) -> Page:
-        """Return the page from the rows of the statement."""
-        events = [event_of(row) for row in rows[: page.limit]]
+    def page(
+        self,
+        rows: Sequence[Any],
+        page: PageRange,
+        *,
+        end: int | None,
+        keep_damaged: bool = False,
+    ) -> Page:
+        """Return the page from the rows of the statement; see `stored_event`."""
+        events = [event_of(row, keep_damaged=keep_damaged) for row in rows[: page.limit]]
         wanted = min(rows[0]["found"], page.limit) if rows else 0
         return Page(events, end, is_cut=len(events) < wanted)
 
@@ -157,8 +164,8 @@ class PageQuestion:
         self.sql += f" AND {condition.format(f'${len(self.values)}')}"
 
 
-def event_of(row: Any) -> Event:
-    """Return an event from its row."""
+def event_of(row: Any, *, keep_damaged: bool = False) -> Event:
+    """Return an event from its row; see `stored_event`."""
     position, stream, version, id, name, data, meta, private, correlation, causation, created = row[
         :11
     ]
@@ -174,6 +181,7 @@ def event_of(row: Any) -> Event:
         correlation=correlation,
         causation=causation,
         created=created,
+        keep_damaged=keep_damaged,
     )
 
 

@@ -240,7 +240,7 @@ class Scans:
         )
         question = PageQuestion.of_log(page_range, Query(names=asked.names))
         rows = await self._run("SCAN", question.sql, *question.values)
-        page = question.page(rows, page_range, end=horizon)
+        page = question.page(rows, page_range, end=horizon, keep_damaged=True)
         if page.is_cut:
             return page.events, page.events[-1].position
         return page.events, asked.upto(page.events, horizon=horizon)

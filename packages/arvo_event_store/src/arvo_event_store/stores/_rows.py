@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from arvo_event_store._errors import StoreFailure
-from arvo_event_store._event import Event
+from arvo_event_store._event import DamagedEvent, Event
 from arvo_event_store._json import from_json, to_json
 from arvo_event_store._names import check_name
 from arvo_event_store._stream import Snapshot
@@ -67,11 +67,26 @@ def stored_event(
     correlation: str,
     causation: UUID | None,
     created: datetime,
+    keep_damaged: bool = False,
 ) -> Event:
     """Return an event from what is stored: JSON as text, the rest as in `Event`.
 
+    Args:
+        position: See `Event`, as the others.
+        stream: Its stream.
+        version: Its version.
+        id: Its id.
+        name: Its name.
+        data: Its data.
+        meta: Its meta.
+        private: Its private data; None if there is none.
+        correlation: Its correlation.
+        causation: Its causation.
+        created: When it was stored.
+        keep_damaged: Whether one whose JSON is damaged is a `DamagedEvent`, as in scans and leases.
+
     Raises:
-        StoreFailure: Stored JSON is damaged.
+        StoreFailure: Stored JSON is damaged, and `keep_damaged` is false.
     """
     try:
         return Event(
@@ -88,9 +103,23 @@ def stored_event(
             created=created,
         )
     except ValueError as error:
-        raise StoreFailure(
-            f"the JSON of event {position} is damaged", retryable=False, outcome="failed"
-        ) from error
+        damage = f"the JSON of event {position} is damaged"
+        if not keep_damaged:
+            raise StoreFailure(damage, retryable=False, outcome="failed") from error
+        return DamagedEvent(
+            position=position,
+            stream=stream,
+            version=version,
+            id=id,
+            name=name,
+            data=None,
+            meta={},
+            private=None,
+            correlation=correlation,
+            causation=causation,
+            created=created,
+            damage=f"{damage}: {error}",
+        )
 
 
 def check_streams(streams: Sequence[str]) -> list[str]:
