@@ -52,7 +52,7 @@ from arvo_event_store._telemetry import count_appends, count_conflict
 from ._append_request import AppendRequest, EventRow, append_requests
 from ._changes import Changes
 from ._error_text import error_text
-from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease, replay_key
+from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease
 from ._known_events import KnownEvent, without_known
 from ._reaction_arguments import (
     check_claim,
@@ -81,6 +81,7 @@ from ._read_range import (
     page_rows,
     read_pages,
 )
+from ._replay_key import check_target_key, replay_key
 from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure, stored_event
 from ._scan_range import ScanRange, scan_range
 from ._stream_changes import (
@@ -146,6 +147,7 @@ __all__ = [
     "check_scan",
     "check_snapshot_of",
     "check_streams",
+    "check_target_key",
     "count_appends",
     "count_conflict",
     "error_text",

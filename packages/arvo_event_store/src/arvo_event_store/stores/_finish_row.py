@@ -136,15 +136,3 @@ def events_within(sizes: Sequence[int], *, max_bytes: int) -> int:
         if total > max_bytes and count:
             return count
     return len(sizes)
-
-
-def replay_key(*, reads: TargetKind, key: str, position: int) -> str:
-    """Return the key of the target that hands out a parked event once more.
-
-    Args:
-        reads: What the targets of the reaction read.
-        key: The key under which it was parked.
-        position: The event.
-    """
-    own = f"replayed:{position}:"
-    return key if reads is TargetKind.EVENT or key.startswith(own) else own + key
