@@ -488,8 +488,8 @@ async def test_a_message_that_no_table_can_hold_is_kept_as_far_as_it_can(
         for lease, then in zip(await claimed(store), thens, strict=True)
     ]
     assert [each.error for each in await store.finish(finishes)] == [None] * 3
-    assert {target.error async for target in store.targets("g")} == {"?\0é"}
-    assert [event.error async for event in store.parked("g")] == ["?\0é"]
+    assert {target.error async for target in store.targets("g")} == {"\\ud800\\0é"}
+    assert [event.error async for event in store.parked("g")] == ["\\ud800\\0é"]
 
 
 # --- errors of the driver -----------------------------------------------------------

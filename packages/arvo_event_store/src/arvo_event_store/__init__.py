@@ -32,7 +32,7 @@ from ._errors import (
     UnknownEventError,
     UnknownStoreError,
 )
-from ._event import Event, NewEvent
+from ._event import DamagedEvent, Event, NewEvent
 from ._expect import Expect
 from ._json import JsonValue
 from ._log import IEventLog, IStreamAccess
@@ -72,6 +72,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "ConflictError",
+    "DamagedEvent",
     "DataclassCodec",
     "Event",
     "EventConsumer",

@@ -65,3 +65,14 @@ class Event:
     """Personal data: a JSON value; None if there was none, or it was forgotten."""
     created: datetime
     """When it was stored, by the store's clock, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedEvent(Event):
+    """An event whose JSON cannot be read, as scans and leases have it, so that it holds up no other.
+
+    Its `data` and `private` are None and its `meta` is empty. A read of the log raises instead.
+    """
+
+    damage: str
+    """What is wrong with it."""

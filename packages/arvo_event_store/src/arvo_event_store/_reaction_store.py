@@ -103,7 +103,12 @@ class IReactionStore(Protocol):
         ...
 
     async def ready(self, group: str, *, lanes: Collection[str]) -> Ready:
-        """Return which of these lanes have work that nobody has."""
+        """Return which of these lanes have work that nobody has.
+
+        It is one look for all who share the lanes: whose reactions the work is for, and whether they are
+        registered as the caller has them, only `claim` and `scan` tell. So a lane may be named of which
+        a claim gets nothing.
+        """
         ...
 
     async def claim(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -12,6 +12,7 @@ import pytest
 
 from arvo_event_store import (
     PER_EVENT,
+    Event,
     EventConsumer,
     Lane,
     MemoryEventStore,
@@ -23,6 +24,7 @@ from arvo_event_store import (
     StoreFailure,
     TargetState,
 )
+from arvo_event_store.stores import Finish, Finished
 from arvo_time import RetryPolicy
 from arvo_time.testing import FakeClock
 
@@ -507,3 +509,30 @@ async def test_a_closed_store_is_no_reason_to_wait(
                     await other.settle()
 
     await clock.run_until_complete(scenario())
+
+
+async def test_an_outage_of_finishes_alone_is_logged(
+    store: MemoryEventStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a target would be blocked in the end for leases that ended, and nothing said why."""
+
+    async def failing(_: Sequence[Finish]) -> list[Finished]:
+        raise StoreFailure("no space is left", retryable=True, outcome="failed")
+
+    async def nothing(_: ReactionCall[Event]) -> None: ...
+
+    await store.append("a", [NewEvent("Added", 1)])
+    reaction = Reaction(name="r", on=[Event], handler=nothing)
+    async with ReactionWorker(store, group="g", reactions=[reaction], clock=clock) as worker:
+        monkeypatch.setattr(store, "finish", failing)
+        await clock.run_for(timedelta(seconds=20))
+        monkeypatch.undo()
+        await clock.run_until_complete(worker.settle())
+        assert worker.stats().handled == 1
+    said = [each.getMessage() for each in caplog.records]
+    assert said == [
+        "what became of g/r/a cannot be stored, and is tried again: no space is left",
+    ]

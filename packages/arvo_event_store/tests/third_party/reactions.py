@@ -36,6 +36,7 @@ from arvo_event_store.stores import (
     check_name,
     check_reactions,
     check_scan,
+    error_text,
     events_within,
     finish_row,
     lost_lease,
@@ -149,7 +150,16 @@ class ToyStore(ToyLog):
                 tables.raise_mark(mark, group=page.group, now=now)
         for event in unrouted:
             if event.position > before[event.reaction]:
-                _park(tables, page.group, event.reaction, "?", event.position, event.error, 0, now)
+                _park(
+                    tables,
+                    page.group,
+                    event.reaction,
+                    "?",
+                    event.position,
+                    error_text(event.error),
+                    0,
+                    now,
+                )
         for row in rows.values():
             if row is not None:
                 row.scanned = max(row.scanned, page.upto)

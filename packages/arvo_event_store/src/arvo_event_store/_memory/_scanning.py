@@ -12,6 +12,7 @@ from arvo_event_store.stores import (
     check_name,
     check_reactions,
     check_scan,
+    error_text,
     scan_range,
 )
 from arvo_time.settings import check_flag, check_instance
@@ -109,7 +110,7 @@ class MemoryScanning(InMemory):
                 reaction=event.reaction,
                 key="?",
                 position=event.position,
-                error=event.error,
+                error=error_text(event.error),
                 attempts=0,
                 parked_at=now,
             )

@@ -237,7 +237,7 @@ class Acknowledgement:
         return error
 
     async def _finished(self, finish: Finish) -> Exception | None:
-        for pause in _FAILURE.delays(random=self._context.random):
+        for tried, pause in enumerate(_FAILURE.delays(random=self._context.random)):
             if self.lost:
                 raise EndedLeaseError
             try:
@@ -253,5 +253,11 @@ class Acknowledgement:
                     _logger.warning("could not store what became of %s: %s", self.name, failure)
                     await self.release()
                     raise EndedLeaseError from failure
+                if not tried:
+                    # If it goes on until the lease ends, that counts as a try without a word.
+                    _logger.warning(
+                        "what became of %s cannot be stored, and is tried again: %s",
+                        *(self.name, failure),
+                    )
             await self._interruption.within(self._context.clock.sleep(pause))
         raise AssertionError("the pauses do not end")

@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from arvo_event_store._codec import EventTypes, IEventCodec
 from arvo_event_store._dataclass_codec import DataclassCodec
-from arvo_event_store._event import Event, NewEvent
+from arvo_event_store._errors import UnknownEventError
+from arvo_event_store._event import DamagedEvent, Event, NewEvent
 from arvo_event_store._names import check_name
 from arvo_event_store._reaction_spec import ReactionSpec, Start
 from arvo_event_store._target import PER_EVENT, PER_STREAM, TargetKind
@@ -92,8 +93,10 @@ class EventConsumer(ABC):
         """Return the object that an event stores.
 
         Raises:
-            UnknownEventError: Its name or schema is unknown, or its data does not fit.
+            UnknownEventError: Its name or schema is unknown, its data does not fit, or it is damaged.
         """
+        if isinstance(event, DamagedEvent):
+            raise UnknownEventError(event.damage)
         return event if self._types is None else self._types.read(event)
 
     def new_event(self, given: object) -> NewEvent:

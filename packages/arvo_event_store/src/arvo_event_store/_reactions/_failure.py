@@ -34,6 +34,5 @@ ErrorListener: TypeAlias = Callable[[ReactionFailure], Awaitable[None]]
 
 
 def error_text(error: BaseException) -> str:
-    """Return what is stored of an error: at most 4 KiB, without what a store cannot keep."""
-    text = excerpt(f"{type(error).__name__}: {error}", max_bytes=_ERROR_BYTES)
-    return text.replace("\0", "\\0")
+    """Return what is stored of an error: at most 4 KiB."""
+    return excerpt(f"{type(error).__name__}: {error}", max_bytes=_ERROR_BYTES)

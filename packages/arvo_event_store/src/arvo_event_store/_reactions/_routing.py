@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from arvo_event_store._event import Event
+from arvo_event_store._errors import UnknownEventError
+from arvo_event_store._event import DamagedEvent, Event
 from arvo_event_store._names import check_name
 from arvo_event_store._scan_page import Mark, UnroutedEvent
 from arvo_event_store._target import TargetKind
+from arvo_event_store.stores import check_target_key
 
 from ._event_consumer import EventConsumer, Route
 from ._failure import error_text
@@ -93,7 +95,11 @@ def _keys(event: Event, *, kind: TargetKind, route: Route | None) -> Sequence[st
     if route is None:
         if kind is TargetKind.LOG:
             return (LOG_KEY,)
-        return (event.stream if kind is TargetKind.STREAM else str(event.position),)
+        if kind is TargetKind.STREAM:
+            return (check_target_key(event.stream, path="stream"),)
+        return (str(event.position),)
+    if isinstance(event, DamagedEvent):
+        raise UnknownEventError(event.damage)
     found = route(event)
     if found is None:
         return ()
@@ -101,7 +107,8 @@ def _keys(event: Event, *, kind: TargetKind, route: Route | None) -> Sequence[st
         found = (found,)
     if not isinstance(found, Sequence):
         raise TypeError(f"a route must return a string, a list of strings or None, got {found!r}")
-    return [check_name(key, path="key") for key in dict.fromkeys(found)]
+    names = [check_name(key, path="key") for key in dict.fromkeys(found)]
+    return [check_target_key(name, path="key") for name in names]
 
 
 def _mark(routed: Routed, consumer: EventConsumer, key: str, event: Event) -> None:

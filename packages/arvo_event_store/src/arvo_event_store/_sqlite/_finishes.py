@@ -16,7 +16,7 @@ from . import _append
 from ._claims import FENCE, fenced
 from ._reactions import park
 from ._refusal import Refusal
-from ._rows import later, microseconds, storable
+from ._rows import later, microseconds
 from ._transaction import Transaction, in_savepoint
 from ._work import WorkRunner
 
@@ -157,7 +157,7 @@ def _values(row: FinishRow, *, now: datetime) -> dict[str, object]:
         "failed": row.failed,
         "until": None if row.ttl is None else later(now, row.ttl),
         "due": due if row.due_after is None else later(now, row.due_after),
-        "error": None if row.error is None else storable(row.error),
+        "error": row.error,
         "position": row.position,
         "blocked_at": microseconds(now) if row.blocked else None,
     }

@@ -9,10 +9,10 @@ from uuid import UUID
 from arvo_event_store._reaction_spec import ReactionSpec
 from arvo_event_store._scan_page import Mark, ScanPage, UnroutedEvent
 from arvo_event_store._target import TargetKind
-from arvo_event_store.stores import changed_reaction, reaction_definition
+from arvo_event_store.stores import changed_reaction, error_text, reaction_definition
 
 from . import _reads
-from ._rows import json_list, later, microseconds, storable
+from ._rows import json_list, later, microseconds
 from ._targets import NewTarget, raise_marks
 
 _INSERT: Final = "INSERT INTO reaction (grp, name, definition, scanned) VALUES (?, ?, ?, ?)"
@@ -209,7 +209,7 @@ def park(
         attempts: How many tries failed.
         at: The time.
     """
-    connection.execute(_PARK, (*place, storable(error), attempts, at))
+    connection.execute(_PARK, (*place, error_text(error), attempts, at))
 
 
 def _registered(

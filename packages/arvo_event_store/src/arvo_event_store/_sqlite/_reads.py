@@ -56,13 +56,21 @@ def stream_page(connection: sqlite3.Connection, stream: str, page: PageRange) ->
     )
 
 
-def log_page(connection: sqlite3.Connection, where: Query | None, page: PageRange) -> Page:
-    """Return events of the log that a query finds, by position.
+def log_page(
+    connection: sqlite3.Connection,
+    where: Query | None,
+    page: PageRange,
+    *,
+    keep_damaged: bool = False,
+) -> Page:
+    """Return events of the log that a query finds, by position; see `stored_event`.
 
     Raises:
         StoreFailure: A row is damaged.
     """
-    return found_page(connection, page, found_by(where or Query()), end=HORIZON)
+    return found_page(
+        connection, page, found_by(where or Query()), end=HORIZON, keep_damaged=keep_damaged
+    )
 
 
 def heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, StreamHead]:
@@ -131,6 +139,7 @@ def found_page(
     end: str = "NULL",
     place: Place = "position",
     size: Callable[[Any], int] = json_length,
+    keep_damaged: bool = False,
 ) -> Page:
     """Return events, a page of them.
 
@@ -141,6 +150,7 @@ def found_page(
         end: What returns where they end, asked with the first page.
         place: What orders them.
         size: How long an event is, of which a page has `max_bytes`.
+        keep_damaged: See `stored_event`.
 
     Raises:
         StoreFailure: A row is damaged.
@@ -162,7 +172,8 @@ def found_page(
     # What is not read further must not hold its snapshot of the file.
     with closing(cursor):
         rows, is_cut = page_rows(cursor, max_bytes=page.max_bytes, size=size)
-    return Page([event_of(row[:-1]) for row in rows], rows[0][-1] if rows else None, is_cut)
+    events = [event_of(row[:-1], keep_damaged=keep_damaged) for row in rows]
+    return Page(events, rows[0][-1] if rows else None, is_cut)
 
 
 def found_by(where: Query) -> Found:

@@ -60,18 +60,13 @@ def delay_until(stored: int, *, now: datetime) -> timedelta:
     return max(stored - microseconds(now), 0) * _TICK
 
 
-def storable(text: str) -> str:
-    """Return a message as a table can hold it: without lone surrogates."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def json_list(names: Sequence[str]) -> str:
     """Return names as a parameter for SQLite's `json_each`."""
     return json.dumps(names, ensure_ascii=False)
 
 
-def event_of(row: Any) -> Event:
-    """Return an event.
+def event_of(row: Any, *, keep_damaged: bool = False) -> Event:
+    """Return an event; see `stored_event`.
 
     Raises:
         StoreFailure: The row is damaged.
@@ -94,6 +89,7 @@ def event_of(row: Any) -> Event:
         correlation=correlation,
         causation=causation,
         created=_time(created),
+        keep_damaged=keep_damaged,
     )
 
 

@@ -51,6 +51,7 @@ def leases(
             ),
             _read_by(group, each, reads, spec=reactions[each.reaction]),
             size=data_bytes,
+            keep_damaged=True,
         )
         events = page.events
         may_be_more = page.is_cut or len(events) >= max_events
@@ -85,7 +86,7 @@ def unscanned(connection: sqlite3.Connection, asked: ScanRange) -> tuple[Page, i
         max_bytes=PAGE_BYTES,
         is_first=False,
     )
-    return log_page(connection, Query(names=asked.names), page), end
+    return log_page(connection, Query(names=asked.names), page, keep_damaged=True), end
 
 
 def _read_by(group: str, target: Claimed, reads: TargetKind, *, spec: ReactionSpec) -> Found:

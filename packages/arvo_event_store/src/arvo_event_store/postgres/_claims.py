@@ -141,7 +141,7 @@ class Claims:
             windows.setdefault(row["number"], []).append(row)
         for number, lease in enumerate(leases, 1):
             window = windows.get(number, [])
-            lease.events = [event_of(row) for row in window]
+            lease.events = [event_of(row, keep_damaged=True) for row in window]
             if window and (window[0]["found"] >= most or len(window) < window[0]["found"]):
                 lease.upto = lease.events[-1].position
 

@@ -140,17 +140,10 @@ def finish_values(rows: Sequence[FinishRow]) -> dict[str, Any]:
         "finish_ttl": [row.ttl for row in rows],
         "finish_due_after": [row.due_after for row in rows],
         "finish_due": [row.due for row in rows],
-        "finish_error": [storable(row.error) for row in rows],
+        "finish_error": [row.error for row in rows],
         "finish_position": [row.position for row in rows],
         "finish_blocked": [row.blocked for row in rows],
         "finish_parked": [row.parked for row in rows],
         "finish_parked_after": [row.parked_after for row in rows],
         "finish_lists": [row.lease.reads is TargetKind.KEY for row in rows],
     }
-
-
-def storable(error: str | None) -> str | None:
-    """Return the text of an error as a column can hold it: without NUL and halves of characters."""
-    if error is None:
-        return None
-    return error.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

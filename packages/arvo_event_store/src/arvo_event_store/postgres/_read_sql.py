@@ -123,9 +123,16 @@ class PageQuestion:
         question._range("position", page)
         return question
 
-    def page(self, rows: Sequence[Any], page: PageRange, *, end: int | None) -> Page:
-        """Return the page from the rows of the statement."""
-        events = [event_of(row) for row in rows[: page.limit]]
+    def page(
+        self,
+        rows: Sequence[Any],
+        page: PageRange,
+        *,
+        end: int | None,
+        keep_damaged: bool = False,
+    ) -> Page:
+        """Return the page from the rows of the statement; see `stored_event`."""
+        events = [event_of(row, keep_damaged=keep_damaged) for row in rows[: page.limit]]
         is_cut = 0 < len(rows) < page.limit and _bytes_upto(rows[-1]) >= page.max_bytes
         return Page(events, end, is_cut)
 
@@ -168,8 +175,8 @@ def _bytes_upto(row: Any) -> int:
     return sum(len(text.encode()) for text in texts) + _HEADERS + (row["before"] or 0)
 
 
-def event_of(row: Any) -> Event:
-    """Return an event from its row."""
+def event_of(row: Any, *, keep_damaged: bool = False) -> Event:
+    """Return an event from its row; see `stored_event`."""
     position, stream, version, id, name, data, meta, private, correlation, causation, created = row[
         :11
     ]
@@ -185,6 +192,7 @@ def event_of(row: Any) -> Event:
         correlation=correlation,
         causation=causation,
         created=created,
+        keep_damaged=keep_damaged,
     )
 
 

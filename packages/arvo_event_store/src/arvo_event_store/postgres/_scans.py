@@ -25,6 +25,7 @@ from arvo_event_store.stores import (
     check_name,
     check_reactions,
     check_scan,
+    error_text,
     reaction_definition,
     scan_range,
 )
@@ -33,7 +34,6 @@ from arvo_time import BackendError
 from arvo_time.settings import check_flag, check_instance
 
 from ._failures import store_errors
-from ._finish_sql import storable
 from ._read_sql import HORIZON, PageQuestion
 from ._scan_sql import DEFINITIONS, HOLD, LEAVE, MARK, MOVE, REDEFINE, REGISTER, SCAN
 from ._sessions import PooledSession
@@ -151,7 +151,7 @@ class Scans:
             [position for _, _, position in listed],
             [each.reaction for each in unrouted],
             [each.position for each in unrouted],
-            [storable(each.error) for each in unrouted],
+            [error_text(each.error) for each in unrouted],
         )
         row = await self._marked(values)
         if row["changed"]:
@@ -239,7 +239,7 @@ class Scans:
         )
         question = PageQuestion.of_log(page_range, Query(names=asked.names))
         rows = await self._run("SCAN", question.sql, *question.values)
-        page = question.page(rows, page_range, end=horizon)
+        page = question.page(rows, page_range, end=horizon, keep_damaged=True)
         if page.is_cut:
             return page.events, page.events[-1].position
         return page.events, asked.upto(page.events, horizon=horizon)

@@ -21,7 +21,8 @@ leaves a store. A call that is cancelled has stored all or nothing. `count_appen
 
 Reactions are kept alike too: `check_reactions` and `changed_reaction` say what may be registered,
 `check_scan`, `check_marks`, `check_claim`, `check_lanes` and `check_leases` refuse wrong arguments,
-`scan_range` says what a page of a scan covers, `finish_row` what a finish writes into the row of its
+`scan_range` says what a page of a scan covers, `error_text` how an `UnroutedEvent` keeps its error,
+`finish_row` what a finish writes into the row of its
 target, `READS` how kinds of targets are stored. A lease is fenced by its token in the step that stores
 anything under it.
 
@@ -50,7 +51,8 @@ from arvo_event_store._telemetry import count_appends, count_conflict
 
 from ._append_request import AppendRequest, EventRow, append_requests
 from ._changes import Changes
-from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease, replay_key
+from ._error_text import error_text
+from ._finish_row import READS, FinishRow, events_within, finish_row, lost_lease
 from ._known_events import KnownEvent, without_known
 from ._reaction_arguments import (
     check_claim,
@@ -79,6 +81,7 @@ from ._read_range import (
     page_rows,
     read_pages,
 )
+from ._replay_key import check_target_key, replay_key
 from ._rows import SnapshotRow, check_streams, snapshot_row, store_failure
 from ._scan_range import ScanRange, scan_range
 from ._stored_event import stored_event
@@ -145,8 +148,10 @@ __all__ = [
     "check_scan",
     "check_snapshot_of",
     "check_streams",
+    "check_target_key",
     "count_appends",
     "count_conflict",
+    "error_text",
     "events_within",
     "finish_row",
     "from_json",

@@ -18,6 +18,7 @@ from arvo_time.settings import check_count, check_instance
 from arvo_time.telemetry import current_traceparent
 
 from ._read_range import MAX_POSITION
+from ._replay_key import check_target_key
 
 ANY: Final = -2
 NO_STREAM: Final = -1
@@ -264,6 +265,8 @@ def _wakes(wakes: object, *, stream: str) -> Sequence[Wake]:
             raise ValueError(
                 f"stream {stream!r}: reaction {wake.reaction!r} of group {wake.group!r} is woken twice"
             )
+        if wake.to is PER_STREAM:
+            check_target_key(stream, path="wakes.to")
         seen.add((wake.group, wake.reaction))
         found.append(wake)
     return sorted(found, key=lambda wake: (wake.group, wake.reaction))

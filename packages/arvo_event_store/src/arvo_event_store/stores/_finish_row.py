@@ -20,6 +20,7 @@ from arvo_event_store._query import check_time
 from arvo_event_store._target import TargetKind
 from arvo_time.settings import TEN_YEARS, check_count, check_duration, check_instance
 
+from ._error_text import error_text
 from ._reaction_definition import check_lease
 
 READS: Final = {
@@ -106,6 +107,7 @@ def finish_row(finish: Finish) -> FinishRow:
             row.parked, row.parked_after = True, then.failed
         case _:
             raise TypeError(f"then must be Done, Progress or another way to go on, got {then!r}")
+    row.error = None if row.error is None else error_text(row.error)
     return row
 
 
@@ -134,15 +136,3 @@ def events_within(sizes: Sequence[int], *, max_bytes: int) -> int:
         if total > max_bytes and count:
             return count
     return len(sizes)
-
-
-def replay_key(*, reads: TargetKind, key: str, position: int) -> str:
-    """Return the key of the target that hands out a parked event once more.
-
-    Args:
-        reads: What the targets of the reaction read.
-        key: The key under which it was parked.
-        position: The event.
-    """
-    own = f"replayed:{position}:"
-    return key if reads is TargetKind.EVENT or key.startswith(own) else own + key

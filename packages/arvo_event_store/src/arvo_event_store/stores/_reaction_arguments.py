@@ -13,6 +13,7 @@ from arvo_time.settings import check_count, check_flag, check_instance
 
 from ._reaction_definition import check_lease, check_reactions
 from ._read_range import MAX_POSITION
+from ._replay_key import check_target_key
 
 
 def check_scan(
@@ -74,7 +75,7 @@ def check_marks(
     for mark in marks:
         check_instance(mark, kind=Mark, name="marks")
         check_instance(mark.reads, kind=TargetKind, name="marks.reads")
-        check_name(mark.key, path="marks.key")
+        check_target_key(check_name(mark.key, path="marks.key"), path="marks.key")
         check_name(mark.lane, path="marks.lane")
         if mark.stream is not None:
             check_name(mark.stream, path="marks.stream")

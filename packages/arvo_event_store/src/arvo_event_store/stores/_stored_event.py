@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from arvo_event_store._errors import StoreFailure
-from arvo_event_store._event import Event
+from arvo_event_store._event import DamagedEvent, Event
 from arvo_event_store._json import from_json
 
 
@@ -28,11 +28,26 @@ def stored_event(
     correlation: str,
     causation: UUID | None,
     created: datetime,
+    keep_damaged: bool = False,
 ) -> Event:
     """Return an event from what is stored: JSON as text, the rest as in `Event`.
 
+    Args:
+        position: See `Event`, as the others.
+        stream: Its stream.
+        version: Its version.
+        id: Its id.
+        name: Its name.
+        data: Its data.
+        meta: Its meta.
+        private: Its private data; None if there is none.
+        correlation: Its correlation.
+        causation: Its causation.
+        created: When it was stored.
+        keep_damaged: Whether one whose JSON is damaged is a `DamagedEvent`, as in scans and leases.
+
     Raises:
-        StoreFailure: Stored JSON is damaged.
+        StoreFailure: Stored JSON is damaged, and `keep_damaged` is false.
     """
     event: Any = _Unsealed()
     event.position = position
@@ -45,9 +60,23 @@ def stored_event(
         event.meta = {} if meta == "{}" else from_json(meta)
         event.private = None if private is None else from_json(private)
     except ValueError as error:
-        raise StoreFailure(
-            f"the JSON of event {position} is damaged", retryable=False, outcome="failed"
-        ) from error
+        damage = f"the JSON of event {position} is damaged"
+        if not keep_damaged:
+            raise StoreFailure(damage, retryable=False, outcome="failed") from error
+        return DamagedEvent(
+            position=position,
+            stream=stream,
+            version=version,
+            id=id,
+            name=name,
+            data=None,
+            meta={},
+            private=None,
+            correlation=correlation,
+            causation=causation,
+            created=created,
+            damage=f"{damage}: {error}",
+        )
     event.correlation = correlation
     event.causation = causation
     event.created = created

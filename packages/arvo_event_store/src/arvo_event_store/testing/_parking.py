@@ -52,6 +52,22 @@ class Parking:
         lags = {each.reaction: each.parked for each in await store.lag("g")}
         assert lags == {"r": 24, "s": 1}
 
+    async def test_the_text_of_any_error_is_kept(self, store: IEventStore) -> None:
+        """What a database cannot hold of it is escaped, alike on every store."""
+        consumer = await Consumer(store, [SCANNED]).register()
+        error = "a\0b\ud800c é"
+        (event,) = await stored(store, "a", 1)
+        page = await consumer.page()
+        unrouted = UnroutedEvent(reaction="r", position=event.position, error=error)
+        assert await store.mark(page, [], unrouted=[unrouted], progress=["r"])
+        await store.reset("g", reaction="r", after=0)
+        await consumer.catch_up()
+        then = Blocked(error=error, position=event.position, failed=1)
+        await consumer.finish(await consumer.lease(), then)
+        kept = "a\\0b\\ud800c é"
+        assert single(await consumer.parked()).error == kept
+        assert single(await consumer.targets()).error == kept
+
     async def test_a_replayed_event_is_handed_out_beside_the_others(
         self, store: IEventStore
     ) -> None:
