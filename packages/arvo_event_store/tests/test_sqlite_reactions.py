@@ -303,7 +303,7 @@ async def test_many_targets_and_parked_events_are_listed_in_pages(store: SqliteE
     for reaction in (None, "r"):
         parked = [event async for event in store.parked("g", reaction=reaction)]
         assert [event.position for event in parked] == list(range(1, 1_204))
-        assert {event.error for event in parked} == {"? é"}
+        assert {event.error for event in parked} == {"\\ud800 é"}
 
 
 # --- work -------------------------------------------------------------------------
@@ -558,7 +558,6 @@ DAMAGE: Final = {
     "UPDATE target SET reads = 7": "what target '.' reads is damaged",
     "UPDATE target SET lease_until = 9223372036854775807": "the time 9223372036854775807",
     "UPDATE parked SET parked_at = 9223372036854775807": "the time 9223372036854775807",
-    "UPDATE event SET data = '{'": "the JSON of event . is damaged",
     "UPDATE target SET key = CAST(x'ff' AS TEXT) WHERE key = 'b'": "a stored string is not UTF-8",
 }
 
