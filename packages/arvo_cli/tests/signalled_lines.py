@@ -20,7 +20,8 @@ from arvo_cli._run import _job, _run
 from arvo_cli._terminal import _interrupt, _output, _signals
 
 TRACED = {
-    str(Path(module.__file__ or "")) for module in (_intake, _interrupt, _job, _output, _run, _signals)
+    str(Path(module.__file__ or ""))
+    for module in (_intake, _interrupt, _job, _output, _run, _signals)
 }
 BEGINNING = arvo_cli._command.run_command.__code__
 OLD_CONTENT = "of an earlier run"
