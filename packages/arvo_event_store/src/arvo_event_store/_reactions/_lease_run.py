@@ -199,7 +199,7 @@ class LeaseRun:
         except UnknownEventError as error:
             return _Problem(parts=[events], error=error, final=True)
         attempt = self._tries_before(events[0]) + 1
-        outcome, started = "ok", perf_counter()
+        outcome, started = "cancelled", perf_counter()
         try:
             with handle_span(
                 group=self._lease.group,
@@ -221,8 +221,8 @@ class LeaseRun:
                 returned = await self._interruption.within(calling)
             if returned is not None:
                 raise TypeError(f"a handler must return nothing, got {returned!r}; use `emit`")
+            outcome = "ok"
         except InterruptedWorkError:
-            outcome = "cancelled"
             raise
         except Exception as error:
             outcome = "error"
