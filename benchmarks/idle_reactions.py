@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import time
 
-from arvo_event_handler.testing import SpanRecorder
 from arvo_event_store import Event, Lane, NewEvent, Reaction, ReactionCall, ReactionWorker
+from arvo_time.testing import SpanRecorder
 from benchmarks.event_stores import EVENT_STORES
 
 _LANES = [f"lane-{number}" for number in range(5)]

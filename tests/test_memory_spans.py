@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arvo_event_handler import MachineMemoryError
-from arvo_event_handler.testing import SpanRecorder
+from arvo_time.testing import SpanRecorder
 
 from .test_failing_backends import MEMORIES, SUBJECT
 

@@ -19,9 +19,8 @@ from arvo_event_handler import (
     WorkflowControl,
 )
 from arvo_event_handler.memory import to_typescript
-from arvo_event_handler.testing import SpanRecorder
 from arvo_statechart import Call, assign, cancel, emit, enqueue_actions, raise_
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .broker_owner import Owner, broker_of
 from .reminders import (

@@ -2,8 +2,7 @@
 
 from arvo_event_handler import Due, Start, Step, Timer
 from arvo_event_handler._timer_event import timer_event
-from arvo_event_handler.testing import MetricRecorder
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder
 
 from .reminders import BEGIN, DAY, HOUR, Call, Shop, Waiting
 

@@ -23,9 +23,8 @@ from arvo_event_handler.delivery import (
     HandlerDefaults,
     Middleware,
 )
-from arvo_event_handler.testing import MetricRecorder
 from arvo_time import RetryPolicy
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder
 
 from .broker_owner import SECOND, STEADY, Gate, Owner, broker_of, left_inside
 from .stub_handler import APP, StubHandler, event

@@ -25,8 +25,7 @@ from arvo_event_handler import (
 from arvo_event_handler._timer_event import timer_event
 from arvo_event_handler.memory import decode_record, encode_record
 from arvo_event_handler.memory._kept_event import event_hash
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder, SpanRecorder
 
 from .reminders import (
     ASK_MAIL,

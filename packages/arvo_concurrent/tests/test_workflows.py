@@ -27,9 +27,8 @@ from arvo_event_handler.delivery import (
 )
 from arvo_event_handler.delivery._dead_letter import dead_letter_reply
 from arvo_event_handler.memory import MachineLease
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_time import RetryPolicy
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder, SpanRecorder
 
 from .broker_owner import Gate
 from .expenses import Part, claim, claiming, price_v1, pricing

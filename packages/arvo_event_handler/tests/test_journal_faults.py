@@ -23,8 +23,7 @@ from arvo_event_handler._workflow import _journal_store, _step_commit
 from arvo_event_handler.memory import MachineLease, RecordWrite, to_typescript
 from arvo_event_handler.memory._collection import Collection
 from arvo_event_handler.memory._state import WorkflowState
-from arvo_event_handler.testing import SpanRecorder
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .intercepted_memory import InterceptedLeasedMemory, fail
 from .leased_memory import LeasedMemory

@@ -29,10 +29,9 @@ from arvo_event_handler import (
     SimpleMachineMemory,
     TransactionViolation,
 )
-from arvo_event_handler.testing import SpanRecorder
 from arvo_statechart import Call, assign, emit, enqueue_actions, raise_
 from arvo_statechart.typing import MachineConfig, XStateVersion
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .leased_memory import LeasedMemory
 from .order_machines import (

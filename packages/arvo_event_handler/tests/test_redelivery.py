@@ -22,9 +22,8 @@ from arvo_event_handler import (
     TransactionViolation,
     TransactionViolationCause,
 )
-from arvo_event_handler.testing import SpanRecorder
 from arvo_statechart.typing import MachineConfig
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .intercepted_memory import InterceptedMemory
 from .leased_memory import LeasedMemory

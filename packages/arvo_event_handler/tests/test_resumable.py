@@ -22,7 +22,7 @@ from arvo_event_handler import (
     Start,
     Step,
 )
-from arvo_event_handler.testing import SpanRecorder
+from arvo_time.testing import SpanRecorder
 
 from .shop import (
     APP,

@@ -27,16 +27,9 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler._handler import own_retry_policy
-from arvo_event_handler.testing import (
-    ExpectedError,
-    HandlerCase,
-    HandlerStep,
-    HandlerSuite,
-    MetricRecorder,
-    SpanRecorder,
-)
+from arvo_event_handler.testing import ExpectedError, HandlerCase, HandlerStep, HandlerSuite
 from arvo_time import Backoff, RetryPolicy
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder, SpanRecorder
 
 from .shop import (
     APP,

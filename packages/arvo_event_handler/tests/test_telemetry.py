@@ -18,7 +18,7 @@ from arvo_event_handler import (
     IArvoEventHandler,
     Step,
 )
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
+from arvo_time.testing import MetricRecorder, SpanRecorder
 
 from .shop import (
     APP,

@@ -32,9 +32,8 @@ from arvo_event_handler import (
 )
 from arvo_event_handler.memory import LockPolicy
 from arvo_event_handler.memory._kept_event import event_hash
-from arvo_event_handler.testing import SpanRecorder
 from arvo_statechart import Call, assign, enqueue_actions
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .intercepted_memory import fail
 from .order_machines import ask, machine, orchestrator

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_event_store import (
     Append,
     Archive,
@@ -18,6 +17,7 @@ from arvo_event_store import (
     SqliteLog,
 )
 from arvo_event_store._store import IEventStore
+from arvo_time.testing import MetricRecorder, SpanRecorder
 
 OTHER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

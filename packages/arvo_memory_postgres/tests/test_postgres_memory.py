@@ -14,11 +14,11 @@ import pytest
 from arvo_core import ArvoOrchestrationSubject
 from arvo_event_handler import MachineMemoryError, TransactionViolation, TransactionViolationCause
 from arvo_event_handler.memory import LockPolicy, Record, WorkflowQuery
-from arvo_event_handler.testing import SpanRecorder, record_write
+from arvo_event_handler.testing import record_write
 from arvo_memory_postgres import PostgresMachineMemory
 from arvo_memory_postgres._url import connect_url as postgres_memory
 from arvo_postgres import Connections
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 from .conftest import Connect, execute, fetch, leased, on_its_connection, quoted
 

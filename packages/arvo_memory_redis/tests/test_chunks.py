@@ -13,10 +13,11 @@ from redis.backoff import NoBackoff
 
 from arvo_event_handler import MachineMemoryError, UnreadableRecordError, UnwritableRecordError
 from arvo_event_handler.memory import MAX_RECORD_BYTES, LockPolicy
-from arvo_event_handler.testing import SpanRecorder, record_write
+from arvo_event_handler.testing import record_write
 from arvo_event_handler.testing._committed_journal import Commit, CommittedJournal
 from arvo_memory_redis import RedisMachineMemory
 from arvo_memory_redis._url import connect_url as by_url
+from arvo_time.testing import SpanRecorder
 
 from .clients import Connect, leased
 

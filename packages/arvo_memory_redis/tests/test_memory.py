@@ -18,8 +18,9 @@ from arvo_event_handler import (
     TransactionViolationCause,
 )
 from arvo_event_handler.memory import LockPolicy, Record
-from arvo_event_handler.testing import SpanRecorder, record_write
+from arvo_event_handler.testing import record_write
 from arvo_memory_redis import RedisMachineMemory
+from arvo_time.testing import SpanRecorder
 
 from .clients import Connect, leased, subjects
 

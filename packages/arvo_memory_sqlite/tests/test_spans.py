@@ -7,8 +7,9 @@ import pytest
 
 from arvo_event_handler import TransactionViolation
 from arvo_event_handler.memory import LockPolicy, WorkflowQuery
-from arvo_event_handler.testing import SpanRecorder, record_write
+from arvo_event_handler.testing import record_write
 from arvo_memory_sqlite import SqliteMachineMemory
+from arvo_time.testing import SpanRecorder
 
 QUICK = LockPolicy(max_wait=timedelta(0))
 

@@ -24,7 +24,7 @@ from arvo_event_handler import (
     Step,
     WorkflowControl,
 )
-from arvo_event_handler.testing import MetricRecorder
+from arvo_time.testing import MetricRecorder
 from arvo_transport import Received
 from arvo_transport._distributed import _settling
 from arvo_transport._distributed._copies import asking_anew

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arvo_core import ArvoEvent
-from arvo_event_handler.testing import MetricRecorder
+from arvo_time.testing import MetricRecorder
 from arvo_transport import Received, TopicSpec
 from arvo_transport._distributed._waiting_time import waited
 

@@ -3,9 +3,9 @@
 import pytest
 from opentelemetry import trace
 
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_event_store import ConflictError, NewEvent
 from arvo_event_store.postgres import PostgresEventStore
+from arvo_time.testing import MetricRecorder, SpanRecorder
 
 
 async def test_appends_are_counted_and_traced(store: PostgresEventStore) -> None:

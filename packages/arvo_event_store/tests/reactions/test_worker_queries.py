@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from arvo_event_handler.testing import SpanRecorder
 from arvo_event_store import (
     Append,
     Event,
@@ -20,7 +19,7 @@ from arvo_event_store import (
     SqliteEventStore,
     Wake,
 )
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, SpanRecorder
 
 SECOND = timedelta(seconds=1)
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from arvo_event_handler.testing import MetricRecorder, SpanRecorder
 from arvo_event_store import (
     PER_EVENT,
     Batch,
@@ -24,7 +23,7 @@ from arvo_event_store import (
     Reject,
 )
 from arvo_time import RetryPolicy
-from arvo_time.testing import FakeClock
+from arvo_time.testing import FakeClock, MetricRecorder, SpanRecorder
 
 from .faulty_store import FaultyStore
 

@@ -3,9 +3,8 @@
 `HandlerSuite` tests handlers and workflows with cases of steps. `MachineMemorySuite`,
 `SharedMachineMemorySuite`, `LeasedMachineMemorySuite`, `WorkflowQueriesSuite`,
 `StepHistorySuite`, `MachineTimerSuite` and `ClosedMachineMemorySuite` test a machine memory of your
-own; `record_write` makes the argument of its `commit`. `SpanRecorder` and
-`MetricRecorder` record what was reported to OpenTelemetry; they need the extra
-`arvo-event-handler[testing]`. `arvo_time.testing.FakeClock` moves the time by hand.
+own; `record_write` makes the argument of its `commit`. `arvo_time.testing` has a clock that moves by
+hand, and records what was reported to OpenTelemetry.
 """
 
 from ._closed_memory_suite import ClosableMachineMemory, ClosedMachineMemorySuite
@@ -22,11 +21,9 @@ from ._handler_suite import (
 from ._leased_memory_suite import LeasedMachineMemorySuite
 from ._machine_memory_suite import MachineMemorySuite
 from ._machine_timer_suite import MachineTimerSuite
-from ._metric_recorder import MetricRecorder, RecordedMetric
 from ._pending_timers import TimedMachineMemory
 from ._record_write import record_write
 from ._shared_memory_suite import ConnectMachineMemory, SharedMachineMemorySuite
-from ._span_recorder import RecordedSpan, RecordedSpanEvent, SpanRecorder
 from ._step_history_suite import HistoricMachineMemory, StepHistorySuite
 from ._suite_report import CaseReport, RunReport, StepFailure, SuiteReport
 from ._workflow_queries_suite import QueriedMachineMemory, WorkflowQueriesSuite
@@ -47,15 +44,10 @@ __all__ = [
     "LetTimePass",
     "MachineMemorySuite",
     "MachineTimerSuite",
-    "MetricRecorder",
     "QueriedMachineMemory",
-    "RecordedMetric",
-    "RecordedSpan",
-    "RecordedSpanEvent",
     "Repeat",
     "RunReport",
     "SharedMachineMemorySuite",
-    "SpanRecorder",
     "StepFailure",
     "StepHistorySuite",
     "StepInput",

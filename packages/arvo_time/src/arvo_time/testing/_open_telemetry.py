@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NO_SDK = (
     "recording spans and metrics needs the OpenTelemetry SDK, install it with\n"
-    "    pip install 'arvo-event-handler[testing]'"
+    "    pip install 'arvo-time[testing]'"
 )
 
 

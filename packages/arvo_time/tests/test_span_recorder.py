@@ -7,8 +7,8 @@ from opentelemetry import trace
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from arvo_event_handler.testing import SpanRecorder
 from arvo_time.telemetry import tracing_enabled
+from arvo_time.testing import SpanRecorder
 
 # Kept by this module before anything is recorded, as instrumented libraries do.
 TRACER = trace.get_tracer("kept")
@@ -67,7 +67,7 @@ class TestInstallation:
     def test_without_the_sdk_the_command_is_named(self) -> None:
         code = (
             "import sys; sys.modules['opentelemetry.sdk'] = None\n"
-            "from arvo_event_handler.testing import SpanRecorder, MetricRecorder\n"
+            "from arvo_time.testing import MetricRecorder, SpanRecorder\n"
             "for recorder in SpanRecorder(), MetricRecorder():\n"
             "    try: recorder.__enter__()\n"
             "    except ModuleNotFoundError as error: print(error)\n"
@@ -75,7 +75,7 @@ class TestInstallation:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
-        assert done.stdout.count("pip install 'arvo-event-handler[testing]'") == 2
+        assert done.stdout.count("pip install 'arvo-time[testing]'") == 2
 
 
 class TestSpans:

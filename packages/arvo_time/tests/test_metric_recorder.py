@@ -2,7 +2,7 @@ import pytest
 from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeterProvider, _internal as internals
 
-from arvo_event_handler.testing import MetricRecorder
+from arvo_time.testing import MetricRecorder
 
 # Kept by this module before anything is recorded, as instrumented libraries do.
 METER = metrics.get_meter("kept")
