@@ -277,7 +277,7 @@ NOT_SETTINGS = {
     "StoredTimer",
     *("Append", "Appended", "Event", "NewEvent", "Query", "Snapshot", "StreamHead"),
     *("Acted", "ArchivedStream", "EventType", "Loaded", "StreamCut", "Truncation"),
-    *("StreamProblem", "StreamsVerified"),
+    *("DamagedEvent", "StreamProblem", "StreamsVerified"),
     *("ReadRange", "TargetState", "Wake", "ScanRange", "Ready", "UnroutedEvent", "ReactionSpec"),
     *("Blocked", "Done", "Finished", "Parked", "Postponed", "Progress", "Retried", "Statement"),
     *("BatchItem", "ParkedEvent", "ReactionFailure", "ReactionLag", "WorkerHealth"),
@@ -288,7 +288,7 @@ def frozen_dataclasses() -> Iterator[type]:
     for module in (
         *("arvo_time", "arvo_core", "arvo_event_handler", "arvo_event_handler.delivery"),
         *("arvo_event_handler.memory", "arvo_event_store", "arvo_event_store.stores"),
-        *("arvo_event_handler.testing", "arvo_concurrent"),
+        *("arvo_event_handler.testing", "arvo_time.testing", "arvo_concurrent"),
         *("arvo_memory_sqlite", "arvo_memory_redis", "arvo_memory_postgres"),
     ):
         for name, value in vars(importlib.import_module(module)).items():
