@@ -106,3 +106,18 @@ def _counts(terminalreporter: pytest.TerminalReporter) -> dict[str, Counter[str]
 def _area(nodeid: str) -> str | None:
     _, found, case = nodeid.partition("test_vectors.py::test_vector[")
     return case.partition("::")[0] if found else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_assertrepr_compare(
+    left: object, right: object
+) -> Generator[None, list[list[str]], list[list[str]]]:
+    """Let pytest show large values in short, as it does outside of CI.
+
+    Line by line their comparison may take half a minute, and tests with broken memories, stores and
+    transports let many fail.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if len(repr(left)) + len(repr(right)) > 2_000:
+            patch.delenv("CI", raising=False)
+        return (yield)
