@@ -22,7 +22,7 @@ from benchmarks.workload import Workload, benchmark
 
 _EVENTS: Final = 1_000
 _WINDOW: Final = 10
-_HOPS: Final = 100
+_HOPS: Final = 40
 _NOTE: Final = "x" * 100
 """Makes the data of an event 120 bytes of JSON."""
 _ONE_AT_A_TIME: Final = {"default": Lane(concurrency=1)}
