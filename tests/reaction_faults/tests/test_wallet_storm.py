@@ -13,7 +13,7 @@ from wallet.worker import WorkerSettings
 
 pytestmark = [pytest.mark.alone, pytest.mark.scaled]
 FULL = os.environ.get("ARVO_FULL") == "1"
-WORKERS, TRANSFERS, KILL_EVERY, KILLS = (4, 1_000, 0.3, None) if FULL else (2, 60, 0.2, 3)
+WORKERS, TRANSFERS, KILL_EVERY, KILLS = (4, 500, 0.3, None) if FULL else (2, 60, 0.2, 3)
 TTL = timedelta(seconds=1)
 
 
